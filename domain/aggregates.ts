@@ -1,0 +1,62 @@
+import { schemas as accountSchemas } from './account.events.ts'
+import * as account from './account.ts'
+import type { Refusal } from './errors.ts'
+import { decodeEvent, type EncodedEvent, type EventSchemas } from './events.ts'
+import { schemas as jobSchemas } from './job.events.ts'
+import * as job from './job.ts'
+import { schemas as listingSchemas } from './listing.events.ts'
+import * as listing from './listing.ts'
+import { schemas as paymentSchemas } from './payment.events.ts'
+import * as payment from './payment.ts'
+import { schemas as providerSchemas } from './provider.events.ts'
+import * as provider from './provider.ts'
+import { schemas as rentalSchemas } from './rental.events.ts'
+import * as rental from './rental.ts'
+
+/** What every aggregate is: plain functions, and how its events are stored. */
+export type Aggregate<Command, Event extends { type: string }, State> = {
+  readonly initial: State
+  readonly decide: (command: Command, state: State) => readonly Event[] | Refusal
+  readonly evolve: (state: State, event: Event) => State
+  readonly schemas: EventSchemas<Event>
+}
+
+const aggregate = <Command, Event extends { type: string }, State>(
+  { initial, decide, evolve }: Omit<Aggregate<Command, Event, State>, 'schemas'>,
+  schemas: EventSchemas<Event>,
+): Aggregate<Command, Event, State> => ({ initial, decide, evolve, schemas })
+
+/** All aggregates by the name that begins their streams. */
+export const aggregates = {
+  account: aggregate<account.Command, account.Event, account.State>(account, accountSchemas),
+  job: aggregate<job.Command, job.Event, job.State>(job, jobSchemas),
+  listing: aggregate<listing.Command, listing.Event, listing.State>(listing, listingSchemas),
+  payment: aggregate<payment.Command, payment.Event, payment.State>(payment, paymentSchemas),
+  provider: aggregate<provider.Command, provider.Event, provider.State>(provider, providerSchemas),
+  rental: aggregate<rental.Command, rental.Event, rental.State>(rental, rentalSchemas),
+}
+
+export type AggregateName = keyof typeof aggregates
+type Of<Name extends AggregateName> = (typeof aggregates)[Name]
+export type CommandOf<Name extends AggregateName> =
+  Of<Name> extends Aggregate<infer Command, infer _E, infer _S> ? Command : never
+export type EventOf<Name extends AggregateName> =
+  Of<Name> extends Aggregate<infer _C, infer Event, infer _S> ? Event : never
+export type StateOf<Name extends AggregateName> = Of<Name>['initial']
+
+/** Any event of the platform. Type names are unique over all aggregates (a spec holds it). */
+export type DomainEvent = EventOf<AggregateName>
+
+/** The stream of one aggregate: its name, a dash, its id. */
+export const streamOf = (name: AggregateName, id: string): string => `${name}-${id}`
+
+/** The id within a stream's name: what follows the first dash. */
+export const idOf = (stream: string): string => stream.slice(stream.indexOf('-') + 1)
+
+const schemasByType = new Map(
+  Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas).map((type) => [type, schemas] as const)),
+)
+
+/** Reads a stored event of any aggregate. Throws EVENT_UNREADABLE. */
+export const decodeDomainEvent = (encoded: EncodedEvent): DomainEvent =>
+  decodeEvent((schemasByType.get(encoded.type) ?? {}) as EventSchemas<DomainEvent>, encoded)

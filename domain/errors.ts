@@ -1,0 +1,226 @@
+/** Every refusal and failure that this platform can answer with. A code, once published, keeps its meaning for ever.
+ *  Transport status codes are not here: they are mapped in gateway/ alone. */
+export const errors = {
+  // Who asks
+  NOT_SIGNED_IN: {
+    message: 'This needs a signed-in wallet.',
+    hint: 'Call signIn and send the token as "Authorization: Bearer …".',
+  },
+  NOT_YOURS: { message: 'This belongs to someone else.', hint: 'Sign in with the wallet that owns it.' },
+  SIGN_IN_NONCE_UNKNOWN: {
+    message: 'The sign-in nonce is unknown, used or expired.',
+    hint: 'Ask for a new signInMessage and sign that.',
+  },
+  SIGN_IN_SIGNATURE_INVALID: {
+    message: 'The signature does not match the sign-in message.',
+    hint: 'Sign the message exactly as it was given, with the wallet it names.',
+  },
+  TOKEN_INVALID: { message: 'The token is invalid or has expired.', hint: 'Sign in again.' },
+  INPUT_INVALID: { message: 'The input is not valid.', hint: 'See the details for the field and what it takes.' },
+  IDEMPOTENCY_KEY_REUSED: {
+    message: 'This idempotency key was used for another request.',
+    hint: 'Use a new key for a new request, and the same key only to repeat one.',
+  },
+
+  // Provider and listing
+  PROVIDER_ALREADY_REGISTERED: {
+    message: 'This provider is already registered.',
+    hint: 'Nothing to do; use RenameProvider to change the name.',
+  },
+  PROVIDER_NOT_REGISTERED: {
+    message: 'This wallet is not a registered provider.',
+    hint: 'Call registerProvider first.',
+  },
+  LISTING_ALREADY_EXISTS: {
+    message: 'This listing exists already.',
+    hint: 'Change its price, or withdraw it and list anew.',
+  },
+  LISTING_UNKNOWN: { message: 'There is no such listing.', hint: 'Search listings for one that is open.' },
+  LISTING_WITHDRAWN: { message: 'The provider has withdrawn this listing.', hint: 'Search listings for another.' },
+  LISTING_FULL: {
+    message: 'The listing has not enough free GPUs; someone else was faster.',
+    hint: 'Ask for fewer GPUs or take another listing.',
+  },
+  LISTING_INVALID: {
+    message: 'A listing needs at least one GPU and a price above zero.',
+    hint: 'See the details for the field.',
+  },
+  GPU_UNKNOWN: { message: 'No listing has ever offered this GPU.', hint: 'See the details for the models on offer.' },
+  NO_FITTING_OFFER: {
+    message: 'No open listing fits what was asked.',
+    hint: 'Raise the price, ask for fewer GPUs, or try again later.',
+  },
+  PRICE_ABOVE_MAXIMUM: {
+    message: 'The price is above the maximum that was given.',
+    hint: 'Raise maxPricePerHour or take another listing.',
+  },
+  RESERVATION_UNKNOWN: {
+    message: 'The listing holds no such reservation.',
+    hint: 'It was freed before, or never made.',
+  },
+  OFFER_LINE_INVALID: {
+    message: 'This line of the offer file cannot be read.',
+    hint: 'See the details for the line and the column; the other lines were imported.',
+  },
+
+  // Rental
+  RENTAL_UNKNOWN: { message: 'There is no such rental.', hint: 'Check the id.' },
+  RENTAL_ALREADY_REQUESTED: {
+    message: 'This rental was already requested.',
+    hint: 'Read it instead of requesting it again.',
+  },
+  RENTAL_INVALID: {
+    message: 'A rental needs at least one GPU, one second and a maximum price above zero.',
+    hint: 'See the details for the field.',
+  },
+  RENTAL_NOT_REQUESTED: {
+    message: 'The rental is not waiting for an answer.',
+    hint: 'It was activated or rejected before.',
+  },
+  RENTAL_NOT_ACTIVE: { message: 'The rental is not active.', hint: 'Rent a GPU first, or look at its status.' },
+  RENTAL_NOT_ENDED: { message: 'The rental has not ended, or is settled already.', hint: 'End it first.' },
+  RENTAL_SETTLEMENT_UNBALANCED: {
+    message: 'The invoice lines do not add up to what was charged.',
+    hint: 'This is a defect; nothing was settled.',
+  },
+  DEADLINE_PASSED: { message: 'The step came after its deadline.', hint: 'Ask again.' },
+
+  // Account and payment
+  INSUFFICIENT_FUNDS: {
+    message: 'The available balance is lower than what must be held.',
+    hint: 'Deposit more, or rent for a shorter time.',
+  },
+  AMOUNT_INVALID: { message: 'The amount must be above zero.', hint: 'Give a positive amount.' },
+  HOLD_ALREADY_EXISTS: { message: 'This hold exists already.', hint: 'Capture or release it.' },
+  HOLD_UNKNOWN: { message: 'There is no such open hold.', hint: 'It was released or captured before, or never made.' },
+  HOLD_EXCEEDED: {
+    message: 'The capture is larger than what is left of the hold.',
+    hint: 'Capture no more than the remainder.',
+  },
+  DEPOSIT_ALREADY_CREDITED: { message: 'This deposit was credited before.', hint: 'Nothing to do.' },
+  EARNINGS_ALREADY_CREDITED: { message: 'The earnings of this rental were credited before.', hint: 'Nothing to do.' },
+  PAYMENT_UNKNOWN: { message: 'There is no such payment.', hint: 'Wait until the watcher has seen the transaction.' },
+  PAYMENT_FINAL: { message: 'This payment is final and cannot change any more.', hint: 'Nothing to do.' },
+
+  // Job
+  JOB_UNKNOWN: { message: 'There is no such job.', hint: 'Check the id.' },
+  JOB_ALREADY_SUBMITTED: {
+    message: 'This job was already submitted.',
+    hint: 'Read it instead of submitting it again.',
+  },
+  JOB_INVALID: { message: 'The job description is not valid.', hint: 'See the details for the field.' },
+  JOB_NOT_QUEUED: { message: 'The job is not waiting to be started.', hint: 'Look at its status.' },
+  JOB_NOT_RUNNING: { message: 'The job is not running.', hint: 'Look at its status.' },
+  JOB_ATTEMPT_STALE: {
+    message: 'This report comes from an attempt that is over.',
+    hint: 'Only the current attempt may report.',
+  },
+  JOB_FINISHED: { message: 'The job has finished.', hint: 'Submit a new one.' },
+  JOB_COMMAND_NOT_FOUND: {
+    message: 'The command of the job does not exist on the cluster.',
+    hint: 'Check the name of the program and the files sent with the job.',
+  },
+  JOB_EXIT_NONZERO: { message: 'The job ended with an exit code other than 0.', hint: 'Read its log.' },
+  JOB_TIMED_OUT: { message: 'The job ran longer than its timeout and was stopped.', hint: 'Give it a longer timeout.' },
+  JOB_MEMORY_EXCEEDED: {
+    message: 'The job used more memory than its limit and was stopped.',
+    hint: 'Raise memoryMib, or use less.',
+  },
+  JOB_INTERRUPTED: {
+    message: 'The job was lost with its cluster and its attempts are used up.',
+    hint: 'Submit it again.',
+  },
+  JOB_RENTAL_ENDED: { message: 'The rental ended before the job did.', hint: 'Rent for a longer time.' },
+
+  // The platform itself
+  CONFIG_INVALID: {
+    message: 'A setting is not valid.',
+    hint: 'See the details for the variable, its value and what it takes.',
+  },
+  PORT_TAKEN: {
+    message: 'The port is taken by another program.',
+    hint: 'Stop that program or set PORT to another one.',
+  },
+  DATA_FOLDER_IN_USE: {
+    message: 'Another platform runs on this data folder.',
+    hint: 'Stop it, or set DATA_DIR to another folder.',
+  },
+  DATA_FOLDER_VERSION: {
+    message: 'The data folder was made by another version.',
+    hint: 'Use the version that made it, or set DATA_DIR to a new folder.',
+  },
+  DATA_FOLDER_UNREACHABLE: {
+    message: 'The data folder cannot be used.',
+    hint: 'Set DATA_DIR to a folder that can be written and entered.',
+  },
+  DATABASE_UNAVAILABLE: {
+    message: 'The database does not answer.',
+    hint: 'It is tried again; nothing was lost. Repeat the request with the same idempotency key.',
+  },
+  DATABASE_SCHEMA_NEWER: {
+    message: 'The database was migrated by a newer version of this program.',
+    hint: 'Run that version.',
+  },
+  POSITION_FOREIGN: {
+    message: 'This position belongs to another event store.',
+    hint: 'Use a position that this store gave.',
+  },
+  POSITION_NOT_REACHED: {
+    message: 'The read model has not reached this position in time.',
+    hint: 'Try again in a moment.',
+  },
+  EVENT_INVALID: { message: 'This event cannot be stored.', hint: 'See the details.' },
+  EVENT_UNREADABLE: {
+    message: 'A stored event does not match its schema.',
+    hint: 'See the details for the stream and the revision.',
+  },
+  CONFLICT_UNRESOLVED: {
+    message: 'Too many others changed the same thing at the same time.',
+    hint: 'Repeat the request with the same idempotency key.',
+  },
+  CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'It is tried again; nothing was lost.' },
+  INTERNAL: {
+    message: 'Something went wrong that nobody expected.',
+    hint: 'Repeat the request; if it stays, report the correlation id.',
+  },
+} as const satisfies Record<string, { message: string; hint: string }>
+
+export type ErrorCode = keyof typeof errors
+export type Details = Readonly<Record<string, string>>
+
+/** An expected "no". A value, never thrown. */
+export type Refusal = { readonly refused: ErrorCode; readonly details: Details }
+
+export const refuse = (code: ErrorCode, details: Details = {}): Refusal => ({ refused: code, details })
+
+export const isRefusal = (answer: unknown): answer is Refusal =>
+  typeof answer === 'object' && answer !== null && 'refused' in answer
+
+/** One line for people: message, details, hint. */
+export const describeError = (code: ErrorCode, details: Details = {}): string => {
+  const facts = Object.entries(details).map(([name, value]) => `${name}: ${value}`)
+  const { message, hint } = errors[code]
+  return [message, facts.length > 0 ? `(${facts.join(', ')})` : '', hint].filter(Boolean).join(' ')
+}
+
+/** What nobody asked for but somebody must act on: a port taken, a database gone. Thrown, and shown with its code. */
+export class Failure extends Error {
+  readonly code: ErrorCode
+  readonly details: Details
+  constructor(code: ErrorCode, details: Details = {}, cause?: unknown) {
+    super(describeError(code, details), cause === undefined ? undefined : { cause })
+    this.name = 'Failure'
+    this.code = code
+    this.details = details
+  }
+}
+
+/** Narrows a state to one of its statuses. Throws when history could not have happened: corruption, not a refusal. */
+export const mustBe = <State extends { status: string }, Status extends State['status']>(
+  state: State,
+  ...statuses: Status[]
+): State & { readonly status: Status } => {
+  if (!statuses.some((status) => status === state.status))
+    throw new Error(`History is corrupt: status is ${state.status}, expected ${statuses.join(' or ')}`)
+  return state as State & { readonly status: Status }
+}

@@ -1,0 +1,193 @@
+// A program that a renter runs on the GPUs of an active rental. Stream `job-<id>`.
+// queued → running → succeeded, failed or stopped; a lost attempt goes back to queued while attempts are left.
+import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
+
+export type JobFile = { readonly path: string; readonly content: string }
+
+/** `command` is the program and its arguments; nothing is interpreted by a shell. */
+export type Program = {
+  readonly command: readonly string[]
+  readonly files: readonly JobFile[]
+  readonly environment: Readonly<Record<string, string>>
+  readonly timeoutSeconds: number
+  readonly cpuCores: number
+  readonly memoryMib: number
+}
+
+/** `attempt` is a fencing token: a report of an attempt that is over is refused. */
+export type Command =
+  | ({
+      readonly type: 'SubmitJob'
+      readonly rental: string
+      readonly renter: string
+      readonly submittedAt: string
+    } & Program)
+  | { readonly type: 'StartJob'; readonly attempt: number; readonly cluster: string; readonly startedAt: string }
+  | {
+      readonly type: 'ReportProgress'
+      readonly attempt: number
+      readonly percent: number
+      readonly message: string
+      readonly reportedAt: string
+    }
+  | { readonly type: 'CompleteJob'; readonly attempt: number; readonly endedAt: string }
+  | {
+      readonly type: 'FailJob'
+      readonly attempt: number
+      readonly code: ErrorCode
+      readonly message: string
+      readonly endedAt: string
+    }
+  | { readonly type: 'InterruptJob'; readonly attempt: number; readonly reason: string; readonly interruptedAt: string }
+  | { readonly type: 'RequestStop'; readonly reason: string; readonly requestedAt: string }
+  | { readonly type: 'ConfirmStop'; readonly attempt: number; readonly endedAt: string }
+
+export type Event =
+  | ({
+      readonly type: 'JobSubmitted'
+      readonly rental: string
+      readonly renter: string
+      readonly submittedAt: string
+    } & Program)
+  | { readonly type: 'JobStarted'; readonly attempt: number; readonly cluster: string; readonly startedAt: string }
+  | {
+      readonly type: 'JobProgressed'
+      readonly attempt: number
+      readonly percent: number
+      readonly message: string
+      readonly reportedAt: string
+    }
+  | { readonly type: 'JobSucceeded'; readonly attempt: number; readonly endedAt: string }
+  | {
+      readonly type: 'JobFailed'
+      readonly attempt: number
+      readonly code: ErrorCode
+      readonly message: string
+      readonly endedAt: string
+    }
+  | {
+      readonly type: 'JobInterrupted'
+      readonly attempt: number
+      readonly reason: string
+      readonly interruptedAt: string
+    }
+  | { readonly type: 'JobStopRequested'; readonly reason: string; readonly requestedAt: string }
+  | { readonly type: 'JobStopped'; readonly attempt: number; readonly endedAt: string }
+
+type Submitted = {
+  readonly rental: string
+  readonly renter: string
+  readonly attempt: number
+  readonly stopRequested: boolean
+}
+
+/** `attempt` is the one that runs, or the last that did; 0 before the first. */
+export type State =
+  | { readonly status: 'none' }
+  | ({ readonly status: 'queued' } & Submitted)
+  | ({ readonly status: 'running'; readonly percent: number } & Submitted)
+  | ({ readonly status: 'succeeded' | 'failed' | 'stopped' } & Submitted)
+
+export const initial: State = { status: 'none' }
+
+export const attemptsMax = 3
+const filesBytesMax = 65_536
+const argumentsMax = 100
+
+/** Says what follows from a command. Pure. */
+export function decide(command: Command, state: State): Event[] | Refusal {
+  if (command.type === 'SubmitJob') {
+    if (state.status !== 'none') return refuse('JOB_ALREADY_SUBMITTED')
+    return invalidProgram(command) ?? [{ ...command, type: 'JobSubmitted' }]
+  }
+  if (state.status === 'none') return refuse('JOB_UNKNOWN')
+  if (state.status !== 'queued' && state.status !== 'running') return refuse('JOB_FINISHED', { status: state.status })
+  switch (command.type) {
+    case 'StartJob': {
+      if (state.status !== 'queued' || state.stopRequested) return refuse('JOB_NOT_QUEUED')
+      if (command.attempt !== state.attempt + 1)
+        return refuse('JOB_ATTEMPT_STALE', { attempt: String(command.attempt) })
+      return [{ ...command, type: 'JobStarted' }]
+    }
+    case 'RequestStop': {
+      if (state.stopRequested) return []
+      const { reason, requestedAt } = command
+      const requested: Event = { type: 'JobStopRequested', reason, requestedAt }
+      // Nothing runs yet, so there is no one who could confirm.
+      if (state.status === 'queued')
+        return [requested, { type: 'JobStopped', attempt: state.attempt, endedAt: requestedAt }]
+      return [requested]
+    }
+    case 'FailJob':
+      // A job that could not even start fails under the attempt that it would have had.
+      if (state.status === 'queued' && command.attempt === state.attempt + 1) return [{ ...command, type: 'JobFailed' }]
+  }
+  if (state.status !== 'running') return refuse('JOB_NOT_RUNNING')
+  if (command.attempt !== state.attempt)
+    return refuse('JOB_ATTEMPT_STALE', { attempt: String(command.attempt), current: String(state.attempt) })
+  switch (command.type) {
+    case 'ReportProgress': {
+      const percent = Math.min(100, Math.max(0, command.percent))
+      return percent < state.percent ? [] : [{ ...command, type: 'JobProgressed', percent }]
+    }
+    case 'CompleteJob':
+      return [{ ...command, type: 'JobSucceeded' }]
+    case 'FailJob':
+      return [{ ...command, type: 'JobFailed' }]
+    case 'ConfirmStop':
+      return [{ ...command, type: 'JobStopped' }]
+    case 'InterruptJob': {
+      const { attempt, reason, interruptedAt } = command
+      const interrupted: Event = { type: 'JobInterrupted', attempt, reason, interruptedAt }
+      if (state.stopRequested) return [interrupted, { type: 'JobStopped', attempt, endedAt: interruptedAt }]
+      if (attempt < attemptsMax) return [interrupted]
+      return [
+        interrupted,
+        { type: 'JobFailed', attempt, code: 'JOB_INTERRUPTED', message: reason, endedAt: interruptedAt },
+      ]
+    }
+  }
+}
+
+const invalidProgram = ({ command, files, timeoutSeconds, cpuCores, memoryMib }: Program): Refusal | undefined => {
+  if (!command[0]?.trim() || command.length > argumentsMax)
+    return refuse('JOB_INVALID', { command: `a program and up to ${argumentsMax - 1} arguments` })
+  const bytes = files.reduce((sum, file) => sum + file.content.length, 0)
+  if (bytes > filesBytesMax) return refuse('JOB_INVALID', { files: `at most ${filesBytesMax} characters together` })
+  const strayed = files.find(({ path }) => path === '' || path.startsWith('/') || path.split('/').includes('..'))
+  if (strayed) return refuse('JOB_INVALID', { file: strayed.path, takes: 'a path below the working folder' })
+  if (timeoutSeconds < 1) return refuse('JOB_INVALID', { timeoutSeconds: String(timeoutSeconds) })
+  if (cpuCores < 1) return refuse('JOB_INVALID', { cpuCores: String(cpuCores) })
+  if (memoryMib < 1) return refuse('JOB_INVALID', { memoryMib: String(memoryMib) })
+  return undefined
+}
+
+/** Folds one event. Throws only when history could not have happened. */
+export function evolve(state: State, event: Event): State {
+  switch (event.type) {
+    case 'JobSubmitted':
+      mustBe(state, 'none')
+      return { status: 'queued', rental: event.rental, renter: event.renter, attempt: 0, stopRequested: false }
+    case 'JobStarted':
+      return { ...mustBe(state, 'queued'), status: 'running', attempt: event.attempt, percent: 0 }
+    case 'JobProgressed':
+      return { ...mustBe(state, 'running'), percent: event.percent }
+    case 'JobStopRequested':
+      return { ...mustBe(state, 'queued', 'running'), stopRequested: true }
+    case 'JobInterrupted': {
+      const { percent, ...job } = mustBe(state, 'running')
+      return { ...job, status: 'queued' }
+    }
+    case 'JobSucceeded':
+      return { ...finished(state, event.attempt), status: 'succeeded' }
+    case 'JobFailed':
+      return { ...finished(state, event.attempt), status: 'failed' }
+    case 'JobStopped':
+      return { ...finished(state, event.attempt), status: 'stopped' }
+  }
+}
+
+const finished = (state: State, attempt: number): Submitted => {
+  const { rental, renter, stopRequested } = mustBe(state, 'queued', 'running')
+  return { rental, renter, stopRequested, attempt }
+}

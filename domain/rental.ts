@@ -1,0 +1,172 @@
+// One renter's lease of GPUs of one listing, by the second. Stream `rental-<id>`.
+// requested → active → ended → settled, or requested → rejected. Walked by processes/rent-a-gpu.ts, meter.ts and settle.ts.
+import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
+import { add, costOf, exceeds, type Money, money, subtract, times } from './money.ts'
+
+/** Why a rental came to its end: the renter gave it back, its time was up, or the provider vanished. */
+export type EndReason = 'returned' | 'expired' | 'provider lost'
+
+/** `eventId` is the UsageMetered event that the line charges for. */
+export type InvoiceLine = {
+  readonly eventId: string
+  readonly description: string
+  readonly seconds: bigint
+  readonly amount: Money
+}
+
+type Terms = {
+  readonly listing: string
+  readonly renter: string
+  readonly gpuCount: number
+  readonly seconds: bigint
+  readonly requestedAt: string
+}
+type Lease = {
+  readonly provider: string
+  readonly gpu: string
+  readonly pricePerGpuHour: Money
+  readonly startedAt: string
+  readonly endsAt: string
+}
+type Usage = { readonly runSeconds: bigint; readonly charged: Money }
+
+/** `runSeconds` is the whole run that the provider acknowledged, not the part since last time. */
+export type Command =
+  | ({ readonly type: 'RequestRental'; readonly maxPricePerGpuHour: Money } & Terms)
+  | ({ readonly type: 'ActivateRental'; readonly held: Money } & Lease)
+  | { readonly type: 'RejectRental'; readonly code: ErrorCode; readonly rejectedAt: string }
+  | { readonly type: 'MeterRental'; readonly runSeconds: bigint; readonly meteredAt: string }
+  | { readonly type: 'EndRental'; readonly reason: EndReason; readonly runSeconds: bigint; readonly endedAt: string }
+  | {
+      readonly type: 'IssueInvoice'
+      readonly lines: readonly InvoiceLine[]
+      readonly released: Money
+      readonly issuedAt: string
+    }
+
+export type Event =
+  | ({ readonly type: 'RentalRequested'; readonly maxPricePerGpuHour: Money } & Terms)
+  | ({ readonly type: 'RentalActivated'; readonly held: Money } & Lease)
+  | { readonly type: 'RentalRejected'; readonly code: ErrorCode; readonly rejectedAt: string }
+  | {
+      readonly type: 'UsageMetered'
+      readonly runSeconds: bigint
+      readonly fee: Money
+      readonly total: Money
+      readonly meteredAt: string
+    }
+  | ({ readonly type: 'RentalEnded'; readonly reason: EndReason; readonly endedAt: string } & Usage)
+  | {
+      readonly type: 'InvoiceIssued'
+      readonly lines: readonly InvoiceLine[]
+      readonly total: Money
+      readonly released: Money
+      readonly issuedAt: string
+    }
+
+export type State =
+  | { readonly status: 'none' }
+  | ({ readonly status: 'requested'; readonly maxPricePerGpuHour: Money } & Terms)
+  | ({ readonly status: 'rejected'; readonly code: ErrorCode } & Terms)
+  | ({ readonly status: 'active' } & Terms & Lease & Usage)
+  | ({ readonly status: 'ended'; readonly reason: EndReason } & Terms & Lease & Usage)
+  | ({ readonly status: 'settled' } & Terms & Lease & Usage)
+
+export const initial: State = { status: 'none' }
+
+/** What the rental costs per hour: all of its GPUs together. */
+export const hourlyRate = ({ pricePerGpuHour, gpuCount }: { pricePerGpuHour: Money; gpuCount: number }): Money =>
+  times(pricePerGpuHour, BigInt(gpuCount))
+
+/** Says what follows from a command. Pure: ids, times and the acknowledged run travel in the command.
+ *  An empty answer means nothing new. */
+export function decide(command: Command, state: State): Event[] | Refusal {
+  switch (command.type) {
+    case 'RequestRental': {
+      if (state.status !== 'none') return refuse('RENTAL_ALREADY_REQUESTED')
+      if (command.gpuCount < 1) return refuse('RENTAL_INVALID', { gpuCount: String(command.gpuCount) })
+      if (command.seconds < 1n) return refuse('RENTAL_INVALID', { seconds: String(command.seconds) })
+      if (command.maxPricePerGpuHour.amount < 1n)
+        return refuse('RENTAL_INVALID', { maxPricePerGpuHour: 'not above zero' })
+      return [{ ...command, type: 'RentalRequested' }]
+    }
+    case 'ActivateRental': {
+      if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })
+      if (exceeds(command.pricePerGpuHour, state.maxPricePerGpuHour)) return refuse('PRICE_ABOVE_MAXIMUM')
+      return [{ ...command, type: 'RentalActivated' }]
+    }
+    case 'RejectRental': {
+      if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })
+      return [{ ...command, type: 'RentalRejected' }]
+    }
+    case 'MeterRental': {
+      if (state.status !== 'active') return refuse('RENTAL_NOT_ACTIVE', { status: state.status })
+      return meter(state, command.runSeconds, command.meteredAt)
+    }
+    case 'EndRental': {
+      if (state.status !== 'active') return refuse('RENTAL_NOT_ACTIVE', { status: state.status })
+      const metered = meter(state, command.runSeconds, command.endedAt)
+      const { runSeconds, charged } = metered.reduce(addUsage, state)
+      return [
+        ...metered,
+        { type: 'RentalEnded', reason: command.reason, endedAt: command.endedAt, runSeconds, charged },
+      ]
+    }
+    case 'IssueInvoice': {
+      if (state.status !== 'ended') return refuse('RENTAL_NOT_ENDED', { status: state.status })
+      const total = command.lines.map((line) => line.amount).reduce(add, money(0n, state.charged.asset))
+      if (total.amount !== state.charged.amount)
+        return refuse('RENTAL_SETTLEMENT_UNBALANCED', {
+          lines: String(total.amount),
+          charged: String(state.charged.amount),
+        })
+      return [{ ...command, type: 'InvoiceIssued', total }]
+    }
+  }
+}
+
+type Active = Extract<State, { status: 'active' }>
+type Metered = Extract<Event, { type: 'UsageMetered' }>
+
+/** Floor of the whole run less what was charged: adding floors would make the total depend on how often we meter.
+ *  A run never exceeds what was rented, and a late or repeated report adds nothing. */
+const meter = (rental: Active, acknowledged: bigint, meteredAt: string): Metered[] => {
+  const runSeconds = acknowledged < rental.seconds ? acknowledged : rental.seconds
+  if (runSeconds <= rental.runSeconds) return []
+  const total = costOf(hourlyRate(rental), runSeconds)
+  return [{ type: 'UsageMetered', runSeconds, fee: subtract(total, rental.charged), total, meteredAt }]
+}
+
+const addUsage = <Usable extends Usage>(rental: Usable, metered: Metered): Usable => ({
+  ...rental,
+  runSeconds: metered.runSeconds,
+  charged: metered.total,
+})
+
+/** Folds one event. Throws only when history could not have happened: corruption, not a refusal. */
+export function evolve(state: State, event: Event): State {
+  switch (event.type) {
+    case 'RentalRequested': {
+      mustBe(state, 'none')
+      const { type, ...terms } = event
+      return { status: 'requested', ...terms }
+    }
+    case 'RentalActivated': {
+      const { maxPricePerGpuHour, ...terms } = mustBe(state, 'requested')
+      const { type, held, ...lease } = event
+      return { ...terms, ...lease, status: 'active', runSeconds: 0n, charged: money(0n, held.asset) }
+    }
+    case 'RentalRejected': {
+      const { maxPricePerGpuHour, ...terms } = mustBe(state, 'requested')
+      return { ...terms, status: 'rejected', code: event.code }
+    }
+    case 'UsageMetered':
+      return addUsage(mustBe(state, 'active'), event)
+    case 'RentalEnded':
+      return { ...mustBe(state, 'active'), status: 'ended', reason: event.reason }
+    case 'InvoiceIssued': {
+      const { reason, ...rental } = mustBe(state, 'ended')
+      return { ...rental, status: 'settled' }
+    }
+  }
+}

@@ -38,10 +38,17 @@ export const aggregates = {
 
 export type AggregateName = keyof typeof aggregates
 type Of<Name extends AggregateName> = (typeof aggregates)[Name]
-export type CommandOf<Name extends AggregateName> =
-  Of<Name> extends Aggregate<infer Command, infer _E, infer _S> ? Command : never
-export type EventOf<Name extends AggregateName> =
-  Of<Name> extends Aggregate<infer _C, infer Event, infer _S> ? Event : never
+// Distributed over a union of names, so that CommandOf<AggregateName> is any command.
+export type CommandOf<Name extends AggregateName> = Name extends AggregateName
+  ? Of<Name> extends Aggregate<infer Command, infer _Event, infer _State>
+    ? Command
+    : never
+  : never
+export type EventOf<Name extends AggregateName> = Name extends AggregateName
+  ? Of<Name> extends Aggregate<infer _Command, infer Event, infer _State>
+    ? Event
+    : never
+  : never
 export type StateOf<Name extends AggregateName> = Of<Name>['initial']
 
 /** Any event of the platform. Type names are unique over all aggregates (a spec holds it). */

@@ -126,11 +126,11 @@ export const errors = {
     message: 'The job used more memory than its limit and was stopped.',
     hint: 'Raise memoryMib, or use less.',
   },
+  JOB_OUTPUT_EXCEEDED: { message: 'The job printed more than its log may hold and was stopped.', hint: 'Print less.' },
   JOB_INTERRUPTED: {
     message: 'The job was lost with its cluster and its attempts are used up.',
     hint: 'Submit it again.',
   },
-  JOB_RENTAL_ENDED: { message: 'The rental ended before the job did.', hint: 'Rent for a longer time.' },
 
   // The platform itself
   CONFIG_INVALID: {
@@ -179,6 +179,10 @@ export const errors = {
     hint: 'Repeat the request with the same idempotency key.',
   },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'It is tried again; nothing was lost.' },
+  CHAIN_JOURNAL_BROKEN: {
+    message: 'The journal of the embedded chain cannot be replayed.',
+    hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',
+  },
   INTERNAL: {
     message: 'Something went wrong that nobody expected.',
     hint: 'Repeat the request; if it stays, report the correlation id.',

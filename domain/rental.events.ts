@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type EventSchemas, field } from './events.ts'
 import type { Event } from './rental.ts'
 
-const reason = z.enum(['returned', 'expired', 'provider lost'])
+const reason = z.enum(['returned', 'expired'])
 
 /** How rental events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {

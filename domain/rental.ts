@@ -1,10 +1,10 @@
 // One renter's lease of GPUs of one listing, by the second. Stream `rental-<id>`.
 // requested → active → ended → settled, or requested → rejected. Walked by processes/rent-a-gpu.ts, meter.ts and settle.ts.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
-import { add, costOf, exceeds, type Money, money, subtract, times } from './money.ts'
+import { costOf, exceeds, type Money, money, subtract, times } from './money.ts'
 
-/** Why a rental came to its end: the renter gave it back, its time was up, or the provider vanished. */
-export type EndReason = 'returned' | 'expired' | 'provider lost'
+/** Why a rental came to its end: the renter gave it back, or its time was up. */
+export type EndReason = 'returned' | 'expired'
 
 /** `eventId` is the UsageMetered event that the line charges for. */
 export type InvoiceLine = {
@@ -92,6 +92,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
     }
     case 'ActivateRental': {
       if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })
+      if (command.pricePerGpuHour.asset !== state.maxPricePerGpuHour.asset) return refuse('PRICE_ABOVE_MAXIMUM')
       if (exceeds(command.pricePerGpuHour, state.maxPricePerGpuHour)) return refuse('PRICE_ABOVE_MAXIMUM')
       return [{ ...command, type: 'RentalActivated' }]
     }
@@ -114,8 +115,12 @@ export function decide(command: Command, state: State): Event[] | Refusal {
     }
     case 'IssueInvoice': {
       if (state.status !== 'ended') return refuse('RENTAL_NOT_ENDED', { status: state.status })
-      const total = command.lines.map((line) => line.amount).reduce(add, money(0n, state.charged.asset))
-      if (total.amount !== state.charged.amount)
+      const { asset } = state.charged
+      const total = money(
+        command.lines.reduce((sum, line) => sum + line.amount.amount, 0n),
+        asset,
+      )
+      if (total.amount !== state.charged.amount || command.lines.some((line) => line.amount.asset !== asset))
         return refuse('RENTAL_SETTLEMENT_UNBALANCED', {
           lines: String(total.amount),
           charged: String(state.charged.amount),
@@ -154,7 +159,7 @@ export function evolve(state: State, event: Event): State {
     case 'RentalActivated': {
       const { maxPricePerGpuHour, ...terms } = mustBe(state, 'requested')
       const { type, held, ...lease } = event
-      return { ...terms, ...lease, status: 'active', runSeconds: 0n, charged: money(0n, held.asset) }
+      return { ...terms, ...lease, status: 'active', runSeconds: 0n, charged: money(0n, lease.pricePerGpuHour.asset) }
     }
     case 'RentalRejected': {
       const { maxPricePerGpuHour, ...terms } = mustBe(state, 'requested')

@@ -1,0 +1,65 @@
+import type { AggregateName, CommandOf, StateOf } from '../domain/aggregates.ts'
+import { type Refusal, refuse } from '../domain/errors.ts'
+import { type Actor, isSystem, userActor } from './actor.ts'
+
+/** The wallet that may ask for a command. `undefined`: no wallet may, only the platform itself. */
+type Owner<Name extends AggregateName> = (command: CommandOf<Name>, state: StateOf<Name>) => string | undefined
+
+const owners: { readonly [Name in AggregateName]: Owner<Name> } = {
+  account: () => undefined,
+  payment: () => undefined,
+  provider: (command, state) =>
+    command.type === 'RegisterProvider' ? command.wallet : state.status === 'none' ? undefined : state.wallet,
+  listing: (command, state) => {
+    switch (command.type) {
+      case 'ListGpus':
+        return command.provider
+      case 'ChangePrice':
+      case 'WithdrawListing':
+        return state.status === 'none' ? undefined : state.provider
+      case 'ReserveCapacity':
+      case 'FreeCapacity':
+        return undefined
+    }
+  },
+  rental: (command, state) => {
+    switch (command.type) {
+      case 'RequestRental':
+        return command.renter
+      case 'EndRental':
+        return state.status === 'none' ? undefined : state.renter
+      case 'ActivateRental':
+      case 'RejectRental':
+      case 'MeterRental':
+      case 'IssueInvoice':
+        return undefined
+    }
+  },
+  job: (command, state) => {
+    switch (command.type) {
+      case 'SubmitJob':
+        return command.renter
+      case 'RequestStop':
+        return state.status === 'none' ? undefined : state.renter
+      case 'StartJob':
+      case 'ReportProgress':
+      case 'CompleteJob':
+      case 'FailJob':
+      case 'InterruptJob':
+      case 'ConfirmStop':
+        return undefined
+    }
+  },
+}
+
+/** NOT_YOURS when a wallet asks for what belongs to another, or to the platform alone. The platform may ask for anything. */
+export const refuseStranger = <Name extends AggregateName>(
+  name: Name,
+  actor: Actor,
+  command: CommandOf<Name>,
+  state: StateOf<Name>,
+): Refusal | undefined => {
+  if (isSystem(actor)) return undefined
+  const owner = owners[name](command, state)
+  return owner !== undefined && actor === userActor(owner) ? undefined : refuse('NOT_YOURS')
+}

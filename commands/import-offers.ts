@@ -1,0 +1,69 @@
+import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
+import type { Position } from '../infra/event-store/port.ts'
+import { userActor } from './actor.ts'
+import type { Commands } from './execute.ts'
+import { derivedId } from './ids.ts'
+import { type RefusedLine, readOffers } from './offers.ts'
+
+export type ImportedOffers = {
+  readonly listed: readonly { readonly line: number; readonly listing: string }[]
+  /** Lines that were imported before. */
+  readonly unchanged: readonly { readonly line: number; readonly listing: string }[]
+  readonly refused: readonly RefusedLine[]
+  readonly position: Position | undefined
+}
+
+const atOnceMax = 32
+
+/** Lists every readable line of an offer file for a registered provider. The same file again changes nothing: a listing's
+ *  id comes from its provider, its line's content, and how often that content stood in the file before.
+ *  Refuses PROVIDER_NOT_REGISTERED, and INPUT_INVALID when the file has no proper header. */
+export const importOffers = async (
+  { commands, now }: { readonly commands: Commands; readonly now: () => string },
+  { provider, csv }: { readonly provider: string; readonly csv: string },
+): Promise<ImportedOffers | Refusal> => {
+  if ((await commands.load('provider', provider)).state.status === 'none') return refuse('PROVIDER_NOT_REGISTERED')
+  const read = readOffers(csv)
+  if (isRefusal(read)) return read
+  const seen = new Map<string, number>()
+  const correlationId = derivedId('import', provider, csv)
+  const named = read.offers.map(({ line, offer }) => {
+    const content = JSON.stringify({ ...offer, pricePerGpuHour: String(offer.pricePerGpuHour.amount) })
+    const copy = seen.get(content) ?? 0
+    seen.set(content, copy + 1)
+    return { line, offer, listing: derivedId('listing', provider, content, String(copy)) }
+  })
+  const list = async ({ line, offer, listing }: (typeof named)[number]) => {
+    const listedAt = now()
+    const envelope = {
+      commandId: derivedId('list', listing),
+      correlationId,
+      causationId: correlationId,
+      actor: userActor(provider),
+      time: listedAt,
+    }
+    return {
+      line,
+      listing,
+      answer: await commands.execute('listing', listing, { type: 'ListGpus', provider, listedAt, ...offer }, envelope),
+    }
+  }
+  const answers: Awaited<ReturnType<typeof list>>[] = []
+  for (let first = 0; first < named.length; first += atOnceMax)
+    answers.push(...(await Promise.all(named.slice(first, first + atOnceMax).map(list))))
+
+  const refused = [
+    ...read.refused,
+    ...answers.flatMap(({ line, answer }) => (isRefusal(answer) ? [{ line, refusal: answer }] : [])),
+  ]
+  const done = answers.flatMap(({ line, listing, answer }) => (isRefusal(answer) ? [] : [{ line, listing, answer }]))
+  return {
+    listed: done.filter(({ answer }) => !answer.repeated).map(({ line, listing }) => ({ line, listing })),
+    unchanged: done.filter(({ answer }) => answer.repeated).map(({ line, listing }) => ({ line, listing })),
+    refused: refused.sort((a, b) => a.line - b.line),
+    position: done
+      .flatMap(({ answer }) => answer.position ?? [])
+      .sort()
+      .at(-1),
+  }
+}

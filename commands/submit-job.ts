@@ -1,0 +1,39 @@
+import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
+import type { Program } from '../domain/job.ts'
+import { userActor } from './actor.ts'
+import type { Commands, Executed } from './execute.ts'
+import { derivedId } from './ids.ts'
+
+/** The same key again is the same request and gets the same job. */
+export type JobWish = { readonly renter: string; readonly idempotencyKey: string; readonly rental: string } & Program
+
+/** Submits a job to run on the GPUs of an active rental of one's own. Refuses RENTAL_UNKNOWN, NOT_YOURS, RENTAL_NOT_ACTIVE,
+ *  JOB_INVALID, IDEMPOTENCY_KEY_REUSED. */
+export const submitJob = async (
+  { commands, now }: { readonly commands: Commands; readonly now: () => string },
+  { idempotencyKey, ...wish }: JobWish,
+): Promise<({ readonly job: string } & Executed<'job'>) | Refusal> => {
+  const job = derivedId('job', wish.renter, idempotencyKey)
+  const commandId = derivedId('submit', job, JSON.stringify(wish))
+  const { state, history } = await commands.load('rental', wish.rental)
+  if (state.status === 'none') return refuse('RENTAL_UNKNOWN', { rental: wish.rental })
+  if (state.renter !== wish.renter) return refuse('NOT_YOURS')
+  const submittedAt = now()
+  const known = (await commands.load('job', job)).state.status !== 'none'
+  if (!known && state.status !== 'active') return refuse('RENTAL_NOT_ACTIVE', { status: state.status })
+  const answer = await commands.execute(
+    'job',
+    job,
+    { type: 'SubmitJob', submittedAt, ...wish },
+    {
+      commandId,
+      correlationId: history[0]?.correlationId ?? commandId,
+      causationId: commandId,
+      actor: userActor(wish.renter),
+      time: submittedAt,
+    },
+  )
+  if (isRefusal(answer))
+    return answer.refused === 'JOB_ALREADY_SUBMITTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer
+  return { job, ...answer }
+}

@@ -1,0 +1,34 @@
+import type { Commands, Executed } from '../commands/execute.ts'
+import type { ImportedOffers } from '../commands/import-offers.ts'
+import type { JobWish } from '../commands/submit-job.ts'
+import type { Refusal } from '../domain/errors.ts'
+import type { ChainDescription } from '../infra/chain/port.ts'
+import type { EventStore, Position } from '../infra/event-store/port.ts'
+import type { RentalWish, RequestedRental } from '../processes/request-rental.ts'
+import type { Needs } from '../scheduler/placement/cheapest.ts'
+
+/** Which listing, or what it must be able to do. */
+export type RentWish = Omit<RentalWish, 'listing'> & ({ readonly listing: string } | { readonly needs: Needs })
+
+/** What the gateway calls. It holds no rule of its own: each of these is a command, a process or a read function. */
+export type Services = {
+  readonly store: EventStore
+  readonly commands: Commands
+  readonly rentGpu: (wish: RentWish) => Promise<RequestedRental | Refusal>
+  readonly endRental: (rental: string, wallet: string) => Promise<Executed<'rental'> | Refusal>
+  readonly submitJob: (wish: JobWish) => Promise<({ readonly job: string } & Executed<'job'>) | Refusal>
+  readonly importOffers: (request: {
+    readonly provider: string
+    readonly csv: string
+  }) => Promise<ImportedOffers | Refusal>
+  readonly readJobLog: (
+    handle: { readonly jobId: string; readonly attempt: number },
+    offset: number,
+    bytesMax: number,
+  ) => Promise<{ readonly text: string; readonly nextOffset: number }>
+  /** Resolves when every read model has seen this position. Throws POSITION_NOT_REACHED. */
+  readonly waitFor: (position: Position, timeoutMs: number) => Promise<void>
+  readonly chain: ChainDescription
+  /** ISO 8601 in UTC. */
+  readonly now: () => string
+}

@@ -1,0 +1,68 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Failure } from '../../domain/errors.ts'
+import type { EventStore } from '../event-store/port.ts'
+import type { Database } from '../postgres.ts'
+import type { Log } from '../telemetry.ts'
+import type { Bus } from './port.ts'
+
+const READ = `select position from ops.consumers where name = $1`
+const SAVE = `
+insert into ops.consumers (name, position) values ($1, $2)
+on conflict (name) do update set position = greatest(ops.consumers.position collate "C", excluded.position collate "C")`
+
+const batchSize = 100
+const quietSaveMs = 1_000
+const pauseMsMin = 200
+const pauseMsMax = 5_000
+
+/** The embedded bus: consumers read the log itself and keep their position in the table ops.consumers. */
+export const logBus = ({
+  store,
+  database: { query },
+  log,
+}: {
+  readonly store: EventStore
+  readonly database: Pick<Database, 'query'>
+  readonly log: Log
+}): Bus => {
+  const position: Bus['position'] = async (consumer) => {
+    const [row] = await query<{ position: string }>('bus.position', READ, [consumer], { retry: true })
+    return row && store.parsePosition(row.position)
+  }
+
+  const consumeOnce: Bus['consume'] = async ({ consumer, filter, signal, handle }) => {
+    const after = await position(consumer)
+    let savedAt = 0
+    for await (const batch of store.subscribe({ ...filter, ...(after && { after }), batchSize, signal })) {
+      if (batch.events.length > 0) await handle(batch)
+      // A batch without events only shortens the next start: that need not be saved each time.
+      if (batch.events.length === 0 && Date.now() - savedAt < quietSaveMs) continue
+      await query('bus.save', SAVE, [consumer, batch.position])
+      savedAt = Date.now()
+    }
+  }
+
+  return {
+    name: 'log',
+    position,
+    consume: async (options) => {
+      let pauseMs = pauseMsMin
+      while (!options.signal.aborted) {
+        const startedAt = Date.now()
+        try {
+          await consumeOnce(options)
+        } catch (error) {
+          if (options.signal.aborted) return
+          if (Date.now() - startedAt > pauseMsMax) pauseMs = pauseMsMin
+          const code = error instanceof Failure ? error.code : 'INTERNAL'
+          log.warn(
+            { consumer: options.consumer, code, err: error },
+            'a batch could not be handled and is handed over again',
+          )
+          await sleep(pauseMs, undefined, { signal: options.signal }).catch(() => undefined)
+          pauseMs = Math.min(pauseMs * 2, pauseMsMax)
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,200 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { createCommands } from '../commands/execute.ts'
+import { isRefusal } from '../domain/errors.ts'
+import { freeGpus } from '../domain/listing.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import { chartOf, createMarket, usdc } from '../testing/market.ts'
+import { rentAGpu } from './rent-a-gpu.ts'
+import { type RentalWish, requestRental } from './request-rental.ts'
+import { walk } from './walk.ts'
+
+const wish = (overrides: Partial<RentalWish> = {}): RentalWish => ({
+  renter: 'ada',
+  idempotencyKey: 'first',
+  listing: 'h100',
+  gpuCount: 1,
+  seconds: 3600n,
+  maxPricePerGpuHour: usdc(4_000_000n),
+  ...overrides,
+})
+
+const market = async ({ gpus = 1, funds = 10_000_000n } = {}) => {
+  const world = createMarket()
+  await world.list('h100', gpus)
+  if (funds > 0n) await world.deposit('ada', funds)
+  return world
+}
+
+const request = async (world: Awaited<ReturnType<typeof market>>, overrides: Partial<RentalWish> = {}) => {
+  const answer = await requestRental(world, wish(overrides))
+  if (isRefusal(answer)) throw new Error(answer.refused)
+  return answer
+}
+
+const free = async (world: Awaited<ReturnType<typeof market>>) => {
+  const listing = await world.state('listing', 'h100')
+  return listing.status === 'none' ? 0 : freeGpus(listing)
+}
+
+describe('a rental that everybody agrees to', () => {
+  test('reserves the GPU, holds the whole price and starts the clock', async () => {
+    const world = await market()
+    const { outcome, rental } = await request(world)
+    expect(outcome).toBe('active')
+    expect(await world.state('rental', rental)).toMatchObject({
+      status: 'active',
+      pricePerGpuHour: usdc(3_600_000n),
+      startedAt: '2026-01-01T00:00:00.000Z',
+      endsAt: '2026-01-01T01:00:00.000Z',
+    })
+    expect(await free(world)).toBe(0)
+    expect(await world.state('account', 'ada')).toMatchObject({ holds: new Map([[rental, usdc(3_600_000n)]]) })
+  })
+
+  test('is the same rental when the request is repeated', async () => {
+    const world = await market({ gpus: 2 })
+    const first = await request(world)
+    expect(await request(world)).toEqual(first)
+    expect(await free(world)).toBe(1)
+  })
+
+  test('does not give its key away to another wish', async () => {
+    const world = await market({ gpus: 2 })
+    await request(world)
+    expect(await requestRental(world, wish({ gpuCount: 2 }))).toMatchObject({ refused: 'IDEMPOTENCY_KEY_REUSED' })
+  })
+})
+
+describe('a rental that somebody refuses', () => {
+  test('is rejected when the listing is full', async () => {
+    const world = await market()
+    await request(world)
+    expect(await request(world, { idempotencyKey: 'second' })).toMatchObject({
+      outcome: 'rejected',
+      code: 'LISTING_FULL',
+    })
+  })
+
+  test('is rejected when the price is above the maximum', async () => {
+    const world = await market()
+    expect(await request(world, { maxPricePerGpuHour: usdc(3_599_999n) })).toMatchObject({
+      code: 'PRICE_ABOVE_MAXIMUM',
+    })
+  })
+
+  test('is rejected when there is no such listing', async () => {
+    const world = await market()
+    expect(await request(world, { listing: 'nowhere' })).toMatchObject({ code: 'LISTING_UNKNOWN' })
+  })
+
+  test('frees the GPU again when the money does not suffice', async () => {
+    const world = await market({ funds: 3_599_999n })
+    const { rental, ...answer } = await request(world)
+    expect(answer).toMatchObject({ outcome: 'rejected', code: 'INSUFFICIENT_FUNDS' })
+    expect(await free(world)).toBe(1)
+    expect(await world.state('rental', rental)).toMatchObject({ status: 'rejected', code: 'INSUFFICIENT_FUNDS' })
+  })
+
+  test('stays rejected although the money comes later, and frees the GPU once', async () => {
+    const world = await market({ funds: 0n })
+    const { rental } = await request(world)
+    await world.deposit('ada', 10_000_000n)
+    const again = await walk(world, rentAGpu, { id: rental, revision: 0n })
+    expect(again).toMatchObject({ outcome: 'rejected', code: 'INSUFFICIENT_FUNDS' })
+    expect(await free(world)).toBe(1)
+  })
+})
+
+/** Loses its connection at one append: before it, or after it was stored and before the answer came. */
+const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
+  let appends = 0
+  return {
+    ...store,
+    append: async (append) => {
+      appends++
+      if (appends === at && when === 'before') throw new Error('connection lost')
+      const answer = await store.append(append)
+      if (appends >= at) throw new Error('connection lost')
+      return answer
+    },
+  }
+}
+
+describe('a request that dies on the way', () => {
+  const cases = [1, 2, 3, 4, 5, 6].flatMap((at) => (['before', 'after'] as const).map((when) => ({ at, when })))
+
+  test.each(cases)('is walked to its end when it dies $when append $at', async ({ at, when }) => {
+    for (const funds of [10_000_000n, 1n]) {
+      const world = await market({ funds })
+      const dying = { ...world, commands: createCommands({ store: breakingAt(world.store, at, when) }) }
+      await requestRental(dying, wish()).catch(() => undefined)
+      for await (const { type, stream } of world.store.readAll({ types: ['RentalRequested'] })) {
+        expect(type).toBe('RentalRequested')
+        await walk(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
+      }
+      await expectWhole(world)
+    }
+  })
+
+  test('is rejected, with all undone, when the rest of its steps come after the deadline', async () => {
+    const world = await market()
+    const dying = { ...world, commands: createCommands({ store: breakingAt(world.store, 3, 'before') }) }
+    await expect(requestRental(dying, wish())).rejects.toThrow('connection lost')
+    expect(await free(world)).toBe(0)
+    world.pass(31)
+    for await (const { stream } of world.store.readAll({ types: ['RentalRequested'] })) {
+      const walked = await walk(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
+      expect(walked).toMatchObject({ outcome: 'rejected', code: 'DEADLINE_PASSED' })
+    }
+    await expectWhole(world)
+    expect(await free(world)).toBe(1)
+  })
+})
+
+/** Every rental is active with its GPUs and its hold, or rejected with neither; and the books are balanced. */
+const expectWhole = async (world: Awaited<ReturnType<typeof market>>) => {
+  const listing = await world.state('listing', 'h100')
+  const active = new Map<string, number>()
+  for await (const { stream } of world.store.readAll({ types: ['RentalRequested'] })) {
+    const id = stream.slice('rental-'.length)
+    const rental = await world.state('rental', id)
+    expect(['active', 'rejected']).toContain(rental.status)
+    if (rental.status !== 'active') continue
+    active.set(id, rental.gpuCount)
+    const account = await world.state('account', rental.renter)
+    expect(account.status === 'open' && account.holds.has(id)).toBe(true)
+  }
+  expect(listing).toMatchObject({ reservations: active })
+  const account = await world.state('account', 'ada')
+  if (account.status === 'open') expect([...account.holds.keys()].sort()).toEqual([...active.keys()].sort())
+  expect([...(await chartOf(world.store)).values()].reduce((sum, amount) => sum + amount, 0n)).toBe(0n)
+}
+
+test('however many walk the same rentals, in whatever order, they meet in the same events', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.scheduler(),
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 0, max: 4 }),
+      async (scheduler, gpus, hours) => {
+        const world = await market({ gpus, funds: BigInt(hours) * 3_600_000n })
+        // Each walker has commands of its own, as other processes have: only the store is shared, and its order is shuffled.
+        const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
+        const walker = () => ({ now: world.now, commands: createCommands({ store: shuffled }) })
+        const requests = ['a', 'b', 'c'].flatMap((idempotencyKey) => [
+          requestRental(walker(), wish({ idempotencyKey })),
+          requestRental(walker(), wish({ idempotencyKey })),
+        ])
+        const answers = await scheduler.waitFor(Promise.all(requests))
+        for (const index of [0, 2, 4]) expect(answers[index]).toEqual(answers[index + 1])
+        const rented = answers.filter(
+          (answer, index) => index % 2 === 0 && !isRefusal(answer) && answer.outcome === 'active',
+        )
+        expect(rented).toHaveLength(Math.min(gpus, hours, 3))
+        await expectWhole(world)
+      },
+    ),
+    { numRuns: 50 },
+  )
+})

@@ -1,0 +1,69 @@
+import type { Commands } from '../commands/execute.ts'
+import { type AggregateName, type EventOf, idOf } from '../domain/aggregates.ts'
+import { Failure } from '../domain/errors.ts'
+import type { Bus } from '../infra/bus/port.ts'
+import type { StoredEvent } from '../infra/event-store/port.ts'
+import { creditDeposit } from './credit-deposit.ts'
+import { rentAGpu } from './rent-a-gpu.ts'
+import { settle } from './settle.ts'
+import type { Schedule, Timers } from './timers.ts'
+import { type Process, walk } from './walk.ts'
+
+type AnyProcess = Process<AggregateName, EventOf<AggregateName>['type']>
+
+const processes = [rentAGpu, settle, creditDeposit] as unknown as readonly AnyProcess[]
+
+const walksAtOnceMax = 8
+
+type Walker = { readonly commands: Commands; readonly now: () => string }
+
+/** Walks again what met an unexpected error. Throws when it meets one again. */
+export const walkAgain = async (walker: Walker, { process: name, id, revision }: Timers['walk']): Promise<void> => {
+  const process = processes.find((known) => known.name === name)
+  if (!process) throw new Error(`There is no process ${name}`)
+  await walk(walker, process, { id, revision: BigInt(revision) })
+}
+
+/** Walks every process to its end, from the log: also those whose request died on the way. Each event is handed over until
+ *  its walk has ended or stands in the queue to be tried again, so that one walk that cannot go on holds up no other.
+ *  `activated` hears of each rental that has begun, to set its timers. Resolves on abort. */
+export const runProcesses = ({
+  bus,
+  commands,
+  now,
+  schedule,
+  activated,
+  signal,
+}: Walker & {
+  readonly bus: Bus
+  readonly schedule: Schedule
+  readonly activated: (rental: string, startedAt: string, endsAt: string) => Promise<void>
+  readonly signal: AbortSignal
+}): Promise<void> => {
+  const walkOrQueue = async (process: AnyProcess, id: string, revision: bigint): Promise<void> => {
+    try {
+      await walk({ commands, now }, process, { id, revision })
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE') throw error
+      const payload = { process: process.name, id, revision: String(revision) }
+      await schedule('walk', payload, { key: `walk:${process.name}:${id}:${revision}`, runAt: now() })
+    }
+  }
+  const handle = async ({ stream, type, revision }: StoredEvent): Promise<void> => {
+    const id = idOf(stream)
+    for (const process of processes) if (process.starts.type === type) await walkOrQueue(process, id, revision)
+    if (type !== 'RentalActivated') return
+    const { state } = await commands.load('rental', id, revision)
+    if (state.status === 'active') await activated(id, state.startedAt, state.endsAt)
+  }
+  return bus.consume({
+    consumer: 'processes',
+    filter: { types: [...processes.map(({ starts }) => starts.type), 'RentalActivated'] },
+    signal,
+    // Different rentals and payments have nothing to do with each other: a few walk side by side.
+    handle: async ({ events }) => {
+      for (let first = 0; first < events.length; first += walksAtOnceMax)
+        await Promise.all(events.slice(first, first + walksAtOnceMax).map(handle))
+    },
+  })
+}

@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { systemActor } from '../commands/actor.ts'
+import { type Commands, mustExecute } from '../commands/execute.ts'
+import { derivedId } from '../commands/ids.ts'
+import type { CommandOf } from '../domain/aggregates.ts'
+import { Failure } from '../domain/errors.ts'
+import type { Chain, ChainCursor, Deposit } from '../infra/chain/port.ts'
+import type { Log } from '../infra/telemetry.ts'
+
+type Dependencies = {
+  readonly chain: Chain
+  readonly cursor: ChainCursor
+  readonly commands: Commands
+  /** Payments that were observed in a block up to `block` and are not final, by id: may lag behind. */
+  readonly pendingPayments: (block: bigint) => Promise<readonly string[]>
+  /** ISO 8601 in UTC. */
+  readonly now: () => string
+}
+
+const blocksAtOnceMax = 5_000n
+
+/** Looks at the chain once. Every block above the cursor is looked at again each time, because it may still change: what is
+ *  found there is observed; what is found in blocks that stay is final, and only then is it money. What was observed in
+ *  such a block and is not there any more has vanished. Resolves to whether more blocks wait. */
+export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now }: Dependencies): Promise<boolean> => {
+  const { head, final } = await chain.heights()
+  const from = ((await cursor.load()) ?? -1n) + 1n
+  if (head < from) return false
+  const to = head - from < blocksAtOnceMax ? head : from + blocksAtOnceMax - 1n
+  const settledTo = final < to ? final : to
+  const deposits = (await chain.deposits(from, to)).filter(({ token }) => same(token, chain.description.token))
+
+  const tell = async (payment: string, command: CommandOf<'payment'>, ...identity: string[]) => {
+    const correlationId = derivedId('deposit', payment)
+    const commandId = derivedId('watcher', payment, command.type, ...identity)
+    const envelope = {
+      commandId,
+      correlationId,
+      causationId: correlationId,
+      actor: systemActor('watcher'),
+      time: now(),
+    }
+    mustExecute(await commands.execute('payment', payment, command, envelope))
+  }
+
+  for (const deposit of deposits) {
+    const { history } = await commands.load('payment', deposit.depositId)
+    // How often it was seen belongs to the id: the same block may come, go and come back.
+    await tell(deposit.depositId, observe(chain, deposit), deposit.blockHash, String(history.length))
+    if (deposit.blockNumber > settledTo) continue
+    const { state } = await commands.load('payment', deposit.depositId)
+    if (state.status === 'observed') await tell(deposit.depositId, { type: 'FinalizeDeposit' })
+  }
+  for (const payment of await pendingPayments(settledTo)) {
+    const { state } = await commands.load('payment', payment)
+    const stillThere = deposits.some(({ depositId }) => depositId === payment)
+    if (state.status !== 'observed' || state.blockNumber > settledTo || stillThere) continue
+    await tell(payment, { type: 'ReportDepositVanished' }, state.blockHash)
+  }
+  if (settledTo >= from) await cursor.save(settledTo)
+  return to < head
+}
+
+const observe = (
+  chain: Chain,
+  { depositId, payer, amount, transactionHash, blockNumber, blockHash }: Deposit,
+): CommandOf<'payment'> => ({
+  type: 'ObserveDeposit',
+  payment: depositId,
+  user: payer.toLowerCase(),
+  amount: { amount, asset: chain.description.asset },
+  chainId: chain.description.chainId,
+  transactionHash,
+  blockNumber,
+  blockHash,
+})
+
+const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+
+const pollEveryMs = 400
+const pauseMsMax = 5_000
+
+/** Watches until the signal aborts. While the chain or the database is away it keeps trying, and says so once. */
+export const watchDeposits = async (
+  dependencies: Dependencies & { readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> => {
+  const { log, signal } = dependencies
+  let pauseMs = pollEveryMs
+  while (!signal.aborted) {
+    try {
+      const more = await watchOnce(dependencies)
+      if (pauseMs > pollEveryMs) log.info('the chain is watched again')
+      pauseMs = pollEveryMs
+      if (more) continue
+    } catch (error) {
+      if (pauseMs === pollEveryMs)
+        log.warn(
+          { err: error, code: error instanceof Failure ? error.code : 'INTERNAL' },
+          'the chain cannot be watched; trying again',
+        )
+      pauseMs = Math.min(pauseMs * 2, pauseMsMax)
+    }
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+  }
+}

@@ -92,17 +92,26 @@ export const createCommands = ({ store }: { readonly store: EventStore }): Comma
   const execute: Execute = (name, id, command, envelope) =>
     inTurn(streamOf(name, id), async () => {
       const { decide, evolve, schemas } = aggregates[name] as unknown as AnyAggregate<typeof name>
+      let met: Failure | undefined
       for (let attempt = 1; attempt <= attemptsMax; attempt++) {
         const { state, revision, history } = await load(name, id)
         const before = history.filter(({ commandId }) => commandId === envelope.commandId)
         if (before.length > 0)
           return { outcome: 'executed', repeated: true, events: before, state, position: before.at(-1)?.position }
+        if (met) throw met
         const decided = refuseStranger(name, envelope.actor, command, state) ?? decide(command, state)
         if (isRefusal(decided)) return decided
         if (decided.length === 0)
           return { outcome: 'executed', repeated: false, events: [], state, position: undefined }
         const events = decided.map((event, index) => toStore(encodeEvent(schemas, event), envelope, index))
-        const appended = await store.append({ stream: streamOf(name, id), expected: revision ?? 'no stream', events })
+        const append = { stream: streamOf(name, id), expected: revision ?? 'no stream', events } as const
+        const appended = await store.append(append).catch((error: unknown) => {
+          // Another process may have answered this command in between, a moment earlier and thus in other words: the
+          // store knows its event ids, and the next look finds the answer.
+          if (!(error instanceof Failure) || error.code !== 'EVENT_INVALID') throw error
+          met = error
+        })
+        if (!appended) continue
         // Someone else wrote in between: what was decided may no longer hold. A repetition in flight ends here as well.
         if (appended.outcome === 'conflict' || appended.repeated) {
           await pause(Math.random() * pauseMsMax)

@@ -1,8 +1,8 @@
-import { parse } from 'csv-parse/sync'
 import { z } from 'zod'
-import { type Refusal, refuse } from '../domain/errors.ts'
+import { type Details, type Refusal, refuse } from '../domain/errors.ts'
 import type { Offer } from '../domain/listing.ts'
 import { type Money, money, parseAmount } from '../domain/money.ts'
+import { readCsvRecords } from './csv-records.ts'
 
 /** One offer of the file, under the number of its line. */
 export type ReadOffer = { readonly line: number; readonly offer: Omit<Offer, 'provider'> }
@@ -11,23 +11,36 @@ export type RefusedLine = { readonly line: number; readonly refusal: Refusal }
 const required = ['AcceleratorName', 'AcceleratorCount', 'vCPUs', 'MemoryGiB', 'GpuInfo', 'Price', 'Region'] as const
 const linesMax = 10_000
 
+/** Far above any machine, and small enough for a number to be exact. */
+const memoryGibMax = 1_000_000
+
+const text = z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), 'holds what cannot be stored')
 const wholeNumber = z
   .string()
   .regex(/^\d+(\.0+)?$/, 'takes a whole number')
   .transform(Number)
+  .refine(Number.isSafeInteger, 'is too large')
+
+/** Memory of all GPUs: the total stands last where there is one; a single GPU entry carries the total of its kind. */
+const gpuMemoryMib = (info: string): number =>
+  Number([...info.matchAll(/'(?:SizeInMiB|TotalGpuMemoryInMiB)':\s*(\d+)/g)].at(-1)?.[1] ?? Number.NaN)
+
 const row = z.object({
-  AcceleratorName: z.string().trim().min(1, 'is empty'),
+  AcceleratorName: text.trim().min(1, 'is empty'),
   AcceleratorCount: wholeNumber.refine((count) => count > 0, 'must be at least 1'),
   vCPUs: wholeNumber,
-  MemoryGiB: z.coerce.number('takes a number').positive('must be above zero'),
-  GpuInfo: z.string().regex(/'SizeInMiB':\s*\d+/, "takes {'Gpus': [{'MemoryInfo': {'SizeInMiB': …}}]}"),
+  MemoryGiB: z.coerce.number('takes a number').positive('must be above zero').max(memoryGibMax, 'is too large'),
+  GpuInfo: z
+    .string()
+    .transform(gpuMemoryMib)
+    .refine(Number.isSafeInteger, "takes {'Gpus': [{'MemoryInfo': {'SizeInMiB': …}}]}"),
   Price: z
     .string()
     .refine(
       (text) => (parseAmount(text, 'USDC/6')?.amount ?? 0n) > 0n,
       'takes a price above zero with at most 6 decimals',
     ),
-  Region: z.string(),
+  Region: text,
 })
 
 /** Reads a file in the SkyPilot catalog format (columns InstanceType, AcceleratorName, AcceleratorCount, vCPUs, MemoryGiB,
@@ -37,46 +50,30 @@ const row = z.object({
 export const readOffers = (
   csv: string,
 ): { readonly offers: readonly ReadOffer[]; readonly refused: readonly RefusedLine[] } | Refusal => {
-  const [header, ...records] = parse(csv, {
-    bom: true,
-    info: true,
-    relaxColumnCount: true,
-    relaxQuotes: true,
-    skipEmptyLines: true,
-    trim: true,
-  }) as unknown as {
-    readonly record: readonly string[]
-    readonly info: { readonly lines: number }
-  }[]
-  const missing = required.filter((column) => !header?.record.includes(column))
-  if (!header || missing.length > 0) return refuse('INPUT_INVALID', { csv: `the header lacks ${missing.join(', ')}` })
+  const [header, ...records] = readCsvRecords(csv)
+  const columns = header && 'fields' in header ? header.fields : []
+  const missing = required.filter((column) => !columns.includes(column))
+  if (missing.length > 0) return refuse('INPUT_INVALID', { csv: `the header lacks ${missing.join(', ')}` })
   if (records.length > linesMax) return refuse('INPUT_INVALID', { csv: `at most ${linesMax} lines` })
   const offers: ReadOffer[] = []
   const refused: RefusedLine[] = []
-  for (const { record, info } of records) {
-    const line = info.lines
-    if (record.length !== header.record.length) {
-      refused.push({
-        line,
-        refusal: refuse('OFFER_LINE_INVALID', {
-          line: String(line),
-          problem: `${record.length} columns, the header has ${header.record.length}`,
-        }),
-      })
+  const refuseLine = (line: number, details: Details) =>
+    refused.push({ line, refusal: refuse('OFFER_LINE_INVALID', { line: String(line), ...details }) })
+  for (const { line, ...record } of records) {
+    if ('problem' in record) {
+      refuseLine(line, { problem: record.problem })
       continue
     }
-    const read = row.safeParse(Object.fromEntries(header.record.map((column, index) => [column, record[index]])))
+    const { fields } = record
+    if (fields.length !== columns.length) {
+      refuseLine(line, { problem: `${fields.length} columns, the header has ${columns.length}` })
+      continue
+    }
+    const read = row.safeParse(Object.fromEntries(columns.map((column, index) => [column, fields[index]])))
     if (read.success) offers.push({ line, offer: toOffer(read.data) })
     else {
       const issue = read.error.issues[0]
-      refused.push({
-        line,
-        refusal: refuse('OFFER_LINE_INVALID', {
-          line: String(line),
-          column: String(issue?.path[0] ?? ''),
-          problem: issue?.message ?? '',
-        }),
-      })
+      refuseLine(line, { column: String(issue?.path[0] ?? ''), problem: issue?.message ?? '' })
     }
   }
   return { offers, refused }
@@ -84,14 +81,10 @@ export const readOffers = (
 
 const toOffer = (read: z.infer<typeof row>): Omit<Offer, 'provider'> => {
   const gpuCount = read.AcceleratorCount
-  // The total stands last in GpuInfo where there is one; a single GPU entry carries the total of its kind.
-  const sizes = [...read.GpuInfo.matchAll(/'(SizeInMiB|TotalGpuMemoryInMiB)':\s*(\d+)/g)].map((match) =>
-    Number(match[2]),
-  )
   return {
     gpu: read.AcceleratorName,
     gpuCount,
-    vramMib: Math.floor((sizes.at(-1) ?? 0) / gpuCount),
+    vramMib: Math.floor(read.GpuInfo / gpuCount),
     vcpus: read.vCPUs,
     memoryMib: Math.round(read.MemoryGiB * 1024),
     region: read.Region.replace(/^[,\s]+/, ''),

@@ -49,9 +49,13 @@ export type EncodedEvent = { readonly type: string; readonly version: number; re
 
 type AnySchemas = Readonly<Record<string, EventSchema<unknown>>>
 
+// A stored type named "constructor" must not find what every object inherits.
+const entryOf = (schemas: AnySchemas, type: string): EventSchema<unknown> | undefined =>
+  Object.hasOwn(schemas, type) ? schemas[type] : undefined
+
 /** The stored form of an event: its fields as JSON, under the current version. Throws EVENT_INVALID for a value outside its schema. */
 export const encodeEvent = (schemas: AnySchemas, event: { readonly type: string }): EncodedEvent => {
-  const entry = schemas[event.type]
+  const entry = entryOf(schemas, event.type)
   if (!entry) throw new Failure('EVENT_INVALID', { type: event.type })
   const { type, ...fields } = event
   const encoded = z.safeEncode(entry.schema, fields)
@@ -64,14 +68,18 @@ export const decodeEvent = <Event extends { type: string }>(
   schemas: EventSchemas<Event>,
   { type, version, data }: EncodedEvent,
 ): Event => {
-  const entry = (schemas as AnySchemas)[type]
+  const entry = entryOf(schemas, type)
   if (!entry || version > entry.version) throw new Failure('EVENT_UNREADABLE', { type, version: String(version) })
   let fields = data
   for (let from = version; from < entry.version; from++) {
     const upcast = entry.upcasts?.[from]
     if (!upcast)
       throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: `no step up from ${from}` })
-    fields = upcast(fields as Record<string, unknown>)
+    try {
+      fields = upcast(fields as Record<string, unknown>)
+    } catch (error) {
+      throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: `step up from ${from}` }, error)
+    }
   }
   const decoded = z.safeDecode(entry.schema, fields)
   if (!decoded.success)

@@ -128,7 +128,8 @@ export function decide(command: Command, state: State): Event[] | Refusal {
   switch (command.type) {
     case 'ReportProgress': {
       const percent = Math.min(100, Math.max(0, command.percent))
-      return percent < state.percent ? [] : [{ ...command, type: 'JobProgressed', percent }]
+      // Also false for what is no number.
+      return percent >= state.percent ? [{ ...command, type: 'JobProgressed', percent }] : []
     }
     case 'CompleteJob':
       return [{ ...command, type: 'JobSucceeded' }]

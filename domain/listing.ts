@@ -85,6 +85,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       if (command.maxPricePerGpuHour.asset !== state.pricePerGpuHour.asset) return refused('PRICE_ABOVE_MAXIMUM')
       if (exceeds(state.pricePerGpuHour, command.maxPricePerGpuHour)) return refused('PRICE_ABOVE_MAXIMUM')
       if (state.reservations.has(rental)) return refused('RENTAL_ALREADY_REQUESTED')
+      if (gpuCount < 1) return refused('RENTAL_INVALID')
       if (gpuCount > freeGpus(state)) return refused('LISTING_FULL')
       const { provider, gpu, pricePerGpuHour } = state
       return [{ type: 'CapacityReserved', rental, gpuCount, provider, gpu, pricePerGpuHour }]

@@ -5,6 +5,7 @@ import type { Refusal } from '../domain/errors.ts'
 import type { ChainDescription } from '../infra/chain/port.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { RentalWish, RequestedRental } from '../processes/request-rental.ts'
+import type { ReadModels } from '../projections/database.ts'
 import type { Needs } from '../scheduler/placement/cheapest.ts'
 
 /** Which listing, or what it must be able to do. */
@@ -14,6 +15,8 @@ export type RentWish = Omit<RentalWish, 'listing'> & ({ readonly listing: string
 export type Services = {
   readonly store: EventStore
   readonly commands: Commands
+  /** What the read functions of projections/ read from. */
+  readonly read: ReadModels
   readonly rentGpu: (wish: RentWish) => Promise<RequestedRental | Refusal>
   readonly endRental: (rental: string, wallet: string) => Promise<Executed<'rental'> | Refusal>
   readonly submitJob: (wish: JobWish) => Promise<({ readonly job: string } & Executed<'job'>) | Refusal>

@@ -52,10 +52,10 @@ export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now 
     if (state.status === 'observed') await tell(deposit.depositId, { type: 'FinalizeDeposit' })
   }
   for (const payment of await pendingPayments(settledTo)) {
-    const { state } = await commands.load('payment', payment)
+    const { state, history } = await commands.load('payment', payment)
     const stillThere = deposits.some(({ depositId }) => depositId === payment)
     if (state.status !== 'observed' || state.blockNumber > settledTo || stillThere) continue
-    await tell(payment, { type: 'ReportDepositVanished' }, state.blockHash)
+    await tell(payment, { type: 'ReportDepositVanished' }, state.blockHash, String(history.length))
   }
   if (settledTo >= from) await cursor.save(settledTo)
   return to < head

@@ -49,17 +49,18 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
   }
 
   /** A report must not be lost because the database is away for a moment. */
-  const report = (job: string, command: CommandOf<'job'>, ...identity: string[]): Promise<void> => {
+  const report = (job: string, say: () => Promise<CommandOf<'job'>>, ...identity: string[]): Promise<void> => {
     const work = async () => {
       for (;;) {
         try {
+          const command = await say()
           const answer = await tell(job, command, ...identity)
           if (isRefusal(answer))
             log.info({ job, command: command.type, code: answer.refused }, 'a report came too late')
           return
         } catch (error) {
           if (!(error instanceof Failure) || error.code !== 'DATABASE_UNAVAILABLE') {
-            log.error({ job, command: command.type, err: error }, 'a report could not be recorded')
+            log.error({ job, err: error }, 'a report could not be recorded')
             return
           }
           await sleep(retryPauseMs)
@@ -94,17 +95,10 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
     const tellProgress = () => {
       if (!latest) return
       const { percent, message } = latest
+      const command = { type: 'ReportProgress', attempt, percent, message, reportedAt: now() } as const
       latest = undefined
       toldAt = Date.now()
-      telling = telling.then(() =>
-        report(
-          job,
-          { type: 'ReportProgress', attempt, percent, message, reportedAt: now() },
-          String(attempt),
-          String(percent),
-          message,
-        ),
-      )
+      telling = telling.then(() => report(job, async () => command, String(attempt), String(percent), message))
     }
     const outcome = await cluster.launch(spec, {
       started: () => undefined,
@@ -115,13 +109,14 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
       ended: (how) => {
         tellProgress()
         const end = telling
-          .then(async () => report(job, await ending(job, attempt, how), String(attempt)))
-          .catch((error) => log.error({ job, attempt, err: error }, 'the end of a job could not be recorded'))
-          .finally(() => {
-            reports.delete(end)
+          .then(() => report(job, () => ending(job, attempt, how), String(attempt)))
+          .then(() => {
             watched.delete(job)
+            return reconcile(job)
           })
-          .then(() => reconcile(job))
+          // Whoever looks through the open jobs comes by again.
+          .catch((error) => log.warn({ job, attempt, err: error }, 'a job could not be looked at after its end'))
+          .finally(() => reports.delete(end))
         reports.add(end)
         log.info({ job, attempt, ...how }, 'job ended')
       },
@@ -174,20 +169,25 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
     } catch (error) {
       watched.delete(spec.jobId)
       log.error({ job: spec.jobId, attempt: spec.attempt, err: error }, 'the cluster could not start a job')
-      const reason = error instanceof Error ? error.message : String(error)
-      await report(
-        spec.jobId,
-        { type: 'InterruptJob', attempt: spec.attempt, reason, interruptedAt: now() },
-        String(spec.attempt),
-      )
+      const { jobId, attempt } = spec
+      const message = error instanceof Error ? error.message : String(error)
+      // What cannot be run here cannot be run at the next attempt either.
+      const command: CommandOf<'job'> =
+        error instanceof Failure && error.code === 'JOB_INVALID'
+          ? { type: 'FailJob', attempt, code: 'JOB_INVALID', message, endedAt: now() }
+          : { type: 'InterruptJob', attempt, reason: message, interruptedAt: now() }
+      await report(jobId, async () => command, String(attempt))
     }
   }
 
   const reconcile = (job: string): Promise<void> => {
-    const turn = (turns.get(job) ?? Promise.resolve())
-      .then(() => bringTogether(job))
-      .finally(() => turns.get(job) === turn && turns.delete(job))
-    turns.set(job, turn.catch(() => undefined) as Promise<void>)
+    const turn = (turns.get(job) ?? Promise.resolve()).then(() => bringTogether(job))
+    const over = turn
+      .catch(() => undefined)
+      .then(() => {
+        if (turns.get(job) === over) turns.delete(job)
+      })
+    turns.set(job, over)
     return turn
   }
 
@@ -195,8 +195,13 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
     reconcile,
     close: async () => {
       closing = true
-      await cluster.close({ stopJobs: true })
+      await Promise.all(turns.values())
+      // A cluster that closes forgets its watchers: they must hear the end before.
+      const stops = [...watched].map(([jobId, attempt]) => cluster.stop({ jobId, attempt }))
+      for (const stop of await Promise.allSettled(stops))
+        if (stop.status === 'rejected') log.warn({ err: stop.reason }, 'a job could not be stopped')
       while (reports.size > 0) await Promise.allSettled(reports)
+      await cluster.close({ stopJobs: true })
     },
   }
 }

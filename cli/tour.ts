@@ -1,0 +1,47 @@
+// Plays the whole way of one rental and prints it as it happens: npm run tour -- [--offers FILE] [--url URL] [--json]
+import { join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
+import { reachPlatform } from './tour/platform.ts'
+import { createPrinter } from './tour/print.ts'
+import { tellStory } from './tour/story.ts'
+
+const usage = `npm run tour -- [--offers FILE] [--url URL] [--json]
+  --offers FILE  offers in the SkyPilot catalog format; the project's own sample when left out
+  --url URL      a running platform; http://127.0.0.1:4000 when left out, and one is started when none answers there
+  --json         one JSON object per line`
+
+const readOptions = () =>
+  parseArgs({
+    options: {
+      offers: { type: 'string', default: relative(process.cwd(), join(import.meta.dirname, 'tour', 'offers.csv')) },
+      url: { type: 'string', default: `http://127.0.0.1:${process.env.PORT ?? 4000}` },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  }).values
+
+const run = async (): Promise<void> => {
+  const options = readOptions()
+  if (options.help) return console.log(usage)
+  const print = createPrinter({
+    json: options.json,
+    terminal: process.stdout.isTTY === true,
+    write: (text) => process.stdout.write(text),
+  })
+  const began = performance.now()
+  print.chapter('The platform')
+  const platform = await reachPlatform(options.url.replace(/\/+$/, ''), (line) => print.say(line))
+  try {
+    print.say(`${platform.started ? 'started for this tour' : 'already running'} at ${platform.url}`)
+    await tellStory(platform.url, options.offers, print)
+  } finally {
+    await platform.close()
+  }
+  print.say(`\n   The tour took ${((performance.now() - began) / 1000).toFixed(1)} s.`)
+}
+
+process.once('SIGINT', () => process.exit(130))
+run().catch((error) => {
+  console.error(`\n${error instanceof Error ? error.message : error}`)
+  process.exitCode = 1
+})

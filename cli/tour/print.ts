@@ -1,0 +1,66 @@
+/** How the tour speaks: lines for people, or with `json` one object per line for machines. */
+export type Printer = {
+  /** A new chapter. */
+  chapter(title: string): void
+  /** Something that happened. */
+  say(text: string, facts?: Readonly<Record<string, unknown>>): void
+  /** Something that goes on: on a terminal it stays on one line. */
+  progress(percent: number, text: string): void
+  table(rows: readonly Readonly<Record<string, string>>[]): void
+}
+
+const barWidth = 30
+
+export const createPrinter = ({
+  json,
+  terminal,
+  write,
+}: {
+  readonly json: boolean
+  readonly terminal: boolean
+  readonly write: (text: string) => void
+}): Printer => {
+  let number = 0
+  let open = false
+  const line = (text: string) => {
+    write(`${open ? '\n' : ''}${text}\n`)
+    open = false
+  }
+  const object = (fields: Readonly<Record<string, unknown>>) => write(`${JSON.stringify(fields)}\n`)
+  if (json)
+    return {
+      chapter: (chapter) => object({ chapter }),
+      say: (text, facts = {}) => object({ text, ...facts }),
+      progress: (percent, text) => object({ percent, text }),
+      table: (rows) => rows.forEach(object),
+    }
+  return {
+    chapter: (title) => {
+      number++
+      line(`\n${number}. ${title}`)
+    },
+    say: (text) => line(`   ${text}`),
+    progress: (percent, text) => {
+      const full = Math.round((percent / 100) * barWidth)
+      const bar = `   [${'█'.repeat(full)}${'·'.repeat(barWidth - full)}] ${percent.toFixed(0).padStart(3)} %  ${text}`
+      if (!terminal) return line(bar)
+      write(`\r${bar.padEnd(78)}`)
+      open = true
+    },
+    table: (rows) => {
+      const [first] = rows
+      if (!first) return
+      const columns = Object.keys(first)
+      const width = (column: string) => Math.max(column.length, ...rows.map((row) => row[column]?.length ?? 0))
+      const show = (cell: (column: string) => string) =>
+        line(
+          `   ${columns
+            .map((column) => cell(column).padEnd(width(column)))
+            .join('  ')
+            .trimEnd()}`,
+        )
+      show((column) => column)
+      for (const row of rows) show((column) => row[column] ?? '')
+    },
+  }
+}

@@ -1,0 +1,277 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import { devKeys } from '../../infra/chain/dev-keys.ts'
+import { type Client, createClient } from '../client.ts'
+import type { Printer } from './print.ts'
+import { type ChainInfo, deposit, fund } from './wallet.ts'
+
+type MoneyAnswer = { readonly amount: string; readonly decimal: string; readonly asset: string }
+const money = 'amount decimal asset'
+
+const depositUnits = 25_000_000n
+const rentHours = 1
+const trainSeconds = 8
+const waitMsMax = 30_000
+
+/** The whole way of one rental, played against the public API of the platform at `url` alone.
+ *  Throws when an answer is not what the story says: the tour is a check as well. */
+export const tellStory = async (url: string, offersFile: string, print: Printer): Promise<void> => {
+  const provider = createClient(url)
+  const renter = createClient(url)
+  try {
+    await importOffers(provider, offersFile, print)
+    const wallet = privateKeyToAccount(generatePrivateKey())
+    print.chapter('A renter signs in with a wallet')
+    await signIn(renter, wallet)
+    print.say(`signed in as ${wallet.address}`)
+    await payIn(renter, wallet, print)
+    const listing = await search(renter, print)
+    const rental = await rent(renter, listing, print)
+    await runJob(renter, rental, print)
+    await giveBack(renter, rental, print)
+    await showInvoice(renter, rental, print)
+    await traceMoney(renter, rental, print)
+  } finally {
+    await Promise.all([provider.close(), renter.close()])
+  }
+}
+
+const signIn = async (client: Client, wallet: PrivateKeyAccount): Promise<void> => {
+  const { message } = await client.tell<{ message: string }>('signInMessage', { address: wallet.address }, 'message')
+  const signature = await wallet.signMessage({ message })
+  const { token } = await client.tell<{ token: string }>('signIn', { message, signature }, 'token')
+  client.use(token)
+}
+
+const importOffers = async (client: Client, file: string, print: Printer): Promise<void> => {
+  print.chapter(`A provider imports offers from ${file}`)
+  await signIn(client, privateKeyToAccount(devKeys[2]))
+  const { viewer } = await client.ask<{ viewer: { provider: { name: string } | null } }>(
+    '{ viewer { provider { name } } }',
+  )
+  if (!viewer.provider) await client.tell('registerProvider', { name: 'Northern Lights Compute' }, 'position')
+  type Line = { line: number }
+  type Imported = { listed: Line[]; unchanged: Line[]; refused: (Line & { message: string })[] }
+  const imported = await client.tell<Imported>(
+    'importOffers',
+    { csv: await readFile(file, 'utf8') },
+    'listed { line } unchanged { line } refused { line code message } position',
+  )
+  print.say(
+    `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} lines refused`,
+  )
+  for (const { line, message } of imported.refused) print.say(`line ${line}: ${message}`)
+}
+
+const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer): Promise<void> => {
+  print.chapter('The renter deposits tokens on chain')
+  const { chain } = await client.ask<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
+  print.say(`chain ${chain.chainId} at ${chain.rpcUrl}, marketplace ${chain.marketplace}`)
+  await fund(chain, wallet.address, depositUnits)
+  const { head } = await client.ask<{ head: string }>('{ head }')
+  type Update = {
+    paymentUpdated: { event: string; payment: { status: string; amount: MoneyAnswer; blockNumber: string } }
+  }
+  const updates = client.follow<Update>(
+    `subscription ($after: Position) { paymentUpdated(after: $after) { event payment { status blockNumber amount { ${money} } } } }`,
+    { after: head },
+  )
+  print.say(`transaction ${await deposit(chain, wallet, depositUnits)}`)
+  for await (const {
+    paymentUpdated: { payment },
+  } of updates) {
+    print.say(`${payment.amount.decimal} USDC in block ${payment.blockNumber}: ${payment.status}`)
+    if (payment.status === 'final') break
+  }
+  const available = await until('the deposit can be spent', async () => {
+    const { account } = await client.ask<{ account: { balances: { available: MoneyAnswer }[] } }>(
+      `{ account { balances { available { ${money} } } } }`,
+    )
+    return account.balances[0]?.available
+  })
+  expect(BigInt(available.amount) === depositUnits, `the account shows ${available.decimal} instead of the deposit`)
+  print.say(`${available.decimal} USDC can be spent`)
+}
+
+type Listing = {
+  id: string
+  gpu: string
+  freeGpus: number
+  gpuCount: number
+  region: string
+  pricePerGpuHour: MoneyAnswer
+}
+
+const search = async (client: Client, print: Printer): Promise<Listing> => {
+  print.chapter('The renter searches: H100 under 3 USD/h')
+  const { listings } = await client.ask<{ listings: { edges: { node: Listing }[] } }>(
+    `{ listings(filter: { gpu: "H100", maxPricePerGpuHour: "3", onlyFree: true }, first: 5) {
+         edges { node { id gpu freeGpus gpuCount region pricePerGpuHour { ${money} } } } } }`,
+  )
+  const found = listings.edges.map(({ node }) => node)
+  print.table(
+    found.map(({ gpu, freeGpus, gpuCount, region, pricePerGpuHour }) => ({
+      GPU: gpu,
+      free: `${freeGpus}/${gpuCount}`,
+      'USD/h': pricePerGpuHour.decimal,
+      region,
+    })),
+  )
+  const [cheapest] = found
+  if (!cheapest) throw new Error('No H100 under 3 USD/h is free; end a rental, or import other offers.')
+  return cheapest
+}
+
+const rent = async (client: Client, listing: Listing, print: Printer): Promise<string> => {
+  print.chapter('The renter rents it for an hour')
+  type Success = { rental: { id: string; status: string; held: MoneyAnswer; endsAt: string } }
+  const { rental } = await client.tell<Success>(
+    'rentGpu',
+    {
+      listing: listing.id,
+      gpuCount: 1,
+      hours: rentHours,
+      maxPricePerGpuHour: '3',
+      idempotencyKey: crypto.randomUUID(),
+    },
+    `rental { id status endsAt held { ${money} } } position`,
+  )
+  expect(rental.status === 'active', `the rental is ${rental.status}`)
+  print.say(`rental ${rental.id} is active until ${rental.endsAt}`, { rental: rental.id })
+  print.say(`${rental.held.decimal} USDC held for the whole hour`)
+  return rental.id
+}
+
+const runJob = async (client: Client, rental: string, print: Printer): Promise<void> => {
+  print.chapter('A job runs: a small neural network learns by gradient descent')
+  const program = await readFile(new URL('train.mjs', import.meta.url), 'utf8')
+  const { job } = await client.tell<{ job: { id: string } }>(
+    'submitJob',
+    {
+      rental,
+      command: ['node', 'train.mjs', '--seconds', String(trainSeconds)],
+      files: [{ path: 'train.mjs', content: program }],
+      timeoutSeconds: 60,
+      idempotencyKey: crypto.randomUUID(),
+    },
+    'job { id } position',
+  )
+  type Update = {
+    jobProgress: { job: { status: string; percent: number; message: string | null; code: string | null } }
+  }
+  const updates = client.follow<Update>(
+    'subscription ($job: ID!) { jobProgress(job: $job) { event job { status percent message code } } }',
+    { job: job.id },
+  )
+  for await (const { jobProgress } of updates) {
+    const { status, percent, message, code } = jobProgress.job
+    if (status === 'running') print.progress(percent, message ?? '')
+    if (status === 'failed' || status === 'stopped') throw new Error(`The job ${status}: ${code} ${message}`)
+    if (status === 'succeeded') break
+  }
+  const { job: ended } = await client.ask<{ job: { log: { text: string } } }>(
+    'query ($id: ID!) { job(id: $id) { log { text } } }',
+    { id: job.id },
+  )
+  print.say(`the job has succeeded; the last line of its log: ${ended.log.text.trim().split('\n').at(-1)}`)
+}
+
+const giveBack = async (client: Client, rental: string, print: Printer): Promise<void> => {
+  print.chapter('The renter gives the GPU back early')
+  const { position } = await client.tell<{ position: string | null }>('endRental', { rental }, 'position')
+  type Ended = {
+    status: string
+    runSeconds: number
+    charged: MoneyAnswer
+    released: MoneyAnswer | null
+    pricePerGpuHour: MoneyAnswer
+    held: MoneyAnswer
+  }
+  const fields = `status runSeconds charged { ${money} } released { ${money} } pricePerGpuHour { ${money} } held { ${money} }`
+  const updates = client.follow<{ rentalUpdated: { rental: Ended } }>(
+    `subscription ($id: ID!) { rentalUpdated(id: $id) { event rental { ${fields} } } }`,
+    { id: rental },
+  )
+  for await (const { rentalUpdated } of updates) {
+    const { status, runSeconds, charged, released, pricePerGpuHour, held } = rentalUpdated.rental
+    if (status !== 'settled' || !released) continue
+    const owed = (BigInt(pricePerGpuHour.amount) * BigInt(runSeconds)) / 3600n
+    expect(BigInt(charged.amount) === owed, `${charged.amount} was charged, ${owed} is owed`)
+    expect(
+      BigInt(held.amount) === BigInt(charged.amount) + BigInt(released.amount),
+      'the hold was not given back to the last unit',
+    )
+    print.say(
+      `${runSeconds} s at ${pricePerGpuHour.decimal} USD/h: ${charged.decimal} USDC charged, ${released.decimal} USDC released`,
+    )
+    return
+  }
+  throw new Error(`The rental was not settled after ${position}.`)
+}
+
+const showInvoice = async (client: Client, rental: string, print: Printer): Promise<void> => {
+  print.chapter('The invoice')
+  type Invoice = {
+    total: MoneyAnswer
+    lines: { description: string; seconds: number; amount: MoneyAnswer; eventId: string }[]
+  }
+  const invoice = await until('the invoice is there', async () => {
+    const answer = await client.ask<{ invoice: Invoice | null }>(
+      `query ($id: ID!) { invoice(id: $id) { total { ${money} } lines { description seconds eventId amount { ${money} } } } }`,
+      { id: rental },
+    )
+    return answer.invoice ?? undefined
+  })
+  print.table(
+    invoice.lines.map(({ description, seconds, amount, eventId }) => ({
+      line: description,
+      s: String(seconds),
+      USDC: amount.decimal,
+      event: eventId,
+    })),
+  )
+  print.say(`total ${invoice.total.decimal} USDC`)
+}
+
+const traceMoney = async (client: Client, rental: string, print: Printer): Promise<void> => {
+  print.chapter('The trace of the money, from the chain transaction to the invoice line')
+  type Step = {
+    type: string
+    eventId: string
+    what: string
+    posting: { debit: string; credit: string; amount: MoneyAnswer } | null
+  }
+  const { moneyTrace, ledgerSums } = await client.ask<{
+    moneyTrace: { steps: Step[] }
+    ledgerSums: { asset: string; sum: MoneyAnswer }[]
+  }>(
+    `query ($id: ID!) { moneyTrace(rental: $id) { steps { type eventId what posting { debit credit amount { ${money} } } } }
+       ledgerSums { asset sum { ${money} } } }`,
+    { id: rental },
+  )
+  for (const { type, eventId, what, posting } of moneyTrace.steps) {
+    print.say(`${type.padEnd(17)} ${what}`, { event: eventId })
+    print.say(`${''.padEnd(17)} event ${eventId}`)
+    if (posting) print.say(`${''.padEnd(17)} ${posting.debit} → ${posting.credit}: ${posting.amount.decimal}`)
+  }
+  for (const { asset, sum } of ledgerSums) {
+    expect(sum.amount === '0', `the ledger's sum in ${asset} is ${sum.decimal}`)
+    print.say(`the sum of all entries in ${asset} is ${sum.decimal}`)
+  }
+}
+
+/** Asks again until there is an answer. Throws when there is none in time. */
+const until = async <Answer>(what: string, ask: () => Promise<Answer | undefined>): Promise<Answer> => {
+  const deadline = Date.now() + waitMsMax
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined) return answer
+    if (Date.now() > deadline) throw new Error(`Waited in vain until ${what}.`)
+    await sleep(100)
+  }
+}
+
+const expect = (holds: boolean, otherwise: string): void => {
+  if (!holds) throw new Error(`This should not be: ${otherwise}.`)
+}

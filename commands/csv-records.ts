@@ -1,0 +1,53 @@
+import { CsvError, parse } from 'csv-parse/sync'
+
+/** `line` is where the record begins, counted from 1. A record that cannot be taken apart has a `problem` instead of fields. */
+export type CsvRecord = { readonly line: number } & (
+  | { readonly fields: readonly string[] }
+  | { readonly problem: string }
+)
+
+/** How far a quoted field may reach. */
+const recordLinesMax = 20
+
+/** The records of a CSV text, empty lines left out. Never throws. A quote that is not closed, or closed so far below that
+ *  the record has not as many columns as the first, costs its own line alone: reading goes on with the next. */
+export const readCsvRecords = (text: string): readonly CsvRecord[] => {
+  const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
+  const records: CsvRecord[] = []
+  let columns: number | undefined
+  for (let index = 0; index < lines.length; index++) {
+    if (lines[index]?.trim() === '') continue
+    const { fields, linesTaken } = recordAt(lines, index, columns)
+    columns ??= fields?.length
+    records.push({ line: index + 1, ...(fields ? { fields } : { problem: 'its quotes do not match' }) })
+    index += linesTaken - 1
+  }
+  return records
+}
+
+type Taken = { readonly fields?: readonly string[]; readonly linesTaken: number }
+
+const recordAt = (lines: readonly string[], index: number, columns: number | undefined): Taken => {
+  const line = lines[index] ?? ''
+  const fields = fieldsOf(line)
+  if (fields) return { fields, linesTaken: 1 }
+  // A quote that this line opens can only be closed by the next line that has an odd number of them.
+  const below = lines.slice(index + 1, index + recordLinesMax).findIndex(hasOddQuotes)
+  if (!hasOddQuotes(line) || below === -1) return { linesTaken: 1 }
+  const linesTaken = below + 2
+  const joined = fieldsOf(lines.slice(index, index + linesTaken).join('\n'))
+  return joined && joined.length === (columns ?? joined.length) ? { fields: joined, linesTaken } : { linesTaken: 1 }
+}
+
+const hasOddQuotes = (line: string): boolean => line.split('"').length % 2 === 0
+
+/** Undefined when the text is not one whole record. */
+const fieldsOf = (record: string): readonly string[] | undefined => {
+  try {
+    const records = parse(record, { relaxColumnCount: true, relaxQuotes: true, recordDelimiter: '\n', trim: true })
+    return records.length === 1 ? records[0] : undefined
+  } catch (error) {
+    if (error instanceof CsvError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,130 @@
+import { describe, expect, test } from '@jest/globals'
+import { isRefusal } from '../domain/errors.ts'
+import { endRental } from '../processes/meter.ts'
+import { requestRental } from '../processes/request-rental.ts'
+import { createMarket, usdc } from '../testing/market.ts'
+import { userActor } from './actor.ts'
+import { type JobWish, submitJob } from './submit-job.ts'
+
+const market = async () => {
+  const world = createMarket()
+  await world.list('h100', 2)
+  await world.deposit('ada', 10_000_000n)
+  const rent = { listing: 'h100', gpuCount: 1, seconds: 3600n, maxPricePerGpuHour: usdc(4_000_000n) }
+  const rented = await requestRental(world, { renter: 'ada', idempotencyKey: 'rental', ...rent })
+  if (isRefusal(rented)) throw new Error(rented.refused)
+  const { rental } = rented
+  const wish = (overrides: Partial<JobWish> = {}): JobWish => ({
+    renter: 'ada',
+    idempotencyKey: 'first',
+    rental,
+    command: ['node', 'train.js'],
+    files: [{ path: 'train.js', content: '1' }],
+    environment: { SEED: '7' },
+    timeoutSeconds: 60,
+    cpuCores: 1,
+    memoryMib: 512,
+    ...overrides,
+  })
+  const submit = async (overrides: Partial<JobWish> = {}) => {
+    const answer = await submitJob(world, wish(overrides))
+    if (isRefusal(answer)) throw new Error(answer.refused)
+    return answer
+  }
+  const end = async () => {
+    const heartbeats = { acknowledged: async () => 10n, begin: noop, beat: noop, end: noop }
+    await endRental({ ...world, heartbeats }, rental, 'returned', userActor('ada'))
+  }
+  const submitted = async () => {
+    let count = 0
+    for await (const { type } of world.store.readAll()) if (type === 'JobSubmitted') count++
+    return count
+  }
+  return { ...world, rental, wish, submit, end, submitted }
+}
+const noop = async () => undefined
+
+test('a job waits in the queue, with all it takes to run, in the story of its rental', async () => {
+  const world = await market()
+  const { job, events, state, position } = await world.submit()
+  expect(state).toMatchObject({ status: 'queued', rental: world.rental, renter: 'ada' })
+  const { renter, rental, idempotencyKey, ...program } = world.wish()
+  expect(events.map(({ event }) => event)).toEqual([
+    { type: 'JobSubmitted', rental, renter, submittedAt: world.now(), ...program },
+  ])
+  expect(position).toBe(await world.store.head())
+  const { history } = await world.commands.load('rental', world.rental)
+  expect(events[0]?.correlationId).toBe(history[0]?.correlationId)
+  expect(await world.state('job', job)).toEqual(state)
+})
+
+describe('the same key again', () => {
+  test('is the same job', async () => {
+    const world = await market()
+    const first = await world.submit()
+    world.pass(10)
+    expect(await world.submit()).toEqual({ ...first, repeated: true })
+    expect(await world.submitted()).toBe(1)
+  })
+
+  test('is the same job also at the same time', async () => {
+    const world = await market()
+    const answers = await Promise.all([world.submit(), world.submit()])
+    expect(answers[0].job).toBe(answers[1].job)
+    expect(await world.submitted()).toBe(1)
+  })
+
+  test('is the same job also after the rental has ended', async () => {
+    const world = await market()
+    const first = await world.submit()
+    await world.end()
+    expect(await world.submit()).toMatchObject({ job: first.job, repeated: true })
+  })
+
+  test('is not given away to another job', async () => {
+    const world = await market()
+    await world.submit()
+    expect(await submitJob(world, world.wish({ timeoutSeconds: 61 }))).toEqual({
+      refused: 'IDEMPOTENCY_KEY_REUSED',
+      details: { idempotencyKey: 'first' },
+    })
+    expect(await world.submitted()).toBe(1)
+  })
+
+  test('of another job is another job', async () => {
+    const world = await market()
+    const { job } = await world.submit()
+    expect((await world.submit({ idempotencyKey: 'second' })).job).not.toBe(job)
+    expect(await world.submitted()).toBe(2)
+  })
+})
+
+describe('a job is refused', () => {
+  test('without a rental', async () => {
+    const world = await market()
+    expect(await submitJob(world, world.wish({ rental: 'none' }))).toEqual({
+      refused: 'RENTAL_UNKNOWN',
+      details: { rental: 'none' },
+    })
+  })
+
+  test("on somebody else's rental", async () => {
+    const world = await market()
+    expect(await submitJob(world, world.wish({ renter: 'mallory' }))).toEqual({ refused: 'NOT_YOURS', details: {} })
+  })
+
+  test('on a rental that is over', async () => {
+    const world = await market()
+    await world.end()
+    expect(await submitJob(world, world.wish())).toEqual({
+      refused: 'RENTAL_NOT_ACTIVE',
+      details: { status: 'ended' },
+    })
+  })
+
+  test('when it cannot be run', async () => {
+    const world = await market()
+    expect(await submitJob(world, world.wish({ command: [] }))).toMatchObject({ refused: 'JOB_INVALID' })
+    expect(await world.submitted()).toBe(0)
+  })
+})

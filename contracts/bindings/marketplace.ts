@@ -1,0 +1,148 @@
+/** Marketplace, made from contracts/sol/Marketplace.sol by contracts/build.ts. Do not edit. */
+export const marketplace = {
+  abi: [
+    {
+      "inputs": [
+        {
+          "internalType": "contract IERC20",
+          "name": "token_",
+          "type": "address"
+        }
+      ],
+      "stateMutability": "nonpayable",
+      "type": "constructor"
+    },
+    {
+      "inputs": [],
+      "name": "AmountZero",
+      "type": "error"
+    },
+    {
+      "inputs": [
+        {
+          "internalType": "uint256",
+          "name": "amount",
+          "type": "uint256"
+        }
+      ],
+      "name": "NothingReceived",
+      "type": "error"
+    },
+    {
+      "inputs": [],
+      "name": "ReentrancyGuardReentrantCall",
+      "type": "error"
+    },
+    {
+      "inputs": [
+        {
+          "internalType": "address",
+          "name": "token",
+          "type": "address"
+        }
+      ],
+      "name": "SafeERC20FailedOperation",
+      "type": "error"
+    },
+    {
+      "inputs": [
+        {
+          "internalType": "address",
+          "name": "token",
+          "type": "address"
+        }
+      ],
+      "name": "TokenHasNoCode",
+      "type": "error"
+    },
+    {
+      "anonymous": false,
+      "inputs": [
+        {
+          "indexed": true,
+          "internalType": "bytes32",
+          "name": "depositId",
+          "type": "bytes32"
+        },
+        {
+          "indexed": true,
+          "internalType": "address",
+          "name": "payer",
+          "type": "address"
+        },
+        {
+          "indexed": true,
+          "internalType": "address",
+          "name": "token",
+          "type": "address"
+        },
+        {
+          "indexed": false,
+          "internalType": "uint256",
+          "name": "amount",
+          "type": "uint256"
+        },
+        {
+          "indexed": false,
+          "internalType": "uint256",
+          "name": "sequence",
+          "type": "uint256"
+        }
+      ],
+      "name": "Deposited",
+      "type": "event"
+    },
+    {
+      "inputs": [
+        {
+          "internalType": "uint256",
+          "name": "amount",
+          "type": "uint256"
+        }
+      ],
+      "name": "deposit",
+      "outputs": [
+        {
+          "internalType": "bytes32",
+          "name": "depositId",
+          "type": "bytes32"
+        }
+      ],
+      "stateMutability": "nonpayable",
+      "type": "function"
+    },
+    {
+      "inputs": [
+        {
+          "internalType": "address",
+          "name": "payer",
+          "type": "address"
+        }
+      ],
+      "name": "depositCount",
+      "outputs": [
+        {
+          "internalType": "uint256",
+          "name": "count",
+          "type": "uint256"
+        }
+      ],
+      "stateMutability": "view",
+      "type": "function"
+    },
+    {
+      "inputs": [],
+      "name": "token",
+      "outputs": [
+        {
+          "internalType": "contract IERC20",
+          "name": "",
+          "type": "address"
+        }
+      ],
+      "stateMutability": "view",
+      "type": "function"
+    }
+  ],
+  bytecode: '0x60a060405234801561000f575f5ffd5b5060405161064438038061064483398101604081905261002e91610078565b806001600160a01b03163b5f036100675760405163d0b1b2a760e01b81526001600160a01b038216600482015260240160405180910390fd5b6001600160a01b03166080526100a5565b5f60208284031215610088575f5ffd5b81516001600160a01b038116811461009e575f5ffd5b9392505050565b6080516105656100df5f395f8181608d01528181610131015281816101a9015281816101f2015281816102b8015261031401526105655ff3fe608060405234801561000f575f5ffd5b506004361061003f575f3560e01c8063b6b55f2514610043578063f4443d9a14610069578063fc0c546a14610088575b5f5ffd5b6100566100513660046104c5565b6100c7565b6040519081526020015b60405180910390f35b6100566100773660046104dc565b5f6020819052908152604090205481565b6100af7f000000000000000000000000000000000000000000000000000000000000000081565b6040516001600160a01b039091168152602001610060565b5f6100d0610374565b815f036100f0576040516365e52d5160e11b815260040160405180910390fd5b335f9081526020819052604081208054908261010b8361051d565b909155506040516370a0823160e01b81523060048201529091505f906001600160a01b037f000000000000000000000000000000000000000000000000000000000000000016906370a0823190602401602060405180830381865afa158015610176573d5f5f3e3d5ffd5b505050506040513d601f19601f8201168201806040525081019061019a9190610535565b90506101d16001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000163330876103ab565b6040516370a0823160e01b81523060048201525f9082906001600160a01b037f000000000000000000000000000000000000000000000000000000000000000016906370a0823190602401602060405180830381865afa158015610237573d5f5f3e3d5ffd5b505050506040513d601f19601f8201168201806040525081019061025b9190610535565b610265919061054c565b9050805f0361028f5760405163032ec02b60e51b8152600481018690526024015b60405180910390fd5b604080514660208201523091810191909152336060820152608081018490526001600160a01b037f00000000000000000000000000000000000000000000000000000000000000001660a082015260c0810182905260e00160408051601f19818403018152828252805160209182012084845290830186905295506001600160a01b037f00000000000000000000000000000000000000000000000000000000000000001691339187917fe3ad398758b9cbdf4196c5d060a1aebae967b4f9115c7394e937cbb46f449587910160405180910390a450505061036f6103e7565b919050565b61037c610411565b6103a960017f9b779b17422d0df92223018b32b4d1fa46e071723d6817e2486d003becc55f005b90610451565b565b6103b9848484846001610458565b6103e157604051635274afe760e01b81526001600160a01b0385166004820152602401610286565b50505050565b6103a95f7f9b779b17422d0df92223018b32b4d1fa46e071723d6817e2486d003becc55f006103a3565b7f9b779b17422d0df92223018b32b4d1fa46e071723d6817e2486d003becc55f005c156103a957604051633ee5aeb560e01b815260040160405180910390fd5b80825d5050565b6040516323b872dd60e01b5f8181526001600160a01b038781166004528616602452604485905291602083606481808c5af1925060015f511483166104b45783831516156104a8573d5f823e3d81fd5b5f883b113d1516831692505b604052505f60605295945050505050565b5f602082840312156104d5575f5ffd5b5035919050565b5f602082840312156104ec575f5ffd5b81356001600160a01b0381168114610502575f5ffd5b9392505050565b634e487b7160e01b5f52601160045260245ffd5b5f6001820161052e5761052e610509565b5060010190565b5f60208284031215610545575f5ffd5b5051919050565b8181038181111561055f5761055f610509565b9291505056',
+} as const

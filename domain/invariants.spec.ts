@@ -1,0 +1,253 @@
+// What holds for the marketplace as a whole, after every single event, however deposits, rentals and plain mistakes mix:
+//  1. No listing is over-rented: the active rentals on it, and the reservations, never exceed its GPUs.
+//  2. No available and no held balance is negative.
+//  3. Every event that moves money is balanced: the chart adds up to zero per asset.
+//  4. The chart and the accounts tell the same: what it says of a user is what the user's account says.
+//  5. A transit account never gives more than was put in: nobody is paid what nobody paid.
+//  6. Every hold: captured + released + still open = held.
+//  7. A rental's charge is floor(rate × run seconds / 3600), and never more than its hold.
+// And once every walk has been finished:
+//  8. Every rental is settled or rejected, its hold closed, its GPUs free, its earnings paid: all transit accounts are empty.
+//  9. What users have is what the contract keeps for them, to the last minor unit.
+// What a single aggregate promises, whatever it is sent, is in deciders.spec.ts.
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import * as account from './account.ts'
+import { aggregates, type DomainEvent } from './aggregates.ts'
+import { freeGpus } from './listing.ts'
+import { type Asset, assets, costOf, type Money, money } from './money.ts'
+import { hourlyRate } from './rental.ts'
+import { createWorld, must, type World } from './spec.world.ts'
+
+const runs = 250
+const actionsMax = 120
+const walkStepsMax = 6
+
+const listings = ['listing-1', 'listing-2'] as const
+const renters = ['ada', 'bob'] as const
+const provider = 'grace'
+const rentals = ['rental-1', 'rental-2', 'rental-3', 'rental-4', 'rental-5'] as const
+const payments = ['payment-1', 'payment-2', 'payment-3', 'payment-4'] as const
+const chainId = 31_337
+const at = '2026-01-01T00:00:00.000Z'
+const later = '2026-01-01T00:00:30.000Z'
+
+type Action =
+  | { does: 'list'; listing: string; gpuCount: number; price: Money }
+  | { does: 'change price'; listing: string; price: Money }
+  | { does: 'withdraw'; listing: string }
+  | { does: 'observe'; payment: string; user: string; amount: Money; blockHash: string }
+  | { does: 'finalize' | 'vanish' | 'credit'; payment: string }
+  | { does: 'request'; rental: string; renter: string; listing: string; gpuCount: number; seconds: bigint; max: Money }
+  /** The next step of a rental's walk, in time or too late. */
+  | { does: 'walk'; rental: string; late: boolean }
+  | { does: 'meter' | 'end'; rental: string; runSeconds: bigint }
+  /** Every step of a walk that is over once more, as if its command ids had been forgotten. */
+  | { does: 'repeat'; rental: string }
+
+const anyListing = fc.constantFrom(...listings)
+const anyRental = fc.constantFrom(...rentals)
+const anyPayment = fc.constantFrom(...payments)
+const anyRenter = fc.constantFrom(...renters)
+const gpuCount = fc.integer({ min: 1, max: 4 })
+const price = fc.record({
+  amount: fc.bigInt(1n, 4000n),
+  asset: fc.constantFrom<Asset>('USDC/6', 'USDC/6', 'USDC/6', 'USD/2'),
+})
+const does = <Name extends Action['does']>(...names: Name[]) => fc.constantFrom(...names)
+const often = (weight: number, arbitrary: fc.Arbitrary<Action>) => ({ weight, arbitrary })
+const action: fc.Arbitrary<Action> = fc.oneof(
+  often(3, fc.record({ does: does('list'), listing: anyListing, gpuCount, price })),
+  often(1, fc.record({ does: does('change price'), listing: anyListing, price })),
+  often(
+    6,
+    fc.record({
+      does: does('observe'),
+      payment: anyPayment,
+      user: anyRenter,
+      amount: price.map(({ amount, asset }) => money(amount * 10n, asset)),
+      blockHash: fc.constantFrom('0xb1', '0xb2'),
+    }),
+  ),
+  often(8, fc.record({ does: does('finalize', 'credit', 'credit', 'vanish'), payment: anyPayment })),
+  often(
+    6,
+    fc.record({
+      does: does('request'),
+      rental: anyRental,
+      renter: anyRenter,
+      listing: anyListing,
+      gpuCount,
+      seconds: fc.bigInt(0n, 7200n),
+      max: price.map(({ amount, asset }) => money(amount * 4n, asset)),
+    }),
+  ),
+  often(40, fc.record({ does: does('walk'), rental: anyRental, late: fc.nat(29).map((n) => n === 29) })),
+  often(8, fc.record({ does: does('meter', 'meter', 'end'), rental: anyRental, runSeconds: fc.bigInt(0n, 9000n) })),
+  often(2, fc.record({ does: does('repeat'), rental: anyRental })),
+  { weight: 1, arbitrary: fc.record({ does: does('withdraw'), listing: anyListing }) },
+)
+
+const offer = { provider, gpu: 'H100', vramMib: 81_559, vcpus: 32, memoryMib: 262_144, region: 'eu-north' }
+const ending = { type: 'EndRental', reason: 'returned', endedAt: at } as const
+const sighting = { chainId, transactionHash: '0xdead', blockNumber: 1n }
+
+/** The next step of a rental's walk, as processes/ takes it: reserve, hold, activate, or reject and undo; and after the end
+ *  capture, pay, free, invoice. Every step has a command id. Gives the count of new events. */
+const walk = ({ states, to, factsOf, openHold, log }: World, id: string, late = false): number => {
+  const lease = states.rental.get(id)
+  if (!lease || lease.status === 'none') return 0
+  const deadline = { at: late ? later : at, notAfter: at }
+  const facts = factsOf(id)
+  const reserved = facts.find((fact) => fact.type === 'CapacityReserved')
+  const held = facts.find((fact) => fact.type === 'FundsHeld')
+  const refused = facts.find((fact) => fact.type === 'CapacityRefused' || fact.type === 'HoldRefused')
+  const stepId = (step: string) => `${step} ${id}`
+  if (lease.status === 'requested') {
+    const { gpuCount, maxPricePerGpuHour, renter, seconds } = lease
+    const code = states.listing.has(lease.listing) ? refused?.code : 'LISTING_UNKNOWN'
+    if (code) return to.rental(id, { type: 'RejectRental', code, rejectedAt: at })
+    if (!reserved) {
+      const reserve = { type: 'ReserveCapacity', rental: id, gpuCount, maxPricePerGpuHour, ...deadline } as const
+      return to.listing(lease.listing, reserve, stepId('reserve'))
+    }
+    const { pricePerGpuHour } = reserved
+    const amount = costOf(hourlyRate(reserved), seconds)
+    if (!held)
+      return to.account(renter, { type: 'HoldFunds', user: renter, rental: id, amount, ...deadline }, stepId('hold'))
+    const terms = {
+      provider,
+      gpu: reserved.gpu,
+      pricePerGpuHour,
+      held: held.posting.amount,
+      startedAt: at,
+      endsAt: later,
+    }
+    return to.rental(id, { type: 'ActivateRental', ...terms })
+  }
+  if (lease.status === 'rejected') {
+    const freed = reserved ? to.listing(lease.listing, { type: 'FreeCapacity', rental: id }, stepId('undo reserve')) : 0
+    return freed + (held ? to.account(lease.renter, { type: 'ReleaseHold', rental: id }, stepId('undo hold')) : 0)
+  }
+  if (lease.status === 'ended') {
+    const { charged, renter } = lease
+    const done = (step: string) => facts.some((fact) => fact.type === step)
+    const earned = { type: 'CreditEarnings', user: provider, rental: id, amount: charged } as const
+    if (openHold(id).length > 0)
+      return to.account(renter, { type: 'CaptureHold', rental: id, charge: charged }, stepId('capture'))
+    if (charged.amount > 0n && !done('EarningsCredited')) return to.account(provider, earned, stepId('pay'))
+    if (!done('CapacityFreed')) return to.listing(lease.listing, { type: 'FreeCapacity', rental: id }, stepId('free'))
+    const lines = log.flatMap(({ id: stream, event }) =>
+      stream === id && event.type === 'UsageMetered'
+        ? [{ eventId: 'event', description: 'H100', seconds: event.runSeconds, amount: event.fee }]
+        : [],
+    )
+    return to.rental(id, { type: 'IssueInvoice', lines, released: money(0n, charged.asset), issuedAt: at })
+  }
+  return 0
+}
+
+/** Sends again what the walk of a finished rental has sent, and more. Nothing may come of it. */
+const repeat = (world: World, id: string): number => {
+  const { states, to } = world
+  const lease = states.rental.get(id)
+  if (lease?.status !== 'settled' && lease?.status !== 'rejected') return 0
+  walk(world, id)
+  const charge = 'charged' in lease ? lease.charged : money(0n, 'USDC/6')
+  const came =
+    to.account(lease.renter, { type: 'CaptureHold', rental: id, charge }) +
+    to.account(lease.renter, { type: 'ReleaseHold', rental: id }) +
+    to.listing(lease.listing, { type: 'FreeCapacity', rental: id }) +
+    to.rental(id, { type: 'MeterRental', runSeconds: 9000n, meteredAt: at }) +
+    to.rental(id, { ...ending, runSeconds: 9000n }) +
+    to.rental(id, { type: 'RejectRental', code: 'LISTING_FULL', rejectedAt: at }) +
+    to.rental(id, { type: 'IssueInvoice', lines: [], released: charge, issuedAt: at })
+  must(came === 0, `something came of ${id}, which is ${lease.status}`)
+  return came
+}
+
+const act = (world: World, action: Action): number => {
+  const { to, states } = world
+  switch (action.does) {
+    case 'list': {
+      const { gpuCount, price } = action
+      return to.listing(action.listing, { type: 'ListGpus', gpuCount, pricePerGpuHour: price, listedAt: at, ...offer })
+    }
+    case 'change price':
+      return to.listing(action.listing, { type: 'ChangePrice', pricePerGpuHour: action.price })
+    case 'withdraw':
+      return to.listing(action.listing, { type: 'WithdrawListing' })
+    case 'observe': {
+      const { payment, user, amount, blockHash } = action
+      return to.payment(payment, { type: 'ObserveDeposit', payment, user, amount, blockHash, ...sighting })
+    }
+    case 'finalize':
+      return to.payment(action.payment, { type: 'FinalizeDeposit' })
+    case 'vanish':
+      return to.payment(action.payment, { type: 'ReportDepositVanished' })
+    case 'credit': {
+      const deposit = states.payment.get(action.payment)
+      if (deposit?.status !== 'final') return 0
+      const { payment, user, amount } = deposit
+      return to.account(user, { type: 'CreditDeposit', user, payment, amount }, `credit ${payment}`)
+    }
+    case 'request': {
+      const { rental, renter, listing, gpuCount, seconds, max: maxPricePerGpuHour } = action
+      const wish = { renter, listing, gpuCount, seconds, maxPricePerGpuHour, requestedAt: at }
+      return to.rental(rental, { type: 'RequestRental', ...wish })
+    }
+    case 'walk':
+      return walk(world, action.rental, action.late)
+    case 'meter':
+      return to.rental(action.rental, { type: 'MeterRental', runSeconds: action.runSeconds, meteredAt: at })
+    case 'end':
+      return to.rental(action.rental, { ...ending, runSeconds: action.runSeconds })
+    case 'repeat':
+      return repeat(world, action.rental)
+  }
+}
+
+/** Finishes what was begun, as the platform does after any restart. */
+const finish = (world: World): void => {
+  for (const payment of payments)
+    for (const step of ['finalize', 'credit'] as const) act(world, { does: step, payment })
+  for (const rental of rentals) {
+    for (let step = 0; step < walkStepsMax; step++) walk(world, rental)
+    act(world, { does: 'end', rental, runSeconds: 1800n })
+    for (let step = 0; step < walkStepsMax; step++) walk(world, rental)
+  }
+}
+
+const lookAtTheEnd = ({ states, chartFigures, accountOf, openHold }: World): void => {
+  for (const [id, lease] of states.rental) {
+    must(lease.status === 'settled' || lease.status === 'rejected', `${id} is still ${lease.status}`)
+    must(openHold(id).length === 0, `${id} still holds money`)
+  }
+  for (const [id, offer] of states.listing)
+    must(offer.status !== 'none' && freeGpus(offer) === offer.gpuCount, `${id} still has a reservation`)
+  for (const [name, figures] of chartFigures)
+    for (const amount of figures.values()) must(!name.startsWith('transit:') || amount === 0n, `${name} is not empty`)
+  for (const asset of assets) {
+    const owned = [...renters, provider].map((user) => account.balanceOf(accountOf(user), asset))
+    const kept = chartFigures.get(`custody:${chainId}`)?.get(asset) ?? 0n
+    must(kept === owned.reduce((sum, { available, held }) => sum + available + held, 0n), `${asset} went astray`)
+  }
+}
+
+test('whatever happens, the marketplace keeps its books', () => {
+  const seen = new Set<DomainEvent['type']>()
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: actionsMax, size: 'max' }), (actions) => {
+      const world = createWorld()
+      for (const next of actions) act(world, next)
+      finish(world)
+      lookAtTheEnd(world)
+      for (const { event } of world.log) seen.add(event.type)
+    }),
+    { numRuns: runs },
+  )
+  // A property that never gets anywhere proves nothing.
+  const { account, listing, payment, rental } = aggregates
+  const all = [account, listing, payment, rental].flatMap(({ schemas }) => Object.keys(schemas))
+  expect([...seen].toSorted()).toStrictEqual(all.toSorted())
+})

@@ -1,0 +1,280 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import type { ErrorCode } from './errors.ts'
+import { costOf, money, times } from './money.ts'
+import * as rental from './rental.ts'
+import { spec } from './spec.ts'
+
+const { given } = spec(rental)
+
+const usdc = (amount: bigint) => money(amount, 'USDC/6')
+const usd = (amount: bigint) => money(amount, 'USD/2')
+const terms = {
+  listing: 'listing-1',
+  renter: 'ada',
+  gpuCount: 2,
+  seconds: 3600n,
+  requestedAt: '2026-01-01T00:00:00.000Z',
+}
+const lease = {
+  provider: 'grace',
+  gpu: 'H100',
+  pricePerGpuHour: usdc(1000n),
+  startedAt: '2026-01-01T00:00:01.000Z',
+  endsAt: '2026-01-01T01:00:01.000Z',
+}
+const at = '2026-01-01T00:10:00.000Z'
+
+const request = { type: 'RequestRental', maxPricePerGpuHour: usdc(1500n), ...terms } satisfies rental.Command
+const activate = { type: 'ActivateRental', held: usdc(2000n), ...lease } satisfies rental.Command
+const reject = { type: 'RejectRental', code: 'LISTING_FULL', rejectedAt: at } satisfies rental.Command
+const meter = (runSeconds: bigint) =>
+  ({ type: 'MeterRental', runSeconds, meteredAt: at }) as const satisfies rental.Command
+const end = (runSeconds: bigint, reason: rental.EndReason = 'returned') =>
+  ({ type: 'EndRental', reason, runSeconds, endedAt: at }) as const satisfies rental.Command
+const line = (amount: bigint, eventId = 'event-1'): rental.InvoiceLine => ({
+  eventId,
+  description: 'H100 × 2',
+  seconds: 7n,
+  amount: usdc(amount),
+})
+const invoice = (...lines: rental.InvoiceLine[]) =>
+  ({ type: 'IssueInvoice', lines, released: usdc(1997n), issuedAt: at }) as const satisfies rental.Command
+
+const requested = { ...request, type: 'RentalRequested' } as const
+const activated = { ...activate, type: 'RentalActivated' } as const
+const rejected = { ...reject, type: 'RentalRejected' } as const
+const metered = (runSeconds: bigint, fee: bigint, total: bigint) =>
+  ({ type: 'UsageMetered', runSeconds, fee: usdc(fee), total: usdc(total), meteredAt: at }) as const
+const ended = (runSeconds: bigint, charged: bigint, reason: rental.EndReason = 'returned') =>
+  ({ type: 'RentalEnded', reason, runSeconds, charged: usdc(charged), endedAt: at }) as const
+const invoiced = (total: bigint, ...lines: rental.InvoiceLine[]) =>
+  ({ ...invoice(...lines), type: 'InvoiceIssued', total: usdc(total) }) as const
+
+// Seven seconds of two GPUs at 1000 an hour: 14000 / 3600 is 3.89, so 3.
+const sevenSeconds = metered(7n, 3n, 3n)
+const history: Record<rental.State['status'], rental.Event[]> = {
+  none: [],
+  requested: [requested],
+  rejected: [requested, rejected],
+  active: [requested, activated],
+  ended: [requested, activated, sevenSeconds, ended(7n, 3n)],
+  settled: [requested, activated, sevenSeconds, ended(7n, 3n), invoiced(3n, line(3n))],
+}
+
+// What every status answers to a command that is not its own.
+const wrongTime: [rental.Command, ErrorCode][] = [
+  [request, 'RENTAL_ALREADY_REQUESTED'],
+  [activate, 'RENTAL_NOT_REQUESTED'],
+  [reject, 'RENTAL_NOT_REQUESTED'],
+  [meter(14n), 'RENTAL_NOT_ACTIVE'],
+  [end(14n), 'RENTAL_NOT_ACTIVE'],
+  [invoice(line(3n)), 'RENTAL_NOT_ENDED'],
+]
+const refusesAllBut = (status: rental.State['status'], ...own: rental.Command['type'][]) =>
+  test.each(wrongTime.filter(([{ type }]) => !own.includes(type)).map(([command, code]) => ({ command, code })))(
+    '$command.type is refused: $code',
+    ({ command, code }) =>
+      given(...history[status])
+        .when(command)
+        .refuses(code, code === 'RENTAL_ALREADY_REQUESTED' ? {} : { status }),
+  )
+
+describe('none', () => {
+  describe('RequestRental', () => {
+    test('asks for a lease', () => given().when(request).then(requested))
+    test('needs a GPU', () =>
+      given()
+        .when({ ...request, gpuCount: 0 })
+        .refuses('RENTAL_INVALID', { gpuCount: '0' }))
+    test('needs a second', () =>
+      given()
+        .when({ ...request, seconds: 0n })
+        .refuses('RENTAL_INVALID', { seconds: '0' }))
+    test('needs a maximum price', () =>
+      given()
+        .when({ ...request, maxPricePerGpuHour: usdc(0n) })
+        .refuses('RENTAL_INVALID', { maxPricePerGpuHour: 'not above zero' }))
+    test('takes one GPU for one second at one minor unit', () => {
+      const least = { gpuCount: 1, seconds: 1n, maxPricePerGpuHour: usdc(1n) }
+      given()
+        .when({ ...request, ...least })
+        .then({ ...requested, ...least })
+    })
+  })
+  refusesAllBut('none', 'RequestRental')
+})
+
+describe('requested', () => {
+  test('keeps what was asked for', () =>
+    expect(given(requested).state).toStrictEqual({
+      status: 'requested',
+      maxPricePerGpuHour: usdc(1500n),
+      ...terms,
+    }))
+  describe('ActivateRental', () => {
+    test('starts the lease', () => given(requested).when(activate).then(activated))
+    test('takes a price as high as the maximum', () => {
+      const dearest = { pricePerGpuHour: usdc(1500n), held: usdc(3000n) }
+      given(requested)
+        .when({ ...activate, ...dearest })
+        .then({ ...activated, ...dearest })
+    })
+    test('takes no price above the maximum', () =>
+      given(requested)
+        .when({ ...activate, pricePerGpuHour: usdc(1501n) })
+        .refuses('PRICE_ABOVE_MAXIMUM'))
+    test('takes no price in another asset', () =>
+      given(requested)
+        .when({ ...activate, pricePerGpuHour: usd(1n) })
+        .refuses('PRICE_ABOVE_MAXIMUM'))
+  })
+  test('RejectRental says why', () => given(requested).when(reject).then(rejected))
+  refusesAllBut('requested', 'ActivateRental', 'RejectRental')
+})
+
+describe('rejected', () => {
+  test('keeps the code', () =>
+    expect(given(...history.rejected).state).toStrictEqual({ status: 'rejected', code: 'LISTING_FULL', ...terms }))
+  refusesAllBut('rejected')
+})
+
+describe('active', () => {
+  test('begins with nothing owed', () =>
+    expect(given(...history.active).state).toStrictEqual({
+      status: 'active',
+      ...terms,
+      ...lease,
+      runSeconds: 0n,
+      charged: usdc(0n),
+    }))
+  test('costs as much per hour as all of its GPUs together', () =>
+    expect(rental.hourlyRate({ pricePerGpuHour: usdc(1000n), gpuCount: 2 })).toStrictEqual(usdc(2000n)))
+  describe('MeterRental', () => {
+    test('charges the floor of the run', () =>
+      given(...history.active)
+        .when(meter(7n))
+        .then(sevenSeconds))
+    test('charges the floor of the whole run less what was charged', () =>
+      // 28000 / 3600 is 7.78, so 7: one more than twice the floor of seven seconds.
+      given(...history.active, sevenSeconds)
+        .when(meter(14n))
+        .then(metered(14n, 4n, 7n)))
+    test('counts a second that costs less than a minor unit', () =>
+      given(...history.active)
+        .when(meter(1n))
+        .then(metered(1n, 0n, 0n)))
+    test.each([7n, 6n, 0n, -1n])('adds nothing for a late or repeated report of %s s', (runSeconds) =>
+      given(...history.active, sevenSeconds)
+        .when(meter(runSeconds))
+        .then(),
+    )
+    test('charges no second beyond those rented', () =>
+      given(...history.active)
+        .when(meter(3601n))
+        .then(metered(3600n, 2000n, 2000n)))
+  })
+  describe('EndRental', () => {
+    test('meters the rest and ends', () =>
+      given(...history.active, sevenSeconds)
+        .when(end(14n, 'expired'))
+        .then(metered(14n, 4n, 7n), ended(14n, 7n, 'expired')))
+    test('ends with what was metered when the report is late', () =>
+      given(...history.active, sevenSeconds)
+        .when(end(3n, 'expired'))
+        .then(ended(7n, 3n, 'expired')))
+    test('ends without a charge when nothing ran', () =>
+      given(...history.active)
+        .when(end(0n))
+        .then(ended(0n, 0n)))
+  })
+  refusesAllBut('active', 'MeterRental', 'EndRental')
+})
+
+describe('ended', () => {
+  test('keeps reason and usage', () =>
+    expect(given(...history.ended).state).toStrictEqual({
+      status: 'ended',
+      reason: 'returned',
+      ...terms,
+      ...lease,
+      runSeconds: 7n,
+      charged: usdc(3n),
+    }))
+  describe('IssueInvoice', () => {
+    test('cites what was charged', () =>
+      given(...history.ended)
+        .when(invoice(line(1n), line(2n, 'event-2')))
+        .then(invoiced(3n, line(1n), line(2n, 'event-2'))))
+    test('has no line when nothing was charged', () =>
+      given(...history.active, ended(0n, 0n))
+        .when(invoice())
+        .then(invoiced(0n)))
+    test.each([2n, 4n])('does not settle lines of %s for a charge of 3', (amount) =>
+      given(...history.ended)
+        .when(invoice(line(amount)))
+        .refuses('RENTAL_SETTLEMENT_UNBALANCED', { lines: String(amount), charged: '3' }),
+    )
+    test('does not settle lines of another asset', () =>
+      given(...history.ended)
+        .when(invoice({ ...line(3n), amount: usd(3n) }))
+        .refuses('RENTAL_SETTLEMENT_UNBALANCED', { lines: '3', charged: '3' }))
+  })
+  refusesAllBut('ended', 'IssueInvoice')
+})
+
+describe('settled', () => {
+  test('keeps the usage', () =>
+    expect(given(...history.settled).state).toStrictEqual({
+      status: 'settled',
+      ...terms,
+      ...lease,
+      runSeconds: 7n,
+      charged: usdc(3n),
+    }))
+  refusesAllBut('settled')
+})
+
+test('a history that could not have happened is called corrupt', () => {
+  const usage: rental.Event[] = [sevenSeconds, ended(7n, 3n)]
+  given().cannotBeFollowedBy(activated, rejected, invoiced(3n), ...usage)
+  given(...history.requested).cannotBeFollowedBy(requested, invoiced(3n), ...usage)
+  given(...history.rejected).cannotBeFollowedBy(requested, activated, rejected, invoiced(3n), ...usage)
+  given(...history.active).cannotBeFollowedBy(requested, activated, rejected, invoiced(3n))
+  given(...history.ended).cannotBeFollowedBy(requested, activated, rejected, ...usage)
+  given(...history.settled).cannotBeFollowedBy(requested, activated, rejected, invoiced(3n), ...usage)
+})
+
+test('metering in many steps charges what metering once does', () => {
+  const run = fc.record({
+    price: fc.bigInt(1n, 10n ** 20n),
+    gpuCount: fc.integer({ min: 1, max: 64 }),
+    seconds: fc.bigInt(1n, 100_000n),
+    reports: fc.array(fc.bigInt(0n, 120_000n), { maxLength: 20 }),
+    last: fc.bigInt(0n, 120_000n),
+  })
+  fc.assert(
+    fc.property(run, ({ price, gpuCount, seconds, reports, last }) => {
+      const start = [
+        { ...requested, gpuCount, seconds },
+        { ...activated, pricePerGpuHour: usdc(price) },
+      ] as const
+      const longest = [...reports, last].reduce((most, report) => (report > most ? report : most), 0n)
+      const states = reports.map(meter).reduce<rental.State>(
+        (state, command) => {
+          const events = rental.decide(command, state)
+          if (!Array.isArray(events)) throw new Error(`refused: ${events.refused}`)
+          return events.reduce(rental.evolve, state)
+        },
+        given(...start).state,
+      )
+      const steps = rental.decide(end(last), states)
+      const once = rental.decide(end(longest), given(...start).state)
+      if (!Array.isArray(steps) || !Array.isArray(once)) throw new Error('refused')
+      expect(steps.at(-1)).toStrictEqual(once.at(-1))
+      const runSeconds = longest < seconds ? longest : seconds
+      const charged = costOf(times(usdc(price), BigInt(gpuCount)), runSeconds)
+      expect(once.at(-1)).toMatchObject({ type: 'RentalEnded', runSeconds, charged })
+    }),
+  )
+})

@@ -1,0 +1,196 @@
+import { beforeEach, describe, expect, test } from '@jest/globals'
+import { SignJWT } from 'jose'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { isRefusal } from '../../domain/errors.ts'
+import { memoryCache } from '../../infra/cache/memory.ts'
+import { createSignIn, type SignIn } from './sign-in.ts'
+import { tokenOfConnection, tokenOfHeader } from './token.ts'
+
+const jwtSecret = 'a secret for tests that is long enough'
+const ada = privateKeyToAccount(generatePrivateKey())
+const eve = privateKeyToAccount(generatePrivateKey())
+let time: number
+let signIn: SignIn
+
+const signInAt = (publicUrl: string, secret = jwtSecret) =>
+  createSignIn({
+    jwtSecret: secret,
+    publicUrl: () => publicUrl,
+    chainId: 31337,
+    nonces: memoryCache({ nowMs: () => time }),
+    now: () => new Date(time).toISOString(),
+  })
+const messageFor = async (address: string, from = signIn): Promise<string> => {
+  const answer = await from.message(address)
+  if (isRefusal(answer)) throw new Error(answer.refused)
+  return answer.message
+}
+const sessionOf = async (account = ada) => {
+  const message = await messageFor(account.address)
+  const answer = await signIn.signIn(message, await account.signMessage({ message }))
+  if (isRefusal(answer)) throw new Error(answer.refused)
+  return answer
+}
+
+beforeEach(() => {
+  time = Date.parse('2026-01-01T00:00:00.000Z')
+  signIn = signInAt('https://gpu.example.com')
+})
+
+describe('the message', () => {
+  test('names the place, the wallet, the chain, and ends after five minutes', async () => {
+    const message = await messageFor(ada.address.toLowerCase())
+    expect(message).toContain(`gpu.example.com wants you to sign in with your Ethereum account:\n${ada.address}\n`)
+    expect(message).toContain('URI: https://gpu.example.com\n')
+    expect(message).toContain('Chain ID: 31337\n')
+    expect(message).toMatch(/Nonce: [0-9a-f]{32}\n/)
+    expect(message).toMatch(/Expiration Time: 2026-01-01T00:05:00.000Z$/)
+  })
+
+  test('is another one each time', async () => {
+    expect(await messageFor(ada.address)).not.toBe(await messageFor(ada.address))
+  })
+
+  test('is refused for what is no wallet', async () => {
+    expect(await signIn.message('0x12')).toMatchObject({ refused: 'INPUT_INVALID' })
+  })
+
+  test('cannot be made for a host that no wallet accepts, and says which setting is wrong', async () => {
+    const unfit = signInAt('http://gateway:4000')
+    await expect(unfit.message(ada.address)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      details: { variable: 'PUBLIC_URL', value: 'http://gateway:4000' },
+    })
+  })
+})
+
+describe('signing in', () => {
+  test('gives a token for the wallet in lower case, good for twelve hours', async () => {
+    const session = await sessionOf()
+    expect(session).toMatchObject({ wallet: ada.address.toLowerCase(), expiresAt: '2026-01-01T12:00:00.000Z' })
+    expect(await signIn.verify(session.token)).toBe(ada.address.toLowerCase())
+  })
+
+  test('takes a message once, also when it is sent twice at the same time', async () => {
+    const message = await messageFor(ada.address)
+    const signature = await ada.signMessage({ message })
+    const answers = await Promise.all([signIn.signIn(message, signature), signIn.signIn(message, signature)])
+    expect(answers.map((answer) => (isRefusal(answer) ? answer.refused : 'signed in'))).toEqual([
+      'signed in',
+      'SIGN_IN_NONCE_UNKNOWN',
+    ])
+  })
+
+  test('a wrong signature uses the message up', async () => {
+    const message = await messageFor(ada.address)
+    const refused = await signIn.signIn(message, await eve.signMessage({ message }))
+    const again = await signIn.signIn(message, await ada.signMessage({ message }))
+    expect([refused, again]).toMatchObject([
+      { refused: 'SIGN_IN_SIGNATURE_INVALID' },
+      { refused: 'SIGN_IN_NONCE_UNKNOWN' },
+    ])
+  })
+
+  test.each(['0x', '0x1234', 'no hex', `0x${'ff'.repeat(65)}`])('refuses the signature %s', async (signature) => {
+    expect(await signIn.signIn(await messageFor(ada.address), signature)).toMatchObject({
+      refused: 'SIGN_IN_SIGNATURE_INVALID',
+    })
+  })
+
+  test('refuses a nonce that was never given', async () => {
+    const message = (await messageFor(ada.address)).replace(/Nonce: .*/, `Nonce: ${'0'.repeat(32)}`)
+    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+      refused: 'SIGN_IN_NONCE_UNKNOWN',
+    })
+  })
+
+  test('refuses a message after five minutes', async () => {
+    const message = await messageFor(ada.address)
+    time += 5 * 60 * 1000
+    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+      refused: 'SIGN_IN_NONCE_UNKNOWN',
+    })
+  })
+
+  test('refuses a message for another place, however well signed', async () => {
+    const message = await messageFor(ada.address, signInAt('https://phish.example.com'))
+    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+      refused: 'SIGN_IN_SIGNATURE_INVALID',
+      details: { domain: 'phish.example.com', expected: 'gpu.example.com' },
+    })
+  })
+
+  test.each([
+    ['wallet', () => [ada.address, eve.address] as const, eve],
+    ['chain', () => ['Chain ID: 31337', 'Chain ID: 1'] as const, ada],
+    ['end', () => ['2026-01-01T00:05:00.000Z', '2027-01-01T00:00:00.000Z'] as const, ada],
+  ])('refuses a message whose %s was changed before signing', async (_what, change, signer) => {
+    const message = (await messageFor(ada.address)).replace(...change())
+    expect(await signIn.signIn(message, await signer.signMessage({ message }))).toMatchObject({
+      refused: 'SIGN_IN_SIGNATURE_INVALID',
+    })
+  })
+
+  test.each(['', 'hello', 'x'.repeat(2_001)])('refuses what is no sign-in message', async (message) => {
+    expect(await signIn.signIn(message, '0x12')).toMatchObject({ refused: 'INPUT_INVALID' })
+  })
+})
+
+describe('a token', () => {
+  const forged = (change: (token: SignJWT) => SignJWT, secret = jwtSecret, algorithm = 'HS256') =>
+    change(
+      new SignJWT()
+        .setProtectedHeader({ alg: algorithm })
+        .setSubject(ada.address.toLowerCase())
+        .setIssuer('neuralmesh')
+        .setAudience('neuralmesh-gateway')
+        .setExpirationTime(time / 1000 + 60),
+    ).sign(new TextEncoder().encode(secret))
+
+  test('of the right shape is accepted', async () => {
+    expect(await signIn.verify(await forged((token) => token))).toBe(ada.address.toLowerCase())
+  })
+
+  test.each<[string, () => Promise<string>]>([
+    ['is no token', async () => 'abc'],
+    ['was signed with another secret', () => forged((token) => token, 'another secret that is long enough')],
+    ['was signed with another algorithm', () => forged((token) => token, jwtSecret.repeat(2), 'HS512')],
+    ['comes from another issuer', () => forged((token) => token.setIssuer('someone'))],
+    ['is for another audience', () => forged((token) => token.setAudience('someone'))],
+    ['names no wallet', () => forged((token) => token.setSubject('ada'))],
+    ['has expired', () => forged((token) => token.setExpirationTime(time / 1000 - 1))],
+  ])('that %s is refused', async (_what, token) => {
+    await expect(signIn.verify(await token())).rejects.toMatchObject({ code: 'TOKEN_INVALID' })
+  })
+
+  test('is over after twelve hours', async () => {
+    const { token } = await sessionOf()
+    time += 12 * 60 * 60 * 1000 - 1000
+    expect(await signIn.verify(token)).toBe(ada.address.toLowerCase())
+    time += 1000
+    await expect(signIn.verify(token)).rejects.toMatchObject({
+      code: 'TOKEN_INVALID',
+      details: { problem: 'it has expired' },
+    })
+  })
+})
+
+describe('where the token stands', () => {
+  test('in the Authorization header', () => {
+    expect([tokenOfHeader('Bearer abc'), tokenOfHeader('bearer  abc'), tokenOfHeader(null), tokenOfHeader('')]).toEqual(
+      ['abc', 'abc', undefined, undefined],
+    )
+    for (const header of ['Basic abc', 'abc', 'Bearer', 'Bearer a b'])
+      expect(() => tokenOfHeader(header)).toThrow(expect.objectContaining({ code: 'TOKEN_INVALID' }))
+  })
+
+  test('in connection_init, under authorization or token', () => {
+    expect(tokenOfConnection({ authorization: 'Bearer abc' })).toBe('abc')
+    expect(tokenOfConnection({ Authorization: 'Bearer abc' })).toBe('abc')
+    expect(tokenOfConnection({ token: 'abc' })).toBe('abc')
+    expect(tokenOfConnection({})).toBeUndefined()
+    expect(tokenOfConnection(undefined)).toBeUndefined()
+    for (const parameters of [{ token: 1 }, { authorization: { a: 1 } }, { authorization: 'Basic abc' }])
+      expect(() => tokenOfConnection(parameters)).toThrow(expect.objectContaining({ code: 'TOKEN_INVALID' }))
+  })
+})

@@ -1,0 +1,21 @@
+import { Failure } from '../../domain/errors.ts'
+
+const bearer = /^Bearer\s+(\S+)$/i
+
+/** The token within an Authorization header; undefined when there is none. Throws TOKEN_INVALID for any other scheme. */
+export const tokenOfHeader = (header: string | null | undefined): string | undefined => {
+  if (header === null || header === undefined || header === '') return undefined
+  const token = bearer.exec(header)?.[1]
+  if (token === undefined) throw new Failure('TOKEN_INVALID', { header: 'takes "Bearer …"' })
+  return token
+}
+
+/** The token that a WebSocket client sends with connection_init, as `authorization` ("Bearer …") or `token`. */
+export const tokenOfConnection = (parameters: Readonly<Record<string, unknown>> | undefined): string | undefined => {
+  const header = parameters?.authorization ?? parameters?.Authorization
+  if (typeof header === 'string') return tokenOfHeader(header)
+  const token = parameters?.token
+  if (typeof token === 'string') return token
+  if (header !== undefined || token !== undefined) throw new Failure('TOKEN_INVALID', { token: 'takes text' })
+  return undefined
+}

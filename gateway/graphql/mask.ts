@@ -1,0 +1,38 @@
+import { GraphQLError } from 'graphql'
+import { newId } from '../../commands/ids.ts'
+import { errors, Failure } from '../../domain/errors.ts'
+import type { Log } from '../../infra/telemetry.ts'
+import { statusOf } from '../http-status.ts'
+
+/** What was thrown first, below all that GraphQL wrapped around it. */
+const rootOf = (error: unknown): unknown =>
+  error instanceof GraphQLError && error.originalError ? rootOf(error.originalError) : error
+
+/** A failure as GraphQL shows it: its code, hint and details in the extensions. Anything else as it is. */
+export const asGraphQLError = (error: unknown): unknown => {
+  const root = rootOf(error)
+  if (!(root instanceof Failure)) return error
+  const { code, details } = root
+  const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
+  const status = statusOf(code)
+  return new GraphQLError(errors[code].message, {
+    ...place,
+    extensions: { code, hint: errors[code].hint, details, ...(status && { http: { status } }) },
+  })
+}
+
+/** What leaves the house: failures with their code; errors of the request itself as they are; and of what nobody expected
+ *  only an id, under which the log tells all. */
+export const createMask =
+  (log: Pick<Log, 'error'>) =>
+  (error: unknown): GraphQLError => {
+    const shown = asGraphQLError(error)
+    if (shown instanceof GraphQLError && rootOf(shown) instanceof GraphQLError) return shown
+    const correlationId = newId()
+    log.error({ err: rootOf(error), correlationId }, 'an unexpected error')
+    const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
+    return new GraphQLError(errors.INTERNAL.message, {
+      ...place,
+      extensions: { code: 'INTERNAL', hint: errors.INTERNAL.hint, details: { correlationId } },
+    })
+  }

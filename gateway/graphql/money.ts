@@ -1,0 +1,24 @@
+import { type Refusal, refuse } from '../../domain/errors.ts'
+import { type Asset, assets, formatAmount, type Money, parseAmount } from '../../domain/money.ts'
+import { builder } from './builder.ts'
+
+export const MoneyType = builder.objectRef<Money>('Money').implement({
+  description: 'A whole number of minor units of one asset. The name of the asset carries its decimals: USDC/6 counts millionths.',
+  fields: (t) => ({
+    amount: t.string({ description: 'Minor units, as decimal text: JSON numbers would lose cents.', resolve: ({ amount }) => String(amount) }),
+    asset: t.exposeString('asset', {}),
+    decimal: t.string({ description: 'The same for people: 2.65', resolve: formatAmount }),
+  }),
+})
+
+/** What price inputs mean when they name no asset. */
+export const assetDefault = 'USDC/6'
+
+const isAsset = (text: string): text is Asset => (assets as readonly string[]).includes(text)
+
+/** "2.65" of an asset. Refuses INPUT_INVALID, naming the field. */
+export const readMoney = (field: string, text: string, asset: string | null | undefined = assetDefault): Money | Refusal => {
+  const named = asset ?? assetDefault
+  if (!isAsset(named)) return refuse('INPUT_INVALID', { asset: named, takes: assets.join(', ') })
+  return parseAmount(text, named) ?? refuse('INPUT_INVALID', { [field]: text, takes: `a decimal number of ${named}` })
+}

@@ -1,0 +1,15 @@
+import type { InvoiceRow } from '../../projections/invoices.ts'
+import type { JobRow } from '../../projections/jobs.ts'
+import type { ListingRow } from '../../projections/listings.ts'
+import type { PaymentRow } from '../../projections/payments.ts'
+import type { ProviderRow } from '../../projections/providers.ts'
+import type { RentalRow } from '../../projections/rentals.ts'
+import { builder } from './builder.ts'
+
+/** The nodes by name, so that each family can point to the others; each is described in the file of its family. */
+export const Invoice = builder.objectRef<InvoiceRow>('Invoice')
+export const Job = builder.objectRef<JobRow>('Job')
+export const Listing = builder.objectRef<ListingRow>('Listing')
+export const Payment = builder.objectRef<PaymentRow>('Payment')
+export const Provider = builder.objectRef<ProviderRow>('Provider')
+export const Rental = builder.objectRef<RentalRow>('Rental')

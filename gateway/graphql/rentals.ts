@@ -1,0 +1,263 @@
+import { streamOf } from '../../domain/aggregates.ts'
+import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
+import { money } from '../../domain/money.ts'
+import type { Position } from '../../infra/event-store/port.ts'
+import { findRental, listRentals, type RentalStatus, rentals } from '../../projections/rentals.ts'
+import type { Update } from '../../projections/updates.ts'
+import type { Needs } from '../../scheduler/placement/cheapest.ts'
+import { builder } from './builder.ts'
+import { type Context, nodeAt, reach, walletOf } from './context.ts'
+import { ErrorCodeType, payloadOf } from './errors.ts'
+import { assetDefault, MoneyType, readMoney } from './money.ts'
+import { Invoice, Listing, Provider, Rental } from './nodes.ts'
+import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { afterArgument, follow } from './subscriptions.ts'
+
+// The node
+
+const statuses: readonly RentalStatus[] = ['requested', 'rejected', 'active', 'ended', 'settled']
+const RentalStatusType = builder.enumType('RentalStatus', {
+  description: 'requested → active → ended → settled, or requested → rejected.',
+  values: statuses,
+})
+const EndReasonType = builder.enumType('EndReason', { values: ['returned', 'expired'] as const })
+
+Rental.implement({
+  description: 'The lease of GPUs of one listing, paid by the second. Seen by its renter and its provider.',
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    status: t.expose('status', { type: RentalStatusType }),
+    renter: t.exposeID('renter', { description: 'A wallet.' }),
+    listing: t.field({
+      type: Listing,
+      nullable: true,
+      resolve: (rental, _, { loaders }) => loaders.listing(rental.listing),
+    }),
+    provider: t.field({
+      type: Provider,
+      nullable: true,
+      description: 'Null until the rental is active.',
+      resolve: ({ provider }, _, { loaders }) => (provider === null ? null : loaders.provider(provider)),
+    }),
+    gpu: t.exposeString('gpu', { nullable: true, description: 'Null until the rental is active.' }),
+    gpuCount: t.exposeInt('gpuCount'),
+    seconds: t.int({ description: 'How long it was rented for.', resolve: ({ seconds }) => Number(seconds) }),
+    runSeconds: t.int({ description: 'How long it ran so far.', resolve: ({ runSeconds }) => Number(runSeconds) }),
+    maxPricePerGpuHour: t.field({
+      type: MoneyType,
+      resolve: ({ maxPricePerGpuHour, asset }) => money(maxPricePerGpuHour, asset),
+    }),
+    pricePerGpuHour: t.field({
+      type: MoneyType,
+      nullable: true,
+      description: 'The price at which it began; later changes of the listing do not touch it.',
+      resolve: ({ pricePerGpuHour, asset }) => pricePerGpuHour === null ? null : money(pricePerGpuHour, asset),
+    }),
+    held: t.field({
+      type: MoneyType,
+      nullable: true,
+      description: 'What was set aside for the whole time.',
+      resolve: ({ held, asset }) => (held === null ? null : money(held, asset)),
+    }),
+    charged: t.field({
+      type: MoneyType,
+      description: 'What is owed for the seconds that it ran so far, rounded down.',
+      resolve: ({ charged, asset }) => money(charged, asset),
+    }),
+    released: t.field({
+      type: MoneyType,
+      nullable: true,
+      description: 'What was given back at the end.',
+      resolve: ({ released, asset }) => (released === null ? null : money(released, asset)),
+    }),
+    refusal: t.expose('refusal', { type: ErrorCodeType, nullable: true, description: 'Why it was rejected.' }),
+    endReason: t.expose('endReason', { type: EndReasonType, nullable: true }),
+    requestedAt: t.expose('requestedAt', { type: 'DateTime' }),
+    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
+    endsAt: t.expose('endsAt', { type: 'DateTime', nullable: true, description: 'When it ends by itself.' }),
+    endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
+    settledAt: t.expose('settledAt', { type: 'DateTime', nullable: true }),
+    invoice: t.field({
+      type: Invoice,
+      nullable: true,
+      description: 'Null until it is settled.',
+      resolve: ({ id }, _, { loaders }) => loaders.invoice(id),
+    }),
+    position: t.expose('position', { type: 'Position', description: 'The event that last changed it.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+  }),
+})
+
+// Queries
+
+const mayRead = (wallet: string, { renter, provider }: { renter: string; provider?: string | null }): boolean =>
+  wallet === renter || wallet === provider
+
+builder.queryField('rental', (t) =>
+  t.field({
+    type: Rental,
+    nullable: true,
+    description: 'A rental of the viewer, as renter or provider. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
+    args: { id: t.arg.id({ required: true }), ...atLeastArgument },
+    resolve: async (_, { id, atLeast }, context) => {
+      const wallet = walletOf(context)
+      await reach(context, atLeast)
+      const rental = await findRental(context.services.read, id)
+      if (!rental) throw new Failure('RENTAL_UNKNOWN', { rental: id })
+      if (!mayRead(wallet, rental)) throw new Failure('NOT_YOURS')
+      return rental
+    },
+  }),
+)
+
+const RentalConnection = connectionOf('Rental', Rental)
+const RentalRole = builder.enumType('RentalRole', { values: ['renter', 'provider'] as const })
+
+builder.queryField('rentals', (t) =>
+  t.field({
+    type: RentalConnection,
+    description: 'The rentals of the viewer, the newest first.',
+    args: {
+      as: t.arg({ type: RentalRole, defaultValue: 'renter' }),
+      status: t.arg({ type: RentalStatusType }),
+      ...pageArguments,
+      ...atLeastArgument,
+    },
+    resolve: async (_, { as, status, atLeast, ...page }, context) => {
+      const wallet = walletOf(context)
+      await reach(context, atLeast)
+      const request = { ...pageRequest(page), [as ?? 'renter']: wallet, status: status ?? undefined }
+      const found = await listRentals(context.services.read, request)
+      return toConnection(found, request, ({ requestedAt, id }) => [requestedAt, id])
+    },
+  }),
+)
+
+// Mutations
+
+type Answer = { readonly id: string; readonly position: Position }
+
+/** What both mutations answer with: the rental as of the position. */
+const successOf = (name: string) => {
+  const Success = builder.objectRef<Answer>(`${name}Success`)
+  Success.implement({
+    fields: (t) => ({
+      id: t.exposeID('id'),
+      rental: t.field({
+        type: Rental,
+        nullable: true,
+        description: 'Null when the read model is late; ask again with atLeast.',
+        resolve: ({ id, position }, _, context) => nodeAt(context, position, () => findRental(context.services.read, id)),
+      }),
+      position: t.expose('position', { type: 'Position' }),
+    }),
+  })
+  return payloadOf(name, Success)
+}
+
+const RentGpuInput = builder.inputType('RentGpuInput', {
+  description: 'Either a listing, or what it must be able to do; either seconds or hours.',
+  fields: (t) => ({
+    listing: t.id({ description: 'This listing and no other.' }),
+    gpu: t.string({ description: 'The cheapest fitting listing of this model: "H100".' }),
+    vramMibMin: t.int({ description: 'Memory of one GPU. Goes with gpu.' }),
+    region: t.string({ description: 'Goes with gpu.' }),
+    gpuCount: t.int({ defaultValue: 1 }),
+    seconds: t.int({ description: 'For how long at most; it may be given back earlier.' }),
+    hours: t.int(),
+    maxPricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
+    asset: t.string({ defaultValue: assetDefault }),
+    idempotencyKey: t.string({ required: true, description: 'The same key again is the same request.' }),
+  }),
+})
+
+builder.mutationField('rentGpu', (t) =>
+  t.field({
+    type: successOf('RentGpu'),
+    description:
+      'Reserves the GPUs, holds the money for the whole time and starts the clock, all or nothing. When the listing or the account says no (LISTING_FULL, INSUFFICIENT_FUNDS, …) the details name the rejected rental.',
+    args: { input: t.arg({ type: RentGpuInput, required: true }) },
+    resolve: async (_, { input }, { services, wallet }) => {
+      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+      const wish = readWish(input)
+      if (isRefusal(wish)) return wish
+      const rented = await services.rentGpu({ renter: wallet, ...wish })
+      if (isRefusal(rented)) return rented
+      if (rented.outcome === 'rejected') return refuse(rented.code, { rental: rented.rental })
+      return { id: rented.rental, position: rented.position ?? (await services.store.head()) }
+    },
+  }),
+)
+
+const readWish = (input: typeof RentGpuInput.$inferInput) => {
+  const { listing, gpu, vramMibMin, region, seconds, hours, idempotencyKey } = input
+  const wrong = (field: string, takes: string) => refuse('INPUT_INVALID', { field, takes })
+  if (!isKey(idempotencyKey)) return wrong('idempotencyKey', `1 to ${keyCharactersMax} characters`)
+  const time = oneOf(seconds, hours)
+  if (time === undefined) return wrong('seconds', 'exactly one of seconds and hours')
+  const maxPricePerGpuHour = readMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
+  if (isRefusal(maxPricePerGpuHour)) return maxPricePerGpuHour
+  const gpuCount = input.gpuCount ?? 1
+  const wish = { idempotencyKey, gpuCount, seconds: BigInt(seconds ?? time * 3600), maxPricePerGpuHour }
+  const chosen = oneOf(listing, gpu)
+  if (chosen === undefined) return wrong('listing', 'exactly one of listing and gpu')
+  if (!gpu) {
+    if (vramMibMin || region) return wrong('listing', 'no vramMibMin or region: those choose a listing by gpu')
+    return { ...wish, listing: chosen }
+  }
+  const needs: Needs = {
+    gpu,
+    gpuCount,
+    maxPricePerGpuHour,
+    ...(vramMibMin && { vramMib: vramMibMin }),
+    ...(region && { region }),
+  }
+  return { ...wish, needs }
+}
+
+const EndRentalInput = builder.inputType('EndRentalInput', { fields: (t) => ({ rental: t.id({ required: true }) }) })
+
+builder.mutationField('endRental', (t) =>
+  t.field({
+    type: successOf('EndRental'),
+    description: 'Gives the GPUs back. What ran is charged to the second, the rest of the hold is released.',
+    args: { input: t.arg({ type: EndRentalInput, required: true }) },
+    resolve: async (_, { input: { rental } }, { services, wallet }) => {
+      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+      const ended = await services.endRental(rental, wallet)
+      if (isRefusal(ended)) return ended
+      return { id: rental, position: ended.position ?? (await services.store.head()) }
+    },
+  }),
+)
+
+// Subscriptions
+
+const RentalUpdate = builder.objectRef<Update<(typeof Rental)['$inferType']>>('RentalUpdate').implement({
+  fields: (t) => ({
+    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
+    type: t.exposeString('type', { description: 'The type of the event, or Snapshot for how things stand.' }),
+    rental: t.field({ type: Rental, description: 'As of the event.', resolve: ({ row }) => row }),
+  }),
+})
+
+/** Asks the log, not the read model: whoever has just rented may look at once. Throws RENTAL_UNKNOWN, NOT_YOURS. */
+const mustMayFollow = async ({ services: { commands }, ...context }: Context, id: string): Promise<void> => {
+  const wallet = walletOf({ services: { commands }, ...context } as Context)
+  const { state } = await commands.load('rental', id)
+  if (state.status === 'none') throw new Failure('RENTAL_UNKNOWN', { rental: id })
+  if (!mayRead(wallet, state)) throw new Failure('NOT_YOURS')
+}
+
+builder.subscriptionField('rentalUpdated', (t) =>
+  t.field({
+    type: RentalUpdate,
+    description: 'How a rental stands, then each change.',
+    args: { id: t.arg.id({ required: true }), ...afterArgument },
+    subscribe: async (_, { id, after }, context) => {
+      await mustMayFollow(context, id)
+      return follow(context, { projection: rentals, stream: streamOf('rental', id), after })
+    },
+    resolve: (update) => update,
+  }),
+)

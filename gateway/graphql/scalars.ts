@@ -1,0 +1,25 @@
+import { GraphQLError } from 'graphql'
+import { builder } from './builder.ts'
+
+const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/
+const positionCharactersMax = 200
+
+builder.scalarType('DateTime', {
+  description: 'A moment in ISO 8601, in UTC: 2026-01-31T12:00:00.000Z',
+  serialize: (value) => value,
+  parseValue: (value) => {
+    if (typeof value !== 'string' || !moment.test(value) || Number.isNaN(Date.parse(value)))
+      throw new GraphQLError('takes a moment in ISO 8601', { extensions: { code: 'INPUT_INVALID' } })
+    return new Date(value).toISOString()
+  },
+})
+
+builder.scalarType('Position', {
+  description: 'A place in the log. Take it as it is: positions of one platform compare as text, nothing else is known.',
+  serialize: (value) => value,
+  parseValue: (value) => {
+    if (typeof value !== 'string' || value.length > positionCharactersMax)
+      throw new GraphQLError('takes a position that this platform gave', { extensions: { code: 'INPUT_INVALID' } })
+    return value
+  },
+})

@@ -1,0 +1,65 @@
+import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import type { Projection } from '../../projections/projection.ts'
+import type { AnyRow } from '../../projections/table.ts'
+import { type Update, updates } from '../../projections/updates.ts'
+import { builder } from './builder.ts'
+import type { Context } from './context.ts'
+import { asGraphQLError } from './mask.ts'
+
+/** The argument of every subscription. */
+export const afterArgument = builder.args((t) => ({
+  after: t.field({
+    type: 'Position',
+    description: 'Resume after this position: first what came since then, then live. Nothing is left out or repeated.',
+  }),
+}))
+
+type Wanted<Row extends AnyRow> = {
+  readonly projection: Projection<Row>
+  readonly after: string | null | undefined
+  /** Only what happens in this stream; it then begins with a snapshot, unless it resumes. */
+  readonly stream?: string
+  readonly matches?: (row: Row) => boolean
+}
+
+/** What changes in a read model, for one subscriber. The subscriber's pace is the pace. Ends when the subscriber leaves or
+ *  the gateway closes. Throws POSITION_FOREIGN. */
+export const follow = <Row extends AnyRow>(
+  { services: { store }, closing }: Context,
+  { after, ...wanted }: Wanted<Row>,
+): AsyncIterableIterator<Update<Row>> =>
+  leavable(closing, (signal) => updates({ ...wanted, store, after: positionOf(store, after), signal }))
+
+const positionOf = (store: EventStore, text: string | null | undefined): Position | undefined =>
+  text === null || text === undefined ? undefined : store.parsePosition(text)
+
+/** A generator cannot be told to return while it waits for its next value: leaving must abort what it waits for. */
+const leavable = <Value>(
+  closing: AbortSignal,
+  open: (signal: AbortSignal) => AsyncGenerator<Value, void, undefined>,
+): AsyncIterableIterator<Value> => {
+  const leaving = new AbortController()
+  const values = open(AbortSignal.any([closing, leaving.signal]))
+  return {
+    next: async () => {
+      try {
+        return await values.next()
+      } catch (error) {
+        // Only errors of this kind reach the subscriber; any other would cut the connection without a word.
+        throw asGraphQLError(error)
+      }
+    },
+    return: async () => {
+      leaving.abort()
+      await values.return()
+      return { done: true, value: undefined }
+    },
+    throw: async (error) => {
+      leaving.abort()
+      return values.throw(error)
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}

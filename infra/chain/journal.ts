@@ -1,0 +1,54 @@
+import { mkdir, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+export type Journal = {
+  /** What was in it when it was opened, a line each, oldest first. */
+  readonly lines: readonly string[]
+  /** Resolves when the line is on the disk. After a failure nothing of it is left, and the next call may succeed.
+   *  One at a time: the caller queues. */
+  append(line: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** A file of lines that only grows. A last line without its end is what a crash left in the middle of a write: it was
+ *  never acknowledged, and is cut off. The file is read whole. */
+export const openJournal = async (path: string): Promise<Journal> => {
+  await mkdir(dirname(path), { recursive: true })
+  const file = await open(path, 'a+', 0o600)
+  try {
+    const content = await file.readFile()
+    let length = content.lastIndexOf('\n') + 1
+    if (length < content.length) await file.truncate(length)
+    if (length === 0) await syncFolder(dirname(path))
+
+    const append = async (line: string): Promise<void> => {
+      const bytes = Buffer.from(`${line}\n`)
+      try {
+        await file.appendFile(bytes)
+        await file.datasync()
+      } catch (error) {
+        await file.truncate(length)
+        throw error
+      }
+      length += bytes.length
+    }
+    return {
+      lines: length === 0 ? [] : content.toString('utf8', 0, length - 1).split('\n'),
+      append,
+      close: () => file.close(),
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+/** Without this a new file's name may be lost in a power cut, though its content was synced. */
+const syncFolder = async (path: string): Promise<void> => {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

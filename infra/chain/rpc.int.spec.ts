@@ -1,0 +1,189 @@
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { type AbiEvent, encodeAbiParameters, encodeEventTopics, encodeFunctionResult, getAbiItem, type Hex } from 'viem'
+import { marketplace as marketplaceBinding } from '../../contracts/bindings/marketplace.ts'
+import { Failure } from '../../domain/errors.ts'
+import { type Handle, rpcError } from './json-rpc.ts'
+import { type JsonRpcServer, serveJsonRpc } from './json-rpc-server.ts'
+import { type RpcChainOptions, rpcChain } from './rpc.ts'
+
+const { abi } = marketplaceBinding
+const token = '0x5FbDB2315678afecb367f032d93F642f64180aa3'
+const marketplace = '0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512'
+const payer = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+const hex = (value: number | bigint): Hex => `0x${value.toString(16)}`
+const wordOf = (value: number): Hex => `0x${value.toString(16).padStart(64, '0')}`
+
+/** A deposit of as many units as the number of its block. */
+const depositLog = (block: number) => ({
+  address: marketplace,
+  blockHash: wordOf(block),
+  blockNumber: hex(block),
+  transactionHash: wordOf(block + 1),
+  transactionIndex: '0x0',
+  logIndex: '0x0',
+  removed: false,
+  topics: encodeEventTopics({
+    abi: [getAbiItem({ abi, name: 'Deposited' }) as AbiEvent],
+    eventName: 'Deposited',
+    args: { depositId: wordOf(block), payer, token },
+  }),
+  data: encodeAbiParameters([{ type: 'uint256' }, { type: 'uint256' }], [BigInt(block), 0n]),
+})
+
+/** A node with a deposit in each block up to its head; `rules` say how it differs. */
+const node =
+  (rules: Readonly<Record<string, (params: readonly unknown[]) => unknown>> = {}): Handle =>
+  async (method, params) => {
+    const rule = rules[method]
+    if (rule) return rule(params)
+    if (method === 'eth_chainId') return hex(7)
+    if (method === 'eth_getCode') return '0x60'
+    if (method === 'eth_call') return encodeFunctionResult({ abi, functionName: 'token', result: token })
+    if (method === 'eth_blockNumber') return hex(100)
+    if (method === 'eth_getBlockByNumber') return { number: hex(90), transactions: [] }
+    if (method === 'eth_getLogs') {
+      const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
+      const from = Number(fromBlock)
+      return Array.from({ length: Math.min(100, Number(toBlock)) - from + 1 }, (_, index) => depositLog(from + index))
+    }
+    throw rpcError(-32601, `no ${method} here`)
+  }
+
+let server: JsonRpcServer | undefined
+const open = async (handle: Handle, options: Partial<RpcChainOptions> = {}) => {
+  server = await serveJsonRpc({ port: 0, handle })
+  return rpcChain({
+    ...{ rpcUrl: server.url, chainId: 7, token, marketplace, asset: 'USDC/6', confirmations: 5 },
+    ...options,
+  })
+}
+const close = async () => {
+  await server?.close()
+  server = undefined
+}
+afterEach(close)
+
+const failureOf = (work: Promise<unknown>): Promise<Failure> =>
+  work.then(
+    () => {
+      throw new Error('it did not fail')
+    },
+    (error: unknown) => {
+      if (error instanceof Failure) return error
+      throw error
+    },
+  )
+
+describe('the final height', () => {
+  test('is the finality tag where that is lower', async () =>
+    expect(await (await open(node())).heights()).toEqual({ head: 100n, final: 90n }))
+
+  test('is the head less the confirmations where that is lower', async () =>
+    expect(await (await open(node(), { confirmations: 20 })).heights()).toEqual({ head: 100n, final: 80n }))
+
+  test.each([-32601, -32602])('is the confirmations alone on a chain without the tag (%d)', async (code) => {
+    const refuse = () => {
+      throw rpcError(code, 'no such tag')
+    }
+    expect(await (await open(node({ eth_getBlockByNumber: refuse }))).heights()).toEqual({ head: 100n, final: 95n })
+  })
+
+  test('is -1 while nothing is final yet, by the tag or by the confirmations', async () => {
+    expect((await (await open(node({ eth_getBlockByNumber: () => null }))).heights()).final).toBe(-1n)
+    await close()
+    expect((await (await open(node({ eth_blockNumber: () => hex(3) }))).heights()).final).toBe(-1n)
+  })
+
+  test('is not guessed when the node stumbles over the tag', async () => {
+    const stumble = () => {
+      throw rpcError(-32000, 'header not found')
+    }
+    const { code } = await failureOf((await open(node({ eth_getBlockByNumber: stumble }))).heights())
+    expect(code).toBe('CHAIN_UNAVAILABLE')
+  })
+})
+
+describe('deposits', () => {
+  test('of a wide range are asked for in parts, each block once', async () => {
+    const ranges: string[] = []
+    const spy: Handle = async (method, params) => {
+      if (method === 'eth_getLogs') {
+        const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
+        ranges.push(`${Number(fromBlock)}-${Number(toBlock)}`)
+      }
+      return node()(method, params)
+    }
+    const chain = await open(spy, { blocksPerRequestMax: 4 })
+    const deposits = await chain.deposits(1n, 10n)
+    expect(ranges).toEqual(['1-4', '5-8', '9-10'])
+    expect(deposits.map(({ amount }) => Number(amount))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(deposits[2]).toEqual({
+      depositId: wordOf(3),
+      payer,
+      token,
+      amount: 3n,
+      transactionHash: wordOf(4),
+      blockNumber: 3n,
+      blockHash: wordOf(3),
+    })
+  })
+
+  test('are found also where the node finds the range too wide', async () => {
+    const narrow: Handle = async (method, params) => {
+      if (method === 'eth_getLogs') {
+        const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
+        if (Number(toBlock) - Number(fromBlock) > 2) throw rpcError(-32000, 'block range is too wide')
+      }
+      return node()(method, params)
+    }
+    const deposits = await (await open(narrow)).deposits(1n, 20n)
+    expect(deposits.map(({ blockNumber }) => Number(blockNumber))).toEqual(
+      Array.from({ length: 20 }, (_, at) => at + 1),
+    )
+  })
+
+  test('that a reorganisation removed are left out', async () => {
+    const logs = [depositLog(1), { ...depositLog(2), removed: true }, depositLog(3)]
+    const deposits = await (await open(node({ eth_getLogs: () => logs }))).deposits(1n, 3n)
+    expect(deposits.map(({ amount }) => amount)).toEqual([1n, 3n])
+  })
+
+  test('that the node refuses to tell are a failure, not an empty answer', async () => {
+    const refuse = () => {
+      throw rpcError(-32000, 'pruned')
+    }
+    const failure = await failureOf((await open(node({ eth_getLogs: refuse }))).deposits(1n, 3n))
+    expect(failure).toMatchObject({ code: 'CHAIN_UNAVAILABLE', details: { question: 'deposits' } })
+  })
+})
+
+describe('a chain that cannot be used', () => {
+  test('because nobody listens is unavailable, and usable once somebody does', async () => {
+    const chain = await open(node())
+    const port = Number(new URL(chain.description.rpcUrl).port)
+    await close()
+    const failure = await failureOf(chain.heights())
+    expect(failure).toMatchObject({ code: 'CHAIN_UNAVAILABLE', details: { question: 'heights' } })
+    expect(failure.cause).toBeInstanceOf(Error)
+    expect((await failureOf(chain.deposits(0n, 1n))).code).toBe('CHAIN_UNAVAILABLE')
+    server = await serveJsonRpc({ port, handle: node() })
+    expect((await chain.heights()).head).toBe(100n)
+  })
+
+  test('shows the host of its address in the failure, never the key', async () => {
+    const { rpcUrl } = (await open(node({ eth_chainId: () => Promise.reject(rpcError(-32000, 'down')) }))).description
+    const options = { chainId: 7, token, marketplace, asset: 'USDC/6', confirmations: 5 } as const
+    const failure = await failureOf(rpcChain({ ...options, rpcUrl: `${rpcUrl}/secret-key` }).heights())
+    expect(failure.details.host).toBe(new URL(rpcUrl).host)
+    expect(failure.message).not.toContain('secret-key')
+  })
+
+  test.each([
+    ['CHAIN_ID', 'another chain', { eth_chainId: () => hex(8) }],
+    ['MARKETPLACE_ADDRESS', 'no contract', { eth_getCode: () => '0x' }],
+    ['TOKEN_ADDRESS', 'another token', { eth_call: () => wordOf(1) }],
+  ])('is told by its setting: %s, %s', async (variable, _, rules) => {
+    const failure = await failureOf((await open(node(rules))).heights())
+    expect(failure).toMatchObject({ code: 'CONFIG_INVALID', details: { variable } })
+  })
+})

@@ -1,0 +1,53 @@
+import type { Hex } from 'viem'
+
+/** Executes one JSON-RPC method. Throws an Error with `code`, `message` and `data` as Ethereum nodes answer. */
+export type Execute = (method: string, params: readonly unknown[]) => Promise<unknown>
+
+export type Simulator = { readonly execute: Execute; close(): Promise<void> }
+
+/** The newest block; `timestamp` in seconds. */
+export type Head = { readonly hash: Hex; readonly number: bigint; readonly timestamp: number }
+
+/** An EVM in this process, by Hardhat, with nothing on disk. Given the same calls it makes the same blocks, hash for hash:
+ *  genesis, hard fork and coinbase are fixed, and its random numbers come from fixed seeds. It reads no config file and
+ *  writes none; `folder` is only where Hardhat would look for artifacts, and there are none. */
+export const openSimulator = async ({ chainId, folder }: { chainId: number; folder: string }): Promise<Simulator> => {
+  // Telemetry asks a person at a terminal, and reports crashes; a platform does neither.
+  process.env.HARDHAT_DISABLE_TELEMETRY = 'true'
+  // Imported late: it costs some 100 ms and 40 MB, which a platform on a chain of its own need not pay.
+  const { createHardhatRuntimeEnvironment } = await import('hardhat/hre')
+  const hardhat = await createHardhatRuntimeEnvironment(
+    {
+      paths: { artifacts: `${folder}/artifacts`, cache: `${folder}/cache` },
+      networks: {
+        embedded: {
+          type: 'edr-simulated',
+          chainType: 'l1',
+          chainId,
+          hardfork: 'prague',
+          initialDate: '2026-01-01T00:00:00Z',
+          // Several blocks fall into one second, and a clock that was set back must not stop the chain.
+          allowBlocksWithSameTimestamp: true,
+          // A real chain accepts a transaction that will revert, and says so in the receipt.
+          throwOnTransactionFailures: false,
+        },
+      },
+    },
+    {},
+    import.meta.dirname,
+  )
+  const { provider } = await hardhat.network.create({ network: 'embedded' })
+  return {
+    execute: (method, params) => provider.request({ method, params }),
+    close: () => provider.close(),
+  }
+}
+
+/** Asks for the newest block. */
+export const headOf = async (execute: Execute): Promise<Head> => {
+  const block = (await execute('eth_getBlockByNumber', ['latest', false])) as Record<
+    'hash' | 'number' | 'timestamp',
+    Hex
+  >
+  return { hash: block.hash, number: BigInt(block.number), timestamp: Number(block.timestamp) }
+}

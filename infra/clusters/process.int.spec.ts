@@ -1,0 +1,97 @@
+import { chmod, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { clusterContract } from './contract.ts'
+import { jobSpec, recorder, shellJob } from './contract-world.ts'
+import type { JobSpec } from './port.ts'
+import { processCluster } from './process.ts'
+import { folderOf, graceMs, makeRoot, processHarness, runningOf } from './process-harness.ts'
+
+clusterContract('process', processHarness)
+
+describe('a process of its own', () => {
+  let base: string
+  beforeEach(async () => {
+    base = await makeRoot()
+  })
+  afterEach(() => rm(base, { recursive: true }))
+
+  const asRoot = process.getuid?.() === 0
+
+  /** Runs a script to its end and gives its output and what was logged. */
+  const run = async (root: string, spec: JobSpec) => {
+    const logged: string[] = []
+    const note = (_: object, message: string) => logged.push(message)
+    const [cluster, watcher] = [processCluster({ root, graceMs, log: { info: note, warn: note } }), recorder()]
+    await cluster.launch(spec, watcher)
+    const outcome = await watcher.end
+    const { text } = await cluster.readLog(spec, 0, 100_000)
+    await cluster.close({ stopJobs: true })
+    return { outcome, text, logged }
+  }
+
+  test('has its own folder as current folder and home, one core, low priority, no core dumps, no input', async () => {
+    const script =
+      'pwd; echo $HOME; grep -c . /dev/stdin; ulimit -c; nice; grep Cpus_allowed_list /proc/self/status; ps=$(cut -d" " -f6 /proc/$$/stat); [ $ps != $$ ] && echo session'
+    const spec = shellJob(script, { cpuCores: 1 })
+    const { text } = await run(base, spec)
+    const work = join(folderOf(base, spec), 'work')
+    const [folder, home, input, cores, niceness, cpus, session] = text.trimEnd().split('\n')
+    expect({ folder, home, input, cores, niceness, session }).toEqual({
+      ...{ folder: work, home: work, input: '0', cores: '0', niceness: '5', session: 'session' },
+    })
+    expect(cpus).toMatch(/^Cpus_allowed_list:\s+\d+$/)
+  })
+
+  test('writes nothing but its own folder, and its log, when we are root', async () => {
+    const script =
+      'id -u; id -G; touch mine && ls; touch ../exit ../../2 2> /dev/null || echo no; echo log >> /dev/stderr'
+    const { text, logged } = await run(base, shellJob(script))
+    if (!asRoot) return expect(text.split('\n')[0]).toBe(String(process.getuid?.()))
+    expect(logged[0]).toBe('jobs run as a user of their own')
+    expect(text).toBe('65534\n65534\nmine\nno\nlog\n')
+  })
+
+  test('runs as root, and that is said, where nobody else may pass', async () => {
+    await chmod(base, 0o700)
+    const { text, logged } = await run(join(base, 'jobs'), shellJob('id -u'))
+    expect(text).toBe(`${process.getuid?.()}\n`)
+    expect(logged[0]).toBe(asRoot ? 'jobs run as root' : 'job launched')
+  })
+
+  test('leaves nothing running in the background', async () => {
+    const spec = shellJob('sleep 60 & (setsid sleep 60 &) ; echo done')
+    const [cluster, watcher] = [processCluster({ root: base, graceMs }), recorder()]
+    await cluster.launch(spec, watcher)
+    expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 0 })
+    expect(runningOf(base, spec)).toEqual([])
+    await cluster.close({ stopJobs: true })
+  })
+
+  test('is not reached by what a job may ask for: the first process loads no library of its own', async () => {
+    const spec = shellJob('true', {
+      environment: { LD_PRELOAD: '/no/such/library.so', PATH: '/usr/bin:/bin', ENV: '/x' },
+    })
+    const { outcome, text } = await run(base, spec)
+    expect(outcome).toEqual({ ended: 'exited', exitCode: 0 })
+    // Only env's child complains, which runs as the job.
+    expect(text.match(/cannot be preloaded/g)).toHaveLength(2)
+  })
+
+  test('files that contradict each other are refused, and leave nothing', async () => {
+    for (const paths of [['a', 'a'], ['a', 'a/b'], ['a/b', 'a'], ['x'.repeat(300)]]) {
+      const cluster = processCluster({ root: base })
+      const files = paths.map((path) => ({ path, content: '' }))
+      await expect(cluster.launch(jobSpec({ files }), recorder())).rejects.toMatchObject({ code: 'JOB_INVALID' })
+      expect(await cluster.list()).toEqual([])
+      expect(await readdir(join(base, '.staging'))).toEqual([])
+      await cluster.close({ stopJobs: true })
+    }
+  })
+
+  test('a folder that cannot be used is named', async () => {
+    await writeFile(join(base, 'file'), '')
+    const cluster = processCluster({ root: join(base, 'file') })
+    await expect(cluster.launch(jobSpec(), recorder())).rejects.toMatchObject({ code: 'DATA_FOLDER_UNREACHABLE' })
+  })
+})

@@ -1,0 +1,154 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { Failure } from '../domain/errors.ts'
+import { readConfig, settingsTable } from './config.ts'
+
+const surroundings = { projectRoot: '/project', terminal: false }
+const read = (env: Record<string, string>) => readConfig(env, surroundings)
+const failureOf = (env: Record<string, string>): Failure => {
+  try {
+    read(env)
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
+  }
+  throw new Error('nothing was wrong')
+}
+
+const chain = {
+  CHAIN_RPC_URL: 'https://rpc.example.com',
+  CHAIN_ID: '1',
+  TOKEN_ADDRESS: `0x${'a'.repeat(40)}`,
+  MARKETPLACE_ADDRESS: `0x${'b'.repeat(40)}`,
+  CHAIN_CONFIRMATIONS: '12',
+}
+
+test('nothing set runs the whole platform on this machine alone', () => {
+  expect(read({})).toEqual({
+    host: '127.0.0.1',
+    port: 4000,
+    publicUrl: undefined,
+    dataDir: '/project/.data',
+    jobDir: '/project/.data/jobs',
+    databaseUrl: undefined,
+    chain: { kind: 'embedded', port: 8545 },
+    jwtSecret: undefined,
+    logLevel: 'info',
+    logFormat: 'json',
+    roles: ['gateway', 'projector', 'scheduler', 'watcher', 'worker'],
+    chargePeriodSeconds: 300,
+  })
+})
+
+test('everything set is taken over', () => {
+  const config = read({
+    HOST: '0.0.0.0',
+    PORT: '0',
+    PUBLIC_URL: 'https://gpu.example.com/',
+    DATA_DIR: '/data',
+    JOB_DIR: '/jobs',
+    DATABASE_URL: 'postgres://u:p@db/x',
+    JWT_SECRET: 's'.repeat(32),
+    LOG_LEVEL: 'debug',
+    LOG_FORMAT: 'pretty',
+    ROLES: 'worker, gateway,worker',
+    CHARGE_PERIOD_SECONDS: '60',
+    ...chain,
+  })
+  expect(config).toEqual({
+    host: '0.0.0.0',
+    port: 0,
+    publicUrl: 'https://gpu.example.com',
+    dataDir: '/data',
+    jobDir: '/jobs',
+    databaseUrl: 'postgres://u:p@db/x',
+    chain: {
+      kind: 'rpc',
+      rpcUrl: 'https://rpc.example.com',
+      chainId: 1,
+      token: chain.TOKEN_ADDRESS,
+      marketplace: chain.MARKETPLACE_ADDRESS,
+      confirmations: 12,
+    },
+    jwtSecret: 's'.repeat(32),
+    logLevel: 'debug',
+    logFormat: 'pretty',
+    roles: ['worker', 'gateway'],
+    chargePeriodSeconds: 60,
+  })
+})
+
+test('an empty variable counts as unset', () => {
+  expect(read({ PORT: '', DATABASE_URL: ' ' })).toEqual(read({}))
+})
+
+test('log lines are for people on a terminal', () => {
+  expect(readConfig({}, { ...surroundings, terminal: true }).logFormat).toBe('pretty')
+})
+
+describe('a wrong value names the variable, the value, what it takes and an example', () => {
+  test('in the details and in the message', () => {
+    const failure = failureOf({ PORT: '99999' })
+    expect(failure.code).toBe('CONFIG_INVALID')
+    expect(failure.details).toEqual({
+      variable: 'PORT',
+      value: '99999',
+      takes: 'a whole number from 0 to 65535',
+      example: 'PORT=8080',
+    })
+    expect(failure.message).toContain('PORT')
+    expect(failure.message).toContain('99999')
+  })
+
+  test.each([
+    ['PORT', '-1'],
+    ['PORT', '4000.5'],
+    ['PORT', 'http'],
+    ['HOST', 'http://x'],
+    ['PUBLIC_URL', 'gpu.example.com'],
+    ['DATABASE_URL', 'mysql://x/y'],
+    ['CHAIN_RPC_URL', 'rpc'],
+    ['TOKEN_ADDRESS', '0x12'],
+    ['JWT_SECRET', 'short'],
+    ['LOG_LEVEL', 'loud'],
+    ['LOG_FORMAT', 'xml'],
+    ['ROLES', 'gateway,cook'],
+    ['ROLES', ','],
+    ['CHARGE_PERIOD_SECONDS', '0'],
+  ])('%s=%s', (name, value) => {
+    expect(failureOf({ [name]: value }).details.variable).toBe(name)
+  })
+
+  test.each([
+    ['JWT_SECRET', 'too-short-but-secret'],
+    ['DATABASE_URL', 'mysql://root:hunter2@db/x'],
+    ['CHAIN_RPC_URL', 'rpc.example.com/v2/api-key'],
+  ])('a wrong %s is not shown', (name, value) => {
+    const failure = failureOf({ [name]: value })
+    expect(failure.message).not.toContain(value)
+    expect(failure.details.value).toBe(`hidden, ${value.length} characters`)
+  })
+})
+
+describe('the settings of a chain belong together', () => {
+  test.each(['CHAIN_ID', 'TOKEN_ADDRESS', 'MARKETPLACE_ADDRESS', 'CHAIN_CONFIRMATIONS'] as const)(
+    'without %s the message says so',
+    (missing) => {
+      const { [missing]: _, ...rest } = chain
+      expect(failureOf(rest).details).toMatchObject({
+        variable: missing,
+        value: 'not set',
+        why: 'CHAIN_RPC_URL needs it',
+      })
+    },
+  )
+  test('and none of them makes sense without the address', () => {
+    expect(failureOf({ CHAIN_ID: '1' }).details).toMatchObject({ variable: 'CHAIN_RPC_URL', why: 'CHAIN_ID needs it' })
+  })
+})
+
+test('docs/configuration.md holds the same table', async () => {
+  const page = await readFile(join(import.meta.dirname, '..', 'docs', 'configuration.md'), 'utf8')
+  expect(page.split('\n\n')).toContain(settingsTable())
+})

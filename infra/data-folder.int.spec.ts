@@ -1,0 +1,164 @@
+import { spawn } from 'node:child_process'
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { Failure } from '../domain/errors.ts'
+import { runChild } from '../testing/children.ts'
+import { openDataFolder } from './data-folder.ts'
+
+const module = pathToFileURL(join(import.meta.dirname, 'data-folder.ts')).href
+const holdScript = (path: string, uid = process.getuid?.()) => `
+  const { openDataFolder } = await import(${JSON.stringify(module)})
+  process.setuid(${uid})
+  try {
+    await openDataFolder(${JSON.stringify(path)})
+    console.log('won')
+    setInterval(() => {}, 1000)
+  } catch (error) {
+    console.log(error.code ?? error.stack)
+  }`
+
+let parent = ''
+let folder = ''
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'neuralmesh-folder-'))
+  await chmod(parent, 0o755)
+  folder = join(parent, 'a', '.data')
+})
+afterEach(() => rm(parent, { recursive: true }))
+
+const failureOf = async (path: string): Promise<Failure> => {
+  const error = await openDataFolder(path).then(
+    () => new Error('it opened'),
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof Failure) return error
+  throw error
+}
+
+test('makes the folder so that others may pass through, and names its version', async () => {
+  const opened = await openDataFolder(folder)
+  expect(opened.path).toBe(folder)
+  expect((await stat(folder)).mode & 0o777).toBe(0o755)
+  expect(JSON.parse(await readFile(join(folder, 'neuralmesh.json'), 'utf8'))).toEqual({ format: 1 })
+  await opened.close()
+})
+
+describe('only one at a time', () => {
+  test('a living holder is named', async () => {
+    const opened = await openDataFolder(folder)
+    const failure = await failureOf(folder)
+    expect([failure.code, failure.details]).toEqual(['DATA_FOLDER_IN_USE', { folder, pid: String(process.pid) }])
+    await opened.close()
+    await (await openDataFolder(folder)).close()
+  })
+
+  test('a holder that was killed is followed by the next, and nothing piles up', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const child = runChild(holdScript(folder))
+      expect(await child.firstLine).toBe('won')
+      expect((await failureOf(folder)).details.pid).toBe(String(child.process.pid))
+      await child.kill()
+    }
+    await (await openDataFolder(folder)).close()
+    expect(await readdir(join(folder, 'lock'))).toEqual(['4'])
+  })
+
+  test('a holder that is a zombie has ended', async () => {
+    // The shell never waits for its child, so that it stays a zombie when killed.
+    const script = holdScript(folder)
+    const shell = spawn(
+      'sh',
+      ['-c', '"$0" --input-type=module -e "$1" & echo $!; exec sleep 1000', process.execPath, script],
+      {
+        env: { ...process.env, NODE_OPTIONS: '' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
+    const lines: string[] = []
+    try {
+      for await (const chunk of shell.stdout) {
+        lines.push(...String(chunk).trim().split('\n'))
+        if (lines.length === 2) break
+      }
+      expect(lines[1]).toBe('won')
+      expect((await failureOf(folder)).details.pid).toBe(lines[0])
+      process.kill(Number(lines[0]), 'SIGKILL')
+      await (await openDataFolder(folder)).close()
+    } finally {
+      shell.kill('SIGKILL')
+    }
+  })
+
+  test.each([
+    ['its pid is used by another process now', { started: '1' }],
+    ['the machine was started since', { boot: 'an older boot' }],
+  ])('a holder is dead when %s', async (_, change) => {
+    const opened = await openDataFolder(folder)
+    const lock = join(folder, 'lock', '1')
+    await writeFile(lock, JSON.stringify({ ...JSON.parse(await readFile(lock, 'utf8')), ...change }))
+    await (await openDataFolder(folder)).close()
+    expect(opened.path).toBe(folder)
+  })
+
+  test('a lock that was half written when the machine went down holds nobody up', async () => {
+    await (await openDataFolder(folder)).close()
+    await writeFile(join(folder, 'lock', '1'), '{"pid":1')
+    await (await openDataFolder(folder)).close()
+  })
+
+  test('of 20 processes at once, after one that was killed, exactly one wins', async () => {
+    const first = runChild(holdScript(folder))
+    await first.firstLine
+    await first.kill()
+    const children = Array.from({ length: 20 }, () => runChild(holdScript(folder)))
+    try {
+      const answers = await Promise.all(children.map(({ firstLine }) => firstLine))
+      expect(answers.toSorted()).toEqual([...Array.from({ length: 19 }, () => 'DATA_FOLDER_IN_USE'), 'won'])
+    } finally {
+      await Promise.all(children.map((child) => child.kill()))
+    }
+  })
+})
+
+describe('the version', () => {
+  test.each([
+    ['{"format":99}', '99'],
+    ['{}', 'unreadable neuralmesh.json'],
+    ['', 'unreadable neuralmesh.json'],
+  ])('%j is refused with both versions, and the folder is free again', async (text, found) => {
+    await (await openDataFolder(folder)).close()
+    await writeFile(join(folder, 'neuralmesh.json'), text)
+    const failure = await failureOf(folder)
+    expect([failure.code, failure.details]).toEqual(['DATA_FOLDER_VERSION', { folder, found, needed: '1' }])
+    expect((await failureOf(folder)).code).toBe('DATA_FOLDER_VERSION')
+  })
+})
+
+describe('a folder that cannot be used is said so, with the reason', () => {
+  test('a file is in the way', async () => {
+    await writeFile(join(parent, 'file'), '')
+    const failure = await failureOf(join(parent, 'file', 'data'))
+    expect([failure.code, failure.details.reason]).toEqual([
+      'DATA_FOLDER_UNREACHABLE',
+      expect.stringMatching(/^ENOTDIR/),
+    ])
+    expect((await failureOf(join(parent, 'file'))).code).toBe('DATA_FOLDER_UNREACHABLE')
+  })
+
+  const unlessRoot = process.getuid?.() === 0 ? test.skip : test
+  const ifRoot = process.getuid?.() === 0 ? test : test.skip
+  unlessRoot('nobody may write there', async () => {
+    await chmod(parent, 0o555)
+    expect((await failureOf(folder)).code).toBe('DATA_FOLDER_UNREACHABLE')
+    await chmod(parent, 0o755)
+  })
+  ifRoot('another user may not write there', async () => {
+    await (await openDataFolder(folder)).close()
+    const child = runChild(holdScript(folder, 65534))
+    expect(await child.firstLine).toBe('DATA_FOLDER_UNREACHABLE')
+    await child.ended
+  })
+})

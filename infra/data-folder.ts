@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto'
+import { access, chmod, constants, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { Failure } from '../domain/errors.ts'
+import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts'
+
+/** Counts up when what lies in the folder changes its shape. */
+const formatVersion = 1
+const lockTriesMax = 100
+
+export type DataFolder = {
+  /** Absolute. */
+  readonly path: string
+  /** Lets the next one in. What was written stays. */
+  close(): Promise<void>
+}
+
+const description = z.object({ format: z.number().int() })
+const lockContent = z.object({ pid: z.number().int(), started: z.string(), boot: z.string(), released: z.boolean() })
+
+/** Makes the folder when it is not there, and takes it for this process alone.
+ *  Throws DATA_FOLDER_IN_USE (with the pid), DATA_FOLDER_VERSION (with both versions), DATA_FOLDER_UNREACHABLE. */
+export const openDataFolder = async (path: string): Promise<DataFolder> => {
+  const folder = resolve(path)
+  try {
+    await createFolder(folder)
+    const lock = await takeLock(join(folder, 'lock'), folder)
+    try {
+      await checkVersion(folder)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+    return { path: folder, close: lock.release }
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    const { code = 'unknown', message } = error as NodeJS.ErrnoException
+    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: `${code} ${message}` }, error)
+  }
+}
+
+const createFolder = async (folder: string): Promise<void> => {
+  const made = await mkdir(folder, { recursive: true })
+  // PostgreSQL may have to run as another user and must get through; what is secret inside has its own mode.
+  if (made !== undefined) await chmod(folder, 0o755)
+  if (!(await stat(folder)).isDirectory()) throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: 'no folder' })
+  await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+}
+
+const checkVersion = async (folder: string): Promise<void> => {
+  const path = join(folder, 'neuralmesh.json')
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) return writeWhole(path, `${JSON.stringify({ format: formatVersion })}\n`)
+  const found = readJson(text, description)?.format
+  if (found !== formatVersion)
+    throw new Failure('DATA_FOLDER_VERSION', {
+      folder,
+      found: found === undefined ? 'unreadable neuralmesh.json' : String(found),
+      needed: String(formatVersion),
+    })
+}
+
+/** The lock is the file with the highest number in its folder; who wants it links the next number, which only one can. The
+ *  numbers never go back, not even after a release: otherwise one that looked long ago could take away, as if it belonged
+ *  to the dead, a lock that somebody took since. */
+const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
+  await mkdir(locks, { recursive: true })
+  const identity = await ownIdentity()
+  const draft = join(locks, `draft-${process.pid}-${randomBytes(4).toString('hex')}`)
+  await writeFile(draft, JSON.stringify({ ...identity, released: false }))
+  try {
+    for (let tries = 0; tries < lockTriesMax; tries += 1) {
+      const current = await newest(locks)
+      const holder = current === undefined ? undefined : await readHolder(join(locks, String(current)))
+      if (holder === 'gone') continue
+      if (holder !== undefined && (await isAlive(holder)))
+        throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: String(holder.pid) })
+      const next = (current ?? 0) + 1
+      if (!(await linkNew(draft, join(locks, String(next))))) continue
+      if ((await newest(locks)) !== next) {
+        await rm(join(locks, String(next)), { force: true })
+        continue
+      }
+      await removeOlder(locks, next)
+      return {
+        release: () => writeWhole(join(locks, String(next)), JSON.stringify({ ...identity, released: true })),
+      }
+    }
+    throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: 'several' })
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+const newest = async (locks: string): Promise<number | undefined> => {
+  const numbers = (await readdir(locks)).filter((name) => /^\d+$/.test(name)).map(Number)
+  return numbers.length === 0 ? undefined : Math.max(...numbers)
+}
+
+/** Undefined when the lock was released, or cannot be read because the machine went down while it was written. */
+const readHolder = async (path: string): Promise<ProcessIdentity | 'gone' | undefined> => {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return 'gone'
+  const content = readJson(text, lockContent)
+  return content === undefined || content.released ? undefined : content
+}
+
+const linkNew = async (from: string, to: string): Promise<boolean> => {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** Also the drafts of those who died with them. Only the holder does this. */
+const removeOlder = async (locks: string, kept: number): Promise<void> => {
+  for (const name of await readdir(locks)) {
+    const draftOf = /^draft-(\d+)-/.exec(name)?.[1]
+    const dead = draftOf !== undefined && !(await exists(`/proc/${draftOf}`))
+    if (dead || (/^\d+$/.test(name) && Number(name) < kept)) await rm(join(locks, name), { force: true })
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+const writeWhole = async (path: string, text: string): Promise<void> => {
+  const draft = `${path}.draft`
+  await writeFile(draft, text, { flush: true })
+  await rename(draft, path)
+}
+
+const readJson = <Shape>(text: string, shape: z.ZodType<Shape>): Shape | undefined => {
+  try {
+    return shape.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
+}

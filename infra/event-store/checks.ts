@@ -1,0 +1,144 @@
+import { Failure } from '../../domain/errors.ts'
+import type { Append, ExpectedRevision, NewEvent } from './port.ts'
+
+/** Characters are Unicode code points, as the database counts them. */
+export const nameCharactersMax = 250
+/** Far below what the JSON parser of the database stands. */
+export const jsonDepthMax = 200
+export const appendBytesMax = 64 * 1024 * 1024
+export const revisionMax = 2n ** 63n - 1n
+
+/** An event that is known to be storable, as the JSON text that is stored. The id is in lower case. */
+export type CheckedEvent = {
+  readonly id: string
+  readonly type: string
+  readonly data: string
+  readonly metadata: string
+}
+export type CheckedAppend = {
+  readonly stream: string
+  readonly expected: ExpectedRevision
+  readonly events: readonly CheckedEvent[]
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const utcTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/
+
+/** No text with a NUL fits into PostgreSQL, and half a surrogate pair would come back as another character. */
+const isStorableText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+
+/** True for what a stream or a type can be called: 1 to 250 characters, without NUL and half surrogate pairs. */
+export const isName = (name: string): boolean =>
+  name.length > 0 &&
+  name.length <= nameCharactersMax * 2 &&
+  isStorableText(name) &&
+  (name.length <= nameCharactersMax || Array.from(name).length <= nameCharactersMax)
+
+/** True for a beginning that a name can have. */
+export const isNamePrefix = (prefix: string): boolean => isStorableText(prefix)
+
+/** True for ISO 8601 in UTC, to the millisecond at most, of a day that the calendar has. */
+export const isUtcTime = (text: string): boolean => {
+  if (!utcTime.test(text) || text.startsWith('0000')) return false
+  const moment = new Date(text)
+  return !Number.isNaN(moment.getTime()) && moment.toISOString().startsWith(text.slice(0, 19))
+}
+
+type Problem = { readonly reason: string; readonly path: string }
+
+const at = (key: string | number, problem: Problem | undefined): Problem | undefined =>
+  problem && { ...problem, path: `.${key}${problem.path}` }
+
+const problemInText = (text: string): Problem | undefined =>
+  isStorableText(text) ? undefined : { reason: 'a text holds a NUL character or half a surrogate pair', path: '' }
+
+/** A property that is undefined is left out, as JSON does; whatever else JSON would silently change is a problem. */
+const problemIn = (value: unknown, depth: number): Problem | undefined => {
+  if (value === null || typeof value === 'boolean') return undefined
+  if (typeof value === 'string') return problemInText(value)
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? undefined : { reason: 'a number is not finite', path: '' }
+  if (typeof value !== 'object') return { reason: `JSON has no ${typeof value}`, path: '' }
+  if (depth >= jsonDepthMax) return { reason: `nested deeper than ${jsonDepthMax}`, path: '' }
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) {
+      const problem = at(index, problemIn(item, depth + 1))
+      if (problem) return problem
+    }
+    return undefined
+  }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  // A plain object of another realm has another Object.prototype, but nothing above it either.
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
+    return { reason: 'only plain objects can be stored', path: '' }
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue
+    const problem = problemInText(key) ?? at(key, problemIn(item, depth + 1))
+    if (problem) return problem
+  }
+  return undefined
+}
+
+const refuseEvent = (stream: string, reason: string, more: Readonly<Record<string, string>> = {}): never => {
+  throw new Failure('EVENT_INVALID', { stream: stream.toWellFormed().replaceAll('\0', '\u2400'), reason, ...more })
+}
+
+const checkEvent = (stream: string, event: NewEvent): CheckedEvent => {
+  const { id, type, data, metadata } = event
+  if (!uuid.test(id)) refuseEvent(stream, 'the event id is not a UUID', { eventId: id.slice(0, 80).toWellFormed() })
+  if (!isName(type))
+    refuseEvent(stream, `the type is not 1 to ${nameCharactersMax} storable characters`, { eventId: id })
+  const problem = at('data', problemIn(data, 0)) ?? at('metadata', problemIn(metadata, 0))
+  if (problem)
+    refuseEvent(stream, problem.reason, { eventId: id, field: problem.path.slice(1).toWellFormed().slice(0, 200) })
+  if (!isUtcTime(metadata.time))
+    refuseEvent(stream, 'the time is not ISO 8601 in UTC', { eventId: id, field: 'metadata.time' })
+  return { id: id.toLowerCase(), type, data: JSON.stringify(data), metadata: JSON.stringify(metadata) }
+}
+
+/** Characters of the JSON texts and names: what an append weighs, near enough to its bytes to bound a batch. */
+export const weightOf = ({ stream, events }: CheckedAppend): number =>
+  events.reduce((sum, { type, data, metadata }) => sum + type.length + data.length + metadata.length, stream.length)
+
+const checkAppend = ({ stream, expected, events }: Append): CheckedAppend => {
+  if (!isName(stream)) refuseEvent(stream, `the stream is not 1 to ${nameCharactersMax} storable characters`)
+  if (typeof expected === 'bigint' && (expected < 0n || expected > revisionMax))
+    refuseEvent(stream, 'no stream can be at the expected revision', { expected: String(expected) })
+  if (events.length === 0) refuseEvent(stream, 'there is no event to append')
+  const checked = { stream, expected, events: events.map((event) => checkEvent(stream, event)) }
+  if (weightOf(checked) > appendBytesMax) refuseEvent(stream, `larger than ${appendBytesMax} bytes in one append`)
+  return checked
+}
+
+/** Checks what shall be appended together, and gives it as it is stored. Throws EVENT_INVALID. */
+export const checkAppends = (appends: readonly Append[]): readonly CheckedAppend[] => {
+  if (appends.length === 0) refuseEvent('', 'there is no event to append')
+  const checked = appends.map(checkAppend)
+  const streams = new Set<string>()
+  const ids = new Set<string>()
+  for (const { stream, events } of checked) {
+    if (streams.has(stream)) refuseEvent(stream, 'the stream is named twice in one append')
+    streams.add(stream)
+    for (const { id } of events) {
+      if (ids.has(id)) refuseEvent(stream, 'the event id is used twice in one append', { eventId: id })
+      ids.add(id)
+    }
+  }
+  return checked
+}
+
+/** Why known event ids are no repetition. One text for every engine, keyed by the verdict. */
+export const idProblems = {
+  'partly known': 'some of these event ids are stored already, others are not',
+  'known elsewhere': 'these event ids are stored already in another stream or order',
+  'other content': 'these event ids are stored already with another type or other data',
+} as const
+
+export type IdProblem = keyof typeof idProblems
+
+export const idFailure = (stream: string, problem: IdProblem): Failure =>
+  new Failure('EVENT_INVALID', { stream, reason: idProblems[problem] })
+
+/** True for what the door to the database throws when it is away: it holds the list of codes, and a retry helps. */
+export const isUnavailable = (error: unknown): boolean =>
+  error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE'

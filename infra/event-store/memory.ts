@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { Failure } from '../../domain/errors.ts'
+import { createBell } from './bell.ts'
+import { type CheckedAppend, checkAppends, type IdProblem, idFailure, isNamePrefix, isUtcTime } from './checks.ts'
+import type {
+  AllRange,
+  Appended,
+  Batch,
+  Conflict,
+  EventStore,
+  Filter,
+  Json,
+  Metadata,
+  StoredEvent,
+  StreamRange,
+  SubscribeOptions,
+} from './port.ts'
+import { positionsOf } from './position.ts'
+
+/** Data and metadata are kept as text, so that nobody can change history through an object that was handed out. */
+type Row = {
+  readonly number: bigint
+  readonly stream: string
+  readonly revision: bigint
+  readonly id: string
+  readonly type: string
+  readonly data: string
+  readonly metadata: string
+  readonly timeMs: number
+}
+
+/** Whether the ids of an append are stored already: `last` is the last of its rows when it is a repetition. */
+type Known = 'unknown' | IdProblem | { readonly last: Row }
+
+const passes = ({ types, streamPrefix }: Filter, row: Row): boolean =>
+  (types === undefined || types.includes(row.type)) &&
+  (streamPrefix === undefined || (isNamePrefix(streamPrefix) && row.stream.startsWith(streamPrefix)))
+
+/** An event store in the memory of this process, for pure tests. Holds the same contract as the others.
+ *  @param id tells its positions from those of another store; random when left out. */
+export const createMemoryEventStore = ({ id = randomUUID().slice(0, 8) }: { id?: string } = {}): EventStore => {
+  const positions = positionsOf(`memory-${id}`)
+  const log: Row[] = []
+  const streams = new Map<string, Row[]>()
+  const byId = new Map<string, Row>()
+  const moved = createBell()
+  let closed = false
+
+  const headNumber = () => BigInt(log.length)
+  const lastRevision = (stream: string): bigint | undefined => streams.get(stream)?.at(-1)?.revision
+
+  const known = ({ stream, events }: CheckedAppend): Known => {
+    const rows = events.map((event) => byId.get(event.id)).filter((row) => row !== undefined)
+    const [first] = rows
+    const last = rows.at(-1)
+    if (first === undefined || last === undefined) return 'unknown'
+    if (rows.length < events.length) return 'partly known'
+    if (rows.some((row, index) => row.stream !== stream || row.revision !== first.revision + BigInt(index)))
+      return 'known elsewhere'
+    const same = events.every(({ type, data }, index) => {
+      const row = rows[index]
+      return row?.type === type && isDeepStrictEqual(JSON.parse(row.data), JSON.parse(data))
+    })
+    return same ? { last } : 'other content'
+  }
+
+  const conflictOf = ({ stream, expected }: CheckedAppend): Conflict | undefined => {
+    const actual = lastRevision(stream)
+    const fits =
+      expected === 'any' ||
+      (expected === 'stream exists' && actual !== undefined) ||
+      (expected === 'no stream' && actual === undefined) ||
+      expected === actual
+    return fits ? undefined : { outcome: 'conflict', stream, actual }
+  }
+
+  const answerOf = (row: Row, repeated: boolean): Appended => ({
+    outcome: 'appended',
+    revision: row.revision,
+    position: positions.of(row.number),
+    repeated,
+  })
+
+  const write = ({ stream, events }: CheckedAppend): Appended => {
+    const rows = streams.get(stream) ?? []
+    streams.set(stream, rows)
+    const written = events.map((event): Row => {
+      const { time } = JSON.parse(event.metadata) as Metadata
+      const number = headNumber() + 1n
+      const row = { ...event, stream, revision: BigInt(rows.length), number, timeMs: Date.parse(time) }
+      rows.push(row)
+      log.push(row)
+      byId.set(row.id, row)
+      return row
+    })
+    return answerOf(written.at(-1) as Row, false)
+  }
+
+  const appendAll = (checked: readonly CheckedAppend[]): readonly Appended[] | Conflict => {
+    if (closed) throw new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' })
+    const verdicts = checked.map(known)
+    if (verdicts.some((verdict) => verdict !== 'unknown'))
+      return checked.map(({ stream }, index) => {
+        const verdict = verdicts[index] ?? 'unknown'
+        if (typeof verdict === 'object') return answerOf(verdict.last, true)
+        throw idFailure(stream, verdict === 'unknown' ? 'partly known' : verdict)
+      })
+    for (const append of checked) {
+      const conflict = conflictOf(append)
+      if (conflict) return conflict
+    }
+    const answers = checked.map(write)
+    moved.ring()
+    return answers
+  }
+
+  const toEvent = (row: Row): StoredEvent => ({
+    id: row.id,
+    type: row.type,
+    data: JSON.parse(row.data) as Json,
+    metadata: JSON.parse(row.metadata) as Metadata,
+    stream: row.stream,
+    revision: row.revision,
+    position: positions.of(row.number),
+  })
+
+  const until = (rows: readonly Row[], { untilTime, untilPosition }: StreamRange): readonly Row[] => {
+    if (untilTime !== undefined && !isUtcTime(untilTime)) throw new Failure('INPUT_INVALID', { untilTime })
+    const last = untilPosition === undefined ? headNumber() : positions.numberOf(untilPosition)
+    const timeMs = untilTime === undefined ? Infinity : Date.parse(untilTime)
+    const end = rows.findIndex((row) => row.number > last || row.timeMs > timeMs)
+    return end === -1 ? rows : rows.slice(0, end)
+  }
+
+  async function* readStream(stream: string, range: StreamRange = {}): AsyncGenerator<StoredEvent> {
+    const rows = [...until(streams.get(stream) ?? [], range)]
+    const backwards = range.direction === 'backwards'
+    const { from } = range
+    const wanted = (backwards ? rows.reverse() : rows).filter(
+      ({ revision }) => from === undefined || (backwards ? revision <= from : revision >= from),
+    )
+    for (const row of wanted.slice(0, Math.max(0, range.limit ?? Infinity))) yield toEvent(row)
+  }
+
+  async function* readAll(range: AllRange = {}): AsyncGenerator<StoredEvent> {
+    const after = range.after === undefined ? undefined : positions.numberOf(range.after)
+    const end = log.length
+    let left = range.limit ?? Infinity
+    const backwards = range.direction === 'backwards'
+    const start = backwards ? Math.min(end, after === undefined ? end : Number(after) - 1) - 1 : Number(after ?? 0n)
+    for (let index = start; left > 0 && index >= 0 && index < end; index += backwards ? -1 : 1) {
+      const row = log[index]
+      if (row === undefined || !passes(range, row)) continue
+      left -= 1
+      yield toEvent(row)
+    }
+  }
+
+  async function* subscribe({ signal, batchSize = 500, ...options }: SubscribeOptions): AsyncGenerator<Batch> {
+    let after = Number(options.after === undefined ? 0n : positions.numberOf(options.after))
+    while (!signal.aborted && !closed) {
+      if (after >= log.length) {
+        await moved.heard({ signal })
+        continue
+      }
+      const events: StoredEvent[] = []
+      for (; after < log.length && events.length < Math.max(1, batchSize); after += 1) {
+        const row = log[after]
+        if (row && passes(options, row)) events.push(toEvent(row))
+      }
+      yield { events, position: positions.of(BigInt(after)) }
+    }
+  }
+
+  return {
+    name: 'memory',
+    capabilities: { appendToMany: true },
+    append: async (append) => {
+      const answer = appendAll(checkAppends([append]))
+      return 'outcome' in answer ? answer : (answer[0] as Appended)
+    },
+    appendToMany: async (appends) => appendAll(checkAppends(appends)),
+    readStream,
+    readAll,
+    subscribe,
+    head: async () => positions.of(headNumber()),
+    start: positions.start,
+    parsePosition: (text) => positions.of(positions.numberOf(text)),
+    close: async () => {
+      closed = true
+      moved.ring()
+    },
+  }
+}

@@ -1,0 +1,89 @@
+import { afterAll, describe, expect, test } from '@jest/globals'
+import { eventStoreContract } from './contract.ts'
+import { codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from './contract-world.ts'
+import type { Appended } from './port.ts'
+import { openPostgresEventStore } from './postgres.ts'
+import { migrateEventStore } from './postgres-schema.ts'
+import { createSpecDatabase, type SpecDatabase } from './spec-database.ts'
+import { givenOwnDatabase, tail } from './spec-store.ts'
+
+const contractDatabases: SpecDatabase[] = []
+
+eventStoreContract(
+  async () => {
+    const own = await createSpecDatabase()
+    contractDatabases.push(own)
+    return openPostgresEventStore({ database: own.openDoor() })
+  },
+  { appendToMany: true },
+)
+
+afterAll(async () => {
+  for (const own of contractDatabases) await own.drop()
+})
+
+describe('event store on Postgres', () => {
+  const given = givenOwnDatabase()
+
+  test('64 concurrent appends share a few commits', async () => {
+    const store = await given.open({ database: given.door })
+    const answers = await Promise.all(newEvents(64).map((event) => store.append(to(newStream(), 'no stream', event))))
+    expect(new Set(answers.map((answer) => 'position' in answer && answer.position)).size).toBe(64)
+    expect(given.door.asked.get('eventStore.append')).toBe(2)
+  })
+
+  test('an append that the database refuses does not take its batch along', async () => {
+    const store = await given.open({ database: given.door })
+    const admin = await given.own.connect()
+    await admin.query(`alter table log.events add constraint poison check (type <> 'Poison')`)
+    const types = ['Fine', 'Poison', 'Fine', 'Fine']
+    const answers = await Promise.allSettled(types.map((type) => store.append(to(newStream(), 'any', newEvent(type)))))
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+    expect(await collect(store.readAll())).toHaveLength(3)
+  })
+
+  test.each([
+    ['UPDATE', `update log.events set type = 'Else'`],
+    ['UPDATE', `update log.events set type = 'Else' where false`],
+    ['DELETE', 'delete from log.events'],
+    ['TRUNCATE', 'truncate log.events'],
+    ['TRUNCATE', 'truncate log.events cascade'],
+    ['DELETE', 'set session_replication_role = replica; delete from log.events'],
+  ])('%s is refused by the database itself: %s', async (operation, text) => {
+    const store = await given.open({ database: given.door })
+    await store.append(to(newStream(), 'any', newEvent()))
+    const superuser = await given.own.connect()
+    await expect(superuser.query(text)).rejects.toThrow(`log.events is append-only: ${operation} is refused`)
+    expect(await collect(store.readAll())).toHaveLength(1)
+  })
+
+  describe('after a restart', () => {
+    test('answers, revisions, positions and subscriptions go on', async () => {
+      const append = to(newStream(), 'no stream', ...newEvents(2))
+      const before = await given.open()
+      const first = (await before.append(append)) as Appended
+      await before.close()
+      const store = await given.open({ database: given.door })
+      expect(store.parsePosition(first.position)).toBe(first.position)
+      expect(await store.append(append)).toEqual({ ...first, repeated: true })
+      const event = newEvent()
+      const second = (await store.append(to(append.stream, 1n, event))) as Appended
+      expect(second.revision).toBe(2n)
+      expect(second.position > first.position).toBe(true)
+      expect(idsOf(await tail(store, 1, { after: first.position, signal: given.stop.signal }))).toEqual([event.id])
+    })
+  })
+
+  describe('migration', () => {
+    test('many at once make one store', async () => {
+      const made = await Promise.all(Array.from({ length: 5 }, () => migrateEventStore(given.door)))
+      expect(new Set(made.map(({ storeId }) => storeId)).size).toBe(1)
+    })
+
+    test('a newer schema is refused by name, and left as it is', async () => {
+      await migrateEventStore(given.door)
+      await given.door.query('spec', 'insert into log.schema_versions (version) values (1000)')
+      expect(await codeThrownBy(() => openPostgresEventStore({ database: given.door }))).toBe('DATABASE_SCHEMA_NEWER')
+    })
+  })
+})

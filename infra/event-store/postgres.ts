@@ -1,0 +1,49 @@
+import type { Database } from '../postgres.ts'
+import { checkAppends } from './checks.ts'
+import type { Appended, EventStore } from './port.ts'
+import { positionsOf } from './position.ts'
+import { createReader } from './postgres-reader.ts'
+import { migrateEventStore } from './postgres-schema.ts'
+import { createTail } from './postgres-tail.ts'
+import { createWriter } from './postgres-writer.ts'
+
+const pollMsDefault = 500
+
+/** The event store in PostgreSQL, in the schema `log`, which it makes and migrates first. Needs about four connections of the
+ *  database's pool at its busiest: two writers, readers, and a short NOTIFY; and one to listen. Closing the store does not
+ *  close the database.
+ *  @param pollMs how long an event of another process may stay unseen when its NOTIFY is lost.
+ *  Throws DATABASE_SCHEMA_NEWER, and DATABASE_UNAVAILABLE while it opens. */
+export const openPostgresEventStore = async ({
+  database,
+  pollMs = pollMsDefault,
+}: {
+  readonly database: Pick<Database, 'query' | 'transaction' | 'listen'>
+  readonly pollMs?: number
+}): Promise<EventStore> => {
+  const { storeId } = await migrateEventStore(database)
+  const { query, listen } = database
+  const positions = positionsOf(`pg-${storeId}`)
+  const reader = createReader({ query, positions })
+  const tail = createTail({ query, listen, reader, positions, pollMs })
+  const writer = createWriter({ query, positions, onCommitted: tail.committed })
+  return {
+    name: 'postgres',
+    capabilities: { appendToMany: true },
+    append: async (append) => {
+      const answer = await writer.append(checkAppends([append]))
+      return 'outcome' in answer ? answer : (answer[0] as Appended)
+    },
+    appendToMany: async (appends) => writer.append(checkAppends(appends)),
+    readStream: reader.readStream,
+    readAll: reader.readAll,
+    subscribe: tail.subscribe,
+    head: async () => positions.of(await reader.head({ retry: true })),
+    start: positions.start,
+    parsePosition: (text) => positions.of(positions.numberOf(text)),
+    close: async () => {
+      await writer.close()
+      await tail.close()
+    },
+  }
+}

@@ -1,0 +1,31 @@
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { readOrCreateSecret } from './file.ts'
+
+let folder = ''
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'neuralmesh-keys-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+test('a secret is made once, long enough, and kept from others', async () => {
+  const path = join(folder, 'keys', 'jwt')
+  const secret = await readOrCreateSecret(path)
+  expect(secret).toMatch(/^[\w-]{43}$/)
+  expect(await readOrCreateSecret(path)).toBe(secret)
+  expect((await stat(path)).mode & 0o777).toBe(0o600)
+  expect((await stat(join(folder, 'keys'))).mode & 0o777).toBe(0o700)
+})
+
+test('all who ask at once get the same secret, and no draft is left', async () => {
+  const path = join(folder, 'jwt')
+  const secrets = await Promise.all(Array.from({ length: 20 }, () => readOrCreateSecret(path)))
+  expect(new Set(secrets).size).toBe(1)
+  expect(await readdir(folder)).toEqual(['jwt'])
+})
+
+test('two secrets differ', async () => {
+  expect(await readOrCreateSecret(join(folder, 'a'))).not.toBe(await readOrCreateSecret(join(folder, 'b')))
+})

@@ -1,0 +1,248 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import pg, { type ClientConfig, type PoolClient } from 'pg'
+import { Histogram } from 'prom-client'
+import { Failure } from '../domain/errors.ts'
+import { isConnectionError, toFailure } from './postgres-errors.ts'
+import { keepListening } from './postgres-listen.ts'
+import { typeParsers } from './postgres-types.ts'
+import type { Log, Metrics } from './telemetry.ts'
+
+/** `rowMode: 'array'` gives rows as arrays in column order. `retry: true` says that running the statement twice does no harm
+ *  (a read): it is tried again for a few seconds while the database is away. `name` makes it a prepared statement. */
+export type QueryOptions = { readonly rowMode?: 'array'; readonly retry?: boolean; readonly name?: string }
+
+/** Runs one statement. `label` names it in metrics and in the slow-query log. Types come back as: int8 → bigint,
+ *  numeric → string, timestamptz → ISO 8601 string in UTC, json → parsed.
+ *  Throws DATABASE_UNAVAILABLE when the connection failed and the outcome is unknown; other database errors as they are,
+ *  with the SQLSTATE in `code`. */
+export type Query = <Row>(
+  label: string,
+  text: string,
+  values?: readonly unknown[],
+  options?: QueryOptions,
+) => Promise<Row[]>
+
+export type Database = {
+  readonly query: Query
+  /** Commits when `work` resolves, rolls back when it throws, and then throws the same. Never retried. */
+  transaction<T>(label: string, work: (query: Query) => Promise<T>): Promise<T>
+  /** Calls `onNotify` with the payload of each NOTIFY on the channel, and with '' whenever the connection was made (again),
+   *  because notifications may have been missed before. Reconnects by itself until closed. */
+  listen(channel: string, onNotify: (payload: string) => void): Promise<{ close(): Promise<void> }>
+  /** Resolves when the database answers. Throws DATABASE_UNAVAILABLE after `timeoutMs`. */
+  waitUntilReady(timeoutMs: number): Promise<void>
+  close(): Promise<void>
+}
+
+const connectMsMax = 5_000
+const retryMsMax = 5_000
+const retryPauseMsMin = 50
+const retryPauseMsMax = 1_000
+const idleMsMax = 30_000
+const keepAliveMs = 10_000
+
+/** Opens the one door to PostgreSQL. Connects on first use; `waitUntilReady` tells whether it answers. Durations go to the
+ *  metrics and, from `slowQueryMs`, to the log, by label. `poolSize` bounds the connections; a listener has its own. */
+export const connectPostgres = (options: {
+  readonly url: string
+  readonly log: Log
+  readonly metrics?: Metrics
+  readonly poolSize: number
+  readonly slowQueryMs?: number
+}): Database => {
+  const { url, log: parentLog, metrics, poolSize, slowQueryMs = 1_000 } = options
+  const log = parentLog.child({ part: 'database' })
+  const connection: ClientConfig = {
+    connectionString: url,
+    connectionTimeoutMillis: connectMsMax,
+    application_name: 'neuralmesh',
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveMs,
+    types: typeParsers(pg.types.getTypeParser),
+  }
+  const pool = new pg.Pool({ ...connection, max: poolSize, idleTimeoutMillis: idleMsMax })
+  // Each connection that breaks says so twice, idle ones through the pool; without a listener the process would end.
+  pool.on('error', (err) => log.warn({ reason: err.message }, 'an idle connection broke'))
+  pool.on('connect', (client) => {
+    client.on('error', (err) => log.debug({ reason: err.message }, 'a connection broke'))
+  })
+  const closing = new AbortController()
+  const listeners = new Set<{ close(): Promise<void> }>()
+  const observe = createObserver(metrics, log, slowQueryMs)
+  let ended: Promise<void> | undefined
+
+  const withClient = async <T>(work: (client: PoolClient, discard: () => void) => Promise<T>): Promise<T> => {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw toFailure(error, 'no')
+    })
+    let broken = false
+    const discard = () => {
+      broken = true
+    }
+    try {
+      return await work(client, discard)
+    } catch (error) {
+      if (isConnectionError(error)) discard()
+      throw toFailure(error, 'perhaps')
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  const query: Query = <Row>(label: string, text: string, values?: readonly unknown[], queryOptions?: QueryOptions) =>
+    observe(label, () => {
+      const once = () => withClient((client) => runOn<Row>(client, text, values, queryOptions))
+      return queryOptions?.retry ? retryWhileAway(once, closing.signal) : once()
+    })
+
+  const transaction: Database['transaction'] = (label, work) =>
+    observe(label, () =>
+      withClient(async (client, discard) => {
+        await client.query('begin')
+        try {
+          const answer = await work(queryOn(client))
+          const { command } = await client.query('commit')
+          // What failed inside and was caught there leaves a transaction that can only be rolled back, without an error.
+          if (command !== 'COMMIT')
+            throw new Error(`the transaction ${label} was rolled back: a statement in it had failed`)
+          return answer
+        } catch (error) {
+          await client.query('rollback').catch(discard)
+          throw error
+        }
+      }),
+    )
+
+  const waitUntilReady = async (timeoutMs: number): Promise<void> => {
+    const until = performance.now() + timeoutMs
+    for (;;) {
+      try {
+        await query('database.ready', 'select 1')
+        return
+      } catch (error) {
+        const { message } = error as Error
+        if (!isUnavailable(error)) throw new Failure('DATABASE_UNAVAILABLE', { reason: message }, error)
+        if (performance.now() > until || closing.signal.aborted) throw error
+        await delay(retryPauseMsMin)
+      }
+    }
+  }
+
+  const listen: Database['listen'] = async (channel, onNotify) => {
+    const stop = new AbortController()
+    const notify = (payload: string) => {
+      try {
+        onNotify(payload)
+      } catch (err) {
+        log.error({ err, channel }, 'a notification was not handled')
+      }
+    }
+    const listening = Promise.withResolvers<void>()
+    const done = keepListening({
+      createClient: () => new pg.Client(connection),
+      channel,
+      onNotify: notify,
+      onListening: () => {
+        listening.resolve()
+        notify('')
+      },
+      log,
+      signal: stop.signal,
+    })
+    const listener = {
+      close: () => {
+        listeners.delete(listener)
+        stop.abort()
+        return done
+      },
+    }
+    listeners.add(listener)
+    await Promise.race([listening.promise, done])
+    return listener
+  }
+
+  const close = async (): Promise<void> => {
+    closing.abort()
+    await Promise.all([...listeners].map((listener) => listener.close()))
+    await pool.end()
+  }
+
+  return {
+    query,
+    transaction,
+    listen,
+    waitUntilReady,
+    close: () => {
+      ended ??= close()
+      return ended
+    },
+  }
+}
+
+/** Statements inside a transaction are not observed one by one: the transaction is. */
+const queryOn =
+  (client: PoolClient): Query =>
+  <Row>(_: string, text: string, values?: readonly unknown[], queryOptions?: QueryOptions) =>
+    runOn<Row>(client, text, values, queryOptions).catch((error: unknown) => {
+      throw toFailure(error, 'perhaps')
+    })
+
+const runOn = async <Row>(
+  client: PoolClient,
+  text: string,
+  values: readonly unknown[] = [],
+  { rowMode, name }: QueryOptions = {},
+): Promise<Row[]> => {
+  const { rows } = await client.query({
+    text,
+    values: [...values],
+    ...(rowMode === undefined ? {} : { rowMode }),
+    ...(name === undefined ? {} : { name }),
+  })
+  return rows as Row[]
+}
+
+const isUnavailable = (error: unknown): error is Failure =>
+  error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE'
+
+const retryWhileAway = async <T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> => {
+  const until = performance.now() + retryMsMax
+  for (let pauseMs = retryPauseMsMin; ; pauseMs = Math.min(pauseMs * 2, retryPauseMsMax)) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isUnavailable(error) || signal.aborted || performance.now() + pauseMs > until) throw error
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+    }
+  }
+}
+
+const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const histogramName = 'database_query_seconds'
+
+/** Times work by label. Databases that share a registry share the figures. */
+const createObserver = (metrics: Metrics | undefined, log: Log, slowQueryMs: number) => {
+  const known = metrics?.getSingleMetric(histogramName) as Histogram | undefined
+  const histogram =
+    known ??
+    new Histogram({
+      name: histogramName,
+      help: 'How long a statement or a transaction took, waiting for a connection included.',
+      labelNames: ['label', 'outcome'],
+      buckets: secondsBuckets,
+      registers: metrics === undefined ? [] : [metrics],
+    })
+  return async <T>(label: string, work: () => Promise<T>): Promise<T> => {
+    const begun = performance.now()
+    let outcome = 'failed'
+    try {
+      const answer = await work()
+      outcome = 'done'
+      return answer
+    } finally {
+      const tookMs = performance.now() - begun
+      histogram.observe({ label, outcome }, tookMs / 1000)
+      if (tookMs >= slowQueryMs) log.warn({ label, outcome, ms: Math.round(tookMs) }, 'slow query')
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import { EventEmitter, once } from 'node:events'
+import { describe, expect, test } from '@jest/globals'
+import { createShutdown } from './shutdown.ts'
+import { createLog } from './telemetry.ts'
+
+const world = () => {
+  const lines: string[] = []
+  const events = new EventEmitter()
+  const exits: number[] = []
+  const program = Object.assign(events, {
+    exit: (code: number) => {
+      exits.push(code)
+      events.emit('exit', code)
+    },
+  })
+  const log = createLog({ level: 'info', format: 'json' }, { write: (line) => lines.push(line) })
+  const order: string[] = []
+  return { shutdown: createShutdown(log, program), program, exits, order, lines }
+}
+const never = () => new Promise<never>(() => {})
+
+test('what was started last is closed first, one after the other', async () => {
+  const { shutdown, order } = world()
+  for (const name of ['database', 'jobs', 'gateway'])
+    shutdown.add(name, async () => {
+      order.push(`${name} closing`)
+      await Promise.resolve()
+      order.push(`${name} closed`)
+    })
+  expect(await shutdown.stop('test')).toEqual([])
+  expect(order).toEqual([
+    'gateway closing',
+    'gateway closed',
+    'jobs closing',
+    'jobs closed',
+    'database closing',
+    'database closed',
+  ])
+})
+
+test('the signal aborts before anything is closed', async () => {
+  const { shutdown, order } = world()
+  shutdown.signal.addEventListener('abort', () => order.push('aborted'))
+  shutdown.add('database', () => order.push('closed'))
+  await shutdown.stop('test')
+  expect(order).toEqual(['aborted', 'closed'])
+})
+
+test('everything is closed once, however often it is asked', async () => {
+  const { shutdown, order } = world()
+  shutdown.add('database', () => order.push('closed'))
+  await Promise.all([shutdown.stop('one'), shutdown.stop('two')])
+  await shutdown.stop('three')
+  expect(order).toEqual(['closed'])
+})
+
+test('one that throws and one that hangs do not keep the others from closing, and are named', async () => {
+  const { shutdown, order, lines } = world()
+  shutdown.add('database', () => order.push('database closed'))
+  shutdown.add('jobs', never, { closeMs: 10 })
+  shutdown.add('gateway', () => {
+    throw new Error('boom')
+  })
+  expect(await shutdown.stop('test')).toEqual(['gateway', 'jobs'])
+  expect(order).toEqual(['database closed'])
+  expect(lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 'error')).toMatchObject([
+    { name: 'gateway', err: { message: 'boom' } },
+    { name: 'jobs', closeMs: 10 },
+  ])
+})
+
+test('a part that is added while stopping is closed too', async () => {
+  const { shutdown, order } = world()
+  shutdown.add('database', () => order.push('database'))
+  shutdown.add('starting', () => shutdown.add('late', () => order.push('late')))
+  await shutdown.stop('test')
+  shutdown.add('too late', () => order.push('too late'))
+  await shutdown.stop('test')
+  expect(order).toEqual(['late', 'database', 'too late'])
+})
+
+describe('signals', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('%s closes everything and exits with 0', async (signal) => {
+    const { shutdown, program, exits, order } = world()
+    shutdown.add('database', () => order.push('closed'))
+    shutdown.onSignals()
+    program.emit(signal, signal)
+    await once(program, 'exit')
+    expect([order, exits]).toEqual([['closed'], [0]])
+  })
+
+  test('exits with 1 when a part did not close', async () => {
+    const { shutdown, program, exits } = world()
+    shutdown.add('database', () => Promise.reject(new Error('boom')))
+    shutdown.onSignals()
+    program.emit('SIGTERM', 'SIGTERM')
+    await once(program, 'exit')
+    expect(exits).toEqual([1])
+  })
+
+  test('the second Ctrl-C exits at once', () => {
+    const { shutdown, program, exits } = world()
+    shutdown.add('database', never, { closeMs: 1 })
+    shutdown.onSignals()
+    program.emit('SIGINT', 'SIGINT')
+    expect(exits).toEqual([])
+    program.emit('SIGINT', 'SIGINT')
+    expect(exits).toEqual([130])
+  })
+
+  test('nobody listens any more after the answer was called', () => {
+    const { shutdown, program } = world()
+    shutdown.onSignals()()
+    expect(program.eventNames()).toEqual([])
+  })
+})

@@ -1,0 +1,90 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Log } from './telemetry.ts'
+
+const closeMsMax = 15_000
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+export type Shutdown = {
+  /** Aborts as soon as the stop begins: whoever waits or loops ends then. */
+  readonly signal: AbortSignal
+  /** Remembers how to close a part; what was added last is closed first. A part that is added while the stop is under way
+   *  is closed at once. `closeMs` limits how long it may take. */
+  add(name: string, close: () => unknown, options?: { closeMs?: number }): void
+  /** Closes everything, once; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
+  stop(reason: string): Promise<readonly string[]>
+  /** Stops on Ctrl-C and on the usual signals, then exits with 0, or with 1 when a part did not close cleanly. A second
+   *  signal exits at once. Answers with how to stop listening. */
+  onSignals(): () => void
+}
+
+type Program = {
+  on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
+  off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
+  exit(code: number): unknown
+}
+
+/** The order in which a program ends: the last that was started is the first to be closed. */
+export const createShutdown = (log: Log, program: Program = process): Shutdown => {
+  const parts: { name: string; close: () => unknown; closeMs: number }[] = []
+  const controller = new AbortController()
+  const unclean: string[] = []
+  let stopping: Promise<readonly string[]> | undefined
+
+  const closeParts = async (): Promise<readonly string[]> => {
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      const { name, close, closeMs } = part
+      const timer = new AbortController()
+      try {
+        const closed = (async () => close())().then(() => 'closed')
+        const outcome = await Promise.race([closed, delay(closeMs, 'late', { signal: timer.signal })])
+        if (outcome === 'closed') log.debug({ name }, 'closed')
+        else {
+          unclean.push(name)
+          log.error({ name, closeMs }, 'did not close in time, going on without it')
+        }
+      } catch (err) {
+        unclean.push(name)
+        log.error({ name, err }, 'did not close cleanly')
+      } finally {
+        timer.abort()
+      }
+    }
+    return unclean
+  }
+
+  const shutdown: Shutdown = {
+    signal: controller.signal,
+    add: (name, close, { closeMs = closeMsMax } = {}) => {
+      parts.push({ name, close, closeMs })
+      if (stopping !== undefined) stopping = stopping.then(closeParts)
+    },
+    stop: (reason) => {
+      if (stopping === undefined) {
+        log.info({ reason }, 'stopping')
+        stopping = Promise.resolve().then(closeParts)
+        controller.abort(new Error(`stopping: ${reason}`))
+      }
+      return stopping
+    },
+    onSignals: () => {
+      let asked = false
+      const listener = (signal: NodeJS.Signals) => {
+        if (asked) {
+          log.warn({ signal }, 'asked again, leaving at once')
+          program.exit(130)
+          return
+        }
+        asked = true
+        void shutdown.stop(signal).then((names) => {
+          log.info(names.length === 0 ? 'stopped' : 'stopped, but not cleanly')
+          program.exit(names.length === 0 ? 0 : 1)
+        })
+      }
+      for (const signal of signals) program.on(signal, listener)
+      return () => {
+        for (const signal of signals) program.off(signal, listener)
+      }
+    },
+  }
+  return shutdown
+}

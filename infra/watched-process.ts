@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+/** Runs the program beside a reader of our pipe. When we end, however that happens, the pipe closes and the reader sends
+ *  SIGINT; when the program ends, the reader is ended and the exit status passed on. */
+const watchdog = `
+exec 3<&0
+"$@" 3<&- </dev/null >&2 &
+child=$!
+echo $child
+( while read -r _; do :; done; kill -INT $child ) <&3 >/dev/null 2>&1 &
+reader=$!
+exec 3<&- >/dev/null 2>&1
+wait $child
+status=$?
+kill $reader
+wait $reader
+exit $status
+`
+
+export type WatchedProcess = {
+  /** Of the program itself. */
+  readonly pid: number
+  /** Resolves to the exit status when the program and its watchdog are gone: 128 and the signal's number when it was killed. */
+  readonly ended: Promise<number>
+  running(): boolean
+  /** Nothing to signal is no error. */
+  signal(name: NodeJS.Signals): void
+}
+
+/** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. It runs in a session of its own, so
+ *  Ctrl-C in the terminal does not reach it. Both outputs go to `output`, a file descriptor. */
+export const startWatched = async (options: {
+  readonly command: readonly string[]
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  readonly output: number
+  readonly uid?: number | undefined
+}): Promise<WatchedProcess> => {
+  const { command, cwd, env, output, uid } = options
+  const shell = spawn('/bin/sh', ['-c', watchdog, 'watchdog', ...command], {
+    cwd,
+    env,
+    detached: true,
+    stdio: ['pipe', 'pipe', output],
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  })
+  // Writing is never tried, but an ended reader may still be reported here.
+  shell.stdin?.on('error', () => undefined)
+  let running = true
+  let failure: unknown
+  const ended = new Promise<number>((resolve) => {
+    const end = (status: number) => {
+      running = false
+      shell.stdin?.destroy()
+      resolve(status)
+    }
+    shell.once('exit', (code) => end(code ?? 137))
+    shell.once('error', (error) => {
+      failure = error
+      end(127)
+    })
+  })
+  const line = new Promise<string>((resolve) => {
+    if (shell.stdout) createInterface(shell.stdout).once('line', resolve)
+  })
+  const first = await Promise.race([line, ended])
+  if (typeof first === 'number') throw new Error(`${command[0]} was not started (${first})`, { cause: failure })
+  const pid = Number(first)
+  return {
+    pid,
+    running: () => running,
+    ended,
+    signal: (name) => {
+      if (!running) return
+      try {
+        process.kill(pid, name)
+      } catch {
+        // It ended a moment ago, and the shell has not told us yet.
+      }
+    },
+  }
+}

@@ -1,0 +1,201 @@
+// The whole platform, or the roles of it that ROLES names: reads the settings, opens each part in turn, wires them, and
+// closes them in reverse. Nothing else in the project knows which engine stands behind a port.
+import { createHash } from 'node:crypto'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { createCommands } from './commands/execute.ts'
+import { Failure } from './domain/errors.ts'
+import { logBus } from './infra/bus/log.ts'
+import { postgresChainCursor } from './infra/chain/cursor.ts'
+import { startEmbeddedChain } from './infra/chain/embedded.ts'
+import { rpcChain } from './infra/chain/rpc.ts'
+import { processCluster } from './infra/clusters/process.ts'
+import { type Config, readConfig } from './infra/config.ts'
+import { openDataFolder } from './infra/data-folder.ts'
+import { openPostgresEventStore } from './infra/event-store/postgres.ts'
+import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
+import { type JobHandler, startJobs } from './infra/jobs.ts'
+import { migrateOperations } from './infra/operations.ts'
+import { connectPostgres } from './infra/postgres.ts'
+import { startEmbeddedPostgres } from './infra/postgres-embedded.ts'
+import { createShutdown, type Shutdown } from './infra/shutdown.ts'
+import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
+import type { Schedule } from './processes/timers.ts'
+import { allProjections } from './projections/all.ts'
+import { openReadModels } from './projections/database.ts'
+import { followProjections, startProjections } from './projections/start.ts'
+import { startGateway } from './roles/gateway.ts'
+import type { Platform } from './roles/platform.ts'
+import { startScheduler } from './roles/scheduler.ts'
+import { startWatcher } from './roles/watcher.ts'
+import { startWorker, timerHandlers } from './roles/worker.ts'
+
+const databaseWaitMs = 30_000
+const connectionsMax = 16
+const timersAtOnceMax = 4
+
+const now = () => new Date().toISOString()
+
+const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void> => {
+  const began = performance.now()
+  const metrics = createMetrics()
+
+  /** Opens one part, says so, and remembers how to close it. */
+  const open = async <Part>(
+    name: string,
+    work: () => Promise<Part>,
+    close?: (part: Part) => unknown,
+  ): Promise<Part> => {
+    shutdown.signal.throwIfAborted()
+    const from = performance.now()
+    const part = await work()
+    if (close) shutdown.add(name, () => close(part))
+    log.info({ part: name, ms: Math.round(performance.now() - from) }, 'ready')
+    return part
+  }
+
+  const folder = await open(
+    'data folder',
+    () => openDataFolder(config.dataDir),
+    (opened) => opened.close(),
+  )
+  const databaseUrl =
+    config.databaseUrl ??
+    (
+      await open(
+        'embedded PostgreSQL',
+        () => startEmbeddedPostgres({ folder: folder.path, log }),
+        (server) => server.close(),
+      )
+    ).url
+  const database = await open(
+    'database',
+    async () => {
+      const connected = connectPostgres({
+        url: databaseUrl,
+        log: log.child({ part: 'database' }),
+        metrics,
+        poolSize: connectionsMax,
+      })
+      await connected.waitUntilReady(databaseWaitMs)
+      await migrateOperations(connected)
+      return connected
+    },
+    (connected) => connected.close(),
+  )
+  const store = await open(
+    'event store',
+    () => openPostgresEventStore({ database }),
+    (opened) => opened.close(),
+  )
+  const read = await open(
+    'read models',
+    () => openReadModels({ url: databaseUrl, log }),
+    (opened) => opened.close(),
+  )
+  const { chain } = await open(
+    'chain',
+    () => openChain(config, folder.path, log),
+    (opened) => opened.close(),
+  )
+  const { chainId, marketplace } = chain.description
+
+  const commands = createCommands({ store })
+  const projections = config.roles.includes('projector')
+    ? startProjections({ projections: allProjections, store, database, log: log.child({ part: 'projector' }) })
+    : followProjections({ projections: allProjections, database })
+  shutdown.add('projections', projections.close)
+
+  const parts: Omit<Platform, 'schedule'> = {
+    config,
+    log,
+    metrics,
+    shutdown,
+    database,
+    store,
+    commands,
+    read,
+    projections,
+    bus: logBus({ store, database, log: log.child({ part: 'bus' }) }),
+    heartbeats: postgresHeartbeats(database),
+    chain,
+    chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
+    cluster: {
+      ...processCluster({ root: config.jobDir, log: log.child({ part: 'cluster' }) }),
+      name: clusterName(config),
+    },
+    now,
+  }
+  const handlers = timerHandlers(parts, (...timer) => schedule(...timer))
+  const timers = await open(
+    'timers',
+    () =>
+      startJobs({
+        url: databaseUrl,
+        database,
+        log,
+        handlers: config.roles.includes('worker') ? (handlers as Record<string, JobHandler>) : {},
+        concurrency: timersAtOnceMax,
+      }),
+    (opened) => opened.close(),
+  )
+  const schedule: Schedule = (name, payload, { key, runAt }) =>
+    timers.schedule(name, payload, { key, runAt: new Date(runAt) })
+  const platform: Platform = { ...parts, schedule }
+
+  if (config.roles.includes('worker')) startWorker(platform)
+  if (config.roles.includes('watcher')) startWatcher(platform)
+  if (config.roles.includes('scheduler')) startScheduler(platform)
+  const url = config.roles.includes('gateway') ? await open('gateway', () => startGateway(platform)) : undefined
+  log.info(
+    {
+      ms: Math.round(performance.now() - began),
+      roles: config.roles.join(','),
+      ...(url && { graphql: `${url}/graphql` }),
+    },
+    'NeuralMesh is up',
+  )
+}
+
+const openChain = async (config: Config, folder: string, log: Log) => {
+  if (config.chain.kind === 'rpc') {
+    const chain = rpcChain({ ...config.chain, asset: 'USDC/6' })
+    return { chain, close: () => chain.close() }
+  }
+  const chainLog = log.child({ part: 'chain' })
+  return startEmbeddedChain({
+    folder: join(folder, 'chain'),
+    port: config.chain.port,
+    log: (message) => chainLog.info(message),
+  })
+}
+
+/** Attempts belong to one folder of one machine: only that one can find their processes again. */
+const clusterName = ({ jobDir }: Config): string =>
+  `process:${hostname()}:${createHash('sha256').update(jobDir).digest('hex').slice(0, 8)}`
+
+const run = async (): Promise<void> => {
+  const config = readConfig(process.env)
+  const log = createLog({ level: config.logLevel, format: config.logFormat })
+  const shutdown = createShutdown(log)
+  shutdown.onSignals()
+  try {
+    await start(config, log, shutdown)
+  } catch (error) {
+    if (shutdown.signal.aborted) return
+    explain(error)
+    await shutdown.stop('could not start')
+    process.exit(1)
+  }
+}
+
+/** For whoever sits at the terminal: what is wrong and what to do; a stack only when nobody expected it. */
+const explain = (error: unknown): void => {
+  if (error instanceof Failure) console.error(`\n${error.code}: ${error.message}\n`)
+  else console.error(error)
+}
+
+run().catch((error) => {
+  explain(error)
+  process.exit(1)
+})

@@ -1,0 +1,76 @@
+import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
+import type { Event } from '../domain/account.ts'
+import type { Asset, Money } from '../domain/money.ts'
+import type { ReadModels } from './database.ts'
+import { projection, type Recorded } from './projection.ts'
+import { amount, key, readSchema, stamps } from './table.ts'
+
+/** What a user has with us, a row for each asset: what is available and what is held for rentals, in minor units. */
+export const accountsTable = defineEntity({
+  name: 'Account',
+  tableName: 'accounts',
+  schema: readSchema,
+  properties: {
+    /** `<user>:<asset>` */
+    id: key().primary(),
+    user: key().index(),
+    asset: p.text().$type<Asset>(),
+    available: amount(),
+    held: amount(),
+    ...stamps(),
+  },
+})
+export type AccountRow = InferEntity<typeof accountsTable>
+
+export const accountKey = (user: string, asset: Asset): string => `${user}:${asset}`
+
+const moved = (
+  row: AccountRow | undefined,
+  { id: user }: Recorded,
+  { asset }: Money,
+  change: { readonly available?: bigint; readonly held?: bigint },
+) => ({
+  user,
+  asset,
+  available: (row?.available ?? 0n) + (change.available ?? 0n),
+  held: (row?.held ?? 0n) + (change.held ?? 0n),
+})
+
+export const accounts = projection<Event, AccountRow>({
+  name: 'accounts',
+  version: 1,
+  table: accountsTable,
+  key: (event, { id }) =>
+    accountKey(id, event.type === 'HoldRefused' ? event.amount.asset : event.posting.amount.asset),
+  fold: {
+    DepositCredited: (row, { posting: { amount } }, recorded) =>
+      moved(row, recorded, amount, { available: amount.amount }),
+    FundsHeld: (row, { posting: { amount } }, recorded) =>
+      moved(row, recorded, amount, { available: -amount.amount, held: amount.amount }),
+    HoldRefused: (row) => row,
+    HoldCaptured: (row, { posting: { amount } }, recorded) => moved(row, recorded, amount, { held: -amount.amount }),
+    HoldReleased: (row, { posting: { amount } }, recorded) =>
+      moved(row, recorded, amount, { available: amount.amount, held: -amount.amount }),
+    EarningsCredited: (row, { posting: { amount } }, recorded) =>
+      moved(row, recorded, amount, { available: amount.amount }),
+  },
+})
+
+/** What the user has, by asset; nothing for a user without money. */
+export const accountBalances = (read: ReadModels, user: string): Promise<readonly AccountRow[]> =>
+  read.run('accounts.balances', (db) =>
+    db.selectFrom('Account').selectAll().where('user', '=', user).orderBy('asset').execute(),
+  )
+
+/** The balances of many users with one query, in the order asked. */
+export const accountBalancesOf = async (
+  read: ReadModels,
+  users: readonly string[],
+): Promise<(readonly AccountRow[])[]> => {
+  if (users.length === 0) return []
+  const rows = await read.run('accounts.balancesOf', (db) =>
+    db.selectFrom('Account').selectAll().where('user', 'in', users).orderBy('asset').execute(),
+  )
+  const byUser = Map.groupBy(rows, ({ user }) => user)
+  return users.map((user) => byUser.get(user) ?? [])
+}

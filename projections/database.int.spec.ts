@@ -1,0 +1,58 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { connectPostgres } from '../infra/postgres.ts'
+import { createLog } from '../infra/telemetry.ts'
+import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { openReadModels } from './database.ts'
+import { gpuModels } from './listings.ts'
+import { migrations } from './migrations/all.ts'
+
+const log = createLog({ level: 'silent', format: 'json' })
+let database: TestDatabase
+beforeEach(async () => {
+  database = await createTestDatabase()
+})
+afterEach(() => database.drop())
+
+const open = () => openReadModels({ url: database.url, log })
+
+test('several processes may migrate at once: one does it, once', async () => {
+  const opened = await Promise.all([open(), open(), open()])
+  const executed = await opened[0].orm.migrator.getExecuted()
+  expect(executed.map(({ name }) => name)).toEqual(migrations.map(({ name }) => name))
+  expect(await Promise.all(opened.map(gpuModels))).toEqual([[], [], []])
+  for (const read of opened) await read.close()
+})
+
+test('the tables that the migrations make are those that the code knows', async () => {
+  const read = await open()
+  expect(await read.orm.schema.getUpdateSchemaSQL({ wrap: false, safe: false })).toBe('')
+  await read.close()
+})
+
+test('a schema of a newer version is refused by name', async () => {
+  const read = await open()
+  await read.orm.migrator.logMigration('2999-01-01-from-the-future')
+  await read.close()
+  await expect(open()).rejects.toMatchObject({
+    code: 'DATABASE_SCHEMA_NEWER',
+    details: { migration: '2999-01-01-from-the-future' },
+  })
+})
+
+test('a database that is not there is said to be so', () =>
+  expect(openReadModels({ url: 'postgres://postgres@127.0.0.1:1/none', log })).rejects.toMatchObject({
+    code: 'DATABASE_UNAVAILABLE',
+  }))
+
+test('a read survives the loss of its connections', async () => {
+  const read = await open()
+  const other = connectPostgres({ url: database.url, log, poolSize: 1 })
+  await gpuModels(read)
+  await other.query(
+    'spec.terminate',
+    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+  )
+  expect(await gpuModels(read)).toEqual([])
+  await other.close()
+  await read.close()
+})

@@ -1,0 +1,129 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Migrator } from '@mikro-orm/migrations'
+import { type InferKyselyDB, MikroORM } from '@mikro-orm/postgresql'
+import { Failure } from '../domain/errors.ts'
+import { isConnectionError } from '../infra/postgres-errors.ts'
+import type { Log } from '../infra/telemetry.ts'
+import { accountsTable } from './accounts.ts'
+import { checkpointsTable } from './checkpoints.ts'
+import { invoicesTable } from './invoices.ts'
+import { jobsTable } from './jobs.ts'
+import { ledgerEntriesTable } from './ledger-entries.ts'
+import { listingsTable } from './listings.ts'
+import { migrations } from './migrations/all.ts'
+import { paymentsTable } from './payments.ts'
+import { providersTable } from './providers.ts'
+import { rentalsTable } from './rentals.ts'
+import { readSchema } from './table.ts'
+
+const tables = [
+  accountsTable,
+  checkpointsTable,
+  invoicesTable,
+  jobsTable,
+  ledgerEntriesTable,
+  listingsTable,
+  paymentsTable,
+  providersTable,
+  rentalsTable,
+] as const
+
+const kyselyOptions = {
+  tableNamingStrategy: 'entity',
+  columnNamingStrategy: 'property',
+  convertValues: true,
+} as const
+
+const lockFamily = 1_852_994_401
+const lockOfMigrations = 4
+const connectionsMax = 4
+const connectMsMax = 5_000
+const retryMs = 100
+const retryMsMax = 3_000
+
+const makeOrm = ({ url, log }: { url: string; log: Pick<Log, 'debug'> }) =>
+  MikroORM.init({
+    clientUrl: url,
+    entities: [...tables],
+    schema: readSchema,
+    extensions: [Migrator],
+    migrations: {
+      migrationsList: migrations,
+      tableName: `${readSchema}.migrations`,
+      snapshot: false,
+      silent: true,
+    },
+    pool: { min: 0, max: connectionsMax },
+    driverOptions: { connectionTimeoutMillis: connectMsMax },
+    colors: false,
+    logger: (message) => log.debug(message),
+  })
+
+type Orm = Awaited<ReturnType<typeof makeOrm>>
+const kyselyOf = (orm: Orm) =>
+  orm.em
+    .fork()
+    .getKysely<InferKyselyDB<(typeof tables)[number], typeof kyselyOptions>>(kyselyOptions)
+    .withSchema(readSchema)
+
+/** The query builder over the read models, by entity and property names; values come in the types of the rows. */
+export type ReadDatabase = ReturnType<typeof kyselyOf>
+
+export type ReadModels = {
+  readonly orm: Orm
+  /** Runs one query; the label names it for `onQuery`. Tried again for a few seconds while the database is away, then throws
+   *  DATABASE_UNAVAILABLE. */
+  run<T>(label: string, query: (db: ReadDatabase) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+/** Connects to the read models and brings their schema to this version; several processes may do so at once.
+ *  @param onQuery hears of each query: its label and how long it took.
+ *  Throws DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE. */
+export const openReadModels = async ({
+  url,
+  log,
+  onQuery = () => undefined,
+}: {
+  readonly url: string
+  readonly log: Pick<Log, 'debug' | 'info'>
+  readonly onQuery?: (label: string, ms: number) => void
+}): Promise<ReadModels> => {
+  const orm = await makeOrm({ url, log })
+  try {
+    for (const name of await migrate(orm)) log.info({ migration: name }, 'the schema of the read models was changed')
+  } catch (error) {
+    await orm.close(true)
+    throw isConnectionError(error) ? new Failure('DATABASE_UNAVAILABLE', {}, error) : error
+  }
+  const db = kyselyOf(orm)
+  return {
+    orm,
+    run: async (label, query) => {
+      const began = performance.now()
+      for (;;) {
+        try {
+          const answer = await query(db)
+          onQuery(label, performance.now() - began)
+          return answer
+        } catch (error) {
+          if (!isConnectionError(error)) throw error
+          if (performance.now() - began > retryMsMax) throw new Failure('DATABASE_UNAVAILABLE', { query: label }, error)
+          await delay(retryMs)
+        }
+      }
+    },
+    close: () => orm.close(true),
+  }
+}
+
+/** One process migrates, the others wait for the lock and then find nothing to do. */
+const migrate = (orm: Orm): Promise<string[]> =>
+  orm.em.fork().transactional(async (em) => {
+    await em.execute('select pg_advisory_xact_lock(?, ?)', [lockFamily, lockOfMigrations])
+    const known = new Set(migrations.map(({ name }) => name))
+    const newer = (await orm.migrator.getExecuted()).find(({ name }) => !known.has(name))
+    if (newer) throw new Failure('DATABASE_SCHEMA_NEWER', { schema: readSchema, migration: newer.name })
+    const done = await orm.migrator.up({ transaction: em.getTransactionContext() })
+    return done.map(({ name }) => name)
+  })

@@ -1,0 +1,126 @@
+import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
+import type * as account from '../domain/account.ts'
+import { chart, type Posting } from '../domain/ledger.ts'
+import type { Asset } from '../domain/money.ts'
+import type * as payment from '../domain/payment.ts'
+import type { ReadModels } from './database.ts'
+import { isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import { projection, type Recorded } from './projection.ts'
+import { amount, key, moment, readSchema, stamps } from './table.ts'
+
+/** One row per event that moved money; the id is the event's. Debit and credit are accounts of the chart. */
+export const ledgerEntriesTable = defineEntity({
+  name: 'LedgerEntry',
+  tableName: 'ledger_entries',
+  schema: readSchema,
+  properties: {
+    id: key().primary(),
+    type: p.text(),
+    stream: key(),
+    debit: key().index(),
+    credit: key().index(),
+    amount: amount(),
+    asset: p.text().$type<Asset>(),
+    time: moment(),
+    correlationId: key().index(),
+    causationId: key(),
+    ...stamps(),
+  },
+  uniques: [{ properties: ['position'] }],
+})
+export type LedgerEntryRow = InferEntity<typeof ledgerEntriesTable>
+
+type Event = account.Event | payment.Event
+
+const entry = (
+  _: LedgerEntryRow | undefined,
+  { type, posting: { debit, credit, amount } }: { readonly type: string; readonly posting: Posting },
+  { stream, time, correlationId, causationId }: Recorded,
+) => ({ type, stream, debit, credit, amount: amount.amount, asset: amount.asset, time, correlationId, causationId })
+
+const noMoney = (): undefined => undefined
+
+export const ledgerEntries = projection<Event, LedgerEntryRow>({
+  name: 'ledger-entries',
+  version: 1,
+  table: ledgerEntriesTable,
+  key: (event, { eventId }) => ('posting' in event ? eventId : undefined),
+  fold: {
+    DepositObserved: noMoney,
+    DepositVanished: noMoney,
+    DepositFinalized: entry,
+    DepositCredited: entry,
+    FundsHeld: entry,
+    HoldRefused: noMoney,
+    HoldCaptured: entry,
+    HoldReleased: entry,
+    EarningsCredited: entry,
+  },
+})
+
+export type LedgerEntryList = PageRequest & { readonly user?: string | undefined }
+
+/** Ledger entries, the newest first; of one user: those that touch what is available to them or held for them.
+ *  Throws INPUT_INVALID. */
+export const listLedgerEntries = async (read: ReadModels, list: LedgerEntryList): Promise<Page<LedgerEntryRow>> => {
+  const { user } = list
+  const [position] = readCursor(list.after, [isText]) ?? []
+  const rows = await read.run('ledgerEntries.list', (db) => {
+    let found = db.selectFrom('LedgerEntry').selectAll()
+    if (user !== undefined) {
+      const theirs = [chart.available(user), chart.held(user)]
+      found = found.where((eb) => eb.or([eb('debit', 'in', theirs), eb('credit', 'in', theirs)]))
+    }
+    if (position !== undefined) found = found.where('position', '<', position)
+    return found.orderBy('position', 'desc').limit(rowsToRead(list)).execute()
+  })
+  return pageOf(rows, list, (row) => [row.position])
+}
+
+/** Everything that followed from one request, in the order of the log. At most `tracedRowsMax`. */
+export const traceLedgerEntries = (read: ReadModels, correlationId: string): Promise<readonly LedgerEntryRow[]> =>
+  read.run('ledgerEntries.trace', (db) =>
+    db
+      .selectFrom('LedgerEntry')
+      .selectAll()
+      .where('correlationId', '=', correlationId)
+      .orderBy('position')
+      .limit(tracedRowsMax)
+      .execute(),
+  )
+const tracedRowsMax = 1000
+
+/** `figure`: debits less credits, in minor units. */
+export type AccountFigure = { readonly account: string; readonly asset: Asset; readonly figure: bigint }
+export type LedgerSums = {
+  readonly accounts: readonly AccountFigure[]
+  /** The sum over all accounts of one asset: zero, or the books are wrong. */
+  readonly assets: readonly { readonly asset: Asset; readonly sum: bigint }[]
+}
+
+/** The figure of every account of the chart, and their sum per asset. Reads the whole ledger: for audits, not for pages. */
+export const ledgerSums = async (read: ReadModels): Promise<LedgerSums> => {
+  const rows = await read.run('ledgerEntries.sums', (db) =>
+    db
+      .selectFrom(
+        db
+          .selectFrom('LedgerEntry')
+          .select(['asset', 'debit as account', 'amount as change'])
+          .unionAll((eb) =>
+            eb
+              .selectFrom('LedgerEntry')
+              .select(['asset', 'credit as account', (part) => part.neg('amount').as('change')]),
+          )
+          .as('sides'),
+      )
+      .select(['asset', 'account', (eb) => eb.fn.sum<string>('change').as('figure')])
+      .groupBy(['asset', 'account'])
+      .orderBy('account')
+      .orderBy('asset')
+      .execute(),
+  )
+  const accounts = rows.map(({ account, asset, figure }) => ({ account, asset, figure: BigInt(figure) }))
+  const sums = new Map<Asset, bigint>()
+  for (const { asset, figure } of accounts) sums.set(asset, (sums.get(asset) ?? 0n) + figure)
+  return { accounts, assets: [...sums].map(([asset, sum]) => ({ asset, sum })) }
+}

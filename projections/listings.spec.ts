@@ -1,0 +1,66 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Event } from '../domain/listing.ts'
+import { listings } from './listings.ts'
+import { at, rowsOf, stampsOf, usdc } from './spec-log.ts'
+
+const offer = { provider: '0xp', gpu: 'H100', gpuCount: 8, vramMib: 81_559, vcpus: 32, memoryMib: 65_536, region: 'FR' }
+const listed: Event = { type: 'GpusListed', ...offer, pricePerGpuHour: usdc(2_650_000n), listedAt: at(0) }
+const reserve = (rental: string, gpuCount: number): Event => ({
+  type: 'CapacityReserved',
+  rental,
+  gpuCount,
+  provider: '0xp',
+  gpu: 'H100',
+  pricePerGpuHour: usdc(2_650_000n),
+})
+const open = {
+  id: 'l1',
+  ...offer,
+  status: 'open',
+  freeGpus: 8,
+  reservedBy: [],
+  pricePerGpuHour: 2_650_000n,
+  asset: 'USDC/6',
+  listedAt: at(0),
+}
+const rows = (...events: Event[]) => rowsOf(listings, 'listing', 'l1', ...events)
+
+describe('a listing', () => {
+  test('is open and free at first', async () => expect(await rows(listed)).toEqual([{ ...open, ...stampsOf(0) }]))
+
+  test('changes its price', async () =>
+    expect(await rows(listed, { type: 'PriceChanged', pricePerGpuHour: usdc(3n) })).toEqual([
+      { ...open, pricePerGpuHour: 3n, ...stampsOf(1) },
+    ]))
+
+  test('is withdrawn', async () =>
+    expect(await rows(listed, { type: 'ListingWithdrawn' })).toEqual([
+      { ...open, status: 'withdrawn', ...stampsOf(1) },
+    ]))
+
+  test('says who has reserved how many', async () =>
+    expect(await rows(listed, reserve('r1', 3), reserve('r2', 1))).toEqual([
+      {
+        ...open,
+        freeGpus: 4,
+        reservedBy: [
+          { rental: 'r1', gpuCount: 3 },
+          { rental: 'r2', gpuCount: 1 },
+        ],
+        ...stampsOf(2),
+      },
+    ]))
+
+  test('gets freed GPUs back', async () =>
+    expect(
+      await rows(listed, reserve('r1', 3), reserve('r2', 1), { type: 'CapacityFreed', rental: 'r1', gpuCount: 3 }),
+    ).toEqual([{ ...open, freeGpus: 7, reservedBy: [{ rental: 'r2', gpuCount: 1 }], ...stampsOf(3) }]))
+
+  test('is not changed by a refusal', async () =>
+    expect(await rows(listed, { type: 'CapacityRefused', rental: 'r9', code: 'LISTING_FULL' })).toEqual([
+      { ...open, ...stampsOf(0) },
+    ]))
+})
+
+test('a change before the beginning is corrupt history', () =>
+  expect(rows({ type: 'ListingWithdrawn' })).rejects.toThrow('event 0 of listing-l1'))

@@ -1,0 +1,116 @@
+import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
+import type { Event } from '../domain/listing.ts'
+import type { Asset, Money } from '../domain/money.ts'
+import type { ReadModels } from './database.ts'
+import { byIds, isInteger, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import { existing, projection } from './projection.ts'
+import { amount, key, moment, readSchema, stamps } from './table.ts'
+
+/** Offers of GPUs, and how many are free. The price is in minor units of `asset`, for one GPU and hour. */
+export const listingsTable = defineEntity({
+  name: 'Listing',
+  tableName: 'listings',
+  schema: readSchema,
+  properties: {
+    id: key().primary(),
+    provider: key().index(),
+    status: p.text().$type<'open' | 'withdrawn'>(),
+    gpu: p.text(),
+    gpuCount: p.integer(),
+    freeGpus: p.integer(),
+    /** Who has reserved how many. */
+    reservedBy: p.json<readonly { readonly rental: string; readonly gpuCount: number }[]>(),
+    vramMib: p.integer(),
+    vcpus: p.integer(),
+    memoryMib: p.integer(),
+    region: p.text(),
+    pricePerGpuHour: amount(),
+    asset: p.text().$type<Asset>(),
+    listedAt: moment(),
+    ...stamps(),
+  },
+  indexes: [{ properties: ['pricePerGpuHour', 'id'] }, { properties: ['gpu'] }],
+})
+export type ListingRow = InferEntity<typeof listingsTable>
+
+export const listings = projection<Event, ListingRow>({
+  name: 'listings',
+  version: 1,
+  table: listingsTable,
+  key: (_, { id }) => id,
+  fold: {
+    GpusListed: (_, { type, pricePerGpuHour: { amount, asset }, ...offer }) => ({
+      ...offer,
+      status: 'open',
+      freeGpus: offer.gpuCount,
+      reservedBy: [],
+      pricePerGpuHour: amount,
+      asset,
+    }),
+    PriceChanged: (row, { pricePerGpuHour }, recorded) => ({
+      ...existing(row, recorded),
+      pricePerGpuHour: pricePerGpuHour.amount,
+    }),
+    ListingWithdrawn: (row, _, recorded) => ({ ...existing(row, recorded), status: 'withdrawn' }),
+    CapacityReserved: (row, { rental, gpuCount }, recorded) => {
+      const listing = existing(row, recorded)
+      const reservedBy = [...listing.reservedBy, { rental, gpuCount }]
+      return { ...listing, reservedBy, freeGpus: listing.freeGpus - gpuCount }
+    },
+    CapacityRefused: (row) => row,
+    CapacityFreed: (row, { rental, gpuCount }, recorded) => {
+      const listing = existing(row, recorded)
+      const reservedBy = listing.reservedBy.filter((reservation) => reservation.rental !== rental)
+      return { ...listing, reservedBy, freeGpus: listing.freeGpus + gpuCount }
+    },
+  },
+})
+
+/** Many listings with one query, in the order asked. */
+export const findListings = (read: ReadModels, ids: readonly string[]): Promise<(ListingRow | undefined)[]> =>
+  byIds(ids, (wanted) =>
+    read.run('listings.find', (db) => db.selectFrom('Listing').selectAll().where('id', 'in', wanted).execute()),
+  )
+
+export const findListing = async (read: ReadModels, id: string): Promise<ListingRow | undefined> =>
+  (await findListings(read, [id]))[0]
+
+/** `gpu` in any case; `onlyFree`: with at least `gpuCountMin` GPUs free. A maximum price also chooses its asset. */
+export type ListingSearch = PageRequest & {
+  readonly gpu?: string | undefined
+  readonly gpuCountMin?: number | undefined
+  readonly vramMibMin?: number | undefined
+  readonly pricePerGpuHourMax?: Money | undefined
+  readonly region?: string | undefined
+  readonly onlyFree?: boolean | undefined
+}
+
+/** Open listings, the cheapest first. Throws INPUT_INVALID. */
+export const searchListings = async (read: ReadModels, search: ListingSearch): Promise<Page<ListingRow>> => {
+  const { gpu, gpuCountMin = 1, vramMibMin, pricePerGpuHourMax: priceMax, region, onlyFree } = search
+  const [price, id] = readCursor(search.after, [isInteger, isText]) ?? []
+  const rows = await read.run('listings.search', (db) => {
+    let found = db.selectFrom('Listing').selectAll().where('status', '=', 'open')
+    if (gpu !== undefined) found = found.where((eb) => eb(eb.fn('lower', ['gpu']), '=', gpu.toLowerCase()))
+    if (vramMibMin !== undefined) found = found.where('vramMib', '>=', vramMibMin)
+    if (region !== undefined) found = found.where('region', '=', region)
+    if (priceMax) found = found.where('asset', '=', priceMax.asset).where('pricePerGpuHour', '<=', priceMax.amount)
+    if (price !== undefined && id !== undefined)
+      found = found.where((eb) => eb(eb.refTuple('pricePerGpuHour', 'id'), '>', eb.tuple(BigInt(price), id)))
+    return found
+      .where(onlyFree ? 'freeGpus' : 'gpuCount', '>=', gpuCountMin)
+      .orderBy('pricePerGpuHour')
+      .orderBy('id')
+      .limit(rowsToRead(search))
+      .execute()
+  })
+  return pageOf(rows, search, (row) => [String(row.pricePerGpuHour), row.id])
+}
+
+/** The names of all GPUs that were ever listed. */
+export const gpuModels = async (read: ReadModels): Promise<readonly string[]> => {
+  const rows = await read.run('listings.gpuModels', (db) =>
+    db.selectFrom('Listing').select('gpu').distinct().orderBy('gpu').execute(),
+  )
+  return rows.map(({ gpu }) => gpu)
+}

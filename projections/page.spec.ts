@@ -1,0 +1,55 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { byIds, cursorOf, isInteger, isMoment, isText, pageOf, pageRowsMax, readCursor, rowsToRead } from './page.ts'
+
+const refusal = expect.objectContaining({ code: 'INPUT_INVALID' })
+
+describe('a cursor', () => {
+  test('gives back its sort key', () =>
+    fc.assert(
+      fc.property(fc.bigInt(), fc.string({ unit: 'grapheme' }).filter(isText), (price, id) => {
+        expect(readCursor(cursorOf([String(price), id]), [() => true, isText])).toEqual([String(price), id])
+      }),
+    ))
+
+  test.each([
+    ['not base64', '%%%', [isText]],
+    ['not a list', Buffer.from('{}').toString('base64url'), [isText]],
+    ['of another length', cursorOf(['a', 'b']), [isText]],
+    ['no number', cursorOf(['12x']), [isInteger]],
+    ['no moment', cursorOf(['yesterday']), [isMoment]],
+    ['not storable', cursorOf(['a\0b']), [isText]],
+  ])('is refused when it is %s', (_, after, parts) => expect(() => readCursor(after, parts)).toThrow(refusal))
+})
+
+describe('a page', () => {
+  test.each([0, -1, 1.5, pageRowsMax + 1])('of %d rows is refused', (first) =>
+    expect(() => rowsToRead({ first })).toThrow(refusal),
+  )
+
+  test('says whether another follows', () => {
+    const page = (rows: string[]) => pageOf(rows, { first: 2 }, (row) => [row])
+    expect(page([])).toEqual({ rows: [], hasNextPage: false, endCursor: undefined })
+    expect(page(['a', 'b'])).toEqual({ rows: ['a', 'b'], hasNextPage: false, endCursor: cursorOf(['b']) })
+    expect(page(['a', 'b', 'c'])).toEqual({ rows: ['a', 'b'], hasNextPage: true, endCursor: cursorOf(['b']) })
+  })
+})
+
+describe('loading by ids', () => {
+  test('asks once for each and answers in the order asked', async () => {
+    const asked: (readonly string[])[] = []
+    const load = async (ids: readonly string[]) => {
+      asked.push(ids)
+      return [{ id: 'b' }, { id: 'a' }]
+    }
+    expect(await byIds(['a', 'x', 'b', 'a'], load)).toEqual([{ id: 'a' }, undefined, { id: 'b' }, { id: 'a' }])
+    expect(asked).toEqual([['a', 'x', 'b']])
+  })
+
+  test('asks nothing for none', async () =>
+    expect(
+      await byIds([], async () => {
+        throw new Error('asked')
+      }),
+    ).toEqual([]))
+})

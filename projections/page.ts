@@ -1,0 +1,70 @@
+import { Failure } from '../domain/errors.ts'
+
+/** The most rows that one page gives. */
+export const pageRowsMax = 100
+
+/** `after` is the `endCursor` of the page before. */
+export type PageRequest = { readonly first: number; readonly after?: string | undefined }
+export type Page<Row> = {
+  readonly rows: readonly Row[]
+  readonly hasNextPage: boolean
+  readonly endCursor: string | undefined
+}
+
+export const isText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+export const isInteger = (text: string): boolean => /^-?\d{1,39}$/.test(text)
+export const isMoment = (text: string): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)
+
+/** The cursor of a row is its sort key, so a page starts where the last one ended whatever was inserted meanwhile. */
+export const cursorOf = (sortKey: readonly string[]): string =>
+  Buffer.from(JSON.stringify(sortKey)).toString('base64url')
+
+/** The sort key within a cursor that came from outside; undefined for none. Throws INPUT_INVALID. */
+export const readCursor = (
+  after: string | undefined,
+  parts: readonly ((text: string) => boolean)[],
+): readonly string[] | undefined => {
+  if (after === undefined) return undefined
+  const sortKey = parseJson(Buffer.from(after, 'base64url').toString())
+  const fits =
+    Array.isArray(sortKey) &&
+    sortKey.length === parts.length &&
+    parts.every((isPart, index) => typeof sortKey[index] === 'string' && isPart(sortKey[index]))
+  if (!fits) throw new Failure('INPUT_INVALID', { after, takes: 'the endCursor of an earlier page' })
+  return sortKey
+}
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** How many rows to ask for: one more than the page shows whether another follows. Throws INPUT_INVALID. */
+export const rowsToRead = ({ first }: PageRequest): number => {
+  if (!Number.isInteger(first) || first < 1 || first > pageRowsMax)
+    throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${pageRowsMax}` })
+  return first + 1
+}
+
+export const pageOf = <Row>(
+  read: readonly Row[],
+  { first }: PageRequest,
+  sortKeyOf: (row: Row) => readonly string[],
+): Page<Row> => {
+  const rows = read.slice(0, first)
+  const last = rows.at(-1)
+  return { rows, hasNextPage: read.length > first, endCursor: last && cursorOf(sortKeyOf(last)) }
+}
+
+/** Loads many rows by id with one query, and answers in the order asked, undefined where there is none. */
+export const byIds = async <Row extends { readonly id: string }>(
+  ids: readonly string[],
+  load: (ids: readonly string[]) => Promise<readonly Row[]>,
+): Promise<(Row | undefined)[]> => {
+  if (ids.length === 0) return []
+  const rows = new Map((await load([...new Set(ids)])).map((row) => [row.id, row]))
+  return ids.map((id) => rows.get(id))
+}

@@ -1,0 +1,319 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { Offer } from '../domain/listing.ts'
+import { money } from '../domain/money.ts'
+import { accountBalances, accountBalancesOf } from './accounts.ts'
+import { allProjections } from './all.ts'
+import { findInvoice, findInvoices, listInvoices } from './invoices.ts'
+import { findJob, findJobs, listJobs } from './jobs.ts'
+import { ledgerSums, listLedgerEntries, traceLedgerEntries } from './ledger-entries.ts'
+import { findListing, findListings, gpuModels, type ListingSearch, searchListings } from './listings.ts'
+import type { Page } from './page.ts'
+import { findPayment, listPayments, pendingPayments } from './payments.ts'
+import { findProvider, findProviders } from './providers.ts'
+import { findRental, findRentals, listRentals, rentals } from './rentals.ts'
+import { at, createSpecLog, type SpecLog, usdc } from './spec-log.ts'
+import { writeLives } from './spec-market.ts'
+import { createReadWorld, type ReadWorld } from './spec-world.ts'
+import { type Projections, startProjections } from './start.ts'
+
+let world: ReadWorld
+let log: SpecLog
+let running: Projections
+
+/** 12 lives, of which every third is settled and every third rejected; and offers to search. */
+beforeAll(async () => {
+  world = await createReadWorld()
+  running = startProjections({ ...world, projections: allProjections })
+  log = createSpecLog(world.store)
+  const ends = ['settled', 'active', 'rejected'] as const
+  const lives = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
+  await writeLives(log, lives, [])
+  await offer('o1', { gpu: 'A100-80GB', gpuCount: 4, vramMib: 81_920, region: 'DE', pricePerGpuHour: usdc(1_200_000n) })
+  await offer('o2', { gpu: 'a100-80gb', gpuCount: 1, vramMib: 40_960, region: 'US', pricePerGpuHour: usdc(1_200_000n) })
+  await offer('o3', { gpu: 'A100-80GB', gpuCount: 4, pricePerGpuHour: usdc(900_000n) })
+  await offer('o4', { gpu: 'A100-80GB', gpuCount: 4, pricePerGpuHour: money(10n ** 29n, 'NMESH/18') })
+  await log.write('listing', 'o3', { type: 'ListingWithdrawn' })
+  await log.write('listing', 'o1', {
+    type: 'CapacityReserved',
+    rental: 'x',
+    gpuCount: 3,
+    provider: '0xp',
+    gpu: 'A100-80GB',
+    pricePerGpuHour: usdc(1_200_000n),
+  })
+  await log.write('provider', '0xp', { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) })
+  await settled()
+})
+afterAll(async () => {
+  await running.close()
+  await world.close()
+})
+beforeEach(() => {
+  world.asked.length = 0
+})
+
+const settled = async () => running.waitFor(await world.store.head(), 30_000)
+
+const offer = (id: string, terms: Partial<Offer>) =>
+  log.write('listing', id, {
+    type: 'GpusListed',
+    provider: '0xp',
+    gpu: 'L4',
+    gpuCount: 1,
+    vramMib: 24_576,
+    vcpus: 8,
+    memoryMib: 32_768,
+    region: 'FR',
+    pricePerGpuHour: usdc(500_000n),
+    listedAt: at(50),
+    ...terms,
+  })
+
+const idsOf = (page: Page<{ readonly id: string }>) => page.rows.map(({ id }) => id)
+
+describe('searching listings', () => {
+  const search = async (question: Partial<ListingSearch>) =>
+    idsOf(await searchListings(world.read, { first: 100, ...question }))
+
+  test.each<[string, Partial<ListingSearch>, string[]]>([
+    ['a GPU in any case, the cheapest first', { gpu: 'A100-80gb' }, ['o1', 'o2', 'o4']],
+    ['a maximum price, and with it an asset', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_200_000n) }, ['o1', 'o2']],
+    ['a maximum price that nobody offers', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_199_999n) }, []],
+    ['a price of 30 digits', { pricePerGpuHourMax: money(10n ** 29n, 'NMESH/18') }, ['o4']],
+    ['GPUs enough', { gpu: 'A100-80GB', gpuCountMin: 2 }, ['o1', 'o4']],
+    ['GPUs enough that are free', { gpu: 'A100-80GB', gpuCountMin: 2, onlyFree: true }, ['o4']],
+    ['any that is free', { gpu: 'A100-80GB', onlyFree: true }, ['o1', 'o2', 'o4']],
+    ['memory enough', { gpu: 'A100-80GB', vramMibMin: 80_000 }, ['o1']],
+    ['a region', { region: 'US' }, ['o2']],
+    ['an unknown GPU', { gpu: 'H1000' }, []],
+  ])('finds %s', async (_, question, expected) => expect(await search(question)).toEqual(expected))
+
+  test('pages through all, without gaps or repetition when listings come in between', async () => {
+    const seen: string[] = []
+    let after: string | undefined
+    for (let page = 0; ; page++) {
+      const { rows, hasNextPage, endCursor } = await searchListings(world.read, { first: 4, after })
+      seen.push(...rows.map(({ id }) => id))
+      // Before what was seen and after: the first is too late to be shown, the other is not.
+      await offer(`cheap-${page}`, { pricePerGpuHour: usdc(1n) })
+      await settled()
+      if (!hasNextPage) break
+      after = endCursor
+    }
+    const before = await search({})
+    expect(seen).toEqual(before.filter((id) => !id.startsWith('cheap')))
+    expect(seen).toHaveLength(15)
+  })
+
+  test('names the GPUs on offer', async () => expect(await gpuModels(world.read)).toEqual(gpusOffered()))
+})
+
+const gpusOffered = () => ['A100-80GB', 'H100', 'L4', 'a100-80gb']
+
+describe('finding', () => {
+  test('a listing comes as the fold has made it', async () => {
+    expect(await findListing(world.read, 'o1')).toEqual({
+      id: 'o1',
+      provider: '0xp',
+      status: 'open',
+      gpu: 'A100-80GB',
+      gpuCount: 4,
+      freeGpus: 1,
+      reservedBy: [{ rental: 'x', gpuCount: 3 }],
+      vramMib: 81_920,
+      vcpus: 8,
+      memoryMib: 32_768,
+      region: 'DE',
+      pricePerGpuHour: 1_200_000n,
+      asset: 'USDC/6',
+      listedAt: at(50),
+      position: expect.stringMatching(/^pg-.+-\d{20}$/),
+      updatedAt: expect.stringMatching(/^2026-01-01T00:0.:..\.000Z$/),
+    })
+  })
+
+  test('a rental, a job, a payment and a provider too', async () => {
+    expect(await findRental(world.read, 'r0')).toMatchObject({
+      status: 'settled',
+      seconds: 3600n,
+      runSeconds: 300n,
+      held: 7_200_000n,
+      charged: 600_000n,
+      released: 6_600_000n,
+      startedAt: at(1),
+      refusal: null,
+    })
+    expect(await findJob(world.read, 'j1')).toMatchObject({
+      status: 'running',
+      command: ['true'],
+      files: [],
+      environment: {},
+      percent: 33.3,
+      stopRequested: false,
+    })
+    expect(await findPayment(world.read, 'p3')).toMatchObject({ status: 'final', blockNumber: 3n, amount: 7_200_000n })
+    expect(await findProvider(world.read, '0xp')).toMatchObject({ name: 'Acme' })
+  })
+
+  test('nothing where there is nothing', async () => {
+    expect(await findRental(world.read, 'none')).toBeUndefined()
+    expect(await findPayment(world.read, 'none')).toBeUndefined()
+    expect(await accountBalances(world.read, 'none')).toEqual([])
+  })
+
+  test.each([
+    ['listings', findListings, 'l'],
+    ['rentals', findRentals, 'r'],
+    ['jobs', findJobs, 'j'],
+  ] as const)('1 or 100 %s take one query', async (name, find, prefix) => {
+    await find(world.read, [`${prefix}1`])
+    expect(world.asked).toEqual([`${name}.find`])
+    world.asked.length = 0
+    const ids = Array.from({ length: 100 }, (_, number) => `${prefix}${99 - number}`)
+    const found = await find(world.read, ids)
+    expect(world.asked).toEqual([`${name}.find`])
+    expect(found).toHaveLength(100)
+    expect(found[98]?.id).toBe(`${prefix}1`)
+    expect(found[0]).toBeUndefined()
+  })
+
+  test('balances, providers and invoices of many take one query each', async () => {
+    const users = ['0xr1', 'none', '0xr0']
+    expect((await accountBalancesOf(world.read, users)).map((rows) => rows.map(({ user }) => user))).toEqual([
+      ['0xr1'],
+      [],
+      ['0xr0'],
+    ])
+    await findProviders(world.read, ['0xp', 'none'])
+    await findInvoices(world.read, ['r0', 'r1'])
+    expect(world.asked).toEqual(['accounts.balancesOf', 'providers.find', 'invoices.find'])
+  })
+})
+
+describe('lists', () => {
+  test('of rentals are the newest first, by renter, provider and status', async () => {
+    const all = await listRentals(world.read, { first: 100 })
+    expect(idsOf(all)).toEqual(Array.from({ length: 12 }, (_, number) => `r${11 - number}`))
+    expect(idsOf(await listRentals(world.read, { first: 9, renter: '0xr0' }))).toEqual(['r7', 'r0'])
+    expect(idsOf(await listRentals(world.read, { first: 9, provider: '0xp', status: 'settled' }))).toEqual([
+      'r9',
+      'r6',
+      'r3',
+      'r0',
+    ])
+  })
+
+  test('of rentals page stably while rentals are asked for', async () => {
+    const first = await listRentals(world.read, { first: 5 })
+    const position = await log.write('rental', 'newest', {
+      type: 'RentalRequested',
+      listing: 'o1',
+      renter: '0xr0',
+      gpuCount: 1,
+      seconds: 60n,
+      maxPricePerGpuHour: usdc(1n),
+      requestedAt: at(999),
+    })
+    await running.waitFor(position, 15_000)
+    const second = await listRentals(world.read, { first: 5, after: first.endCursor })
+    expect([...idsOf(first), ...idsOf(second)]).toEqual(Array.from({ length: 10 }, (_, number) => `r${11 - number}`))
+    expect(idsOf(await listRentals(world.read, { first: 1 }))).toEqual(['newest'])
+  })
+
+  test('of jobs, by rental, renter and status', async () => {
+    expect(idsOf(await listJobs(world.read, { first: 9, rental: 'r3' }))).toEqual(['j3'])
+    expect(idsOf(await listJobs(world.read, { first: 9, renter: '0xr0' }))).toEqual(['j7', 'j0'])
+    const active = await listJobs(world.read, { first: 2, status: 'running' })
+    expect(idsOf(active)).toEqual(['j10', 'j7'])
+    expect(idsOf(await listJobs(world.read, { first: 9, status: 'running', after: active.endCursor }))).toEqual([
+      'j4',
+      'j1',
+    ])
+  })
+
+  test('of invoices show the issued ones alone', async () => {
+    expect(idsOf(await listInvoices(world.read, { first: 9 }))).toEqual(['r9', 'r6', 'r3', 'r0'])
+    const first = await listInvoices(world.read, { first: 2 })
+    expect(idsOf(await listInvoices(world.read, { first: 2, after: first.endCursor }))).toEqual(['r3', 'r0'])
+    expect(idsOf(await listInvoices(world.read, { first: 9, renter: '0xr6' }))).toEqual(['r6'])
+    expect(await findInvoice(world.read, 'r0')).toMatchObject({
+      lines: [{ eventId: 'metered-0', description: '2 × H100', seconds: '300', amount: '600000' }],
+      total: 600_000n,
+      asset: 'USDC/6',
+    })
+    expect(await findInvoice(world.read, 'r1')).toBeUndefined()
+  })
+
+  test('of payments, and those that wait for finality', async () => {
+    expect(idsOf(await listPayments(world.read, { first: 9, user: '0xr0' }))).toEqual(['p7', 'p0'])
+    const first = await listPayments(world.read, { first: 5 })
+    expect(idsOf(await listPayments(world.read, { first: 9, after: first.endCursor }))).toHaveLength(7)
+    for (const [payment, blockNumber] of [
+      ['late', 90n],
+      ['early', 80n],
+    ] as const)
+      await log.write('payment', payment, {
+        type: 'DepositObserved',
+        payment,
+        user: '0xq',
+        amount: usdc(1n),
+        chainId: 1,
+        transactionHash: '0x',
+        blockNumber,
+        blockHash: '0x',
+      })
+    await settled()
+    const pendingAt = async (block: bigint) => (await pendingPayments(world.read, block)).map(({ id }) => id)
+    expect(await pendingAt(79n)).toEqual([])
+    expect(await pendingAt(80n)).toEqual(['early'])
+    expect(await pendingAt(90n)).toEqual(['early', 'late'])
+  })
+
+  test('a cursor of another list is refused', async () => {
+    const { endCursor } = await searchListings(world.read, { first: 1 })
+    await expect(listRentals(world.read, { first: 1, after: endCursor })).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+    })
+  })
+})
+
+describe('the ledger', () => {
+  test('shows a user what touched their money, the newest first, page by page', async () => {
+    const all = await listLedgerEntries(world.read, { first: 100, user: '0xr0' })
+    expect(all.rows.map(({ type }) => type)).toEqual([
+      'FundsHeld',
+      'DepositCredited',
+      'HoldReleased',
+      'HoldCaptured',
+      'FundsHeld',
+      'DepositCredited',
+    ])
+    const first = await listLedgerEntries(world.read, { first: 2, user: '0xr0' })
+    const second = await listLedgerEntries(world.read, { first: 9, user: '0xr0', after: first.endCursor })
+    expect([...first.rows, ...second.rows]).toEqual(all.rows)
+  })
+
+  test('is even: per asset the sum over all accounts is zero, and the balances are those of the users', async () => {
+    const { accounts, assets } = await ledgerSums(world.read)
+    expect(assets).toEqual([{ asset: 'USDC/6', sum: 0n }])
+    const figureOf = (account: string) => accounts.find((found) => found.account === account)?.figure
+    const [balance] = await accountBalances(world.read, '0xr0')
+    expect(balance).toMatchObject({ available: 6_600_000n, held: 7_200_000n })
+    expect(figureOf('user:0xr0:available')).toBe(-6_600_000n)
+    expect(figureOf('user:0xr0:held')).toBe(-7_200_000n)
+    expect(figureOf('custody:31337')).toBe(12n * 7_200_000n)
+    expect(figureOf('transit:deposit:p0')).toBe(0n)
+  })
+
+  test('is traced by what began it', async () => {
+    const { rows } = await listLedgerEntries(world.read, { first: 1 })
+    const [entry] = rows
+    expect(await traceLedgerEntries(world.read, entry?.correlationId ?? '')).toEqual([entry])
+  })
+})
+
+test('rows carry the position of the event that last changed them', async () => {
+  const [last] = await Array.fromAsync(world.store.readStream('rental-r0', { direction: 'backwards', limit: 1 }))
+  expect((await findRental(world.read, 'r0'))?.position).toBe(last?.position)
+  expect(rentals.types).toContain(last?.type)
+})

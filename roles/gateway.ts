@@ -1,0 +1,65 @@
+import { join } from 'node:path'
+import { userActor } from '../commands/actor.ts'
+import { importOffers } from '../commands/import-offers.ts'
+import { submitJob } from '../commands/submit-job.ts'
+import { createSignIn } from '../gateway/auth/sign-in.ts'
+import { rentGpu } from '../gateway/rent-gpu.ts'
+import { createGateway } from '../gateway/server.ts'
+import type { Services } from '../gateway/services.ts'
+import { memoryCache } from '../infra/cache/memory.ts'
+import { readOrCreateSecret } from '../infra/keys/file.ts'
+import { endRental } from '../processes/meter.ts'
+import type { Platform } from './platform.ts'
+
+const readyWaitMs = 1_000
+
+/** Serves people and programs. Resolves to the address once it listens. Throws PORT_TAKEN. */
+export const startGateway = async (platform: Platform): Promise<string> => {
+  const { config, log, metrics, shutdown, store, commands, read, projections, chain, cluster, heartbeats, now } =
+    platform
+  const services: Services = {
+    store,
+    commands,
+    read,
+    rentGpu: (wish) => rentGpu({ commands, read, now }, wish),
+    endRental: (rental, wallet) => endRental({ commands, heartbeats, now }, rental, 'returned', userActor(wallet)),
+    submitJob: (wish) => submitJob({ commands, now }, wish),
+    importOffers: (request) => importOffers({ commands, now }, request),
+    readJobLog: cluster.readLog,
+    waitFor: projections.waitFor,
+    chain: chain.description,
+    now,
+  }
+  let url = config.publicUrl ?? `http://${config.host}:${config.port}`
+  const signIn = createSignIn({
+    jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(config.dataDir, 'keys', 'jwt'))),
+    publicUrl: () => url,
+    chainId: chain.description.chainId,
+    nonces: memoryCache(),
+    now,
+  })
+  const ready = async () => {
+    const states = await projections.status()
+    const behind = states.filter(({ state }) => state !== 'running').map(({ name, state }) => `${name} ${state}`)
+    const database = await platform.database.waitUntilReady(readyWaitMs).then(
+      () => 'up',
+      () => 'down',
+    )
+    return {
+      ready: database === 'up' && behind.length === 0,
+      parts: { database, projections: behind.length === 0 ? 'up' : behind.join(', ') },
+    }
+  }
+  const gateway = await createGateway({
+    services,
+    signIn,
+    config,
+    log: log.child({ part: 'gateway' }),
+    metricsRegistry: metrics,
+    ready,
+  })
+  const listening = await gateway.listen()
+  shutdown.add('gateway', gateway.close)
+  url = config.publicUrl ?? listening.url
+  return url
+}

@@ -1,0 +1,34 @@
+import type { Commands } from '../commands/execute.ts'
+import type { Bus } from '../infra/bus/port.ts'
+import type { Chain, ChainCursor } from '../infra/chain/port.ts'
+import type { Cluster } from '../infra/clusters/port.ts'
+import type { Config } from '../infra/config.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import type { Heartbeats } from '../infra/heartbeats/port.ts'
+import type { Database } from '../infra/postgres.ts'
+import type { Shutdown } from '../infra/shutdown.ts'
+import type { Log, Metrics } from '../infra/telemetry.ts'
+import type { Schedule } from '../processes/timers.ts'
+import type { ReadModels } from '../projections/database.ts'
+import type { Projections } from '../projections/start.ts'
+
+/** What all roles share, passed along as it is. A role takes what it needs, and adds to `shutdown` what it starts. */
+export type Platform = {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly shutdown: Shutdown
+  readonly database: Database
+  readonly store: EventStore
+  readonly commands: Commands
+  readonly read: ReadModels
+  readonly projections: Projections
+  readonly bus: Bus
+  readonly heartbeats: Heartbeats
+  readonly chain: Chain
+  readonly chainCursor: ChainCursor
+  readonly cluster: Cluster
+  readonly schedule: Schedule
+  /** ISO 8601 in UTC. */
+  readonly now: () => string
+}

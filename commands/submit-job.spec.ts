@@ -63,7 +63,7 @@ describe('the same key again', () => {
     const world = await market()
     const first = await world.submit()
     world.pass(10)
-    expect(await world.submit()).toEqual({ ...first, repeated: true })
+    expect(await world.submit()).toMatchObject({ ...first, repeated: true })
     expect(await world.submitted()).toBe(1)
   })
 

@@ -3,10 +3,12 @@
 //  2. Neither decide nor evolve changes what it was given.
 //  3. What decide answers can be folded, stored and read back.
 //  4. A rejected or settled rental, an ended job and a final payment accept no further event.
-//  5. A listing's free GPUs are never negative and never more than it has.
+//  5. A listing's free GPUs are what it has less what was reserved and not freed: never negative, never
+//     more than it has.
 //  6. No balance is negative, and the open holds add up to the held balance, per asset.
 //  7. Every hold that was made was captured, released, or is still open: the three add up to it.
-//  8. A rental's charge is the floor of its hourly rate times its run, and it never runs longer than was rented.
+//  8. A rental's charge is the floor of its hourly rate times its run, its fees add
+//     up to it, and it never runs longer than was rented.
 //  9. A job's attempts count up one by one to no more than three, and its progress lies between 0 and 100.
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
@@ -19,6 +21,7 @@ import { attemptsMax } from './job.ts'
 import * as listing from './listing.ts'
 import type { Asset, Money } from './money.ts'
 import { type EndReason, hourlyRate } from './rental.ts'
+import { must } from './spec.world.ts'
 
 const commandsMax = 60
 const runs = 200
@@ -42,8 +45,8 @@ const code: fc.Arbitrary<ErrorCode> = fc.constantFrom('LISTING_FULL', 'JOB_EXIT_
 const gpuCount = mostly(fc.integer({ min: 1, max: 4 }), fc.integer({ min: -1, max: 0 }))
 const seconds = mostly(fc.bigInt(1n, 5n), fc.bigInt(-1n, 9n))
 const text = fc.string({ maxLength: 10 })
-const attempt = mostly(fc.constantFrom(1, 1, 1, 2, 3), fc.constantFrom(0, attemptsMax + 1))
-const percent = mostly(fc.constantFrom(0, 12.5, 50, 100), fc.double({ min: -10, max: 110 }))
+const attempt = mostly(fc.constantFrom(1, 1, 2, 3), fc.constantFrom(0, attemptsMax + 1))
+const percent = mostly(fc.constantFrom(0, 12.5, 50, 100), fc.constantFrom(-1, 101, Number.NaN))
 const reason = fc.constantFrom<EndReason>('returned', 'expired')
 const line = record({
   eventId: user,
@@ -223,11 +226,16 @@ describe('provider', () => holds(aggregates.provider, commands.provider, [], not
 describe('payment', () => holds(aggregates.payment, commands.payment, ['final'], nothing))
 
 describe('listing', () =>
-  holds(aggregates.listing, commands.listing, [], (state) => {
+  holds(aggregates.listing, commands.listing, [], (state, _, history) => {
     if (state.status === 'none') return
     const free = listing.freeGpus(state)
-    expect(free >= 0 && free <= state.gpuCount).toBe(true)
-    for (const reserved of state.reservations.values()) expect(reserved).toBeGreaterThan(0)
+    const reserved = history.reduce((sum, event) => {
+      if (event.type === 'CapacityReserved') return sum + event.gpuCount
+      return event.type === 'CapacityFreed' ? sum - event.gpuCount : sum
+    }, 0)
+    must(free === state.gpuCount - reserved, `${free} GPUs are free, and ${reserved} of ${state.gpuCount} reserved`)
+    must(free >= 0 && free <= state.gpuCount, `${free} of ${state.gpuCount} GPUs are free`)
+    must(![...state.reservations.values()].some((gpus) => gpus < 1), 'a reservation is empty')
   }))
 
 describe('account', () =>
@@ -236,8 +244,8 @@ describe('account', () =>
     for (const asset of state.balances.keys()) {
       const { available, held } = account.balanceOf(state, asset)
       const open = [...state.holds.values()].filter((hold) => hold.asset === asset)
-      expect(available >= 0n && held >= 0n).toBe(true)
-      expect(open.reduce((sum, hold) => sum + hold.amount, 0n)).toBe(held)
+      must(available >= 0n && held >= 0n, `a balance in ${asset} is negative`)
+      must(open.reduce((sum, hold) => sum + hold.amount, 0n) === held, `the holds are not what is held in ${asset}`)
     }
     // By rental and asset, over all holds that the rental ever had.
     const left = new Map<string, bigint>()
@@ -247,22 +255,26 @@ describe('account', () =>
       const key = `${event.rental} ${asset}`
       left.set(key, (left.get(key) ?? 0n) + (event.type === 'FundsHeld' ? amount : -amount))
     }
-    const open = [...state.holds].map(([id, hold]) => [`${id} ${hold.asset}`, hold.amount] as const)
-    expect(new Map(open)).toStrictEqual(new Map([...left].filter(([, amount]) => amount !== 0n)))
+    for (const [id, { amount, asset }] of state.holds)
+      left.set(`${id} ${asset}`, (left.get(`${id} ${asset}`) ?? 0n) - amount)
+    for (const [hold, amount] of left) must(amount === 0n, `the hold of ${hold} does not add up`)
   }))
 
 describe('rental', () =>
-  holds(aggregates.rental, commands.rental, ['rejected', 'settled'], (state, before) => {
+  holds(aggregates.rental, commands.rental, ['rejected', 'settled'], (state, before, history) => {
     if (!('charged' in state)) return
-    expect(state.charged.amount).toBe((hourlyRate(state).amount * state.runSeconds) / 3600n)
-    expect(state.runSeconds >= 0n && state.runSeconds <= state.seconds).toBe(true)
-    if ('charged' in before) expect(state.runSeconds).toBeGreaterThanOrEqual(before.runSeconds)
+    must(state.charged.amount === (hourlyRate(state).amount * state.runSeconds) / 3600n, 'the charge is not the floor')
+    const fees = history.reduce((sum, event) => sum + (event.type === 'UsageMetered' ? event.fee.amount : 0n), 0n)
+    must(state.charged.amount === fees, 'the fees do not add up to the charge')
+    must(state.runSeconds >= 0n && state.runSeconds <= state.seconds, 'it ran longer than was rented')
+    must(!('charged' in before) || state.runSeconds >= before.runSeconds, 'it ran back in time')
   }))
 
 describe('job', () =>
   holds(aggregates.job, commands.job, ['succeeded', 'failed', 'stopped'], (state, before) => {
     if (state.status === 'none') return
-    expect(state.attempt).toBeLessThanOrEqual(attemptsMax)
-    if (before.status !== 'none') expect([0, 1]).toContain(state.attempt - before.attempt)
-    if (state.status === 'running') expect(state.percent >= 0 && state.percent <= 100).toBe(true)
+    const previous = before.status === 'none' ? 0 : before.attempt
+    must(state.attempt <= attemptsMax, 'it has too many attempts')
+    must(state.attempt === previous || state.attempt === previous + 1, 'an attempt was left out')
+    if (state.status === 'running') must(state.percent >= 0 && state.percent <= 100, `its progress is ${state.percent}`)
   }))

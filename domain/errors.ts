@@ -198,7 +198,7 @@ export type Refusal = { readonly refused: ErrorCode; readonly details: Details }
 export const refuse = (code: ErrorCode, details: Details = {}): Refusal => ({ refused: code, details })
 
 export const isRefusal = (answer: unknown): answer is Refusal =>
-  typeof answer === 'object' && answer !== null && 'refused' in answer
+  typeof answer === 'object' && answer !== null && 'refused' in answer && typeof answer.refused === 'string'
 
 /** One line for people: message, details, hint. */
 export const describeError = (code: ErrorCode, details: Details = {}): string => {

@@ -1,4 +1,4 @@
-// Given, when, then for deciders, used by the specs alone. It reads as a sentence:
+// Given, when, then for deciders, used by the specs alone. It reads like a sentence:
 // given(requested).when(activate).then(activated); given(ended).when(activate).refuses('RENTAL_NOT_REQUESTED', { … }).
 import { expect } from '@jest/globals'
 import { type Details, type ErrorCode, type Refusal, refuse } from './errors.ts'

@@ -1,5 +1,5 @@
-// A marketplace in memory for invariants.spec.ts: streams that are folded as they grow, the chart of accounts, and a look
-// at every invariant after every event.
+// A marketplace in memory for invariants.spec.ts: streams that are folded as they grow, the chart of accounts, and a
+// look at every invariant after every event.
 import * as account from './account.ts'
 import { type Aggregate, aggregates, type DomainEvent } from './aggregates.ts'
 import { isRefusal } from './errors.ts'

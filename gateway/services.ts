@@ -4,12 +4,9 @@ import type { JobWish } from '../commands/submit-job.ts'
 import type { Refusal } from '../domain/errors.ts'
 import type { ChainDescription } from '../infra/chain/port.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
-import type { RentalWish, RequestedRental } from '../processes/request-rental.ts'
+import type { RequestedRental } from '../processes/request-rental.ts'
 import type { ReadModels } from '../projections/database.ts'
-import type { Needs } from '../scheduler/placement/cheapest.ts'
-
-/** Which listing, or what it must be able to do. */
-export type RentWish = Omit<RentalWish, 'listing'> & ({ readonly listing: string } | { readonly needs: Needs })
+import type { RentWish } from './rent-gpu.ts'
 
 /** What the gateway calls. It holds no rule of its own: each of these is a command, a process or a read function. */
 export type Services = {

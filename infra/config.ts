@@ -56,10 +56,10 @@ export const settings = z.object({
     unset: '.data under the project',
   }),
   DATABASE_URL: setting(urlOf('postgres', 'postgresql'), {
-    description: 'PostgreSQL 14 or newer; the user must own the database. Unset: one of our own under DATA_DIR.',
+    description: 'A PostgreSQL of your own, tested with version 18. The user must own the database.',
     takes: 'a postgres:// address',
     example: 'postgres://user:password@localhost:5432/neuralmesh',
-    unset: 'an embedded PostgreSQL',
+    unset: 'an embedded PostgreSQL under DATA_DIR',
     secret: true,
   }),
   CHAIN_RPC_URL: setting(urlOf('http', 'https', 'ws', 'wss'), {

@@ -1,3 +1,5 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -5,6 +7,7 @@ import { eventually, runChild } from '../testing/children.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { type JobHandler, type Jobs, startJobs } from './jobs.ts'
 import { connectPostgres, type Database } from './postgres.ts'
+import { startEmbeddedPostgres } from './postgres-embedded.ts'
 import { createLog } from './telemetry.ts'
 
 let home: TestDatabase
@@ -208,6 +211,43 @@ describe('what must not lose a job', () => {
     await noneLeft()
     expect(calls).toBe(2)
     await other.close()
+  })
+
+  test('a database server that dies while a handler runs, and comes back', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-jobs-'))
+    await chmod(folder, 0o755)
+    const server = await startEmbeddedPostgres({ folder, log })
+    const own = connectPostgres({ url: server.url, log, poolSize: 2 })
+    const called: unknown[] = []
+    const gate = Promise.withResolvers<void>()
+    const slow = async (payload: unknown) => {
+      called.push(payload)
+      await gate.promise
+    }
+    const jobs = await startJobs({
+      url: server.url,
+      database: own,
+      log,
+      handlers: { slow },
+      concurrency: 2,
+      pollMs: 100,
+    })
+    await jobs.schedule('slow', 'before', { key: 'a' })
+    await eventually('the handler to run', () => called.length === 1)
+    process.kill(server.pid() ?? 0, 'SIGKILL')
+    await eventually('the death to be noticed', () => server.pid() === undefined)
+    gate.resolve()
+    await own.waitUntilReady(10_000)
+    await jobs.schedule('slow', 'after', { key: 'b' })
+    await eventually('no job to be left', async () => {
+      const rows = await own.query('test.left', 'select from jobs.jobs', [], { retry: true })
+      return rows.length === 0
+    })
+    expect(called).toEqual(expect.arrayContaining(['before', 'after']))
+    await jobs.close()
+    await own.close()
+    await server.close()
+    await rm(folder, { recursive: true })
   })
 
   test('a process that was killed in the middle: another one takes over', async () => {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Logger, type Runner, run, runMigrations, type TaskList, type WorkerEvents } from 'graphile-worker'
-import type { Database } from './postgres.ts'
+import { type Database, openPool } from './postgres.ts'
 import type { Log } from './telemetry.ts'
 
 const schema = 'jobs'
@@ -48,12 +48,9 @@ export const startJobs = async (options: {
   const log = options.log.child({ part: 'jobs' })
   const logger = new Logger(() => (level, message, meta) => forward(log, level, message, meta))
   const closing = new AbortController()
-
-  // Several processes start at once, and the migrations do not expect that.
-  await database.transaction('jobs.migrate', async (query) => {
-    await query('jobs.lock', "select pg_advisory_xact_lock(hashtextextended('jobs.migrate', 0))")
-    await runMigrations({ connectionString: url, schema, logger })
-  })
+  // Of our own, and not the one that the library makes: that one stops listening for errors before its connections end.
+  const pgPool = openPool({ url, log, poolSize: concurrency + connectionsAside })
+  const shared = { pgPool, schema, logger }
 
   const taskList: TaskList = Object.fromEntries(
     Object.entries(handlers).map(([name, handler]) => [
@@ -78,16 +75,18 @@ export const startJobs = async (options: {
       poolId = workerPool.id
     })
     events.on('pool:listen:success', ({ workerPool, client }) => {
-      client.query(holdSql, [workerPool.id]).catch((err: unknown) => log.warn({ err }, 'cannot say that we are alive'))
+      // It is told before its own first statement, and a connection takes one at a time.
+      client.once('drain', () => {
+        client
+          .query(holdSql, [workerPool.id])
+          .catch((err: unknown) => log.warn({ err }, 'cannot say that we are alive'))
+      })
     })
     const runner = await run({
-      connectionString: url,
-      schema,
-      logger,
+      ...shared,
       events,
       taskList,
       concurrency,
-      maxPoolSize: concurrency + connectionsAside,
       pollInterval: pollMs,
       parsedCronItems: [],
       noHandleSignals: true,
@@ -97,25 +96,40 @@ export const startJobs = async (options: {
     return { runner, poolId: () => poolId }
   }
 
-  let workers = Object.keys(handlers).length === 0 ? undefined : await startWorkers()
+  // Several processes start at once, and the migrations do not expect that.
+  const migrate = () =>
+    database.transaction('jobs.migrate', async (query) => {
+      await query('jobs.lock', "select pg_advisory_xact_lock(hashtextextended('jobs.migrate', 0))")
+      await runMigrations(shared)
+    })
+
+  let workers: Awaited<ReturnType<typeof startWorkers>> | undefined
+  try {
+    await migrate()
+    if (Object.keys(handlers).length > 0) workers = await startWorkers()
+  } catch (error) {
+    await pgPool.end()
+    throw error
+  }
 
   /** The workers end when they could not store how a job ended. That job is called again. */
   const keepWorking = async (): Promise<void> => {
     let pauseMs = restartDelayMsMin
+    let formerPool: string | undefined
     while (!closing.signal.aborted) {
       try {
+        if (formerPool !== undefined) await database.query('jobs.unlock', unlockSql, [[formerPool]])
+        formerPool = undefined
         workers ??= await startWorkers()
         pauseMs = restartDelayMsMin
         await workers.runner.promise
       } catch (err) {
         if (!closing.signal.aborted) log.warn({ err, pauseMs }, 'the job workers stopped, starting them again')
       }
-      const poolId = workers?.poolId()
+      formerPool = workers?.poolId() ?? formerPool
       workers = undefined
-      if (closing.signal.aborted) return
       await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
       pauseMs = Math.min(pauseMs * 2, restartDelayMsMax)
-      if (poolId !== undefined) await database.query('jobs.unlock', unlockSql, [[poolId]]).catch(() => undefined)
     }
   }
 
@@ -137,6 +151,7 @@ export const startJobs = async (options: {
     // It refuses when it is stopping by itself already; keepWorking waits for that.
     await workers?.runner.stop().catch((err: unknown) => log.debug({ err }, 'the workers were stopping already'))
     await background
+    await pgPool.end()
   }
 
   return {

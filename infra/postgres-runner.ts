@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process'
 import { cp, rename, rm, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Failure } from '../domain/errors.ts'
 
-/** PostgreSQL refuses to run as root. `self`: we are an ordinary user. `namespace`: root, but seen as nobody by itself, so
- *  that files stay ours and no parent folder needs to be open. `nobody`: really as another user. */
+/** PostgreSQL refuses to run as root, and as a user without a name. `self`: we are an ordinary user. `namespace`: we stay who
+ *  we are, but PostgreSQL sees itself as nobody: files stay ours and no parent folder needs to be open. `nobody`: really as
+ *  another user. */
 export type RunnerKind = 'self' | 'namespace' | 'nobody'
 
 export type Runner = {
@@ -39,7 +41,7 @@ export const cleanEnvironment = (): Record<string, string> => ({
 export const chooseRunner = async (folder: string, only?: RunnerKind): Promise<Runner> => {
   const self = process.getuid?.() ?? 0
   const bin = packagedPrograms()
-  const kinds: readonly RunnerKind[] = only ? [only] : self === 0 ? ['namespace', 'nobody'] : ['self']
+  const kinds: readonly RunnerKind[] = only ? [only] : self === 0 ? ['namespace', 'nobody'] : ['self', 'namespace']
   const reasons: string[] = []
   for (const kind of kinds) {
     const tried = kind === 'nobody' ? await asNobody(folder, bin) : await asOurselves(kind, self, bin)
@@ -56,6 +58,7 @@ export const chooseRunner = async (folder: string, only?: RunnerKind): Promise<R
 }
 
 const asOurselves = async (kind: 'self' | 'namespace', self: number, bin: string): Promise<Runner | string> => {
+  if (kind === 'self' && !hasName()) return `user ${self} has no name in /etc/passwd`
   const prefix = kind === 'namespace' ? asNobodySeen : []
   const refusal = await whyNot([...prefix, join(bin, 'postgres'), '--version'])
   return refusal ?? { kind, prefix, uid: undefined, owner: self, bin }
@@ -63,7 +66,10 @@ const asOurselves = async (kind: 'self' | 'namespace', self: number, bin: string
 
 const asNobody = async (folder: string, packaged: string): Promise<Runner | string> => {
   const closed = await whyNot(['/bin/sh', '-c', 'cd "$0"', folder], nobody)
-  if (closed !== undefined) return `user ${nobody} cannot enter ${(await firstClosed(folder)) ?? folder}`
+  if (closed !== undefined) {
+    const first = await firstClosed(folder)
+    return first === undefined ? `as user ${nobody}: ${closed}` : `user ${nobody} cannot enter ${first}`
+  }
   const runner = { kind: 'nobody', prefix: [], uid: nobody, owner: nobody } as const
   const runsFrom = (bin: string) => whyNot([join(bin, 'postgres'), '--version'], nobody)
   if ((await runsFrom(packaged)) === undefined) return { ...runner, bin: packaged }
@@ -78,6 +84,14 @@ const asNobody = async (folder: string, packaged: string): Promise<Runner | stri
   }
   const refusal = await runsFrom(bin)
   return refusal ?? { ...runner, bin }
+}
+
+const hasName = (): boolean => {
+  try {
+    return userInfo().username !== ''
+  } catch {
+    return false
+  }
 }
 
 /** The first folder on the way that others may not enter. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import pg, { type ClientConfig, type PoolClient } from 'pg'
+import pg, { type ClientConfig, type Pool, type PoolClient } from 'pg'
 import { Histogram } from 'prom-client'
 import { Failure } from '../domain/errors.ts'
 import { isConnectionError, toFailure } from './postgres-errors.ts'
@@ -52,20 +52,8 @@ export const connectPostgres = (options: {
 }): Database => {
   const { url, log: parentLog, metrics, poolSize, slowQueryMs = 1_000 } = options
   const log = parentLog.child({ part: 'database' })
-  const connection: ClientConfig = {
-    connectionString: url,
-    connectionTimeoutMillis: connectMsMax,
-    application_name: 'neuralmesh',
-    keepAlive: true,
-    keepAliveInitialDelayMillis: keepAliveMs,
-    types: typeParsers(pg.types.getTypeParser),
-  }
-  const pool = new pg.Pool({ ...connection, max: poolSize, idleTimeoutMillis: idleMsMax })
-  // Each connection that breaks says so twice, idle ones through the pool; without a listener the process would end.
-  pool.on('error', (err) => log.warn({ reason: err.message }, 'an idle connection broke'))
-  pool.on('connect', (client) => {
-    client.on('error', (err) => log.debug({ reason: err.message }, 'a connection broke'))
-  })
+  const connection = { ...connectionOf(url), types: typeParsers(pg.types.getTypeParser) }
+  const pool = guard(new pg.Pool({ ...connection, max: poolSize, idleTimeoutMillis: idleMsMax }), log)
   const closing = new AbortController()
   const listeners = new Set<{ close(): Promise<void> }>()
   const observe = createObserver(metrics, log, slowQueryMs)
@@ -177,6 +165,27 @@ export const connectPostgres = (options: {
       return ended
     },
   }
+}
+
+/** A bare pool of the driver, for a library that brings its own statements. Who takes it must end it. */
+export const openPool = (options: { readonly url: string; readonly log: Log; readonly poolSize: number }): Pool =>
+  guard(new pg.Pool({ ...connectionOf(options.url), max: options.poolSize, idleTimeoutMillis: idleMsMax }), options.log)
+
+const connectionOf = (url: string): ClientConfig => ({
+  connectionString: url,
+  connectionTimeoutMillis: connectMsMax,
+  application_name: 'neuralmesh',
+  keepAlive: true,
+  keepAliveInitialDelayMillis: keepAliveMs,
+})
+
+/** A connection that breaks says so, idle ones through the pool; if nobody listened, the process would end. */
+const guard = (pool: Pool, log: Log): Pool => {
+  pool.on('error', (err) => log.warn({ reason: err.message }, 'an idle connection broke'))
+  pool.on('connect', (client) => {
+    client.on('error', (err) => log.debug({ reason: err.message }, 'a connection broke'))
+  })
+  return pool
 }
 
 /** Statements inside a transaction are not observed one by one: the transaction is. */

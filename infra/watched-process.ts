@@ -28,7 +28,8 @@ export type WatchedProcess = {
   signal(name: NodeJS.Signals): void
 }
 
-/** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. It runs in a session of its own, so
+/** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. The program must catch it: a shell
+ *  starts what runs beside it with SIGINT ignored, and who does not set a handler keeps it so. It runs in a session of its own, so
  *  Ctrl-C in the terminal does not reach it. Both outputs go to `output`, a file descriptor. */
 export const startWatched = async (options: {
   readonly command: readonly string[]

@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import type { Offer } from '../domain/listing.ts'
-import { money } from '../domain/money.ts'
 import { accountBalances, accountBalancesOf } from './accounts.ts'
 import { allProjections } from './all.ts'
 import { findInvoice, findInvoices, listInvoices } from './invoices.ts'
 import { findJob, findJobs, listJobs } from './jobs.ts'
 import { ledgerSums, listLedgerEntries, traceLedgerEntries } from './ledger-entries.ts'
-import { findListing, findListings, gpuModels, type ListingSearch, searchListings } from './listings.ts'
+import { findListings, searchListings } from './listings.ts'
 import type { Page } from './page.ts'
 import { findPayment, listPayments, pendingPayments } from './payments.ts'
 import { findProvider, findProviders } from './providers.ts'
@@ -20,7 +18,7 @@ let world: ReadWorld
 let log: SpecLog
 let running: Projections
 
-/** 12 lives, of which every third is settled and every third rejected; and offers to search. */
+/** 12 lives, of which every third is settled and every third rejected. */
 beforeAll(async () => {
   world = await createReadWorld()
   running = startProjections({ ...world, projections: allProjections })
@@ -28,19 +26,6 @@ beforeAll(async () => {
   const ends = ['settled', 'active', 'rejected'] as const
   const lives = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
   await writeLives(log, lives, [])
-  await offer('o1', { gpu: 'A100-80GB', gpuCount: 4, vramMib: 81_920, region: 'DE', pricePerGpuHour: usdc(1_200_000n) })
-  await offer('o2', { gpu: 'a100-80gb', gpuCount: 1, vramMib: 40_960, region: 'US', pricePerGpuHour: usdc(1_200_000n) })
-  await offer('o3', { gpu: 'A100-80GB', gpuCount: 4, pricePerGpuHour: usdc(900_000n) })
-  await offer('o4', { gpu: 'A100-80GB', gpuCount: 4, pricePerGpuHour: money(10n ** 29n, 'NMESH/18') })
-  await log.write('listing', 'o3', { type: 'ListingWithdrawn' })
-  await log.write('listing', 'o1', {
-    type: 'CapacityReserved',
-    rental: 'x',
-    gpuCount: 3,
-    provider: '0xp',
-    gpu: 'A100-80GB',
-    pricePerGpuHour: usdc(1_200_000n),
-  })
   await log.write('provider', '0xp', { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) })
   await settled()
 })
@@ -54,84 +39,9 @@ beforeEach(() => {
 
 const settled = async () => running.waitFor(await world.store.head(), 30_000)
 
-const offer = (id: string, terms: Partial<Offer>) =>
-  log.write('listing', id, {
-    type: 'GpusListed',
-    provider: '0xp',
-    gpu: 'L4',
-    gpuCount: 1,
-    vramMib: 24_576,
-    vcpus: 8,
-    memoryMib: 32_768,
-    region: 'FR',
-    pricePerGpuHour: usdc(500_000n),
-    listedAt: at(50),
-    ...terms,
-  })
-
 const idsOf = (page: Page<{ readonly id: string }>) => page.rows.map(({ id }) => id)
 
-describe('searching listings', () => {
-  const search = async (question: Partial<ListingSearch>) =>
-    idsOf(await searchListings(world.read, { first: 100, ...question }))
-
-  test.each<[string, Partial<ListingSearch>, string[]]>([
-    ['a GPU in any case, the cheapest first', { gpu: 'A100-80gb' }, ['o1', 'o2', 'o4']],
-    ['a maximum price, and with it an asset', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_200_000n) }, ['o1', 'o2']],
-    ['a maximum price that nobody offers', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_199_999n) }, []],
-    ['a price of 30 digits', { pricePerGpuHourMax: money(10n ** 29n, 'NMESH/18') }, ['o4']],
-    ['GPUs enough', { gpu: 'A100-80GB', gpuCountMin: 2 }, ['o1', 'o4']],
-    ['GPUs enough that are free', { gpu: 'A100-80GB', gpuCountMin: 2, onlyFree: true }, ['o4']],
-    ['any that is free', { gpu: 'A100-80GB', onlyFree: true }, ['o1', 'o2', 'o4']],
-    ['memory enough', { gpu: 'A100-80GB', vramMibMin: 80_000 }, ['o1']],
-    ['a region', { region: 'US' }, ['o2']],
-    ['an unknown GPU', { gpu: 'H1000' }, []],
-  ])('finds %s', async (_, question, expected) => expect(await search(question)).toEqual(expected))
-
-  test('pages through all, without gaps or repetition when listings come in between', async () => {
-    const seen: string[] = []
-    let after: string | undefined
-    for (let page = 0; ; page++) {
-      const { rows, hasNextPage, endCursor } = await searchListings(world.read, { first: 4, after })
-      seen.push(...rows.map(({ id }) => id))
-      // Before what was seen and after: the first is too late to be shown, the other is not.
-      await offer(`cheap-${page}`, { pricePerGpuHour: usdc(1n) })
-      await settled()
-      if (!hasNextPage) break
-      after = endCursor
-    }
-    const before = await search({})
-    expect(seen).toEqual(before.filter((id) => !id.startsWith('cheap')))
-    expect(seen).toHaveLength(15)
-  })
-
-  test('names the GPUs on offer', async () => expect(await gpuModels(world.read)).toEqual(gpusOffered()))
-})
-
-const gpusOffered = () => ['A100-80GB', 'H100', 'L4', 'a100-80gb']
-
 describe('finding', () => {
-  test('a listing comes as the fold has made it', async () => {
-    expect(await findListing(world.read, 'o1')).toEqual({
-      id: 'o1',
-      provider: '0xp',
-      status: 'open',
-      gpu: 'A100-80GB',
-      gpuCount: 4,
-      freeGpus: 1,
-      reservedBy: [{ rental: 'x', gpuCount: 3 }],
-      vramMib: 81_920,
-      vcpus: 8,
-      memoryMib: 32_768,
-      region: 'DE',
-      pricePerGpuHour: 1_200_000n,
-      asset: 'USDC/6',
-      listedAt: at(50),
-      position: expect.stringMatching(/^pg-.+-\d{20}$/),
-      updatedAt: expect.stringMatching(/^2026-01-01T00:0.:..\.000Z$/),
-    })
-  })
-
   test('a rental, a job, a payment and a provider too', async () => {
     expect(await findRental(world.read, 'r0')).toMatchObject({
       status: 'settled',

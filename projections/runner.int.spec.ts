@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { Registry } from 'prom-client'
 import { streamOf } from '../domain/aggregates.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { connectPostgres, type Database } from '../infra/postgres.ts'
@@ -162,7 +163,8 @@ describe('an event that cannot be folded', () => {
   test('stops its read model just before it, is shown and said, and the others go on', async () => {
     const lines: string[] = []
     const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => lines.push(line) })
-    const runner = start({ log })
+    const metrics = new Registry()
+    const runner = start({ log, metrics })
     const head = await writePoison(createSpecLog(world.store))
     const failure = { stream: 'provider-ghost', revision: '0', code: 'INTERNAL' }
     const stuck = (projections: Projections) =>
@@ -177,6 +179,8 @@ describe('an event that cannot be folded', () => {
     await others.waitFor(head, 15_000)
     const said = lines.map((line) => JSON.parse(line)).filter(({ projection }) => projection === 'providers')
     expect(said).toEqual([expect.objectContaining({ level: 'error', ...failure })])
+    expect(await metrics.metrics()).toMatch(/projection_failures_total\{projection="providers",code="INTERNAL"\} [1-9]/)
+    expect(await metrics.metrics()).toMatch(/projection_events_total\{projection="rentals"\} 7\n/)
     await expect(runner.waitFor(head, 50)).rejects.toMatchObject({
       code: 'POSITION_NOT_REACHED',
       details: { behind: 'providers' },

@@ -5,6 +5,7 @@ import type { Batch, EventStore, Position, StoredEvent } from '../infra/event-st
 import type { Database, Query } from '../infra/postgres.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { markFailed, moveCheckpoint, openCheckpoint, type ProjectionFailure, readCheckpoints } from './checkpoints.ts'
+import type { ProjectionMetrics } from './metrics.ts'
 import { decodeStored, foldInto, type Projection, type Recorded } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
@@ -18,11 +19,6 @@ const retryMsMax = 5_000
 export type RunnerState =
   | { readonly state: 'starting' | 'running' }
   | { readonly state: 'stuck' | 'waiting'; readonly failure: ProjectionFailure }
-
-export type ProjectionMetrics = {
-  folded(projection: string, events: number): void
-  failed(projection: string, code: string): void
-}
 
 export type RunnerOptions = {
   readonly projection: Projection
@@ -127,7 +123,7 @@ const follow = async (options: RunnerOptions, progress: Progress): Promise<void>
         committed = await advance(options, committed, { events: [], position: looked })
         if (committed < looked) return
         looked = committed
-        idle = pause(signal)
+        idle = pause()
         continue
       }
       if (result.done) return
@@ -142,7 +138,7 @@ const follow = async (options: RunnerOptions, progress: Progress): Promise<void>
       committed = await advance(options, committed, batch)
       if (committed < before) return
       if (committed > looked) looked = committed
-      idle = pause(signal)
+      idle = pause()
       metrics?.folded(projection.name, batch.events.length)
       reached(looked)
     }
@@ -152,8 +148,7 @@ const follow = async (options: RunnerOptions, progress: Progress): Promise<void>
   }
 }
 
-const pause = (signal: AbortSignal): Promise<undefined> =>
-  delay(idleMoveMs, undefined, { signal, ref: false }).catch(() => undefined)
+const pause = (): Promise<undefined> => delay(idleMoveMs, undefined, { ref: false })
 
 /** Brings rows and checkpoint from `from` to the batch's position. When another runner was there first, what it has done is
  *  left out and the rest goes on from there. Answers with where the checkpoint is then: before `from` when it was put back. */

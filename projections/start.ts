@@ -2,10 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../domain/errors.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { Database } from '../infra/postgres.ts'
-import type { Log } from '../infra/telemetry.ts'
+import type { Log, Metrics } from '../infra/telemetry.ts'
 import { type ProjectionFailure, readCheckpoints } from './checkpoints.ts'
+import { projectionMetrics } from './metrics.ts'
 import type { Projection } from './projection.ts'
-import { type ProjectionMetrics, type RunnerState, runProjection } from './runner.ts'
+import { type RunnerState, runProjection } from './runner.ts'
 
 /** How often a process without runners looks how far the others are, while somebody waits. */
 const pollMs = 20
@@ -32,16 +33,18 @@ export const startProjections = (options: {
   readonly store: Pick<EventStore, 'subscribe' | 'start' | 'parsePosition'>
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly log: Pick<Log, 'error' | 'warn' | 'info' | 'debug'>
-  readonly metrics?: ProjectionMetrics | undefined
+  readonly metrics?: Metrics | undefined
   readonly batchSize?: number | undefined
 }): Projections => {
-  const { projections, ...shared } = options
+  const { projections, metrics: registry, ...shared } = options
+  const metrics = registry && projectionMetrics(registry)
   const closing = new AbortController()
   const states = new Map<string, RunnerState>()
   const race = createRace(projections)
   const runners = projections.map((projection) =>
     runProjection({
       ...shared,
+      metrics,
       projection,
       signal: closing.signal,
       onReached: (position) => race.reached(projection.name, position),

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 
 export type Child = {
@@ -22,9 +23,9 @@ export const runChild = (code: string, options: { cwd?: string; env?: Record<str
   })
   let output = ''
   const firstLine = new Promise<string>((resolve, reject) => {
+    createInterface(child.stdout).once('line', resolve)
     child.stdout.on('data', (chunk: Buffer) => {
       output += String(chunk)
-      if (output.includes('\n')) resolve(output.slice(0, output.indexOf('\n')))
     })
     child.stderr.on('data', (chunk: Buffer) => {
       output += String(chunk)

@@ -52,16 +52,20 @@ const importOffers = async (client: Client, file: string, print: Printer): Promi
   )
   if (!viewer.provider) await client.tell('registerProvider', { name: 'Northern Lights Compute' }, 'position')
   type Line = { line: number }
-  type Imported = { listed: Line[]; unchanged: Line[]; refused: (Line & { message: string })[] }
+  type LineError = { message: string; details: { name: string; value: string }[] }
+  type Imported = { listed: Line[]; unchanged: Line[]; refused: (Line & LineError)[] }
   const imported = await client.tell<Imported>(
     'importOffers',
     { csv: await readFile(file, 'utf8') },
-    'listed { line } unchanged { line } refused { line code message } position',
+    'listed { line } unchanged { line } refused { line message details { name value } } position',
   )
   print.say(
     `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} lines refused`,
   )
-  for (const { line, message } of imported.refused) print.say(`line ${line}: ${message}`)
+  for (const { line, message, details } of imported.refused) {
+    const why = details.filter(({ name }) => name !== 'line').map(({ name, value }) => `${name}: ${value}`)
+    print.say(`line ${line}: ${message} (${why.join(', ')})`)
+  }
 }
 
 const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer): Promise<void> => {

@@ -121,11 +121,11 @@ describe('signing in', () => {
   })
 
   test.each([
-    ['wallet', () => [ada.address, eve.address] as const, eve],
-    ['chain', () => ['Chain ID: 31337', 'Chain ID: 1'] as const, ada],
-    ['end', () => ['2026-01-01T00:05:00.000Z', '2027-01-01T00:00:00.000Z'] as const, ada],
-  ])('refuses a message whose %s was changed before signing', async (_what, change, signer) => {
-    const message = (await messageFor(ada.address)).replace(...change())
+    { what: 'wallet', from: ada.address, to: eve.address, signer: eve },
+    { what: 'chain', from: 'Chain ID: 31337', to: 'Chain ID: 1', signer: ada },
+    { what: 'end', from: '2026-01-01T00:05:00.000Z', to: '2027-01-01T00:00:00.000Z', signer: ada },
+  ])('refuses a message whose $what was changed before signing', async ({ from, to, signer }) => {
+    const message = (await messageFor(ada.address)).replace(from, to)
     expect(await signIn.signIn(message, await signer.signMessage({ message }))).toMatchObject({
       refused: 'SIGN_IN_SIGNATURE_INVALID',
     })

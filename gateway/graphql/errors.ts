@@ -16,7 +16,7 @@ const Detail = builder.objectRef<{ readonly name: string; readonly value: string
   fields: (t) => ({ name: t.exposeString('name', {}), value: t.exposeString('value', {}) }),
 })
 
-const ErrorInterface = builder.interfaceRef<Refusal>('Error').implement({
+export const ErrorInterface = builder.interfaceRef<Refusal>('Error').implement({
   description: 'What every refusal tells.',
   fields: (t) => ({
     code: t.field({ type: ErrorCodeType, resolve: ({ refused }) => refused }),

@@ -2,22 +2,23 @@ import { GraphQLError } from 'graphql'
 import { newId } from '../../commands/ids.ts'
 import { errors, Failure } from '../../domain/errors.ts'
 import type { Log } from '../../infra/telemetry.ts'
-import { statusOf } from '../http-status.ts'
 
 /** What was thrown first, below all that GraphQL wrapped around it. */
 const rootOf = (error: unknown): unknown =>
   error instanceof GraphQLError && error.originalError ? rootOf(error.originalError) : error
+
+/** Where in the answer it happened. */
+const placeOf = (error: unknown) =>
+  error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
 
 /** A failure as GraphQL shows it: its code, hint and details in the extensions. Anything else as it is. */
 export const asGraphQLError = (error: unknown): unknown => {
   const root = rootOf(error)
   if (!(root instanceof Failure)) return error
   const { code, details } = root
-  const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
-  const status = statusOf(code)
   return new GraphQLError(errors[code].message, {
-    ...place,
-    extensions: { code, hint: errors[code].hint, details, ...(status && { http: { status } }) },
+    ...placeOf(error),
+    extensions: { code, hint: errors[code].hint, details },
   })
 }
 
@@ -30,9 +31,8 @@ export const createMask =
     if (shown instanceof GraphQLError && rootOf(shown) instanceof GraphQLError) return shown
     const correlationId = newId()
     log.error({ err: rootOf(error), correlationId }, 'an unexpected error')
-    const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
     return new GraphQLError(errors.INTERNAL.message, {
-      ...place,
+      ...placeOf(error),
       extensions: { code: 'INTERNAL', hint: errors.INTERNAL.hint, details: { correlationId } },
     })
   }

@@ -3,9 +3,13 @@ import { type Asset, assets, formatAmount, type Money, parseAmount } from '../..
 import { builder } from './builder.ts'
 
 export const MoneyType = builder.objectRef<Money>('Money').implement({
-  description: 'A whole number of minor units of one asset. The name of the asset carries its decimals: USDC/6 counts millionths.',
+  description:
+    'A whole number of minor units of one asset. The name of the asset carries its decimals: USDC/6 counts millionths.',
   fields: (t) => ({
-    amount: t.string({ description: 'Minor units, as decimal text: JSON numbers would lose cents.', resolve: ({ amount }) => String(amount) }),
+    amount: t.string({
+      description: 'Minor units, as decimal text: JSON numbers would lose cents.',
+      resolve: ({ amount }) => String(amount),
+    }),
     asset: t.exposeString('asset', {}),
     decimal: t.string({ description: 'The same for people: 2.65', resolve: formatAmount }),
   }),
@@ -17,7 +21,11 @@ export const assetDefault = 'USDC/6'
 const isAsset = (text: string): text is Asset => (assets as readonly string[]).includes(text)
 
 /** "2.65" of an asset. Refuses INPUT_INVALID, naming the field. */
-export const readMoney = (field: string, text: string, asset: string | null | undefined = assetDefault): Money | Refusal => {
+export const readMoney = (
+  field: string,
+  text: string,
+  asset: string | null | undefined = assetDefault,
+): Money | Refusal => {
   const named = asset ?? assetDefault
   if (!isAsset(named)) return refuse('INPUT_INVALID', { asset: named, takes: assets.join(', ') })
   return parseAmount(text, named) ?? refuse('INPUT_INVALID', { [field]: text, takes: `a decimal number of ${named}` })

@@ -23,7 +23,10 @@ export const pageArguments = builder.args((t) => ({
   after: t.string({ description: 'The endCursor of the page before.' }),
 }))
 
-export const pageRequest = (given: { first?: number | null; after?: string | null }): PageRequest => ({
+export const pageRequest = (given: {
+  first?: number | null | undefined
+  after?: string | null | undefined
+}): PageRequest => ({
   first: given.first ?? firstDefault,
   after: given.after ?? undefined,
 })

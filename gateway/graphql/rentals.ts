@@ -4,10 +4,10 @@ import { money } from '../../domain/money.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { findRental, listRentals, type RentalStatus, rentals } from '../../projections/rentals.ts'
 import type { Update } from '../../projections/updates.ts'
-import type { Needs } from '../../scheduler/placement/cheapest.ts'
 import { builder } from './builder.ts'
-import { type Context, nodeAt, reach, walletOf } from './context.ts'
+import { nodeAt, reach, walletOf } from './context.ts'
 import { ErrorCodeType, payloadOf } from './errors.ts'
+import { given, isOneOf, refuseKey } from './inputs.ts'
 import { assetDefault, MoneyType, readMoney } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
@@ -51,7 +51,7 @@ Rental.implement({
       type: MoneyType,
       nullable: true,
       description: 'The price at which it began; later changes of the listing do not touch it.',
-      resolve: ({ pricePerGpuHour, asset }) => pricePerGpuHour === null ? null : money(pricePerGpuHour, asset),
+      resolve: ({ pricePerGpuHour, asset }) => (pricePerGpuHour === null ? null : money(pricePerGpuHour, asset)),
     }),
     held: t.field({
       type: MoneyType,
@@ -147,7 +147,8 @@ const successOf = (name: string) => {
         type: Rental,
         nullable: true,
         description: 'Null when the read model is late; ask again with atLeast.',
-        resolve: ({ id, position }, _, context) => nodeAt(context, position, () => findRental(context.services.read, id)),
+        resolve: ({ id, position }, _, context) =>
+          nodeAt(context, position, () => findRental(context.services.read, id)),
       }),
       position: t.expose('position', { type: 'Position' }),
     }),
@@ -189,30 +190,25 @@ builder.mutationField('rentGpu', (t) =>
   }),
 )
 
+const secondsPerHour = 3600
+const secondsMax = 2 ** 31 - 1
+
+/** The input as the walk wants it. Refuses INPUT_INVALID. */
 const readWish = (input: typeof RentGpuInput.$inferInput) => {
   const { listing, gpu, vramMibMin, region, seconds, hours, idempotencyKey } = input
-  const wrong = (field: string, takes: string) => refuse('INPUT_INVALID', { field, takes })
-  if (!isKey(idempotencyKey)) return wrong('idempotencyKey', `1 to ${keyCharactersMax} characters`)
-  const time = oneOf(seconds, hours)
-  if (time === undefined) return wrong('seconds', 'exactly one of seconds and hours')
+  const refusedKey = refuseKey(idempotencyKey)
+  if (refusedKey) return refusedKey
+  if (!isOneOf(listing, gpu)) return refuse('INPUT_INVALID', { listing: 'takes exactly one of listing and gpu' })
+  if (!isOneOf(seconds, hours)) return refuse('INPUT_INVALID', { seconds: 'takes exactly one of seconds and hours' })
+  const time = seconds ?? (hours ?? 0) * secondsPerHour
+  if (time > secondsMax) return refuse('INPUT_INVALID', { seconds: `takes at most ${secondsMax}` })
   const maxPricePerGpuHour = readMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
   if (isRefusal(maxPricePerGpuHour)) return maxPricePerGpuHour
   const gpuCount = input.gpuCount ?? 1
-  const wish = { idempotencyKey, gpuCount, seconds: BigInt(seconds ?? time * 3600), maxPricePerGpuHour }
-  const chosen = oneOf(listing, gpu)
-  if (chosen === undefined) return wrong('listing', 'exactly one of listing and gpu')
-  if (!gpu) {
-    if (vramMibMin || region) return wrong('listing', 'no vramMibMin or region: those choose a listing by gpu')
-    return { ...wish, listing: chosen }
-  }
-  const needs: Needs = {
-    gpu,
-    gpuCount,
-    maxPricePerGpuHour,
-    ...(vramMibMin && { vramMib: vramMibMin }),
-    ...(region && { region }),
-  }
-  return { ...wish, needs }
+  const wish = { idempotencyKey, gpuCount, seconds: BigInt(time), maxPricePerGpuHour }
+  if (gpu) return { ...wish, needs: { gpu, gpuCount, maxPricePerGpuHour, ...given({ vramMib: vramMibMin, region }) } }
+  if (vramMibMin || region) return refuse('INPUT_INVALID', { listing: 'takes no vramMibMin and no region beside it' })
+  return { ...wish, listing: listing ?? '' }
 }
 
 const EndRentalInput = builder.inputType('EndRentalInput', { fields: (t) => ({ rental: t.id({ required: true }) }) })
@@ -236,18 +232,10 @@ builder.mutationField('endRental', (t) =>
 const RentalUpdate = builder.objectRef<Update<(typeof Rental)['$inferType']>>('RentalUpdate').implement({
   fields: (t) => ({
     position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
-    type: t.exposeString('type', { description: 'The type of the event, or Snapshot for how things stand.' }),
+    event: t.exposeString('type', { description: 'The type of the event, or Snapshot for how things stand.' }),
     rental: t.field({ type: Rental, description: 'As of the event.', resolve: ({ row }) => row }),
   }),
 })
-
-/** Asks the log, not the read model: whoever has just rented may look at once. Throws RENTAL_UNKNOWN, NOT_YOURS. */
-const mustMayFollow = async ({ services: { commands }, ...context }: Context, id: string): Promise<void> => {
-  const wallet = walletOf({ services: { commands }, ...context } as Context)
-  const { state } = await commands.load('rental', id)
-  if (state.status === 'none') throw new Failure('RENTAL_UNKNOWN', { rental: id })
-  if (!mayRead(wallet, state)) throw new Failure('NOT_YOURS')
-}
 
 builder.subscriptionField('rentalUpdated', (t) =>
   t.field({
@@ -255,7 +243,11 @@ builder.subscriptionField('rentalUpdated', (t) =>
     description: 'How a rental stands, then each change.',
     args: { id: t.arg.id({ required: true }), ...afterArgument },
     subscribe: async (_, { id, after }, context) => {
-      await mustMayFollow(context, id)
+      const wallet = walletOf(context)
+      // Asked of the log, not of the read model: whoever has just rented may look at once.
+      const { state } = await context.services.commands.load('rental', id)
+      if (state.status === 'none') throw new Failure('RENTAL_UNKNOWN', { rental: id })
+      if (!mayRead(wallet, state)) throw new Failure('NOT_YOURS')
       return follow(context, { projection: rentals, stream: streamOf('rental', id), after })
     },
     resolve: (update) => update,

@@ -15,7 +15,8 @@ builder.scalarType('DateTime', {
 })
 
 builder.scalarType('Position', {
-  description: 'A place in the log. Take it as it is: positions of one platform compare as text, nothing else is known.',
+  description:
+    'A place in the log. Take it as it is: positions of one platform compare as text, nothing else is known.',
   serialize: (value) => value,
   parseValue: (value) => {
     if (typeof value !== 'string' || value.length > positionCharactersMax)

@@ -17,7 +17,8 @@ export type Metadata = {
   readonly schemaVersion: number
 }
 
-/** `id` is a UUID and the identity of the fact: appending the same ids again answers as the first time did. */
+/** `id` is a UUID and the identity of the fact: appending the same ids again, in the same stream and order, answers as the
+ *  first time did. Type and data must be the same then; the metadata may differ, since a repetition is asked later. */
 export type NewEvent = { readonly id: string; readonly type: string; readonly data: Json; readonly metadata: Metadata }
 
 /** `revision` counts from 0 in its stream. */
@@ -47,7 +48,8 @@ export type StreamRange = {
   /** The first revision to give, in reading direction. */
   readonly from?: bigint
   readonly limit?: number
-  /** Leave out what came after this moment (ISO 8601), or after this position. */
+  /** End before the first event whose time is later than this moment (ISO 8601 in UTC), or before the first after this
+   *  position; so what is read is always a history that was. */
   readonly untilTime?: string
   readonly untilPosition?: Position
 }
@@ -85,7 +87,7 @@ export type EventStore = {
   /** One stream. An unknown stream is empty. */
   readStream(stream: string, range?: StreamRange): AsyncIterable<StoredEvent>
 
-  /** All streams in the order of the log. Throws POSITION_FOREIGN for a position of another store. */
+  /** All streams in the order of the log, up to the head of when the reading began. Throws POSITION_FOREIGN for a position of another store. */
   readAll(range?: AllRange): AsyncIterable<StoredEvent>
 
   /** Catches up from a position, then waits for what comes. Never skips, never repeats, in order. The caller's pace is the

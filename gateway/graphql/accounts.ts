@@ -1,0 +1,136 @@
+import { money } from '../../domain/money.ts'
+import { type AccountRow, accountBalances } from '../../projections/accounts.ts'
+import { type LedgerEntryRow, ledgerSums, listLedgerEntries } from '../../projections/ledger-entries.ts'
+import { builder } from './builder.ts'
+import { reach, walletOf } from './context.ts'
+import { MoneyType } from './money.ts'
+import { Provider } from './nodes.ts'
+import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+
+// The nodes
+
+const Balance = builder.objectRef<AccountRow>('Balance').implement({
+  fields: (t) => ({
+    asset: t.exposeString('asset'),
+    available: t.field({ type: MoneyType, resolve: ({ available, asset }) => money(available, asset) }),
+    held: t.field({
+      type: MoneyType,
+      description: 'Set aside for rentals that run.',
+      resolve: ({ held, asset }) => money(held, asset),
+    }),
+    position: t.expose('position', { type: 'Position', description: 'The event that last changed it.' }),
+  }),
+})
+
+type Wallet = { readonly wallet: string }
+
+const Account = builder.objectRef<Wallet>('Account').implement({
+  description: 'What a wallet has with us.',
+  fields: (t) => ({
+    id: t.exposeID('wallet'),
+    balances: t.field({
+      type: [Balance],
+      description: 'One for each asset that ever moved.',
+      resolve: async ({ wallet }, _, { services }) => [...(await accountBalances(services.read, wallet))],
+    }),
+  }),
+})
+
+const Viewer = builder.objectRef<Wallet>('Viewer').implement({
+  description: 'Who asks.',
+  fields: (t) => ({
+    id: t.exposeID('wallet', { description: 'The wallet, in lower case.' }),
+    account: t.field({ type: Account, resolve: (viewer) => viewer }),
+    provider: t.field({
+      type: Provider,
+      nullable: true,
+      description: 'Null for a wallet that never registered as a provider.',
+      resolve: ({ wallet }, _, { loaders }) => loaders.provider(wallet),
+    }),
+  }),
+})
+
+const LedgerEntry = builder.objectRef<LedgerEntryRow>('LedgerEntry')
+LedgerEntry.implement({
+  description: 'One balanced entry: the same amount leaves one account of the chart and reaches another.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'The id of the event that is the entry.' }),
+    type: t.exposeString('type'),
+    stream: t.exposeString('stream'),
+    debit: t.exposeString('debit'),
+    credit: t.exposeString('credit'),
+    amount: t.field({ type: MoneyType, resolve: ({ amount, asset }) => money(amount, asset) }),
+    time: t.expose('time', { type: 'DateTime' }),
+    correlationId: t.exposeID('correlationId', { description: 'Shared by all that followed from one request.' }),
+    causationId: t.exposeID('causationId', { description: 'The event or command directly before.' }),
+    position: t.expose('position', { type: 'Position' }),
+  }),
+})
+
+const LedgerSum = builder.objectRef<ReturnType<typeof money>>('LedgerSum').implement({
+  fields: (t) => ({
+    asset: t.exposeString('asset'),
+    sum: t.field({ type: MoneyType, description: 'Zero, or the books are wrong.', resolve: (sum) => sum }),
+  }),
+})
+
+// Queries
+
+builder.queryField('viewer', (t) =>
+  t.field({
+    type: Viewer,
+    nullable: true,
+    description: 'Null for a guest.',
+    args: atLeastArgument,
+    resolve: async (_, { atLeast }, context) => {
+      await reach(context, atLeast)
+      return context.wallet === undefined ? null : { wallet: context.wallet }
+    },
+  }),
+)
+
+builder.queryField('account', (t) =>
+  t.field({
+    type: Account,
+    nullable: true,
+    description: 'The account of the viewer.',
+    args: atLeastArgument,
+    resolve: async (_, { atLeast }, context) => {
+      const wallet = walletOf(context)
+      await reach(context, atLeast)
+      return { wallet }
+    },
+  }),
+)
+
+const LedgerEntryConnection = connectionOf('LedgerEntry', LedgerEntry)
+
+builder.queryField('ledgerEntries', (t) =>
+  t.field({
+    type: LedgerEntryConnection,
+    description: 'The entries that touch the account of the viewer, the newest first.',
+    args: { ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { atLeast, ...page }, context) => {
+      const user = walletOf(context)
+      await reach(context, atLeast)
+      const request = { ...pageRequest(page), user }
+      return toConnection(await listLedgerEntries(context.services.read, request), request, ({ position }) => [
+        position,
+      ])
+    },
+  }),
+)
+
+builder.queryField('ledgerSums', (t) =>
+  t.field({
+    type: [LedgerSum],
+    description: 'The sum over all accounts of the platform, per asset. Reads the whole ledger.',
+    args: atLeastArgument,
+    resolve: async (_, { atLeast }, context) => {
+      walletOf(context)
+      await reach(context, atLeast)
+      const { assets } = await ledgerSums(context.services.read)
+      return assets.map(({ asset, sum }) => money(sum, asset))
+    },
+  }),
+)

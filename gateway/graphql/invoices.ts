@@ -1,0 +1,93 @@
+import { Failure } from '../../domain/errors.ts'
+import { type Money, money } from '../../domain/money.ts'
+import { findInvoice, listInvoices } from '../../projections/invoices.ts'
+import { builder } from './builder.ts'
+import { reach, walletOf } from './context.ts'
+import { MoneyType } from './money.ts'
+import { Invoice, Rental } from './nodes.ts'
+import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+
+// The node
+
+type Line = { readonly eventId: string; readonly description: string; readonly seconds: number; readonly amount: Money }
+
+const InvoiceLine = builder.objectRef<Line>('InvoiceLine').implement({
+  fields: (t) => ({
+    eventId: t.exposeID('eventId', { description: 'The event that the line charges for.' }),
+    description: t.exposeString('description'),
+    seconds: t.exposeInt('seconds'),
+    amount: t.field({ type: MoneyType, resolve: ({ amount }) => amount }),
+  }),
+})
+
+Invoice.implement({
+  description: 'What a rental cost, line by line. Seen by its renter and its provider.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'The id of the rental.' }),
+    rental: t.field({ type: Rental, nullable: true, resolve: ({ id }, _, { loaders }) => loaders.rental(id) }),
+    renter: t.exposeID('renter', { description: 'A wallet.' }),
+    provider: t.exposeID('provider', { nullable: true, description: 'A wallet.' }),
+    gpu: t.exposeString('gpu', { nullable: true }),
+    gpuCount: t.exposeInt('gpuCount'),
+    pricePerGpuHour: t.field({
+      type: MoneyType,
+      nullable: true,
+      resolve: ({ pricePerGpuHour, asset }) => (pricePerGpuHour === null ? null : money(pricePerGpuHour, asset)),
+    }),
+    runSeconds: t.int({ resolve: ({ runSeconds }) => Number(runSeconds) }),
+    lines: t.field({
+      type: [InvoiceLine],
+      resolve: ({ lines, asset }) =>
+        lines.map((line) => ({
+          ...line,
+          seconds: Number(line.seconds),
+          amount: money(BigInt(line.amount), asset),
+        })),
+    }),
+    total: t.field({ type: MoneyType, resolve: ({ total, asset }) => money(total, asset) }),
+    released: t.field({
+      type: MoneyType,
+      description: 'What was given back of the hold.',
+      resolve: ({ released, asset }) => money(released, asset),
+    }),
+    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
+    endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
+    issuedAt: t.expose('issuedAt', { type: 'DateTime' }),
+    position: t.expose('position', { type: 'Position', description: 'The event that last changed it.' }),
+  }),
+})
+
+// Queries
+
+builder.queryField('invoice', (t) =>
+  t.field({
+    type: Invoice,
+    nullable: true,
+    description: 'The invoice of a rental of the viewer; null until it is issued. Fails with NOT_YOURS.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the rental.' }), ...atLeastArgument },
+    resolve: async (_, { id, atLeast }, context) => {
+      const wallet = walletOf(context)
+      await reach(context, atLeast)
+      const invoice = await findInvoice(context.services.read, id)
+      if (invoice && invoice.renter !== wallet && invoice.provider !== wallet) throw new Failure('NOT_YOURS')
+      return invoice ?? null
+    },
+  }),
+)
+
+const InvoiceConnection = connectionOf('Invoice', Invoice)
+
+builder.queryField('invoices', (t) =>
+  t.field({
+    type: InvoiceConnection,
+    description: 'The invoices that the viewer has to pay or has paid, the newest first.',
+    args: { ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { atLeast, ...page }, context) => {
+      const renter = walletOf(context)
+      await reach(context, atLeast)
+      const request = { ...pageRequest(page), renter }
+      const found = await listInvoices(context.services.read, request)
+      return toConnection(found, request, ({ issuedAt, id }) => [issuedAt, id])
+    },
+  }),
+)

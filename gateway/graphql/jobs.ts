@@ -1,0 +1,259 @@
+import { userActor } from '../../commands/actor.ts'
+import { newId } from '../../commands/ids.ts'
+import { streamOf } from '../../domain/aggregates.ts'
+import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
+import type { JobFile } from '../../domain/job.ts'
+import type { Position } from '../../infra/event-store/port.ts'
+import { findJob, type JobRow, type JobStatus, jobs, listJobs } from '../../projections/jobs.ts'
+import type { Update } from '../../projections/updates.ts'
+import { builder } from './builder.ts'
+import { nodeAt, reach, walletOf } from './context.ts'
+import { ErrorCodeType, payloadOf } from './errors.ts'
+import { refuseKey } from './inputs.ts'
+import { Job, Rental } from './nodes.ts'
+import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { afterArgument, follow } from './subscriptions.ts'
+
+// The node
+
+const statuses: readonly JobStatus[] = ['queued', 'running', 'succeeded', 'failed', 'stopped']
+const JobStatusType = builder.enumType('JobStatus', {
+  description: 'queued → running → succeeded, failed or stopped; a lost attempt goes back to queued.',
+  values: statuses,
+})
+
+const JobFileType = builder.objectRef<JobFile>('JobFile').implement({
+  fields: (t) => ({ path: t.exposeString('path'), content: t.exposeString('content') }),
+})
+
+type Variable = { readonly name: string; readonly value: string }
+const EnvironmentVariable = builder.objectRef<Variable>('EnvironmentVariable').implement({
+  fields: (t) => ({ name: t.exposeString('name'), value: t.exposeString('value') }),
+})
+
+type LogPart = { readonly text: string; readonly nextOffset: number }
+const JobLog = builder.objectRef<LogPart>('JobLog').implement({
+  description: 'A part of what the job printed, standard output and error together.',
+  fields: (t) => ({
+    text: t.exposeString('text'),
+    nextOffset: t.exposeInt('nextOffset', { description: 'In bytes: where the next part begins.' }),
+  }),
+})
+
+const logBytesDefault = 65_536
+const logBytesMax = 262_144
+
+Job.implement({
+  description: 'A program that a renter runs on the GPUs of a rental.',
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    status: t.expose('status', { type: JobStatusType }),
+    rental: t.field({
+      type: Rental,
+      nullable: true,
+      resolve: ({ rental }, _, { loaders }) => loaders.rental(rental),
+    }),
+    renter: t.exposeID('renter', { description: 'A wallet.' }),
+    attempt: t.exposeInt('attempt', { description: 'The one that runs, or the last that did; 0 before the first.' }),
+    percent: t.float({ description: '0 to 100, as the job says.', resolve: ({ percent }) => Number(percent) }),
+    message: t.exposeString('message', { description: 'The last words of the job about its progress.' }),
+    code: t.expose('code', { type: ErrorCodeType, nullable: true, description: 'Why it failed.' }),
+    cluster: t.exposeString('cluster', { nullable: true }),
+    stopRequested: t.exposeBoolean('stopRequested'),
+    command: t.stringList({ resolve: ({ command }) => [...command] }),
+    files: t.field({ type: [JobFileType], resolve: ({ files }) => [...files] }),
+    environment: t.field({
+      type: [EnvironmentVariable],
+      resolve: ({ environment }) => Object.entries(environment).map(([name, value]) => ({ name, value })),
+    }),
+    timeoutSeconds: t.exposeInt('timeoutSeconds'),
+    cpuCores: t.exposeFloat('cpuCores'),
+    memoryMib: t.exposeInt('memoryMib'),
+    submittedAt: t.expose('submittedAt', { type: 'DateTime' }),
+    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
+    endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
+    log: t.field({
+      type: JobLog,
+      description: 'What the current attempt has printed so far; offset and bytesMax in bytes.',
+      args: {
+        offset: t.arg.int({ defaultValue: 0 }),
+        bytesMax: t.arg.int({ defaultValue: logBytesDefault, description: `1 to ${logBytesMax}` }),
+      },
+      resolve: ({ id, attempt }, { offset, bytesMax }, { services }) => {
+        const from = offset ?? 0
+        const bytes = bytesMax ?? logBytesDefault
+        if (from < 0) throw new Failure('INPUT_INVALID', { offset: String(from) })
+        if (bytes < 1 || bytes > logBytesMax)
+          throw new Failure('INPUT_INVALID', { bytesMax: String(bytes), takes: `1 to ${logBytesMax}` })
+        return attempt === 0 ? { text: '', nextOffset: 0 } : services.readJobLog({ jobId: id, attempt }, from, bytes)
+      },
+    }),
+    position: t.expose('position', { type: 'Position', description: 'The event that last changed it.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+  }),
+})
+
+// Queries
+
+builder.queryField('job', (t) =>
+  t.field({
+    type: Job,
+    nullable: true,
+    description: 'A job of the viewer. Fails with JOB_UNKNOWN, NOT_YOURS.',
+    args: { id: t.arg.id({ required: true }), ...atLeastArgument },
+    resolve: async (_, { id, atLeast }, context) => {
+      const wallet = walletOf(context)
+      await reach(context, atLeast)
+      const job = await findJob(context.services.read, id)
+      if (!job) throw new Failure('JOB_UNKNOWN', { job: id })
+      if (job.renter !== wallet) throw new Failure('NOT_YOURS')
+      return job
+    },
+  }),
+)
+
+const JobConnection = connectionOf('Job', Job)
+
+builder.queryField('jobs', (t) =>
+  t.field({
+    type: JobConnection,
+    description: 'The jobs of the viewer, the newest first.',
+    args: {
+      rental: t.arg.id(),
+      status: t.arg({ type: JobStatusType }),
+      ...pageArguments,
+      ...atLeastArgument,
+    },
+    resolve: async (_, { rental, status, atLeast, ...page }, context) => {
+      const renter = walletOf(context)
+      await reach(context, atLeast)
+      const request = { ...pageRequest(page), renter, rental: rental ?? undefined, status: status ?? undefined }
+      const found = await listJobs(context.services.read, request)
+      return toConnection(found, request, ({ submittedAt, id }) => [submittedAt, id])
+    },
+  }),
+)
+
+// Mutations
+
+type Answer = { readonly id: string; readonly position: Position }
+
+/** What both mutations answer with: the job as of the position. */
+const successOf = (name: string) => {
+  const Success = builder.objectRef<Answer>(`${name}Success`)
+  Success.implement({
+    fields: (t) => ({
+      id: t.exposeID('id'),
+      job: t.field({
+        type: Job,
+        nullable: true,
+        description: 'Null when the read model is late; ask again with atLeast.',
+        resolve: ({ id, position }, _, context) => nodeAt(context, position, () => findJob(context.services.read, id)),
+      }),
+      position: t.expose('position', { type: 'Position' }),
+    }),
+  })
+  return payloadOf(name, Success)
+}
+
+const JobFileInput = builder.inputType('JobFileInput', {
+  fields: (t) => ({
+    path: t.string({ required: true, description: 'Below the working folder of the job.' }),
+    content: t.string({ required: true }),
+  }),
+})
+const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
+  fields: (t) => ({ name: t.string({ required: true }), value: t.string({ required: true }) }),
+})
+const timeoutSecondsDefault = 3_600
+const memoryMibDefault = 1_024
+
+const SubmitJobInput = builder.inputType('SubmitJobInput', {
+  fields: (t) => ({
+    rental: t.id({ required: true }),
+    command: t.stringList({ required: true, description: 'Program and arguments; no shell in between.' }),
+    files: t.field({ type: [JobFileInput], description: 'Written into the working folder first.' }),
+    environment: t.field({ type: [EnvironmentVariableInput] }),
+    timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault }),
+    cpuCores: t.int({ defaultValue: 1 }),
+    memoryMib: t.int({ defaultValue: memoryMibDefault }),
+    idempotencyKey: t.string({ required: true, description: 'The same key again is the same job.' }),
+  }),
+})
+
+builder.mutationField('submitJob', (t) =>
+  t.field({
+    type: successOf('SubmitJob'),
+    description: 'Runs a program on the GPUs of an active rental. Refuses RENTAL_NOT_ACTIVE, JOB_INVALID, …',
+    args: { input: t.arg({ type: SubmitJobInput, required: true }) },
+    resolve: async (_, { input }, { services, wallet }) => {
+      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+      const refusedKey = refuseKey(input.idempotencyKey)
+      if (refusedKey) return refusedKey
+      const variables = input.environment ?? []
+      const submitted = await services.submitJob({
+        renter: wallet,
+        idempotencyKey: input.idempotencyKey,
+        rental: input.rental,
+        command: input.command,
+        files: input.files ?? [],
+        environment: Object.fromEntries(variables.map(({ name, value }) => [name, value])),
+        timeoutSeconds: input.timeoutSeconds ?? timeoutSecondsDefault,
+        cpuCores: input.cpuCores ?? 1,
+        memoryMib: input.memoryMib ?? memoryMibDefault,
+      })
+      if (isRefusal(submitted)) return submitted
+      return { id: submitted.job, position: submitted.position ?? (await services.store.head()) }
+    },
+  }),
+)
+
+const StopJobInput = builder.inputType('StopJobInput', { fields: (t) => ({ job: t.id({ required: true }) }) })
+
+builder.mutationField('stopJob', (t) =>
+  t.field({
+    type: successOf('StopJob'),
+    description: 'Asks the job to end, then makes it. It is stopped when its cluster says so.',
+    args: { input: t.arg({ type: StopJobInput, required: true }) },
+    resolve: async (_, { input: { job } }, { services: { commands, store, now }, wallet }) => {
+      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+      const commandId = newId()
+      const requestedAt = now()
+      const stopped = await commands.execute(
+        'job',
+        job,
+        { type: 'RequestStop', reason: 'asked for by the renter', requestedAt },
+        { commandId, correlationId: commandId, causationId: commandId, actor: userActor(wallet), time: requestedAt },
+      )
+      if (isRefusal(stopped)) return stopped
+      return { id: job, position: stopped.position ?? (await store.head()) }
+    },
+  }),
+)
+
+// Subscription
+
+const JobUpdate = builder.objectRef<Update<JobRow>>('JobUpdate').implement({
+  fields: (t) => ({
+    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
+    event: t.exposeString('type', { description: 'The type of the event, or Snapshot for how things stand.' }),
+    job: t.field({ type: Job, description: 'As of the event.', resolve: ({ row }) => row }),
+  }),
+})
+
+builder.subscriptionField('jobProgress', (t) =>
+  t.field({
+    type: JobUpdate,
+    description: 'How a job of the viewer stands, then each change.',
+    args: { job: t.arg.id({ required: true }), ...afterArgument },
+    subscribe: async (_, { job, after }, context) => {
+      const wallet = walletOf(context)
+      // Asked of the log, not of the read model: whoever has just submitted may look at once.
+      const { state } = await context.services.commands.load('job', job)
+      if (state.status === 'none') throw new Failure('JOB_UNKNOWN', { job })
+      if (state.renter !== wallet) throw new Failure('NOT_YOURS')
+      return follow(context, { projection: jobs, stream: streamOf('job', job), after })
+    },
+    resolve: (update) => update,
+  }),
+)

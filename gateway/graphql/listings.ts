@@ -1,0 +1,263 @@
+import { userActor } from '../../commands/actor.ts'
+import { derivedId, newId } from '../../commands/ids.ts'
+import { Failure, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
+import type { Command } from '../../domain/listing.ts'
+import { money } from '../../domain/money.ts'
+import type { Position } from '../../infra/event-store/port.ts'
+import { findListing, gpuModels, type ListingRow, listings, searchListings } from '../../projections/listings.ts'
+import type { Update } from '../../projections/updates.ts'
+import type { Services } from '../services.ts'
+import { builder } from './builder.ts'
+import { nodeAt, reach } from './context.ts'
+import { payloadOf } from './errors.ts'
+import { given, refuseKey } from './inputs.ts'
+import { assetDefault, MoneyType, readMoney } from './money.ts'
+import { Listing, Provider } from './nodes.ts'
+import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { afterArgument, follow } from './subscriptions.ts'
+
+// The node
+
+const ListingStatus = builder.enumType('ListingStatus', { values: ['open', 'withdrawn'] as const })
+
+Listing.implement({
+  description: 'An offer of GPUs of one model on one machine.',
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    status: t.expose('status', { type: ListingStatus }),
+    provider: t.field({
+      type: Provider,
+      nullable: true,
+      resolve: ({ provider }, _, { loaders }) => loaders.provider(provider),
+    }),
+    gpu: t.exposeString('gpu', { description: 'The model: H100.' }),
+    gpuCount: t.exposeInt('gpuCount'),
+    freeGpus: t.exposeInt('freeGpus', { description: 'GPUs that nobody has reserved.' }),
+    vramMib: t.exposeInt('vramMib', { description: 'Memory of one GPU.' }),
+    vcpus: t.exposeInt('vcpus'),
+    memoryMib: t.exposeInt('memoryMib'),
+    region: t.exposeString('region'),
+    pricePerGpuHour: t.field({
+      type: MoneyType,
+      resolve: ({ pricePerGpuHour, asset }) => money(pricePerGpuHour, asset),
+    }),
+    listedAt: t.expose('listedAt', { type: 'DateTime' }),
+    position: t.expose('position', { type: 'Position', description: 'The event that last changed it.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+  }),
+})
+
+// Queries
+
+builder.queryField('listing', (t) =>
+  t.field({
+    type: Listing,
+    nullable: true,
+    description: 'Fails with LISTING_UNKNOWN.',
+    args: { id: t.arg.id({ required: true }), ...atLeastArgument },
+    resolve: async (_, { id, atLeast }, context) => {
+      await reach(context, atLeast)
+      const listing = await findListing(context.services.read, id)
+      if (!listing) throw new Failure('LISTING_UNKNOWN', { listing: id })
+      return listing
+    },
+  }),
+)
+
+const ListingFilter = builder.inputType('ListingFilter', {
+  fields: (t) => ({
+    gpu: t.string({ description: 'The model, in any case.' }),
+    gpuCountMin: t.int({ description: 'At least so many GPUs; with onlyFree, so many free ones.' }),
+    vramMibMin: t.int({ description: 'Memory of one GPU.' }),
+    maxPricePerGpuHour: t.string({ description: 'As decimal text: "3" or "2.65".' }),
+    asset: t.string({ defaultValue: assetDefault }),
+    region: t.string(),
+    onlyFree: t.boolean({ description: 'Leave out what is fully rented.' }),
+  }),
+})
+
+const ListingConnection = connectionOf('Listing', Listing)
+
+builder.queryField('listings', (t) =>
+  t.field({
+    type: ListingConnection,
+    description: 'Open listings, the cheapest first.',
+    args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { filter, atLeast, ...page }, context) => {
+      await reach(context, atLeast)
+      const { maxPricePerGpuHour, asset, ...wanted } = filter ?? {}
+      const pricePerGpuHourMax = maxPricePerGpuHour
+        ? readMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
+        : undefined
+      if (isRefusal(pricePerGpuHourMax)) throw new Failure(pricePerGpuHourMax.refused, pricePerGpuHourMax.details)
+      const request = { ...pageRequest(page), ...given(wanted), pricePerGpuHourMax }
+      const found = await searchListings(context.services.read, request)
+      return toConnection(found, request, ({ pricePerGpuHour, id }) => [String(pricePerGpuHour), id])
+    },
+  }),
+)
+
+builder.queryField('gpuModels', (t) =>
+  t.stringList({
+    description: 'The names of all GPUs that were ever listed.',
+    args: atLeastArgument,
+    resolve: async (_, { atLeast }, context) => {
+      await reach(context, atLeast)
+      return [...(await gpuModels(context.services.read))]
+    },
+  }),
+)
+
+// Mutations
+
+type Answer = { readonly id: string; readonly position: Position }
+
+/** What the mutations of one listing answer with: the listing as of the position. */
+const successOf = (name: string) => {
+  const Success = builder.objectRef<Answer>(`${name}Success`)
+  Success.implement({
+    fields: (t) => ({
+      id: t.exposeID('id'),
+      listing: t.field({
+        type: Listing,
+        nullable: true,
+        description: 'Null when the read model is late; ask again with atLeast.',
+        resolve: ({ id, position }, _, context) =>
+          nodeAt(context, position, () => findListing(context.services.read, id)),
+      }),
+      position: t.expose('position', { type: 'Position' }),
+    }),
+  })
+  return payloadOf(name, Success)
+}
+
+const tell = async (
+  { commands, store, now }: Services,
+  wallet: string,
+  id: string,
+  command: Command,
+  commandId = newId(),
+): Promise<Answer | Refusal> => {
+  const answer = await commands.execute('listing', id, command, {
+    commandId,
+    correlationId: commandId,
+    causationId: commandId,
+    actor: userActor(wallet),
+    time: now(),
+  })
+  if (isRefusal(answer)) return answer
+  return { id, position: answer.position ?? (await store.head()) }
+}
+
+const ListGpusInput = builder.inputType('ListGpusInput', {
+  fields: (t) => ({
+    gpu: t.string({ required: true }),
+    gpuCount: t.int({ required: true }),
+    vramMib: t.int({ required: true, description: 'Memory of one GPU.' }),
+    vcpus: t.int({ required: true }),
+    memoryMib: t.int({ required: true }),
+    region: t.string({ required: true }),
+    pricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
+    asset: t.string({ defaultValue: assetDefault }),
+    idempotencyKey: t.string({ required: true, description: 'The same key again is the same listing.' }),
+  }),
+})
+
+builder.mutationField('listGpus', (t) =>
+  t.field({
+    type: successOf('ListGpus'),
+    description: 'Offers GPUs for rent. Refuses PROVIDER_NOT_REGISTERED, LISTING_INVALID.',
+    args: { input: t.arg({ type: ListGpusInput, required: true }) },
+    resolve: async (_, { input }, { services, wallet }) => {
+      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+      const { pricePerGpuHour: price, asset, idempotencyKey, ...offer } = input
+      const refusedKey = refuseKey(idempotencyKey)
+      if (refusedKey) return refusedKey
+      const numbers = {
+        vramMib: offer.vramMib,
+        vcpus: offer.vcpus,
+        memoryMib: offer.memoryMib,
+        gpuCount: offer.gpuCount,
+      }
+      for (const [field, value] of Object.entries(numbers))
+        if (value < 0) return refuse('LISTING_INVALID', { [field]: String(value) })
+      const pricePerGpuHour = readMoney('pricePerGpuHour', price, asset)
+      if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
+      if ((await services.commands.load('provider', wallet)).state.status === 'none')
+        return refuse('PROVIDER_NOT_REGISTERED')
+      const id = derivedId('listing', wallet, idempotencyKey)
+      const command = {
+        type: 'ListGpus',
+        provider: wallet,
+        listedAt: services.now(),
+        ...offer,
+        pricePerGpuHour,
+      } as const
+      const answer = await tell(services, wallet, id, command, derivedId('list', id, JSON.stringify(input)))
+      return isRefusal(answer) && answer.refused === 'LISTING_ALREADY_EXISTS'
+        ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey })
+        : answer
+    },
+  }),
+)
+
+const ChangePriceInput = builder.inputType('ChangePriceInput', {
+  fields: (t) => ({
+    listing: t.id({ required: true }),
+    pricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
+    asset: t.string({ defaultValue: assetDefault }),
+  }),
+})
+
+builder.mutationField('changePrice', (t) =>
+  t.field({
+    type: successOf('ChangePrice'),
+    description: 'Running rentals keep the price at which they began.',
+    args: { input: t.arg({ type: ChangePriceInput, required: true }) },
+    resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, { services, wallet }) => {
+      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+      const pricePerGpuHour = readMoney('pricePerGpuHour', price, asset)
+      if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
+      return tell(services, wallet, listing, { type: 'ChangePrice', pricePerGpuHour })
+    },
+  }),
+)
+
+const WithdrawListingInput = builder.inputType('WithdrawListingInput', {
+  fields: (t) => ({ listing: t.id({ required: true }) }),
+})
+
+builder.mutationField('withdrawListing', (t) =>
+  t.field({
+    type: successOf('WithdrawListing'),
+    description: 'Nobody can rent it any more; running rentals go on.',
+    args: { input: t.arg({ type: WithdrawListingInput, required: true }) },
+    resolve: async (_, { input: { listing } }, { services, wallet }) =>
+      wallet === undefined ? refuse('NOT_SIGNED_IN') : tell(services, wallet, listing, { type: 'WithdrawListing' }),
+  }),
+)
+
+// Subscription
+
+const ListingUpdate = builder.objectRef<Update<ListingRow>>('ListingUpdate').implement({
+  fields: (t) => ({
+    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
+    event: t.exposeString('type', { description: 'The type of the event.' }),
+    listing: t.field({ type: Listing, description: 'As of the event.', resolve: ({ row }) => row }),
+  }),
+})
+
+builder.subscriptionField('listingChanged', (t) =>
+  t.field({
+    type: ListingUpdate,
+    description: 'Each change of any listing, or of those of one model.',
+    args: { gpu: t.arg.string({ description: 'The model, in any case.' }), ...afterArgument },
+    subscribe: (_, { gpu, after }, context) =>
+      follow(context, {
+        projection: listings,
+        matches: (row) => !gpu || row.gpu.toLowerCase() === gpu.toLowerCase(),
+        after,
+      }),
+    resolve: (update) => update,
+  }),
+)

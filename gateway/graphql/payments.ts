@@ -1,0 +1,95 @@
+import { Failure } from '../../domain/errors.ts'
+import { money } from '../../domain/money.ts'
+import { findPayment, listPayments, type PaymentRow, type PaymentStatus, payments } from '../../projections/payments.ts'
+import type { Update } from '../../projections/updates.ts'
+import { builder } from './builder.ts'
+import { reach, walletOf } from './context.ts'
+import { MoneyType } from './money.ts'
+import { Payment } from './nodes.ts'
+import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { afterArgument, follow } from './subscriptions.ts'
+
+// The node
+
+const statuses: readonly PaymentStatus[] = ['observed', 'vanished', 'final']
+const PaymentStatusType = builder.enumType('PaymentStatus', {
+  description: 'observed → final; or observed → vanished → observed, while the chain reorganises.',
+  values: statuses,
+})
+
+Payment.implement({
+  description: 'A deposit on chain. Observed is shown, final can be spent.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'The deposit id of the contract.' }),
+    status: t.expose('status', { type: PaymentStatusType }),
+    user: t.exposeID('user', { description: 'A wallet.' }),
+    amount: t.field({ type: MoneyType, resolve: ({ amount, asset }) => money(amount, asset) }),
+    chainId: t.exposeInt('chainId'),
+    transactionHash: t.exposeString('transactionHash'),
+    blockNumber: t.string({ description: 'As decimal text.', resolve: ({ blockNumber }) => String(blockNumber) }),
+    blockHash: t.exposeString('blockHash'),
+    observedAt: t.expose('observedAt', { type: 'DateTime' }),
+    finalizedAt: t.expose('finalizedAt', { type: 'DateTime', nullable: true }),
+    position: t.expose('position', { type: 'Position', description: 'The event that last changed it.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+  }),
+})
+
+// Queries
+
+builder.queryField('payment', (t) =>
+  t.field({
+    type: Payment,
+    nullable: true,
+    description: 'A payment of the viewer. Fails with PAYMENT_UNKNOWN, NOT_YOURS.',
+    args: { id: t.arg.id({ required: true }), ...atLeastArgument },
+    resolve: async (_, { id, atLeast }, context) => {
+      const wallet = walletOf(context)
+      await reach(context, atLeast)
+      const payment = await findPayment(context.services.read, id)
+      if (!payment) throw new Failure('PAYMENT_UNKNOWN', { payment: id })
+      if (payment.user !== wallet) throw new Failure('NOT_YOURS')
+      return payment
+    },
+  }),
+)
+
+const PaymentConnection = connectionOf('Payment', Payment)
+
+builder.queryField('payments', (t) =>
+  t.field({
+    type: PaymentConnection,
+    description: 'The payments of the viewer, the newest first.',
+    args: { ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { atLeast, ...page }, context) => {
+      const user = walletOf(context)
+      await reach(context, atLeast)
+      const request = { ...pageRequest(page), user }
+      const found = await listPayments(context.services.read, request)
+      return toConnection(found, request, ({ observedAt, id }) => [observedAt, id])
+    },
+  }),
+)
+
+// Subscription
+
+const PaymentUpdate = builder.objectRef<Update<PaymentRow>>('PaymentUpdate').implement({
+  fields: (t) => ({
+    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
+    event: t.exposeString('type', { description: 'The type of the event.' }),
+    payment: t.field({ type: Payment, description: 'As of the event.', resolve: ({ row }) => row }),
+  }),
+})
+
+builder.subscriptionField('paymentUpdated', (t) =>
+  t.field({
+    type: PaymentUpdate,
+    description: 'Each change of any payment of the viewer.',
+    args: afterArgument,
+    subscribe: (_, { after }, context) => {
+      const wallet = walletOf(context)
+      return follow(context, { projection: payments, matches: ({ user }) => user === wallet, after })
+    },
+    resolve: (update) => update,
+  }),
+)

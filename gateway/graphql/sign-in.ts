@@ -1,0 +1,49 @@
+import type { Session, SignInMessage } from '../auth/sign-in.ts'
+import { builder } from './builder.ts'
+import { payloadOf } from './errors.ts'
+
+const MessageSuccess = builder.objectRef<SignInMessage>('SignInMessageSuccess')
+MessageSuccess.implement({
+  fields: (t) => ({
+    message: t.exposeString('message', { description: 'What the wallet signs, letter by letter.' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime' }),
+  }),
+})
+
+const SignInMessageInput = builder.inputType('SignInMessageInput', {
+  fields: (t) => ({ address: t.string({ required: true, description: '0x and 40 hexadecimal digits.' }) }),
+})
+
+builder.mutationField('signInMessage', (t) =>
+  t.field({
+    type: payloadOf('SignInMessage', MessageSuccess),
+    description: 'The message (EIP-4361) that a wallet signs to sign in; good once, for five minutes.',
+    args: { input: t.arg({ type: SignInMessageInput, required: true }) },
+    resolve: (_, { input: { address } }, { signIn }) => signIn.message(address),
+  }),
+)
+
+const SignInSuccess = builder.objectRef<Session>('SignInSuccess')
+SignInSuccess.implement({
+  fields: (t) => ({
+    token: t.exposeString('token', { description: 'Send it as "Authorization: Bearer …".' }),
+    wallet: t.exposeID('wallet', { description: 'In lower case.' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime' }),
+  }),
+})
+
+const SignInInput = builder.inputType('SignInInput', {
+  fields: (t) => ({
+    message: t.string({ required: true }),
+    signature: t.string({ required: true, description: 'Of personal_sign, in hex.' }),
+  }),
+})
+
+builder.mutationField('signIn', (t) =>
+  t.field({
+    type: payloadOf('SignIn', SignInSuccess),
+    description: 'A token for a signed message. Refuses SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID.',
+    args: { input: t.arg({ type: SignInInput, required: true }) },
+    resolve: (_, { input: { message, signature } }, { signIn }) => signIn.signIn(message, signature),
+  }),
+)

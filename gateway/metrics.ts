@@ -1,0 +1,63 @@
+import { type DocumentNode, getOperationAST, Kind } from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+
+export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>
+
+const bucketsSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+/** What the gateway counts. Labels are names of the schema and routes of ours, never text of a client. */
+export const createGatewayMetrics = (registry: Registry) => {
+  const registers = [registry]
+  return {
+    operationSeconds: new Histogram({
+      name: 'neuralmesh_graphql_operation_seconds',
+      help: 'How long queries and mutations took, by their first field.',
+      labelNames: ['operation', 'outcome'],
+      buckets: bucketsSeconds,
+      registers,
+    }),
+    subscriptionsOpen: new Gauge({
+      name: 'neuralmesh_graphql_subscriptions_open',
+      help: 'Subscriptions that are open now, by their first field.',
+      labelNames: ['operation'],
+      registers,
+    }),
+    requests: new Counter({
+      name: 'neuralmesh_http_requests_total',
+      help: 'HTTP requests by route and status.',
+      labelNames: ['method', 'route', 'status'],
+      registers,
+    }),
+  }
+}
+
+/** "query rentals": bounded by the schema, however clients name their operations. */
+const labelOf = (document: DocumentNode, operationName: string | null | undefined): string => {
+  const operation = getOperationAST(document, operationName)
+  const field = operation?.selectionSet.selections.find((selection) => selection.kind === Kind.FIELD)
+  return `${operation?.operation ?? 'unknown'} ${field?.name.value ?? 'fragment'}`
+}
+
+export const metricsPlugin = (metrics: GatewayMetrics): Plugin => ({
+  onExecute: ({ args }) => {
+    const began = performance.now()
+    return {
+      onExecuteDone: ({ result }) => {
+        const failed = 'errors' in result && result.errors !== undefined && result.errors.length > 0
+        const labels = { operation: labelOf(args.document, args.operationName), outcome: failed ? 'errors' : 'ok' }
+        metrics.operationSeconds.observe(labels, (performance.now() - began) / 1000)
+      },
+    }
+  },
+  onSubscribe: ({ args }) => {
+    const labels = { operation: labelOf(args.document, args.operationName) }
+    return {
+      onSubscribeResult: ({ result }) => {
+        if (!(Symbol.asyncIterator in result)) return undefined
+        metrics.subscriptionsOpen.inc(labels)
+        return { onEnd: () => metrics.subscriptionsOpen.dec(labels) }
+      },
+    }
+  },
+})

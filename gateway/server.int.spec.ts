@@ -1,0 +1,180 @@
+import { createServer } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { createMetrics } from '../infra/telemetry.ts'
+import { createGatewayWorld, type GatewayWorld } from '../testing/gateway.ts'
+import { bodyBytesMax, createGateway } from './server.ts'
+
+let world: GatewayWorld
+let ready = true
+
+beforeAll(async () => {
+  world = await createGatewayWorld({
+    ready: async () => ({ ready, parts: { database: ready ? 'up' : 'down' } }),
+    services: () => ({
+      rentGpu: () => Promise.reject(new Error('the password is hunter2')),
+    }),
+  })
+})
+afterAll(() => world.close())
+
+describe('what a gateway serves besides GraphQL', () => {
+  test('/health says that the process lives', async () => {
+    expect(await (await fetch(`${world.url}/health`)).json()).toEqual({ status: 'alive' })
+  })
+
+  test('/ready names the parts, with 503 when one is missing', async () => {
+    const look = async () => {
+      const response = await fetch(`${world.url}/ready`)
+      return [response.status, await response.json()]
+    }
+    expect(await look()).toEqual([200, { ready: true, parts: { database: 'up' } }])
+    ready = false
+    expect(await look()).toEqual([503, { ready: false, parts: { database: 'down' } }])
+    ready = true
+  })
+
+  test('/metrics counts by names of the schema, not by what clients make up', async () => {
+    await world.ask('query MadeUpByAClient { alias: gpuModels }')
+    const response = await fetch(`${world.url}/metrics`)
+    const text = await response.text()
+    expect(response.headers.get('content-type')).toContain('text/plain')
+    expect(text).toContain('neuralmesh_graphql_operation_seconds_count{operation="query gpuModels",outcome="ok"} 1')
+    expect(text).toContain('neuralmesh_http_requests_total{method="GET",route="/health",status="200"} 1')
+    expect(text).not.toContain('MadeUpByAClient')
+  })
+
+  test('the page for browsers comes with its worked examples and nothing from elsewhere', async () => {
+    const response = await fetch(`${world.url}/`, { headers: { accept: 'text/html' } })
+    const page = await response.text()
+    expect([response.status, response.url]).toEqual([200, `${world.url}/graphql`])
+    expect(page).toContain('Which H100 can be had for less than 3 dollars an hour?')
+    expect(page).not.toMatch(/<(script|link)[^>]+(src|href)="https?:/)
+  })
+
+  test('any site may ask, with a token in the header', async () => {
+    const preflight = await fetch(`${world.url}/graphql`, {
+      method: 'OPTIONS',
+      headers: {
+        origin: 'https://shop.example.com',
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
+      },
+    })
+    const asked = await fetch(`${world.url}/graphql`, {
+      method: 'POST',
+      headers: { origin: 'https://shop.example.com', 'content-type': 'application/json' },
+      body: '{"query":"{ head }"}',
+    })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers.get('access-control-allow-headers')).toBe('authorization,content-type')
+    expect([preflight, asked].map(({ headers }) => headers.get('access-control-allow-origin'))).toEqual(['*', '*'])
+  })
+
+  test('elsewhere there is nothing', async () => {
+    expect((await fetch(`${world.url}/nowhere`)).status).toBe(404)
+  })
+})
+
+describe('bad requests', () => {
+  const post = async (body: string, headers: Record<string, string> = { 'content-type': 'application/json' }) => {
+    const response = await fetch(`${world.url}/graphql`, { method: 'POST', headers, body })
+    return { status: response.status, body: await response.text() }
+  }
+
+  test('a body over the limit is refused, with a code', async () => {
+    const { status, body } = await post(JSON.stringify({ query: `{ head } #${'x'.repeat(bodyBytesMax)}` }))
+    expect([status, JSON.parse(body).errors[0].extensions]).toMatchObject([
+      413,
+      { code: 'INPUT_INVALID', details: { bytesMax: '1048576' } },
+    ])
+  })
+
+  test('a body that is no JSON is refused, with a code', async () => {
+    const { status, body } = await post('{ head }')
+    expect([status, JSON.parse(body).errors[0].extensions.code]).toEqual([400, 'INPUT_INVALID'])
+  })
+
+  test('a form of another site cannot ask: only JSON is read', async () => {
+    expect((await post('{ head }', { 'content-type': 'text/plain' })).status).toBe(415)
+  })
+
+  test('a mutation by GET is refused', async () => {
+    const query = encodeURIComponent('mutation { signInMessage(input: { address: "" }) { __typename } }')
+    expect((await fetch(`${world.url}/graphql?query=${query}`)).status).toBe(405)
+  })
+
+  test('a syntax error and an unknown field say what is wrong', async () => {
+    const [syntax, field] = [await world.ask('{ head'), await world.ask('{ heads }')]
+    expect(syntax.errors?.[0]?.extensions.code).toBe('GRAPHQL_PARSE_FAILED')
+    expect(field.errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED')
+  })
+
+  test('text that no database can store is refused, in a literal and in a variable', async () => {
+    const literal = await world.ask('{ listing(id: "\\u0000") { id } }')
+    const variable = await world.ask('query ($id: ID!) { listing(id: $id) { id } }', { id: '\ud800' })
+    for (const { errors } of [literal, variable]) expect(errors?.[0]?.extensions.code).toBe('INPUT_INVALID')
+  })
+})
+
+describe('errors', () => {
+  test('what nobody expected is logged under an id, and only the id is shown', async () => {
+    const { ask } = await world.newUser()
+    const answer = await ask(
+      'mutation { rentGpu(input: { listing: "a", hours: 1, maxPricePerGpuHour: "1", idempotencyKey: "k" }) { __typename } }',
+    )
+    const { correlationId } = answer.errors?.[0]?.extensions.details as { correlationId: string }
+    expect(answer.errors).toEqual([
+      expect.objectContaining({
+        message: 'Something went wrong that nobody expected.',
+        extensions: { code: 'INTERNAL', hint: expect.any(String), details: { correlationId } },
+      }),
+    ])
+    expect(JSON.stringify(answer)).not.toContain('hunter2')
+    const line = world.logged.find((entry) => entry.correlationId === correlationId)
+    expect(line).toMatchObject({ err: { message: 'the password is hunter2' } })
+  })
+
+  test('a refusal that was thrown keeps its code, hint and details', async () => {
+    const { errors, data } = await world.ask('{ listing(id: "unknown") { id } }')
+    expect(data).toEqual({ listing: null })
+    expect(errors?.[0]).toMatchObject({
+      message: 'There is no such listing.',
+      path: ['listing'],
+      extensions: { code: 'LISTING_UNKNOWN', hint: expect.any(String), details: { listing: 'unknown' } },
+    })
+  })
+
+  test.each(['Bearer wrong', 'Basic abc', 'wrong'])(
+    'the header "%s" is an error, not a guest',
+    async (authorization) => {
+      const response = await fetch(`${world.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization },
+        body: '{"query":"{ head }"}',
+      })
+      const { errors, data } = (await response.json()) as { errors: { extensions: { code: string } }[]; data?: unknown }
+      expect([response.status, errors[0]?.extensions.code, data]).toEqual([401, 'TOKEN_INVALID', undefined])
+    },
+  )
+})
+
+test('a port that is taken is said by name', async () => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => taken.once('listening', resolve))
+  const address = taken.address()
+  const port = typeof address === 'object' && address ? address.port : 0
+  const gateway = createGateway({
+    services: {} as never,
+    signIn: world.signIn,
+    config: { host: '127.0.0.1', port },
+    log: {} as never,
+    metricsRegistry: createMetrics(),
+    ready: async () => ({ ready: true, parts: {} }),
+  })
+  await expect(gateway.listen()).rejects.toMatchObject({
+    code: 'PORT_TAKEN',
+    details: { port: String(port), variable: 'PORT' },
+  })
+  await gateway.close()
+  await new Promise((resolve) => taken.close(resolve))
+})

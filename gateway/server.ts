@@ -1,0 +1,149 @@
+import fastifyCors from '@fastify/cors'
+import fastifyWebsocket from '@fastify/websocket'
+import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { Registry } from 'prom-client'
+import { newId } from '../commands/ids.ts'
+import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.ts'
+import type { Log } from '../infra/telemetry.ts'
+import type { SignIn } from './auth/sign-in.ts'
+import { tokenOfHeader } from './auth/token.ts'
+import { statusOf } from './http-status.ts'
+import { createGatewayMetrics } from './metrics.ts'
+import type { Services } from './services.ts'
+import { createWebSocketHandler } from './websocket.ts'
+import { createGraphQL } from './yoga.ts'
+
+/** The largest request, so also the largest offer file. */
+export const bodyBytesMax = 1024 * 1024
+const socketCloseMsMax = 500
+const corsSeconds = 86_400
+const goingAwayCode = 1001
+const path = '/graphql'
+
+export type Readiness = { readonly ready: boolean; readonly parts: Readonly<Record<string, string>> }
+
+export type Gateway = {
+  /** Resolves to where people see the gateway: PUBLIC_URL, or the address that it listens on. Throws PORT_TAKEN. */
+  listen(): Promise<{ readonly url: string; readonly port: number }>
+  /** Ends all connections and subscriptions, within two seconds. */
+  close(): Promise<void>
+}
+
+/** Serves /graphql (HTTP, SSE, WebSocket, and its page for browsers), /health, /ready and /metrics. */
+export const createGateway = ({
+  services,
+  signIn,
+  config,
+  log,
+  metricsRegistry,
+  ready,
+}: {
+  readonly services: Services
+  readonly signIn: SignIn
+  readonly config: { readonly host: string; readonly port: number; readonly publicUrl?: string | undefined }
+  readonly log: Log
+  readonly metricsRegistry: Registry
+  readonly ready: () => Promise<Readiness>
+}): Gateway => {
+  const closing = new AbortController()
+  const metrics = createGatewayMetrics(metricsRegistry)
+  const graphql = createGraphQL({ services, signIn, closing: closing.signal, log, metrics })
+  const authenticate = async (token: string | undefined) => (token === undefined ? undefined : signIn.verify(token))
+
+  const app = fastify({ bodyLimit: bodyBytesMax, forceCloseConnections: true, logger: false })
+
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none'
+    metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
+  })
+  app.setErrorHandler(async (error, _request, reply) => {
+    const { status, code, details } = answerTo(error, log)
+    return reply.status(status).send(graphqlError(code, details))
+  })
+  app.setNotFoundHandler(async (_request, reply) => reply.status(404).send({ message: `Nothing here. See ${path}` }))
+
+  app.register(fastifyCors, { origin: '*', methods: ['GET', 'POST'], maxAge: corsSeconds })
+  app.register(fastifyWebsocket, {
+    options: { maxPayload: bodyBytesMax },
+    preClose: async () => {
+      const { clients } = app.websocketServer
+      for (const socket of clients) {
+        // A client that hears this comes back and resumes; one that does not answer is not waited for.
+        socket.close(goingAwayCode, 'the gateway stops')
+        setTimeout(() => socket.terminate(), socketCloseMsMax).unref()
+      }
+      app.websocketServer.close()
+    },
+  })
+
+  const serve = async (request: FastifyRequest, reply: FastifyReply) => {
+    const wallet = await authenticate(tokenOfHeader(request.headers.authorization))
+    return graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet })
+  }
+  // Routes wait for the plugins: the WebSocket plugin looks at each as it is added.
+  app.after(() => {
+    app.route({
+      method: 'GET',
+      url: path,
+      handler: serve,
+      wsHandler: createWebSocketHandler(graphql, authenticate),
+    })
+    app.route({ method: 'POST', url: path, handler: serve })
+    app.get('/', async (_request, reply) => reply.redirect(path))
+    app.get('/health', async () => ({ status: 'alive' }))
+    app.get('/ready', async (_request, reply) => {
+      const readiness = await ready()
+      return reply.status(readiness.ready ? 200 : 503).send(readiness)
+    })
+    app.get('/metrics', async (_request, reply) =>
+      reply.type(metricsRegistry.contentType).send(await metricsRegistry.metrics()),
+    )
+  })
+
+  return {
+    listen: async () => {
+      const { host, port } = config
+      try {
+        await app.listen({ host, port })
+      } catch (error) {
+        if (isPortTaken(error)) throw new Failure('PORT_TAKEN', { port: String(port), variable: 'PORT' }, error)
+        throw error
+      }
+      const bound = app.server.address()
+      const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port
+      return { url: config.publicUrl ?? `http://${authorityOf(host)}:${boundPort}`, port: boundPort }
+    },
+    close: async () => {
+      // The connections are cut first: a subscriber must not take the end of the gateway for the end of its subscription.
+      await app.close()
+      closing.abort()
+    },
+  }
+}
+
+/** Wallets know IPv4 addresses and names; nobody can visit "all addresses". */
+const authorityOf = (host: string): string => {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+const isPortTaken = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+
+const graphqlError = (code: ErrorCode, details: Details) => ({
+  errors: [{ message: errors[code].message, extensions: { code, hint: errors[code].hint, details } }],
+})
+
+/** What is answered when a request ends before GraphQL has seen it. */
+const answerTo = (
+  error: unknown,
+  log: Log,
+): { readonly status: number; readonly code: ErrorCode; readonly details: Details } => {
+  if (error instanceof Failure) return { status: statusOf(error.code), code: error.code, details: error.details }
+  const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500
+  if (error instanceof Error && status < 500)
+    return { status, code: 'INPUT_INVALID', details: { request: error.message, bytesMax: String(bodyBytesMax) } }
+  const correlationId = newId()
+  log.error({ err: error, correlationId }, 'an unexpected error')
+  return { status: 500, code: 'INTERNAL', details: { correlationId } }
+}

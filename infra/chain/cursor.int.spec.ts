@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
+import { migrateOperations } from '../operations.ts'
+import { connectPostgres, type Database } from '../postgres.ts'
+import { createLog } from '../telemetry.ts'
+import { postgresChainCursor } from './cursor.ts'
+
+const connect = () =>
+  connectPostgres({ url: testDatabase.url, poolSize: 4, log: createLog({ level: 'silent', format: 'json' }) })
+let testDatabase: TestDatabase
+let database: Database
+beforeAll(async () => {
+  testDatabase = await createTestDatabase()
+  database = connect()
+  await migrateOperations(database)
+})
+afterAll(async () => {
+  await database.close()
+  await testDatabase.drop()
+})
+
+test('a cursor begins nowhere, goes on, and never back', async () => {
+  const cursor = postgresChainCursor(database, 'one')
+  expect(await cursor.load()).toBeUndefined()
+  await cursor.save(0n)
+  expect(await cursor.load()).toBe(0n)
+  await cursor.save(10n)
+  await cursor.save(9n)
+  expect(await cursor.load()).toBe(10n)
+})
+
+test('of many who save at once the highest stands', async () => {
+  const cursor = postgresChainCursor(database, 'many')
+  await Promise.all(Array.from({ length: 20 }, (_, index) => cursor.save(BigInt((index * 7) % 20))))
+  expect(await cursor.load()).toBe(19n)
+})
+
+test('a cursor survives a restart, and stands for its own contract alone', async () => {
+  await postgresChainCursor(database, 'kept').save(5n)
+  const later = connect()
+  try {
+    expect(await postgresChainCursor(later, 'kept').load()).toBe(5n)
+    expect(await postgresChainCursor(later, 'another').load()).toBeUndefined()
+  } finally {
+    await later.close()
+  }
+})
+
+test('a height beyond 64 bits is kept exactly', async () => {
+  const cursor = postgresChainCursor(database, 'high')
+  const height = 2n ** 80n + 1n
+  await cursor.save(height)
+  await cursor.save(height - 1n)
+  expect(await cursor.load()).toBe(height)
+})

@@ -1,0 +1,85 @@
+import { describe, expect, test } from '@jest/globals'
+import { systemActor } from '../commands/actor.ts'
+import { createCommands, mustExecute } from '../commands/execute.ts'
+import { newId } from '../commands/ids.ts'
+import type { CommandOf } from '../domain/aggregates.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import { chartOf, createMarket, usdc } from '../testing/market.ts'
+import { creditDeposit } from './credit-deposit.ts'
+import { walk } from './walk.ts'
+
+const sighting = { chainId: 31337, transactionHash: 'tx', blockNumber: 1n, blockHash: 'block' }
+
+/** A deposit of ada's that the chain will not undo, and that is not credited yet. */
+const finalDeposit = async () => {
+  const world = createMarket()
+  const tell = async (command: CommandOf<'payment'>) => {
+    const ids = { commandId: newId(), correlationId: 'deposit', causationId: 'deposit' }
+    const envelope = { ...ids, actor: systemActor('watcher'), time: world.now() }
+    mustExecute(await world.commands.execute('payment', 'p', command, envelope))
+  }
+  await tell({ type: 'ObserveDeposit', payment: 'p', user: 'ada', amount: usdc(5n), ...sighting })
+  await tell({ type: 'FinalizeDeposit' })
+  const credit = (commands = world.commands, revision = 1n) =>
+    walk({ commands, now: world.now }, creditDeposit, { id: 'p', revision })
+  return { ...world, credit }
+}
+type World = Awaited<ReturnType<typeof finalDeposit>>
+
+const expectCreditedOnce = async (world: World) => {
+  expect(await world.state('account', 'ada')).toMatchObject({
+    balances: new Map([['USDC/6', { available: 5n, held: 0n }]]),
+  })
+  const chart = await chartOf(world.store)
+  expect(chart.get('transit:deposit:p')).toBe(0n)
+  expect([...chart.values()].reduce((sum, amount) => sum + amount, 0n)).toBe(0n)
+}
+
+test('a final deposit becomes spendable, and nothing stays on its way', async () => {
+  const world = await finalDeposit()
+  expect((await chartOf(world.store)).get('transit:deposit:p')).not.toBe(0n)
+  expect(await world.credit()).toMatchObject({ outcome: 'done', position: await world.store.head() })
+  await expectCreditedOnce(world)
+})
+
+test('the credit names the deposit as its cause', async () => {
+  const world = await finalDeposit()
+  await world.credit()
+  const { history } = await world.commands.load('payment', 'p')
+  for await (const { metadata } of world.store.readStream('account-ada'))
+    expect(metadata).toMatchObject({
+      actor: systemActor('credit-deposit'),
+      causationId: history[1]?.eventId,
+      correlationId: 'deposit',
+    })
+})
+
+test('walked again, or by several at once, it is credited once', async () => {
+  const world = await finalDeposit()
+  await Promise.all([1, 2, 3].map(() => world.credit(createCommands({ store: world.store }))))
+  world.pass(60)
+  await world.credit()
+  await expectCreditedOnce(world)
+})
+
+describe('a walk that dies', () => {
+  test.each(['before', 'after'])('%s its append is walked to the end by the next', async (when) => {
+    const world = await finalDeposit()
+    const dying: EventStore = {
+      ...world.store,
+      append: async (append) => {
+        if (when === 'after') await world.store.append(append)
+        throw new Error('connection lost')
+      },
+    }
+    await expect(world.credit(createCommands({ store: dying }))).rejects.toThrow('connection lost')
+    await world.credit()
+    await expectCreditedOnce(world)
+  })
+})
+
+test('what was only observed is no money', async () => {
+  const world = await finalDeposit()
+  await expect(world.credit(world.commands, 0n)).rejects.toThrow('credit-deposit does not start at revision 0 of p')
+  expect(await world.state('account', 'ada')).toEqual({ status: 'none' })
+})

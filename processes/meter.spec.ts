@@ -1,0 +1,262 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { systemActor, userActor } from '../commands/actor.ts'
+import { createCommands } from '../commands/execute.ts'
+import { isRefusal } from '../domain/errors.ts'
+import { createMarket, usdc } from '../testing/market.ts'
+import { endRental, meterPeriod, startMeter } from './meter.ts'
+import { requestRental } from './request-rental.ts'
+import type { Schedule } from './timers.ts'
+
+const noop = async () => undefined
+const start = '2026-01-01T00:00:00.000Z'
+
+/** A rental of an hour that runs from the start. The provider has acknowledged all but the `silentSeconds`. */
+const runningRental = async ({ price = 3_600_000n, chargePeriodSeconds = 300 } = {}) => {
+  const world = createMarket()
+  await world.list('h100', 1, usdc(price))
+  await world.deposit('ada', 10n * price)
+  const wish = { renter: 'ada', idempotencyKey: 'rental', listing: 'h100', gpuCount: 1, seconds: 3600n }
+  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(price) })
+  if (isRefusal(rented)) throw new Error(rented.refused)
+  const { rental } = rented
+  let silentSeconds = 0
+  const acknowledged = async (_rental: string, startedAt: string, at: string) =>
+    BigInt((Date.parse(at) - Date.parse(startedAt)) / 1000 - silentSeconds)
+  const timers = new Map<string, unknown>()
+  const schedule: Schedule = async (name, payload, { key, runAt }) => {
+    timers.set(key, { name, payload, runAt })
+  }
+  const dependencies = {
+    ...world,
+    heartbeats: { acknowledged, begin: noop, beat: noop, end: noop },
+    schedule,
+    chargePeriodSeconds,
+  }
+  const events = async () => (await world.commands.load('rental', rental)).history.slice(2)
+  return {
+    ...world,
+    ...dependencies,
+    rental,
+    timers,
+    events,
+    /** What was metered so far, in order. */
+    metered: async () => (await events()).flatMap(({ event }) => (event.type === 'UsageMetered' ? [event] : [])),
+    goSilent: (seconds: number) => {
+      silentSeconds += seconds
+      world.pass(seconds)
+    },
+    period: (period: number) => meterPeriod(dependencies, { rental, period }),
+    end: (reason: 'returned' | 'expired' = 'returned', actor = userActor('ada')) =>
+      endRental(dependencies, rental, reason, actor),
+  }
+}
+
+test('a rental that begins sets the timers of its first period and of its end', async () => {
+  const world = await runningRental()
+  await startMeter(world, world.rental, start, '2026-01-01T01:00:00.000Z')
+  await startMeter(world, world.rental, start, '2026-01-01T01:00:00.000Z')
+  const { rental } = world
+  expect(world.timers).toEqual(
+    new Map([
+      [`meter:${rental}`, { name: 'meter', payload: { rental, period: 1 }, runAt: '2026-01-01T00:05:00.000Z' }],
+      [`expire:${rental}`, { name: 'expire', payload: { rental }, runAt: '2026-01-01T01:00:00.000Z' }],
+    ]),
+  )
+})
+
+describe('a charge period that is over', () => {
+  test('is metered, and sets the timer of the next', async () => {
+    const world = await runningRental()
+    world.pass(300)
+    await world.period(1)
+    const runs = [{ runSeconds: 300n, fee: usdc(300_000n), total: usdc(300_000n), meteredAt: world.now() }]
+    expect(await world.metered()).toMatchObject(runs)
+    const { rental, timers } = world
+    expect(timers.get(`meter:${rental}`)).toEqual({
+      name: 'meter',
+      payload: { rental, period: 2 },
+      runAt: '2026-01-01T00:10:00.000Z',
+    })
+  })
+
+  test('keeps the rhythm of the start, also when its timer came late', async () => {
+    const world = await runningRental()
+    world.pass(417)
+    await world.period(1)
+    expect(await world.metered()).toMatchObject([{ runSeconds: 417n }])
+    expect(world.timers.get(`meter:${world.rental}`)).toMatchObject({ runAt: '2026-01-01T00:10:00.000Z' })
+  })
+
+  test('is metered once, though its timer fires again', async () => {
+    const world = await runningRental()
+    world.pass(300)
+    await world.period(1)
+    world.timers.clear()
+    world.pass(100)
+    await world.period(1)
+    expect(await world.metered()).toMatchObject([{ runSeconds: 300n }])
+    // Whoever metered may have died before it set the next timer.
+    expect(world.timers.get(`meter:${world.rental}`)).toMatchObject({ payload: { period: 2 } })
+  })
+
+  test('is metered once, though its timer fires in two processes at different times', async () => {
+    const world = await runningRental()
+    world.pass(300)
+    const late = (): string => '2026-01-01T00:05:07.000Z'
+    const other = { ...world, now: late, commands: createCommands({ store: world.store }) }
+    await Promise.all([meterPeriod(other, { rental: world.rental, period: 1 }), world.period(1)])
+    expect(await world.metered()).toHaveLength(1)
+  })
+
+  test('counts what the provider acknowledged: silence costs nothing, and the rental goes on', async () => {
+    const world = await runningRental()
+    world.goSilent(300)
+    await world.period(1)
+    expect(await world.metered()).toEqual([])
+    expect(world.timers.get(`meter:${world.rental}`)).toMatchObject({ payload: { period: 2 } })
+    world.pass(300)
+    await world.period(2)
+    expect(await world.metered()).toMatchObject([{ runSeconds: 300n }])
+  })
+
+  test('carries the correlation of the request, and the meter as its actor', async () => {
+    const world = await runningRental()
+    world.pass(300)
+    await world.period(1)
+    const { history } = await world.commands.load('rental', world.rental)
+    expect(history.at(-1)?.correlationId).toBe(history[0]?.correlationId)
+    for await (const { type, metadata } of world.store.readAll())
+      if (type === 'UsageMetered') expect(metadata.actor).toBe(systemActor('meter'))
+  })
+
+  test('of a rental that is over changes nothing and sets no timer', async () => {
+    const world = await runningRental()
+    world.pass(120)
+    await world.end()
+    const before = await world.store.head()
+    world.pass(180)
+    await world.period(1)
+    expect(await world.store.head()).toBe(before)
+    expect(world.timers).toEqual(new Map())
+  })
+
+  test('of a rental that ends at that very moment sets no timer', async () => {
+    const world = await runningRental()
+    world.pass(300)
+    const heartbeats = {
+      ...world.heartbeats,
+      acknowledged: async (...asked: Parameters<typeof world.heartbeats.acknowledged>) => {
+        await world.end()
+        return world.heartbeats.acknowledged(...asked)
+      },
+    }
+    await meterPeriod({ ...world, heartbeats }, { rental: world.rental, period: 1 })
+    expect(world.timers).toEqual(new Map())
+    expect((await world.events()).map(({ event }) => event.type)).toEqual(['UsageMetered', 'RentalEnded'])
+  })
+
+  test('of a rental that never was is nothing', async () => {
+    const world = await runningRental()
+    await meterPeriod(world, { rental: 'nobody', period: 1 })
+    expect(world.timers).toEqual(new Map())
+  })
+})
+
+describe('the end', () => {
+  test('meters the exact run, the last part of a period included', async () => {
+    const world = await runningRental()
+    world.pass(300)
+    await world.period(1)
+    world.pass(77)
+    expect(await world.end()).toMatchObject({ outcome: 'executed', state: { status: 'ended', reason: 'returned' } })
+    expect((await world.events()).map(({ event }) => event)).toMatchObject([
+      { type: 'UsageMetered', runSeconds: 300n },
+      { type: 'UsageMetered', runSeconds: 377n, fee: usdc(77_000n) },
+      { type: 'RentalEnded', runSeconds: 377n, charged: usdc(377_000n), endedAt: world.now() },
+    ])
+  })
+
+  test('by expiry costs exactly the rented time, however late it comes', async () => {
+    const world = await runningRental()
+    world.pass(3600 + 55)
+    await world.end('expired', systemActor('timer'))
+    expect((await world.events()).at(-1)?.event).toMatchObject({
+      reason: 'expired',
+      runSeconds: 3600n,
+      charged: usdc(3_600_000n),
+    })
+  })
+
+  test('of a provider who was silent costs what was acknowledged', async () => {
+    const world = await runningRental()
+    world.pass(600)
+    world.goSilent(3000)
+    await world.end('expired', systemActor('timer'))
+    expect((await world.events()).at(-1)?.event).toMatchObject({ runSeconds: 600n, charged: usdc(600_000n) })
+  })
+
+  test('asked for twice is one end, and the second answer is the first', async () => {
+    const world = await runningRental()
+    world.pass(60)
+    const first = await world.end()
+    world.pass(60)
+    if (isRefusal(first)) throw new Error(first.refused)
+    expect(await world.end()).toMatchObject({ repeated: true, events: first.events, position: first.position })
+  })
+
+  test('asked for after another is refused, and adds nothing', async () => {
+    const world = await runningRental()
+    world.pass(60)
+    await world.end()
+    const before = await world.store.head()
+    expect(await world.end('expired', systemActor('timer'))).toEqual({
+      refused: 'RENTAL_NOT_ACTIVE',
+      details: { status: 'ended' },
+    })
+    expect(await world.store.head()).toBe(before)
+  })
+
+  test('is for its renter alone', async () => {
+    const world = await runningRental()
+    expect(await world.end('returned', userActor('mallory'))).toMatchObject({ refused: 'NOT_YOURS' })
+    expect(await world.end('returned', userActor('provider'))).toMatchObject({ refused: 'NOT_YOURS' })
+  })
+
+  test('of a rental that never was is refused', async () => {
+    const world = await runningRental()
+    const asked = endRental(world, 'nobody', 'expired', systemActor('timer'))
+    expect(await asked).toMatchObject({ refused: 'RENTAL_NOT_ACTIVE' })
+  })
+})
+
+test('the total never depends on how often it was metered', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.bigInt(1n, 10n ** 9n),
+      fc.array(fc.integer({ min: 0, max: 900 }), { maxLength: 12 }),
+      fc.integer({ min: 0, max: 900 }),
+      async (price, periods, last) => {
+        const world = await runningRental({ price })
+        for (const [index, seconds] of periods.entries()) {
+          world.pass(seconds)
+          await world.period(index + 1)
+        }
+        world.pass(last)
+        const ended = await world.end()
+        if (isRefusal(ended)) throw new Error(ended.refused)
+        const run = BigInt(
+          Math.min(
+            periods.reduce((sum, seconds) => sum + seconds, last),
+            3600,
+          ),
+        )
+        const metered = await world.metered()
+        expect(ended.state).toMatchObject({ runSeconds: run, charged: usdc((price * run) / 3600n) })
+        expect(metered.reduce((sum, { fee }) => sum + fee.amount, 0n)).toBe((price * run) / 3600n)
+        expect(metered.every(({ fee }) => fee.amount >= 0n)).toBe(true)
+      },
+    ),
+    { numRuns: 60 },
+  )
+})

@@ -1,0 +1,250 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { systemActor, userActor } from '../commands/actor.ts'
+import { createCommands } from '../commands/execute.ts'
+import { derivedId } from '../commands/ids.ts'
+import { isRefusal } from '../domain/errors.ts'
+import { freeGpus } from '../domain/listing.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import { chartOf, createMarket, usdc } from '../testing/market.ts'
+import { endRental, meterPeriod } from './meter.ts'
+import { requestRental } from './request-rental.ts'
+import { settle } from './settle.ts'
+import { walk } from './walk.ts'
+
+const deposit = 10_000_000n
+/** Per GPU and hour. The rental takes two GPUs for an hour. */
+const price = 3_600_007n
+const noop = async () => undefined
+
+/** A rental metered after each of the runs, in seconds, and returned after the last; not settled yet. */
+const endedRental = async (...runs: readonly number[]) => {
+  const world = createMarket()
+  await world.list('h100', 4, usdc(price))
+  await world.deposit('ada', deposit)
+  const rented = await requestRental(world, {
+    renter: 'ada',
+    idempotencyKey: 'rental',
+    listing: 'h100',
+    gpuCount: 2,
+    seconds: 3600n,
+    maxPricePerGpuHour: usdc(price),
+  })
+  if (isRefusal(rented)) throw new Error(rented.refused)
+  const { rental } = rented
+  const startedAt = Date.parse(world.now())
+  const acknowledged = async (_rental: string, _startedAt: string, at: string) =>
+    BigInt((Date.parse(at) - startedAt) / 1000)
+  const heartbeats = { acknowledged, begin: noop, beat: noop, end: noop }
+  const meter = { ...world, heartbeats, schedule: noop, chargePeriodSeconds: 300 }
+  let before = 0
+  for (const [index, run] of runs.entries()) {
+    world.pass(run - before)
+    before = run
+    if (index < runs.length - 1) await meterPeriod(meter, { rental, period: index + 1 })
+  }
+  await endRental(meter, rental, 'returned', userActor('ada'))
+  const { history } = await world.commands.load('rental', rental)
+  const revision = history.at(-1)?.revision ?? 0n
+  const settleWith = (commands = world.commands) => walk({ commands, now: world.now }, settle, { id: rental, revision })
+  return { ...world, rental, settleWith }
+}
+type World = Awaited<ReturnType<typeof endedRental>>
+
+const logOf = async (store: EventStore) => {
+  const events = []
+  for await (const event of store.readAll()) events.push(event)
+  return events
+}
+
+const invoiceOf = async ({ commands, rental }: World) => {
+  const { history } = await commands.load('rental', rental)
+  const invoices = history.flatMap(({ event }) => (event.type === 'InvoiceIssued' ? [event] : []))
+  expect(invoices).toHaveLength(1)
+  const metered = history.filter(({ event }) => event.type === 'UsageMetered')
+  return { invoice: invoices[0], metered }
+}
+
+/** Everything in its place: the charge with the provider, the rest with the renter, nothing held or on its way. */
+const expectSettled = async (world: World, charge: bigint) => {
+  expect(await world.state('rental', world.rental)).toMatchObject({ status: 'settled', charged: usdc(charge) })
+  expect(await world.state('account', 'ada')).toMatchObject({
+    holds: new Map(),
+    balances: new Map([['USDC/6', { available: deposit - charge, held: 0n }]]),
+  })
+  const provider = await world.state('account', 'provider')
+  if (charge === 0n) expect(provider).toEqual({ status: 'none' })
+  else expect(provider).toMatchObject({ balances: new Map([['USDC/6', { available: charge, held: 0n }]]) })
+  const listing = await world.state('listing', 'h100')
+  expect(listing.status === 'open' && freeGpus(listing)).toBe(4)
+  const chart = await chartOf(world.store)
+  for (const [account, sum] of chart)
+    if (account.startsWith('transit:')) expect({ account, sum }).toEqual({ account, sum: 0n })
+  expect(chart.get('user:ada:held')).toBe(0n)
+  expect([...chart.values()].reduce((sum, amount) => sum + amount, 0n)).toBe(0n)
+  const { invoice, metered } = await invoiceOf(world)
+  expect(invoice).toMatchObject({ total: usdc(charge), released: usdc(2n * price - charge) })
+  expect(invoice?.lines.map(({ eventId }) => eventId)).toEqual(metered.map(({ eventId }) => eventId))
+  expect(invoice?.lines.reduce((sum, { amount }) => sum + amount.amount, 0n)).toBe(charge)
+}
+
+/** Two GPUs, by the second, rounded down once. */
+const owed = (seconds: number) => (2n * price * BigInt(seconds)) / 3600n
+
+describe('a settled rental', () => {
+  test('costs its exact seconds; the rest of the hold is released, the provider has the charge', async () => {
+    const world = await endedRental(1234)
+    expect(await world.settleWith()).toMatchObject({ outcome: 'done', position: await world.store.head() })
+    expect(owed(1234)).toBe(2_468_004n)
+    await expectSettled(world, owed(1234))
+  })
+
+  test('that ran its whole time releases nothing', async () => {
+    const world = await endedRental(3600)
+    await world.settleWith()
+    await expectSettled(world, 2n * price)
+    expect((await logOf(world.store)).map(({ type }) => type)).not.toContain('HoldReleased')
+  })
+
+  test('that was never used costs nothing, and pays nobody', async () => {
+    const world = await endedRental(0)
+    await world.settleWith()
+    await expectSettled(world, 0n)
+    const types = (await logOf(world.store)).map(({ type }) => type)
+    expect(types).not.toContain('HoldCaptured')
+    expect(types).not.toContain('EarningsCredited')
+    expect((await invoiceOf(world)).invoice?.lines).toEqual([])
+  })
+
+  test('has an invoice with a line for each metered period, which cites its event', async () => {
+    const world = await endedRental(300, 600, 600, 777)
+    await world.settleWith()
+    await expectSettled(world, owed(777))
+    const { invoice, metered } = await invoiceOf(world)
+    expect(invoice?.lines).toEqual([
+      {
+        eventId: metered[0]?.eventId,
+        description: '2 × H100, second 1 to 300',
+        seconds: 300n,
+        amount: usdc(owed(300)),
+      },
+      {
+        eventId: metered[1]?.eventId,
+        description: '2 × H100, second 301 to 600',
+        seconds: 300n,
+        amount: usdc(owed(600) - owed(300)),
+      },
+      {
+        eventId: metered[2]?.eventId,
+        description: '2 × H100, second 601 to 777',
+        seconds: 177n,
+        amount: usdc(owed(777) - owed(600)),
+      },
+    ])
+  })
+
+  test('can be traced: every step names the end of the rental as its cause, and the process as its actor', async () => {
+    const world = await endedRental(10)
+    const before = (await logOf(world.store)).length
+    await world.settleWith()
+    const { history } = await world.commands.load('rental', world.rental)
+    const end = history.find(({ event }) => event.type === 'RentalEnded')
+    const steps = (await logOf(world.store)).slice(before)
+    expect(steps.map(({ type }) => type)).toEqual([
+      'HoldCaptured',
+      'HoldReleased',
+      'EarningsCredited',
+      'CapacityFreed',
+      'InvoiceIssued',
+    ])
+    for (const { metadata } of steps)
+      expect(metadata).toMatchObject({
+        actor: systemActor('settle'),
+        causationId: end?.eventId,
+        correlationId: history[0]?.correlationId,
+      })
+    expect(steps[0]?.metadata.commandId).toBe(derivedId('settle', end?.eventId ?? '', 'capture'))
+  })
+
+  test('is settled once, however often it is walked', async () => {
+    const world = await endedRental(1234)
+    await world.settleWith()
+    const head = await world.store.head()
+    world.pass(60)
+    expect(await world.settleWith()).toMatchObject({ outcome: 'done', position: head })
+    expect(await world.store.head()).toBe(head)
+  })
+
+  test('of a provider who rents from himself leaves him what he had', async () => {
+    const world = createMarket()
+    await world.list('h100', 1, usdc(price), 'ada')
+    await world.deposit('ada', deposit)
+    const wish = { renter: 'ada', idempotencyKey: 'own', listing: 'h100', gpuCount: 1, seconds: 60n }
+    const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(price) })
+    if (isRefusal(rented)) throw new Error(rented.refused)
+    const heartbeats = { acknowledged: async () => 30n, begin: noop, beat: noop, end: noop }
+    await endRental({ ...world, heartbeats }, rented.rental, 'returned', userActor('ada'))
+    await walk(world, settle, { id: rented.rental, revision: 3n })
+    expect(await world.state('account', 'ada')).toMatchObject({
+      holds: new Map(),
+      balances: new Map([['USDC/6', { available: deposit, held: 0n }]]),
+    })
+  })
+})
+
+/** Loses its connection at one append: before it, or after it was stored and before the answer came. */
+const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
+  let appends = 0
+  return {
+    ...store,
+    append: async (append) => {
+      appends++
+      if (appends === at && when === 'before') throw new Error('connection lost')
+      const answer = await store.append(append)
+      if (appends >= at) throw new Error('connection lost')
+      return answer
+    },
+  }
+}
+
+describe('a walk that dies on the way', () => {
+  const cases = [1, 2, 3, 4].flatMap((at) => (['before', 'after'] as const).map((when) => ({ at, when })))
+
+  test.each(cases)('is walked to its end when it dies $when append $at', async ({ at, when }) => {
+    for (const run of [1234, 3600]) {
+      const world = await endedRental(600, run)
+      const dying = createCommands({ store: breakingAt(world.store, at, when) })
+      await expect(world.settleWith(dying)).rejects.toThrow('connection lost')
+      world.pass(3600)
+      expect(await world.settleWith(createCommands({ store: world.store }))).toMatchObject({ outcome: 'done' })
+      await expectSettled(world, owed(run))
+    }
+  })
+
+  test('has no more appends than those', async () => {
+    const world = await endedRental(600, 1234)
+    await world.settleWith(createCommands({ store: breakingAt(world.store, 5, 'before') }))
+    await expectSettled(world, owed(1234))
+  })
+})
+
+test('however many walk it, in whatever order and at whatever times, they settle it once', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), fc.integer({ min: 0, max: 4000 }), async (scheduler, run) => {
+      const world = await endedRental(run)
+      const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
+      // Each has commands and a clock of its own, as other processes have: what they write differs in its time.
+      const walker = (second: number) =>
+        walk({ commands: createCommands({ store: shuffled }), now: () => `2026-01-02T00:00:0${second}.000Z` }, settle, {
+          id: world.rental,
+          revision: run === 0 ? 2n : 3n,
+        })
+      const walked = await scheduler.waitFor(Promise.all([1, 2, 3].map(walker)))
+      expect(walked.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done'])
+      await expectSettled(world, owed(Math.min(run, 3600)))
+      const times = (await logOf(world.store)).filter(({ type }) => type === 'InvoiceIssued')
+      expect(times).toHaveLength(1)
+    }),
+    { numRuns: 50 },
+  )
+})

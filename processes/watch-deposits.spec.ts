@@ -1,0 +1,464 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { systemActor } from '../commands/actor.ts'
+import { createCommands } from '../commands/execute.ts'
+import { derivedId } from '../commands/ids.ts'
+import { idOf } from '../domain/aggregates.ts'
+import { Failure } from '../domain/errors.ts'
+import type { Chain, ChainCursor, Deposit } from '../infra/chain/port.ts'
+import { createMemoryEventStore } from '../infra/event-store/memory.ts'
+import { createLog } from '../infra/telemetry.ts'
+import { chartOf } from '../testing/market.ts'
+import { creditDeposit } from './credit-deposit.ts'
+import { walk } from './walk.ts'
+import { watchDeposits, watchOnce } from './watch-deposits.ts'
+
+const description = {
+  chainId: 31337,
+  rpcUrl: 'http://127.0.0.1:1',
+  token: '0xT0',
+  marketplace: '0xM0',
+  asset: 'USDC/6',
+} as const
+
+type Paid = { readonly id: string; readonly amount: bigint; readonly token?: `0x${string}` }
+type Block = { readonly hash: `0x${string}`; readonly paid: readonly Paid[] }
+
+/** A chain as plain data. `branch` is part of the hash: the same height on another branch is another block. */
+const createChain = () => {
+  const blocks: Block[] = []
+  let final = -1
+  const mine = (paid: readonly Paid[] = [], branch = 'a') => {
+    blocks.push({ hash: `0x${blocks.length}${branch}`, paid })
+  }
+  const depositsOf = ({ hash, paid }: Block, height: number): Deposit[] =>
+    paid.map(({ id, amount, token = '0xt0' }) => ({
+      depositId: `0x${id}`,
+      payer: '0xADA',
+      token,
+      amount,
+      transactionHash: `0xtx-${id}`,
+      blockNumber: BigInt(height),
+      blockHash: hash,
+    }))
+  return {
+    blocks,
+    mine,
+    /** Takes the last blocks away and gives what was paid in them. Never touches what is final. */
+    undo: (depth: number): Paid[] => {
+      const from = Math.max(final + 1, blocks.length - depth)
+      return blocks.splice(from).flatMap(({ paid }) => paid)
+    },
+    finalize: (height = blocks.length - 1) => {
+      final = Math.max(final, height)
+    },
+    finalHeight: () => final,
+    port: {
+      description,
+      heights: async () => ({ head: BigInt(blocks.length - 1), final: BigInt(final) }),
+      deposits: async (from: bigint, to: bigint) =>
+        blocks.flatMap((block, height) => (height >= from && height <= to ? depositsOf(block, height) : [])),
+      close: async () => undefined,
+    } satisfies Chain,
+  }
+}
+
+const createCursor = (): ChainCursor => {
+  let saved: bigint | undefined
+  return {
+    load: async () => saved,
+    save: async (block) => {
+      if (saved === undefined || block > saved) saved = block
+    },
+  }
+}
+
+const createWorld = () => {
+  const store = createMemoryEventStore()
+  const chain = createChain()
+  const cursor = createCursor()
+  const commands = createCommands({ store })
+  const now = () => '2026-01-01T00:00:00.000Z'
+  const payments = async () => {
+    const ids = new Set<string>()
+    for await (const { stream } of store.readAll({ streamPrefix: 'payment-' })) ids.add(idOf(stream))
+    return [...ids]
+  }
+  // It may lag behind, so it may as well name all there ever were.
+  const watcher = { chain: chain.port, cursor, commands, pendingPayments: payments, now }
+  return {
+    store,
+    chain,
+    cursor,
+    commands,
+    watcher,
+    payments,
+    look: () => watchOnce(watcher),
+    status: async (id: string) => (await commands.load('payment', `0x${id}`)).state.status,
+    history: async (id: string) => (await commands.load('payment', `0x${id}`)).history.map(({ event }) => event.type),
+    /** Credits whatever is final, as the process does. */
+    credited: async () => {
+      for await (const { type, stream, revision } of store.readAll())
+        if (type === 'DepositFinalized') await walk({ commands, now }, creditDeposit, { id: idOf(stream), revision })
+      const { state } = await commands.load('account', '0xada')
+      return state.status === 'open' ? (state.balances.get('USDC/6')?.available ?? 0n) : 0n
+    },
+  }
+}
+
+const five = { id: 'five', amount: 5n }
+
+describe('a deposit', () => {
+  test('is observed as soon as it is in a block, and is no money yet', async () => {
+    const { chain, look, commands, credited, store } = createWorld()
+    chain.mine([five])
+    expect(await look()).toBe(false)
+    expect((await commands.load('payment', '0xfive')).state).toEqual({
+      status: 'observed',
+      payment: '0xfive',
+      user: '0xada',
+      amount: { amount: 5n, asset: 'USDC/6' },
+      chainId: 31337,
+      transactionHash: '0xtx-five',
+      blockNumber: 0n,
+      blockHash: '0x0a',
+    })
+    for await (const { metadata } of store.readAll())
+      expect(metadata).toMatchObject({
+        actor: systemActor('watcher'),
+        correlationId: derivedId('deposit', '0xfive'),
+        causationId: derivedId('deposit', '0xfive'),
+      })
+    expect(await credited()).toBe(0n)
+  })
+
+  test('becomes final with its block, and is credited once', async () => {
+    const { chain, look, history, credited, cursor } = createWorld()
+    chain.mine([five])
+    await look()
+    chain.finalize(0)
+    chain.mine()
+    await look()
+    await look()
+    expect(await history('five')).toEqual(['DepositObserved', 'DepositFinalized'])
+    expect(await credited()).toBe(5n)
+    expect(await cursor.load()).toBe(0n)
+  })
+
+  test('that is final when first seen is both at once', async () => {
+    const { chain, look, history } = createWorld()
+    chain.mine([five])
+    chain.finalize()
+    await look()
+    expect(await history('five')).toEqual(['DepositObserved', 'DepositFinalized'])
+  })
+
+  test('of another token is none', async () => {
+    const { chain, look, payments } = createWorld()
+    chain.mine([{ ...five, token: '0xother' }])
+    chain.finalize()
+    await look()
+    expect(await payments()).toEqual([])
+  })
+
+  test('changes nothing while nothing changes, however often one looks', async () => {
+    const { chain, look, store } = createWorld()
+    chain.mine([five])
+    await look()
+    const head = await store.head()
+    for (let again = 0; again < 3; again++) await look()
+    expect(await store.head()).toBe(head)
+  })
+})
+
+describe('a reorganisation', () => {
+  test('moves a deposit to another block: it is observed there, and credited once', async () => {
+    const { chain, look, history, credited, commands } = createWorld()
+    chain.mine()
+    chain.mine([five])
+    await look()
+    chain.mine(chain.undo(1), 'b')
+    await look()
+    expect((await commands.load('payment', '0xfive')).state).toMatchObject({ status: 'observed', blockHash: '0x1b' })
+    chain.finalize()
+    await look()
+    expect(await history('five')).toEqual(['DepositObserved', 'DepositObserved', 'DepositFinalized'])
+    expect(await credited()).toBe(5n)
+  })
+
+  test('takes a deposit away: it has vanished once its height is final, and is never money', async () => {
+    const { chain, look, history, credited } = createWorld()
+    chain.mine([five])
+    await look()
+    chain.undo(1)
+    chain.mine([], 'b')
+    await look()
+    expect(await history('five')).toEqual(['DepositObserved'])
+    chain.finalize()
+    await look()
+    await look()
+    expect(await history('five')).toEqual(['DepositObserved', 'DepositVanished'])
+    expect(await credited()).toBe(0n)
+  })
+
+  test('brings a vanished deposit back in a later block', async () => {
+    const { chain, look, history, credited } = createWorld()
+    chain.mine([five])
+    await look()
+    chain.undo(1)
+    chain.mine([], 'b')
+    chain.finalize()
+    await look()
+    chain.mine([five], 'b')
+    chain.finalize()
+    await look()
+    const story = ['DepositObserved', 'DepositVanished', 'DepositObserved', 'DepositFinalized']
+    expect(await history('five')).toEqual(story)
+    expect(await credited()).toBe(5n)
+  })
+
+  test('goes there and back again, to the very same block', async () => {
+    const { chain, look, history, credited } = createWorld()
+    for (const branch of ['a', 'b', 'a', 'b', 'a']) {
+      chain.undo(1)
+      chain.mine([five], branch)
+      await look()
+    }
+    chain.finalize()
+    await look()
+    expect(await history('five')).toEqual([...Array(5).fill('DepositObserved'), 'DepositFinalized'])
+    expect(await credited()).toBe(5n)
+  })
+
+  test('of which an old view is told late: the deposit of a block that is gone vanishes again', async () => {
+    const { chain, look, watcher, history, status } = createWorld()
+    chain.mine([five])
+    const stale = { heights: await chain.port.heights(), deposits: await chain.port.deposits(0n, 0n) }
+    await look()
+    chain.undo(1)
+    chain.mine([], 'b')
+    chain.finalize()
+    await look()
+    const slow = { ...watcher.chain, heights: async () => stale.heights, deposits: async () => stale.deposits }
+    await watchOnce({ ...watcher, chain: slow, cursor: createCursor() })
+    expect(await status('five')).toBe('observed')
+    chain.mine([], 'b')
+    await look()
+    const story = ['DepositObserved', 'DepositVanished', 'DepositObserved', 'DepositVanished']
+    expect(await history('five')).toEqual(story)
+  })
+})
+
+describe('the cursor', () => {
+  test('stands at the last block that stays, survives a restart, and blocks below are not looked at again', async () => {
+    const { chain, look, watcher, cursor } = createWorld()
+    for (let height = 0; height < 5; height++) chain.mine()
+    chain.finalize(2)
+    await look()
+    expect(await cursor.load()).toBe(2n)
+    const asked: bigint[][] = []
+    const deposits: Chain['deposits'] = async (...range) => {
+      asked.push(range)
+      return chain.port.deposits(...range)
+    }
+    await watchOnce({ ...watcher, chain: { ...chain.port, deposits } })
+    expect(asked).toEqual([[3n, 4n]])
+    expect(await cursor.load()).toBe(2n)
+  })
+
+  test('does not move while nothing is final', async () => {
+    const { chain, look, cursor } = createWorld()
+    expect(await look()).toBe(false)
+    chain.mine([five])
+    await look()
+    expect(await cursor.load()).toBeUndefined()
+  })
+
+  test('walks a long chain in parts, and says that more waits', async () => {
+    const { chain, look, watcher, cursor } = createWorld()
+    const heights = async () => ({ head: 12_000n, final: 11_000n })
+    const asked: bigint[][] = []
+    const deposits: Chain['deposits'] = async (...range) => {
+      asked.push(range)
+      return []
+    }
+    const long = { ...watcher, chain: { ...chain.port, heights, deposits } }
+    expect([await watchOnce(long), await watchOnce(long), await watchOnce(long)]).toEqual([true, true, false])
+    expect(asked).toEqual([
+      [0n, 4_999n],
+      [5_000n, 9_999n],
+      [10_000n, 12_000n],
+    ])
+    expect(await cursor.load()).toBe(11_000n)
+    // A node that lags behind what was seen before.
+    expect(await look()).toBe(false)
+  })
+})
+
+test('two watchers at once say everything once', async () => {
+  const { chain, watcher, store, history, credited } = createWorld()
+  const other = { ...watcher, commands: createCommands({ store }) }
+  chain.mine([five, { id: 'six', amount: 6n }])
+  await Promise.all([watchOnce(watcher), watchOnce(other)])
+  chain.mine(chain.undo(1), 'b')
+  await Promise.all([watchOnce(watcher), watchOnce(other)])
+  chain.finalize()
+  await Promise.all([watchOnce(watcher), watchOnce(other)])
+  for (const id of ['five', 'six'])
+    expect(await history(id)).toEqual(['DepositObserved', 'DepositObserved', 'DepositFinalized'])
+  expect(await credited()).toBe(11n)
+})
+
+type World = ReturnType<typeof createWorld>
+
+/** A watcher that is killed at its n-th await on anything outside: before it, or after it was done. */
+const killedAt = ({ watcher, store }: World, at: number, when: 'before' | 'after') => {
+  let awaits = 0
+  const mortal =
+    <Args extends unknown[], Answer>(work: (...args: Args) => Promise<Answer>) =>
+    async (...args: Args): Promise<Answer> => {
+      awaits++
+      if (awaits >= at && (when === 'before' || awaits > at)) throw new Error('killed')
+      const answer = await work(...args)
+      if (awaits >= at) throw new Error('killed')
+      return answer
+    }
+  const commands = createCommands({ store: { ...store, append: mortal(store.append) } })
+  return {
+    ...watcher,
+    commands: { ...commands, load: mortal(commands.load) as typeof commands.load },
+    chain: { ...watcher.chain, heights: mortal(watcher.chain.heights), deposits: mortal(watcher.chain.deposits) },
+    cursor: { load: mortal(watcher.cursor.load), save: mortal(watcher.cursor.save) },
+    pendingPayments: mortal(watcher.pendingPayments),
+  }
+}
+
+describe('a watcher that is killed', () => {
+  test.each(['before', 'after'] as const)('%s any await leaves nothing half done', async (when) => {
+    let awaits = 0
+    for (let killed = true; killed; awaits++) {
+      const world = createWorld()
+      world.chain.mine([five, { id: 'gone', amount: 7n }])
+      world.chain.mine([{ id: 'six', amount: 6n }])
+      await world.look()
+      world.chain.undo(2)
+      world.chain.mine([], 'b')
+      world.chain.mine([five], 'b')
+      world.chain.mine([{ id: 'six', amount: 6n }], 'b')
+      world.chain.finalize(1)
+      killed = await watchOnce(killedAt(world, awaits + 1, when)).then(
+        () => false,
+        (error: Error) => error.message === 'killed',
+      )
+      await world.look()
+      expect(await Promise.all(['five', 'six', 'gone'].map(world.status))).toEqual(['final', 'observed', 'vanished'])
+      world.chain.finalize()
+      await world.look()
+      expect(await world.credited()).toBe(11n)
+    }
+    expect(awaits).toBeGreaterThan(15)
+  })
+})
+
+/** What may happen to a chain and to those who watch it. */
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ does: fc.constant('mine' as const), pay: fc.nat(2), again: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      does: fc.constant('reorganise' as const),
+      depth: fc.integer({ min: 1, max: 4 }),
+      keep: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
+      shift: fc.nat(1),
+      branch: fc.constantFrom('a', 'b'),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ does: fc.constant('finalize' as const), behind: fc.nat(3) }) },
+  { weight: 4, arbitrary: fc.record({ does: fc.constant('look' as const), killAt: fc.nat(40) }) },
+  { weight: 3, arbitrary: fc.record({ does: fc.constant('goOn' as const) }) },
+)
+
+test('whatever happens to the chain: no deposit is credited twice, and what is final is credited', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), fc.array(step, { maxLength: 30 }), async (scheduler, steps) => {
+      const world = createWorld()
+      const { chain, watcher, store } = world
+      const looks: Promise<unknown>[] = []
+      const mempool: Paid[] = []
+      let count = 0
+      const pay = (): Paid => {
+        count++
+        return { id: String(count), amount: 10n ** BigInt(count % 20) }
+      }
+      /** Every watcher is a program of its own, and slow: what it was told may be old before it acts. */
+      const lookAsProgram = (killAt: number) => {
+        const { chain: seen, ...rest } = killAt === 0 ? watcher : killedAt(world, killAt, 'after')
+        const slow = { ...seen, deposits: scheduler.scheduleFunction(seen.deposits.bind(seen)) }
+        const commands = killAt === 0 ? createCommands({ store }) : rest.commands
+        return watchOnce({ ...rest, commands, chain: slow }).catch((error: unknown) => {
+          const known = error instanceof Failure && ['PAYMENT_UNKNOWN', 'PAYMENT_FINAL'].includes(error.code)
+          if (!known && (error as Error).message !== 'killed') throw error
+        })
+      }
+      for (const what of steps) {
+        if (what.does === 'mine') {
+          const back = what.again ? mempool.splice(0) : []
+          chain.mine([...back, ...Array.from({ length: what.pay }, pay)])
+        } else if (what.does === 'reorganise') {
+          const undone = chain.undo(what.depth)
+          const kept = undone.filter((_, index) => what.keep[index % what.keep.length])
+          mempool.push(...undone.filter((paid) => !kept.includes(paid)))
+          for (let empty = 0; empty < what.shift; empty++) chain.mine([], what.branch)
+          chain.mine(kept, what.branch)
+        } else if (what.does === 'finalize') chain.finalize(chain.blocks.length - 1 - what.behind)
+        else if (what.does === 'look') looks.push(lookAsProgram(what.killAt))
+        else if (scheduler.count() > 0) await scheduler.waitOne()
+      }
+      await scheduler.waitFor(Promise.all(looks))
+      chain.mine()
+      chain.finalize()
+      while (await world.look());
+      await world.look()
+
+      const onChain = chain.blocks.flatMap(({ paid }) => paid)
+      for (const { id } of onChain) expect(await world.history(id)).toContain('DepositFinalized')
+      const finalized: string[] = []
+      for await (const { type, stream } of store.readAll())
+        if (type === 'DepositFinalized') finalized.push(idOf(stream))
+      expect(finalized.sort()).toEqual(onChain.map(({ id }) => `0x${id}`).sort())
+      for (const { id } of mempool) expect(['none', 'vanished']).toContain(await world.status(id))
+      expect(await world.credited()).toBe(onChain.reduce((sum, { amount }) => sum + amount, 0n))
+      for (const [account, sum] of await chartOf(store)) if (account.startsWith('transit:')) expect(sum).toBe(0n)
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('while the chain is away the watcher keeps trying, says so once, and says when it is back', async () => {
+  const { chain, watcher, status } = createWorld()
+  const lines: Record<string, unknown>[] = []
+  const back = Promise.withResolvers<void>()
+  const write = (line: string) => {
+    lines.push(JSON.parse(line))
+    if (lines.at(-1)?.level === 'info') back.resolve()
+  }
+  const log = createLog({ level: 'info', format: 'json' }, { write })
+  const stopping = new AbortController()
+  chain.mine([five])
+  let looks = 0
+  const heights: Chain['heights'] = async () => {
+    looks++
+    if (looks <= 2) throw new Failure('CHAIN_UNAVAILABLE')
+    return chain.port.heights()
+  }
+  const away = { ...watcher, chain: { ...chain.port, heights } }
+  const watching = watchDeposits({ ...away, log, signal: stopping.signal })
+  await back.promise
+  stopping.abort()
+  await watching
+  expect(await status('five')).toBe('observed')
+  expect(lines).toMatchObject([
+    { level: 'warn', code: 'CHAIN_UNAVAILABLE', msg: 'the chain cannot be watched; trying again' },
+    { level: 'info', msg: 'the chain is watched again' },
+  ])
+})

@@ -1,0 +1,110 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { money } from '../../domain/money.ts'
+import { type Candidate, type Needs, place } from './cheapest.ts'
+
+const usdc = (amount: bigint) => money(amount, 'USDC/6')
+const offer = (listing: string, overrides: Partial<Candidate> = {}): Candidate => ({
+  listing,
+  gpu: 'H100',
+  freeGpus: 8,
+  vramMib: 81_559,
+  region: 'France, FR, EU',
+  pricePerGpuHour: usdc(2n),
+  ...overrides,
+})
+const needs = (overrides: Partial<Needs> = {}): Needs => ({
+  gpu: 'H100',
+  gpuCount: 1,
+  maxPricePerGpuHour: usdc(3n),
+  ...overrides,
+})
+const placed = (wanted: Needs, ...offers: Candidate[]) => {
+  const answer = place(wanted, offers)
+  return 'code' in answer ? answer.code : answer.candidates.map(({ listing }) => listing)
+}
+
+describe('fitting offers', () => {
+  test('come cheapest first', () => {
+    const offers = [
+      offer('dear', { pricePerGpuHour: usdc(3n) }),
+      offer('cheap', { pricePerGpuHour: usdc(1n) }),
+      offer('fair'),
+    ]
+    expect(placed(needs(), ...offers)).toEqual(['cheap', 'fair', 'dear'])
+  })
+
+  test('of one price: the one that is filled best, then by name', () => {
+    const offers = [offer('d', { freeGpus: 8 }), offer('c', { freeGpus: 2 }), offer('b', { freeGpus: 4 }), offer('a')]
+    expect(placed(needs({ gpuCount: 2 }), ...offers)).toEqual(['c', 'b', 'a', 'd'])
+  })
+
+  test('are compared exactly, also beyond what a number can hold', () => {
+    const huge = 2n ** 64n
+    const offers = [offer('more', { pricePerGpuHour: usdc(huge + 1n) }), offer('less', { pricePerGpuHour: usdc(huge) })]
+    expect(placed(needs({ maxPricePerGpuHour: usdc(huge + 1n) }), ...offers)).toEqual(['less', 'more'])
+  })
+
+  test('may be at the very limit of what was asked', () => {
+    const wanted = needs({ gpuCount: 8, vramMib: 81_559, maxPricePerGpuHour: usdc(2n) })
+    expect(placed(wanted, offer('exact'))).toEqual(['exact'])
+  })
+
+  test('are found whatever the case of model and region, by a part of the region', () => {
+    expect(placed(needs({ gpu: 'h100', region: 'france' }), offer('a'), offer('b', { region: 'US' }))).toEqual(['a'])
+  })
+})
+
+describe('when none fits, the code says what stood in the way of the closest', () => {
+  const a100 = offer('a100', { gpu: 'A100' })
+  const small = offer('small', { vramMib: 1 })
+  const dear = offer('dear', { pricePerGpuHour: usdc(4n) })
+  const taken = offer('taken', { freeGpus: 0 })
+  const elsewhere = offer('elsewhere', { region: 'US, NA' })
+  const euros = offer('euros', { pricePerGpuHour: money(1n, 'USD/2') })
+  const wanted = needs({ vramMib: 40_000, region: 'FR' })
+
+  test.each([
+    ['GPU_UNKNOWN', []],
+    ['GPU_UNKNOWN', [a100]],
+    ['GPU_UNKNOWN', [offer('part', { gpu: 'H100 NVL' })]],
+    ['NO_FITTING_OFFER', [a100, small]],
+    ['NO_FITTING_OFFER', [a100, elsewhere]],
+    ['PRICE_ABOVE_MAXIMUM', [a100, small, dear]],
+    ['PRICE_ABOVE_MAXIMUM', [euros]],
+    ['LISTING_FULL', [a100, small, dear, taken]],
+  ] as const)('%s', (code, offers) => {
+    expect(placed(wanted, ...offers)).toBe(code)
+  })
+})
+
+test('what is placed fits, in order, and nothing that fits is left out', () => {
+  const candidates = fc.array(
+    fc.record({
+      listing: fc.uuid(),
+      gpu: fc.constantFrom('H100', 'A100'),
+      freeGpus: fc.nat(4),
+      vramMib: fc.nat(4),
+      region: fc.constantFrom('FR', 'US'),
+      pricePerGpuHour: fc.nat(4).map((amount) => usdc(BigInt(amount))),
+    }),
+  )
+  fc.assert(
+    fc.property(candidates, fc.nat(4), fc.nat(4), fc.nat(4), (offers, gpuCount, vramMib, most) => {
+      const answer = place(needs({ gpuCount, vramMib, region: 'FR', maxPricePerGpuHour: usdc(BigInt(most)) }), offers)
+      const fitting = offers.filter(
+        (one) =>
+          one.gpu === 'H100' &&
+          one.region === 'FR' &&
+          one.vramMib >= vramMib &&
+          one.freeGpus >= gpuCount &&
+          one.pricePerGpuHour.amount <= BigInt(most),
+      )
+      if ('code' in answer) return expect(fitting).toEqual([])
+      expect(new Set(answer.candidates)).toEqual(new Set(fitting))
+      expect(answer.candidates).toHaveLength(fitting.length)
+      const prices = answer.candidates.map(({ pricePerGpuHour }) => pricePerGpuHour.amount)
+      expect(prices).toEqual(prices.toSorted((a, b) => Number(a - b)))
+    }),
+  )
+})

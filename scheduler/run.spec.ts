@@ -1,0 +1,129 @@
+import { describe, expect, test } from '@jest/globals'
+import { systemActor, userActor } from '../commands/actor.ts'
+import { mustExecute } from '../commands/execute.ts'
+import { newId } from '../commands/ids.ts'
+import { isRefusal } from '../domain/errors.ts'
+import type { Bus } from '../infra/bus/port.ts'
+import type { StoredEvent } from '../infra/event-store/port.ts'
+import { createLog } from '../infra/telemetry.ts'
+import { endRental } from '../processes/meter.ts'
+import { requestRental } from '../processes/request-rental.ts'
+import { createMarket, usdc } from '../testing/market.ts'
+import { runScheduler } from './run.ts'
+
+/** A rental with a job that waits. */
+const market = async () => {
+  const world = createMarket()
+  await world.list('h100', 1)
+  await world.deposit('ada', 10_000_000n)
+  const wish = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
+  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(4_000_000n) })
+  if (isRefusal(rented)) throw new Error(rented.refused)
+  const tell = { correlationId: 'c', causationId: 'c', actor: systemActor('test'), time: world.now() }
+  const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }
+  const { rental } = rented
+  const submit = { type: 'SubmitJob', rental, renter: 'ada', submittedAt: world.now(), ...program } as const
+  mustExecute(await world.commands.execute('job', 'job', submit, { ...tell, commandId: newId() }))
+  const stop = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
+  mustExecute(await world.commands.execute('job', 'job', stop, { ...tell, commandId: newId() }))
+  const heartbeats = { acknowledged: async () => 1n, begin: noop, beat: noop, end: noop }
+  await endRental({ ...world, heartbeats }, rental, 'returned', userActor('ada'))
+  const events: StoredEvent[] = []
+  for await (const event of world.store.readAll()) events.push(event)
+  return { rental, now: world.now, events }
+}
+const noop = async () => undefined
+
+/** Runs the scheduler on a bus with these events, and writes down what it does; stops when `until` is heard. */
+const heard = async (
+  { now, events }: { now: () => string; events: readonly StoredEvent[] },
+  until: string,
+  open: { jobs?: string[]; rentals?: { id: string; startedAt: string }[]; brokenLists?: boolean } = {},
+) => {
+  const said: string[] = []
+  const warnings: string[] = []
+  const stopping = new AbortController()
+  const stopped = Promise.withResolvers<void>()
+  stopping.signal.addEventListener('abort', () => stopped.resolve())
+  const reached = Promise.withResolvers<void>()
+  const say = async (what: string) => {
+    said.push(what)
+    if (what === until) reached.resolve()
+  }
+  const bus: Bus = {
+    name: 'spec',
+    position: async () => undefined,
+    consume: async ({ consumer, filter, handle }) => {
+      const wanted = events.filter(({ type }) => filter.types?.includes(type))
+      const last = wanted.at(-1)
+      if (last) await handle({ events: wanted, position: last.position })
+      await say(`${consumer} saw ${wanted.map(({ type }) => type).join(', ')}`)
+      await stopped.promise
+    },
+  }
+  const listed = async <T>(list: readonly T[]) => {
+    if (open.brokenLists) throw new Error('no list today')
+    return list
+  }
+  const write = (line: string) => {
+    const { msg } = JSON.parse(line) as { msg: string }
+    warnings.push(msg)
+    if (msg === until) reached.resolve()
+  }
+  const scheduler = runScheduler({
+    bus,
+    jobs: { reconcile: (job) => say(`reconcile ${job}`), close: noop },
+    heartbeats: {
+      begin: (rental, startedAt) => say(`begin ${rental} ${startedAt}`),
+      beat: (rentals, at) => say(`beat ${rentals.join(' ')} ${at}`),
+      acknowledged: async () => 0n,
+      end: (rental) => say(`end ${rental}`),
+    },
+    openWork: {
+      openJobs: async (rental) => (rental ? [`job-of-${rental}`] : listed(open.jobs ?? [])),
+      activeRentals: async () => listed(open.rentals ?? []),
+    },
+    now,
+    log: createLog({ level: 'warn', format: 'json' }, { write }),
+    signal: stopping.signal,
+  })
+  await Promise.race([reached.promise, scheduler])
+  stopping.abort()
+  await scheduler
+  return { said, warnings }
+}
+
+describe('the scheduler', () => {
+  test('acts on what the log says of jobs and rentals, in order', async () => {
+    const world = await market()
+    const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
+    const { said } = await heard(world, `scheduler saw ${types}`)
+    expect(said.filter((what) => !what.startsWith('beat'))).toEqual([
+      `begin ${world.rental} ${world.now()}`,
+      'reconcile job',
+      'reconcile job',
+      `reconcile job-of-${world.rental}`,
+      `end ${world.rental}`,
+      `scheduler saw ${types}`,
+    ])
+  })
+
+  test('looks through all open jobs as soon as it starts', async () => {
+    const { said } = await heard({ now: () => 'now', events: [] }, 'reconcile two', { jobs: ['one', 'two'] })
+    expect(said.filter((what) => what.startsWith('reconcile'))).toEqual(['reconcile one', 'reconcile two'])
+  })
+
+  test('says at once of all active rentals that they live, each begun where nobody had', async () => {
+    const rentals = ['a', 'b'].map((id) => ({ id, startedAt: `start-${id}` }))
+    const { said } = await heard({ now: () => 'now', events: [] }, 'beat a b now', { rentals })
+    expect(said.filter((what) => /^b/.test(what))).toEqual(['begin a start-a', 'begin b start-b', 'beat a b now'])
+  })
+
+  test('goes on when a list cannot be had, and says so', async () => {
+    const trouble = ['heartbeats could not be recorded', 'open jobs could not be looked through']
+    const { warnings } = await heard({ now: () => 'now', events: [] }, 'heartbeats could not be recorded', {
+      brokenLists: true,
+    })
+    expect(warnings.toSorted()).toEqual(trouble)
+  })
+})

@@ -1,0 +1,47 @@
+import { once } from 'node:events'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type SpawnedPlatform, spawnPlatform } from '../cli/tour/platform.ts'
+
+export type TestPlatform = SpawnedPlatform & {
+  /** kill -9 of the platform's own process, as a crash would be. */
+  kill(): Promise<void>
+}
+
+/** The whole platform as its users start it: a process of its own with an embedded database and chain, on free ports. */
+export const startTestPlatform = async (
+  dataDir: string,
+  settings: Record<string, string> = {},
+): Promise<TestPlatform> => {
+  const platform = await spawnPlatform({
+    HOST: '127.0.0.1',
+    DATA_DIR: dataDir,
+    CHAIN_PORT: '0',
+    DATABASE_URL: '',
+    ...settings,
+  })
+  return {
+    ...platform,
+    kill: async () => {
+      if (platform.process.exitCode !== null || platform.process.signalCode !== null) return
+      const closed = once(platform.process, 'exit')
+      platform.process.kill('SIGKILL')
+      await closed
+    },
+  }
+}
+
+/** A data folder for one spec; the parents can be entered by others, as PostgreSQL may run as one of them. */
+export const createTestFolder = async (): Promise<{ readonly path: string; remove(): Promise<void> }> => {
+  const path = await mkdtemp(join(tmpdir(), 'neuralmesh-e2e-'))
+  await chmod(path, 0o755)
+  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** The address of the embedded database of a running platform. */
+export const embeddedDatabaseUrl = async (dataDir: string): Promise<string> => {
+  const password = (await readFile(join(dataDir, 'keys', 'postgres'), 'utf8')).trim()
+  const port = (await readFile(join(dataDir, 'postgres.port'), 'utf8')).trim()
+  return `postgres://neuralmesh:${password}@127.0.0.1:${port}/neuralmesh`
+}

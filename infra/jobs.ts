@@ -122,6 +122,8 @@ export const startJobs = async (options: {
         formerPool = undefined
         workers ??= await startWorkers()
         pauseMs = restartDelayMsMin
+        // Closing may have begun while they were started, and has seen none to stop.
+        if (closing.signal.aborted) await workers.runner.stop()
         await workers.runner.promise
       } catch (err) {
         if (!closing.signal.aborted) log.warn({ err, pauseMs }, 'the job workers stopped, starting them again')

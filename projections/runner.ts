@@ -98,7 +98,7 @@ const follow = async (options: RunnerOptions, progress: Progress): Promise<void>
   const { projection, store, database, metrics, batchSize = batchSizeDefault } = options
   const began = await openCheckpoint(database, projection, store)
   progress.committed = began
-  options.onReached?.(began)
+  progress.reached(began)
   const stop = new AbortController()
   const signal = AbortSignal.any([options.signal, stop.signal])
   const subscription = { types: projection.types, after: began, batchSize, signal }

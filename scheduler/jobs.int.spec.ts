@@ -241,6 +241,23 @@ describe('the runner', () => {
     ])
   })
 
+  test('launches an attempt once, however often it looks', async () => {
+    const world = await market()
+    const cluster = openCluster()
+    let launches = 0
+    const launch: Cluster['launch'] = (spec, watcher) => {
+      launches++
+      return cluster.launch(spec, watcher)
+    }
+    const runner = world.run({ ...cluster, launch })
+    const job = await world.submit(shell(`echo progress 1; ${waiting()}`))
+    await world.until(job, 'JobProgressed')
+    await Promise.all([1, 2, 3].map(() => runner.reconcile(job)))
+    expect(launches).toBe(1)
+    await go()
+    await world.until(job, 'JobSucceeded')
+  })
+
   test('twice on one store and one folder starts an attempt once', async () => {
     const world = await market()
     world.run()
@@ -269,6 +286,26 @@ describe('the runner', () => {
     world.run()
     await world.until(job, 'JobSucceeded')
     expect((await world.story(job)).at(-1)).toMatchObject({ attempt: 2 })
+  })
+
+  test('that closes while a job is on its way to the cluster ends that as well', async () => {
+    const world = await market()
+    const cluster = openCluster()
+    const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const launch: Cluster['launch'] = async (spec, watcher) => {
+      asked.resolve()
+      await gate.promise
+      return cluster.launch(spec, watcher)
+    }
+    const runner = createJobRunner({ ...world, cluster: { ...cluster, launch }, log })
+    const job = await world.submit(shell(waiting()))
+    const reconciled = runner.reconcile(job)
+    await asked.promise
+    const closed = runner.close()
+    gate.resolve()
+    await Promise.all([reconciled, closed])
+    expect(await world.types(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobInterrupted'])
+    expect(gone(job)).toBe(true)
   })
 
   test('that closes while a stop was asked for records the stop', async () => {

@@ -9,6 +9,14 @@ export type TestPlatform = SpawnedPlatform & {
   kill(): Promise<void>
 }
 
+const started = new Set<TestPlatform>()
+
+/** Ends what a failing test has left running. */
+export const killTestPlatforms = async (): Promise<void> => {
+  for (const platform of started) await platform.kill()
+  started.clear()
+}
+
 /** The whole platform as its users start it: a process of its own with an embedded database and chain, on free ports. */
 export const startTestPlatform = async (
   dataDir: string,
@@ -21,7 +29,7 @@ export const startTestPlatform = async (
     DATABASE_URL: '',
     ...settings,
   })
-  return {
+  const test: TestPlatform = {
     ...platform,
     kill: async () => {
       if (platform.process.exitCode !== null || platform.process.signalCode !== null) return
@@ -30,6 +38,8 @@ export const startTestPlatform = async (
       await closed
     },
   }
+  started.add(test)
+  return test
 }
 
 /** A data folder for one spec; the parents can be entered by others, as PostgreSQL may run as one of them. */

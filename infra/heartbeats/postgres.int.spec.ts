@@ -83,6 +83,8 @@ describe('a rental', () => {
     await heartbeats.begin('r', start)
     await beats(10, 5, 10, 7)
     expect(await acknowledged(10)).toBe(10n)
+    await beats(40, 5, 40)
+    expect(await acknowledged(40)).toBe(40n)
   })
 
   test('counts nothing backwards', async () => {

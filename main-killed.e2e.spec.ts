@@ -1,4 +1,5 @@
-// The platform is killed with -9 at random moments of a tour and started again: everything must come to rest whole.
+// The platform is killed with -9 at random moments of a tour, while others rent and give back without pause, and started
+// again: everything must come to rest whole.
 // KILLS says how often, KILL_SEED repeats a run.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,6 +11,7 @@ import { connectPostgres } from './infra/postgres.ts'
 import { createLog } from './infra/telemetry.ts'
 import { eventually } from './testing/children.ts'
 import { inconsistencies } from './testing/consistency.ts'
+import { startRentingLoad } from './testing/load.ts'
 import {
   createTestFolder,
   embeddedDatabaseUrl,
@@ -90,15 +92,19 @@ const expectRest = async (platform: TestPlatform): Promise<void> => {
 test(`killed ${kills} times during a tour, it always comes to rest whole (KILL_SEED=${seed})`, async () => {
   console.log(`KILL_SEED=${seed}`)
   const random = createRandom(seed)
+  let rented = 0
   let platform = await startTestPlatform(folder.path)
   for (let kill = 1; kill <= kills; kill++) {
     const tour = startTour(platform.url)
+    const load = startRentingLoad(platform.url)
     await sleep(random() * tourMs)
     await platform.kill()
     await tour.stop()
+    rented += await load.stop()
     platform = await startTestPlatform(folder.path)
     await expectRest(platform)
   }
+  expect(rented).toBeGreaterThan(kills)
   expect(await platform.stop()).toBe(0)
   expect(await processesNaming(folder.path)).toEqual([])
 }, 600_000)

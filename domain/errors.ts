@@ -97,8 +97,6 @@ export const errors = {
     message: 'The capture is larger than what is left of the hold.',
     hint: 'Capture no more than the remainder.',
   },
-  DEPOSIT_ALREADY_CREDITED: { message: 'This deposit was credited before.', hint: 'Nothing to do.' },
-  EARNINGS_ALREADY_CREDITED: { message: 'The earnings of this rental were credited before.', hint: 'Nothing to do.' },
   PAYMENT_UNKNOWN: { message: 'There is no such payment.', hint: 'Wait until the watcher has seen the transaction.' },
   PAYMENT_FINAL: { message: 'This payment is final and cannot change any more.', hint: 'Nothing to do.' },
 

@@ -59,7 +59,7 @@ describe('none', () => {
       ['no program', { command: [] }, { command: programRule }],
       ['a blank program', { command: [' ', 'x'] }, { command: programRule }],
       ['too many arguments', { command: Array<string>(101).fill('x') }, { command: programRule }],
-      ['files too large', file('a', 'x'.repeat(65_537)), { files: 'at most 65536 characters together' }],
+      ['files too large', file('a', 'x'.repeat(65_537)), { files: 'at most 65536 bytes together' }],
       ['a file without a name', file(''), { file: '', takes: outside }],
       ['a file at the root', file('/etc/passwd'), { file: '/etc/passwd', takes: outside }],
       ['a file above the folder', file('a/../../b'), { file: 'a/../../b', takes: outside }],
@@ -89,7 +89,7 @@ describe('none', () => {
       ]
       given()
         .when({ ...submit, files })
-        .refuses('JOB_INVALID', { files: 'at most 65536 characters together' })
+        .refuses('JOB_INVALID', { files: 'at most 65536 bytes together' })
     })
   })
   test.each(everyOther)('$type is refused', (command) => given().when(command).refuses('JOB_UNKNOWN'))

@@ -153,8 +153,8 @@ export function decide(command: Command, state: State): Event[] | Refusal {
 const invalidProgram = ({ command, files, timeoutSeconds, cpuCores, memoryMib }: Program): Refusal | undefined => {
   if (!command[0]?.trim() || command.length > argumentsMax)
     return refuse('JOB_INVALID', { command: `a program and up to ${argumentsMax - 1} arguments` })
-  const bytes = files.reduce((sum, file) => sum + file.content.length, 0)
-  if (bytes > filesBytesMax) return refuse('JOB_INVALID', { files: `at most ${filesBytesMax} characters together` })
+  const bytes = files.reduce((sum, file) => sum + new TextEncoder().encode(file.content).length, 0)
+  if (bytes > filesBytesMax) return refuse('JOB_INVALID', { files: `at most ${filesBytesMax} bytes together` })
   const strayed = files.find(({ path }) => path === '' || path.startsWith('/') || path.split('/').includes('..'))
   if (strayed) return refuse('JOB_INVALID', { file: strayed.path, takes: 'a path below the working folder' })
   if (timeoutSeconds < 1) return refuse('JOB_INVALID', { timeoutSeconds: String(timeoutSeconds) })

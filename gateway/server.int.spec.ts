@@ -122,7 +122,9 @@ describe('errors', () => {
     const answer = await ask(
       'mutation { rentGpu(input: { listing: "a", hours: 1, maxPricePerGpuHour: "1", idempotencyKey: "k" }) { __typename } }',
     )
-    const { correlationId } = answer.errors?.[0]?.extensions.details as { correlationId: string }
+    const details = answer.errors?.[0]?.extensions.details as { correlationId: string } | undefined
+    const correlationId = details?.correlationId
+    expect(correlationId).toMatch(/^[0-9a-f-]{36}$/)
     expect(answer.errors).toEqual([
       expect.objectContaining({
         message: 'Something went wrong that nobody expected.',
@@ -171,10 +173,13 @@ test('a port that is taken is said by name', async () => {
     metricsRegistry: createMetrics(),
     ready: async () => ({ ready: true, parts: {} }),
   })
-  await expect(gateway.listen()).rejects.toMatchObject({
-    code: 'PORT_TAKEN',
-    details: { port: String(port), variable: 'PORT' },
-  })
-  await gateway.close()
-  await new Promise((resolve) => taken.close(resolve))
+  try {
+    await expect(gateway.listen()).rejects.toMatchObject({
+      code: 'PORT_TAKEN',
+      details: { port: String(port), variable: 'PORT' },
+    })
+  } finally {
+    await gateway.close()
+    taken.close()
+  }
 })

@@ -128,7 +128,7 @@ const authorityOf = (host: string): string => {
 }
 
 const isPortTaken = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+  typeof error === 'object' && error !== null && 'code' in error && error.code === 'EADDRINUSE'
 
 const graphqlError = (code: ErrorCode, details: Details) => ({
   errors: [{ message: errors[code].message, extensions: { code, hint: errors[code].hint, details } }],

@@ -196,6 +196,15 @@ describe('the end', () => {
     expect((await world.events()).at(-1)?.event).toMatchObject({ runSeconds: 600n, charged: usdc(600_000n) })
   })
 
+  test('that comes late makes up for no earlier silence', async () => {
+    const world = await runningRental()
+    world.goSilent(100)
+    world.pass(3600)
+    await world.period(12)
+    await world.end('expired', systemActor('meter'))
+    expect(await world.state('rental', world.rental)).toMatchObject({ status: 'ended', runSeconds: 3500n })
+  })
+
   test('asked for twice is one end, and the second answer is the first', async () => {
     const world = await runningRental()
     world.pass(60)

@@ -2,7 +2,7 @@ import { type Actor, systemActor } from '../commands/actor.ts'
 import type { Commands, Executed } from '../commands/execute.ts'
 import { derivedId } from '../commands/ids.ts'
 import { isRefusal, type Refusal } from '../domain/errors.ts'
-import type { EndReason } from '../domain/rental.ts'
+import type { EndReason, State } from '../domain/rental.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import { plusSeconds } from './time.ts'
 import type { Schedule, Timers } from './timers.ts'
@@ -35,7 +35,7 @@ export const meterPeriod = async (dependencies: Dependencies, { rental, period }
   const { commands, heartbeats, schedule, now, chargePeriodSeconds } = dependencies
   const { state, history } = await commands.load('rental', rental)
   if (state.status !== 'active') return
-  const meteredAt = now()
+  const meteredAt = withinLease(state, now())
   const commandId = derivedId('meter', rental, String(period))
   const answer = await commands.execute(
     'rental',
@@ -66,7 +66,7 @@ export const endRental = async (
   actor: Actor,
 ): Promise<Executed<'rental'> | Refusal> => {
   const { state, history } = await commands.load('rental', rental)
-  const endedAt = now()
+  const endedAt = withinLease(state, now())
   const runSeconds = state.status === 'active' ? await heartbeats.acknowledged(rental, state.startedAt, endedAt) : 0n
   const commandId = derivedId('end', rental, reason, actor)
   return commands.execute(
@@ -82,3 +82,7 @@ export const endRental = async (
     },
   )
 }
+
+/** A timer may fire late: what came after the time that was rented is not paid for, and makes up for no earlier silence. */
+const withinLease = (rental: State, now: string): string =>
+  rental.status === 'active' && rental.endsAt < now ? rental.endsAt : now

@@ -6,7 +6,7 @@ import { Failure } from '../domain/errors.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { createMarket, usdc } from '../testing/market.ts'
-import { runProcesses, walkAgain } from './run.ts'
+import { followAgain, runProcesses } from './run.ts'
 import type { Schedule } from './timers.ts'
 
 const market = async () => {
@@ -115,6 +115,8 @@ test('only what starts a process is asked for, under one name', async () => {
   expect(asked).toEqual([{ consumer: 'processes', types }])
 })
 
+const noTimers = async () => undefined
+
 describe('a walk that meets an error that nobody expected', () => {
   test('goes to the queue, and all the others go on', async () => {
     const world = await market()
@@ -129,9 +131,9 @@ describe('a walk that meets an error that nobody expected', () => {
     const payload = { process: 'rent-a-gpu', id: 'r3', revision: '0' }
     expect(queue).toEqual(new Map([['walk:rent-a-gpu:r3:0', { name: 'walk', payload, runAt: world.now() }]]))
 
-    await expect(walkAgain({ ...world, commands }, payload)).rejects.toThrow('what?')
+    await expect(followAgain({ ...world, commands, activated: noTimers }, payload)).rejects.toThrow('what?')
     broken.yes = false
-    await walkAgain({ ...world, commands }, payload)
+    await followAgain({ ...world, commands, activated: noTimers }, payload)
     expect(await world.status('r3')).toBe('active')
   })
 
@@ -150,7 +152,9 @@ describe('a walk that meets an error that nobody expected', () => {
     const { done, queue } = start(world)
     await done
     expect([...queue.keys()]).toEqual(['walk:settle:one:2'])
-    await expect(walkAgain(world, { process: 'settle', id: 'one', revision: '2' })).rejects.toMatchObject({
+    await expect(
+      followAgain({ ...world, activated: noTimers }, { process: 'settle', id: 'one', revision: '2' }),
+    ).rejects.toMatchObject({
       code: 'HOLD_UNKNOWN',
       details: failed,
     })
@@ -214,5 +218,5 @@ test('a few walk side by side, not one after the other and not all at once', asy
 test('there is no walking again of what is not known', async () => {
   const world = await market()
   const unknown = { process: 'dance', id: derivedId('x'), revision: '0' }
-  await expect(walkAgain(world, unknown)).rejects.toThrow('There is no process dance')
+  await expect(followAgain({ ...world, activated: noTimers }, unknown)).rejects.toThrow('There is no process dance')
 })

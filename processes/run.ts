@@ -15,46 +15,58 @@ const processes = [rentAGpu, settle, creditDeposit] as unknown as readonly AnyPr
 
 const walksAtOnceMax = 8
 
-type Walker = { readonly commands: Commands; readonly now: () => string }
+const setTimers = 'set timers'
 
-/** Walks again what met an unexpected error. Throws when it meets one again. */
-export const walkAgain = async (walker: Walker, { process: name, id, revision }: Timers['walk']): Promise<void> => {
-  const process = processes.find((known) => known.name === name)
-  if (!process) throw new Error(`There is no process ${name}`)
-  await walk(walker, process, { id, revision: BigInt(revision) })
+type Walker = {
+  readonly commands: Commands
+  readonly now: () => string
+  /** Hears of each rental that has begun, to set its timers; may hear of one twice. */
+  readonly activated: (rental: string, startedAt: string, endsAt: string) => Promise<void>
+}
+
+/** What follows from one event: the walk that starts there, or the timers of a rental. */
+const follow = async ({ commands, now, activated }: Walker, name: string, id: string, revision: bigint) => {
+  if (name !== setTimers) {
+    const process = processes.find((known) => known.name === name)
+    if (!process) throw new Error(`There is no process ${name}`)
+    await walk({ commands, now }, process, { id, revision })
+    return
+  }
+  const { state } = await commands.load('rental', id, revision)
+  if (state.status === 'active') await activated(id, state.startedAt, state.endsAt)
+}
+
+/** What starts at events of this type, by name. */
+const followersOf = (type: string): readonly string[] => [
+  ...processes.filter(({ starts }) => starts.type === type).map(({ name }) => name),
+  ...(type === 'RentalActivated' ? [setTimers] : []),
+]
+
+/** Tries again what met an unexpected error. Throws when it meets one again. */
+export const followAgain = async (walker: Walker, { process, id, revision }: Timers['walk']): Promise<void> => {
+  await follow(walker, process, id, BigInt(revision))
 }
 
 /** Walks every process to its end, from the log: also those whose request died on the way. Each event is handed over until
  *  its walk has ended or stands in the queue to be tried again, so that one walk that cannot go on holds up no other.
- *  `activated` hears of each rental that has begun, to set its timers. Resolves on abort. */
+ *  Resolves on abort. */
 export const runProcesses = ({
   bus,
-  commands,
-  now,
   schedule,
-  activated,
   signal,
-}: Walker & {
-  readonly bus: Bus
-  readonly schedule: Schedule
-  readonly activated: (rental: string, startedAt: string, endsAt: string) => Promise<void>
-  readonly signal: AbortSignal
-}): Promise<void> => {
-  const walkOrQueue = async (process: AnyProcess, id: string, revision: bigint): Promise<void> => {
+  ...walker
+}: Walker & { readonly bus: Bus; readonly schedule: Schedule; readonly signal: AbortSignal }): Promise<void> => {
+  const followOrQueue = async (process: string, id: string, revision: bigint): Promise<void> => {
     try {
-      await walk({ commands, now }, process, { id, revision })
+      await follow(walker, process, id, revision)
     } catch (error) {
       if (error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE') throw error
-      const payload = { process: process.name, id, revision: String(revision) }
-      await schedule('walk', payload, { key: `walk:${process.name}:${id}:${revision}`, runAt: now() })
+      const payload = { process, id, revision: String(revision) }
+      await schedule('walk', payload, { key: `walk:${process}:${id}:${revision}`, runAt: walker.now() })
     }
   }
   const handle = async ({ stream, type, revision }: StoredEvent): Promise<void> => {
-    const id = idOf(stream)
-    for (const process of processes) if (process.starts.type === type) await walkOrQueue(process, id, revision)
-    if (type !== 'RentalActivated') return
-    const { state } = await commands.load('rental', id, revision)
-    if (state.status === 'active') await activated(id, state.startedAt, state.endsAt)
+    for (const name of followersOf(type)) await followOrQueue(name, idOf(stream), revision)
   }
   return bus.consume({
     consumer: 'processes',

@@ -5,7 +5,7 @@ export type Timers = {
   readonly meter: { readonly rental: string; readonly period: number }
   /** A rental has reached the end of the time it was rented for. */
   readonly expire: { readonly rental: string }
-  /** A walk met an error that nobody expected. `revision` is that of the event it starts from, as decimal text. */
+  /** What follows from an event met an error that nobody expected. `revision` is the event's, as decimal text. */
   readonly walk: { readonly process: string; readonly id: string; readonly revision: string }
 }
 

@@ -5,112 +5,17 @@ import { createCommands } from '../commands/execute.ts'
 import { derivedId } from '../commands/ids.ts'
 import { idOf } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
-import type { Chain, ChainCursor, Deposit } from '../infra/chain/port.ts'
-import { createMemoryEventStore } from '../infra/event-store/memory.ts'
+import type { Chain } from '../infra/chain/port.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { chartOf } from '../testing/market.ts'
-import { creditDeposit } from './credit-deposit.ts'
-import { walk } from './walk.ts'
 import { watchDeposits, watchOnce } from './watch-deposits.ts'
-
-const description = {
-  chainId: 31337,
-  rpcUrl: 'http://127.0.0.1:1',
-  token: '0xT0',
-  marketplace: '0xM0',
-  asset: 'USDC/6',
-} as const
-
-type Paid = { readonly id: string; readonly amount: bigint; readonly token?: `0x${string}` }
-type Block = { readonly hash: `0x${string}`; readonly paid: readonly Paid[] }
-
-/** A chain as plain data. `branch` is part of the hash: the same height on another branch is another block. */
-const createChain = () => {
-  const blocks: Block[] = []
-  let final = -1
-  const mine = (paid: readonly Paid[] = [], branch = 'a') => {
-    blocks.push({ hash: `0x${blocks.length}${branch}`, paid })
-  }
-  const depositsOf = ({ hash, paid }: Block, height: number): Deposit[] =>
-    paid.map(({ id, amount, token = '0xt0' }) => ({
-      depositId: `0x${id}`,
-      payer: '0xADA',
-      token,
-      amount,
-      transactionHash: `0xtx-${id}`,
-      blockNumber: BigInt(height),
-      blockHash: hash,
-    }))
-  return {
-    blocks,
-    mine,
-    /** Takes the last blocks away and gives what was paid in them. Never touches what is final. */
-    undo: (depth: number): Paid[] => {
-      const from = Math.max(final + 1, blocks.length - depth)
-      return blocks.splice(from).flatMap(({ paid }) => paid)
-    },
-    finalize: (height = blocks.length - 1) => {
-      final = Math.max(final, height)
-    },
-    finalHeight: () => final,
-    port: {
-      description,
-      heights: async () => ({ head: BigInt(blocks.length - 1), final: BigInt(final) }),
-      deposits: async (from: bigint, to: bigint) =>
-        blocks.flatMap((block, height) => (height >= from && height <= to ? depositsOf(block, height) : [])),
-      close: async () => undefined,
-    } satisfies Chain,
-  }
-}
-
-const createCursor = (): ChainCursor => {
-  let saved: bigint | undefined
-  return {
-    load: async () => saved,
-    save: async (block) => {
-      if (saved === undefined || block > saved) saved = block
-    },
-  }
-}
-
-const createWorld = () => {
-  const store = createMemoryEventStore()
-  const chain = createChain()
-  const cursor = createCursor()
-  const commands = createCommands({ store })
-  const now = () => '2026-01-01T00:00:00.000Z'
-  const payments = async () => {
-    const ids = new Set<string>()
-    for await (const { stream } of store.readAll({ streamPrefix: 'payment-' })) ids.add(idOf(stream))
-    return [...ids]
-  }
-  // It may lag behind, so it may as well name all there ever were.
-  const watcher = { chain: chain.port, cursor, commands, pendingPayments: payments, now }
-  return {
-    store,
-    chain,
-    cursor,
-    commands,
-    watcher,
-    payments,
-    look: () => watchOnce(watcher),
-    status: async (id: string) => (await commands.load('payment', `0x${id}`)).state.status,
-    history: async (id: string) => (await commands.load('payment', `0x${id}`)).history.map(({ event }) => event.type),
-    /** Credits whatever is final, as the process does. */
-    credited: async () => {
-      for await (const { type, stream, revision } of store.readAll())
-        if (type === 'DepositFinalized') await walk({ commands, now }, creditDeposit, { id: idOf(stream), revision })
-      const { state } = await commands.load('account', '0xada')
-      return state.status === 'open' ? (state.balances.get('USDC/6')?.available ?? 0n) : 0n
-    },
-  }
-}
+import { createCursor, createWatchWorld, killedAt, type Paid } from './watch-deposits-harness.ts'
 
 const five = { id: 'five', amount: 5n }
 
 describe('a deposit', () => {
   test('is observed as soon as it is in a block, and is no money yet', async () => {
-    const { chain, look, commands, credited, store } = createWorld()
+    const { chain, look, commands, credited, store } = createWatchWorld()
     chain.mine([five])
     expect(await look()).toBe(false)
     expect((await commands.load('payment', '0xfive')).state).toEqual({
@@ -133,7 +38,7 @@ describe('a deposit', () => {
   })
 
   test('becomes final with its block, and is credited once', async () => {
-    const { chain, look, history, credited, cursor } = createWorld()
+    const { chain, look, history, credited, cursor } = createWatchWorld()
     chain.mine([five])
     await look()
     chain.finalize(0)
@@ -146,7 +51,7 @@ describe('a deposit', () => {
   })
 
   test('that is final when first seen is both at once', async () => {
-    const { chain, look, history } = createWorld()
+    const { chain, look, history } = createWatchWorld()
     chain.mine([five])
     chain.finalize()
     await look()
@@ -154,7 +59,7 @@ describe('a deposit', () => {
   })
 
   test('of another token is none', async () => {
-    const { chain, look, payments } = createWorld()
+    const { chain, look, payments } = createWatchWorld()
     chain.mine([{ ...five, token: '0xother' }])
     chain.finalize()
     await look()
@@ -162,7 +67,7 @@ describe('a deposit', () => {
   })
 
   test('changes nothing while nothing changes, however often one looks', async () => {
-    const { chain, look, store } = createWorld()
+    const { chain, look, store } = createWatchWorld()
     chain.mine([five])
     await look()
     const head = await store.head()
@@ -173,7 +78,7 @@ describe('a deposit', () => {
 
 describe('a reorganisation', () => {
   test('moves a deposit to another block: it is observed there, and credited once', async () => {
-    const { chain, look, history, credited, commands } = createWorld()
+    const { chain, look, history, credited, commands } = createWatchWorld()
     chain.mine()
     chain.mine([five])
     await look()
@@ -187,7 +92,7 @@ describe('a reorganisation', () => {
   })
 
   test('takes a deposit away: it has vanished once its height is final, and is never money', async () => {
-    const { chain, look, history, credited } = createWorld()
+    const { chain, look, history, credited } = createWatchWorld()
     chain.mine([five])
     await look()
     chain.undo(1)
@@ -202,7 +107,7 @@ describe('a reorganisation', () => {
   })
 
   test('brings a vanished deposit back in a later block', async () => {
-    const { chain, look, history, credited } = createWorld()
+    const { chain, look, history, credited } = createWatchWorld()
     chain.mine([five])
     await look()
     chain.undo(1)
@@ -218,7 +123,7 @@ describe('a reorganisation', () => {
   })
 
   test('goes there and back again, to the very same block', async () => {
-    const { chain, look, history, credited } = createWorld()
+    const { chain, look, history, credited } = createWatchWorld()
     for (const branch of ['a', 'b', 'a', 'b', 'a']) {
       chain.undo(1)
       chain.mine([five], branch)
@@ -231,7 +136,7 @@ describe('a reorganisation', () => {
   })
 
   test('of which an old view is told late: the deposit of a block that is gone vanishes again', async () => {
-    const { chain, look, watcher, history, status } = createWorld()
+    const { chain, look, watcher, history, status } = createWatchWorld()
     chain.mine([five])
     const stale = { heights: await chain.port.heights(), deposits: await chain.port.deposits(0n, 0n) }
     await look()
@@ -251,7 +156,7 @@ describe('a reorganisation', () => {
 
 describe('the cursor', () => {
   test('stands at the last block that stays, survives a restart, and blocks below are not looked at again', async () => {
-    const { chain, look, watcher, cursor } = createWorld()
+    const { chain, look, watcher, cursor } = createWatchWorld()
     for (let height = 0; height < 5; height++) chain.mine()
     chain.finalize(2)
     await look()
@@ -267,7 +172,7 @@ describe('the cursor', () => {
   })
 
   test('does not move while nothing is final', async () => {
-    const { chain, look, cursor } = createWorld()
+    const { chain, look, cursor } = createWatchWorld()
     expect(await look()).toBe(false)
     chain.mine([five])
     await look()
@@ -275,7 +180,7 @@ describe('the cursor', () => {
   })
 
   test('walks a long chain in parts, and says that more waits', async () => {
-    const { chain, look, watcher, cursor } = createWorld()
+    const { chain, look, watcher, cursor } = createWatchWorld()
     const heights = async () => ({ head: 12_000n, final: 11_000n })
     const asked: bigint[][] = []
     const deposits: Chain['deposits'] = async (...range) => {
@@ -296,7 +201,7 @@ describe('the cursor', () => {
 })
 
 test('two watchers at once say everything once', async () => {
-  const { chain, watcher, store, history, credited } = createWorld()
+  const { chain, watcher, store, history, credited } = createWatchWorld()
   const other = { ...watcher, commands: createCommands({ store }) }
   chain.mine([five, { id: 'six', amount: 6n }])
   await Promise.all([watchOnce(watcher), watchOnce(other)])
@@ -309,35 +214,11 @@ test('two watchers at once say everything once', async () => {
   expect(await credited()).toBe(11n)
 })
 
-type World = ReturnType<typeof createWorld>
-
-/** A watcher that is killed at its n-th await on anything outside: before it, or after it was done. */
-const killedAt = ({ watcher, store }: World, at: number, when: 'before' | 'after') => {
-  let awaits = 0
-  const mortal =
-    <Args extends unknown[], Answer>(work: (...args: Args) => Promise<Answer>) =>
-    async (...args: Args): Promise<Answer> => {
-      awaits++
-      if (awaits >= at && (when === 'before' || awaits > at)) throw new Error('killed')
-      const answer = await work(...args)
-      if (awaits >= at) throw new Error('killed')
-      return answer
-    }
-  const commands = createCommands({ store: { ...store, append: mortal(store.append) } })
-  return {
-    ...watcher,
-    commands: { ...commands, load: mortal(commands.load) as typeof commands.load },
-    chain: { ...watcher.chain, heights: mortal(watcher.chain.heights), deposits: mortal(watcher.chain.deposits) },
-    cursor: { load: mortal(watcher.cursor.load), save: mortal(watcher.cursor.save) },
-    pendingPayments: mortal(watcher.pendingPayments),
-  }
-}
-
 describe('a watcher that is killed', () => {
   test.each(['before', 'after'] as const)('%s any await leaves nothing half done', async (when) => {
     let awaits = 0
     for (let killed = true; killed; awaits++) {
-      const world = createWorld()
+      const world = createWatchWorld()
       world.chain.mine([five, { id: 'gone', amount: 7n }])
       world.chain.mine([{ id: 'six', amount: 6n }])
       await world.look()
@@ -381,7 +262,7 @@ const step = fc.oneof(
 test('whatever happens to the chain: no deposit is credited twice, and what is final is credited', async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.array(step, { maxLength: 30 }), async (scheduler, steps) => {
-      const world = createWorld()
+      const world = createWatchWorld()
       const { chain, watcher, store } = world
       const looks: Promise<unknown>[] = []
       const mempool: Paid[] = []
@@ -435,7 +316,7 @@ test('whatever happens to the chain: no deposit is credited twice, and what is f
 })
 
 test('while the chain is away the watcher keeps trying, says so once, and says when it is back', async () => {
-  const { chain, watcher, status } = createWorld()
+  const { chain, watcher, status } = createWatchWorld()
   const lines: Record<string, unknown>[] = []
   const back = Promise.withResolvers<void>()
   const write = (line: string) => {

@@ -28,7 +28,7 @@ export const startScheduler = ({
   }
   const activeRentals = async () => {
     const rows = await all((after) => listRentals(read, { status: 'active', first: pageRowsMax, after }))
-    return rows.map(({ id, startedAt, requestedAt }) => ({ id, startedAt: startedAt ?? requestedAt }))
+    return rows.flatMap(({ id, endsAt }) => (endsAt === null ? [] : { id, endsAt }))
   }
   const running = runScheduler({
     bus,

@@ -38,7 +38,7 @@ const noop = async () => undefined
 const heard = async (
   { now, events }: { now: () => string; events: readonly StoredEvent[] },
   until: string,
-  open: { jobs?: string[]; rentals?: { id: string; startedAt: string }[]; brokenLists?: boolean } = {},
+  open: { jobs?: string[]; rentals?: { id: string; endsAt: string }[]; brokenLists?: boolean } = {},
 ) => {
   const said: string[] = []
   const warnings: string[] = []
@@ -113,10 +113,16 @@ describe('the scheduler', () => {
     expect(said.filter((what) => what.startsWith('reconcile'))).toEqual(['reconcile one', 'reconcile two'])
   })
 
-  test('says at once of all active rentals that they live, each begun where nobody had', async () => {
-    const rentals = ['a', 'b'].map((id) => ({ id, startedAt: `start-${id}` }))
-    const { said } = await heard({ now: () => 'now', events: [] }, 'beat a b now', { rentals })
-    expect(said.filter((what) => /^b/.test(what))).toEqual(['begin a start-a', 'begin b start-b', 'beat a b now'])
+  test('says at once of all active rentals that they live, but not of one whose time is up', async () => {
+    const rentals = ['2026-01-01T00:00:02.000Z', '2026-01-01T00:00:01.000Z', '2026-01-01T00:00:03.000Z']
+    const { said } = await heard(
+      { now: () => '2026-01-01T00:00:01.000Z', events: [] },
+      'beat 0 2 2026-01-01T00:00:01.000Z',
+      {
+        rentals: rentals.map((endsAt, index) => ({ id: String(index), endsAt })),
+      },
+    )
+    expect(said.filter((what) => /^b/.test(what))).toEqual(['beat 0 2 2026-01-01T00:00:01.000Z'])
   })
 
   test('goes on when a list cannot be had, and says so', async () => {

@@ -9,7 +9,8 @@ import type { JobRunner } from './jobs.ts'
 /** What the read models say is open. The log is a hint of what changed; this list is the truth that is gone back to. */
 export type OpenWork = {
   readonly openJobs: (rental?: string) => Promise<readonly string[]>
-  readonly activeRentals: () => Promise<readonly { readonly id: string; readonly startedAt: string }[]>
+  /** `endsAt` is ISO 8601. */
+  readonly activeRentals: () => Promise<readonly { readonly id: string; readonly endsAt: string }[]>
 }
 
 const relistEveryMs = 10_000
@@ -50,11 +51,12 @@ export const runScheduler = async ({
   }
 
   const beat = async (): Promise<void> => {
-    const rentals = await openWork.activeRentals()
-    for (const { id, startedAt } of rentals) await heartbeats.begin(id, startedAt)
+    const at = now()
+    // Time beyond the end was not rented, and must not make up for an earlier silence.
+    const running = (await openWork.activeRentals()).filter(({ endsAt }) => endsAt > at)
     await heartbeats.beat(
-      rentals.map(({ id }) => id),
-      now(),
+      running.map(({ id }) => id),
+      at,
     )
   }
 

@@ -1,4 +1,4 @@
-import { createCommands } from '../commands/execute.ts'
+import { createCommands, type Load } from '../commands/execute.ts'
 import { idOf } from '../domain/aggregates.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Database } from '../infra/postgres.ts'
@@ -13,7 +13,7 @@ export const inconsistencies = async (
   database: Database,
   running: (job: string, attempt: number) => boolean,
 ): Promise<readonly string[]> => {
-  const { load } = createCommands({ store })
+  const load = remembered(createCommands({ store }).load)
   const found: string[] = []
   const ids = async (type: string) => {
     const streams: string[] = []
@@ -63,4 +63,15 @@ export const inconsistencies = async (
       `read model: ${JSON.stringify(difference, (_, value) => (typeof value === 'bigint' ? String(value) : value))}`,
     )
   return found
+}
+
+/** Reads each aggregate once: many rentals share a listing and an account. */
+const remembered = (load: Load): Load => {
+  const known = new Map<string, Promise<unknown>>()
+  return (name, id) => {
+    const key = `${name}-${id}`
+    const before = known.get(key) ?? load(name, id)
+    known.set(key, before)
+    return before as ReturnType<typeof load<typeof name>>
+  }
 }

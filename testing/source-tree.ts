@@ -53,6 +53,11 @@ export const readFiles = (root: string): Files =>
       .filter(([, text]) => !text.includes('\0')),
   )
 
+/** Specs, contract suites, and what only they use. */
+export const isTest = (path: string): boolean =>
+  /(^|\/)(spec|spec[-.][^/]*|contract|contract-[^/]*|[^/]*-harness|[^/]*\.spec)\.ts$|\.t\.sol$/.test(path) ||
+  path.startsWith('testing/')
+
 /** Calls `visit` with the node and all below it. */
 export const eachNode = (node: ts.Node, visit: (node: ts.Node) => void): void => {
   visit(node)

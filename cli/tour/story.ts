@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
 import { type Client, createClient } from '../client.ts'
+import { signIn } from '../sign-in.ts'
 import type { Printer } from './print.ts'
 import { type ChainInfo, deposit, fund } from './wallet.ts'
 
@@ -37,13 +38,6 @@ export const tellStory = async (url: string, offersFile: string, print: Printer)
   }
 }
 
-const signIn = async (client: Client, wallet: PrivateKeyAccount): Promise<void> => {
-  const { message } = await client.tell<{ message: string }>('signInMessage', { address: wallet.address }, 'message')
-  const signature = await wallet.signMessage({ message })
-  const { token } = await client.tell<{ token: string }>('signIn', { message, signature }, 'token')
-  client.use(token)
-}
-
 const importOffers = async (client: Client, file: string, print: Printer): Promise<void> => {
   print.chapter(`A provider imports offers from ${file}`)
   await signIn(client, privateKeyToAccount(devKeys[2]))
@@ -72,7 +66,7 @@ const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer):
   print.chapter('The renter deposits tokens on chain')
   const { chain } = await client.ask<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
   print.say(`chain ${chain.chainId} at ${chain.rpcUrl}, marketplace ${chain.marketplace}`)
-  await fund(chain, wallet.address, depositUnits)
+  await fund(chain, wallet, depositUnits)
   const { head } = await client.ask<{ head: string }>('{ head }')
   type Update = {
     paymentUpdated: { event: string; payment: { status: string; amount: MoneyAnswer; blockNumber: string } }

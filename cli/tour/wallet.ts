@@ -1,5 +1,5 @@
 import { type Account, createPublicClient, createWalletClient, defineChain, type Hex, http, parseEther } from 'viem'
-import { privateKeyToAccount } from 'viem/accounts'
+import { privateKeyToAddress } from 'viem/accounts'
 import { marketplace as marketplaceContract } from '../../contracts/bindings/marketplace.ts'
 import { usdToken } from '../../contracts/bindings/usd-token.ts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
@@ -14,14 +14,16 @@ export type ChainInfo = {
 
 const embeddedChainId = 31337
 
-/** Gives a new wallet what it needs on the embedded chain: a little ether for gas, and test dollars from the token's faucet.
- *  Throws on any other chain: there, money is not given away. */
-export const fund = async (chain: ChainInfo, wallet: Hex, amount: bigint): Promise<void> => {
+/** Gives a new wallet what it needs on the embedded chain: a little ether for gas from a development account, and test dollars
+ *  from the token's faucet. Throws on any other chain: there, money is not given away. */
+export const fund = async (chain: ChainInfo, account: Account, amount: bigint): Promise<void> => {
   if (chain.chainId !== embeddedChainId)
     throw new Error(`Chain ${chain.chainId} has no faucet: the tour needs the embedded chain.`)
-  const { send, write } = connect(chain, privateKeyToAccount(devKeys[1]))
-  await send(wallet, parseEther('1'))
-  await write({ address: chain.token, abi: usdToken.abi, functionName: 'drip', args: [wallet, amount] })
+  // The chain itself signs for its development accounts: so it counts their transactions, however many ask at once.
+  const { send } = connect(chain, privateKeyToAddress(devKeys[1]))
+  await send(account.address, parseEther('1'))
+  const { write } = connect(chain, account)
+  await write({ address: chain.token, abi: usdToken.abi, functionName: 'drip', args: [account.address, amount] })
 }
 
 /** Allows the marketplace to take `amount`, and pays it in. Resolves to the hash of the deposit's transaction. */
@@ -38,7 +40,7 @@ type Call = {
   readonly args: readonly unknown[]
 }
 
-const connect = ({ chainId, rpcUrl }: ChainInfo, account: Account) => {
+const connect = ({ chainId, rpcUrl }: ChainInfo, account: Account | Hex) => {
   const chain = defineChain({
     id: chainId,
     name: `chain ${chainId}`,

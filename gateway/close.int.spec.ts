@@ -1,0 +1,47 @@
+import { connect } from 'node:net'
+import { expect, test } from '@jest/globals'
+import { WebSocket } from 'ws'
+import { eventually } from '../testing/children.ts'
+import { createGatewayWorld } from '../testing/gateway.ts'
+import { countSubscriptions, openServerSentEvents } from '../testing/gateway-streams.ts'
+
+const closeMsMax = 2_000
+const query = 'subscription { listingChanged { event } }'
+
+test('closing ends every connection and subscription at once, and says to come back', async () => {
+  const open = { count: 0 }
+  const world = await createGatewayWorld({ services: ({ store }) => ({ store: countSubscriptions(store, open) }) })
+
+  const client = world.socket()
+  let socketClosed: unknown
+  client.on('closed', (event) => {
+    socketClosed = event
+  })
+  const overSocket = client.iterate({ query }).next()
+  overSocket.catch(() => undefined)
+  const events = await openServerSentEvents(world.url, { query })
+  const overEvents = events.next()
+  overEvents.catch(() => undefined)
+  // A client that never answers a close frame.
+  const silent = new WebSocket(`${world.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+  await new Promise((resolve) => silent.once('open', resolve))
+  silent.pause()
+  const idle = connect(world.port, '127.0.0.1')
+  await new Promise((resolve) => idle.once('connect', resolve))
+  await eventually('both subscriptions are open', () => open.count === 2)
+
+  const began = performance.now()
+  await world.gateway.close()
+  expect(performance.now() - began).toBeLessThan(closeMsMax)
+  expect(socketClosed).toMatchObject({ code: 1001 })
+  await expect(overSocket).rejects.toMatchObject({ code: 1001 })
+  // Cut, not completed: the subscriber knows that more may have come.
+  await expect(overEvents).rejects.toThrow()
+  await eventually('no subscription is left', () => open.count === 0)
+  await expect(fetch(`${world.url}/health`)).rejects.toThrow()
+
+  silent.terminate()
+  idle.destroy()
+  await client.dispose()
+  await world.close()
+})

@@ -1,0 +1,302 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { newId } from '../../commands/ids.ts'
+import { Failure } from '../../domain/errors.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
+
+type User = Awaited<ReturnType<GatewayWorld['newUser']>>
+let world: GatewayWorld
+let renter: User
+let provider: User
+let late = false
+
+beforeAll(async () => {
+  world = await createGatewayWorld({
+    services: ({ waitFor }) => ({
+      waitFor: (position, timeoutMs) =>
+        late ? Promise.reject(new Failure('POSITION_NOT_REACHED')) : waitFor(position, timeoutMs),
+    }),
+  })
+  renter = await world.newUser()
+  provider = await world.newUser()
+  await world.market.deposit(renter.wallet, 1_000_000_000n)
+})
+afterAll(() => world.close())
+beforeEach(() => {
+  late = false
+})
+
+const refused = '... on Error { code details { name value } }'
+const newListing = async (gpuCount = 8) => {
+  const id = newId()
+  await world.market.list(id, gpuCount, undefined, provider.wallet)
+  return id
+}
+const rentAs = async (user: User, input: Record<string, unknown>, selection = 'status held { decimal asset }') => {
+  const wish = { hours: 1, maxPricePerGpuHour: '4', idempotencyKey: newId(), ...input }
+  const { data, errors } = await user.ask(
+    `mutation ($input: RentGpuInput!) { rentGpu(input: $input) {
+      __typename ... on RentGpuSuccess { id position rental { ${selection} } } ${refused} } }`,
+    { input: wish },
+  )
+  return data?.rentGpu ?? errors
+}
+const rentalOf = (user: User, id: string, selection: string, atLeast?: string) =>
+  user.ask(`query ($id: ID!, $atLeast: Position) { rental(id: $id, atLeast: $atLeast) { ${selection} } }`, {
+    id,
+    atLeast,
+  })
+
+describe('renting', () => {
+  test('a listing by name gives an active rental with the money held, in one answer', async () => {
+    const listing = await newListing()
+    const rented = await rentAs(
+      renter,
+      { listing, gpuCount: 2 },
+      'status gpuCount seconds held { amount decimal asset }',
+    )
+    expect(rented).toEqual({
+      __typename: 'RentGpuSuccess',
+      id: expect.any(String),
+      position: expect.any(String),
+      rental: {
+        status: 'active',
+        gpuCount: 2,
+        seconds: 3600,
+        held: { amount: '7200000', decimal: '7.2', asset: 'USDC/6' },
+      },
+    })
+  })
+
+  test('by needs lets placement choose the cheapest', async () => {
+    const cheapest = newId()
+    await world.market.list(cheapest, 1, { amount: 1_000n, asset: 'USDC/6' })
+    await world.ask('query ($atLeast: Position) { head gpuModels(atLeast: $atLeast) }', {
+      atLeast: await world.store.head(),
+    })
+    const rented = await rentAs(renter, { gpu: 'h100', vramMibMin: 80_000 }, 'listing { id }')
+    expect(rented.rental).toEqual({ listing: { id: cheapest } })
+  })
+
+  test('the same key again is the same rental; with another wish it is refused', async () => {
+    const wish = { listing: await newListing(), idempotencyKey: newId() }
+    const [first, again] = [await rentAs(renter, wish), await rentAs(renter, wish)]
+    const other = await rentAs(renter, { ...wish, gpuCount: 2 })
+    expect(again).toEqual(first)
+    expect(other).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' })
+  })
+
+  test('a late read model leaves the node out, never the answer', async () => {
+    const wish = { listing: await newListing() }
+    late = true
+    expect(await rentAs(renter, wish)).toEqual({
+      __typename: 'RentGpuSuccess',
+      id: expect.any(String),
+      position: expect.any(String),
+      rental: null,
+    })
+  })
+
+  test.each<[string, Record<string, unknown>]>([
+    ['takes exactly one of listing and gpu', { listing: 'a', gpu: 'H100' }],
+    ['takes exactly one of listing and gpu', {}],
+    ['takes exactly one of seconds and hours', { listing: 'a', seconds: 60 }],
+    ['takes exactly one of seconds and hours', { listing: 'a', hours: null }],
+    ['takes at most 2147483647', { listing: 'a', hours: 2_000_000_000 }],
+    ['takes no vramMibMin and no region beside it', { listing: 'a', region: 'FR' }],
+    ['a decimal number of USDC/6', { listing: 'a', maxPricePerGpuHour: '1e3' }],
+    ['a decimal number of USDC/6', { listing: 'a', maxPricePerGpuHour: '0.0000001' }],
+    ['USDC/6, NMESH/18, ETH/18, USD/2', { listing: 'a', asset: 'GOLD' }],
+    ['takes 1 to 200 characters', { listing: 'a', idempotencyKey: '' }],
+  ])('is refused with INPUT_INVALID: it %s', async (takes, wish) => {
+    const { code, details } = await rentAs(renter, wish)
+    expect([code, details.map(({ value }: { value: string }) => value)]).toEqual([
+      'INPUT_INVALID',
+      expect.arrayContaining([takes]),
+    ])
+  })
+
+  test.each<[string, Record<string, unknown>]>([
+    ['GPU_UNKNOWN', { gpu: 'Z9000' }],
+    ['PRICE_ABOVE_MAXIMUM', { gpu: 'H100', maxPricePerGpuHour: '0.000001' }],
+    ['RENTAL_INVALID', { listing: 'a', gpuCount: 0 }],
+    ['RENTAL_INVALID', { listing: 'a', hours: 0 }],
+  ])('is refused with %s for %j', async (code, wish) => {
+    await newListing()
+    await world.ask('query ($at: Position) { gpuModels(atLeast: $at) }', { at: await world.store.head() })
+    expect(await rentAs(renter, wish)).toMatchObject({ __typename: 'Refused', code })
+  })
+
+  test('a no of the listing or the account names the rejected rental, and nothing stays held', async () => {
+    const listing = await newListing(1)
+    const poor = await world.newUser()
+    const unpaid = await rentAs(poor, { listing })
+    await rentAs(renter, { listing })
+    const full = await rentAs(renter, { listing })
+    expect([unpaid, full]).toMatchObject([{ code: 'INSUFFICIENT_FUNDS' }, { code: 'LISTING_FULL' }])
+    const [{ value: id }] = full.details
+    const { data } = await rentalOf(renter, id, 'status refusal held { decimal } listing { freeGpus }')
+    expect(data.rental).toEqual({ status: 'rejected', refusal: 'LISTING_FULL', held: null, listing: { freeGpus: 0 } })
+  })
+})
+
+describe('reading', () => {
+  test('a rental belongs to its renter and its provider', async () => {
+    const { id, position } = await rentAs(renter, { listing: await newListing() })
+    const stranger = await world.newUser()
+    const codeOf = async (user: Pick<User, 'ask'>, rental = id) => {
+      const { data, errors } = await rentalOf(user as User, rental, 'id', position)
+      return errors?.[0]?.extensions.code ?? data.rental.id
+    }
+    expect([await codeOf(renter), await codeOf(provider)]).toEqual([id, id])
+    expect([await codeOf(stranger), await codeOf(world), await codeOf(renter, 'unknown')]).toEqual([
+      'NOT_YOURS',
+      'NOT_SIGNED_IN',
+      'RENTAL_UNKNOWN',
+    ])
+  })
+
+  test('a position that the read models do not reach, or that no store has made, is an error', async () => {
+    late = true
+    const notReached = await world.ask('query ($at: Position) { gpuModels(atLeast: $at) }', { at: world.store.start })
+    const foreign = await world.ask('{ gpuModels(atLeast: "elsewhere") }')
+    const codes = [notReached, foreign].map(({ errors }) => errors?.[0]?.extensions.code)
+    expect(codes).toEqual(['POSITION_NOT_REACHED', 'POSITION_FOREIGN'])
+  })
+
+  test('lists go page by page, by endCursor and by the cursor of any edge', async () => {
+    const user = await world.newUser()
+    await world.market.deposit(user.wallet, 1_000_000_000n)
+    const listing = await newListing()
+    const ids: string[] = []
+    for (let index = 0; index < 5; index++) {
+      world.market.pass(1)
+      ids.unshift((await rentAs(user, { listing })).id)
+    }
+    const pageOf = async (first: number, after?: string) => {
+      const { data } = await user.ask(
+        `query ($first: Int, $after: String) { rentals(first: $first, after: $after, status: active) {
+          edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`,
+        { first, after },
+      )
+      return data.rentals
+    }
+    const first = await pageOf(2)
+    const rest = await pageOf(5, first.pageInfo.endCursor)
+    const second = await pageOf(1, first.edges[0].cursor)
+    const seen = [...first.nodes, ...rest.nodes].map(({ id }: { id: string }) => id)
+    expect(seen).toEqual(ids)
+    expect(second.nodes).toEqual([{ id: ids[1] }])
+    expect([first, rest].map(({ pageInfo }) => [pageInfo.hasPreviousPage, pageInfo.hasNextPage])).toEqual([
+      [false, true],
+      [true, false],
+    ])
+    expect(first.pageInfo.startCursor).toBe(first.edges[0].cursor)
+    const asProvider = await provider.ask('{ rentals(as: provider, first: 100) { nodes { id } } }')
+    expect(asProvider.data.rentals.nodes).toEqual(expect.arrayContaining(ids.map((id) => ({ id }))))
+    for (const wrong of ['{ rentals(first: 101) { nodes { id } } }', '{ rentals(after: "x") { nodes { id } } }'])
+      expect((await user.ask(wrong)).errors?.[0]?.extensions.code).toBe('INPUT_INVALID')
+  })
+
+  test('one node and a hundred cost the same queries', async () => {
+    const user = await world.newUser()
+    await world.market.deposit(user.wallet, 1_000_000_000n)
+    const listings = await Promise.all(Array.from({ length: 20 }, () => newListing(8)))
+    const wishes = Array.from({ length: 100 }, (_, index) => listings[index % listings.length])
+    await Promise.all(wishes.map((listing) => rentAs(user, { listing }, 'id')))
+    const labelsFor = async (first: number) => {
+      world.asked.length = 0
+      const { data } = await user.ask(
+        `query ($first: Int) { rentals(first: $first) { nodes {
+          id listing { id provider { name } } provider { id } invoice { id } } } }`,
+        { first },
+      )
+      expect(data.rentals.nodes).toHaveLength(first)
+      return [...world.asked].sort()
+    }
+    const queries = ['invoices.find', 'listings.find', 'providers.find', 'providers.find', 'rentals.list']
+    expect([await labelsFor(1), await labelsFor(100)]).toEqual([queries, queries])
+  })
+})
+
+describe('ending', () => {
+  const endAs = async (user: User, rental: string) => {
+    const { data } = await user.ask(
+      `mutation ($input: EndRentalInput!) { endRental(input: $input) {
+        ... on EndRentalSuccess { id position rental { status endReason runSeconds charged { decimal } } } ${refused} } }`,
+      { input: { rental } },
+    )
+    return data.endRental
+  }
+
+  test('charges the seconds that ran, and the books show where each unit went', async () => {
+    const { id } = await rentAs(renter, { listing: await newListing() })
+    world.market.pass(90)
+    const ended = await endAs(renter, id)
+    expect(ended.rental).toEqual({
+      status: 'ended',
+      endReason: 'returned',
+      runSeconds: 90,
+      charged: { decimal: '0.09' },
+    })
+    await world.settle(id)
+    const { data, errors } = await renter.ask(
+      `query ($id: ID!, $at: Position) {
+        invoice(id: $id, atLeast: $at) { total { decimal } released { decimal } lines { seconds eventId amount { decimal } } rental { status } }
+        invoices { nodes { id } }
+        account { id balances { asset held { decimal } } }
+        payments { nodes { status amount { decimal } } }
+        ledgerEntries(first: 2) { nodes { type amount { decimal } } }
+        ledgerSums { asset sum { amount } }
+        moneyTrace(rental: $id) { funding { source amount { decimal } } steps { type eventId } } }`,
+      { id, at: await world.store.head() },
+    )
+    expect(errors).toBeUndefined()
+    expect(data.invoice).toMatchObject({
+      total: { decimal: '0.09' },
+      released: { decimal: '3.51' },
+      lines: [{ seconds: 90, amount: { decimal: '0.09' } }],
+      rental: { status: 'settled' },
+    })
+    expect(data.invoices.nodes).toEqual([{ id }])
+    expect(data.ledgerSums).toEqual([{ asset: 'USDC/6', sum: { amount: '0' } }])
+    expect(data.payments.nodes).toEqual([{ status: 'final', amount: { decimal: '1000' } }])
+    expect(data.ledgerEntries.nodes).toEqual([
+      { type: 'HoldReleased', amount: { decimal: '3.51' } },
+      { type: 'HoldCaptured', amount: { decimal: '0.09' } },
+    ])
+    const { steps, funding } = data.moneyTrace
+    expect(funding).toEqual([{ source: 'deposit', amount: { decimal: '3.6' } }])
+    expect([steps[0].type, steps.at(-1).type]).toEqual(['DepositObserved', 'InvoiceIssued'])
+    const metered = steps.find(({ type }: { type: string }) => type === 'UsageMetered')
+    expect(data.invoice.lines[0].eventId).toBe(metered.eventId)
+  })
+
+  test('is for the renter alone, once', async () => {
+    const { id } = await rentAs(renter, { listing: await newListing() })
+    expect(await endAs(provider, id)).toMatchObject({ code: 'NOT_YOURS' })
+    const first = await endAs(renter, id)
+    expect(await endAs(renter, id)).toEqual(first)
+    expect(await endAs(renter, 'unknown')).toMatchObject({ code: 'RENTAL_UNKNOWN' })
+  })
+})
+
+test('no mutation is for a guest', async () => {
+  const inputs = {
+    rentGpu: { listing: 'a', hours: 1, maxPricePerGpuHour: '1', idempotencyKey: 'k' },
+    endRental: { rental: 'a' },
+    submitJob: { rental: 'a', command: ['a'], idempotencyKey: 'k' },
+    stopJob: { job: 'a' },
+    registerProvider: { name: 'a' },
+    importOffers: { csv: '' },
+    changePrice: { listing: 'a', pricePerGpuHour: '1' },
+    withdrawListing: { listing: 'a' },
+  }
+  for (const [name, input] of Object.entries(inputs)) {
+    const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`
+    const { data } = await world.ask(
+      `mutation ($input: ${type}!) { answer: ${name}(input: $input) { ... on Error { code } } }`,
+      { input },
+    )
+    expect([name, data.answer]).toEqual([name, { code: 'NOT_SIGNED_IN' }])
+  }
+})

@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Client } from 'graphql-ws'
+import { createGatewayWorld, type GatewayWorld } from '../testing/gateway.ts'
+import { limits } from './graphql/limits.ts'
+
+type Errors = readonly { readonly message: string; readonly extensions?: Record<string, unknown> }[]
+
+let world: GatewayWorld
+let socket: Client
+
+beforeAll(async () => {
+  world = await createGatewayWorld()
+  socket = world.socket()
+})
+afterAll(async () => {
+  await socket.dispose()
+  await world.close()
+})
+
+/** The errors of one operation, however the transport tells them. */
+const overHttp = async (query: string, variables: object = {}): Promise<Errors> =>
+  (await world.ask(query, variables)).errors ?? []
+const overWebSocket = async (query: string, variables: Record<string, unknown> = {}): Promise<Errors> => {
+  try {
+    const errors: Errors[number][] = []
+    for await (const answer of socket.iterate({ query, variables })) errors.push(...(answer.errors ?? []))
+    return errors
+  } catch (error) {
+    return error as Errors
+  }
+}
+
+const nested = `{ rentals { nodes { ${'invoice { rental { '.repeat(6)} id ${'} } '.repeat(6)} } } }`
+const aliases = `{ ${Array.from({ length: limits.aliasesMax + 1 }, (_, index) => `a${index}: head`).join(' ')} }`
+const tokens = `{ ${'head '.repeat(limits.tokensMax)} }`
+const page = 'listings(first: 100) { nodes { id gpu region provider { id name } pricePerGpuHour { decimal } } }'
+const costly = `{ ${Array.from({ length: 20 }, (_, index) => `a${index}: ${page}`).join(' ')} }`
+const subscription = `subscription { ${Array.from({ length: limits.aliasesMax + 1 }, (_, index) => `a${index}: listingChanged { event }`).join(' ')} }`
+
+describe.each([
+  ['HTTP', overHttp],
+  ['WebSocket', overWebSocket],
+])('over %s', (_transport, ask) => {
+  test.each([
+    ['too deep', nested, 'depth limit'],
+    ['too many aliases', aliases, 'Aliases limit'],
+    ['too many tokens', tokens, 'Token limit'],
+    ['too costly', costly, 'Cost limit'],
+    ['a subscription with too many aliases', subscription, 'Aliases limit'],
+  ])('%s is refused before anything is read', async (_what, query, message) => {
+    const before = world.asked.length
+    const errors = await ask(query)
+    expect(errors.map((error) => error.message).join()).toContain(message)
+    expect(world.asked.length).toBe(before)
+  })
+
+  test('the whole of our largest node, a hundred times, is not refused', async () => {
+    const money = '{ amount asset decimal }'
+    const errors = await ask(`{ rentals(first: 100) { edges { cursor node {
+      id status renter gpu gpuCount seconds runSeconds refusal endReason requestedAt startedAt endsAt endedAt settledAt position
+      maxPricePerGpuHour ${money} pricePerGpuHour ${money} held ${money} charged ${money} released ${money}
+      listing { id gpu region pricePerGpuHour ${money} } provider { id name }
+      invoice { id total ${money} lines { eventId seconds amount ${money} } } } } pageInfo { hasNextPage endCursor } } }`)
+    expect(errors.map(({ extensions }) => extensions?.code)).toEqual(['NOT_SIGNED_IN'])
+  })
+
+  test('text that no database can store is refused', async () => {
+    const errors = await ask('query ($id: ID!) { listing(id: $id) { id } }', { id: 'a\0b' })
+    expect(errors.map(({ extensions }) => extensions?.code)).toEqual(['INPUT_INVALID'])
+  })
+
+  test('a failure keeps its code, and what is shown is the same', async () => {
+    const [error] = await ask('{ listing(id: "unknown") { id } }')
+    expect(error?.extensions).toMatchObject({ code: 'LISTING_UNKNOWN', details: { listing: 'unknown' } })
+  })
+})

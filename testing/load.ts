@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createListing, createRenter } from './renter.ts'
+
+const renters = 3
+const pauseMs = 30
+
+/** Renters who rent and give back without pause until stopped, so that a kill at any moment meets walks on their way.
+ *  What fails because the platform is gone fails silently: that is what it is for. Resolves to how many rentals it began. */
+export const startRentingLoad = (url: string): { stop(): Promise<number> } => {
+  const stopping = new AbortController()
+  let rented = 0
+  const rentAgainAndAgain = async (listing: string) => {
+    const { client } = await createRenter(url, 1_000_000_000n)
+    try {
+      while (!stopping.signal.aborted) {
+        const wish = { listing, seconds: 600, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+        const { id } = await client.tell<{ id: string }>('rentGpu', wish, 'id position')
+        rented++
+        await client.tell('endRental', { rental: id }, 'position')
+        await sleep(pauseMs, undefined, { signal: stopping.signal })
+      }
+    } finally {
+      await client.close()
+    }
+  }
+  const running = createListing(url, renters, '2.5').then((listing) =>
+    Promise.allSettled(Array.from({ length: renters }, () => rentAgainAndAgain(listing))),
+  )
+  const ended = running.catch(() => undefined)
+  return {
+    stop: async () => {
+      stopping.abort()
+      await ended
+      return rented
+    },
+  }
+}

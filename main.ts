@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
 import { Failure } from './domain/errors.ts'
 import { logBus } from './infra/bus/log.ts'
+import { memoryCache } from './infra/cache/memory.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
@@ -15,6 +16,7 @@ import { openDataFolder } from './infra/data-folder.ts'
 import { openPostgresEventStore } from './infra/event-store/postgres.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { type JobHandler, startJobs } from './infra/jobs.ts'
+import { readOrCreateSecret } from './infra/keys/file.ts'
 import { migrateOperations } from './infra/operations.ts'
 import { connectPostgres } from './infra/postgres.ts'
 import { startEmbeddedPostgres } from './infra/postgres-embedded.ts'
@@ -124,6 +126,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
       ...processCluster({ root: config.jobDir, log: log.child({ part: 'cluster' }) }),
       name: clusterName(config),
     },
+    jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
+    cache: memoryCache(),
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))

@@ -91,8 +91,6 @@ const floorExcuses: Excuses = {
   'infra/postgres-embedded.ts → infra/keys/file.ts is an engine': 'its password lies where all secrets lie',
   'cli/tour/wallet.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
   'cli/tour/story.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
-  'roles/gateway.ts → infra/cache/memory.ts is an engine': 'until main.ts hands the cache to the roles',
-  'roles/gateway.ts → infra/keys/file.ts is an engine': 'until main.ts hands the key of the tokens to the roles',
 }
 
 const linesMax = { product: 300, test: 400 }

@@ -1,17 +1,23 @@
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Failure } from '../domain/errors.ts'
 import { createMetrics } from '../infra/telemetry.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/gateway.ts'
 import { bodyBytesMax, createGateway } from './server.ts'
 
 let world: GatewayWorld
 let ready = true
+let down = false
 
 beforeAll(async () => {
   world = await createGatewayWorld({
     ready: async () => ({ ready, parts: { database: ready ? 'up' : 'down' } }),
-    services: () => ({
+    services: ({ read }) => ({
       rentGpu: () => Promise.reject(new Error('the password is hunter2')),
+      read: {
+        ...read,
+        run: (label, query) => (down ? Promise.reject(new Failure('DATABASE_UNAVAILABLE')) : read.run(label, query)),
+      },
     }),
   })
 })
@@ -143,6 +149,16 @@ describe('errors', () => {
       message: 'There is no such listing.',
       path: ['listing'],
       extensions: { code: 'LISTING_UNKNOWN', hint: expect.any(String), details: { listing: 'unknown' } },
+    })
+  })
+
+  test('a database that is away is said with its code, and what to do', async () => {
+    down = true
+    const { errors } = await world.ask('{ gpuModels }')
+    down = false
+    expect(errors?.[0]).toMatchObject({
+      message: 'The database does not answer.',
+      extensions: { code: 'DATABASE_UNAVAILABLE', hint: expect.stringContaining('idempotency key') },
     })
   })
 

@@ -15,7 +15,7 @@ export type Services = {
   /** What the read functions of projections/ read from. */
   readonly read: ReadModels
   readonly rentGpu: (wish: RentWish) => Promise<RequestedRental | Refusal>
-  readonly endRental: (rental: string, wallet: string) => Promise<Executed<'rental'> | Refusal>
+  readonly endRental: (rental: string, wallet: string) => Promise<{ readonly position: Position | undefined } | Refusal>
   readonly submitJob: (wish: JobWish) => Promise<({ readonly job: string } & Executed<'job'>) | Refusal>
   readonly importOffers: (request: {
     readonly provider: string

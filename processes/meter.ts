@@ -60,7 +60,11 @@ export const meterPeriod = async (dependencies: Dependencies, { rental, period }
 /** Ends a rental with its exact run. Settling follows from RentalEnded. The command id says who asked: the same asker twice
  *  is one request. */
 export const endRental = async (
-  { commands, heartbeats, now }: Pick<Dependencies, 'commands' | 'heartbeats' | 'now'>,
+  {
+    commands,
+    heartbeats,
+    now,
+  }: Pick<Dependencies, 'commands' | 'now'> & { readonly heartbeats: Pick<Heartbeats, 'acknowledged'> },
   rental: string,
   reason: EndReason,
   actor: Actor,

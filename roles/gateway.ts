@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { userActor } from '../commands/actor.ts'
 import { importOffers } from '../commands/import-offers.ts'
 import { submitJob } from '../commands/submit-job.ts'
@@ -6,9 +5,7 @@ import { createSignIn } from '../gateway/auth/sign-in.ts'
 import { rentGpu } from '../gateway/rent-gpu.ts'
 import { createGateway } from '../gateway/server.ts'
 import type { Services } from '../gateway/services.ts'
-import { memoryCache } from '../infra/cache/memory.ts'
-import { readOrCreateSecret } from '../infra/keys/file.ts'
-import { endRental } from '../processes/meter.ts'
+import { endAndSettle } from '../processes/end-rental.ts'
 import type { Platform } from './platform.ts'
 
 const readyWaitMs = 1_000
@@ -22,7 +19,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     commands,
     read,
     rentGpu: (wish) => rentGpu({ commands, read, now }, wish),
-    endRental: (rental, wallet) => endRental({ commands, heartbeats, now }, rental, 'returned', userActor(wallet)),
+    endRental: (rental, wallet) => endAndSettle({ commands, heartbeats, now }, rental, 'returned', userActor(wallet)),
     submitJob: (wish) => submitJob({ commands, now }, wish),
     importOffers: (request) => importOffers({ commands, now }, request),
     readJobLog: cluster.readLog,
@@ -32,10 +29,10 @@ export const startGateway = async (platform: Platform): Promise<string> => {
   }
   let url = config.publicUrl ?? `http://${config.host}:${config.port}`
   const signIn = createSignIn({
-    jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(config.dataDir, 'keys', 'jwt'))),
+    jwtSecret: platform.jwtSecret,
     publicUrl: () => url,
     chainId: chain.description.chainId,
-    nonces: memoryCache(),
+    nonces: platform.cache,
     now,
   })
   const ready = async () => {

@@ -1,5 +1,6 @@
 import type { Commands } from '../commands/execute.ts'
 import type { Bus } from '../infra/bus/port.ts'
+import type { Cache } from '../infra/cache/port.ts'
 import type { Chain, ChainCursor } from '../infra/chain/port.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import type { Config } from '../infra/config.ts'
@@ -29,6 +30,10 @@ export type Platform = {
   readonly chainCursor: ChainCursor
   readonly cluster: Cluster
   readonly schedule: Schedule
+  /** What signs the access tokens. */
+  readonly jwtSecret: string
+  /** Sign-in nonces, and what else is soon forgotten. */
+  readonly cache: Cache
   /** ISO 8601 in UTC. */
   readonly now: () => string
 }

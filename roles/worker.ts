@@ -1,5 +1,6 @@
 import { systemActor } from '../commands/actor.ts'
-import { endRental, meterPeriod, startMeter } from '../processes/meter.ts'
+import { endAndSettle } from '../processes/end-rental.ts'
+import { meterPeriod, startMeter } from '../processes/meter.ts'
 import { followAgain, runProcesses } from '../processes/run.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
 import type { Platform } from './platform.ts'
@@ -10,7 +11,7 @@ export const timerHandlers = (platform: Omit<Platform, 'schedule'>, schedule: Sc
   return {
     meter: (timer) => meterPeriod(parts, timer),
     expire: async ({ rental }) => {
-      await endRental(parts, rental, 'expired', systemActor('meter'))
+      await endAndSettle(parts, rental, 'expired', systemActor('meter'))
     },
     walk: (timer) => followAgain(parts, timer),
   }

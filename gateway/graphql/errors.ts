@@ -1,4 +1,5 @@
-import { type Details, type ErrorCode, errors, isRefusal, type Refusal } from '../../domain/errors.ts'
+import type { Commands } from '../../commands/execute.ts'
+import { type Details, type ErrorCode, errors, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import { builder } from './builder.ts'
 
 const codes = Object.keys(errors) as ErrorCode[]
@@ -42,3 +43,16 @@ export const payloadOf = <Success extends object>(name: string, success: RefTo<S
     types: [success, Refused],
     resolveType: (answer) => (isRefusal(answer) ? Refused : success),
   })
+
+const unknown = { job: 'JOB_UNKNOWN', listing: 'LISTING_UNKNOWN', rental: 'RENTAL_UNKNOWN' } as const
+
+/** Commands refuse a stranger before they look further, also where there is nothing: here that is said by name. */
+export const orUnknown = async (
+  { load }: Commands,
+  name: keyof typeof unknown,
+  id: string,
+  refusal: Refusal,
+): Promise<Refusal> =>
+  refusal.refused === 'NOT_YOURS' && (await load(name, id)).state.status === 'none'
+    ? refuse(unknown[name], { [name]: id })
+    : refusal

@@ -8,7 +8,7 @@ import { findJob, type JobRow, type JobStatus, jobs, listJobs } from '../../proj
 import type { Update } from '../../projections/updates.ts'
 import { builder } from './builder.ts'
 import { nodeAt, reach, walletOf } from './context.ts'
-import { ErrorCodeType, payloadOf } from './errors.ts'
+import { ErrorCodeType, orUnknown, payloadOf } from './errors.ts'
 import { refuseKey } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
@@ -225,7 +225,7 @@ builder.mutationField('stopJob', (t) =>
         { type: 'RequestStop', reason: 'asked for by the renter', requestedAt },
         { commandId, correlationId: commandId, causationId: commandId, actor: userActor(wallet), time: requestedAt },
       )
-      if (isRefusal(stopped)) return stopped
+      if (isRefusal(stopped)) return orUnknown(commands, 'job', job, stopped)
       return { id: job, position: stopped.position ?? (await store.head()) }
     },
   }),

@@ -9,7 +9,7 @@ import type { Update } from '../../projections/updates.ts'
 import type { Services } from '../services.ts'
 import { builder } from './builder.ts'
 import { nodeAt, reach } from './context.ts'
-import { payloadOf } from './errors.ts'
+import { orUnknown, payloadOf } from './errors.ts'
 import { given, refuseKey } from './inputs.ts'
 import { assetDefault, MoneyType, readMoney } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
@@ -145,7 +145,7 @@ const tell = async (
     actor: userActor(wallet),
     time: now(),
   })
-  if (isRefusal(answer)) return answer
+  if (isRefusal(answer)) return orUnknown(commands, 'listing', id, answer)
   return { id, position: answer.position ?? (await store.head()) }
 }
 

@@ -6,7 +6,7 @@ import { findRental, listRentals, type RentalStatus, rentals } from '../../proje
 import type { Update } from '../../projections/updates.ts'
 import { builder } from './builder.ts'
 import { nodeAt, reach, walletOf } from './context.ts'
-import { ErrorCodeType, payloadOf } from './errors.ts'
+import { ErrorCodeType, orUnknown, payloadOf } from './errors.ts'
 import { given, isOneOf, refuseKey } from './inputs.ts'
 import { assetDefault, MoneyType, readMoney } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
@@ -176,7 +176,7 @@ builder.mutationField('rentGpu', (t) =>
   t.field({
     type: successOf('RentGpu'),
     description:
-      'Reserves the GPUs, holds the money for the whole time and starts the clock, all or nothing. When the listing or the account says no (LISTING_FULL, INSUFFICIENT_FUNDS, …) the details name the rejected rental.',
+      'Reserves the GPUs, holds the money for the whole time and starts the clock, all or nothing. When the listing or the account says no (LISTING_FULL, INSUFFICIENT_FUNDS, …) the details name the rejected rental and its position.',
     args: { input: t.arg({ type: RentGpuInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
@@ -184,8 +184,10 @@ builder.mutationField('rentGpu', (t) =>
       if (isRefusal(wish)) return wish
       const rented = await services.rentGpu({ renter: wallet, ...wish })
       if (isRefusal(rented)) return rented
-      if (rented.outcome === 'rejected') return refuse(rented.code, { rental: rented.rental })
-      return { id: rented.rental, position: rented.position ?? (await services.store.head()) }
+      const position = rented.position ?? (await services.store.head())
+      return rented.outcome === 'rejected'
+        ? refuse(rented.code, { rental: rented.rental, position })
+        : { id: rented.rental, position }
     },
   }),
 )
@@ -198,7 +200,8 @@ const readWish = (input: typeof RentGpuInput.$inferInput) => {
   const { listing, gpu, vramMibMin, region, seconds, hours, idempotencyKey } = input
   const refusedKey = refuseKey(idempotencyKey)
   if (refusedKey) return refusedKey
-  if (!isOneOf(listing, gpu)) return refuse('INPUT_INVALID', { listing: 'takes exactly one of listing and gpu' })
+  if (!isOneOf(listing || undefined, gpu || undefined))
+    return refuse('INPUT_INVALID', { listing: 'takes exactly one of listing and gpu' })
   if (!isOneOf(seconds, hours)) return refuse('INPUT_INVALID', { seconds: 'takes exactly one of seconds and hours' })
   const time = seconds ?? (hours ?? 0) * secondsPerHour
   if (time > secondsMax) return refuse('INPUT_INVALID', { seconds: `takes at most ${secondsMax}` })
@@ -221,7 +224,7 @@ builder.mutationField('endRental', (t) =>
     resolve: async (_, { input: { rental } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const ended = await services.endRental(rental, wallet)
-      if (isRefusal(ended)) return ended
+      if (isRefusal(ended)) return orUnknown(services.commands, 'rental', rental, ended)
       return { id: rental, position: ended.position ?? (await services.store.head()) }
     },
   }),

@@ -91,6 +91,37 @@ test('a token is over after twelve hours', async () => {
   expect([status, errors?.[0]?.extensions.code]).toEqual([401, 'TOKEN_INVALID'])
 })
 
+test('no mutation is for a guest', async () => {
+  const inputs = {
+    rentGpu: { listing: 'a', hours: 1, maxPricePerGpuHour: '1', idempotencyKey: 'k' },
+    endRental: { rental: 'a' },
+    listGpus: {
+      gpu: 'a',
+      gpuCount: 1,
+      vramMib: 1,
+      vcpus: 1,
+      memoryMib: 1,
+      region: 'a',
+      pricePerGpuHour: '1',
+      idempotencyKey: 'k',
+    },
+    submitJob: { rental: 'a', command: ['a'], idempotencyKey: 'k' },
+    stopJob: { job: 'a' },
+    registerProvider: { name: 'a' },
+    importOffers: { csv: '' },
+    changePrice: { listing: 'a', pricePerGpuHour: '1' },
+    withdrawListing: { listing: 'a' },
+  }
+  for (const [name, input] of Object.entries(inputs)) {
+    const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`
+    const { data } = await world.ask(
+      `mutation ($input: ${type}!) { answer: ${name}(input: $input) { ... on Error { code } } }`,
+      { input },
+    )
+    expect([name, data.answer]).toEqual([name, { code: 'NOT_SIGNED_IN' }])
+  }
+})
+
 describe('over WebSocket', () => {
   const viewerOf = async (connectionParams: Record<string, unknown>) => {
     const client = world.socket(connectionParams)

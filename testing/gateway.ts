@@ -13,9 +13,7 @@ import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import { connectPostgres } from '../infra/postgres.ts'
 import { createLog, createMetrics } from '../infra/telemetry.ts'
-import { endRental } from '../processes/end-rental.ts'
-import { settle } from '../processes/settle.ts'
-import { walk } from '../processes/walk.ts'
+import { endAndSettle } from '../processes/end-rental.ts'
 import { allProjections } from '../projections/all.ts'
 import { openReadModels } from '../projections/database.ts'
 import { startProjections } from '../projections/start.ts'
@@ -44,7 +42,7 @@ export type Replaced = {
 }
 
 /** A gateway on a free port, over a real event store, real read models and a market with a clock of its own; without chain,
- *  cluster and background processes: `settle` walks what the durable subscription would. `asked` are the labels of the
+ *  cluster and background processes: what a request walks itself is all that happens. `asked` are the labels of the
  *  queries to the read models, `logged` what was logged as an error. */
 export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const { url: databaseUrl, drop } = await createTestDatabase()
@@ -67,7 +65,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     read,
     rentGpu: (wish) => rentGpu({ commands, read, now }, wish),
     endRental: (rental, wallet) =>
-      endRental({ commands, heartbeats: heartbeats as Heartbeats, now }, rental, 'returned', userActor(wallet)),
+      endAndSettle({ commands, heartbeats: heartbeats as Heartbeats, now }, rental, 'returned', userActor(wallet)),
     submitJob: (wish) => submitJob({ commands, now }, wish),
     importOffers: (request) => importOffers({ commands, now }, request),
     readJobLog: async ({ jobId, attempt }, offset, bytesMax) => {
@@ -141,13 +139,6 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
       )
       const { token, wallet } = signed.data.signIn as { token: string; wallet: string }
       return { token, wallet, ask: (query: string, variables: object = {}) => ask(query, variables, token) }
-    },
-    /** Walks what follows from the end of a rental. */
-    settle: async (rental: string) => {
-      const { history } = await commands.load('rental', rental)
-      const ended = history.find(({ event }) => event.type === 'RentalEnded')
-      if (!ended) throw new Error(`Rental ${rental} has not ended`)
-      await walk({ commands, now }, settle, { id: rental, revision: ended.revision })
     },
     close: async () => {
       await gateway.close()

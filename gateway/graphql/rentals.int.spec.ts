@@ -235,12 +235,11 @@ describe('ending', () => {
     world.market.pass(90)
     const ended = await endAs(renter, id)
     expect(ended.rental).toEqual({
-      status: 'ended',
+      status: 'settled',
       endReason: 'returned',
       runSeconds: 90,
       charged: { decimal: '0.09' },
     })
-    await world.settle(id)
     const { data, errors } = await renter.ask(
       `query ($id: ID!, $at: Position) {
         invoice(id: $id, atLeast: $at) { total { decimal } released { decimal } lines { seconds eventId amount { decimal } } rental { status } }

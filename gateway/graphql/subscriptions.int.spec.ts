@@ -46,7 +46,6 @@ const end = async (rental: string) => {
   await renter.ask('mutation ($input: EndRentalInput!) { endRental(input: $input) { __typename } }', {
     input: { rental },
   })
-  await world.settle(rental)
 }
 
 const query = `subscription ($id: ID!, $after: Position) { rentalUpdated(id: $id, after: $after) {

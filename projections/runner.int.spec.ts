@@ -96,7 +96,8 @@ describe('each event counts exactly once', () => {
     }
     const positions = await positionsOf()
     expect(positions.some((position) => position < head)).toBe(true)
-    await expectExact()
+    // Half way the ledger may be empty still; what there is must be exact.
+    expect(await compareWithRebuild({ ...world, projections: allProjections })).toEqual([])
     await start().waitFor(head, 30_000)
     await expectExact()
   })

@@ -181,7 +181,8 @@ const connectionOf = (url: string): ClientConfig => ({
 
 /** A connection that breaks says so, idle ones through the pool; if nobody listened, the process would end. */
 const guard = (pool: Pool, log: Log): Pool => {
-  pool.on('error', (err) => log.warn({ reason: err.message }, 'an idle connection broke'))
+  // While the pool ends, its connections may be cut by a server that ends as well.
+  pool.on('error', (err) => log[pool.ending ? 'debug' : 'warn']({ reason: err.message }, 'an idle connection broke'))
   pool.on('connect', (client) => {
     client.on('error', (err) => log.debug({ reason: err.message }, 'a connection broke'))
   })

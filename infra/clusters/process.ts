@@ -42,10 +42,14 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     })
     // Processes carry the folder's name: it must be the same by whatever way one came here.
     const root = await realpath(options.root)
-    const limits = await probeLimits(root)
-    if (limits.owner) log.info({ root, ...limits.owner }, 'jobs run as a user of their own')
-    if (limits.ownerRefused) log.warn({ root, reason: limits.ownerRefused }, 'jobs run as root')
-    return { root, limits }
+    return { root, limits: await probeLimits(root) }
+  }
+  let ownerTold = false
+  const tellOwner = (root: string, { owner, ownerRefused }: Limits) => {
+    if (ownerTold) return
+    ownerTold = true
+    if (owner) log.info({ root, ...owner }, 'jobs run as a user of their own')
+    if (ownerRefused) log.warn({ root, reason: ownerRefused }, 'jobs run as root')
   }
   const ready = () => {
     prepared ??= prepare().catch((error: unknown) => {
@@ -68,6 +72,7 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
 
   const openAttempt = async (asked: JobSpec) => {
     const { root, limits } = await ready()
+    tellOwner(root, limits)
     const folder = folders.attemptFolder(root, asked)
     await folders.claimFolder(root, asked, limits.owner)
     // The folder says what the attempt is; a second asker gets the first one's.

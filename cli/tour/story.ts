@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
-import { type Client, createClient } from '../client.ts'
+import { AnswerError, type Client, createClient } from '../client.ts'
 import { signIn } from '../sign-in.ts'
 import type { Printer } from './print.ts'
 import { type ChainInfo, deposit, fund } from './wallet.ts'
@@ -27,8 +27,9 @@ export const tellStory = async (url: string, offersFile: string, print: Printer)
     await signIn(renter, wallet)
     print.say(`signed in as ${wallet.address}`)
     await payIn(renter, wallet, print)
-    const listing = await search(renter, print)
-    const rental = await rent(renter, listing, print)
+    const listings = await search(renter, print)
+    print.chapter('The renter rents the cheapest for an hour')
+    const rental = await rent(renter, listings, print)
     await runJob(renter, rental, print)
     await giveBack(renter, rental, print)
     await showInvoice(renter, rental, print)
@@ -41,10 +42,9 @@ export const tellStory = async (url: string, offersFile: string, print: Printer)
 const importOffers = async (client: Client, file: string, print: Printer): Promise<void> => {
   print.chapter(`A provider imports offers from ${file}`)
   await signIn(client, privateKeyToAccount(devKeys[2]))
-  const { viewer } = await client.ask<{ viewer: { provider: { name: string } | null } }>(
-    '{ viewer { provider { name } } }',
-  )
-  if (!viewer.provider) await client.tell('registerProvider', { name: 'Northern Lights Compute' }, 'position')
+  await client.tell('registerProvider', { name: 'Northern Lights Compute' }, 'position').catch((error) => {
+    if (!(error instanceof AnswerError) || error.code !== 'PROVIDER_ALREADY_REGISTERED') throw error
+  })
   type Line = { line: number }
   type LineError = { message: string; details: { name: string; value: string }[] }
   type Imported = { listed: Line[]; unchanged: Line[]; refused: (Line & LineError)[] }
@@ -101,7 +101,7 @@ type Listing = {
   pricePerGpuHour: MoneyAnswer
 }
 
-const search = async (client: Client, print: Printer): Promise<Listing> => {
+const search = async (client: Client, print: Printer): Promise<Listing[]> => {
   print.chapter('The renter searches: H100 under 3 USD/h')
   const { listings } = await client.ask<{ listings: { edges: { node: Listing }[] } }>(
     `{ listings(filter: { gpu: "H100", maxPricePerGpuHour: "3", onlyFree: true }, first: 5) {
@@ -116,25 +116,23 @@ const search = async (client: Client, print: Printer): Promise<Listing> => {
       region,
     })),
   )
-  const [cheapest] = found
-  if (!cheapest) throw new Error('No H100 under 3 USD/h is free; end a rental, or import other offers.')
-  return cheapest
+  if (found.length === 0) throw new Error('No H100 under 3 USD/h is free; end a rental, or import other offers.')
+  return found
 }
 
-const rent = async (client: Client, listing: Listing, print: Printer): Promise<string> => {
-  print.chapter('The renter rents it for an hour')
+const rent = async (client: Client, [listing, ...others]: Listing[], print: Printer): Promise<string> => {
+  if (!listing) throw new Error('Others were faster at every listing that was found.')
   type Success = { rental: { id: string; status: string; held: MoneyAnswer; endsAt: string } }
-  const { rental } = await client.tell<Success>(
-    'rentGpu',
-    {
-      listing: listing.id,
-      gpuCount: 1,
-      hours: rentHours,
-      maxPricePerGpuHour: '3',
-      idempotencyKey: crypto.randomUUID(),
-    },
-    `rental { id status endsAt held { ${money} } } position`,
-  )
+  const wish = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+  const selection = `rental { id status endsAt held { ${money} } } position`
+  const answer = await client
+    .tell<Success>('rentGpu', { listing: listing.id, ...wish }, selection)
+    .catch((error: unknown) => {
+      if (!(error instanceof AnswerError) || error.code !== 'LISTING_FULL') throw error
+      print.say(error.message)
+    })
+  if (!answer) return rent(client, others, print)
+  const { rental } = answer
   expect(rental.status === 'active', `the rental is ${rental.status}`)
   print.say(`rental ${rental.id} is active until ${rental.endsAt}`, { rental: rental.id })
   print.say(`${rental.held.decimal} USDC held for the whole hour`)

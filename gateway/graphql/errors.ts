@@ -1,5 +1,5 @@
 import type { Commands } from '../../commands/execute.ts'
-import { type Details, type ErrorCode, errors, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
+import { type Details, type ErrorCode, errors, type Refusal, refuse } from '../../domain/errors.ts'
 import { builder } from './builder.ts'
 
 const codes = Object.keys(errors) as ErrorCode[]
@@ -34,15 +34,6 @@ export const Refused = builder.objectRef<Refusal>('Refused').implement({
 })
 
 export const detailsOf = (details: Details) => Object.entries(details).map(([name, value]) => ({ name, value }))
-
-type RefTo<Success extends object> = ReturnType<typeof builder.objectRef<Success>>
-
-/** What a mutation answers with: it was done, or it was refused. */
-export const payloadOf = <Success extends object>(name: string, success: RefTo<Success>) =>
-  builder.unionType(`${name}Payload`, {
-    types: [success, Refused],
-    resolveType: (answer) => (isRefusal(answer) ? Refused : success),
-  })
 
 const unknown = { job: 'JOB_UNKNOWN', listing: 'LISTING_UNKNOWN', rental: 'RENTAL_UNKNOWN' } as const
 

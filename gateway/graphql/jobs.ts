@@ -3,15 +3,15 @@ import { newId } from '../../commands/ids.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import type { JobFile } from '../../domain/job.ts'
-import type { Position } from '../../infra/event-store/port.ts'
 import { findJob, type JobRow, type JobStatus, jobs, listJobs } from '../../projections/jobs.ts'
 import type { Update } from '../../projections/updates.ts'
 import { builder } from './builder.ts'
-import { nodeAt, reach, walletOf } from './context.ts'
-import { ErrorCodeType, orUnknown, payloadOf } from './errors.ts'
+import { reach, walletOf } from './context.ts'
+import { ErrorCodeType, orUnknown } from './errors.ts'
 import { refuseKey } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { nodePayloadOf } from './payloads.ts'
 import { afterArgument, follow } from './subscriptions.ts'
 
 // The node
@@ -136,26 +136,6 @@ builder.queryField('jobs', (t) =>
 
 // Mutations
 
-type Answer = { readonly id: string; readonly position: Position }
-
-/** What both mutations answer with: the job as of the position. */
-const successOf = (name: string) => {
-  const Success = builder.objectRef<Answer>(`${name}Success`)
-  Success.implement({
-    fields: (t) => ({
-      id: t.exposeID('id'),
-      job: t.field({
-        type: Job,
-        nullable: true,
-        description: 'Null when the read model is late; ask again with atLeast.',
-        resolve: ({ id, position }, _, context) => nodeAt(context, position, () => findJob(context.services.read, id)),
-      }),
-      position: t.expose('position', { type: 'Position' }),
-    }),
-  })
-  return payloadOf(name, Success)
-}
-
 const JobFileInput = builder.inputType('JobFileInput', {
   fields: (t) => ({
     path: t.string({ required: true, description: 'Below the working folder of the job.' }),
@@ -183,7 +163,7 @@ const SubmitJobInput = builder.inputType('SubmitJobInput', {
 
 builder.mutationField('submitJob', (t) =>
   t.field({
-    type: successOf('SubmitJob'),
+    type: nodePayloadOf('SubmitJob', 'job', Job, findJob),
     description: 'Runs a program on the GPUs of an active rental. Refuses RENTAL_NOT_ACTIVE, JOB_INVALID, …',
     args: { input: t.arg({ type: SubmitJobInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
@@ -212,7 +192,7 @@ const StopJobInput = builder.inputType('StopJobInput', { fields: (t) => ({ job: 
 
 builder.mutationField('stopJob', (t) =>
   t.field({
-    type: successOf('StopJob'),
+    type: nodePayloadOf('StopJob', 'job', Job, findJob),
     description: 'Asks the job to end, then makes it. It is stopped when its cluster says so.',
     args: { input: t.arg({ type: StopJobInput, required: true }) },
     resolve: async (_, { input: { job } }, { services: { commands, store, now }, wallet }) => {

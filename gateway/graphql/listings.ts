@@ -3,17 +3,17 @@ import { derivedId, newId } from '../../commands/ids.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Command } from '../../domain/listing.ts'
 import { money } from '../../domain/money.ts'
-import type { Position } from '../../infra/event-store/port.ts'
 import { findListing, gpuModels, type ListingRow, listings, searchListings } from '../../projections/listings.ts'
 import type { Update } from '../../projections/updates.ts'
 import type { Services } from '../services.ts'
 import { builder } from './builder.ts'
-import { nodeAt, reach } from './context.ts'
-import { orUnknown, payloadOf } from './errors.ts'
+import { reach } from './context.ts'
+import { orUnknown } from './errors.ts'
 import { given, refuseKey } from './inputs.ts'
 import { assetDefault, MoneyType, readMoney } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { type NodeAnswer, nodePayloadOf } from './payloads.ts'
 import { afterArgument, follow } from './subscriptions.ts'
 
 // The node
@@ -110,34 +110,13 @@ builder.queryField('gpuModels', (t) =>
 
 // Mutations
 
-type Answer = { readonly id: string; readonly position: Position }
-
-/** What the mutations of one listing answer with: the listing as of the position. */
-const successOf = (name: string) => {
-  const Success = builder.objectRef<Answer>(`${name}Success`)
-  Success.implement({
-    fields: (t) => ({
-      id: t.exposeID('id'),
-      listing: t.field({
-        type: Listing,
-        nullable: true,
-        description: 'Null when the read model is late; ask again with atLeast.',
-        resolve: ({ id, position }, _, context) =>
-          nodeAt(context, position, () => findListing(context.services.read, id)),
-      }),
-      position: t.expose('position', { type: 'Position' }),
-    }),
-  })
-  return payloadOf(name, Success)
-}
-
 const tell = async (
   { commands, store, now }: Services,
   wallet: string,
   id: string,
   command: Command,
   commandId = newId(),
-): Promise<Answer | Refusal> => {
+): Promise<NodeAnswer | Refusal> => {
   const answer = await commands.execute('listing', id, command, {
     commandId,
     correlationId: commandId,
@@ -165,7 +144,7 @@ const ListGpusInput = builder.inputType('ListGpusInput', {
 
 builder.mutationField('listGpus', (t) =>
   t.field({
-    type: successOf('ListGpus'),
+    type: nodePayloadOf('ListGpus', 'listing', Listing, findListing),
     description: 'Offers GPUs for rent. Refuses PROVIDER_NOT_REGISTERED, LISTING_INVALID.',
     args: { input: t.arg({ type: ListGpusInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
@@ -211,7 +190,7 @@ const ChangePriceInput = builder.inputType('ChangePriceInput', {
 
 builder.mutationField('changePrice', (t) =>
   t.field({
-    type: successOf('ChangePrice'),
+    type: nodePayloadOf('ChangePrice', 'listing', Listing, findListing),
     description: 'Running rentals keep the price at which they began.',
     args: { input: t.arg({ type: ChangePriceInput, required: true }) },
     resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, { services, wallet }) => {
@@ -229,7 +208,7 @@ const WithdrawListingInput = builder.inputType('WithdrawListingInput', {
 
 builder.mutationField('withdrawListing', (t) =>
   t.field({
-    type: successOf('WithdrawListing'),
+    type: nodePayloadOf('WithdrawListing', 'listing', Listing, findListing),
     description: 'Nobody can rent it any more; running rentals go on.',
     args: { input: t.arg({ type: WithdrawListingInput, required: true }) },
     resolve: async (_, { input: { listing } }, { services, wallet }) =>

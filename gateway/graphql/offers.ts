@@ -2,7 +2,8 @@ import type { RefusedLine } from '../../commands/offers.ts'
 import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { builder } from './builder.ts'
-import { ErrorInterface, payloadOf } from './errors.ts'
+import { ErrorInterface } from './errors.ts'
+import { payloadOf } from './payloads.ts'
 
 type Line = { readonly line: number; readonly listing: string }
 type Answer = {

@@ -1,13 +1,12 @@
 import { userActor } from '../../commands/actor.ts'
 import { newId } from '../../commands/ids.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
-import type { Position } from '../../infra/event-store/port.ts'
 import { findProvider } from '../../projections/providers.ts'
 import { builder } from './builder.ts'
-import { nodeAt, reach } from './context.ts'
-import { payloadOf } from './errors.ts'
+import { reach } from './context.ts'
 import { Provider } from './nodes.ts'
 import { atLeastArgument } from './pages.ts'
+import { nodePayloadOf } from './payloads.ts'
 
 // The node
 
@@ -40,30 +39,13 @@ builder.queryField('provider', (t) =>
 
 // Mutation
 
-type Answer = { readonly id: string; readonly position: Position }
-
-const Success = builder.objectRef<Answer>('RegisterProviderSuccess')
-Success.implement({
-  fields: (t) => ({
-    id: t.exposeID('id'),
-    provider: t.field({
-      type: Provider,
-      nullable: true,
-      description: 'Null when the read model is late; ask again with atLeast.',
-      resolve: ({ id, position }, _, context) =>
-        nodeAt(context, position, () => findProvider(context.services.read, id)),
-    }),
-    position: t.expose('position', { type: 'Position' }),
-  }),
-})
-
 const RegisterProviderInput = builder.inputType('RegisterProviderInput', {
   fields: (t) => ({ name: t.string({ required: true }) }),
 })
 
 builder.mutationField('registerProvider', (t) =>
   t.field({
-    type: payloadOf('RegisterProvider', Success),
+    type: nodePayloadOf('RegisterProvider', 'provider', Provider, findProvider),
     description: 'Makes the viewer a provider. Refuses PROVIDER_ALREADY_REGISTERED.',
     args: { input: t.arg({ type: RegisterProviderInput, required: true }) },
     resolve: async (_, { input: { name } }, { services: { commands, store, now }, wallet }) => {

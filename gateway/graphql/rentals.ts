@@ -1,16 +1,16 @@
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
-import type { Position } from '../../infra/event-store/port.ts'
 import { findRental, listRentals, type RentalStatus, rentals } from '../../projections/rentals.ts'
 import type { Update } from '../../projections/updates.ts'
 import { builder } from './builder.ts'
-import { nodeAt, reach, walletOf } from './context.ts'
-import { ErrorCodeType, orUnknown, payloadOf } from './errors.ts'
+import { reach, walletOf } from './context.ts'
+import { ErrorCodeType, orUnknown } from './errors.ts'
 import { given, isOneOf, refuseKey } from './inputs.ts'
 import { assetDefault, MoneyType, readMoney } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { nodePayloadOf } from './payloads.ts'
 import { afterArgument, follow } from './subscriptions.ts'
 
 // The node
@@ -135,27 +135,6 @@ builder.queryField('rentals', (t) =>
 
 // Mutations
 
-type Answer = { readonly id: string; readonly position: Position }
-
-/** What both mutations answer with: the rental as of the position. */
-const successOf = (name: string) => {
-  const Success = builder.objectRef<Answer>(`${name}Success`)
-  Success.implement({
-    fields: (t) => ({
-      id: t.exposeID('id'),
-      rental: t.field({
-        type: Rental,
-        nullable: true,
-        description: 'Null when the read model is late; ask again with atLeast.',
-        resolve: ({ id, position }, _, context) =>
-          nodeAt(context, position, () => findRental(context.services.read, id)),
-      }),
-      position: t.expose('position', { type: 'Position' }),
-    }),
-  })
-  return payloadOf(name, Success)
-}
-
 const RentGpuInput = builder.inputType('RentGpuInput', {
   description: 'Either a listing, or what it must be able to do; either seconds or hours.',
   fields: (t) => ({
@@ -174,7 +153,7 @@ const RentGpuInput = builder.inputType('RentGpuInput', {
 
 builder.mutationField('rentGpu', (t) =>
   t.field({
-    type: successOf('RentGpu'),
+    type: nodePayloadOf('RentGpu', 'rental', Rental, findRental),
     description:
       'Reserves the GPUs, holds the money for the whole time and starts the clock, all or nothing. When the listing or the account says no (LISTING_FULL, INSUFFICIENT_FUNDS, …) the details name the rejected rental and its position.',
     args: { input: t.arg({ type: RentGpuInput, required: true }) },
@@ -218,7 +197,7 @@ const EndRentalInput = builder.inputType('EndRentalInput', { fields: (t) => ({ r
 
 builder.mutationField('endRental', (t) =>
   t.field({
-    type: successOf('EndRental'),
+    type: nodePayloadOf('EndRental', 'rental', Rental, findRental),
     description: 'Gives the GPUs back. What ran is charged to the second, the rest of the hold is released.',
     args: { input: t.arg({ type: EndRentalInput, required: true }) },
     resolve: async (_, { input: { rental } }, { services, wallet }) => {

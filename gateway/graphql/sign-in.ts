@@ -1,6 +1,6 @@
 import type { Session, SignInMessage } from '../auth/sign-in.ts'
 import { builder } from './builder.ts'
-import { payloadOf } from './errors.ts'
+import { payloadOf } from './payloads.ts'
 
 const MessageSuccess = builder.objectRef<SignInMessage>('SignInMessageSuccess')
 MessageSuccess.implement({

@@ -28,6 +28,15 @@ describe('a job', () => {
     expect(world.gone(job)).toBe(true)
   })
 
+  test('has its last progress told also when it then goes on in silence', async () => {
+    world.run()
+    const job = await world.submit(shell(`echo progress 1; sleep 0.4; echo progress 50; ${world.waiting}`))
+    await world.until(job, 'JobProgressed', 2)
+    expect(await world.state('job', job)).toMatchObject({ status: 'running', percent: 50 })
+    await world.go()
+    await world.until(job, 'JobSucceeded')
+  })
+
   test('finds its files and its environment', async () => {
     world.run()
     const files = [{ path: 'data/in.txt', content: 'hello' }]

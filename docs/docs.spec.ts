@@ -1,0 +1,197 @@
+// Holds the pages to the project: links, paths, names, commands and lists in them are those of the code. What the pages let
+// a reader run is run by docs.e2e.spec.ts.
+import { writeFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { type ErrorCode, errors } from '../domain/errors.ts'
+import { settings } from '../infra/config.ts'
+import { blocksOf, files, type Page, pages, proseOf, root, spansOf } from './docs-harness.ts'
+
+type Rule = (page: Page) => string[]
+
+const folders = new Set(
+  [...files.keys()].flatMap((path) =>
+    path
+      .split('/')
+      .slice(0, -1)
+      .map((_, depth, parts) => parts.slice(0, depth + 1).join('/')),
+  ),
+)
+const isThere = (path: string) => files.has(path) || folders.has(path.replace(/\/$/, ''))
+const code = [...files].filter(([path]) => !path.endsWith('.md') && !path.startsWith('docs/'))
+const isNamedInCode = (name: string) => code.some(([, text]) => text.includes(name))
+
+/** As GitHub makes it of a heading. */
+const anchorOf = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+const anchorsOf = (page: Page) =>
+  proseOf(page).flatMap((line) => (/^#+ /.test(line) ? anchorOf(line.replace(/^#+ /, '')) : []))
+
+const linkComplaints: Rule = (page) =>
+  proseOf(page).flatMap((text, index) =>
+    [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target = '']) => {
+      if (/^https?:/.test(target)) return []
+      const [path = '', anchor] = target.split('#')
+      const to = path === '' ? page.path : posix.join(posix.dirname(page.path), path)
+      const there = to === page.path ? page : { path: to, text: files.get(to) ?? '' }
+      if (to !== page.path && !isThere(to)) return [`${page.path}:${index + 1} links to ${to}, which is not there`]
+      if (anchor === undefined || anchorsOf(there).includes(anchor)) return []
+      return [`${page.path}:${index + 1} links to ${to}#${anchor}, and there is no such heading`]
+    }),
+  )
+
+const looksLikePath = /^\.?[\w@-][\w.@-]*(\/[\w.@-]+)*\/?$/
+const fileEndings = /\.(ts|md|json|sol|csv|graphql|yml|mjs)$/
+/** The reader makes the first, and a start the second. */
+const noPaths = new Set(['renter.ts', '.data/', 'USDC/6'])
+
+const pathComplaints: Rule = (page) =>
+  spansOf(page)
+    .filter(({ text }) => looksLikePath.test(text) && (text.includes('/') || fileEndings.test(text)))
+    .filter(({ text }) => !noPaths.has(text) && !text.startsWith('DATA_DIR/') && !isThere(text))
+    .map(({ page, line, text }) => `${page}:${line} names ${text}, which is not there`)
+
+/** `rentGpu`, `RentalEnded`, `LISTING_FULL`, `log.events`: whatever is written like a name of the code. */
+const looksLikeName = /^(?=.*[a-z0-9][A-Z]|.*[_.])[A-Za-z]\w+(\.\w+)*$/
+
+const nameComplaints: Rule = (page) =>
+  spansOf(page)
+    .filter(({ text }) => looksLikeName.test(text) && !fileEndings.test(text) && !isNamedInCode(text))
+    .map(({ page, line, text }) => `${page}:${line} names ${text}, which nothing in the code does`)
+
+const scripts: Readonly<Record<string, string>> = JSON.parse(files.get('package.json') ?? '{}').scripts
+const otherPrograms = /^(git|cd|curl|cp|tar|kill|docker|sudo)$/
+
+/** One command of a shell block, its settings before it. */
+const commandComplaint = (command: string): string | undefined => {
+  const words = command.trim().split(/\s+/)
+  const settingsEnd = words.findIndex((word) => !/^[A-Z_]+=/.test(word))
+  const names = words.slice(0, settingsEnd).map((word) => word.slice(0, word.indexOf('=')))
+  const unknown = names.find((name) => !(name in settings.shape) && !isNamedInCode(`process.env.${name}`))
+  if (unknown) return `sets ${unknown}, which nothing reads`
+  const [program = '', ...given] = words.slice(settingsEnd)
+  const dashes = given.indexOf('--')
+  const paths = given.filter(
+    (word) => looksLikePath.test(word) && fileEndings.test(word) && !/^[a-z-]+\.csv$/.test(word),
+  )
+  const missing = paths.find((path) => !isThere(path))
+  if (missing) return `names ${missing}, which is not there`
+  if (program === 'npx' && given[0] === 'node') return undefined
+  if (program !== 'npm') return otherPrograms.test(program) || isThere(program) ? undefined : `calls ${program}`
+  const [first = '', second = ''] = given
+  if (first === 'ci') return undefined
+  const script = first === 'run' ? second : first
+  if (!(script in scripts)) return `calls the script ${script}, which package.json does not have`
+  const source = files.get(/node (\S+\.ts)$/.exec(scripts[script] ?? '')?.[1] ?? '') ?? ''
+  const options = dashes < 0 ? [] : given.slice(dashes + 1).filter((word) => /^--[a-z]/.test(word))
+  const unheard = options.find((option) => source !== '' && !source.includes(`${option.slice(2)}:`))
+  return unheard && `gives ${script} the option ${unheard}, which it does not take`
+}
+
+const shellComplaints: Rule = (page) =>
+  blocksOf(page)
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ line, text }) =>
+      text
+        .replaceAll('\\\n', ' ')
+        .split('\n')
+        .map((shown) => shown.replace(/(^|\s)#.*$/, ''))
+        .flatMap((shown) => shown.split(/&&|\|/))
+        .filter((command) => command.trim() !== '')
+        .flatMap((command) => commandComplaint(command) ?? [])
+        .map((complaint) => `${page.path}:${line} ${complaint}`),
+    )
+
+/** A block without a language would be run by nobody, and nobody would see that it is not. */
+const languages = ['graphql', 'sh', 'ts', 'text', 'mermaid']
+const languageComplaints: Rule = (page) =>
+  blocksOf(page)
+    .filter(({ language }) => !languages.includes(language))
+    .map(
+      ({ line, language }) => `${page.path}:${line} is a block in "${language}": take one of ${languages.join(', ')}`,
+    )
+
+/** The registry as a page, under the headings that its comments give. */
+const errorsPage = (): string => {
+  const lines = [
+    '# Every code, and what to do',
+    '',
+    'Whatever the platform refuses or fails with has a code. A code, once published, keeps its meaning for ever; the words',
+    'beside it may get better. The registry is `domain/errors.ts`; this page is made from it',
+    '(`UPDATE=1 npm test -- docs/docs.spec.ts` writes it, and the same test fails when they differ).',
+    '',
+    'A refusal of a mutation comes as its `Refused` member, with `code`, `message`, `hint` and `details`. A query that',
+    'fails has the same in the `extensions` of its error. A platform that cannot start prints code, message, details and',
+    'hint in one line; what to do then is in [operating](operating.md#when-it-does-not-start).',
+  ]
+  for (const [, group, code] of (files.get('domain/errors.ts') ?? '').matchAll(/^ {2}(?:\/\/ (.+)|([A-Z_]+): \{)/gm)) {
+    if (group) lines.push('', `## ${group}`, '', '| code | what it says | what to do |', '|---|---|---|')
+    const known = code && errors[code as ErrorCode]
+    if (known) lines.push(`| \`${code}\` | ${known.message} | ${known.hint} |`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+describe.each(pages.map((page) => [page.path, page] as const))('%s', (_path, page) => {
+  test.each([
+    ['its links lead somewhere', linkComplaints],
+    ['the files and folders that it names are there', pathComplaints],
+    ['the names that it gives are those of the code', nameComplaints],
+    ['the commands in it exist', shellComplaints],
+    ['its blocks say what they are', languageComplaints],
+  ])('%s', (_what, rule) => expect(rule(page)).toEqual([]))
+})
+
+test('README.md leads to every page', () =>
+  expect(
+    pages.map(({ path }) => path).filter((path) => path !== 'README.md' && !pages[0]?.text.includes(`(${path})`)),
+  ).toEqual([]))
+
+test('README.md lists the folders of the project, neither more nor less', () => {
+  const rows = proseOf(pages[0] as Page).flatMap((line) => /^\| \[?`([\w.]+)\/`/.exec(line)?.[1] ?? [])
+  expect(rows.toSorted()).toEqual([...folders].filter((folder) => !folder.includes('/')).toSorted())
+})
+
+test('the chapters of the tour in README.md are those that it tells', () => {
+  const told = blocksOf(pages[0] as Page)
+    .flatMap(({ language, text }) => (language === 'text' ? [...text.matchAll(/^\d+\. (.+)$/gm)] : []))
+    .map(([, title = '']) => title.replace('cli/tour/offers.csv', `$${'{file}'}`))
+  const source = `${files.get('cli/tour.ts')}${files.get('cli/tour/story.ts')}`
+  expect(told).toHaveLength(source.split('.chapter(').length - 1)
+  expect(told.filter((title) => !source.includes(title))).toEqual([])
+})
+
+test('docs/errors.md is the registry of errors (UPDATE=1 writes it)', () => {
+  if (process.env.UPDATE === '1') writeFileSync(posix.join(root, 'docs/errors.md'), errorsPage())
+  const written = process.env.UPDATE === '1' ? errorsPage() : files.get('docs/errors.md')
+  expect(written).toBe(errorsPage())
+  expect(Object.keys(errors).filter((code) => !written?.includes(`| \`${code}\` |`))).toEqual([])
+})
+
+describe('a page that is wrong is complained about', () => {
+  test.each([
+    [linkComplaints, '[here](nowhere.md)', 'links to docs/nowhere.md'],
+    [linkComplaints, '# A title\n[here](#another)', 'no such heading'],
+    [pathComplaints, 'see `domain/nothing.ts`', 'names domain/nothing.ts'],
+    [nameComplaints, '`RentalForgotten`', 'names RentalForgotten'],
+    [shellComplaints, '```sh\nnpm run circus\n```', 'the script circus'],
+    [shellComplaints, '```sh\nnpm run tour -- --loud\n```', 'the option --loud'],
+    [shellComplaints, '```sh\nNO_SUCH_SETTING=1 npm start\n```', 'sets NO_SUCH_SETTING'],
+    [shellComplaints, '```sh\nnpm test -- domain/nothing.spec.ts\n```', 'names domain/nothing.spec.ts'],
+    [languageComplaints, '```\nx\n```', 'is a block in ""'],
+  ])('%p: %s', (rule, text, complaint) => {
+    const found = rule({ path: 'docs/wrong.md', text })
+    expect(found).toHaveLength(1)
+    expect(found[0]).toContain(complaint)
+  })
+
+  test('but not one that is right', () => {
+    const text =
+      '# A title\n[here](#a-title) `domain/rental.ts` `RentalEnded`\n```sh\nPORT=0 npm run tour -- --json # now\n```'
+    for (const rule of [linkComplaints, pathComplaints, nameComplaints, shellComplaints, languageComplaints])
+      expect(rule({ path: 'docs/right.md', text })).toEqual([])
+  })
+})

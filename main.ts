@@ -1,7 +1,5 @@
 // The whole platform, or the roles of it that ROLES names: reads the settings, opens each part in turn, wires them, and
 // closes them in reverse. Nothing else in the project knows which engine stands behind a port.
-import { createHash } from 'node:crypto'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
 import { Failure } from './domain/errors.ts'
@@ -10,7 +8,7 @@ import { memoryCache } from './infra/cache/memory.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
-import { processCluster } from './infra/clusters/process.ts'
+import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import { openPostgresEventStore } from './infra/event-store/postgres.ts'
@@ -75,7 +73,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     async () => {
       const connected = connectPostgres({
         url: databaseUrl,
-        log: log.child({ part: 'database' }),
+        log,
         metrics,
         poolSize: connectionsMax,
       })
@@ -104,10 +102,11 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
 
   const commands = createCommands({ store })
   const projections = config.roles.includes('projector')
-    ? startProjections({ projections: allProjections, store, database, log: log.child({ part: 'projector' }) })
+    ? startProjections({ projections: allProjections, store, database, metrics, log: log.child({ part: 'projector' }) })
     : followProjections({ projections: allProjections, database })
   shutdown.add('projections', projections.close)
 
+  const clusterName = await open('cluster', () => clusterNameOf(config.jobDir))
   const parts: Omit<Platform, 'schedule'> = {
     config,
     log,
@@ -122,10 +121,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     heartbeats: postgresHeartbeats(database),
     chain,
     chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
-    cluster: {
-      ...processCluster({ root: config.jobDir, log: log.child({ part: 'cluster' }) }),
-      name: clusterName(config),
-    },
+    cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     cache: memoryCache(),
     now,
@@ -173,10 +169,6 @@ const openChain = async (config: Config, folder: string, log: Log) => {
     log: (message) => chainLog.info(message),
   })
 }
-
-/** Attempts belong to one folder of one machine: only that one can find their processes again. */
-const clusterName = ({ jobDir }: Config): string =>
-  `process:${hostname()}:${createHash('sha256').update(jobDir).digest('hex').slice(0, 8)}`
 
 const run = async (): Promise<void> => {
   const config = readConfig(process.env)

@@ -80,7 +80,7 @@ test('plays on a running platform, with the offers of another file, and names th
   const platform = await startTestPlatform(folder.path)
   const { code, said } = await runTour(['--url', platform.url, '--offers', offers, '--json'])
   expect({ code, said }).toEqual({ code: 0, said })
-  expect(said).toContain('2 offers listed, 0 known before, 1 lines refused')
+  expect(said).toContain('2 offers listed, 0 known before, 1 refused')
   expect(said).toContain('line 3')
   for (const text of said.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
   expect(await platform.stop()).toBe(0)

@@ -25,7 +25,7 @@ export const errors = {
   // Provider and listing
   PROVIDER_ALREADY_REGISTERED: {
     message: 'This provider is already registered.',
-    hint: 'Nothing to do; use RenameProvider to change the name.',
+    hint: 'Nothing to do; renameProvider changes the name.',
   },
   PROVIDER_NOT_REGISTERED: {
     message: 'This wallet is not a registered provider.',
@@ -154,6 +154,10 @@ export const errors = {
   DATABASE_UNAVAILABLE: {
     message: 'The database does not answer.',
     hint: 'It is tried again; nothing was lost. Repeat the request with the same idempotency key.',
+  },
+  DATABASE_FULL: {
+    message: 'The database has no room left on its disk; nothing was stored.',
+    hint: 'Make room on the disk; the platform goes on by itself. Repeat the request with the same idempotency key.',
   },
   DATABASE_SCHEMA_NEWER: {
     message: 'The database was migrated by a newer version of this program.',

@@ -144,10 +144,13 @@ describe('a folder that cannot be used is said so, with the reason', () => {
     const failure = await failureOf(join(parent, 'file', 'data'))
     expect([failure.code, failure.details.reason]).toEqual([
       'DATA_FOLDER_UNREACHABLE',
-      expect.stringMatching(/^ENOTDIR/),
+      expect.stringMatching(/ENOTDIR/),
     ])
     expect((await failureOf(join(parent, 'file'))).code).toBe('DATA_FOLDER_UNREACHABLE')
   })
+
+  test('nothing can be made there', async () =>
+    expect((await failureOf('/proc/neuralmesh/data')).code).toBe('DATA_FOLDER_UNREACHABLE'))
 
   const unlessRoot = process.getuid?.() === 0 ? test.skip : test
   const ifRoot = process.getuid?.() === 0 ? test : test.skip

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { access, chmod, constants, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
 import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts'
@@ -36,17 +36,36 @@ export const openDataFolder = async (path: string): Promise<DataFolder> => {
   } catch (error) {
     if (error instanceof Failure) throw error
     const { code = 'unknown', message } = error as NodeJS.ErrnoException
-    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: `${code} ${message}` }, error)
+    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: message || code }, error)
   }
 }
 
 const createFolder = async (folder: string): Promise<void> => {
-  const made = await mkdir(folder, { recursive: true })
+  const made = await makeFolders(folder)
   // PostgreSQL may have to run as another user and must get through; what is secret inside has its own mode.
-  if (made !== undefined) await chmod(folder, 0o755)
+  if (made) await chmod(folder, 0o755)
   if (!(await stat(folder)).isDirectory()) throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: 'no folder' })
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
+
+/** One folder after the other: mkdir's own way down never ends where nothing can be made, below /proc for instance. */
+const makeFolders = async (folder: string): Promise<boolean> => {
+  if (await isThere(folder)) return false
+  if (dirname(folder) !== folder) await makeFolders(dirname(folder))
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  return true
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    },
+  )
 
 const checkVersion = async (folder: string): Promise<void> => {
   const path = join(folder, 'neuralmesh.json')

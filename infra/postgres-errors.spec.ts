@@ -31,4 +31,12 @@ test('a failure says whether the statement was sent, and keeps its cause', () =>
   expect(toFailure(failure, 'perhaps')).toBe(failure)
 })
 
+test('a full disk is a failure of its own', () => {
+  const error = errorWith('53100', 'could not extend file')
+  expect(toFailure(error, 'perhaps')).toMatchObject({
+    code: 'DATABASE_FULL',
+    details: { reason: 'could not extend file' },
+  })
+})
+
 test('what is no error at all is none of the connection', () => expect(isConnectionError(undefined)).toBe(false))

@@ -33,9 +33,14 @@ export const isConnectionError = (error: unknown): boolean => {
   return typeof message === 'string' && connectionMessages.some((text) => message.includes(text))
 }
 
+const diskFull = '53100'
+
 /** The failure for the caller; `sent` says whether the statement may have reached the database. */
 export const toFailure = (error: unknown, sent: 'no' | 'perhaps'): unknown => {
-  if (error instanceof Failure || !isConnectionError(error)) return error
+  if (error instanceof Failure) return error
+  if ((error as { code?: unknown } | undefined)?.code === diskFull)
+    return new Failure('DATABASE_FULL', { reason: (error as Error).message }, error)
+  if (!isConnectionError(error)) return error
   const { message, code } = error as { message: string; code?: string }
   return new Failure('DATABASE_UNAVAILABLE', { reason: message || code || 'no connection', sent }, error)
 }

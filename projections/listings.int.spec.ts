@@ -67,6 +67,8 @@ describe('searching listings', () => {
     ['any that is free', { gpu: 'A100-80GB', onlyFree: true }, ['o1', 'o2', 'o4']],
     ['memory enough', { gpu: 'A100-80GB', vramMibMin: 80_000 }, ['o1']],
     ['a region', { region: 'US' }, ['o2']],
+    ['a part of a region in any case', { region: 'u' }, ['o2']],
+    ['a region as it is written, not as a pattern', { region: '%' }, []],
     ['an unknown GPU', { gpu: 'H1000' }, []],
   ])('finds %s', async (_, question, expected) => expect(await search(question)).toEqual(expected))
 

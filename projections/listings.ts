@@ -93,7 +93,10 @@ export const searchListings = async (read: ReadModels, search: ListingSearch): P
     let found = db.selectFrom('Listing').selectAll().where('status', '=', 'open')
     if (gpu !== undefined) found = found.where((eb) => eb(eb.fn('lower', ['gpu']), '=', gpu.toLowerCase()))
     if (vramMibMin !== undefined) found = found.where('vramMib', '>=', vramMibMin)
-    if (region !== undefined) found = found.where('region', '=', region)
+    if (region !== undefined)
+      found = found.where((eb) =>
+        eb(eb.fn('strpos', [eb.fn('lower', ['region']), eb.val(region.toLowerCase())]), '>', 0),
+      )
     if (priceMax) found = found.where('asset', '=', priceMax.asset).where('pricePerGpuHour', '<=', priceMax.amount)
     if (price !== undefined && id !== undefined)
       found = found.where((eb) => eb(eb.refTuple('pricePerGpuHour', 'id'), '>', eb.tuple(BigInt(price), id)))

@@ -164,7 +164,7 @@ const tell = (event: DomainEvent): string => {
     case 'EarningsCredited':
       return `${formatMoney(event.posting.amount)} paid to the provider`
     case 'InvoiceIssued':
-      return `invoice over ${formatMoney(event.total)} in ${event.lines.length} lines`
+      return `invoice over ${formatMoney(event.total)}`
     default:
       return event.type
   }

@@ -67,8 +67,13 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
     poisonAt = undefined
     onState?.({ state: 'running' })
   }
+  /** The log can be read again; whether rows can be written shows with the next event, so no pause is forgotten yet. */
+  const opened = (position: Position) => {
+    options.onReached?.(position)
+    if (poisonAt === undefined) onState?.({ state: 'running' })
+  }
   while (!signal.aborted) {
-    const progress: Progress = { committed: undefined, reached }
+    const progress: Progress = { committed: undefined, opened, reached }
     try {
       await follow(options, progress)
     } catch (error) {
@@ -90,7 +95,11 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
 }
 
 /** `committed` is where the checkpoint was seen last. */
-type Progress = { committed: Position | undefined; readonly reached: (position: Position) => void }
+type Progress = {
+  committed: Position | undefined
+  readonly opened: (position: Position) => void
+  readonly reached: (position: Position) => void
+}
 
 /** Goes through the log from the checkpoint. Ends when the signal aborts or someone has put the checkpoint back; throws on
  *  the first failure. */
@@ -98,7 +107,7 @@ const follow = async (options: RunnerOptions, progress: Progress): Promise<void>
   const { projection, store, database, metrics, batchSize = batchSizeDefault } = options
   const began = await openCheckpoint(database, projection, store)
   progress.committed = began
-  progress.reached(began)
+  progress.opened(began)
   const stop = new AbortController()
   const signal = AbortSignal.any([options.signal, stop.signal])
   const subscription = { types: projection.types, after: began, batchSize, signal }

@@ -123,6 +123,28 @@ describe('the runner', () => {
     expect(await world.outputOf(theirs)).toBe('')
   })
 
+  test('gives up a job whose rental is over and whose cluster does not answer, but not at once', async () => {
+    const elsewhere = world.run({ ...world.openCluster(), name: 'elsewhere', launch: async () => 'launched' })
+    const theirs = await world.submit({})
+    await world.until(theirs, 'JobStarted')
+    await elsewhere.close()
+    const runner = world.run()
+    await world.end()
+    await runner.reconcile(theirs)
+    world.pass(60)
+    await runner.reconcile(theirs)
+    expect(await world.state('job', theirs)).toMatchObject({ status: 'running', stopRequested: true })
+    world.pass(1)
+    await runner.reconcile(theirs)
+    expect(await world.types(theirs)).toEqual([
+      'JobSubmitted',
+      'JobStarted',
+      'JobStopRequested',
+      'JobInterrupted',
+      'JobStopped',
+    ])
+  })
+
   test('tries again when its cluster cannot start a job', async () => {
     const cluster = world.openCluster()
     let launches = 0

@@ -13,6 +13,9 @@ type Dependencies = {
   readonly log: Log
 }
 
+/** How long another cluster may take to stop a job before it counts as gone. */
+const foreignStopMsMax = 60_000
+
 export type JobRunner = {
   /** Looks at what the log says of the job and at what the cluster does, and brings the second to the first: starts it,
    *  adopts it, stops it, or leaves it. Safe to call at any time, any number of times. */
@@ -64,7 +67,18 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
       return
     }
     const started = history.findLast(({ event }) => event.type === 'JobStarted')?.event
-    if (started?.type !== 'JobStarted' || started.cluster !== cluster.name) return
+    if (started?.type !== 'JobStarted') return
+    if (started.cluster !== cluster.name) {
+      const stop = history.findLast(({ event }) => event.type === 'JobStopRequested')?.event
+      if (stop?.type === 'JobStopRequested' && Date.parse(now()) - Date.parse(stop.requestedAt) > foreignStopMsMax)
+        await tell(job, {
+          type: 'InterruptJob',
+          attempt: state.attempt,
+          reason: 'its cluster does not answer',
+          interruptedAt: now(),
+        })
+      return
+    }
     if (!watched.has(job)) await launch(specOf(job, state.attempt, submitted))
     if (state.stopRequested) await cluster.stop({ jobId: job, attempt: state.attempt })
   }

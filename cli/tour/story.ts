@@ -54,7 +54,7 @@ const importOffers = async (client: Client, file: string, print: Printer): Promi
     'listed { line } unchanged { line } refused { line message details { name value } } position',
   )
   print.say(
-    `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} lines refused`,
+    `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} refused`,
   )
   for (const { line, message, details } of imported.refused) {
     const why = details.filter(({ name }) => name !== 'line').map(({ name, value }) => `${name}: ${value}`)

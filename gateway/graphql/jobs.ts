@@ -67,7 +67,7 @@ Job.implement({
       resolve: ({ environment }) => Object.entries(environment).map(([name, value]) => ({ name, value })),
     }),
     timeoutSeconds: t.exposeInt('timeoutSeconds'),
-    cpuCores: t.exposeFloat('cpuCores'),
+    cpuCores: t.exposeInt('cpuCores'),
     memoryMib: t.exposeInt('memoryMib'),
     submittedAt: t.expose('submittedAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),

@@ -190,3 +190,15 @@ test('what a wallet needs to know of the chain', async () => {
     head: await world.store.head(),
   })
 })
+
+test('a provider changes the name, and a wallet that is none is told so', async () => {
+  const rename = async (user: Pick<User, 'ask'>) => {
+    const { data } = await user.ask(
+      `mutation { answer: renameProvider(input: { name: "Southern Lights" }) {
+        ... on RenameProviderSuccess { provider { name } } ${refused} } }`,
+    )
+    return data.answer
+  }
+  expect(await rename(provider)).toEqual({ provider: { name: 'Southern Lights' } })
+  expect(await rename(await world.newUser())).toMatchObject({ code: 'PROVIDER_NOT_REGISTERED' })
+})

@@ -1,9 +1,10 @@
 import { userActor } from '../../commands/actor.ts'
 import { newId } from '../../commands/ids.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
+import type { Command } from '../../domain/provider.ts'
 import { findProvider } from '../../projections/providers.ts'
 import { builder } from './builder.ts'
-import { reach } from './context.ts'
+import { type Context, reach } from './context.ts'
 import { Provider } from './nodes.ts'
 import { atLeastArgument } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -37,7 +38,21 @@ builder.queryField('provider', (t) =>
   }),
 )
 
-// Mutation
+// Mutations
+
+/** Asks for something in the name of the provider that the wallet is. */
+const tell = async (
+  { services: { commands, store, now }, wallet }: Context,
+  command: (wallet: string, at: string) => Command,
+) => {
+  if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+  const commandId = newId()
+  const time = now()
+  const envelope = { commandId, correlationId: commandId, causationId: commandId, actor: userActor(wallet), time }
+  const answer = await commands.execute('provider', wallet, command(wallet, time), envelope)
+  if (isRefusal(answer)) return answer
+  return { id: wallet, position: answer.position ?? (await store.head()) }
+}
 
 const RegisterProviderInput = builder.inputType('RegisterProviderInput', {
   fields: (t) => ({ name: t.string({ required: true }) }),
@@ -48,18 +63,24 @@ builder.mutationField('registerProvider', (t) =>
     type: nodePayloadOf('RegisterProvider', 'provider', Provider, findProvider),
     description: 'Makes the viewer a provider. Refuses PROVIDER_ALREADY_REGISTERED.',
     args: { input: t.arg({ type: RegisterProviderInput, required: true }) },
-    resolve: async (_, { input: { name } }, { services: { commands, store, now }, wallet }) => {
-      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const commandId = newId()
-      const registeredAt = now()
-      const answer = await commands.execute(
-        'provider',
-        wallet,
-        { type: 'RegisterProvider', wallet, name, registeredAt },
-        { commandId, correlationId: commandId, causationId: commandId, actor: userActor(wallet), time: registeredAt },
-      )
-      if (isRefusal(answer)) return answer
-      return { id: wallet, position: answer.position ?? (await store.head()) }
+    resolve: (_, { input: { name } }, context) =>
+      tell(context, (wallet, registeredAt) => ({ type: 'RegisterProvider', wallet, name, registeredAt })),
+  }),
+)
+
+const RenameProviderInput = builder.inputType('RenameProviderInput', {
+  fields: (t) => ({ name: t.string({ required: true }) }),
+})
+
+builder.mutationField('renameProvider', (t) =>
+  t.field({
+    type: nodePayloadOf('RenameProvider', 'provider', Provider, findProvider),
+    description: 'Changes the name of the viewer as a provider. Refuses PROVIDER_NOT_REGISTERED.',
+    args: { input: t.arg({ type: RenameProviderInput, required: true }) },
+    resolve: async (_, { input: { name } }, context) => {
+      const answer = await tell(context, () => ({ type: 'RenameProvider', name }))
+      // A wallet that is no provider owns none: that is said by name.
+      return isRefusal(answer) && answer.refused === 'NOT_YOURS' ? refuse('PROVIDER_NOT_REGISTERED') : answer
     },
   }),
 )

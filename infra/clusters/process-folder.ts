@@ -128,6 +128,16 @@ export const prepareRoot = async (root: string): Promise<void> => {
       await rm(join(staging, name), { recursive: true, force: true })
 }
 
+/** Made at random with the folder, and kept in it. */
+export const clusterIdOf = async (root: string): Promise<string> => {
+  await prepareRoot(root)
+  const path = join(root, '.cluster')
+  await writeFile(path, `${randomUUID().slice(0, 8)}\n`, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  return (await readFile(path, 'utf8')).trim()
+}
+
 export const exists = async (folder: string): Promise<boolean> =>
   (await stat(folder).catch(unlessMissing)) !== undefined
 

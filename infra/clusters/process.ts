@@ -17,6 +17,8 @@ const startPollMs = 10
 export type ProcessClusterOptions = {
   /** The folder that keeps all attempts. Two programs may use it, but only the same attempts meet. */
   readonly root: string
+  /** How the log calls this cluster; an attempt belongs to one cluster alone. See clusterNameOf. */
+  readonly name?: string
   /** Milliseconds since 1970. */
   readonly clock?: () => number
   readonly log?: ClusterLog
@@ -31,7 +33,13 @@ const silent: ClusterLog = { info() {}, warn() {} }
 /** Jobs as child processes of this machine (Linux). They outlive this program, and are found again by their folder.
  *  Keeps a job to its limits, but does not keep it from its neighbours: all jobs run as one user. */
 export const processCluster = (options: ProcessClusterOptions): Cluster => {
-  const { clock = Date.now, log = silent, graceMs = 3000, outputBytesMax = 16 * 1024 * 1024 } = options
+  const {
+    name = 'process',
+    clock = Date.now,
+    log = silent,
+    graceMs = 3000,
+    outputBytesMax = 16 * 1024 * 1024,
+  } = options
   const followers = new Map<string, Promise<{ follower: Follower; outcome: LaunchOutcome }>>()
   let prepared: Promise<{ root: string; limits: Limits }> | undefined
   let closed = false
@@ -87,7 +95,6 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     const first = await folders.readProcess(folder)
     const follower = follow({ folder, spec, first, clock, log, table, graceMs, outputBytesMax })
     child?.once('exit', follower.wake)
-    log.info({ jobId: spec.jobId, attempt: spec.attempt, pid: first?.pid }, `job ${outcome}`)
     return { follower, outcome }
   }
 
@@ -125,7 +132,7 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
   }
 
   return {
-    name: 'process',
+    name,
 
     async launch(spec, watcher) {
       if (closed) throw new Failure('INTERNAL', { cluster: 'is closed' })
@@ -168,6 +175,10 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     },
   }
 }
+
+/** A name that stays with the folder, wherever the folder or the host's name may go: only who has the folder can find the
+ *  processes again. */
+export const clusterNameOf = async (root: string): Promise<string> => `process:${await folders.clusterIdOf(root)}`
 
 /** Spawns the wrapper and waits until it has written itself down, or another one had. Throws JOB_INVALID when the command
  *  is too long for this system, INTERNAL when nothing can be started at all; asking again does no harm. */

@@ -98,12 +98,20 @@ export const fundingOf = (events: readonly DomainEvent[], rental: string): reado
         const back = (held.get(event.rental) ?? []).toReversed()
         const [released, kept] = take(back, amount)
         held.set(event.rental, kept.toReversed())
-        free.set(asset, [...released.toReversed(), ...lots])
+        free.set(asset, joined([...released.toReversed(), ...lots]))
       }
     }
   }
   return funding
 }
+
+/** Parts of one lot that lie side by side are one again. */
+const joined = (lots: readonly Lot[]): Lot[] =>
+  lots.reduce<Lot[]>((whole, lot) => {
+    const last = whole.at(-1)
+    if (last?.source !== lot.source || last.id !== lot.id) return [...whole, lot]
+    return [...whole.slice(0, -1), { ...last, amount: last.amount + lot.amount }]
+  }, [])
 
 /** Splits lots at an amount, counted from the first. */
 const take = (lots: readonly Lot[], amount: bigint): [taken: Lot[], left: Lot[]] => {

@@ -1,10 +1,10 @@
-import { chmod, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { clusterContract } from './contract.ts'
 import { jobSpec, recorder, shellJob } from './contract-world.ts'
 import type { JobSpec } from './port.ts'
-import { processCluster } from './process.ts'
+import { clusterNameOf, processCluster } from './process.ts'
 import { folderOf, graceMs, makeRoot, processHarness, runningOf } from './process-harness.ts'
 
 clusterContract('process', processHarness)
@@ -17,6 +17,15 @@ describe('a process of its own', () => {
   afterEach(() => rm(base, { recursive: true }))
 
   const asRoot = process.getuid?.() === 0
+
+  test('the name of a cluster stays with its folder, and another folder has another', async () => {
+    const before = await clusterNameOf(join(base, 'here'))
+    expect(await clusterNameOf(join(base, 'else'))).not.toBe(before)
+    await rename(join(base, 'here'), join(base, 'there'))
+    expect(await clusterNameOf(join(base, 'there'))).toBe(before)
+    const cluster = processCluster({ root: join(base, 'there'), name: before })
+    expect([cluster.name, await cluster.list()]).toEqual([before, []])
+  })
 
   /** Runs a script to its end and gives its output and what was logged. */
   const run = async (root: string, spec: JobSpec) => {

@@ -106,12 +106,16 @@ export const fundingOf = (events: readonly DomainEvent[], rental: string): reado
 }
 
 /** Parts of one lot that lie side by side are one again. */
-const joined = (lots: readonly Lot[]): Lot[] =>
-  lots.reduce<Lot[]>((whole, lot) => {
+const joined = (lots: readonly Lot[]): Lot[] => {
+  const whole: Lot[] = []
+  for (const lot of lots) {
     const last = whole.at(-1)
-    if (last?.source !== lot.source || last.id !== lot.id) return [...whole, lot]
-    return [...whole.slice(0, -1), { ...last, amount: last.amount + lot.amount }]
-  }, [])
+    if (last?.source === lot.source && last.id === lot.id)
+      whole.splice(-1, 1, { ...last, amount: last.amount + lot.amount })
+    else whole.push(lot)
+  }
+  return whole
+}
 
 /** Splits lots at an amount, counted from the first. */
 const take = (lots: readonly Lot[], amount: bigint): [taken: Lot[], left: Lot[]] => {

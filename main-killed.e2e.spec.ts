@@ -15,8 +15,8 @@ import { startRentingLoad } from './testing/load.ts'
 import {
   createTestFolder,
   embeddedDatabaseUrl,
-  killTestPlatforms,
   startTestPlatform,
+  stopTestPlatforms,
   type TestPlatform,
 } from './testing/platform.ts'
 import { processesNaming } from './testing/processes.ts'
@@ -41,7 +41,7 @@ let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {
   folder = await createTestFolder()
 })
-afterEach(killTestPlatforms)
+afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
 /** A tour against a platform; it fails when the platform is killed, and that is as it should be. */

@@ -11,13 +11,13 @@ import { createLog } from './infra/telemetry.ts'
 import { eventually } from './testing/children.ts'
 import { inconsistencies } from './testing/consistency.ts'
 import { startRentingLoad } from './testing/load.ts'
-import { createTestFolder, embeddedDatabaseUrl, killTestPlatforms, startTestPlatform } from './testing/platform.ts'
+import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from './testing/platform.ts'
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {
   folder = await createTestFolder()
 })
-afterEach(killTestPlatforms)
+afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
 const chainOf = async (url: string) => {

@@ -6,14 +6,14 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createClient } from './cli/client.ts'
 import { eventually } from './testing/children.ts'
-import { createTestFolder, embeddedDatabaseUrl, killTestPlatforms, startTestPlatform } from './testing/platform.ts'
+import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from './testing/platform.ts'
 import { processesNaming } from './testing/processes.ts'
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {
   folder = await createTestFolder()
 })
-afterEach(killTestPlatforms)
+afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
 /** What a platform says that is not meant to come up. */

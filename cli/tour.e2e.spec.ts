@@ -3,14 +3,14 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
-import { createTestFolder, killTestPlatforms, startTestPlatform } from '../testing/platform.ts'
+import { createTestFolder, startTestPlatform, stopTestPlatforms } from '../testing/platform.ts'
 import { processesNaming } from '../testing/processes.ts'
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {
   folder = await createTestFolder()
 })
-afterEach(killTestPlatforms)
+afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
 /** Runs the tour as a user would and gives its exit code and what it said. */

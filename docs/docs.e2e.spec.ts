@@ -10,7 +10,7 @@ import { type Client, createClient } from '../cli/client.ts'
 import { signIn } from '../cli/sign-in.ts'
 import { type ChainInfo, deposit, fund } from '../cli/tour/wallet.ts'
 import { eventually } from '../testing/children.ts'
-import { createTestFolder, killTestPlatforms, startTestPlatform, type TestPlatform } from '../testing/platform.ts'
+import { createTestFolder, startTestPlatform, stopTestPlatforms, type TestPlatform } from '../testing/platform.ts'
 import { availableUnits, createListing } from '../testing/renter.ts'
 import { type Block, blocksOf, dataFolderNames, pages, root } from './docs-harness.ts'
 
@@ -41,7 +41,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await client?.close()
-  await killTestPlatforms()
+  await stopTestPlatforms()
   await folder.remove()
 })
 

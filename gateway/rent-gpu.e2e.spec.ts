@@ -7,8 +7,8 @@ import { inconsistencies } from '../testing/consistency.ts'
 import {
   createTestFolder,
   embeddedDatabaseUrl,
-  killTestPlatforms,
   startTestPlatform,
+  stopTestPlatforms,
   type TestPlatform,
 } from '../testing/platform.ts'
 import { availableUnits, createListing, createRenter } from '../testing/renter.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   platform = await startTestPlatform(folder.path)
 })
 afterAll(async () => {
-  await killTestPlatforms()
+  await stopTestPlatforms()
   await folder.remove()
 })
 const clients: Client[] = []

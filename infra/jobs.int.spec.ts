@@ -200,10 +200,11 @@ describe('what must not lose a job', () => {
       },
     })
     await jobs.schedule('once', {}, { key: 'o-1' })
-    await eventually('the delete to wait', async () => {
+    // The delete must be cut while it waits: let go of the row first, and it would go through.
+    await eventually('the delete to wait, and to be cut', async () => {
       const found = await database.query(
-        'test.look',
-        "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%delete%_private_jobs%'",
+        'test.cut',
+        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and query like '%delete%_private_jobs%'",
       )
       return found.length > 0
     })

@@ -3,6 +3,8 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type SpawnedPlatform, spawnPlatform } from '../cli/tour/platform.ts'
+import { eventually } from './children.ts'
+import { processesNaming } from './processes.ts'
 
 export type TestPlatform = SpawnedPlatform & {
   /** kill -9 of the platform's own process, as a crash would be. */
@@ -11,9 +13,15 @@ export type TestPlatform = SpawnedPlatform & {
 
 const started = new Set<TestPlatform>()
 
-/** Ends what a failing test has left running. */
-export const killTestPlatforms = async (): Promise<void> => {
-  for (const platform of started) await platform.kill()
+const stopMsMax = 20_000
+
+/** Ends what a test has left running, in order, so that no job stays behind; one that does not end is killed. */
+export const stopTestPlatforms = async (): Promise<void> => {
+  for (const platform of started) {
+    const late = setTimeout(() => platform.process.kill('SIGKILL'), stopMsMax)
+    await platform.stop()
+    clearTimeout(late)
+  }
   started.clear()
 }
 
@@ -46,7 +54,14 @@ export const startTestPlatform = async (
 export const createTestFolder = async (): Promise<{ readonly path: string; remove(): Promise<void> }> => {
   const path = await mkdtemp(join(tmpdir(), 'neuralmesh-e2e-'))
   await chmod(path, 0o755)
-  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+  return {
+    path,
+    remove: async () => {
+      // PostgreSQL ends a moment after a platform that was killed, and writes until then.
+      await eventually('no process uses the folder', async () => (await processesNaming(path)).length === 0)
+      await rm(path, { recursive: true, force: true })
+    },
+  }
 }
 
 /** The address of the embedded database of a running platform. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { eventually } from '../../testing/children.ts'
 import { codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from './contract-world.ts'
 import type { Append, Appended, Batch, Conflict, EventStore } from './port.ts'
 import { givenOwnDatabase, tail } from './spec-store.ts'
@@ -22,15 +23,20 @@ describe('event store on Postgres when things break', () => {
 
     test('before the commit: nothing was written, and the same append again writes it', async () => {
       const store = await given.open({ database: given.door })
-      const admin = await given.own.connect()
+      const holder = await given.own.connect()
+      // Looks from outside the transaction of the holder: within one, the server shows the same picture again and again.
+      const observer = await given.own.connect()
       const stream = newStream()
-      await admin.query('begin; lock table log.events in exclusive mode')
+      await holder.query('begin; lock table log.events in exclusive mode')
       const append = to(stream, 'no stream', newEvent())
       const code = codeThrownBy(() => store.append(append))
-      while ((await admin.query(`${writing} and wait_event_type = 'Lock'`)).rows.length === 0);
-      await admin.query(`select pg_terminate_backend(pid) from (${writing}) w`)
+      await eventually('the append to wait', async () => {
+        const { rows } = await observer.query(`${writing} and wait_event_type = 'Lock'`)
+        return rows.length > 0
+      })
+      await observer.query(`select pg_terminate_backend(pid) from (${writing}) w`)
       expect(await code).toBe('DATABASE_UNAVAILABLE')
-      await admin.query('rollback')
+      await holder.query('rollback')
       expect(await store.append(append)).toMatchObject({ outcome: 'appended', revision: 0n, repeated: false })
     })
 

@@ -38,6 +38,7 @@ beforeAll(async () => {
   await fund(chain, wallet, depositUnits)
   await deposit(chain, wallet, depositUnits)
   await eventually('the deposit can be spent', async () => (await availableUnits(client)) === depositUnits)
+  known.set('step', (await client.ask<{ head: string }>('{ head }')).head)
 })
 afterAll(async () => {
   await client?.close()

@@ -134,7 +134,7 @@ export const settings = z.object({
   JOB_DIR: setting(z.string().min(1), {
     description: 'The folder in which jobs of the embedded cluster run.',
     takes: 'a path',
-    example: '/var/tmp/neuralmesh-jobs',
+    example: '/srv/neuralmesh-jobs',
     unset: 'jobs under DATA_DIR',
   }),
 })

@@ -1,6 +1,8 @@
+import { streamOf } from '../../domain/aggregates.ts'
 import { money } from '../../domain/money.ts'
-import { type AccountRow, accountBalances } from '../../projections/accounts.ts'
+import { type AccountRow, accountBalances, accounts } from '../../projections/accounts.ts'
 import { type LedgerEntryRow, ledgerSums, listLedgerEntries } from '../../projections/ledger-entries.ts'
+import { asOfArgument, type Moment, rowsAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach, walletOf } from './context.ts'
 import { MoneyType } from './money.ts'
@@ -22,7 +24,7 @@ const Balance = builder.objectRef<AccountRow>('Balance').implement({
   }),
 })
 
-type Wallet = { readonly wallet: string }
+type Wallet = { readonly wallet: string; readonly asOf?: Moment }
 
 const Account = builder.objectRef<Wallet>('Account').implement({
   description: 'What a wallet has with us.',
@@ -31,7 +33,11 @@ const Account = builder.objectRef<Wallet>('Account').implement({
     balances: t.field({
       type: [Balance],
       description: 'One for each asset that ever moved.',
-      resolve: async ({ wallet }, _, { services }) => [...(await accountBalances(services.read, wallet))],
+      resolve: async ({ wallet, asOf }, _, context) => {
+        if (!asOf) return [...(await accountBalances(context.services.read, wallet))]
+        const past = { projection: accounts, stream: streamOf('account', wallet) }
+        return [...(await rowsAt(context, asOf, past)).values()]
+      },
     }),
   }),
 })
@@ -94,11 +100,11 @@ builder.queryField('account', (t) =>
     type: Account,
     nullable: true,
     description: 'The account of the viewer.',
-    args: atLeastArgument,
-    resolve: async (_, { atLeast }, context) => {
+    args: { ...asOfArgument, ...atLeastArgument },
+    resolve: async (_, { asOf, atLeast }, context) => {
       const wallet = walletOf(context)
       await reach(context, atLeast)
-      return { wallet }
+      return { wallet, asOf }
     },
   }),
 )

@@ -5,6 +5,7 @@ import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import type { JobFile } from '../../domain/job.ts'
 import { findJob, type JobRow, type JobStatus, jobs, listJobs } from '../../projections/jobs.ts'
 import type { Update } from '../../projections/updates.ts'
+import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach, walletOf } from './context.ts'
 import { ErrorCodeType, orUnknown } from './errors.ts'
@@ -100,11 +101,12 @@ builder.queryField('job', (t) =>
     type: Job,
     nullable: true,
     description: 'A job of the viewer. Fails with JOB_UNKNOWN, NOT_YOURS.',
-    args: { id: t.arg.id({ required: true }), ...atLeastArgument },
-    resolve: async (_, { id, atLeast }, context) => {
+    args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
+    resolve: async (_, { id, asOf, atLeast }, context) => {
       const wallet = walletOf(context)
       await reach(context, atLeast)
-      const job = await findJob(context.services.read, id)
+      const past = { projection: jobs, stream: streamOf('job', id), id }
+      const job = await rowAt(context, asOf, past, () => findJob(context.services.read, id))
       if (!job) throw new Failure('JOB_UNKNOWN', { job: id })
       if (job.renter !== wallet) throw new Failure('NOT_YOURS')
       return job

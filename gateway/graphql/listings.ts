@@ -1,11 +1,13 @@
 import { userActor } from '../../commands/actor.ts'
 import { derivedId, newId } from '../../commands/ids.ts'
+import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Command } from '../../domain/listing.ts'
 import { money } from '../../domain/money.ts'
 import { findListing, gpuModels, type ListingRow, listings, searchListings } from '../../projections/listings.ts'
 import type { Update } from '../../projections/updates.ts'
 import type { Services } from '../services.ts'
+import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach } from './context.ts'
 import { orUnknown } from './errors.ts'
@@ -54,10 +56,11 @@ builder.queryField('listing', (t) =>
     type: Listing,
     nullable: true,
     description: 'Fails with LISTING_UNKNOWN.',
-    args: { id: t.arg.id({ required: true }), ...atLeastArgument },
-    resolve: async (_, { id, atLeast }, context) => {
+    args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
+    resolve: async (_, { id, asOf, atLeast }, context) => {
       await reach(context, atLeast)
-      const listing = await findListing(context.services.read, id)
+      const past = { projection: listings, stream: streamOf('listing', id), id }
+      const listing = await rowAt(context, asOf, past, () => findListing(context.services.read, id))
       if (!listing) throw new Failure('LISTING_UNKNOWN', { listing: id })
       return listing
     },

@@ -3,6 +3,7 @@ import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
 import { findRental, listRentals, type RentalStatus, rentals } from '../../projections/rentals.ts'
 import type { Update } from '../../projections/updates.ts'
+import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach, walletOf } from './context.ts'
 import { ErrorCodeType, orUnknown } from './errors.ts'
@@ -98,11 +99,12 @@ builder.queryField('rental', (t) =>
     type: Rental,
     nullable: true,
     description: 'A rental of the viewer, as renter or provider. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
-    args: { id: t.arg.id({ required: true }), ...atLeastArgument },
-    resolve: async (_, { id, atLeast }, context) => {
+    args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
+    resolve: async (_, { id, asOf, atLeast }, context) => {
       const wallet = walletOf(context)
       await reach(context, atLeast)
-      const rental = await findRental(context.services.read, id)
+      const past = { projection: rentals, stream: streamOf('rental', id), id }
+      const rental = await rowAt(context, asOf, past, () => findRental(context.services.read, id))
       if (!rental) throw new Failure('RENTAL_UNKNOWN', { rental: id })
       if (!mayRead(wallet, rental)) throw new Failure('NOT_YOURS')
       return rental

@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { newId } from '../../commands/ids.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
+
+type User = Awaited<ReturnType<GatewayWorld['newUser']>>
+let world: GatewayWorld
+let renter: User
+let listing: string
+let rental: string
+const positions: string[] = []
+
+const ask = async (user: User, query: string, variables: object) => {
+  const { data, errors } = await user.ask(query, variables)
+  return errors?.[0] ? errors[0].extensions.code : data
+}
+const rentalAsOf = (asOf: object | null, user = renter) =>
+  ask(user, 'query ($id: ID!, $asOf: AsOf) { rental(id: $id, asOf: $asOf) { status charged { decimal } } }', {
+    id: rental,
+    asOf,
+  })
+
+beforeAll(async () => {
+  world = await createGatewayWorld()
+  renter = await world.newUser()
+  await world.market.deposit(renter.wallet, 10_000_000n)
+  listing = newId()
+  await world.market.list(listing, 8)
+  const { data } = await renter.ask(
+    'mutation ($input: RentGpuInput!) { rentGpu(input: $input) { ... on RentGpuSuccess { id } } }',
+    { input: { listing, gpuCount: 2, hours: 1, maxPricePerGpuHour: '4', idempotencyKey: newId() } },
+  )
+  rental = data.rentGpu.id
+  world.market.pass(10)
+  await renter.ask('mutation ($id: ID!) { endRental(input: { rental: $id }) { __typename } }', { id: rental })
+  for await (const { position } of world.store.readStream(`rental-${rental}`)) positions.push(position)
+})
+afterAll(() => world.close())
+
+describe('a node as of a moment', () => {
+  test('is what its events had made of it by that position, the event there included', async () => {
+    const seen = await Promise.all(positions.map((position) => rentalAsOf({ position })))
+    expect(seen.map((data) => data.rental.status)).toEqual(['requested', 'active', 'active', 'ended', 'settled'])
+    expect(seen.map((data) => data.rental.charged.decimal)).toEqual(['0', '0', '0.02', '0.02', '0.02'])
+    expect((await rentalAsOf(null)).rental.status).toBe('settled')
+  })
+
+  test('is what it was at that time', async () => {
+    const ended = Date.parse(world.market.now())
+    const at = (ms: number) => rentalAsOf({ time: new Date(ms).toISOString() })
+    expect((await at(ended)).rental.status).toBe('settled')
+    expect((await at(ended - 1)).rental.status).toBe('active')
+    expect(await at(ended - 10_001)).toBe('RENTAL_UNKNOWN')
+  })
+
+  test('shows how many GPUs of a listing were free then', async () => {
+    const freeAt = async (position: string) =>
+      (
+        await ask(
+          renter,
+          'query ($id: ID!, $at: Position) { listing(id: $id, asOf: { position: $at }) { freeGpus } }',
+          { id: listing, at: position },
+        )
+      ).listing.freeGpus
+    const [requested, active, , , settled] = positions
+    expect([await freeAt(requested ?? ''), await freeAt(active ?? ''), await freeAt(settled ?? '')]).toEqual([8, 6, 8])
+  })
+
+  test('shows what an account had to spend and what was held', async () => {
+    const query =
+      'query ($at: Position) { account(asOf: { position: $at }) { balances { available { decimal } held { decimal } } } }'
+    const at = async (position: string | undefined) => (await ask(renter, query, { at: position })).account.balances
+    expect(await at(positions[0])).toEqual([{ available: { decimal: '10' }, held: { decimal: '0' } }])
+    expect(await at(positions[1])).toEqual([{ available: { decimal: '2.8' }, held: { decimal: '7.2' } }])
+    expect(await at(positions[4])).toEqual([{ available: { decimal: '9.98' }, held: { decimal: '0' } }])
+  })
+
+  test('of a job is folded from its own stream', async () => {
+    expect(
+      await ask(renter, 'query ($id: ID!) { job(id: $id, asOf: { time: "2026-01-01T00:00:00Z" }) { status } }', {
+        id: newId(),
+      }),
+    ).toBe('JOB_UNKNOWN')
+  })
+
+  test('belongs to whom the node belongs', async () => {
+    expect(await rentalAsOf({ position: positions[0] }, await world.newUser())).toBe('NOT_YOURS')
+  })
+
+  test.each([
+    ['neither a time nor a position', {}, 'INPUT_INVALID'],
+    ['a position of another platform', { position: 'pg-other-00000000000000000001' }, 'POSITION_FOREIGN'],
+  ])('refuses %s', async (_, asOf, code) => expect(await rentalAsOf(asOf)).toBe(code))
+})

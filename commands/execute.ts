@@ -25,6 +25,21 @@ export type Envelope = {
   readonly time: string
 }
 
+/** The envelope of what somebody asked for, as opposed to what an event caused. `correlationId` is that of the earlier request
+ *  to which this one belongs; left out, the request stands at the beginning. */
+export const requestEnvelope = (
+  commandId: string,
+  actor: Actor,
+  time: string,
+  correlationId = commandId,
+): Envelope => ({
+  commandId,
+  correlationId,
+  causationId: commandId,
+  actor,
+  time,
+})
+
 export type RecordedEvent<Event> = {
   readonly event: Event
   readonly eventId: string

@@ -1,7 +1,7 @@
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import { userActor } from './actor.ts'
-import type { Commands, Executed } from './execute.ts'
+import { type Commands, type Executed, requestEnvelope } from './execute.ts'
 import { derivedId } from './ids.ts'
 
 /** The same key again is the same request and gets the same job. */
@@ -25,13 +25,7 @@ export const submitJob = async (
     'job',
     job,
     { type: 'SubmitJob', submittedAt, ...wish },
-    {
-      commandId,
-      correlationId: history[0]?.correlationId ?? commandId,
-      causationId: commandId,
-      actor: userActor(wish.renter),
-      time: submittedAt,
-    },
+    requestEnvelope(commandId, userActor(wish.renter), submittedAt, history[0]?.correlationId),
   )
   if (isRefusal(answer))
     return answer.refused === 'JOB_ALREADY_SUBMITTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer

@@ -1,5 +1,5 @@
 import { type Actor, systemActor } from '../commands/actor.ts'
-import type { Commands, Executed } from '../commands/execute.ts'
+import { type Commands, type Executed, requestEnvelope } from '../commands/execute.ts'
 import { derivedId } from '../commands/ids.ts'
 import { isRefusal, type Refusal } from '../domain/errors.ts'
 import type { EndReason, State } from '../domain/rental.ts'
@@ -41,13 +41,7 @@ export const meterPeriod = async (dependencies: Dependencies, { rental, period }
     'rental',
     rental,
     { type: 'MeterRental', runSeconds: await heartbeats.acknowledged(rental, state.startedAt, meteredAt), meteredAt },
-    {
-      commandId,
-      correlationId: history[0]?.correlationId ?? commandId,
-      causationId: commandId,
-      actor: systemActor('meter'),
-      time: meteredAt,
-    },
+    requestEnvelope(commandId, systemActor('meter'), meteredAt, history[0]?.correlationId),
   )
   if (isRefusal(answer)) return
   const next = { rental, period: period + 1 }
@@ -77,13 +71,7 @@ export const endRental = async (
     'rental',
     rental,
     { type: 'EndRental', reason, runSeconds, endedAt },
-    {
-      commandId,
-      correlationId: history[0]?.correlationId ?? commandId,
-      causationId: commandId,
-      actor,
-      time: endedAt,
-    },
+    requestEnvelope(commandId, actor, endedAt, history[0]?.correlationId),
   )
 }
 

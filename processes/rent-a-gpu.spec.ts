@@ -4,7 +4,7 @@ import { createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { chartOf, createMarket, usdc } from '../testing/market.ts'
+import { breakingAt, chartOf, createMarket, usdc } from '../testing/market.ts'
 import { rentAGpu } from './rent-a-gpu.ts'
 import { type RentalWish, requestRental } from './request-rental.ts'
 import { walk } from './walk.ts'
@@ -105,21 +105,6 @@ describe('a rental that somebody refuses', () => {
     expect(await free(world)).toBe(1)
   })
 })
-
-/** Loses its connection at one append: before it, or after it was stored and before the answer came. */
-const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
-  let appends = 0
-  return {
-    ...store,
-    append: async (append) => {
-      appends++
-      if (appends === at && when === 'before') throw new Error('connection lost')
-      const answer = await store.append(append)
-      if (appends >= at) throw new Error('connection lost')
-      return answer
-    },
-  }
-}
 
 describe('a request that dies on the way', () => {
   const cases = [1, 2, 3, 4, 5, 6].flatMap((at) => (['before', 'after'] as const).map((when) => ({ at, when })))

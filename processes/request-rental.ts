@@ -1,5 +1,5 @@
 import { userActor } from '../commands/actor.ts'
-import type { Commands } from '../commands/execute.ts'
+import { type Commands, requestEnvelope } from '../commands/execute.ts'
 import { derivedId } from '../commands/ids.ts'
 import { type ErrorCode, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import type { Money } from '../domain/money.ts'
@@ -38,7 +38,7 @@ export const requestRental = async (
     'rental',
     rental,
     { type: 'RequestRental', listing, renter, gpuCount, seconds, maxPricePerGpuHour, requestedAt },
-    { commandId, correlationId: commandId, causationId: commandId, actor: userActor(renter), time: requestedAt },
+    requestEnvelope(commandId, userActor(renter), requestedAt),
   )
   if (isRefusal(answer))
     return answer.refused === 'RENTAL_ALREADY_REQUESTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer

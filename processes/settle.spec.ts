@@ -6,7 +6,7 @@ import { derivedId } from '../commands/ids.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { chartOf, createMarket, usdc } from '../testing/market.ts'
+import { breakingAt, chartOf, createMarket, usdc } from '../testing/market.ts'
 import { endRental, meterPeriod } from './meter.ts'
 import { requestRental } from './request-rental.ts'
 import { settle } from './settle.ts'
@@ -191,21 +191,6 @@ describe('a settled rental', () => {
     })
   })
 })
-
-/** Loses its connection at one append: before it, or after it was stored and before the answer came. */
-const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
-  let appends = 0
-  return {
-    ...store,
-    append: async (append) => {
-      appends++
-      if (appends === at && when === 'before') throw new Error('connection lost')
-      const answer = await store.append(append)
-      if (appends >= at) throw new Error('connection lost')
-      return answer
-    },
-  }
-}
 
 describe('a walk that dies on the way', () => {
   const cases = [1, 2, 3, 4].flatMap((at) => (['before', 'after'] as const).map((when) => ({ at, when })))

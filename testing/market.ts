@@ -77,3 +77,18 @@ export const chartOf = async (store: EventStore): Promise<ReadonlyMap<string, bi
   }
   return sums
 }
+
+/** Loses its connection at one append: before it, or after it was stored and before the answer came. */
+export const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
+  let appends = 0
+  return {
+    ...store,
+    append: async (append) => {
+      appends++
+      if (appends === at && when === 'before') throw new Error('connection lost')
+      const answer = await store.append(append)
+      if (appends >= at) throw new Error('connection lost')
+      return answer
+    },
+  }
+}

@@ -1,4 +1,5 @@
 import { userActor } from '../../commands/actor.ts'
+import { requestEnvelope } from '../../commands/execute.ts'
 import { newId } from '../../commands/ids.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
@@ -199,13 +200,12 @@ builder.mutationField('stopJob', (t) =>
     args: { input: t.arg({ type: StopJobInput, required: true }) },
     resolve: async (_, { input: { job } }, { services: { commands, store, now }, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const commandId = newId()
       const requestedAt = now()
       const stopped = await commands.execute(
         'job',
         job,
         { type: 'RequestStop', reason: 'asked for by the renter', requestedAt },
-        { commandId, correlationId: commandId, causationId: commandId, actor: userActor(wallet), time: requestedAt },
+        requestEnvelope(newId(), userActor(wallet), requestedAt),
       )
       if (isRefusal(stopped)) return orUnknown(commands, 'job', job, stopped)
       return { id: job, position: stopped.position ?? (await store.head()) }

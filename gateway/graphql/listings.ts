@@ -1,4 +1,5 @@
 import { userActor } from '../../commands/actor.ts'
+import { requestEnvelope } from '../../commands/execute.ts'
 import { derivedId, newId } from '../../commands/ids.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
@@ -120,13 +121,8 @@ const tell = async (
   command: Command,
   commandId = newId(),
 ): Promise<NodeAnswer | Refusal> => {
-  const answer = await commands.execute('listing', id, command, {
-    commandId,
-    correlationId: commandId,
-    causationId: commandId,
-    actor: userActor(wallet),
-    time: now(),
-  })
+  const envelope = requestEnvelope(commandId, userActor(wallet), now())
+  const answer = await commands.execute('listing', id, command, envelope)
   if (isRefusal(answer)) return orUnknown(commands, 'listing', id, answer)
   return { id, position: answer.position ?? (await store.head()) }
 }

@@ -1,4 +1,5 @@
 import { userActor } from '../../commands/actor.ts'
+import { requestEnvelope } from '../../commands/execute.ts'
 import { newId } from '../../commands/ids.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import type { Command } from '../../domain/provider.ts'
@@ -46,9 +47,8 @@ const tell = async (
   command: (wallet: string, at: string) => Command,
 ) => {
   if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-  const commandId = newId()
   const time = now()
-  const envelope = { commandId, correlationId: commandId, causationId: commandId, actor: userActor(wallet), time }
+  const envelope = requestEnvelope(newId(), userActor(wallet), time)
   const answer = await commands.execute('provider', wallet, command(wallet, time), envelope)
   if (isRefusal(answer)) return answer
   return { id: wallet, position: answer.position ?? (await store.head()) }

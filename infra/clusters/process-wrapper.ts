@@ -10,9 +10,11 @@ const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:
  *    and a process that runs is never unknown.
  *  - It looks for a verdict after that, and who passes one looks for the process after that: one of the two sees the other.
  *  - It survives a SIGTERM to the group, to say how the command took it (`trap :` unlike `trap ''` is not inherited).
+ *  - The log belongs to the command: what the shell itself has to say (that a child was killed) goes nowhere.
  *  - Channel 3 tells about a missing program, which exit code 127 alone does not: programs use it too. */
 const OUTER = `
 folder=$1; shift
+exec 4>&2 2> /dev/null
 umask 022
 ulimit -c 0
 trap : HUP INT TERM QUIT
@@ -26,7 +28,7 @@ ln "$draft" "$folder/process.json" 2> /dev/null; claimed=$?
 rm -f "$draft"
 [ $claimed = 0 ] || exit 0
 [ -e "$folder/verdict.json" ] && exit 0
-"$@" 3> "$folder/missing"
+"$@" 2>&4 3> "$folder/missing" 4>&-
 echo $? > "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
 `
 

@@ -7,6 +7,10 @@ export const errors = {
     hint: 'Call signIn and send the token as "Authorization: Bearer …".',
   },
   NOT_YOURS: { message: 'This belongs to someone else.', hint: 'Sign in with the wallet that owns it.' },
+  PRIVILEGE_NEEDED: {
+    message: 'This needs a privilege that your wallet does not have.',
+    hint: 'Whoever runs the platform gives it, by naming the wallet in OPERATORS or ANALYSTS.',
+  },
   SIGN_IN_NONCE_UNKNOWN: {
     message: 'The sign-in nonce is unknown, used or expired.',
     hint: 'Ask for a new signInMessage and sign that.',
@@ -130,6 +134,44 @@ export const errors = {
     hint: 'Submit it again.',
   },
 
+  // Replay and export
+  REPLAY_FILE_INVALID: {
+    message: 'This file has no replay that can be run.',
+    hint: 'See the details; docs/replaying.md shows what a file exports.',
+  },
+  REPLAY_SCHEMA_FOREIGN: {
+    message: 'This schema of the database was not made by a replay and is left alone.',
+    hint: 'Give another name with --schema.',
+  },
+  REPLAY_SCHEMA_IN_USE: {
+    message: 'The former result of this replay cannot be replaced.',
+    hint: 'See the details for who holds it; or give another name with --schema.',
+  },
+  REPLAY_FOLD_FAILED: {
+    message: 'The replay has stopped at an event that its fold cannot take; the former result was kept.',
+    hint: 'See the details for the event and what the fold threw.',
+  },
+  REPLAY_ROW_INVALID: {
+    message: 'A fold has set a row that does not fit its table.',
+    hint: 'See the details for the column and what it takes.',
+  },
+  EXPORT_FOLDER_FOREIGN: {
+    message: 'The folder holds something else than an export.',
+    hint: 'Give an empty folder, or one that does not exist yet.',
+  },
+  EXPORT_FOLDER_DIFFERS: {
+    message: 'The folder holds an export that was made in another way.',
+    hint: 'Go on as the details say, or give another folder.',
+  },
+  EXPORT_FOLDER_IN_USE: {
+    message: 'Another export is writing into this folder.',
+    hint: 'Wait until it has ended, or give another folder.',
+  },
+  EXPORT_FOLDER_UNWRITABLE: {
+    message: 'The folder of the export cannot be written.',
+    hint: 'See the details for the reason; what was written before is whole, and the next run goes on from there.',
+  },
+
   // The platform itself
   CONFIG_INVALID: {
     message: 'A setting is not valid.',
@@ -163,6 +205,14 @@ export const errors = {
     message: 'The database was migrated by a newer version of this program.',
     hint: 'Run that version.',
   },
+  DATABASE_SCHEMA_OLDER: {
+    message: 'The database was made by an older version of this program.',
+    hint: 'Start the platform once with this version: it brings the database up to date.',
+  },
+  LOG_NOT_FOUND: {
+    message: 'There is no event log here yet.',
+    hint: 'Start the platform once, or set DATA_DIR or DATABASE_URL to where its log is.',
+  },
   POSITION_FOREIGN: {
     message: 'This position belongs to another event store.',
     hint: 'Use a position that this store gave.',
@@ -175,6 +225,18 @@ export const errors = {
   EVENT_UNREADABLE: {
     message: 'A stored event does not match its schema.',
     hint: 'See the details for the stream and the revision.',
+  },
+  EVENT_NOT_FOLDED: {
+    message: 'A stored event cannot be folded into a read model.',
+    hint: 'Its stream is parked there; see the error, run a version that can fold it, and retry the stream.',
+  },
+  PARKED_STREAM_UNKNOWN: {
+    message: 'The read model has no such parked stream.',
+    hint: 'Query projections for those that are parked.',
+  },
+  READ_MODEL_BUILDING: {
+    message: 'This read model is being built for the first time and cannot be asked yet.',
+    hint: 'See the details, or /status, for how far it is, and try again then.',
   },
   CONFLICT_UNRESOLVED: {
     message: 'Too many others changed the same thing at the same time.',

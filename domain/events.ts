@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type Decoder, eventDecoderOf, unsure } from './decoder.ts'
 import { type ErrorCode, errors, Failure } from './errors.ts'
 import { assets } from './money.ts'
 
@@ -22,27 +23,34 @@ const integer = z.codec(z.string().regex(/^-?\d+$/), z.bigint(), {
   encode: (value) => value.toString(),
 })
 
-const money = z.object({ amount: integer, asset: z.enum(assets) }).readonly()
+const amount = integer.meta({ unit: 'minor units of its asset' })
+const money = z.object({ amount, asset: z.enum(assets) }).readonly()
 
-/** The building blocks of event schemas. Whole numbers without bound travel as decimal strings: JSON numbers would lose cents. */
+/** An account of the chart (ledger.ts): `user:<wallet>:available` names a person. */
+const chartAccount = z.string().min(1).meta({ unit: 'account of the chart', personal: true })
+
+/** The building blocks of event schemas. Whole numbers without bound travel as decimal strings: JSON numbers would lose cents.
+ *  What is said about a field besides its type stands in its meta, and docs/events.md and the JSON Schemas are made from it:
+ *  `description` one sentence, `unit`, and `personal: true` for what names a person, leads to one, or was written by one. */
 export const field = {
   id: z.string().min(1),
+  /** Whoever it belongs to signs with it: a pseudonym of a person. */
+  wallet: z.string().min(1).meta({ unit: 'wallet address, lower case', personal: true }),
+  /** What the chain shows beside the payer's address. */
+  onChain: z.string().min(1).meta({ unit: '32 bytes, 0x and hexadecimal', personal: true }),
   text: z.string(),
-  code: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]),
+  /** What a person, or a program of theirs, wrote: nobody knows what it holds. */
+  ownWords: z.string().meta({ personal: true }),
+  code: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]).meta({ unit: 'code of docs/errors.md' }),
   count: z.int().nonnegative(),
+  gpus: z.int().nonnegative().meta({ unit: 'GPUs' }),
+  mib: z.int().nonnegative().meta({ unit: 'MiB' }),
+  attempt: z.int().nonnegative().meta({ unit: 'counts from 1' }),
   integer,
-  /** Whole seconds. */
-  seconds: integer,
-  /** ISO 8601 in UTC. */
-  time: z.iso.datetime(),
+  seconds: integer.meta({ unit: 'seconds' }),
+  time: z.iso.datetime().meta({ unit: 'ISO 8601, UTC' }),
   money,
-  posting: z
-    .object({
-      debit: z.string().min(1),
-      credit: z.string().min(1),
-      amount: money,
-    })
-    .readonly(),
+  posting: z.object({ debit: chartAccount, credit: chartAccount, amount: money }).readonly(),
 }
 
 export type EncodedEvent = { readonly type: string; readonly version: number; readonly data: unknown }
@@ -63,6 +71,16 @@ export const encodeEvent = (schemas: AnySchemas, event: { readonly type: string 
   return { type, version: entry.version, data: encoded.data }
 }
 
+const decoders = new WeakMap<EventSchema<unknown>, { readonly type: string; readonly decode: Decoder }>()
+
+const fastDecoderOf = (type: string, entry: EventSchema<unknown>): Decoder => {
+  const known = decoders.get(entry)
+  if (known?.type === type) return known.decode
+  const decode = eventDecoderOf(type, entry.schema)
+  decoders.set(entry, { type, decode })
+  return decode
+}
+
 /** Reads a stored event of any version up to the current one. Throws EVENT_UNREADABLE. */
 export const decodeEvent = <Event extends { type: string }>(
   schemas: EventSchemas<Event>,
@@ -81,6 +99,8 @@ export const decodeEvent = <Event extends { type: string }>(
       throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: `step up from ${from}` }, error)
     }
   }
+  const known = fastDecoderOf(type, entry)(fields)
+  if (known !== unsure) return known as Event
   const decoded = z.safeDecode(entry.schema, fields)
   if (!decoded.success)
     throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: z.prettifyError(decoded.error) })

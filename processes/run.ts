@@ -11,7 +11,8 @@ import { type Process, walk } from './walk.ts'
 
 type AnyProcess = Process<AggregateName, EventOf<AggregateName>['type']>
 
-const processes = [rentAGpu, settle, creditDeposit] as unknown as readonly AnyProcess[]
+/** Every process of the platform. */
+export const processes = [rentAGpu, settle, creditDeposit] as unknown as readonly AnyProcess[]
 
 const walksAtOnceMax = 8
 
@@ -36,8 +37,8 @@ const follow = async ({ commands, now, activated }: Walker, name: string, id: st
   if (state.status === 'active') await activated(id, state.startedAt, state.endsAt)
 }
 
-/** What starts at events of this type, by name. */
-const followersOf = (type: string): readonly string[] => [
+/** What starts at events of this type, by name: processes, and timers. */
+export const followersOf = (type: string): readonly string[] => [
   ...processes.filter(({ starts }) => starts.type === type).map(({ name }) => name),
   ...(type === 'RentalActivated' ? [setTimers] : []),
 ]

@@ -1,0 +1,116 @@
+// Holds docs/events.md and the JSON Schemas beside it to the event schemas, and both to the golden log.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import { beforeAll, describe, expect, test } from '@jest/globals'
+import { z } from 'zod'
+import { type AggregateName, type CommandOf, idOf } from '../domain/aggregates.ts'
+import { personalStreams } from '../domain/catalogue.ts'
+import { type Catalogued, gatherFacts } from '../testing/golden-facts.ts'
+import { fromLine, linesOf } from '../testing/golden-log.ts'
+import { readFiles } from '../testing/source-tree.ts'
+import { root } from './docs-harness.ts'
+import {
+  envelope,
+  eventsPage,
+  idKinds,
+  metadata,
+  names,
+  schemaFileOf,
+  schemaFiles,
+  streams,
+  types,
+} from './events-harness.ts'
+
+const folder = 'docs/events'
+const golden = linesOf('events.jsonl').map(fromLine)
+
+let told: Catalogued
+let files: ReadonlyMap<string, string>
+
+beforeAll(async () => {
+  told = await gatherFacts()
+  if (process.env.UPDATE === '1') {
+    mkdirSync(posix.join(root, folder), { recursive: true })
+    for (const [file, text] of schemaFiles()) writeFileSync(posix.join(root, folder, file), text)
+    writeFileSync(posix.join(root, 'docs/events.md'), eventsPage(told.facts))
+  }
+  files = readFiles(root)
+})
+
+test('docs/events.md is what the schemas and the story say (UPDATE=1 writes it)', () =>
+  expect(files.get('docs/events.md')).toBe(eventsPage(told.facts)))
+
+describe('the JSON Schemas (UPDATE=1 writes them)', () => {
+  test.each([...schemaFiles()])('%s is the schema of the program', (file, text) =>
+    expect(files.get(`${folder}/${file}`)).toBe(text),
+  )
+  test('are there for each version that there ever was, and for nothing else', () => {
+    const known = types.flatMap(([type, { version }]) =>
+      Array.from({ length: version }, (_, before) => `${folder}/${schemaFileOf(type, before + 1)}`),
+    )
+    expect([...files.keys()].filter((path) => path.startsWith(`${folder}/`)).toSorted()).toEqual(known.toSorted())
+  })
+  test('hold for what the golden log kept under each version', () => {
+    const readers = new Map(
+      [...files].flatMap(([path, text]) =>
+        path.startsWith(`${folder}/`) ? [[posix.basename(path), z.fromJSONSchema(JSON.parse(text))] as const] : [],
+      ),
+    )
+    const complaints = golden.flatMap(({ type, data, metadata: { schemaVersion } }) => {
+      const read = readers.get(schemaFileOf(type, schemaVersion))?.safeParse(data)
+      return read?.success ? [] : [`${type}: ${read ? z.prettifyError(read.error) : 'no schema'}`]
+    })
+    expect(complaints).toEqual([])
+  })
+})
+
+/** Every command of each aggregate: leaving one out does not compile. */
+const commands: { readonly [Name in AggregateName]: { readonly [Type in CommandOf<Name>['type']]: true } } = {
+  account: { CreditDeposit: true, HoldFunds: true, CaptureHold: true, ReleaseHold: true, CreditEarnings: true },
+  job: {
+    SubmitJob: true,
+    StartJob: true,
+    ReportProgress: true,
+    CompleteJob: true,
+    FailJob: true,
+    InterruptJob: true,
+    RequestStop: true,
+    ConfirmStop: true,
+  },
+  listing: { ListGpus: true, ChangePrice: true, WithdrawListing: true, ReserveCapacity: true, FreeCapacity: true },
+  payment: { ObserveDeposit: true, FinalizeDeposit: true, ReportDepositVanished: true },
+  provider: { RegisterProvider: true, RenameProvider: true },
+  rental: {
+    RequestRental: true,
+    ActivateRental: true,
+    RejectRental: true,
+    MeterRental: true,
+    EndRental: true,
+    IssueInvoice: true,
+  },
+}
+
+describe('the story from which the page knows who says what', () => {
+  test('sends every command', () => {
+    const sent = new Set(told.sent.map(({ to, command }) => `${to} ${command.type}`))
+    const all = names.flatMap((name) => Object.keys(commands[name]).map((type) => `${name} ${type}`))
+    expect([...sent].toSorted()).toEqual(all.toSorted())
+  })
+  test('comes to every event', () =>
+    expect(types.filter(([type]) => !told.facts.get(type)?.saidBy.size).map(([type]) => type)).toEqual([]))
+})
+
+describe('what the page says of all events', () => {
+  test.each(names)('the id in the stream of a %s is of the kind that it says', (name) => {
+    const ids = golden.filter(({ stream }) => stream.startsWith(`${name}-`)).map(({ stream }) => idOf(stream))
+    expect(ids.length).toBeGreaterThan(0)
+    for (const id of ids) expect(id).toMatch(idKinds[streams[name].id].pattern)
+    expect(streams[name].id !== 'uuid').toBe(personalStreams.includes(name))
+  })
+  test('is true of the golden log: these fields, and no others', () => {
+    for (const { metadata: kept, data, ...event } of golden) {
+      expect(Object.keys(kept).toSorted()).toEqual(Object.keys(metadata).toSorted())
+      expect([...Object.keys(event), 'position'].toSorted()).toEqual(Object.keys(envelope).toSorted())
+    }
+  })
+})

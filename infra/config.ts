@@ -19,10 +19,15 @@ const wholeNumber = (min: number, max: number) =>
     .pipe(z.number().min(min).max(max))
 const urlOf = (...schemes: string[]) =>
   z.string().refine((text) => URL.canParse(text) && schemes.includes(new URL(text).protocol.slice(0, -1)))
+const eventStoreSchemes = ['esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'] as const
 const address = z
   .string()
   .regex(/^0x[0-9a-fA-F]{40}$/)
   .transform((text) => text as `0x${string}`)
+const addressList = z
+  .string()
+  .transform((text) => [...new Set(text.split(',').map((wallet) => wallet.trim().toLowerCase()))])
+  .pipe(z.array(address))
 const roleList = z
   .string()
   .transform((text) => [...new Set(text.split(',').map((role) => role.trim()))])
@@ -60,6 +65,13 @@ export const settings = z.object({
     takes: 'a postgres:// address',
     example: 'postgres://user:password@localhost:5432/neuralmesh',
     unset: 'an embedded PostgreSQL under DATA_DIR',
+    secret: true,
+  }),
+  EVENTSTORE_URL: setting(urlOf(...eventStoreSchemes), {
+    description: 'An EventStoreDB or KurrentDB server that holds the log. Read models and timers stay in the database.',
+    takes: 'an esdb:// or kurrentdb:// address',
+    example: 'esdb://localhost:2113?tls=false',
+    unset: 'the log lies in the database',
     secret: true,
   }),
   CHAIN_RPC_URL: setting(urlOf('http', 'https', 'ws', 'wss'), {
@@ -106,6 +118,19 @@ export const settings = z.object({
     example: 'the output of: openssl rand -base64 48',
     unset: 'made once, kept in DATA_DIR/keys/jwt',
     secret: true,
+  }),
+  OPERATORS: setting(addressList, {
+    description:
+      'The wallets that may mend the platform and see the history of everybody. [How to become one](#operators-and-analysts)',
+    takes: 'a comma-separated list of 0x and 40 hexadecimal digits',
+    example: '0x5FbDB2315678afecb367f032d93F642f64180aa3',
+    unset: 'nobody',
+  }),
+  ANALYSTS: setting(addressList, {
+    description: 'The wallets that may see the history of everybody.',
+    takes: 'a comma-separated list of 0x and 40 hexadecimal digits',
+    example: '0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512',
+    unset: 'nobody but the operators',
   }),
   LOG_LEVEL: setting(z.enum(logLevels), {
     description: 'The least important log line that is written.',
@@ -154,7 +179,7 @@ export type ChainConfig =
     }
 
 /** Paths are absolute. What is undefined has no value of its own: publicUrl follows from the port that was got,
- *  databaseUrl from the embedded server, jwtSecret from the data folder. */
+ *  databaseUrl from the embedded server, jwtSecret from the data folder; without eventStoreUrl the log is in the database. */
 export type Config = {
   readonly host: string
   readonly port: number
@@ -162,8 +187,12 @@ export type Config = {
   readonly dataDir: string
   readonly jobDir: string
   readonly databaseUrl: string | undefined
+  readonly eventStoreUrl: string | undefined
   readonly chain: ChainConfig
   readonly jwtSecret: string | undefined
+  /** Wallets, in lower case. */
+  readonly operators: readonly string[]
+  readonly analysts: readonly string[]
   readonly logLevel: LogLevel
   readonly logFormat: 'pretty' | 'json'
   readonly roles: readonly Role[]
@@ -190,8 +219,11 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: Surround
     dataDir,
     jobDir: resolve(values.JOB_DIR ?? join(dataDir, 'jobs')),
     databaseUrl: values.DATABASE_URL,
+    eventStoreUrl: values.EVENTSTORE_URL,
     chain: readChain(values, given),
     jwtSecret: values.JWT_SECRET,
+    operators: values.OPERATORS ?? [],
+    analysts: values.ANALYSTS ?? [],
     logLevel: values.LOG_LEVEL ?? 'info',
     logFormat: values.LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     roles: values.ROLES ?? roles,

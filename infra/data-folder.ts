@@ -85,8 +85,9 @@ const checkVersion = async (folder: string): Promise<void> => {
 
 /** The lock is the file with the highest number in its folder; who wants it links the next number, which only one can. The
  *  numbers never go back, not even after a release: otherwise one that looked long ago could take away, as if it belonged
- *  to the dead, a lock that somebody took since. */
-const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
+ *  to the dead, a lock that somebody took since. Throws DATA_FOLDER_IN_USE.
+ *  @param locks the folder of the lock itself, made when it is not there. */
+export const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
   await mkdir(locks, { recursive: true })
   const identity = await ownIdentity()
   const draft = join(locks, `draft-${process.pid}-${randomBytes(4).toString('hex')}`)

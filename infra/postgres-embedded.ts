@@ -108,7 +108,7 @@ export const startEmbeddedPostgres = async (options: {
     const kept = keepRunning(data, port)
     let running = true
     return {
-      url: `postgres://${databaseName}:${password}@127.0.0.1:${port}/${databaseName}`,
+      url: urlOf(password, port),
       pid: () => (server?.running() ? server.pid : undefined),
       close: async () => {
         if (!running) return
@@ -125,6 +125,17 @@ export const startEmbeddedPostgres = async (options: {
     await output.close()
     throw error
   }
+}
+
+const urlOf = (password: string, port: number | string): string =>
+  `postgres://${databaseName}:${password}@127.0.0.1:${port}/${databaseName}`
+
+/** Where the server answers that another process runs on this data folder; undefined when none has run there yet. */
+export const embeddedPostgresUrl = async (folder: string): Promise<string | undefined> => {
+  const read = (path: string) => readFile(path, 'utf8').catch(() => undefined)
+  const password = await read(join(folder, 'keys', 'postgres'))
+  const port = await read(join(folder, 'postgres.port'))
+  return password === undefined || port === undefined ? undefined : urlOf(password.trim(), port.trim())
 }
 
 /** The port of the last time when it is free, else any free one. Somebody may take it between the look and the start. */

@@ -3,16 +3,18 @@ import { collect, idsOf, newEvent, newEvents, newStream, to, type World } from '
 import type { Batch, EventStore, Position, StoredEvent, SubscribeOptions } from './port.ts'
 
 const appenders = 32
-const tailedEvents = Number(process.env.EVENT_STORE_TAIL_EVENTS ?? 3_000)
+const tailMsMax = 300_000
 
-/** Subscribes until the batch for which `enough` says so, or fails after a minute. Gives all batches up to it. */
+/** Subscribes until the batch for which `enough` says so, or fails when the signal aborts, a minute later. Gives all batches
+ *  up to it. */
 const batchesUntil = async (
   store: EventStore,
   options: Omit<SubscribeOptions, 'signal'>,
   enough: (batch: Batch, batches: readonly Batch[]) => boolean,
+  signal = AbortSignal.timeout(60_000),
 ): Promise<Batch[]> => {
   const batches: Batch[] = []
-  for await (const batch of store.subscribe({ ...options, signal: AbortSignal.timeout(60_000) })) {
+  for await (const batch of store.subscribe({ ...options, signal })) {
     batches.push(batch)
     if (enough(batch, batches)) return batches
   }
@@ -22,7 +24,7 @@ const batchesUntil = async (
 const eventsOf = (batches: readonly Batch[]): StoredEvent[] => batches.flatMap(({ events }) => events)
 const reaches = (position: Position) => (batch: Batch) => batch.position >= position
 
-export const subscribeCases = ({ store }: World): void => {
+export const subscribeCases = ({ store, tailedEvents }: World): void => {
   describe('subscribe', () => {
     test('catches up in batches, then goes on live', async () => {
       const after = await store().head()
@@ -34,26 +36,39 @@ export const subscribeCases = ({ store }: World): void => {
         return eventsOf(all).length === 7
       })
       expect(idsOf(eventsOf(batches))).toEqual(idsOf([...early, ...late]))
-      expect(batches.map(({ events }) => events.length)).toEqual([2, 2, 1, 2])
+      const sizes = batches.map(({ events }) => events.length)
+      expect(sizes.slice(0, 3)).toEqual([2, 2, 1])
+      expect(sizes.every((size) => size > 0 && size <= 2)).toBe(true)
       for (const { events, position } of batches) expect(position).toBe(events.at(-1)?.position)
     })
 
     test('from the beginning, gives what readAll gives', async () => {
-      const head = await store().head()
-      const batches = await batchesUntil(store(), {}, reaches(head))
-      expect(idsOf(eventsOf(batches))).toEqual(idsOf(await collect(store().readAll())))
+      // The server under test may hold someone's whole history.
+      const first = await collect(store().readAll({ limit: 10_000 }))
+      let count = 0
+      const batches = await batchesUntil(store(), {}, ({ events }) => {
+        count += events.length
+        return count >= first.length
+      })
+      expect(idsOf(eventsOf(batches)).slice(0, first.length)).toEqual(idsOf(first))
     })
 
     test('moves its position on also when no event passes the filter', async () => {
       const after = await store().head()
       await store().append(to(newStream(), 'any', ...newEvents(3)))
       const middle = await store().head()
-      const batches = await batchesUntil(store(), { after, types: ['Never'] }, ({ position }) => {
-        if (position === middle) void store().append(to(newStream(), 'any', newEvent()))
-        return position > middle
-      })
-      expect(eventsOf(batches)).toEqual([])
-      expect(batches.at(-1)?.position).toBe(await store().head())
+      const given: StoredEvent[] = []
+      let goal = middle
+      const options = { after, types: ['Never'], signal: AbortSignal.timeout(60_000) }
+      for await (const { events, position } of store().subscribe(options)) {
+        given.push(...events)
+        if (position < goal) continue
+        if (goal > middle) break
+        await store().append(to(newStream(), 'any', newEvent()))
+        goal = await store().head()
+      }
+      expect(given).toEqual([])
+      expect(options.signal.aborted).toBe(false)
     })
 
     test('filters by type and by stream prefix', async () => {
@@ -126,11 +141,12 @@ export const subscribeCases = ({ store }: World): void => {
             await store().append(to(stream, n === 0 ? 'no stream' : BigInt(n - 1), newEvent()))
           return stream
         }
+        const counted = (batch: Batch) => {
+          seen += batch.events.length
+          return seen >= share * appenders
+        }
         const [batches, streams] = await Promise.all([
-          batchesUntil(store(), { after, batchSize }, (batch) => {
-            seen += batch.events.length
-            return seen >= share * appenders
-          }),
+          batchesUntil(store(), { after, batchSize }, counted, AbortSignal.timeout(tailMsMax)),
           Promise.all(Array.from({ length: appenders }, (_, appender) => appendAll(appender))),
         ])
         const events = eventsOf(batches)
@@ -142,7 +158,7 @@ export const subscribeCases = ({ store }: World): void => {
           )
         expect(events).toHaveLength(share * appenders)
       },
-      180_000,
+      tailMsMax,
     )
   })
 }

@@ -1,10 +1,41 @@
 import { randomUUID } from 'node:crypto'
 import { Failure } from '../../domain/errors.ts'
-import type { Append, EventStore, ExpectedRevision, Json, NewEvent, StoredEvent } from './port.ts'
+import type {
+  Append,
+  Capabilities,
+  EventStore,
+  ExpectedRevision,
+  Json,
+  NewEvent,
+  StoredEvent,
+  SubscribeOptions,
+} from './port.ts'
 
-/** What every group of contract cases is given. `store` is shared by the cases of a run, so each takes streams of its own;
- *  `open` gives a new, empty store, which the run closes. */
-export type World = { readonly store: () => EventStore; readonly open: () => Promise<EventStore> }
+/** An engine as the suite needs it. */
+export type Engine = {
+  /** What it declares; given here too because the cases are listed before any store is open, and compared with its own word. */
+  readonly capabilities: Capabilities
+  /** How many events the subscriber of the largest case tails, where 20,000 would take minutes. */
+  readonly tailedEvents?: number
+  /** The store under test. It may hold what others have put into it before. */
+  open(): Promise<EventStore>
+  /** A new, empty store of this kind, with a log of its own. */
+  openEmpty(): Promise<EventStore>
+  /** Only of a durable one: opens what a closed store held, as another process would. */
+  reopen?(): Promise<EventStore>
+  /** Only of a durable one, and where it can be done: opens the same once more, over a connection that can be cut. `cutNext`
+   *  breaks it while the next append is answered. */
+  openCuttable?(): Promise<{ readonly store: EventStore; readonly cutNext: () => void }>
+}
+
+/** What every group of contract cases is given. `store` is shared by the cases of a run, so each takes streams of its own.
+ *  What the others open, the run closes. */
+export type World = Pick<Engine, 'capabilities' | 'openEmpty' | 'openCuttable'> & {
+  readonly store: () => EventStore
+  readonly reopen: () => Promise<EventStore>
+  /** How many events the tailing subscribers meet. */
+  readonly tailedEvents: number
+}
 
 export const newStream = (prefix = 'case'): string => `${prefix}-${randomUUID()}`
 
@@ -49,4 +80,18 @@ export const codeThrownBy = async (work: () => unknown): Promise<string | undefi
     throw error
   }
   return undefined
+}
+
+/** Subscribes until so many events have come, or fails after a minute. */
+export const eventsUntil = async (
+  store: EventStore,
+  options: Omit<SubscribeOptions, 'signal'>,
+  count: number,
+): Promise<StoredEvent[]> => {
+  const events: StoredEvent[] = []
+  for await (const batch of store.subscribe({ ...options, signal: AbortSignal.timeout(60_000) })) {
+    events.push(...batch.events)
+    if (events.length >= count) return events
+  }
+  throw new Error('The subscription ended before enough had come.')
 }

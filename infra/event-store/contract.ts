@@ -1,37 +1,49 @@
-import { afterAll, beforeAll, describe } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect } from '@jest/globals'
 import { appendCases } from './contract-append.ts'
 import { readCases } from './contract-read.ts'
+import { restartCases } from './contract-restart.ts'
 import { appendToManyCases, retryCases } from './contract-retry.ts'
 import { subscribeCases } from './contract-subscribe.ts'
+import type { Engine, World } from './contract-world.ts'
 import type { EventStore } from './port.ts'
 
-/** What every engine of the event store must do, as cases; run it from the engine's own spec. `open` gives a new, empty store
- *  each time; the suite closes it. A case is left out only by a capability that the engine declares, which is given here
- *  because the cases are listed before any store is open, and is compared with the store's own word. */
-export const eventStoreContract = (open: () => Promise<EventStore>, capabilities: EventStore['capabilities']): void => {
+const tailedEventsDefault = 20_000
+
+/** What every engine of the event store must do, as cases; run it from the engine's own spec. A case is left out only by a
+ *  capability that the engine declares. */
+export const eventStoreContract = (engine: Engine): void => {
   describe('event store contract', () => {
     const opened: EventStore[] = []
-    const openOne = async () => {
-      const store = await open()
-      opened.push(store)
-      return store
+    const keep = (one: EventStore) => {
+      opened.push(one)
+      return one
     }
-    const store = (): EventStore => {
-      const [first] = opened
-      if (!first) throw new Error('The store opens before the first case.')
-      return first
-    }
+    let first: EventStore | undefined
     beforeAll(async () => {
-      const { capabilities: declared } = await openOne()
-      if (declared.appendToMany !== capabilities.appendToMany) throw new Error('The store declares other capabilities.')
+      first = keep(await engine.open())
+      expect(first.capabilities).toEqual(engine.capabilities)
     })
     afterAll(async () => {
       for (const one of opened) await one.close()
     })
-    const world = { store, open: openOne }
+    const world: World = {
+      capabilities: engine.capabilities,
+      store: () => {
+        if (!first) throw new Error('The store opens before the first case.')
+        return first
+      },
+      openEmpty: async () => keep(await engine.openEmpty()),
+      reopen: async () => {
+        if (!engine.reopen) throw new Error('A durable engine can be opened again.')
+        return keep(await engine.reopen())
+      },
+      tailedEvents: Number(process.env.EVENT_STORE_TAIL_EVENTS ?? engine.tailedEvents ?? tailedEventsDefault),
+      ...(engine.openCuttable && { openCuttable: engine.openCuttable }),
+    }
     appendCases(world)
     retryCases(world)
-    if (capabilities.appendToMany) appendToManyCases(world)
+    if (engine.capabilities.appendToMany) appendToManyCases(world)
+    if (engine.capabilities.durable) restartCases(world)
     readCases(world)
     subscribeCases(world)
   })

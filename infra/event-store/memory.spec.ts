@@ -1,4 +1,6 @@
 import { eventStoreContract } from './contract.ts'
-import { createMemoryEventStore } from './memory.ts'
+import { createMemoryEventStore, memoryCapabilities } from './memory.ts'
 
-eventStoreContract(async () => createMemoryEventStore(), { appendToMany: true })
+const open = async () => createMemoryEventStore()
+
+eventStoreContract({ capabilities: memoryCapabilities, open, openEmpty: open })

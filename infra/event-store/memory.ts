@@ -7,6 +7,7 @@ import type {
   AllRange,
   Appended,
   Batch,
+  Capabilities,
   Conflict,
   EventStore,
   Filter,
@@ -17,6 +18,13 @@ import type {
   SubscribeOptions,
 } from './port.ts'
 import { positionsOf } from './position.ts'
+
+export const memoryCapabilities: Capabilities = {
+  appendToMany: true,
+  idsKnownWithin: 'log',
+  durable: false,
+  sizesSetBy: 'port',
+}
 
 /** Data and metadata are kept as text, so that nobody can change history through an object that was handed out. */
 type Row = {
@@ -38,8 +46,15 @@ const passes = ({ types, streamPrefix }: Filter, row: Row): boolean =>
   (streamPrefix === undefined || (isNamePrefix(streamPrefix) && row.stream.startsWith(streamPrefix)))
 
 /** An event store in the memory of this process, for pure tests. Holds the same contract as the others.
- *  @param id tells its positions from those of another store; random when left out. */
-export const createMemoryEventStore = ({ id = randomUUID().slice(0, 8) }: { id?: string } = {}): EventStore => {
+ *  @param id tells its positions from those of another store; random when left out.
+ *  @param idsKnownWithin makes it the model of an engine that knows its ids within a stream. */
+export const createMemoryEventStore = ({
+  id = randomUUID().slice(0, 8),
+  idsKnownWithin = 'log',
+}: {
+  readonly id?: string
+  readonly idsKnownWithin?: Capabilities['idsKnownWithin']
+} = {}): EventStore => {
   const positions = positionsOf(`memory-${id}`)
   const log: Row[] = []
   const streams = new Map<string, Row[]>()
@@ -50,8 +65,10 @@ export const createMemoryEventStore = ({ id = randomUUID().slice(0, 8) }: { id?:
   const headNumber = () => BigInt(log.length)
   const lastRevision = (stream: string): bigint | undefined => streams.get(stream)?.at(-1)?.revision
 
+  const idKey = (stream: string, id: string) => (idsKnownWithin === 'log' ? id : `${id} ${stream}`)
+
   const known = ({ stream, events }: CheckedAppend): Known => {
-    const rows = events.map((event) => byId.get(event.id)).filter((row) => row !== undefined)
+    const rows = events.map((event) => byId.get(idKey(stream, event.id))).filter((row) => row !== undefined)
     const [first] = rows
     const last = rows.at(-1)
     if (first === undefined || last === undefined) return 'unknown'
@@ -91,7 +108,7 @@ export const createMemoryEventStore = ({ id = randomUUID().slice(0, 8) }: { id?:
       const row = { ...event, stream, revision: BigInt(rows.length), number, timeMs: Date.parse(time) }
       rows.push(row)
       log.push(row)
-      byId.set(row.id, row)
+      byId.set(idKey(stream, row.id), row)
       return row
     })
     return answerOf(written.at(-1) as Row, false)
@@ -175,7 +192,7 @@ export const createMemoryEventStore = ({ id = randomUUID().slice(0, 8) }: { id?:
 
   return {
     name: 'memory',
-    capabilities: { appendToMany: true },
+    capabilities: { ...memoryCapabilities, idsKnownWithin },
     append: async (append) => {
       const answer = appendAll(checkAppends([append]))
       return 'outcome' in answer ? answer : (answer[0] as Appended)
@@ -187,6 +204,7 @@ export const createMemoryEventStore = ({ id = randomUUID().slice(0, 8) }: { id?:
     head: async () => positions.of(headNumber()),
     start: positions.start,
     parsePosition: (text) => positions.of(positions.numberOf(text)),
+    distance: positions.distance,
     close: async () => {
       closed = true
       moved.ring()

@@ -73,9 +73,22 @@ export type SubscribeOptions = Filter & {
   readonly signal: AbortSignal
 }
 
+/** In what engines differ, and may: all else of this page holds for each of them. */
+export type Capabilities = {
+  /** Whether appendToMany works. */
+  readonly appendToMany: boolean
+  /** Within what an event id is known. `log`: ids that are stored already in another stream are refused. `stream`: they are not
+   *  noticed there. */
+  readonly idsKnownWithin: 'log' | 'stream'
+  /** Whether what was appended outlives the process. */
+  readonly durable: boolean
+  /** Who says how large one append may be: this port (64 MiB), or a setting of the server. What is larger is EVENT_INVALID. */
+  readonly sizesSetBy: 'port' | 'server'
+}
+
 export type EventStore = {
   readonly name: string
-  readonly capabilities: { readonly appendToMany: boolean }
+  readonly capabilities: Capabilities
 
   /** Appends to one stream, all or nothing. Throws EVENT_INVALID when an event cannot be stored and DATABASE_UNAVAILABLE
    *  when the outcome is unknown: the same call again tells the truth. */
@@ -102,6 +115,10 @@ export type EventStore = {
 
   /** Checks a position that came from outside. Throws POSITION_FOREIGN when this store did not make it. */
   parsePosition(text: string): Position
+
+  /** How far it is from one position to a later one: for progress and lag, never to make a position. In what the store counts
+   *  by: events, or bytes of its log. */
+  distance(from: Position, to: Position): number
 
   close(): Promise<void>
 }

@@ -1,25 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
 import { eventually } from '../../testing/children.ts'
+import { appendUntilAnswered } from './contract-restart.ts'
 import { codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from './contract-world.ts'
-import type { Append, Appended, Batch, Conflict, EventStore } from './port.ts'
+import type { Batch } from './port.ts'
 import { givenOwnDatabase, tail } from './spec-store.ts'
 
 describe('event store on Postgres when things break', () => {
   const given = givenOwnDatabase()
 
-  /** What a caller does who is told DATABASE_UNAVAILABLE. */
-  const appendUntilAnswered = async (store: EventStore, append: Append): Promise<Appended | Conflict> => {
-    for (;;) {
-      try {
-        return await store.append(append)
-      } catch (error) {
-        if ((error as { code?: string }).code !== 'DATABASE_UNAVAILABLE') throw error
-      }
-    }
-  }
-
   describe('a connection that is cut', () => {
-    const writing = `select pid from pg_stat_activity where datname = current_database() and query like 'select * from log.append%'`
+    const writing = `select pid from pg_stat_activity where datname = current_database() and query like 'select log.append_batch%'`
 
     test('before the commit: nothing was written, and the same append again writes it', async () => {
       const store = await given.open({ database: given.door })

@@ -1,5 +1,5 @@
 import { Failure } from '../../domain/errors.ts'
-import type { Database } from '../postgres.ts'
+import type { Database, Query } from '../postgres.ts'
 
 /** Advisory locks are told apart by two numbers; the first is ours. */
 const lockFamily = 1_852_994_401
@@ -150,9 +150,70 @@ begin
   return query select verdicts[i], revisions[i]::text, positions[i]::text from generate_series(1, appends) i order by i;
 end $body$`
 
-/** Forward only. A migration that was released is never changed: add another. */
+/** What a batch mostly is: every stream is where its caller expects it, and no id is known. That is tried first, with log.append
+ *  behind it for all else. Same bind variables, and `careful`: do not try. One text: the position before the first event when
+ *  all was appended at the expected revisions; or a line `verdict:revision:position` per append, as log.append says it.
+ *
+ *  - Nothing is looked up that the indexes say anyway: an id that is known, or a revision that is taken, is a unique violation,
+ *    and then nothing of the attempt remains (but dead rows: so who meets conflicts is careful for a while). What no index
+ *    says is that the revision before is there, so that is looked up, by its key.
+ *  - 'any' and 'stream exists' name no revision, so they are log.append's.
+ *  Half the time of log.append for one event and three quarters for a hundred (bench: append). */
+const functionAppendBatch = `
+create function log.append_batch(
+  stream_names text[], expecteds bigint[], unit_of int[], first_of int[],
+  append_of int[], event_ids uuid[], event_types text[], event_data json[], event_metadata json[], careful boolean
+) returns text
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan
+as $body$
+declare
+  head bigint;
+  expected_are_there boolean;
+  answer text;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'log.append_batch needs the isolation level read committed';
+  end if;
+  perform pg_advisory_xact_lock(${lockFamily}, ${lockOfAppends});
+
+  if not careful then
+    begin
+      select coalesce((select e.position from log.events e order by e.position desc limit 1), 0),
+          not exists (
+            select from unnest(stream_names, expecteds) a(name, expected)
+            where a.expected <> -1
+              and not exists (select from log.events e where e.stream_id = a.name and e.version = a.expected))
+        into head, expected_are_there;
+      if expected_are_there then
+        insert into log.events (position, version, created_at, event_id, stream_id, type, data, metadata)
+        select head + e.n, expecteds[e.append] + 1 + e.n - first_of[e.append], clock_timestamp(), e.id,
+            stream_names[e.append], e.type, e.data, e.metadata
+          from unnest(append_of, event_ids, event_types, event_data, event_metadata)
+            with ordinality e(append, id, type, data, metadata, n);
+        return head::text;
+      end if;
+    exception when unique_violation then
+      null;
+    end;
+  end if;
+
+  select string_agg(concat(a.verdict, ':', a.revision, ':', a.at), E'\n' order by a.n) into answer
+    from log.append(stream_names, expecteds, unit_of, first_of, append_of, event_ids, event_types, event_data,
+      event_metadata) with ordinality a(verdict, revision, at, n);
+  return answer;
+end $body$`
+
+/** For whoever wants a few types of many (a read model that is built anew): they are found without reading what lies between.
+ *  Costs an append about one in twenty-five. It may be there already: of a long log, build it first, under this name and
+ *  concurrently, so that nobody waits (ADR 17). */
+const indexOfTypes = 'create index if not exists events_type_position on log.events (type, position)'
+
+/** Forward only. A migration that was released is never changed: add another. A program of the version before may still be
+ *  running, so what it calls stays. */
 const migrations: readonly (readonly string[])[] = [
   [tableOfEvents, tableOfStore, newStoreId, refusals, ...refuseOn('events'), ...refuseOn('store'), functionAppend],
+  [functionAppendBatch, indexOfTypes],
 ]
 
 /** Brings the schema `log` to the version that this code knows, or leaves it as it is; safe to run from many processes at
@@ -177,3 +238,17 @@ export const migrateEventStore = (database: Pick<Database, 'transaction'>): Prom
     const [store] = await run('select id from log.store')
     return { storeId: String(store?.id) }
   })
+
+/** The same for who only reads: looks whether the schema `log` is at the version that this code knows, and changes nothing.
+ *  Throws LOG_NOT_FOUND when there is none, DATABASE_SCHEMA_OLDER and DATABASE_SCHEMA_NEWER. */
+export const checkEventStore = async ({ query }: { readonly query: Query }): Promise<{ readonly storeId: string }> => {
+  const look = (text: string) => query<Readonly<Record<string, unknown>>>('eventStore.check', text, [], { retry: true })
+  const [schema] = await look(`select to_regclass('log.schema_versions') is not null as there`)
+  if (!schema?.there) throw new Failure('LOG_NOT_FOUND', { where: 'the database has no schema log' })
+  const [newest] = await look('select coalesce(max(version), 0)::int as version from log.schema_versions')
+  const details = { schema: 'log', found: `${newest?.version}`, known: `${migrations.length}` }
+  if (Number(newest?.version) > migrations.length) throw new Failure('DATABASE_SCHEMA_NEWER', details)
+  if (Number(newest?.version) < migrations.length) throw new Failure('DATABASE_SCHEMA_OLDER', details)
+  const [store] = await look('select id from log.store')
+  return { storeId: String(store?.id) }
+}

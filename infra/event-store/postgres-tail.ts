@@ -1,12 +1,18 @@
 import type { Database, Query } from '../postgres.ts'
 import { createBell, unlessAborted } from './bell.ts'
 import { isUnavailable } from './checks.ts'
-import type { Batch, SubscribeOptions } from './port.ts'
+import type { Batch, StoredEvent, SubscribeOptions } from './port.ts'
 import type { Positions } from './position.ts'
-import type { Page, Reader } from './postgres-reader.ts'
+import type { Page } from './postgres-pages.ts'
+import { type Reader, rowsFor } from './postgres-reader.ts'
+import { eventOfRow } from './postgres-rows.ts'
 
 const channel = 'log_events'
 const batchSizeDefault = 500
+/** A large batch is read in pages: taking one apart while the next is on its way, and soon done with its texts. */
+const pageRowsMax = 1_000
+/** A batch is cut so that its JSON stays about this large, judged by the batch before: two of them are in memory. */
+const batchCharactersWanted = 16 * 1024 * 1024
 const backoffMsMin = 100
 const backoffMsMax = 2_000
 /** At most one NOTIFY in this time. */
@@ -117,8 +123,12 @@ export const createTail = ({
   }
 
   async function* subscribe({ batchSize = batchSizeDefault, ...options }: SubscribeOptions): AsyncGenerator<Batch> {
-    const rowsMax = Math.max(1, batchSize)
+    const batchMax = Math.max(1, batchSize)
     const signal = AbortSignal.any([options.signal, closing.signal])
+    const pages = reader.pages(options)
+    let events: StoredEvent[] = []
+    let wantedEvents = batchMax
+    const rowsNext = (gathered: number) => Math.max(1, Math.min(pageRowsMax, wantedEvents - gathered))
     let after = options.after === undefined ? 0n : positions.numberOf(options.after)
     let ahead: Promise<Page> | undefined
     let backoffMs = backoffMsMin
@@ -129,13 +139,21 @@ export const createTail = ({
         const head = await headBeyond(after, signal)
         if (head === undefined) return
         try {
-          const page = await unlessAborted(ahead ?? reader.pageAfter(after, head, rowsMax, options), signal)
+          const page = await unlessAborted(ahead ?? pages.next(after + 1n, head, rowsNext(events.length)), signal)
           if (page === undefined) return
-          after = page.through
           backoffMs = backoffMsMin
-          ahead = after < head ? reader.pageAfter(after, head, rowsMax, options) : undefined
+          after = page.through
+          if (page.rows.length > 0) wantedEvents = rowsFor(batchCharactersWanted, page.rows, batchMax)
+          const gathered = events.length + page.rows.length
+          const isWhole = !page.isFull || gathered >= wantedEvents || after >= known
+          // Asked for before this one is taken apart and handed over, so that the database is not idle meanwhile.
+          ahead = after < known ? pages.next(after + 1n, known, rowsNext(isWhole ? 0 : gathered)) : undefined
           ahead?.catch(() => undefined)
-          yield { events: page.events, position: positions.of(after) }
+          for (const row of page.rows) events.push(eventOfRow(row, positions))
+          if (!isWhole) continue
+          const batch = { events, position: positions.of(after) }
+          events = []
+          yield batch
         } catch (error) {
           if (!isUnavailable(error)) throw error
           ahead = undefined

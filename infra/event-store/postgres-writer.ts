@@ -1,7 +1,15 @@
 import { Failure } from '../../domain/errors.ts'
 import type { Query } from '../postgres.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
-import { type CheckedAppend, type IdProblem, idFailure, idProblems, isUnavailable, weightOf } from './checks.ts'
+import {
+  type CheckedAppend,
+  type CheckedEvent,
+  type IdProblem,
+  idFailure,
+  idProblems,
+  isUnavailable,
+  weightOf,
+} from './checks.ts'
 import type { Appended, Conflict, ExpectedRevision } from './port.ts'
 import type { Positions } from './position.ts'
 import { createTurns } from './turns.ts'
@@ -9,13 +17,18 @@ import { createTurns } from './turns.ts'
 /** While one connection waits for its commit to reach the disk, the other prepares the next batch. More only queue up at the
  *  lock. */
 const writersMax = 2
+/** With fewer, one batch of all is faster than two halves: what a batch costs is mostly its commit then. */
+const secondWriterFrom = 40
 const batchEventsMax = 2_000
 const batchCharactersMax = 8 * 1024 * 1024
+/** Where there was one conflict or repetition there will be more, and an attempt in vain leaves dead rows behind. */
+const carefulBatches = 10
 
-const APPEND = 'select * from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9)'
+const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)'
 
 type Answer = readonly Appended[] | Conflict
-type Row = readonly [verdict: string, revision: string, position: string | null]
+/** Of one append. `at` is undefined where nothing is stored. */
+type Outcome = { readonly verdict: string; readonly revision: bigint; readonly at: bigint | undefined }
 
 /** What stands or falls together, and who waits for it. */
 type Unit = {
@@ -47,47 +60,80 @@ const codeOf = (expected: ExpectedRevision): bigint => {
   }
 }
 
-const valuesOf = (units: readonly Unit[]): readonly Buffer[] => {
-  const appends = units.flatMap((unit, index) => unit.appends.map((append) => ({ append, unit: index + 1 })))
-  const events = appends.flatMap(({ append }, index) => append.events.map((event) => ({ event, append: index + 1 })))
-  const firsts = [1]
-  for (const { append } of appends) firsts.push((firsts.at(-1) ?? 1) + append.events.length)
+/** The bind variables of log.append_batch. */
+const valuesOf = (units: readonly Unit[], careful: boolean): readonly unknown[] => {
+  const appends: CheckedAppend[] = []
+  const unitOf: number[] = []
+  const firstOf = [1]
+  const appendOf: number[] = []
+  const events: CheckedEvent[] = []
+  for (const [index, unit] of units.entries())
+    for (const append of unit.appends) {
+      appends.push(append)
+      unitOf.push(index + 1)
+      for (const event of append.events) {
+        events.push(event)
+        appendOf.push(appends.length)
+      }
+      firstOf.push(events.length + 1)
+    }
   return [
-    textArray(appends.map(({ append }) => append.stream)),
-    bigintArray(appends.map(({ append }) => codeOf(append.expected))),
-    intArray(appends.map(({ unit }) => unit)),
-    intArray(firsts),
-    intArray(events.map(({ append }) => append)),
-    uuidArray(events.map(({ event }) => event.id)),
-    textArray(events.map(({ event }) => event.type)),
-    jsonArray(events.map(({ event }) => event.data)),
-    jsonArray(events.map(({ event }) => event.metadata)),
+    textArray(appends.map(({ stream }) => stream)),
+    bigintArray(appends.map(({ expected }) => codeOf(expected))),
+    intArray(unitOf),
+    intArray(firstOf),
+    intArray(appendOf),
+    uuidArray(events.map(({ id }) => id)),
+    textArray(events.map(({ type }) => type)),
+    jsonArray(events.map(({ data }) => data)),
+    jsonArray(events.map(({ metadata }) => metadata)),
+    careful,
   ]
+}
+
+/** What log.append_batch says: a bare position when everything went as expected, or a line per append. */
+const outcomesOf = (
+  units: readonly Unit[],
+  said: string,
+): { readonly plain: boolean; readonly outcomes: Outcome[] } => {
+  const plain = /^\d+$/.test(said)
+  if (!plain)
+    return {
+      plain,
+      outcomes: said.split('\n').map((line) => {
+        const [verdict = '', revision = '', at = ''] = line.split(':')
+        return { verdict, revision: BigInt(revision), at: at === '' ? undefined : BigInt(at) }
+      }),
+    }
+  let at = BigInt(said)
+  const outcomes: Outcome[] = []
+  for (const { appends } of units)
+    for (const { expected, events } of appends) {
+      const count = BigInt(events.length)
+      at += count
+      outcomes.push({ verdict: 'appended', revision: codeOf(expected) + count, at })
+    }
+  return { plain, outcomes }
 }
 
 const isIdProblem = (verdict: string): verdict is IdProblem => verdict in idProblems
 
-const answerOf = ({ appends }: Unit, rows: readonly Row[], positions: Positions): Answer | Failure => {
+const answerOf = ({ appends }: Unit, outcomes: readonly Outcome[], positions: Positions): Answer | Failure => {
   const appended: Appended[] = []
   let conflict: Conflict | undefined
   for (const [index, { stream }] of appends.entries()) {
-    const [verdict, revision, position] = rows[index] ?? ['missing', '-1', null]
-    const last = BigInt(revision)
+    const { verdict, revision, at } = outcomes[index] ?? { verdict: 'missing', revision: -1n, at: undefined }
     if (isIdProblem(verdict)) return idFailure(stream, verdict)
-    if (verdict === 'conflict') conflict ??= { outcome: 'conflict', stream, actual: last < 0n ? undefined : last }
-    else if (position !== null)
-      appended.push({
-        outcome: 'appended',
-        revision: last,
-        position: positions.of(position),
-        repeated: verdict === 'repeated',
-      })
+    if (verdict === 'conflict')
+      conflict ??= { outcome: 'conflict', stream, actual: revision < 0n ? undefined : revision }
+    else if (at !== undefined)
+      appended.push({ outcome: 'appended', revision, position: positions.of(at), repeated: verdict === 'repeated' })
   }
   return conflict ?? appended
 }
 
 /** Group commit: what was asked for in one turn of the event loop, and while the writers were busy, goes into one statement
- *  and one commit. A batch is about half of what waits, so that both writers have work. Appends that share a stream or an
+ *  and one commit. When many wait, a batch is about half of them, so that both writers have work. Appends that share a stream or an
  *  event id go one after the other, in the order they were asked.
  *  `onCommitted` hears the position up to which this process has written. */
 export const createWriter = ({
@@ -104,29 +150,28 @@ export const createWriter = ({
   let running = 0
   let unanswered = 0
   let scheduled = false
+  let carefulFor = 0
   let closing: (() => void) | undefined
   let closed: Promise<void> | undefined
 
   const run = async (units: readonly Unit[]): Promise<void> => {
-    const rows = await query<Row>('eventStore.append', APPEND, valuesOf(units), {
+    const careful = carefulFor > 0
+    if (careful) carefulFor -= 1
+    const [row] = await query<[string]>('eventStore.append', APPEND, valuesOf(units, careful), {
       rowMode: 'array',
-      name: 'event_store_append',
+      name: 'event_store_append_batch',
     })
+    const { plain, outcomes } = outcomesOf(units, row?.[0] ?? '')
+    if (!plain && outcomes.some(({ verdict }) => verdict !== 'appended')) carefulFor = carefulBatches
     let first = 0
-    let head = 0n
     for (const unit of units) {
-      const answer = answerOf(unit, rows.slice(first, first + unit.appends.length), positions)
+      const answer = answerOf(unit, outcomes.slice(first, first + unit.appends.length), positions)
       first += unit.appends.length
       if (answer instanceof Failure) unit.reject(answer)
-      else {
-        if (!('outcome' in answer))
-          for (const { position } of answer) {
-            const number = positions.numberOf(position)
-            if (number > head) head = number
-          }
-        unit.resolve(answer)
-      }
+      else unit.resolve(answer)
     }
+    let head = 0n
+    for (const { at } of outcomes) if (at !== undefined && at > head) head = at
     if (head > 0n) onCommitted(head)
   }
 
@@ -140,8 +185,10 @@ export const createWriter = ({
     }
   }
 
+  const writers = () => (unanswered < secondWriterFrom ? 1 : writersMax)
+
   const takeBatch = (): Unit[] => {
-    const share = Math.ceil(unanswered / writersMax)
+    const share = Math.ceil(unanswered / writers())
     let events = 0
     let characters = 0
     let count = 0
@@ -158,7 +205,7 @@ export const createWriter = ({
 
   const flush = () => {
     scheduled = false
-    while (running < writersMax && ready.length > 0) {
+    while (running < writers() && ready.length > 0) {
       const batch = takeBatch()
       running += 1
       void runBatch(batch).then(() => {

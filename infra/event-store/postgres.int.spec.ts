@@ -1,25 +1,38 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
 import { eventStoreContract } from './contract.ts'
-import { codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from './contract-world.ts'
-import type { Appended } from './port.ts'
-import { openPostgresEventStore } from './postgres.ts'
+import { codeThrownBy, collect, newEvent, newEvents, newStream, to } from './contract-world.ts'
+import { openPostgresEventStore, postgresCapabilities } from './postgres.ts'
 import { migrateEventStore } from './postgres-schema.ts'
 import { createSpecDatabase, type SpecDatabase } from './spec-database.ts'
-import { givenOwnDatabase, tail } from './spec-store.ts'
+import { givenOwnDatabase } from './spec-store.ts'
 
-const contractDatabases: SpecDatabase[] = []
+const databases: SpecDatabase[] = []
+const newDatabase = async () => {
+  const own = await createSpecDatabase()
+  databases.push(own)
+  return own
+}
+const first = (): SpecDatabase => {
+  const [own] = databases
+  if (!own) throw new Error('The first store opens before the others.')
+  return own
+}
+const openOn = (own: SpecDatabase) => openPostgresEventStore({ database: own.openDoor() })
 
-eventStoreContract(
-  async () => {
-    const own = await createSpecDatabase()
-    contractDatabases.push(own)
-    return openPostgresEventStore({ database: own.openDoor() })
+eventStoreContract({
+  capabilities: postgresCapabilities,
+  open: async () => openOn(await newDatabase()),
+  openEmpty: async () => openOn(await newDatabase()),
+  reopen: () => openOn(first()),
+  openCuttable: async () => {
+    const door = first().openDoor()
+    const store = await openPostgresEventStore({ database: door })
+    return { store, cutNext: () => door.loseAnswerOf('eventStore.append') }
   },
-  { appendToMany: true },
-)
+})
 
 afterAll(async () => {
-  for (const own of contractDatabases) await own.drop()
+  for (const own of databases) await own.drop()
 })
 
 describe('event store on Postgres', () => {
@@ -65,23 +78,6 @@ describe('event store on Postgres', () => {
       /log.events is append-only: DELETE is refused|permission denied to set parameter/,
     )
     expect(await collect(store.readAll())).toHaveLength(1)
-  })
-
-  describe('after a restart', () => {
-    test('answers, revisions, positions and subscriptions go on', async () => {
-      const append = to(newStream(), 'no stream', ...newEvents(2))
-      const before = await given.open()
-      const first = (await before.append(append)) as Appended
-      await before.close()
-      const store = await given.open({ database: given.door })
-      expect(store.parsePosition(first.position)).toBe(first.position)
-      expect(await store.append(append)).toEqual({ ...first, repeated: true })
-      const event = newEvent()
-      const second = (await store.append(to(append.stream, 1n, event))) as Appended
-      expect(second.revision).toBe(2n)
-      expect(second.position > first.position).toBe(true)
-      expect(idsOf(await tail(store, 1, { after: first.position, signal: given.stop.signal }))).toEqual([event.id])
-    })
   })
 
   describe('migration', () => {

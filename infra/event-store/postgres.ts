@@ -1,27 +1,37 @@
 import type { Database } from '../postgres.ts'
 import { checkAppends } from './checks.ts'
-import type { Appended, EventStore } from './port.ts'
+import type { Appended, Capabilities, EventStore } from './port.ts'
 import { positionsOf } from './position.ts'
 import { createReader } from './postgres-reader.ts'
-import { migrateEventStore } from './postgres-schema.ts'
+import { checkEventStore, migrateEventStore } from './postgres-schema.ts'
 import { createTail } from './postgres-tail.ts'
 import { createWriter } from './postgres-writer.ts'
 
 const pollMsDefault = 500
 
+export const postgresCapabilities: Capabilities = {
+  appendToMany: true,
+  idsKnownWithin: 'log',
+  durable: true,
+  sizesSetBy: 'port',
+}
+
 /** The event store in PostgreSQL, in the schema `log`, which it makes and migrates first. Needs about four connections of the
  *  database's pool at its busiest: two writers, readers, and a short NOTIFY; and one to listen. Closing the store does not
  *  close the database.
  *  @param pollMs how long an event of another process may stay unseen when its NOTIFY is lost.
+ *  @param migrate `false` changes nothing: for who only reads; then it throws LOG_NOT_FOUND and DATABASE_SCHEMA_OLDER too.
  *  Throws DATABASE_SCHEMA_NEWER, and DATABASE_UNAVAILABLE while it opens. */
 export const openPostgresEventStore = async ({
   database,
   pollMs = pollMsDefault,
+  migrate = true,
 }: {
   readonly database: Pick<Database, 'query' | 'transaction' | 'listen'>
   readonly pollMs?: number
+  readonly migrate?: boolean
 }): Promise<EventStore> => {
-  const { storeId } = await migrateEventStore(database)
+  const { storeId } = await (migrate ? migrateEventStore(database) : checkEventStore(database))
   const { query, listen } = database
   const positions = positionsOf(`pg-${storeId}`)
   const reader = createReader({ query, positions })
@@ -29,7 +39,7 @@ export const openPostgresEventStore = async ({
   const writer = createWriter({ query, positions, onCommitted: tail.committed })
   return {
     name: 'postgres',
-    capabilities: { appendToMany: true },
+    capabilities: postgresCapabilities,
     append: async (append) => {
       const answer = await writer.append(checkAppends([append]))
       return 'outcome' in answer ? answer : (answer[0] as Appended)
@@ -41,6 +51,7 @@ export const openPostgresEventStore = async ({
     head: async () => positions.of(await reader.head({ retry: true })),
     start: positions.start,
     parsePosition: (text) => positions.of(positions.numberOf(text)),
+    distance: positions.distance,
     close: async () => {
       await writer.close()
       await tail.close()

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { afterPrefix } from './postgres-reader.ts'
+import { afterPrefix } from './postgres-pages.ts'
 
 const bytes = (text: string) => Buffer.from(text)
 const textOf = fc.string({

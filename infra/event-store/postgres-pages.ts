@@ -1,0 +1,126 @@
+import type { Query, QueryOptions } from '../postgres.ts'
+import { isName, isNamePrefix, revisionMax } from './checks.ts'
+import type { Filter } from './port.ts'
+import { columnsOf, numberOfRow, type Row } from './postgres-rows.ts'
+
+/** How far a filtered statement looks, to begin with and at least: then so far that it finds a page. In positions. */
+const windowsDefault = { first: 50_000n, min: 5_000n }
+/** By how much a window may be wider than the one before. */
+const widerMax = 8n
+/** What takes longer was too wide, whatever it found. */
+const windowMsMax = 250
+/** With fewer among those looked at, it is quicker to jump from one to the next by an index than to look at all. */
+const sparseBelow = 0.2
+
+type Direction = 'asc' | 'desc'
+
+/** `through` is how far was looked, in reading direction: all events up to there are in the rows, or did not pass. `isFull`:
+ *  there are as many rows as were asked for. */
+export type Page = { readonly rows: readonly Row[]; readonly through: bigint; readonly isFull: boolean }
+
+export type Pages = {
+  /** Up to `rowsMax` rows of those from `low` to `high`, both included, from the end where reading begins. Looks at one
+   *  position at least. Not to be asked again before it has answered. */
+  next(low: bigint, high: bigint, rowsMax: number, options?: QueryOptions): Promise<Page>
+}
+
+/** The least text above all that begin with the prefix, in the order of their bytes; undefined when there is none. */
+export const afterPrefix = (prefix: string): string | undefined => {
+  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0)
+  while (points.at(-1) === 0x10ffff) points.pop()
+  const last = points.pop()
+  if (last === undefined) return undefined
+  return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
+}
+
+type Statements = { readonly dense: string; readonly sparse: string; readonly values: readonly unknown[] }
+
+/** Bind variables: $1 and $2 the positions, both included, $3 rows, and then what the filter needs. A prefix is a range of bytes
+ *  and not LIKE, which has wildcards.
+ *
+ *  No snapshot horizon (xmin): writers hold one lock until their commit is visible, so whoever sees position n sees all below
+ *  it; a horizon would stop the tail behind an idle transaction in any database (contract case).
+ *
+ *  `dense` walks the primary key and leaves out what does not pass. `sparse` goes by what passes. Of types, each by the index
+ *  (type, position): compared as a row and ordered by both, so that no statistics can talk the planner into the primary key,
+ *  where it would look at all there is. Of a prefix alone, by the planner's choice for the whole window at once (offset 0):
+ *  with the limit in sight it would hope to find enough early. */
+const statementsOf = ({ types, streamPrefix }: Filter, order: Direction): Statements => {
+  const values: unknown[] = []
+  const bind = (value: unknown) => `$${3 + values.push(value)}`
+  let prefix = ''
+  if (streamPrefix && !isNamePrefix(streamPrefix)) prefix = ' and false'
+  else if (streamPrefix) {
+    const end = afterPrefix(streamPrefix)
+    prefix = ` and e.stream_id >= ${bind(streamPrefix)}`
+    if (end !== undefined) prefix += ` and e.stream_id < ${bind(end)}`
+  }
+  const range = `e.position >= $1::bigint and e.position <= $2::bigint`
+  const inOrder = `order by e.position ${order} limit $3`
+  const all = `select ${columnsOf('e')} from log.events e where ${range}${prefix}`
+  if (types === undefined) {
+    const sparse = `select ${columnsOf('e')} from (select * from log.events e where ${range}${prefix} offset 0) e ${inOrder}`
+    return { dense: `${all} ${inOrder}`, sparse, values }
+  }
+  const wanted = bind([...new Set(types.filter(isName))])
+  return {
+    dense: `${all} and e.type = any(${wanted}::text[]) ${inOrder}`,
+    sparse: `
+      select ${columnsOf('e')} from unnest(${wanted}::text[]) t(type) cross join lateral (
+        select * from log.events e
+        where (e.type, e.position) >= (t.type, $1::bigint) and (e.type, e.position) <= (t.type, $2::bigint)${prefix}
+        order by e.type ${order}, e.position ${order} limit $3
+      ) e ${inOrder}`,
+    values,
+  }
+}
+
+const least = (a: bigint, b: bigint) => (a < b ? a : b)
+const most = (a: bigint, b: bigint) => (a > b ? a : b)
+
+/** Reads the log page by page, in one direction. Of what does not pass the filter it reads as little as it can: it learns from
+ *  each page how rare the others are. */
+export const createPages = ({
+  query,
+  filter,
+  direction = 'asc',
+  windows = windowsDefault,
+}: {
+  readonly query: Query
+  readonly filter: Filter
+  readonly direction?: Direction
+  readonly windows?: typeof windowsDefault
+}): Pages => {
+  const { dense, sparse, values } = statementsOf(filter, direction)
+  const isFiltered = filter.types !== undefined || Boolean(filter.streamPrefix)
+  let window = isFiltered ? windows.first : revisionMax
+  let isSparse = false
+
+  const learn = (found: number, looked: bigint, rowsMax: number, tookMs: number) => {
+    isSparse = found < Number(looked) * sparseBelow
+    const enough = found === 0 ? looked * widerMax : (looked * BigInt(rowsMax)) / BigInt(found) + 1n
+    const wider = most(windows.min, least(enough, looked * widerMax))
+    window = tookMs > windowMsMax ? most(windows.min, least(wider, looked / 2n)) : wider
+  }
+
+  return {
+    next: async (low, high, rowsMax, options) => {
+      const from = direction === 'asc' ? low : most(low, high - window + 1n)
+      const to = direction === 'asc' ? least(high, low + window - 1n) : high
+      // The end of the log is read by the primary key: it says nothing about the rest, and plans the quickest.
+      const isLong = isFiltered && to - from >= windows.min
+      const begun = performance.now()
+      const rows = await query<Row>(
+        'eventStore.readAll',
+        isLong && isSparse ? sparse : dense,
+        [from, to, rowsMax, ...values],
+        { ...options, rowMode: 'array' },
+      )
+      const last = rows.length === rowsMax ? rows.at(-1) : undefined
+      const through = last ? numberOfRow(last) : direction === 'asc' ? to : from
+      const looked = direction === 'asc' ? through - from + 1n : to - through + 1n
+      if (isLong) learn(rows.length, looked, rowsMax, performance.now() - begun)
+      return { rows, through, isFull: last !== undefined }
+    },
+  }
+}

@@ -1,0 +1,72 @@
+import shared from '@eventstore/db-client/generated/shared_pb.js'
+import messages from '@eventstore/db-client/generated/streams_pb.js'
+import { grpc, rpcError } from './grpc.ts'
+import type { Expected, LogRecord, Proposed, ServerLog } from './log.ts'
+import { nameOf } from './messages.ts'
+
+type AppendReq = InstanceType<typeof messages.AppendReq>
+type AppendResp = InstanceType<typeof messages.AppendResp>
+type Options = NonNullable<ReturnType<AppendReq['getOptions']>>
+
+const expectedOf = (options: Options): Expected => {
+  if (options.hasAny()) return 'any'
+  if (options.hasStreamExists()) return 'stream exists'
+  return options.hasNoStream() ? -1n : BigInt(options.getRevision())
+}
+
+const success = ({ revision, position }: LogRecord): AppendResp =>
+  new messages.AppendResp().setSuccess(
+    new messages.AppendResp.Success()
+      .setCurrentRevision(String(revision))
+      .setPosition(
+        new messages.AppendResp.Position().setCommitPosition(String(position)).setPreparePosition(String(position)),
+      ),
+  )
+
+const wrongExpectedVersion = (expected: Expected, current: bigint): AppendResp => {
+  const wrong = new messages.AppendResp.WrongExpectedVersion()
+  if (expected === 'any') wrong.setExpectedAny(new shared.Empty())
+  else if (expected === 'stream exists') wrong.setExpectedStreamExists(new shared.Empty())
+  else if (expected < 0n) wrong.setExpectedNoStream(new shared.Empty())
+  else wrong.setExpectedRevision(String(expected))
+  if (current < 0n) wrong.setCurrentNoStream(new shared.Empty())
+  else wrong.setCurrentRevision(String(current))
+  return new messages.AppendResp().setWrongExpectedVersion(wrong)
+}
+
+const proposedOf = (message: AppendReq): Proposed => {
+  const proposed = message.getProposedMessage()
+  const about = proposed?.getMetadataMap()
+  const [type, contentType] = [about?.get('type'), about?.get('content-type')]
+  if (!proposed || type === undefined || contentType === undefined)
+    throw rpcError(grpc.status.INVALID_ARGUMENT, "Required Metadata Property 'type' is missing", {
+      exception: 'missing-required-metadata-property',
+      'required-metadata-properties': 'type,content-type',
+    })
+  return {
+    id: proposed.getId()?.getString() ?? '',
+    type,
+    isJson: contentType === 'application/json',
+    data: Buffer.from(proposed.getData_asU8()),
+    metadata: Buffer.from(proposed.getCustomMetadata_asU8()),
+  }
+}
+
+/** Answers one append, all of whose messages have come. Throws what the server answers with an error. */
+export const answerAppend = (log: ServerLog, sent: readonly AppendReq[], appendBytesMax: number): AppendResp => {
+  const options = sent[0]?.getOptions()
+  if (!options) throw rpcError(grpc.status.UNKNOWN, 'Exception was thrown by handler.')
+  const stream = nameOf(options.getStreamIdentifier())
+  const events = sent.slice(1).map(proposedOf)
+  // The server counts the data only: `data?.Length ?? 0 + …` takes the rest into the second operand.
+  if (events.reduce((sum, { data }) => sum + data.length, 0) > appendBytesMax)
+    throw rpcError(grpc.status.INVALID_ARGUMENT, `Maximum Append Size of ${appendBytesMax} Exceeded.`, {
+      exception: 'maximum-append-size-exceeded',
+      'maximum-append-size': String(appendBytesMax),
+    })
+  const expected = expectedOf(options)
+  const ids = events.map(({ id }) => id)
+  const verdict = log.check(stream, expected, ids)
+  if (verdict.decision === 'wrong version') return wrongExpectedVersion(expected, verdict.current)
+  return success(verdict.decision === 'idempotent' ? verdict.last : log.write(stream, events))
+}

@@ -1,0 +1,47 @@
+import shared from '@eventstore/db-client/generated/shared_pb.js'
+import messages from '@eventstore/db-client/generated/streams_pb.js'
+import type { LogRecord } from './log.ts'
+
+type ReadResp = InstanceType<typeof messages.ReadResp>
+
+const ticksPerMs = 10_000n
+const utf8 = (text: string) => new Uint8Array(Buffer.from(text, 'utf8'))
+
+const streamNamed = (name: string) => new shared.StreamIdentifier().setStreamName(utf8(name))
+
+export const nameOf = (stream: { getStreamName(): Uint8Array | string } | undefined): string =>
+  Buffer.from((stream?.getStreamName() ?? '') as string, 'base64').toString('utf8')
+
+export const eventMessage = (record: LogRecord): ReadResp => {
+  const recorded = new messages.ReadResp.ReadEvent.RecordedEvent()
+    .setId(new shared.UUID().setString(record.id))
+    .setStreamIdentifier(streamNamed(record.stream))
+    .setStreamRevision(String(record.revision))
+    .setCommitPosition(String(record.position))
+    .setPreparePosition(String(record.position))
+    .setData(new Uint8Array(record.data))
+    .setCustomMetadata(new Uint8Array(record.metadata))
+  const about = recorded.getMetadataMap()
+  about.set('type', record.type)
+  about.set('content-type', record.isJson ? 'application/json' : 'application/octet-stream')
+  about.set('created', String(BigInt(record.createdMs) * ticksPerMs))
+  const event = new messages.ReadResp.ReadEvent().setEvent(recorded).setCommitPosition(String(record.position))
+  return new messages.ReadResp().setEvent(event)
+}
+
+export const confirmationMessage = (): ReadResp =>
+  new messages.ReadResp().setConfirmation(
+    new messages.ReadResp.SubscriptionConfirmation().setSubscriptionId(crypto.randomUUID()),
+  )
+
+export const checkpointMessage = ({ commit, prepare }: { commit: bigint; prepare: bigint }): ReadResp =>
+  new messages.ReadResp().setCheckpoint(
+    new messages.ReadResp.Checkpoint().setCommitPosition(String(commit)).setPreparePosition(String(prepare)),
+  )
+
+export const caughtUpMessage = (): ReadResp => new messages.ReadResp().setCaughtUp(new messages.ReadResp.CaughtUp())
+
+export const streamNotFoundMessage = (stream: string): ReadResp =>
+  new messages.ReadResp().setStreamNotFound(
+    new messages.ReadResp.StreamNotFound().setStreamIdentifier(streamNamed(stream)),
+  )

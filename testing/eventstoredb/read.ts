@@ -1,0 +1,88 @@
+import messages from '@eventstore/db-client/generated/streams_pb.js'
+import { grpc, rpcError } from './grpc.ts'
+import type { LogRecord, ServerLog } from './log.ts'
+import { eventMessage, nameOf, streamNotFoundMessage } from './messages.ts'
+
+export type ReadReq = InstanceType<typeof messages.ReadReq>
+export type ReadResp = InstanceType<typeof messages.ReadResp>
+export type ReadOptions = NonNullable<ReturnType<ReadReq['getOptions']>>
+
+/** Sends one message, and waits while the other side does not read. */
+export type Send = (message: ReadResp) => Promise<void>
+
+export type TransactionPosition = { readonly commit: bigint; readonly prepare: bigint }
+
+export const isPast = (one: TransactionPosition, other: TransactionPosition): boolean =>
+  one.commit > other.commit || (one.commit === other.commit && one.prepare > other.prepare)
+
+export const at = (position: bigint): TransactionPosition => ({ commit: position, prepare: position })
+
+/** What the filter of a request lets through. The server leaves some of its own streams out of $all altogether. */
+export const filterOf = (options: ReadOptions): ((record: LogRecord) => boolean) => {
+  const filter = options.getFilter()
+  const expression = filter?.getEventType() ?? filter?.getStreamIdentifier()
+  if (!filter || !expression) return () => true
+  const named = (record: LogRecord) => (filter.hasEventType() ? record.type : record.stream)
+  const regex = expression.getRegex()
+  if (regex === '') {
+    const prefixes = expression.getPrefixList()
+    return (record) => prefixes.some((prefix) => named(record).startsWith(prefix))
+  }
+  const pattern = new RegExp(regex)
+  return (record) => pattern.test(named(record))
+}
+
+export const positionOf = (options: ReadOptions): TransactionPosition | 'start' | 'end' => {
+  const all = options.getAll()
+  const position = all?.getPosition()
+  if (!position) return all?.hasEnd() ? 'end' : 'start'
+  return { commit: BigInt(position.getCommitPosition()), prepare: BigInt(position.getPreparePosition()) }
+}
+
+const isBackwards = (options: ReadOptions) =>
+  options.getReadDirection() === messages.ReadReq.Options.ReadDirection.BACKWARDS
+
+const streamSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[] | undefined => {
+  const { streamOf } = log
+  const asked = options.getStream()
+  const all = streamOf(nameOf(asked?.getStreamIdentifier()))
+  if (all.length === 0) return undefined
+  const revision = asked?.hasStart() ? 0 : asked?.hasEnd() ? all.length - 1 : Number(asked?.getRevision())
+  const count = Number(options.getCount())
+  if (!isBackwards(options)) return all.slice(revision, revision + count)
+  const last = Math.min(revision, all.length - 1)
+  return all.slice(Math.max(0, last + 1 - count), last + 1).toReversed()
+}
+
+/** Forwards the position is taken as where a record begins, that one included; backwards as where one ends. */
+const allSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[] => {
+  const passes = filterOf(options)
+  const from = positionOf(options)
+  const count = Number(options.getCount())
+  const backwards = isBackwards(options)
+  const found: LogRecord[] = []
+  const { records } = log
+  let index = from === 'start' ? 0 : from === 'end' ? records.length : log.indexAt(from.commit)
+  if (from !== 'start' && from !== 'end' && from.commit > (records.at(-1)?.end ?? 0n))
+    throw rpcError(grpc.status.INVALID_ARGUMENT, 'Trying to read from an invalid position.')
+  for (index -= backwards ? 1 : 0; found.length < count; index += backwards ? -1 : 1) {
+    const record = records[index]
+    if (!record) break
+    const counts =
+      from === 'start' ||
+      from === 'end' ||
+      (backwards ? !isPast(at(record.end), from) : !isPast(from, at(record.position)))
+    if (counts && passes(record)) found.push(record)
+  }
+  return found
+}
+
+export const answerRead = async (log: ServerLog, options: ReadOptions, send: Send): Promise<void> => {
+  if (options.hasStream()) {
+    const records = streamSlice(log, options)
+    if (!records) return send(streamNotFoundMessage(nameOf(options.getStream()?.getStreamIdentifier())))
+    for (const record of records) await send(eventMessage(record))
+    return
+  }
+  for (const record of allSlice(log, options)) await send(eventMessage(record))
+}

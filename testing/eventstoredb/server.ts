@@ -1,0 +1,182 @@
+// A server of EventStoreDB's protocol in this process, for tests: built from the client's own service definitions, answering as
+// the server's source says it does. It holds its log in memory, has nobody to ask for a password, and serves what this project
+// asks for: appends one by one, reads, and filtered subscriptions to $all.
+
+import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js'
+import gossip from '@eventstore/db-client/generated/gossip_pb.js'
+import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
+import features from '@eventstore/db-client/generated/serverfeatures_pb.js'
+import shared from '@eventstore/db-client/generated/shared_pb.js'
+import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
+import type messages from '@eventstore/db-client/generated/streams_pb.js'
+import { createBell } from '../../infra/event-store/bell.ts'
+import { answerAppend } from './append.ts'
+import { grpc, type Metadata, rpcError, type ServerReadableStream, type ServerWritableStream } from './grpc.ts'
+import { createServerLog, type ServerLog } from './log.ts'
+import { answerRead, type ReadReq, type ReadResp, type Send } from './read.ts'
+import { answerSubscription } from './subscription.ts'
+
+type AppendReq = InstanceType<typeof messages.AppendReq>
+type AppendResp = InstanceType<typeof messages.AppendResp>
+
+/** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without an answer;
+ *  `hang` never answers, though it is stored; `busy` is the server's "too busy" before it did anything. */
+export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy'
+
+export type EventStoreDbServer = {
+  readonly url: string
+  readonly port: number
+  readonly log: ServerLog
+  /** How often each call was asked, and how many messages were sent by reads and subscriptions (`sent`). */
+  readonly asked: ReadonlyMap<string, number>
+  /** The next append meets it. */
+  failNextAppend(fault: Fault): void
+  /** Says from now on that another server is the leader, or that there is none. */
+  follow(leader: { readonly port: number } | 'nobody' | 'myself'): void
+  /** Drops all subscriptions, as a server does that is overrun. */
+  dropSubscriptions(): void
+  /** Ends, and begins again on the same port and log. Breaks all connections; forgets what a server keeps in memory. */
+  restart(whileAway?: () => Promise<void>): Promise<void>
+  stop(): Promise<void>
+}
+
+const appendBytesMaxDefault = 1_048_576 * 16
+
+export const startEventStoreDbServer = async ({
+  log = createServerLog(),
+  appendBytesMax = appendBytesMaxDefault,
+}: {
+  readonly log?: ServerLog
+  readonly appendBytesMax?: number
+} = {}): Promise<EventStoreDbServer> => {
+  const asked = new Map<string, number>()
+  const faults: Fault[] = []
+  const dropping = createBell()
+  let leader: { readonly port: number } | 'nobody' | 'myself' = 'myself'
+  let port = 0
+  let server = new grpc.Server()
+
+  const count = (call: string) => asked.set(call, (asked.get(call) ?? 0) + 1)
+
+  const mustLead = (metadata: Metadata) => {
+    if (leader === 'myself' || metadata.get('requires-leader')[0] !== 'true') return
+    if (leader === 'nobody') throw rpcError(grpc.status.UNKNOWN, 'No leader info available in response')
+    throw rpcError(grpc.status.NOT_FOUND, 'Leader info available', {
+      exception: 'not-leader',
+      'leader-endpoint-host': '127.0.0.1',
+      'leader-endpoint-port': String(leader.port),
+    })
+  }
+
+  const append = (
+    call: ServerReadableStream<AppendReq, AppendResp>,
+    answer: (error: unknown, response?: AppendResp) => void,
+  ) => {
+    count('append')
+    const sent: AppendReq[] = []
+    call.on('data', (message: AppendReq) => sent.push(message))
+    call.on('end', async () => {
+      // Calls of one connection have no order among each other.
+      for (let pause = Math.floor(Math.random() * 3); pause > 0; pause -= 1) await new Promise(setImmediate)
+      try {
+        mustLead(call.metadata)
+        const fault = faults.shift()
+        if (fault === 'busy') throw rpcError(grpc.status.UNAVAILABLE, 'Server Is Too Busy')
+        if (fault === 'cut before') return void restart()
+        const response = answerAppend(log, sent, appendBytesMax)
+        if (fault === 'cut after') return void restart()
+        if (fault !== 'hang') answer(null, response)
+      } catch (error) {
+        answer(error)
+      }
+    })
+  }
+
+  const read = async (call: ServerWritableStream<ReadReq, ReadResp>) => {
+    const over = new AbortController()
+    call.on('cancelled', () => over.abort('over'))
+    call.on('error', () => over.abort('over'))
+    call.on('close', () => over.abort('over'))
+    const drained = createBell()
+    call.on('drain', drained.ring)
+    const send: Send = async (message) => {
+      count('sent')
+      if (!over.signal.aborted && !call.write(message)) await drained.heard({ signal: over.signal })
+    }
+    try {
+      mustLead(call.metadata)
+      const options = call.request.getOptions()
+      if (!options) throw rpcError(grpc.status.INVALID_ARGUMENT, 'no options')
+      count(options.hasSubscription() ? 'subscribe' : options.hasStream() ? 'readStream' : 'readAll')
+      if (!options.hasSubscription()) await answerRead(log, options, send)
+      else {
+        const dropped = dropping.heard({ signal: over.signal }).then(() => {
+          if (!over.signal.aborted) throw rpcError(grpc.status.CANCELLED, 'the subscription was dropped')
+        })
+        await Promise.race([answerSubscription(log, options, send, over.signal), dropped])
+      }
+      call.end()
+    } catch (error) {
+      call.emit('error', error)
+    }
+    over.abort('over')
+  }
+
+  const listen = async () => {
+    server = new grpc.Server({ 'grpc.max_receive_message_length': -1 })
+    server.addService(streamServices.StreamsService as never, { append, read } as never)
+    server.addService(featureServices.ServerFeaturesService as never, { getSupportedMethods } as never)
+    server.addService(gossipServices.GossipService as never, { read: readGossip } as never)
+    port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      ),
+    )
+  }
+
+  const restart: EventStoreDbServer['restart'] = async (whileAway) => {
+    server.forceShutdown()
+    log.forgetRecent()
+    await whileAway?.()
+    await listen()
+  }
+
+  const getSupportedMethods = (_: unknown, answer: (error: null, response: unknown) => void) => {
+    const methods = ['append', 'batchappend', 'read', 'delete', 'tombstone'].map((name) =>
+      new features.SupportedMethod().setServiceName('event_store.client.streams.streams').setMethodName(name),
+    )
+    answer(null, new features.SupportedMethods().setEventStoreServerVersion('24.10.0').setMethodsList(methods))
+  }
+
+  const readGossip = (_: unknown, answer: (error: null, response: unknown) => void) => {
+    const ports = [port, ...(typeof leader === 'object' ? [leader.port] : [])]
+    const { VNodeState } = gossip.MemberInfo
+    const members = ports.map((each) =>
+      new gossip.MemberInfo()
+        .setInstanceId(new shared.UUID().setString(crypto.randomUUID()))
+        .setIsAlive(true)
+        .setState(each === port && leader !== 'myself' ? VNodeState.FOLLOWER : VNodeState.LEADER)
+        .setHttpEndPoint(new gossip.EndPoint().setAddress('127.0.0.1').setPort(each)),
+    )
+    answer(null, new gossip.ClusterInfo().setMembersList(members))
+  }
+
+  await listen()
+  return {
+    get url() {
+      return `esdb://127.0.0.1:${port}?tls=false`
+    },
+    get port() {
+      return port
+    },
+    log,
+    asked,
+    failNextAppend: (fault) => faults.push(fault),
+    follow: (other) => {
+      leader = other
+    },
+    dropSubscriptions: dropping.ring,
+    restart,
+    stop: async () => server.forceShutdown(),
+  }
+}

@@ -1,18 +1,14 @@
-import {
-  type Aggregate,
-  type AggregateName,
-  aggregates,
-  type CommandOf,
-  type EventOf,
-  type StateOf,
-  streamOf,
-} from '../domain/aggregates.ts'
+import { type AggregateName, type CommandOf, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
-import { decodeEvent, encodeEvent } from '../domain/events.ts'
-import type { EventStore, Json, NewEvent, Position, StoredEvent } from '../infra/event-store/port.ts'
+import { encodeEvent } from '../domain/events.ts'
+import type { EventStore, Json, NewEvent, Position } from '../infra/event-store/port.ts'
 import type { Actor } from './actor.ts'
 import { refuseStranger } from './authority.ts'
-import { derivedId } from './ids.ts'
+import { eventIdOf } from './ids.ts'
+import { aggregateOf, domainEventOf, type RecordedEvent, recorded, type StoredRecord } from './recorded.ts'
+import { createRemembered, type Folded, type RememberedLimits } from './remembered.ts'
+
+export type { RecordedEvent } from './recorded.ts'
 
 /** What travels beside every command. The same `commandId` again is the same request: it gets the first answer. */
 export type Envelope = {
@@ -40,15 +36,6 @@ export const requestEnvelope = (
   time,
 })
 
-export type RecordedEvent<Event> = {
-  readonly event: Event
-  readonly eventId: string
-  readonly revision: bigint
-  readonly correlationId: string
-}
-/** An event as it was read back: `commandId` is the command that caused it. */
-type StoredRecord<Event> = RecordedEvent<Event> & { readonly position: Position; readonly commandId: string }
-
 /** `events` are those of this command, `state` is the aggregate after all that is stored, `position` where the last of the
  *  events stands; undefined when the command had nothing new to say. */
 export type Executed<Name extends AggregateName> = {
@@ -65,6 +52,9 @@ export type Loaded<Name extends AggregateName> = {
   readonly history: readonly StoredRecord<EventOf<Name>>[]
 }
 
+/** Undefined, all but the state, when nothing is there. */
+export type Current<Name extends AggregateName> = Pick<Folded<Name>, 'state' | 'revision' | 'first' | 'last'>
+
 export type Execute = <Name extends AggregateName>(
   name: Name,
   id: string,
@@ -74,101 +64,113 @@ export type Execute = <Name extends AggregateName>(
 
 export type Load = <Name extends AggregateName>(name: Name, id: string, untilRevision?: bigint) => Promise<Loaded<Name>>
 
-export type Commands = { readonly execute: Execute; readonly load: Load }
+export type Commands = {
+  readonly execute: Execute
+  /** The aggregate as it is stored now, at the same cost however long its stream is. */
+  readonly current: <Name extends AggregateName>(name: Name, id: string) => Promise<Current<Name>>
+  /** The aggregate with all its events, up to a revision or to the end. Reads them all. */
+  readonly load: Load
+}
 
 const attemptsMax = 20
 const pauseMsMax = 50
 
-/** The one way to change anything: load the aggregate, see whether the command was answered before, ask who may, decide,
- *  append at the revision that was read, and start over when someone else was faster. Refusals are values; throws
+/** The one way to change anything: take the aggregate as it is remembered, see whether the command was answered before, ask who
+ *  may, decide, append at the revision that it was decided on, and start over when that was not the last any more. What leads
+ *  to no append is judged by nobody else, so it is said only of what is stored now. Refusals are values; throws
  *  DATABASE_UNAVAILABLE when the outcome is unknown (the same command again tells it). */
-export const createCommands = ({ store }: { readonly store: EventStore }): Commands => {
+export const createCommands = ({
+  store,
+  remember,
+}: {
+  readonly store: EventStore
+  readonly remember?: RememberedLimits
+}): Commands => {
   const inTurn = createTurns()
+  const remembered = createRemembered({ store, limits: remember })
 
   const load: Load = async (name, id, untilRevision) => {
-    const { initial, evolve, schemas } = aggregates[name] as unknown as AnyAggregate<typeof name>
-    let state = initial
+    const aggregate = aggregateOf(name)
+    let state = aggregate.initial
     let revision: bigint | undefined
     const history: StoredRecord<EventOf<typeof name>>[] = []
-    for await (const stored of store.readStream(streamOf(name, id))) {
-      if (untilRevision !== undefined && stored.revision > untilRevision) break
-      const event = decodeEvent(schemas, {
-        type: stored.type,
-        version: stored.metadata.schemaVersion,
-        data: stored.data,
-      })
-      state = evolve(state, event)
+    const range = untilRevision === undefined ? {} : { limit: Number(untilRevision) + 1 }
+    for await (const stored of store.readStream(streamOf(name, id), range)) {
+      const event = domainEventOf(aggregate, stored)
+      state = aggregate.evolve(state, event)
       revision = stored.revision
       history.push(recorded(stored, event))
     }
     return { state, revision, history }
   }
 
+  /** Looks again after an append was not taken. Where nothing new is to be found, the store itself was put back. */
+  const lookAgain = async <Name extends AggregateName>(name: Name, id: string, before: Folded<Name>) => {
+    const folded = await remembered.current(name, id)
+    if (folded.revision !== before.revision) return folded
+    remembered.forget(name, id)
+    return remembered.current(name, id)
+  }
+
   const execute: Execute = (name, id, command, envelope) =>
     inTurn(streamOf(name, id), async () => {
-      const { decide, evolve, schemas } = aggregates[name] as unknown as AnyAggregate<typeof name>
+      const { decide, schemas } = aggregateOf(name)
+      const { commandId } = envelope
+      const known = remembered.kept(name, id)
+      let folded = known ?? (await remembered.current(name, id))
+      let isNow = known === undefined
       let met: Failure | undefined
       for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-        const { state, revision, history } = await load(name, id)
-        const before = history.filter(({ commandId }) => commandId === envelope.commandId)
-        if (before.length > 0)
+        const before = await remembered.answerTo(name, id, folded, commandId)
+        if (before.length > 0) {
+          const { state } = isNow ? folded : await remembered.current(name, id)
           return { outcome: 'executed', repeated: true, events: before, state, position: before.at(-1)?.position }
+        }
         if (met) throw met
-        const decided = refuseStranger(name, envelope.actor, command, state) ?? decide(command, state)
-        if (isRefusal(decided)) return decided
-        if (decided.length === 0)
-          return { outcome: 'executed', repeated: false, events: [], state, position: undefined }
+        const decided = refuseStranger(name, envelope.actor, command, folded.state) ?? decide(command, folded.state)
+        if (isRefusal(decided) || decided.length === 0) {
+          const { revision } = folded
+          if (!isNow) folded = await remembered.current(name, id)
+          isNow = true
+          if (folded.revision !== revision) continue
+          if (isRefusal(decided)) return decided
+          return { outcome: 'executed', repeated: false, events: [], state: folded.state, position: undefined }
+        }
         const events = decided.map((event, index) => toStore(encodeEvent(schemas, event), envelope, index))
-        const append = { stream: streamOf(name, id), expected: revision ?? 'no stream', events } as const
+        const append = { stream: streamOf(name, id), expected: folded.revision ?? 'no stream', events } as const
         const appended = await store.append(append).catch((error: unknown) => {
           // Another process may have answered this command in between, a moment earlier and thus in other words: the
           // store knows its event ids, and the next look finds the answer.
           if (!(error instanceof Failure) || error.code !== 'EVENT_INVALID') throw error
           met = error
         })
-        if (!appended) continue
+        if (appended?.outcome === 'appended' && !appended.repeated) {
+          const { folded: after, events: answer } = remembered.grown(name, id, folded, events)
+          return {
+            outcome: 'executed',
+            repeated: false,
+            events: answer,
+            state: after.state,
+            position: appended.position,
+          }
+        }
         // Someone else wrote in between: what was decided may no longer hold. A repetition in flight ends here as well.
-        if (appended.outcome === 'conflict' || appended.repeated) {
-          await pause(Math.random() * pauseMsMax)
-          continue
-        }
-        const first = appended.revision - BigInt(events.length - 1)
-        return {
-          outcome: 'executed',
-          repeated: false,
-          events: decided.map((event, index) => ({
-            event,
-            eventId: events[index]?.id ?? '',
-            revision: first + BigInt(index),
-            correlationId: envelope.correlationId,
-          })),
-          state: decided.reduce(evolve, state),
-          position: appended.position,
-        }
+        if (appended) await pause(Math.random() * pauseMsMax)
+        folded = await lookAgain(name, id, folded)
+        isNow = true
       }
       return refuse('CONFLICT_UNRESOLVED', { stream: streamOf(name, id) })
     })
 
-  return { execute, load }
+  return { execute, load, current: remembered.current }
 }
-
-type AnyAggregate<Name extends AggregateName> = Aggregate<CommandOf<Name>, EventOf<Name>, StateOf<Name>>
-
-const recorded = <Event>(stored: StoredEvent, event: Event): StoredRecord<Event> => ({
-  event,
-  eventId: stored.id,
-  revision: stored.revision,
-  position: stored.position,
-  correlationId: stored.metadata.correlationId,
-  commandId: stored.metadata.commandId,
-})
 
 const toStore = (
   encoded: { type: string; version: number; data: unknown },
   envelope: Envelope,
   index: number,
 ): NewEvent => ({
-  id: derivedId(envelope.commandId, String(index)),
+  id: eventIdOf(envelope.commandId, index, envelope.time),
   type: encoded.type,
   data: encoded.data as Json,
   metadata: { ...envelope, schemaVersion: encoded.version },

@@ -22,7 +22,7 @@ export const importOffers = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
   { provider, csv }: { readonly provider: string; readonly csv: string },
 ): Promise<ImportedOffers | Refusal> => {
-  if ((await commands.load('provider', provider)).state.status === 'none') return refuse('PROVIDER_NOT_REGISTERED')
+  if ((await commands.current('provider', provider)).state.status === 'none') return refuse('PROVIDER_NOT_REGISTERED')
   const read = readOffers(csv)
   if (isRefusal(read)) return read
   const seen = new Map<string, number>()

@@ -15,17 +15,17 @@ export const submitJob = async (
 ): Promise<({ readonly job: string } & Executed<'job'>) | Refusal> => {
   const job = derivedId('job', wish.renter, idempotencyKey)
   const commandId = derivedId('submit', job, JSON.stringify(wish))
-  const { state, history } = await commands.load('rental', wish.rental)
+  const { state, first } = await commands.current('rental', wish.rental)
   if (state.status === 'none') return refuse('RENTAL_UNKNOWN', { rental: wish.rental })
   if (state.renter !== wish.renter) return refuse('NOT_YOURS')
   const submittedAt = now()
-  const known = (await commands.load('job', job)).state.status !== 'none'
+  const known = (await commands.current('job', job)).state.status !== 'none'
   if (!known && state.status !== 'active') return refuse('RENTAL_NOT_ACTIVE', { status: state.status })
   const answer = await commands.execute(
     'job',
     job,
     { type: 'SubmitJob', submittedAt, ...wish },
-    requestEnvelope(commandId, userActor(wish.renter), submittedAt, history[0]?.correlationId),
+    requestEnvelope(commandId, userActor(wish.renter), submittedAt, first?.correlationId),
   )
   if (isRefusal(answer))
     return answer.refused === 'JOB_ALREADY_SUBMITTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer

@@ -33,7 +33,7 @@ export const startMeter = async (
 /** One charge period is over: turns the acknowledged run into UsageMetered and sets the next timer while the rental runs. */
 export const meterPeriod = async (dependencies: Dependencies, { rental, period }: Timers['meter']): Promise<void> => {
   const { commands, heartbeats, schedule, now, chargePeriodSeconds } = dependencies
-  const { state, history } = await commands.load('rental', rental)
+  const { state, first } = await commands.current('rental', rental)
   if (state.status !== 'active') return
   const meteredAt = withinLease(state, now())
   const commandId = derivedId('meter', rental, String(period))
@@ -41,7 +41,7 @@ export const meterPeriod = async (dependencies: Dependencies, { rental, period }
     'rental',
     rental,
     { type: 'MeterRental', runSeconds: await heartbeats.acknowledged(rental, state.startedAt, meteredAt), meteredAt },
-    requestEnvelope(commandId, systemActor('meter'), meteredAt, history[0]?.correlationId),
+    requestEnvelope(commandId, systemActor('meter'), meteredAt, first?.correlationId),
   )
   if (isRefusal(answer)) return
   const next = { rental, period: period + 1 }
@@ -63,7 +63,7 @@ export const endRental = async (
   reason: EndReason,
   actor: Actor,
 ): Promise<Executed<'rental'> | Refusal> => {
-  const { state, history } = await commands.load('rental', rental)
+  const { state, first } = await commands.current('rental', rental)
   const endedAt = withinLease(state, now())
   const runSeconds = state.status === 'active' ? await heartbeats.acknowledged(rental, state.startedAt, endedAt) : 0n
   const commandId = derivedId('end', rental, reason, actor)
@@ -71,7 +71,7 @@ export const endRental = async (
     'rental',
     rental,
     { type: 'EndRental', reason, runSeconds, endedAt },
-    requestEnvelope(commandId, actor, endedAt, history[0]?.correlationId),
+    requestEnvelope(commandId, actor, endedAt, first?.correlationId),
   )
 }
 

@@ -116,7 +116,7 @@ export const killedAt = ({ watcher, store }: World, at: number, when: 'before' |
   const commands = createCommands({ store: { ...store, append: mortal(store.append) } })
   return {
     ...watcher,
-    commands: { ...commands, load: mortal(commands.load) as typeof commands.load },
+    commands: { ...commands, current: mortal(commands.current) as typeof commands.current },
     chain: { ...watcher.chain, heights: mortal(watcher.chain.heights), deposits: mortal(watcher.chain.deposits) },
     cursor: { load: mortal(watcher.cursor.load), save: mortal(watcher.cursor.save) },
     pendingPayments: mortal(watcher.pendingPayments),

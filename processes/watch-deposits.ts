@@ -44,18 +44,18 @@ export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now 
   }
 
   for (const deposit of deposits) {
-    const { history } = await commands.load('payment', deposit.depositId)
+    const { revision } = await commands.current('payment', deposit.depositId)
     // How often it was seen belongs to the id: the same block may come, go and come back.
-    await tell(deposit.depositId, observe(chain, deposit), deposit.blockHash, String(history.length))
+    await tell(deposit.depositId, observe(chain, deposit), deposit.blockHash, timesSeen(revision))
     if (deposit.blockNumber > settledTo) continue
-    const { state } = await commands.load('payment', deposit.depositId)
+    const { state } = await commands.current('payment', deposit.depositId)
     if (state.status === 'observed') await tell(deposit.depositId, { type: 'FinalizeDeposit' })
   }
   for (const payment of await pendingPayments(settledTo)) {
-    const { state, history } = await commands.load('payment', payment)
+    const { state, revision } = await commands.current('payment', payment)
     const stillThere = deposits.some(({ depositId }) => depositId === payment)
     if (state.status !== 'observed' || state.blockNumber > settledTo || stillThere) continue
-    await tell(payment, { type: 'ReportDepositVanished' }, state.blockHash, String(history.length))
+    await tell(payment, { type: 'ReportDepositVanished' }, state.blockHash, timesSeen(revision))
   }
   if (settledTo >= from) await cursor.save(settledTo)
   return to < head
@@ -74,6 +74,9 @@ const observe = (
   blockNumber,
   blockHash,
 })
+
+/** Every event of a payment is something that was seen of it. */
+const timesSeen = (revision: bigint | undefined): string => String((revision ?? -1n) + 1n)
 
 const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
 

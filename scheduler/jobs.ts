@@ -49,11 +49,11 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
   }
 
   const bringTogether = async (job: string): Promise<void> => {
-    const { state, history } = await commands.load('job', job)
-    const submitted = history[0]?.event
+    const { state, first } = await commands.current('job', job)
+    const submitted = first?.event
     if (closing || submitted?.type !== 'JobSubmitted') return
     if (state.status !== 'queued' && state.status !== 'running') return
-    const { state: rental } = await commands.load('rental', state.rental)
+    const { state: rental } = await commands.current('rental', state.rental)
     if (rental.status !== 'active' && !state.stopRequested) {
       await tell(job, { type: 'RequestStop', reason: 'the rental has ended', requestedAt: now() })
       return bringTogether(job)
@@ -66,6 +66,11 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
       if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted))
       return
     }
+    if (watched.has(job)) {
+      if (state.stopRequested) await cluster.stop({ jobId: job, attempt: state.attempt })
+      return
+    }
+    const { history } = await commands.load('job', job)
     const started = history.findLast(({ event }) => event.type === 'JobStarted')?.event
     if (started?.type !== 'JobStarted') return
     if (started.cluster !== cluster.name) {
@@ -79,7 +84,7 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
         })
       return
     }
-    if (!watched.has(job)) await launch(specOf(job, state.attempt, submitted))
+    await launch(specOf(job, state.attempt, submitted))
     if (state.stopRequested) await cluster.stop({ jobId: job, attempt: state.attempt })
   }
 

@@ -39,10 +39,10 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
   }
 
   const tell: Reports['tell'] = async (job, command, ...identity) => {
-    const { history } = await commands.load('job', job)
+    const { first, last } = await commands.current('job', job)
     const commandId = derivedId('scheduler', job, command.type, ...identity)
-    const correlationId = history[0]?.correlationId ?? commandId
-    const causationId = history.at(-1)?.eventId ?? commandId
+    const correlationId = first?.correlationId ?? commandId
+    const causationId = last?.eventId ?? commandId
     const envelope = { commandId, correlationId, causationId, actor: systemActor('scheduler'), time: now() }
     return commands.execute('job', job, command, envelope)
   }
@@ -78,7 +78,7 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
         return { type: 'FailJob', attempt, code: 'JOB_EXIT_NONZERO', message, endedAt }
       }
       case 'stopped': {
-        const { state } = await commands.load('job', job)
+        const { state } = await commands.current('job', job)
         if (state.status === 'running' && state.stopRequested) return { type: 'ConfirmStop', attempt, endedAt }
         return { type: 'InterruptJob', attempt, reason: 'the platform was stopped', interruptedAt: endedAt }
       }

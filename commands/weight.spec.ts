@@ -1,0 +1,18 @@
+import { expect, test } from '@jest/globals'
+import { weightOf } from './weight.ts'
+
+test('a state that holds more weighs more, in whatever it holds it', () => {
+  const hundred = Array.from({ length: 100 }, (_, n) => [`key ${n}`, { amount: BigInt(n) }] as const)
+  for (const many of [new Map(hundred), new Set(hundred), hundred, Object.fromEntries(hundred)]) {
+    expect(weightOf({ many })).toBeGreaterThan(100 * 50)
+    expect(weightOf({ many })).toBeLessThan(100 * 500)
+  }
+  expect(weightOf({ text: 'x'.repeat(10_000) })).toBeGreaterThan(10_000)
+})
+
+test('nothing, and what goes round in a circle, can be weighed', () => {
+  expect(weightOf(undefined)).toBe(0)
+  const round: { self?: unknown } = {}
+  round.self = round
+  expect(weightOf(round)).toBeLessThan(10_000)
+})

@@ -1,0 +1,23 @@
+const objectBytes = 48
+const fieldBytes = 16
+const characterBytes = 2
+const numberBytes = 16
+/** A cache needs no exact figure of a deep one. */
+const depthMax = 20
+
+/** About how many bytes of memory a value of plain data takes. Costs a walk through all of it. */
+export const weightOf = (value: unknown, depth = 0): number => {
+  if (typeof value === 'string') return objectBytes + value.length * characterBytes
+  if (typeof value === 'bigint' || typeof value === 'number') return numberBytes
+  if (typeof value !== 'object' || value === null || depth > depthMax) return 0
+  const fields =
+    value instanceof Map
+      ? value
+      : value instanceof Set || Array.isArray(value)
+        ? value.entries()
+        : Object.entries(value)
+  let bytes = objectBytes
+  for (const [key, field] of fields)
+    bytes += fieldBytes + weightOf(field, depth + 1) + (value instanceof Map ? weightOf(key, depth + 1) : 0)
+  return bytes
+}

@@ -11,7 +11,7 @@ import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
-import { openPostgresEventStore } from './infra/event-store/postgres.ts'
+import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { type JobHandler, startJobs } from './infra/jobs.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
@@ -85,12 +85,12 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
   const store = await open(
     'event store',
-    () => openPostgresEventStore({ database }),
+    () => openEventStore({ database, eventStoreUrl: config.eventStoreUrl, log: log.child({ part: 'event store' }) }),
     (opened) => opened.close(),
   )
   const read = await open(
     'read models',
-    () => openReadModels({ url: databaseUrl, log }),
+    () => openReadModels({ url: databaseUrl, log, store }),
     (opened) => opened.close(),
   )
   const { chain } = await open(
@@ -103,7 +103,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const commands = createCommands({ store })
   const projections = config.roles.includes('projector')
     ? startProjections({ projections: allProjections, store, database, metrics, log: log.child({ part: 'projector' }) })
-    : followProjections({ projections: allProjections, database })
+    : followProjections({ projections: allProjections, store, database })
   shutdown.add('projections', projections.close)
 
   const clusterName = await open('cluster', () => clusterNameOf(config.jobDir))

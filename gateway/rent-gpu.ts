@@ -52,8 +52,8 @@ const earlierAnswer = async (
   let answer: RequestedRental | Refusal | undefined
   for (let index = 0; index < offersTriedMax; index++) {
     const idempotencyKey = keyOfTry(terms.idempotencyKey, index)
-    const { history } = await dependencies.commands.load('rental', derivedId('rental', terms.renter, idempotencyKey))
-    const requested = history[0]?.event
+    const { first } = await dependencies.commands.current('rental', derivedId('rental', terms.renter, idempotencyKey))
+    const requested = first?.event
     if (requested?.type !== 'RentalRequested') return answer
     answer = await requestRental(dependencies, { ...terms, idempotencyKey, listing: requested.listing })
   }

@@ -187,7 +187,7 @@ test('a port that is taken is said by name', async () => {
     config: { host: '127.0.0.1', port },
     log: {} as never,
     metricsRegistry: createMetrics(),
-    ready: async () => ({ ready: true, parts: {} }),
+    health: {} as never,
   })
   try {
     await expect(gateway.listen()).rejects.toMatchObject({

@@ -10,6 +10,7 @@ import { tokenOfHeader } from './auth/token.ts'
 import { statusOf } from './http-status.ts'
 import { createGatewayMetrics } from './metrics.ts'
 import type { Services } from './services.ts'
+import type { Health } from './status.ts'
 import { createWebSocketHandler } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
 
@@ -20,8 +21,6 @@ const corsSeconds = 86_400
 const goingAwayCode = 1001
 const path = '/graphql'
 
-export type Readiness = { readonly ready: boolean; readonly parts: Readonly<Record<string, string>> }
-
 export type Gateway = {
   /** Resolves to where people see the gateway: PUBLIC_URL, or the address that it listens on. Throws PORT_TAKEN. */
   listen(): Promise<{ readonly url: string; readonly port: number }>
@@ -29,21 +28,21 @@ export type Gateway = {
   close(): Promise<void>
 }
 
-/** Serves /graphql (HTTP, SSE, WebSocket, and its page for browsers), /health, /ready and /metrics. */
+/** Serves /graphql (HTTP, SSE, WebSocket, and its page for browsers), /health, /ready, /status and /metrics. */
 export const createGateway = ({
   services,
   signIn,
   config,
   log,
   metricsRegistry,
-  ready,
+  health,
 }: {
   readonly services: Services
   readonly signIn: SignIn
   readonly config: { readonly host: string; readonly port: number; readonly publicUrl?: string | undefined }
   readonly log: Log
   readonly metricsRegistry: Registry
-  readonly ready: () => Promise<Readiness>
+  readonly health: Health
 }): Gateway => {
   const closing = new AbortController()
   const metrics = createGatewayMetrics(metricsRegistry)
@@ -92,9 +91,13 @@ export const createGateway = ({
     app.get('/', async (_request, reply) => reply.redirect(path))
     app.get('/health', async () => ({ status: 'alive' }))
     app.get('/ready', async (_request, reply) => {
-      const readiness = await ready()
+      const readiness = await health.ready()
       return reply.status(readiness.ready ? 200 : 503).send(readiness)
     })
+    app.get('/status', async (_request, reply) =>
+      // Also for people: one thing a line.
+      reply.type('application/json').send(`${JSON.stringify(await health.status(), null, 2)}\n`),
+    )
     app.get('/metrics', async (_request, reply) =>
       reply.type(metricsRegistry.contentType).send(await metricsRegistry.metrics()),
     )

@@ -6,6 +6,8 @@ import type { ChainDescription } from '../infra/chain/port.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { RequestedRental } from '../processes/request-rental.ts'
 import type { ReadModels } from '../projections/database.ts'
+import type { Projections } from '../projections/start.ts'
+import type { Privileged } from './auth/privilege.ts'
 import type { RentWish } from './rent-gpu.ts'
 
 /** What the gateway calls. It holds no rule of its own: each of these is a command, a process or a read function. */
@@ -28,7 +30,10 @@ export type Services = {
   ) => Promise<{ readonly text: string; readonly nextOffset: number }>
   /** Resolves when every read model has seen this position. Throws POSITION_NOT_REACHED. */
   readonly waitFor: (position: Position, timeoutMs: number) => Promise<void>
+  /** How the read models stand, and another try for what they have parked. */
+  readonly projections: Pick<Projections, 'status' | 'retry'>
   readonly chain: ChainDescription
+  readonly privileged: Privileged
   /** ISO 8601 in UTC. */
   readonly now: () => string
 }

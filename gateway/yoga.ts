@@ -15,7 +15,7 @@ export const createGraphQL = ({
   log,
   metrics,
   ...shared
-}: Omit<Context, 'wallet' | 'loaders'> & { readonly log: Log; readonly metrics: GatewayMetrics }) => {
+}: Omit<Context, 'wallet' | 'privilege' | 'loaders'> & { readonly log: Log; readonly metrics: GatewayMetrics }) => {
   const maskError = createMask(log)
   const yoga = createYoga<Asker, Context>({
     schema,

@@ -1,4 +1,5 @@
 import { accounts } from './accounts.ts'
+import { events } from './events.ts'
 import { invoices } from './invoices.ts'
 import { jobs } from './jobs.ts'
 import { ledgerEntries } from './ledger-entries.ts'
@@ -18,4 +19,5 @@ export const allProjections: readonly Projection[] = [
   ledgerEntries,
   invoices,
   payments,
+  events,
 ]

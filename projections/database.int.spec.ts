@@ -2,8 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { connectPostgres } from '../infra/postgres.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
-import { openReadModels } from './database.ts'
-import { gpuModels } from './listings.ts'
+import { openReadModels, type ReadModels } from './database.ts'
 import { migrations } from './migrations/all.ts'
 
 const log = createLog({ level: 'silent', format: 'json' })
@@ -14,12 +13,14 @@ beforeEach(async () => {
 afterEach(() => database.drop())
 
 const open = () => openReadModels({ url: database.url, log })
+const checkpoints = (read: ReadModels) =>
+  read.run('spec.checkpoints', (db) => db.selectFrom('Checkpoint').selectAll().execute())
 
 test('several processes may migrate at once: one does it, once', async () => {
   const opened = await Promise.all([open(), open(), open()])
   const executed = await opened[0].orm.migrator.getExecuted()
   expect(executed.map(({ name }) => name)).toEqual(migrations.map(({ name }) => name))
-  expect(await Promise.all(opened.map(gpuModels))).toEqual([[], [], []])
+  expect(await Promise.all(opened.map(checkpoints))).toEqual([[], [], []])
   for (const read of opened) await read.close()
 })
 
@@ -47,12 +48,12 @@ test('a database that is not there is said to be so', () =>
 test('a read survives the loss of its connections', async () => {
   const read = await open()
   const other = connectPostgres({ url: database.url, log, poolSize: 1 })
-  await gpuModels(read)
+  await checkpoints(read)
   await other.query(
     'spec.terminate',
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   )
-  expect(await gpuModels(read)).toEqual([])
+  expect(await checkpoints(read)).toEqual([])
   await other.close()
   await read.close()
 })

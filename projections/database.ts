@@ -2,27 +2,36 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Migrator } from '@mikro-orm/migrations'
 import { type InferKyselyDB, MikroORM } from '@mikro-orm/postgresql'
 import { Failure } from '../domain/errors.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
 import { isConnectionError } from '../infra/postgres-errors.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { accountsTable } from './accounts.ts'
-import { checkpointsTable } from './checkpoints.ts'
+import { allProjections } from './all.ts'
+import { buildsTable, checkpointsTable } from './checkpoints.ts'
+import { eventsTable } from './events.ts'
 import { invoicesTable } from './invoices.ts'
 import { jobsTable } from './jobs.ts'
 import { ledgerEntriesTable } from './ledger-entries.ts'
 import { listingsTable } from './listings.ts'
 import { migrations } from './migrations/all.ts'
+import { parkedStreamsTable } from './parking.ts'
 import { paymentsTable } from './payments.ts'
+import { progressOf } from './progress.ts'
 import { providersTable } from './providers.ts'
 import { rentalsTable } from './rentals.ts'
+import { createServed } from './served.ts'
 import { readSchema } from './table.ts'
 
 const tables = [
   accountsTable,
+  buildsTable,
   checkpointsTable,
+  eventsTable,
   invoicesTable,
   jobsTable,
   ledgerEntriesTable,
   listingsTable,
+  parkedStreamsTable,
   paymentsTable,
   providersTable,
   rentalsTable,
@@ -59,6 +68,15 @@ const makeOrm = ({ url, log }: { url: string; log: Pick<Log, 'debug'> }) =>
     logger: (message) => log.debug(message),
   })
 
+/** By the name of its entity, which queries are made with, and by that of its table, which they are sent with. */
+const projectionsByTable = new Map(
+  allProjections.flatMap(({ name, table }) =>
+    tables
+      .filter(({ meta }) => table.name === `${readSchema}.${meta.tableName}`)
+      .flatMap(({ meta }) => [meta.tableName ?? '', String(meta.name)].map((known) => [known, name] as const)),
+  ),
+)
+
 type Orm = Awaited<ReturnType<typeof makeOrm>>
 const kyselyOf = (orm: Orm) =>
   orm.em
@@ -72,21 +90,24 @@ export type ReadDatabase = ReturnType<typeof kyselyOf>
 export type ReadModels = {
   readonly orm: Orm
   /** Runs one query; the label names it for `onQuery`. Tried again for a few seconds while the database is away, then throws
-   *  DATABASE_UNAVAILABLE. */
+   *  DATABASE_UNAVAILABLE; and while a read model that it asks is built for the first time, then throws READ_MODEL_BUILDING. */
   run<T>(label: string, query: (db: ReadDatabase) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
 /** Connects to the read models and brings their schema to this version; several processes may do so at once.
+ *  @param store tells how far a read model is that is being built.
  *  @param onQuery hears of each query: its label and how long it took.
  *  Throws DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE. */
 export const openReadModels = async ({
   url,
   log,
+  store,
   onQuery = () => undefined,
 }: {
   readonly url: string
   readonly log: Pick<Log, 'debug' | 'info'>
+  readonly store?: Pick<EventStore, 'start' | 'head' | 'parsePosition' | 'distance'>
   readonly onQuery?: (label: string, ms: number) => void
 }): Promise<ReadModels> => {
   const orm = await makeOrm({ url, log })
@@ -96,14 +117,37 @@ export const openReadModels = async ({
     await orm.close(true)
     throw isConnectionError(error) ? new Failure('DATABASE_UNAVAILABLE', {}, error) : error
   }
-  const db = kyselyOf(orm)
+  const inner = kyselyOf(orm)
+  const served = createServed({
+    projectionOf: (table) => projectionsByTable.get(table),
+    look: async () =>
+      (await inner.selectFrom('Checkpoint').select('projection').execute()).map((row) => row.projection),
+    progress: async (projection) => {
+      const build = await inner.selectFrom('Build').selectAll().where('projection', '=', projection).executeTakeFirst()
+      if (!build || !store) return { state: build ? 'building' : 'not begun' }
+      const { percent, secondsLeft } = progressOf(store, await store.head(), {
+        position: store.parsePosition(build.position),
+        beganPosition: store.parsePosition(build.beganPosition),
+        beganAtMs: Date.parse(build.beganAt),
+        atMs: Date.parse(build.updatedAt),
+      })
+      return { percent: String(percent), ...(secondsLeft !== null && { secondsLeft: String(secondsLeft) }) }
+    },
+  })
+  const db = inner.withPlugin({
+    transformQuery: ({ node }) => {
+      served.check(node)
+      return node
+    },
+    transformResult: async ({ result }) => result,
+  })
   return {
     orm,
     run: async (label, query) => {
       const began = performance.now()
       for (;;) {
         try {
-          const answer = await query(db)
+          const answer = await served.orWait(() => query(db))
           onQuery(label, performance.now() - began)
           return answer
         } catch (error) {

@@ -1,11 +1,13 @@
 import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type * as account from '../domain/account.ts'
+import { streamOf } from '../domain/aggregates.ts'
 import { chart, type Posting } from '../domain/ledger.ts'
 import type { Asset } from '../domain/money.ts'
 import type * as payment from '../domain/payment.ts'
+import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { ReadModels } from './database.ts'
 import { isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { projection, type Recorded } from './projection.ts'
+import { type PastMoment, projection, type Recorded } from './projection.ts'
 import { amount, key, moment, readSchema, stamps } from './table.ts'
 
 /** One row per event that moved money; the id is the event's. Debit and credit are accounts of the chart. */
@@ -44,6 +46,7 @@ export const ledgerEntries = projection<Event, LedgerEntryRow>({
   name: 'ledger-entries',
   version: 1,
   table: ledgerEntriesTable,
+  rowsNeverChange: true,
   key: (event, { eventId }) => ('posting' in event ? eventId : undefined),
   fold: {
     DepositObserved: noMoney,
@@ -58,12 +61,16 @@ export const ledgerEntries = projection<Event, LedgerEntryRow>({
   },
 })
 
-export type LedgerEntryList = PageRequest & { readonly user?: string | undefined }
+/** `until`: the entries up to this position, which is as the list was then, for entries are never changed. */
+export type LedgerEntryList = PageRequest & {
+  readonly user?: string | undefined
+  readonly until?: Position | undefined
+}
 
 /** Ledger entries, the newest first; of one user: those that touch what is available to them or held for them.
  *  Throws INPUT_INVALID. */
 export const listLedgerEntries = async (read: ReadModels, list: LedgerEntryList): Promise<Page<LedgerEntryRow>> => {
-  const { user } = list
+  const { user, until } = list
   const [position] = readCursor(list.after, [isText]) ?? []
   const rows = await read.run('ledgerEntries.list', (db) => {
     let found = db.selectFrom('LedgerEntry').selectAll()
@@ -71,10 +78,24 @@ export const listLedgerEntries = async (read: ReadModels, list: LedgerEntryList)
       const theirs = [chart.available(user), chart.held(user)]
       found = found.where((eb) => eb.or([eb('debit', 'in', theirs), eb('credit', 'in', theirs)]))
     }
+    if (until !== undefined) found = found.where('position', '<=', until)
     if (position !== undefined) found = found.where('position', '<', position)
     return found.orderBy('position', 'desc').limit(rowsToRead(list)).execute()
   })
   return pageOf(rows, list, (row) => [row.position])
+}
+
+/** Up to which position a user's entries were there at a moment. All of them are events of the user's account, so what that
+ *  stream was then decides; and as clocks disagree, its history as of a time ends before its first event later than that. */
+export const lastEntryBy = async (
+  store: Pick<EventStore, 'readStream' | 'start'>,
+  user: string,
+  moment: PastMoment,
+): Promise<Position> => {
+  if ('position' in moment) return moment.position
+  const last = { direction: 'backwards', untilTime: moment.time, limit: 1 } as const
+  for await (const { position } of store.readStream(streamOf('account', user), last)) return position
+  return store.start
 }
 
 /** Everything that followed from one request, in the order of the log. At most `tracedRowsMax`. */

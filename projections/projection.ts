@@ -37,6 +37,8 @@ export type Projection<Row extends AnyRow = AnyRow> = {
   readonly table: TableAccess
   /** The event types that the fold knows. */
   readonly types: readonly string[]
+  /** True when no event ever changes a row that another one has made: then no row is read before it is written. */
+  readonly rowsNeverChange: boolean
   /** The id of the row that an event changes; undefined when it changes none. */
   key(event: DomainEvent, recorded: Recorded): string | undefined
   /** The same row when the event changes nothing in it. Throws when history could not have happened. */
@@ -49,6 +51,8 @@ export const projection = <Event extends { type: string }, Row extends AnyRow>(d
   readonly name: string
   readonly version: number
   readonly table: ReadTable
+  /** Each event makes a row of its own, so nothing needs to be read before writing. */
+  readonly rowsNeverChange?: boolean
   readonly key: (event: Event, recorded: Recorded) => string | undefined
   readonly fold: Folds<Event, Row>
 }): Projection<Row> => {
@@ -60,6 +64,7 @@ export const projection = <Event extends { type: string }, Row extends AnyRow>(d
     version: definition.version,
     table,
     types: [...folds.keys()],
+    rowsNeverChange: definition.rowsNeverChange ?? false,
     key: (event, recorded) => definition.key(event as unknown as Event, recorded),
     fold: (row, event, recorded, id) => {
       const body = folds.get(event.type)?.(row, event, recorded)
@@ -78,11 +83,12 @@ export const existing = <Row>(row: Row | undefined, { stream, revision }: Record
 /** Reads one event of the log. Throws EVENT_UNREADABLE. */
 export const decodeStored = (stored: StoredEvent): { event: DomainEvent; recorded: Recorded } => {
   const { id: eventId, stream, revision, position, type, data } = stored
-  const { schemaVersion, time, commandId, correlationId, causationId, actor } = stored.metadata
-  const recorded = { id: idOf(stream), eventId, stream, revision, position, time }
+  const { schemaVersion: version, time, commandId, correlationId, causationId, actor } = stored.metadata
   try {
-    const event = decodeDomainEvent({ type, version: schemaVersion, data })
-    return { event, recorded: { ...recorded, commandId, correlationId, causationId, actor } }
+    const event = decodeDomainEvent({ type, version, data })
+    const id = idOf(stream)
+    const recorded = { id, eventId, stream, revision, position, time, commandId, correlationId, causationId, actor }
+    return { event, recorded }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     throw new Failure(error.code, { ...error.details, stream, revision: String(revision) }, error)
@@ -118,6 +124,9 @@ export const foldStream = <Row extends AnyRow>(
   }
   return rows
 }
+
+/** A position of the log or a time (ISO 8601 in UTC, milliseconds). What happened at this very moment belongs to it. */
+export type PastMoment = { readonly position: Position } | { readonly time: string }
 
 /** The rows of one stream as of a position or a time; now when neither is given. */
 export const rowsAsOf = async <Row extends AnyRow>(question: {

@@ -45,6 +45,14 @@ const invoiced: Event = {
   issuedAt: at(302),
 }
 
+/** What is kept of event number `n` when it is the one that begins a status. */
+const since = <Status extends string>(status: Status, n: number) => ({
+  [`${status}Position`]: stampsOf(n).position,
+  [`${status}By`]: at(n),
+})
+/** The stamps of a row that event number `n` changed last, where no clock went back. */
+const stamps = (n: number) => ({ ...stampsOf(n), latestTime: at(n) })
+
 describe('a rental', () => {
   const asked = {
     id: 'r1',
@@ -70,6 +78,13 @@ describe('a rental', () => {
     endedAt: null,
     settledAt: null,
     correlationId: 'correlation-0',
+    ...since('requested', 0),
+    activePosition: null,
+    activeBy: null,
+    overPosition: null,
+    overBy: null,
+    settledPosition: null,
+    settledBy: null,
   }
   const active = {
     ...asked,
@@ -80,29 +95,29 @@ describe('a rental', () => {
     held: 5_300_000n,
     startedAt: at(1),
     endsAt: at(3601),
+    ...since('active', 1),
   }
   const used = { ...active, runSeconds: 300n, charged: 441_666n }
-  const over = { ...used, status: 'ended', endReason: 'returned', endedAt: at(301) }
+  const over = { ...used, status: 'ended', endReason: 'returned', endedAt: at(301), ...since('over', 3) }
   const rows = (...events: Event[]) => rowsOf(rentals, 'rental', 'r1', ...events)
 
-  test('is asked for', async () => expect(await rows(requested)).toEqual([{ ...asked, ...stampsOf(0) }]))
+  test('is asked for', async () => expect(await rows(requested)).toEqual([{ ...asked, ...stamps(0) }]))
 
   test('is rejected', async () =>
     expect(await rows(requested, { type: 'RentalRejected', code: 'LISTING_FULL', rejectedAt: at(1) })).toEqual([
-      { ...asked, status: 'rejected', refusal: 'LISTING_FULL', endedAt: at(1), ...stampsOf(1) },
+      { ...asked, status: 'rejected', refusal: 'LISTING_FULL', endedAt: at(1), ...since('over', 1), ...stamps(1) },
     ]))
 
-  test('becomes active', async () => expect(await rows(requested, activated)).toEqual([{ ...active, ...stampsOf(1) }]))
+  test('becomes active', async () => expect(await rows(requested, activated)).toEqual([{ ...active, ...stamps(1) }]))
 
-  test('is metered', async () =>
-    expect(await rows(requested, activated, metered)).toEqual([{ ...used, ...stampsOf(2) }]))
+  test('is metered', async () => expect(await rows(requested, activated, metered)).toEqual([{ ...used, ...stamps(2) }]))
 
   test('ends', async () =>
-    expect(await rows(requested, activated, metered, ended)).toEqual([{ ...over, ...stampsOf(3) }]))
+    expect(await rows(requested, activated, metered, ended)).toEqual([{ ...over, ...stamps(3) }]))
 
   test('is settled', async () =>
     expect(await rows(requested, activated, metered, ended, invoiced)).toEqual([
-      { ...over, status: 'settled', released: 4_858_334n, settledAt: at(302), ...stampsOf(4) },
+      { ...over, status: 'settled', released: 4_858_334n, settledAt: at(302), ...since('settled', 4), ...stamps(4) },
     ]))
 })
 

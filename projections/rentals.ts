@@ -4,8 +4,8 @@ import type { Asset } from '../domain/money.ts'
 import type { EndReason, Event, State } from '../domain/rental.ts'
 import type { ReadModels } from './database.ts'
 import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { existing, projection } from './projection.ts'
-import { amount, key, moment, readSchema, stamps } from './table.ts'
+import { existing, projection, type Recorded } from './projection.ts'
+import { amount, key, moment, readSchema, stamps, toMoment } from './table.ts'
 
 export type RentalStatus = Exclude<State['status'], 'none'>
 
@@ -39,6 +39,17 @@ export const rentalsTable = defineEntity({
     endedAt: moment().strictNullable(),
     settledAt: moment().strictNullable(),
     correlationId: key(),
+    /** For lists as of a moment (rentals-as-of.ts): the event that began each status, and how late it was by then. `over` is
+     *  rejected or ended. Null where a version of before has written the row, until it is built anew. */
+    requestedPosition: key().strictNullable(),
+    requestedBy: moment().strictNullable(),
+    activePosition: key().strictNullable(),
+    activeBy: moment().strictNullable(),
+    overPosition: key().strictNullable(),
+    overBy: moment().strictNullable(),
+    settledPosition: key().strictNullable(),
+    settledBy: moment().strictNullable(),
+    latestTime: moment().strictNullable(),
     ...stamps(),
   },
   indexes: [
@@ -50,13 +61,20 @@ export const rentalsTable = defineEntity({
 })
 export type RentalRow = InferEntity<typeof rentalsTable>
 
+/** The latest time of the events so far. Clocks disagree, and a history as of a time ends before its first event later than
+ *  that (StreamRange): so an event belongs to it when none up to it is later. */
+const lateness = (row: RentalRow | undefined, { time }: Recorded): string => {
+  const now = toMoment(time)
+  return row?.latestTime && row.latestTime > now ? row.latestTime : now
+}
+
 export const rentals = projection<Event, RentalRow>({
   name: 'rentals',
-  version: 1,
+  version: 2,
   table: rentalsTable,
   key: (_, { id }) => id,
   fold: {
-    RentalRequested: (_, { type, maxPricePerGpuHour, ...terms }, { correlationId }) => ({
+    RentalRequested: (_, { type, maxPricePerGpuHour, ...terms }, recorded) => ({
       ...terms,
       status: 'requested',
       provider: null,
@@ -74,7 +92,16 @@ export const rentals = projection<Event, RentalRow>({
       endsAt: null,
       endedAt: null,
       settledAt: null,
-      correlationId,
+      correlationId: recorded.correlationId,
+      requestedPosition: recorded.position,
+      requestedBy: lateness(undefined, recorded),
+      activePosition: null,
+      activeBy: null,
+      overPosition: null,
+      overBy: null,
+      settledPosition: null,
+      settledBy: null,
+      latestTime: lateness(undefined, recorded),
     }),
     RentalActivated: (row, { type, pricePerGpuHour, held, ...lease }, recorded) => ({
       ...existing(row, recorded),
@@ -82,17 +109,24 @@ export const rentals = projection<Event, RentalRow>({
       status: 'active',
       pricePerGpuHour: pricePerGpuHour.amount,
       held: held.amount,
+      activePosition: recorded.position,
+      activeBy: lateness(row, recorded),
+      latestTime: lateness(row, recorded),
     }),
     RentalRejected: (row, { code, rejectedAt }, recorded) => ({
       ...existing(row, recorded),
       status: 'rejected',
       refusal: code,
       endedAt: rejectedAt,
+      overPosition: recorded.position,
+      overBy: lateness(row, recorded),
+      latestTime: lateness(row, recorded),
     }),
     UsageMetered: (row, { runSeconds, total }, recorded) => ({
       ...existing(row, recorded),
       runSeconds,
       charged: total.amount,
+      latestTime: lateness(row, recorded),
     }),
     RentalEnded: (row, { reason, runSeconds, charged, endedAt }, recorded) => ({
       ...existing(row, recorded),
@@ -101,12 +135,18 @@ export const rentals = projection<Event, RentalRow>({
       runSeconds,
       charged: charged.amount,
       endedAt,
+      overPosition: recorded.position,
+      overBy: lateness(row, recorded),
+      latestTime: lateness(row, recorded),
     }),
     InvoiceIssued: (row, { released, issuedAt }, recorded) => ({
       ...existing(row, recorded),
       status: 'settled',
       released: released.amount,
       settledAt: issuedAt,
+      settledPosition: recorded.position,
+      settledBy: lateness(row, recorded),
+      latestTime: lateness(row, recorded),
     }),
   },
 })

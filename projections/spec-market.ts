@@ -1,5 +1,6 @@
 import type { AggregateName, DomainEvent } from '../domain/aggregates.ts'
 import { chart, posting } from '../domain/ledger.ts'
+import type { Position } from '../infra/event-store/port.ts'
 import { at, type SpecLog, usdc } from './spec-log.ts'
 
 /** For specs: the whole life of a rental, as one list of events for each stream. `end` says how far it comes. */
@@ -148,4 +149,18 @@ export const writeLives = async (log: SpecLog, lives: readonly Life[], picks: re
     if (stream && event) await log.write(stream.name, stream.id, event as never)
     if (stream?.events.length === 0) left.splice(index, 1)
   }
+}
+
+const ends = ['settled', 'active', 'rejected', 'settled'] as const
+
+/** Lives side by side, a few at a time, in an order that looks random and is always the same. Resolves to the head then. */
+export const writeMarket = async (log: SpecLog, count: number): Promise<Position> => {
+  const lives = Array.from({ length: count }, (_, number): Life => ({ number, end: ends[number % 4] ?? 'settled' }))
+  for (let first = 0; first < count; first += 5)
+    await writeLives(
+      log,
+      lives.slice(first, first + 5),
+      Array.from({ length: 200 }, (_, pick) => (pick * 7919 + first * 31) % 97),
+    )
+  return log.store.head()
 }

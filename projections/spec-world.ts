@@ -12,7 +12,7 @@ export const createReadWorld = async (log: Log = quiet) => {
   const database = connectPostgres({ url, log, poolSize: 10 })
   const store = await openPostgresEventStore({ database, pollMs: 50 })
   const asked: string[] = []
-  const read = await openReadModels({ url, log, onQuery: (label) => asked.push(label) })
+  const read = await openReadModels({ url, log, store, onQuery: (label) => asked.push(label) })
   return {
     url,
     log,

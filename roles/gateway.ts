@@ -5,6 +5,7 @@ import { createSignIn } from '../gateway/auth/sign-in.ts'
 import { rentGpu } from '../gateway/rent-gpu.ts'
 import { createGateway } from '../gateway/server.ts'
 import type { Services } from '../gateway/services.ts'
+import { createHealth } from '../gateway/status.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import type { Platform } from './platform.ts'
 
@@ -24,7 +25,9 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     importOffers: (request) => importOffers({ commands, now }, request),
     readJobLog: cluster.readLog,
     waitFor: projections.waitFor,
+    projections,
     chain: chain.description,
+    privileged: config,
     now,
   }
   let url = config.publicUrl ?? `http://${config.host}:${config.port}`
@@ -35,25 +38,18 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     nonces: platform.cache,
     now,
   })
-  const ready = async () => {
-    const states = await projections.status()
-    const behind = states.filter(({ state }) => state !== 'running').map(({ name, state }) => `${name} ${state}`)
-    const database = await platform.database.waitUntilReady(readyWaitMs).then(
-      () => 'up',
-      () => 'down',
+  const isUp = () =>
+    platform.database.waitUntilReady(readyWaitMs).then(
+      () => true,
+      () => false,
     )
-    return {
-      ready: database === 'up' && behind.length === 0,
-      parts: { database, projections: behind.length === 0 ? 'up' : behind.join(', ') },
-    }
-  }
   const gateway = await createGateway({
     services,
     signIn,
     config,
     log: log.child({ part: 'gateway' }),
     metricsRegistry: metrics,
-    ready,
+    health: createHealth({ projections, isUp, roles: config.roles, now }),
   })
   const listening = await gateway.listen()
   shutdown.add('gateway', gateway.close)

@@ -5,8 +5,12 @@ import { followAgain, runProcesses } from '../processes/run.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
 import type { Platform } from './platform.ts'
 
+type Parts = Pick<Platform, 'commands' | 'heartbeats' | 'schedule' | 'now'> & {
+  readonly config: Pick<Platform['config'], 'chargePeriodSeconds'>
+}
+
 /** What happens when a timer fires. */
-export const timerHandlers = (platform: Omit<Platform, 'schedule'>, schedule: Schedule): TimerHandlers => {
+export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Schedule): TimerHandlers => {
   const parts = partsOf({ ...platform, schedule })
   return {
     meter: (timer) => meterPeriod(parts, timer),
@@ -24,7 +28,7 @@ export const startWorker = (platform: Platform): void => {
   shutdown.add('worker', () => walking)
 }
 
-const partsOf = ({ commands, heartbeats, schedule, now, config }: Platform) => {
+const partsOf = ({ commands, heartbeats, schedule, now, config }: Parts) => {
   const meter = { commands, heartbeats, schedule, now, chargePeriodSeconds: config.chargePeriodSeconds }
   return {
     ...meter,

@@ -1,8 +1,8 @@
 import { streamOf } from '../../domain/aggregates.ts'
 import { money } from '../../domain/money.ts'
 import { type AccountRow, accountBalances, accounts } from '../../projections/accounts.ts'
-import { type LedgerEntryRow, ledgerSums, listLedgerEntries } from '../../projections/ledger-entries.ts'
-import { asOfArgument, type Moment, rowsAt } from './as-of.ts'
+import { type LedgerEntryRow, lastEntryBy, ledgerSums, listLedgerEntries } from '../../projections/ledger-entries.ts'
+import { asOfArgument, listAsOfArgument, type Moment, reachMoment, rowsAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach, walletOf } from './context.ts'
 import { MoneyType } from './money.ts'
@@ -42,10 +42,20 @@ const Account = builder.objectRef<Wallet>('Account').implement({
   }),
 })
 
+const Privilege = builder.enumType('Privilege', {
+  description: 'What a wallet may do beyond its own business. Operators may do what analysts may.',
+  values: {
+    none: { description: 'Sees what is its own.' },
+    analyst: { description: 'Sees the history of everybody.' },
+    operator: { description: 'Sees the history of everybody, and may mend the platform.' },
+  } as const,
+})
+
 const Viewer = builder.objectRef<Wallet>('Viewer').implement({
   description: 'Who asks.',
   fields: (t) => ({
     id: t.exposeID('wallet', { description: 'The wallet, in lower case.' }),
+    privilege: t.field({ type: Privilege, resolve: (_viewer, _, { privilege }) => privilege }),
     account: t.field({ type: Account, resolve: (viewer) => viewer }),
     provider: t.field({
       type: Provider,
@@ -115,11 +125,13 @@ builder.queryField('ledgerEntries', (t) =>
   t.field({
     type: LedgerEntryConnection,
     description: 'The entries that touch the account of the viewer, the newest first.',
-    args: { ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { atLeast, ...page }, context) => {
+    args: { ...listAsOfArgument, ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { asOf, atLeast, ...page }, context) => {
       const user = walletOf(context)
       await reach(context, atLeast)
-      const request = { ...pageRequest(page), user }
+      const moment = await reachMoment(context, asOf)
+      const until = moment && (await lastEntryBy(context.services.store, user, moment))
+      const request = { ...pageRequest(page), user, until }
       return toConnection(await listLedgerEntries(context.services.read, request), request, ({ position }) => [
         position,
       ])

@@ -87,7 +87,54 @@ describe('a node as of a moment', () => {
   })
 
   test.each([
+    ['a year that no calendar has', { time: '0000-01-01T00:00:00Z' }, 'INPUT_INVALID'],
     ['neither a time nor a position', {}, 'INPUT_INVALID'],
     ['a position of another platform', { position: 'pg-other-00000000000000000001' }, 'POSITION_FOREIGN'],
   ])('refuses %s', async (_, asOf, code) => expect(await rentalAsOf(asOf)).toBe(code))
+})
+
+describe('a list as of a moment', () => {
+  const listAsOf = (asOf: object | null, more: object = {}, user = renter) =>
+    ask(
+      user,
+      `query ($asOf: AsOf, $as: RentalRole, $status: RentalStatus) {
+        rentals(asOf: $asOf, as: $as, status: $status) { nodes { id status charged { decimal } } } }`,
+      { asOf, ...more },
+    )
+
+  test('of rentals shows them as they were', async () => {
+    for (const position of positions)
+      expect((await listAsOf({ position })).rentals.nodes).toEqual([
+        { id: rental, ...(await rentalAsOf({ position })).rental },
+      ])
+    const ended = Date.parse(world.market.now())
+    const before = { time: new Date(ended - 1).toISOString() }
+    expect((await listAsOf(before)).rentals.nodes).toMatchObject([{ status: 'active' }])
+    expect((await listAsOf({ position: world.store.start })).rentals.nodes).toEqual([])
+  })
+
+  test('is filtered by what was then', async () => {
+    const countAt = async (position: string | undefined, more: object) =>
+      (await listAsOf({ position }, more)).rentals.nodes.length
+    expect(await countAt(positions[1], { status: 'active' })).toBe(1)
+    expect(await countAt(positions[4], { status: 'active' })).toBe(0)
+    expect(await countAt(positions[4], { as: 'provider' })).toBe(0)
+  })
+
+  test('of ledger entries ends there', async () => {
+    const typesAt = async (asOf: object | null) => {
+      const query = 'query ($asOf: AsOf) { ledgerEntries(asOf: $asOf) { nodes { type } } }'
+      return (await ask(renter, query, { asOf })).ledgerEntries.nodes.map(({ type }: { type: string }) => type)
+    }
+    expect(await typesAt({ position: positions[0] })).toEqual(['DepositCredited'])
+    expect(await typesAt({ position: positions[1] })).toEqual(['FundsHeld', 'DepositCredited'])
+    expect(await typesAt({ time: '2025-12-31T23:59:59.999Z' })).toEqual([])
+    expect(await typesAt({ time: world.market.now() })).toEqual(await typesAt(null))
+    expect(await typesAt(null)).toEqual(['HoldReleased', 'HoldCaptured', 'FundsHeld', 'DepositCredited'])
+  })
+
+  test.each([
+    ['both a time and a position', { time: '2026-01-01T00:00:00Z', position: 'x' }, 'INPUT_INVALID'],
+    ['a position of another platform', { position: 'pg-other-00000000000000000001' }, 'POSITION_FOREIGN'],
+  ])('refuses %s', async (_, asOf, code) => expect(await listAsOf(asOf)).toBe(code))
 })

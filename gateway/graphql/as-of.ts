@@ -1,8 +1,8 @@
 import { Failure } from '../../domain/errors.ts'
-import { type Projection, rowsAsOf } from '../../projections/projection.ts'
+import { type PastMoment, type Projection, rowsAsOf } from '../../projections/projection.ts'
 import type { AnyRow } from '../../projections/table.ts'
 import { builder } from './builder.ts'
-import type { Context } from './context.ts'
+import { type Context, reach } from './context.ts'
 import { isOneOf } from './inputs.ts'
 
 const AsOf = builder.inputType('AsOf', {
@@ -21,17 +21,41 @@ export const asOfArgument = builder.args((t) => ({
   }),
 }))
 
+/** `asOf` makes a query show a list as it was. */
+export const listAsOfArgument = builder.args((t) => ({
+  asOf: t.field({
+    type: AsOf,
+    description:
+      'The list as it was then: its nodes as they were, filtered by what they were. Pages go together when all of them ask for the same moment. The nodes that they point to are as of now.',
+  }),
+}))
+
 export type Moment = typeof AsOf.$inferInput | null | undefined
+
+/** The moment that is asked for. Throws INPUT_INVALID, POSITION_FOREIGN. */
+const momentOf = ({ services: { store } }: Context, { time, position }: NonNullable<Moment>): PastMoment => {
+  if (!isOneOf(time, position)) throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
+  return position ? { position: store.parsePosition(position) } : { time: time ?? '' }
+}
+
+/** The moment that a list is asked for, once the read models know it: a position they must have reached. Undefined for now.
+ *  Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_NOT_REACHED. */
+export const reachMoment = async (context: Context, asOf: Moment): Promise<PastMoment | undefined> => {
+  if (!asOf) return undefined
+  const moment = momentOf(context, asOf)
+  if ('position' in moment) await reach(context, moment.position)
+  return moment
+}
 
 /** The rows of a stream as of a moment, by key. Throws INPUT_INVALID, POSITION_FOREIGN. */
 export const rowsAt = <Row extends AnyRow>(
-  { services: { store } }: Context,
-  { time, position }: NonNullable<Moment>,
+  context: Context,
+  asOf: NonNullable<Moment>,
   past: { readonly projection: Projection<Row>; readonly stream: string },
 ): Promise<Map<string, Row>> => {
-  if (!isOneOf(time, position)) throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
-  const until = position ? { untilPosition: store.parsePosition(position) } : { untilTime: time ?? '' }
-  return rowsAsOf({ store, ...past, ...until })
+  const moment = momentOf(context, asOf)
+  const until = 'time' in moment ? { untilTime: moment.time } : { untilPosition: moment.position }
+  return rowsAsOf({ store: context.services.store, ...past, ...until })
 }
 
 /** The row of a stream as of a moment, or as `now` finds it when none is given; undefined when there was none yet.

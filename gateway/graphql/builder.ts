@@ -1,5 +1,6 @@
 import SchemaBuilder from '@pothos/core'
 import RelayPlugin from '@pothos/plugin-relay'
+import type { Json } from '../../infra/event-store/port.ts'
 import type { Context } from './context.ts'
 
 /** The schema is written in code; gateway/schema.graphql is its print. Fields are never null unless they say so. */
@@ -11,6 +12,7 @@ export const builder = new SchemaBuilder<{
   Scalars: {
     ID: { Input: string; Output: string }
     DateTime: { Input: string; Output: string }
+    JSON: { Input: never; Output: Json }
     Position: { Input: string; Output: string }
   }
 }>({

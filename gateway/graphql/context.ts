@@ -1,5 +1,6 @@
 import { Failure } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
+import { type Privilege, privilegeOf } from '../auth/privilege.ts'
 import type { SignIn } from '../auth/sign-in.ts'
 import type { Services } from '../services.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
@@ -13,13 +14,15 @@ export type Context = {
   readonly signIn: SignIn
   /** The signed-in wallet; undefined for a guest. */
   readonly wallet: string | undefined
+  readonly privilege: Privilege
   readonly loaders: Loaders
   /** Aborts when the gateway closes. */
   readonly closing: AbortSignal
 }
 
-export const createContext = (parts: Omit<Context, 'loaders'>): Context => ({
+export const createContext = (parts: Omit<Context, 'loaders' | 'privilege'>): Context => ({
   ...parts,
+  privilege: privilegeOf(parts.services.privileged, parts.wallet),
   loaders: createLoaders(parts.services.read),
 })
 
@@ -36,6 +39,8 @@ export const reach = async ({ services }: Context, atLeast: string | null | unde
   await services.waitFor(services.store.parsePosition(atLeast), waitMsMax)
 }
 
+const lateCodes = ['POSITION_NOT_REACHED', 'READ_MODEL_BUILDING', 'DATABASE_UNAVAILABLE']
+
 /** The node as it is once the read models have seen what was just done. Null when they are late or cannot be asked: what was
  *  done is done, and the answer must say so. */
 export const nodeAt = async <Node>(
@@ -47,8 +52,7 @@ export const nodeAt = async <Node>(
     await services.waitFor(position, waitMsMax)
     return (await find()) ?? null
   } catch (error) {
-    const late = error instanceof Failure && ['POSITION_NOT_REACHED', 'DATABASE_UNAVAILABLE'].includes(error.code)
-    if (late) return null
+    if (error instanceof Failure && lateCodes.includes(error.code)) return null
     throw error
   }
 }

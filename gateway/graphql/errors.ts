@@ -1,4 +1,5 @@
 import type { Commands } from '../../commands/execute.ts'
+import type { AggregateName } from '../../domain/aggregates.ts'
 import { type Details, type ErrorCode, errors, type Refusal, refuse } from '../../domain/errors.ts'
 import { builder } from './builder.ts'
 
@@ -35,15 +36,21 @@ export const Refused = builder.objectRef<Refusal>('Refused').implement({
 
 export const detailsOf = (details: Details) => Object.entries(details).map(([name, value]) => ({ name, value }))
 
-const unknown = { job: 'JOB_UNKNOWN', listing: 'LISTING_UNKNOWN', rental: 'RENTAL_UNKNOWN' } as const
+const unknown: { readonly [Name in AggregateName]?: ErrorCode } = {
+  job: 'JOB_UNKNOWN',
+  listing: 'LISTING_UNKNOWN',
+  provider: 'PROVIDER_NOT_REGISTERED',
+  rental: 'RENTAL_UNKNOWN',
+}
 
 /** Commands refuse a stranger before they look further, also where there is nothing: here that is said by name. */
 export const orUnknown = async (
-  { load }: Commands,
-  name: keyof typeof unknown,
+  { current }: Commands,
+  name: AggregateName,
   id: string,
   refusal: Refusal,
-): Promise<Refusal> =>
-  refusal.refused === 'NOT_YOURS' && (await load(name, id)).state.status === 'none'
-    ? refuse(unknown[name], { [name]: id })
-    : refusal
+): Promise<Refusal> => {
+  const code = unknown[name]
+  if (code === undefined || refusal.refused !== 'NOT_YOURS') return refusal
+  return (await current(name, id)).state.status === 'none' ? refuse(code, { [name]: id }) : refusal
+}

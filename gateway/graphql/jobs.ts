@@ -1,6 +1,3 @@
-import { userActor } from '../../commands/actor.ts'
-import { requestEnvelope } from '../../commands/execute.ts'
-import { newId } from '../../commands/ids.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import type { JobFile } from '../../domain/job.ts'
@@ -9,12 +6,13 @@ import type { Update } from '../../projections/updates.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach, walletOf } from './context.ts'
-import { ErrorCodeType, orUnknown } from './errors.ts'
+import { ErrorCodeType } from './errors.ts'
 import { refuseKey } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
 import { afterArgument, follow } from './subscriptions.ts'
+import { tell } from './tell.ts'
 
 // The node
 
@@ -198,18 +196,12 @@ builder.mutationField('stopJob', (t) =>
     type: nodePayloadOf('StopJob', 'job', Job, findJob),
     description: 'Asks the job to end, then makes it. It is stopped when its cluster says so.',
     args: { input: t.arg({ type: StopJobInput, required: true }) },
-    resolve: async (_, { input: { job } }, { services: { commands, store, now }, wallet }) => {
-      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const requestedAt = now()
-      const stopped = await commands.execute(
-        'job',
-        job,
-        { type: 'RequestStop', reason: 'asked for by the renter', requestedAt },
-        requestEnvelope(newId(), userActor(wallet), requestedAt),
-      )
-      if (isRefusal(stopped)) return orUnknown(commands, 'job', job, stopped)
-      return { id: job, position: stopped.position ?? (await store.head()) }
-    },
+    resolve: (_, { input: { job } }, context) =>
+      tell(context, 'job', job, (_wallet, requestedAt) => ({
+        type: 'RequestStop',
+        reason: 'asked for by the renter',
+        requestedAt,
+      })),
   }),
 )
 
@@ -231,7 +223,7 @@ builder.subscriptionField('jobProgress', (t) =>
     subscribe: async (_, { job, after }, context) => {
       const wallet = walletOf(context)
       // Asked of the log, not of the read model: whoever has just submitted may look at once.
-      const { state } = await context.services.commands.load('job', job)
+      const { state } = await context.services.commands.current('job', job)
       if (state.status === 'none') throw new Failure('JOB_UNKNOWN', { job })
       if (state.renter !== wallet) throw new Failure('NOT_YOURS')
       return follow(context, { projection: jobs, stream: streamOf('job', job), after })

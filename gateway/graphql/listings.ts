@@ -1,23 +1,19 @@
-import { userActor } from '../../commands/actor.ts'
-import { requestEnvelope } from '../../commands/execute.ts'
-import { derivedId, newId } from '../../commands/ids.ts'
+import { derivedId } from '../../commands/ids.ts'
 import { streamOf } from '../../domain/aggregates.ts'
-import { Failure, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
-import type { Command } from '../../domain/listing.ts'
+import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
 import { findListing, gpuModels, type ListingRow, listings, searchListings } from '../../projections/listings.ts'
 import type { Update } from '../../projections/updates.ts'
-import type { Services } from '../services.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach } from './context.ts'
-import { orUnknown } from './errors.ts'
 import { given, refuseKey } from './inputs.ts'
 import { assetDefault, MoneyType, readMoney } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
-import { type NodeAnswer, nodePayloadOf } from './payloads.ts'
+import { nodePayloadOf } from './payloads.ts'
 import { afterArgument, follow } from './subscriptions.ts'
+import { tell } from './tell.ts'
 
 // The node
 
@@ -114,19 +110,6 @@ builder.queryField('gpuModels', (t) =>
 
 // Mutations
 
-const tell = async (
-  { commands, store, now }: Services,
-  wallet: string,
-  id: string,
-  command: Command,
-  commandId = newId(),
-): Promise<NodeAnswer | Refusal> => {
-  const envelope = requestEnvelope(commandId, userActor(wallet), now())
-  const answer = await commands.execute('listing', id, command, envelope)
-  if (isRefusal(answer)) return orUnknown(commands, 'listing', id, answer)
-  return { id, position: answer.position ?? (await store.head()) }
-}
-
 const ListGpusInput = builder.inputType('ListGpusInput', {
   fields: (t) => ({
     gpu: t.string({ required: true }),
@@ -146,7 +129,8 @@ builder.mutationField('listGpus', (t) =>
     type: nodePayloadOf('ListGpus', 'listing', Listing, findListing),
     description: 'Offers GPUs for rent. Refuses PROVIDER_NOT_REGISTERED, LISTING_INVALID.',
     args: { input: t.arg({ type: ListGpusInput, required: true }) },
-    resolve: async (_, { input }, { services, wallet }) => {
+    resolve: async (_, { input }, context) => {
+      const { services, wallet } = context
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const { pricePerGpuHour: price, asset, idempotencyKey, ...offer } = input
       const refusedKey = refuseKey(idempotencyKey)
@@ -161,17 +145,16 @@ builder.mutationField('listGpus', (t) =>
         if (value < 0) return refuse('LISTING_INVALID', { [field]: String(value) })
       const pricePerGpuHour = readMoney('pricePerGpuHour', price, asset)
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
-      if ((await services.commands.load('provider', wallet)).state.status === 'none')
+      if ((await services.commands.current('provider', wallet)).state.status === 'none')
         return refuse('PROVIDER_NOT_REGISTERED')
       const id = derivedId('listing', wallet, idempotencyKey)
-      const command = {
-        type: 'ListGpus',
-        provider: wallet,
-        listedAt: services.now(),
-        ...offer,
-        pricePerGpuHour,
-      } as const
-      const answer = await tell(services, wallet, id, command, derivedId('list', id, JSON.stringify(input)))
+      const answer = await tell(
+        context,
+        'listing',
+        id,
+        (provider, listedAt) => ({ type: 'ListGpus', provider, listedAt, ...offer, pricePerGpuHour }),
+        derivedId('list', id, JSON.stringify(input)),
+      )
       return isRefusal(answer) && answer.refused === 'LISTING_ALREADY_EXISTS'
         ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey })
         : answer
@@ -192,11 +175,10 @@ builder.mutationField('changePrice', (t) =>
     type: nodePayloadOf('ChangePrice', 'listing', Listing, findListing),
     description: 'Running rentals keep the price at which they began.',
     args: { input: t.arg({ type: ChangePriceInput, required: true }) },
-    resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, { services, wallet }) => {
-      if (wallet === undefined) return refuse('NOT_SIGNED_IN')
+    resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, context) => {
       const pricePerGpuHour = readMoney('pricePerGpuHour', price, asset)
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
-      return tell(services, wallet, listing, { type: 'ChangePrice', pricePerGpuHour })
+      return tell(context, 'listing', listing, () => ({ type: 'ChangePrice', pricePerGpuHour }))
     },
   }),
 )
@@ -210,8 +192,8 @@ builder.mutationField('withdrawListing', (t) =>
     type: nodePayloadOf('WithdrawListing', 'listing', Listing, findListing),
     description: 'Nobody can rent it any more; running rentals go on.',
     args: { input: t.arg({ type: WithdrawListingInput, required: true }) },
-    resolve: async (_, { input: { listing } }, { services, wallet }) =>
-      wallet === undefined ? refuse('NOT_SIGNED_IN') : tell(services, wallet, listing, { type: 'WithdrawListing' }),
+    resolve: (_, { input: { listing } }, context) =>
+      tell(context, 'listing', listing, () => ({ type: 'WithdrawListing' })),
   }),
 )
 

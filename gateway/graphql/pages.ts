@@ -1,7 +1,7 @@
 import { cursorOf, type Page, type PageRequest } from '../../projections/page.ts'
 import { builder } from './builder.ts'
 
-const firstDefault = 20
+export const firstDefault = 20
 
 type RefTo<Row extends object> = ReturnType<typeof builder.objectRef<Row>>
 
@@ -33,8 +33,8 @@ export const pageRequest = (given: {
 
 /** @param sortKeyOf what the list is sorted by: a cursor is the sort key of its row. */
 export const toConnection = <Row>(
-  { rows, hasNextPage }: Page<Row>,
-  { after }: PageRequest,
+  { rows, hasNextPage, hasPreviousPage }: Page<Row> & { readonly hasPreviousPage?: boolean },
+  { after }: Pick<PageRequest, 'after'>,
   sortKeyOf: (row: Row) => readonly string[],
 ) => {
   const edges = rows.map((node) => ({ node, cursor: cursorOf(sortKeyOf(node)) }))
@@ -42,7 +42,7 @@ export const toConnection = <Row>(
     edges,
     pageInfo: {
       hasNextPage,
-      hasPreviousPage: after !== undefined,
+      hasPreviousPage: hasPreviousPage ?? after !== undefined,
       startCursor: edges[0]?.cursor ?? null,
       endCursor: edges.at(-1)?.cursor ?? null,
     },

@@ -1,7 +1,4 @@
-import { userActor } from '../../commands/actor.ts'
-import { requestEnvelope } from '../../commands/execute.ts'
-import { newId } from '../../commands/ids.ts'
-import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
+import { Failure } from '../../domain/errors.ts'
 import type { Command } from '../../domain/provider.ts'
 import { findProvider } from '../../projections/providers.ts'
 import { builder } from './builder.ts'
@@ -9,6 +6,7 @@ import { type Context, reach } from './context.ts'
 import { Provider } from './nodes.ts'
 import { atLeastArgument } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
+import { tell } from './tell.ts'
 
 // The node
 
@@ -41,18 +39,9 @@ builder.queryField('provider', (t) =>
 
 // Mutations
 
-/** Asks for something in the name of the provider that the wallet is. */
-const tell = async (
-  { services: { commands, store, now }, wallet }: Context,
-  command: (wallet: string, at: string) => Command,
-) => {
-  if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-  const time = now()
-  const envelope = requestEnvelope(newId(), userActor(wallet), time)
-  const answer = await commands.execute('provider', wallet, command(wallet, time), envelope)
-  if (isRefusal(answer)) return answer
-  return { id: wallet, position: answer.position ?? (await store.head()) }
-}
+/** A provider is told in its own name. */
+const tellProvider = (context: Context, command: (wallet: string, time: string) => Command) =>
+  tell(context, 'provider', context.wallet ?? '', command)
 
 const RegisterProviderInput = builder.inputType('RegisterProviderInput', {
   fields: (t) => ({ name: t.string({ required: true }) }),
@@ -64,7 +53,7 @@ builder.mutationField('registerProvider', (t) =>
     description: 'Makes the viewer a provider. Refuses PROVIDER_ALREADY_REGISTERED.',
     args: { input: t.arg({ type: RegisterProviderInput, required: true }) },
     resolve: (_, { input: { name } }, context) =>
-      tell(context, (wallet, registeredAt) => ({ type: 'RegisterProvider', wallet, name, registeredAt })),
+      tellProvider(context, (wallet, registeredAt) => ({ type: 'RegisterProvider', wallet, name, registeredAt })),
   }),
 )
 
@@ -77,10 +66,6 @@ builder.mutationField('renameProvider', (t) =>
     type: nodePayloadOf('RenameProvider', 'provider', Provider, findProvider),
     description: 'Changes the name of the viewer as a provider. Refuses PROVIDER_NOT_REGISTERED.',
     args: { input: t.arg({ type: RenameProviderInput, required: true }) },
-    resolve: async (_, { input: { name } }, context) => {
-      const answer = await tell(context, () => ({ type: 'RenameProvider', name }))
-      // A wallet that is no provider owns none: that is said by name.
-      return isRefusal(answer) && answer.refused === 'NOT_YOURS' ? refuse('PROVIDER_NOT_REGISTERED') : answer
-    },
+    resolve: (_, { input: { name } }, context) => tellProvider(context, () => ({ type: 'RenameProvider', name })),
   }),
 )

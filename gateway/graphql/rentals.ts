@@ -2,8 +2,9 @@ import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
 import { findRental, listRentals, type RentalStatus, rentals } from '../../projections/rentals.ts'
+import { listRentalsAsOf } from '../../projections/rentals-as-of.ts'
 import type { Update } from '../../projections/updates.ts'
-import { asOfArgument, rowAt } from './as-of.ts'
+import { asOfArgument, listAsOfArgument, reachMoment, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reach, walletOf } from './context.ts'
 import { ErrorCodeType, orUnknown } from './errors.ts'
@@ -122,14 +123,18 @@ builder.queryField('rentals', (t) =>
     args: {
       as: t.arg({ type: RentalRole, defaultValue: 'renter' }),
       status: t.arg({ type: RentalStatusType }),
+      ...listAsOfArgument,
       ...pageArguments,
       ...atLeastArgument,
     },
-    resolve: async (_, { as, status, atLeast, ...page }, context) => {
+    resolve: async (_, { as, status, asOf, atLeast, ...page }, context) => {
       const wallet = walletOf(context)
       await reach(context, atLeast)
+      const moment = await reachMoment(context, asOf)
       const request = { ...pageRequest(page), [as ?? 'renter']: wallet, status: status ?? undefined }
-      const found = await listRentals(context.services.read, request)
+      const found = await (moment
+        ? listRentalsAsOf(context.services, moment, request)
+        : listRentals(context.services.read, request))
       return toConnection(found, request, ({ requestedAt, id }) => [requestedAt, id])
     },
   }),
@@ -229,7 +234,7 @@ builder.subscriptionField('rentalUpdated', (t) =>
     subscribe: async (_, { id, after }, context) => {
       const wallet = walletOf(context)
       // Asked of the log, not of the read model: whoever has just rented may look at once.
-      const { state } = await context.services.commands.load('rental', id)
+      const { state } = await context.services.commands.current('rental', id)
       if (state.status === 'none') throw new Failure('RENTAL_UNKNOWN', { rental: id })
       if (!mayRead(wallet, state)) throw new Failure('NOT_YOURS')
       return follow(context, { projection: rentals, stream: streamOf('rental', id), after })

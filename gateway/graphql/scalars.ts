@@ -10,9 +10,15 @@ builder.scalarType('DateTime', {
   parseValue: (value) => {
     if (typeof value !== 'string' || !moment.test(value) || Number.isNaN(Date.parse(value)))
       throw new GraphQLError('takes a moment in ISO 8601', { extensions: { code: 'INPUT_INVALID' } })
-    return new Date(value).toISOString()
+    const time = new Date(value).toISOString()
+    // Neither the year 0 nor those that need a sign: databases do not know them.
+    if (!/^(?!0000)\d{4}-/.test(time))
+      throw new GraphQLError('takes a year from 1 to 9999', { extensions: { code: 'INPUT_INVALID' } })
+    return time
   },
 })
+
+builder.scalarType('JSON', { description: 'Any JSON value.', serialize: (value) => value })
 
 builder.scalarType('Position', {
   description:

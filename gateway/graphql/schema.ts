@@ -10,6 +10,8 @@ import './money-trace.ts'
 import './providers.ts'
 import './sign-in.ts'
 import './chain.ts'
+import './events.ts'
+import './projections.ts'
 import { printSchema } from 'graphql'
 import { builder } from './builder.ts'
 

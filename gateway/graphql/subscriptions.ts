@@ -30,11 +30,13 @@ export const follow = <Row extends AnyRow>(
 ): AsyncIterableIterator<Update<Row>> =>
   leavable(closing, (signal) => updates({ ...wanted, store, after: positionOf(store, after), signal }))
 
-const positionOf = (store: EventStore, text: string | null | undefined): Position | undefined =>
+/** Throws POSITION_FOREIGN. */
+export const positionOf = (store: EventStore, text: string | null | undefined): Position | undefined =>
   text === null || text === undefined ? undefined : store.parsePosition(text)
 
-/** A generator cannot be told to return while it waits for its next value: leaving must abort what it waits for. */
-const leavable = <Value>(
+/** What a subscription gives to one subscriber, until that leaves or the gateway closes. A generator cannot be told to return
+ *  while it waits for its next value: leaving must abort what it waits for. */
+export const leavable = <Value>(
   closing: AbortSignal,
   open: (signal: AbortSignal) => AsyncGenerator<Value, void, undefined>,
 ): AsyncIterableIterator<Value> => {

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { providers } from '../../projections/providers.ts'
+import { createSpecLog } from '../../projections/spec-log.ts'
+import { followProjections, type Projections } from '../../projections/start.ts'
+import { eventually } from '../../testing/children.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
+
+type User = Awaited<ReturnType<GatewayWorld['newUser']>>
+let world: GatewayWorld
+let operator: User
+let analyst: User
+/** A version of the program that can fold what this one cannot. */
+let able: Projections | undefined
+beforeAll(async () => {
+  const accounts = [privateKeyToAccount(generatePrivateKey()), privateKeyToAccount(generatePrivateKey())] as const
+  const [operatorWallet, analystWallet] = accounts.map(({ address }) => address.toLowerCase())
+  world = await createGatewayWorld({
+    services: ({ projections }) => ({
+      privileged: { operators: [operatorWallet ?? ''], analysts: [analystWallet ?? ''] },
+      projections: { ...projections, retry: (...which) => (able ?? projections).retry(...which) },
+    }),
+  })
+  operator = await world.newUser(accounts[0])
+  analyst = await world.newUser(accounts[1])
+  const log = createSpecLog(world.store)
+  await log.write('provider', 'ghost', { type: 'ProviderRenamed', name: 'Nobody' })
+  await log.write('provider', 'ghost', { type: 'ProviderRenamed', name: 'Somebody' })
+})
+afterAll(() => world.close())
+
+const projectionsQuery = `{ projections { name version state servedVersion position lag failure parkedStreams
+  progress { version percent perSecond secondsLeft position }
+  parked { stream revision position type code error held since } } }`
+const retryMutation = `mutation ($input: RetryParkedStreamInput!) { retryParkedStream(input: $input) {
+  ... on RetryParkedStreamSuccess { projection stream events } ... on Error { code details { name value } } } }`
+const ghost = { projection: 'providers', stream: 'provider-ghost' }
+const retry = async (asker: Pick<User, 'ask'>, input = ghost) =>
+  (await asker.ask(retryMutation, { input })).data.retryParkedStream
+
+const parkedProviders = () =>
+  eventually('a stream is parked', async () => {
+    const { data } = await analyst.ask(projectionsQuery)
+    // biome-ignore lint/suspicious/noExplicitAny: the answer is what the query says.
+    return data.projections.find(({ name, parked }: any) => name === 'providers' && parked[0]?.held === '1')
+  })
+
+describe('the read models', () => {
+  test('are shown to analysts and operators, with what is parked and why', async () => {
+    expect(await parkedProviders()).toEqual({
+      name: 'providers',
+      version: providers.version,
+      state: 'RUNNING',
+      servedVersion: providers.version,
+      position: await world.store.head(),
+      lag: 0,
+      failure: null,
+      progress: null,
+      parkedStreams: 1,
+      parked: [
+        {
+          stream: 'provider-ghost',
+          revision: '0',
+          position: expect.any(String),
+          type: 'ProviderRenamed',
+          code: 'EVENT_NOT_FOLDED',
+          error: expect.stringMatching(/finds no row to change/),
+          held: '1',
+          since: expect.any(String),
+        },
+      ],
+    })
+    expect((await operator.ask(projectionsQuery)).errors).toBeUndefined()
+    for (const [asker, code] of [
+      [await world.newUser(), 'PRIVILEGE_NEEDED'],
+      [world, 'NOT_SIGNED_IN'],
+    ] as const)
+      expect((await asker.ask(projectionsQuery)).errors?.[0]?.extensions.code).toBe(code)
+  })
+
+  test('are on the status page, for machines and for people', async () => {
+    await parkedProviders()
+    const response = await fetch(`${world.url}/status`)
+    const text = await response.text()
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8'])
+    const page = JSON.parse(text)
+    expect(page).toMatchObject({
+      ready: true,
+      parts: { database: 'up', projections: 'up, 1 stream parked' },
+      roles: ['gateway', 'projector'],
+      head: await world.store.head(),
+    })
+    expect(Object.keys(page.projections[0])).toEqual([
+      'name',
+      'version',
+      'state',
+      'served',
+      'building',
+      'failure',
+      'parked',
+    ])
+    expect(page.projections[0]).toMatchObject({
+      name: 'providers',
+      served: { version: providers.version, lag: 0 },
+      building: null,
+      parked: { streams: 1, first: [{ stream: 'provider-ghost', revision: '0', held: '1', code: 'EVENT_NOT_FOLDED' }] },
+    })
+    expect(text.split('\n').length).toBeGreaterThan(10)
+  })
+})
+
+describe('another try for a parked stream', () => {
+  test('is for operators', async () => {
+    expect(await retry(analyst)).toMatchObject({ code: 'PRIVILEGE_NEEDED' })
+    expect(await retry(world)).toMatchObject({ code: 'NOT_SIGNED_IN' })
+  })
+
+  test('is refused with the reason while it cannot be folded, and where nothing is parked', async () => {
+    await parkedProviders()
+    const refused = await retry(operator)
+    expect(refused.code).toBe('EVENT_NOT_FOLDED')
+    expect(refused.details).toContainEqual({ name: 'revision', value: '0' })
+    expect(refused.details).toContainEqual({ name: 'error', value: expect.stringMatching(/finds no row to change/) })
+    for (const input of [
+      { ...ghost, stream: 'provider-p' },
+      { ...ghost, projection: 'nothing' },
+    ])
+      expect(await retry(operator, input)).toMatchObject({ code: 'PARKED_STREAM_UNKNOWN' })
+  })
+
+  test('lets the stream go on where it can be folded', async () => {
+    await parkedProviders()
+    const lenient = {
+      ...providers,
+      fold: ((row, event, recorded, key) =>
+        row || event.type !== 'ProviderRenamed'
+          ? providers.fold(row, event, recorded, key)
+          : {
+              id: key,
+              name: event.name,
+              registeredAt: recorded.time,
+              position: recorded.position,
+              updatedAt: recorded.time,
+            }) as typeof providers.fold,
+    }
+    able = followProjections({ ...world, projections: [lenient] })
+    expect(await retry(operator)).toEqual({ ...ghost, events: 2 })
+    const { data } = await operator.ask('{ provider(id: "ghost") { name } }')
+    expect(data.provider).toEqual({ name: 'Somebody' })
+  })
+})

@@ -16,7 +16,15 @@ afterAll(() => folder.remove())
 /** Runs the tour as a user would and gives its exit code and what it said. */
 const runTour = async (options: readonly string[], settings: Record<string, string> = {}) => {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'tour.ts'), ...options], {
-    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: '', CHAIN_PORT: '0', DATA_DIR: folder.path, ...settings },
+    env: {
+      ...process.env,
+      NODE_OPTIONS: '',
+      DATABASE_URL: '',
+      EVENTSTORE_URL: '',
+      CHAIN_PORT: '0',
+      DATA_DIR: folder.path,
+      ...settings,
+    },
   })
   let said = ''
   for (const stream of [child.stdout, child.stderr])

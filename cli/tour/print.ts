@@ -1,3 +1,5 @@
+import { bar } from '../progress.ts'
+
 /** How the tour speaks: lines for people, or with `json` one object per line for machines. */
 export type Printer = {
   /** A new chapter. */
@@ -8,8 +10,6 @@ export type Printer = {
   progress(percent: number, text: string): void
   table(rows: readonly Readonly<Record<string, string>>[]): void
 }
-
-const barWidth = 30
 
 export const createPrinter = ({
   json,
@@ -41,10 +41,9 @@ export const createPrinter = ({
     },
     say: (text) => line(`   ${text}`),
     progress: (percent, text) => {
-      const full = Math.round((percent / 100) * barWidth)
-      const bar = `   [${'█'.repeat(full)}${'·'.repeat(barWidth - full)}] ${percent.toFixed(0).padStart(3)} %  ${text}`
-      if (!terminal) return line(bar)
-      write(`\r${bar.padEnd(78)}`)
+      const shown = `   ${bar(percent)}  ${text}`
+      if (!terminal) return line(shown)
+      write(`\r${shown.padEnd(78)}`)
       open = true
     },
     table: (rows) => {

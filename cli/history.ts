@@ -1,0 +1,61 @@
+// The log as the tools read it: from a place to a place, in batches, with an estimate of how far it is.
+import { Failure } from '../domain/errors.ts'
+import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
+
+/** A place in history as a person gives it: a moment (ISO 8601 in UTC) or a position. */
+export type Place =
+  | { readonly time: string; readonly position?: never }
+  | { readonly position: Position; readonly time?: never }
+
+const day = /^\d{4}-\d\d-\d\d$/
+const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/
+const takes = 'a position of this log, a day (2026-11-22) or a moment with its zone (2026-11-22T10:00:00Z)'
+
+/** A day that the calendar does not have would roll over into the next month. */
+const isDay = (date: string): boolean => {
+  const parsed = new Date(`${date}T00:00:00Z`)
+  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(date)
+}
+
+/** Reads what was given for an option. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another store. */
+export const parsePlace = (option: string, text: string, store: Pick<EventStore, 'parsePosition'>): Place => {
+  const looksLikeTime = /^\d{4}-/.test(text)
+  if (!looksLikeTime && text.trim() !== '') return { position: store.parsePosition(text) }
+  const time = new Date(day.test(text) ? `${text}T00:00:00Z` : text)
+  if (!(day.test(text) || moment.test(text)) || !isDay(text.slice(0, 10)) || Number.isNaN(time.getTime()))
+    throw new Failure('INPUT_INVALID', { [option]: text, takes })
+  return { time: time.toISOString() }
+}
+
+/** `done` says how far it is, from 0 to 1. */
+export type HistoryBatch = { readonly events: readonly StoredEvent[]; readonly done: number }
+
+const batchEventsMax = 1_000
+
+/** The events after one position up to another, both of which may lie beyond the ends of the log, in batches of at most
+ *  `eventsMax`. The next batch is read when it is asked for. Throws what the signal aborted with. */
+export async function* readHistory(question: {
+  readonly store: Pick<EventStore, 'readAll' | 'distance'>
+  readonly after: Position
+  readonly upTo: Position
+  readonly types?: readonly string[]
+  readonly eventsMax?: number
+  readonly signal: AbortSignal
+}): AsyncGenerator<HistoryBatch> {
+  const { store, after, upTo, types, eventsMax = batchEventsMax, signal } = question
+  const whole = after < upTo ? store.distance(after, upTo) : 0
+  let events: StoredEvent[] = []
+  const batch = (done: number): HistoryBatch => {
+    const full = events
+    events = []
+    return { events: full, done }
+  }
+  if (after < upTo)
+    for await (const event of store.readAll({ after, ...(types && { types }) })) {
+      signal.throwIfAborted()
+      if (event.position > upTo) break
+      events.push(event)
+      if (events.length >= eventsMax) yield batch(Math.min(1, store.distance(after, event.position) / whole))
+    }
+  yield batch(1)
+}

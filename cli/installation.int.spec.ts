@@ -1,0 +1,109 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { bySecond, revenueByGpu } from '../analysis/revenue-by-gpu.ts'
+import { openEventStoreDb } from '../infra/event-store/eventstoredb.ts'
+import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
+import { connectPostgres, type Database } from '../infra/postgres.ts'
+import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
+import { createLog } from '../infra/telemetry.ts'
+import { createSpecLog } from '../projections/spec-log.ts'
+import { writeLives } from '../projections/spec-market.ts'
+import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { startEventStoreDbServer } from '../testing/eventstoredb/server.ts'
+import { exportLog } from './export/run.ts'
+import { openInstallation, secretOf } from './installation.ts'
+import { runReplay } from './replay/run.ts'
+
+const log = createLog({ level: 'silent', format: 'json' })
+const { signal } = new AbortController()
+let given: TestDatabase
+let database: Database
+let shutdown: Shutdown
+let folder: string
+beforeEach(async () => {
+  given = await createTestDatabase()
+  database = connectPostgres({ url: given.url, poolSize: 4, log })
+  shutdown = createShutdown(log)
+  folder = await mkdtemp(join(tmpdir(), 'neuralmesh-installation-'))
+})
+afterEach(async () => {
+  await shutdown.stop('done')
+  await database.close()
+  await given.drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const open = (eventStoreUrl?: string) =>
+  openInstallation({ config: { dataDir: folder, databaseUrl: given.url, eventStoreUrl }, log, shutdown })
+const schemas = async () =>
+  (
+    await database.query<{ name: string }>(
+      'spec',
+      `select nspname as name from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'public')`,
+    )
+  ).map(({ name }) => name)
+
+describe('a database that is not as this program needs it is refused, and left as it is', () => {
+  test('without a log', async () => {
+    await expect(open()).rejects.toMatchObject({ code: 'LOG_NOT_FOUND' })
+    expect(await schemas()).toEqual([])
+  })
+
+  test.each([
+    ['older', 'delete from log.schema_versions where version = (select max(version) from log.schema_versions)'],
+    ['newer', 'insert into log.schema_versions (version) select max(version) + 1 from log.schema_versions'],
+  ])('%s', async (age, statement) => {
+    await (await openPostgresEventStore({ database })).close()
+    await database.query('spec', statement)
+    const versions = () => database.query('spec', 'select version from log.schema_versions order by version')
+    const before = await versions()
+    await expect(open()).rejects.toMatchObject({ code: `DATABASE_SCHEMA_${age.toUpperCase()}` })
+    expect(await versions()).toEqual(before)
+  })
+})
+
+test('with the log in an event store of its own, results go to the database all the same', async () => {
+  const server = await startEventStoreDbServer()
+  try {
+    const platform = await openEventStoreDb({ url: server.url })
+    const specLog = createSpecLog(platform)
+    await writeLives(
+      specLog,
+      [1, 2, 3].map((number) => ({ number, end: 'settled' as const })),
+      [],
+    )
+    const { store } = await open(server.url)
+    expect(store.name).not.toBe('postgres')
+
+    const result = await runReplay({
+      replay: revenueByGpu(bySecond),
+      schema: 'replay_elsewhere',
+      period: { asOf: '2026-06-01' },
+      about: {},
+      store,
+      database,
+      signal,
+    })
+    expect(result.events).toBe(9)
+    expect(await database.query('spec', 'select sum(charged) as charged from replay_elsewhere.revenue')).toEqual([
+      { charged: '1.800000' },
+    ])
+
+    const all = await Array.fromAsync(store.readAll())
+    const exporting = {
+      out: join(folder, 'out'),
+      format: 'parquet',
+      pseudonymKey: await secretOf({ dataDir: folder }, 'export'),
+      store,
+      signal,
+    } as const
+    expect((await exportLog({ ...exporting, to: `${all[9]?.position}` })).events).toBe(10)
+    expect((await exportLog(exporting)).manifest).toMatchObject({ events: all.length, position: all.at(-1)?.position })
+    await platform.close()
+  } finally {
+    await shutdown.stop('done')
+    await server.stop()
+  }
+})

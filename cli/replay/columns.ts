@@ -1,0 +1,99 @@
+// The columns that a table of a replay can have: what their values are in a fold, and in PostgreSQL.
+import { type Asset, decimalsOf, formatAmount, type Money, money as moneyOf } from '../../domain/money.ts'
+
+type Kind = 'text' | 'integer' | 'moment' | 'money'
+
+/** `Value` is what a fold reads and writes; at run time nothing is left of it. */
+export type Column<Value = unknown> = {
+  readonly kind: Kind
+  readonly nullable: boolean
+  readonly asset: Asset | undefined
+  readonly value?: Value
+}
+
+const column = <Value>(kind: Kind, asset?: Asset): Column<Value> => ({ kind, nullable: false, asset })
+
+/** Text. In keys it is compared byte by byte. */
+export const text = (): Column<string> => column('text')
+/** A whole number of up to 64 bits; a bigint in the fold. */
+export const integer = (): Column<bigint> => column('integer')
+/** A moment: ISO 8601 in UTC in the fold, timestamptz to the millisecond in the table. */
+export const moment = (): Column<string> => column('moment')
+/** Money of one asset: `Money` in the fold; in the table an exact decimal number of whole units, so that 3650 minor units of
+ *  USDC/6 are 0.003650 there, and sums are exact. Negative is allowed. */
+export const money = (asset: Asset): Column<Money> => column('money', asset)
+/** The same, or null. Not in keys. */
+export const nullable = <Value>(of: Column<Value>): Column<Value | null> =>
+  ({ ...of, nullable: true }) as Column<Value | null>
+
+const digitsOfMoneyMax = 39
+
+export const sqlTypeOf = ({ kind, asset, nullable }: Column): string => {
+  const optional = nullable ? '' : ' not null'
+  switch (kind) {
+    case 'text':
+      return `text collate "C"${optional}`
+    case 'integer':
+      return `bigint${optional}`
+    case 'moment':
+      return `timestamptz(3)${optional}`
+    case 'money':
+      return `numeric(${digitsOfMoneyMax + decimalsOf(asset ?? 'USD/2')},${decimalsOf(asset ?? 'USD/2')})${optional}`
+  }
+}
+
+/** For the message to whoever set something else. */
+export const takenBy = ({ kind, asset, nullable }: Column): string => {
+  const takes = {
+    text: 'text without NUL',
+    integer: 'a bigint of up to 64 bits',
+    moment: 'a moment, ISO 8601 in UTC',
+    money: `Money of ${asset}`,
+  }[kind]
+  return nullable ? `${takes}, or null` : takes
+}
+
+const isMoney = (value: unknown): value is Money =>
+  typeof value === 'object' &&
+  value !== null &&
+  'asset' in value &&
+  'amount' in value &&
+  typeof value.amount === 'bigint'
+
+const integerMax = 2n ** 63n - 1n
+const amountMax = 10n ** BigInt(digitsOfMoneyMax)
+
+/** The value as it will be read back (moments in one form), or undefined when the column does not take it. */
+export const settle = ({ kind, asset, nullable }: Column, value: unknown): unknown => {
+  if (value === null) return nullable ? null : undefined
+  switch (kind) {
+    case 'text':
+      return typeof value === 'string' && value.isWellFormed() && !value.includes('\0') ? value : undefined
+    case 'integer':
+      return typeof value === 'bigint' && value <= integerMax && value >= -integerMax ? value : undefined
+    case 'moment': {
+      const parsed = typeof value === 'string' && /^\d{4}-.*Z$/.test(value) ? new Date(value) : undefined
+      return parsed && !Number.isNaN(parsed.getTime()) ? parsed.toISOString() : undefined
+    }
+    case 'money':
+      return isMoney(value) && value.asset === asset && value.amount < amountMax && value.amount > -amountMax
+        ? value
+        : undefined
+  }
+}
+
+/** A settled value as PostgreSQL reads it within JSON. */
+export const encode = ({ kind }: Column, value: unknown): string | null => {
+  if (value === null) return null
+  return kind === 'money' ? formatAmount(value as Money) : String(value)
+}
+
+/** A value as it comes from the database, numeric as text. */
+export const decode = ({ kind, asset }: Column, value: unknown): unknown => {
+  if (value === null) return null
+  if (kind === 'integer') return BigInt(String(value))
+  if (kind === 'moment') return new Date(String(value)).toISOString()
+  if (kind !== 'money' || asset === undefined) return value
+  const [whole = '', fraction = ''] = String(value).split('.')
+  return moneyOf(BigInt(`${whole}${fraction.padEnd(decimalsOf(asset), '0')}`), asset)
+}

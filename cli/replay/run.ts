@@ -1,0 +1,122 @@
+import type { DomainEvent } from '../../domain/aggregates.ts'
+import { Failure } from '../../domain/errors.ts'
+import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
+import type { Database } from '../../infra/postgres.ts'
+import { decodeStored, type Recorded } from '../../projections/projection.ts'
+import { readHistory } from '../history.ts'
+import type { Replay } from './definition.ts'
+import { type Period, type PeriodOptions, readPeriod } from './period.ts'
+import { type BuildingSchema, buildSchema, checkSchemaName, whileClaimed } from './schema.ts'
+import { createState, type State } from './state.ts'
+
+const rowsMaxDefault = 100_000
+
+export type ReplayOptions = {
+  readonly replay: Replay
+  readonly schema: string
+  readonly period: PeriodOptions
+  /** What else shall be known about the result: it stands in the comment on the schema. */
+  readonly about: Readonly<Record<string, unknown>>
+  readonly store: Pick<EventStore, 'start' | 'head' | 'parsePosition' | 'readStream' | 'readAll' | 'distance'>
+  readonly database: Database
+  readonly onProgress?: (done: number, events: number) => void
+  readonly signal: AbortSignal
+  /** How many rows may be in memory, about; the others lie in the database. */
+  readonly rowsMax?: number
+  readonly batchSize?: number
+}
+
+/** `events` were folded, up to `position`; `leftover` says why the former result is still there under another name. */
+export type ReplayResult = { readonly events: number; readonly position: string; readonly leftover: string | undefined }
+
+/** Folds history into the tables of the replay, in a schema of its own, and then puts them in the place of what an earlier run
+ *  had made there. Until then, and when it fails or is killed, the former result stays whole.
+ *  Throws REPLAY_SCHEMA_FOREIGN, REPLAY_SCHEMA_IN_USE, REPLAY_FOLD_FAILED, REPLAY_ROW_INVALID, EVENT_UNREADABLE,
+ *  INPUT_INVALID, POSITION_FOREIGN, and what the signal aborted with. */
+export const runReplay = async (options: ReplayOptions): Promise<ReplayResult> => {
+  const { replay, schema, store, database } = options
+  checkSchemaName(schema)
+  const period = await readPeriod(options.period, store)
+  return whileClaimed(database, schema, async () => {
+    const building = await buildSchema(database, schema, replay.tables)
+    try {
+      return await foldInto(building, period, options)
+    } catch (error) {
+      await building.abandon().catch(() => undefined)
+      throw error
+    }
+  })
+}
+
+const foldInto = async (building: BuildingSchema, period: Period, options: ReplayOptions): Promise<ReplayResult> => {
+  const { replay, store, signal, onProgress, rowsMax = rowsMaxDefault, batchSize } = options
+  const state = createState({ tables: replay.tables, storage: building.storage, rowsMax })
+  const types = new Set(replay.types)
+  let events = 0
+  for await (const batch of readHistory({
+    store,
+    after: period.after,
+    upTo: period.upTo,
+    ...(period.allTypes ? {} : { types: replay.types }),
+    ...(batchSize === undefined ? {} : { eventsMax: batchSize }),
+    signal,
+  })) {
+    const steps: Step[] = []
+    for (const stored of batch.events)
+      if ((await period.includes(stored)) && types.has(stored.type)) steps.push(stepOf(replay, period, stored))
+    await foldAll(state, steps)
+    await state.relieve()
+    events += steps.length
+    onProgress?.(batch.done, events)
+  }
+  await state.flush()
+  signal.throwIfAborted()
+  const position = String(period.upTo)
+  const leftover = await building.publish({ ...options.about, ...options.period, events, position })
+  return { events, position, leftover }
+}
+
+type Step = {
+  readonly counts: boolean
+  readonly fold: Parameters<State['foresee']>[0]
+  readonly explain: (error: unknown) => unknown
+}
+
+const stepOf = (replay: Replay, period: Period, stored: StoredEvent): Step => {
+  const { event, recorded } = decodeStored(stored)
+  return {
+    counts: period.counts(stored),
+    fold: (rows) => replay.fold(rows, event, recorded),
+    explain: (error) => explain(error, event, recorded),
+  }
+}
+
+/** When a fold needs rows that are not in memory, those that the rest of the batch will need are brought with them. */
+const foldAll = async (state: State, steps: readonly Step[]): Promise<void> => {
+  for (let index = 0; index < steps.length; ) {
+    const step = steps[index]
+    if (step === undefined || attempt(state, step)) {
+      index++
+      continue
+    }
+    for (const { fold } of steps.slice(index + 1)) state.foresee(fold)
+    await state.bring()
+  }
+}
+
+const attempt = (state: State, { fold, counts, explain }: Step): boolean => {
+  try {
+    return state.attempt(fold, counts)
+  } catch (error) {
+    throw explain(error)
+  }
+}
+
+/** Which event it was, and where in the analyst's file. */
+const explain = (error: unknown, { type }: DomainEvent, { stream, revision, position }: Recorded): Failure => {
+  const event = { type, stream, revision: String(revision), position }
+  if (error instanceof Failure) return new Failure(error.code, { ...error.details, ...event }, error)
+  const { message, stack = '' } = error instanceof Error ? error : new Error(String(error))
+  const [, at] = /\n\s+at .*?([^/\\(\s]+:\d+:\d+)\)?/.exec(stack) ?? []
+  return new Failure('REPLAY_FOLD_FAILED', { ...event, reason: message, ...(at && { at }) }, error)
+}

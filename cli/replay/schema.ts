@@ -1,0 +1,208 @@
+// The schema of PostgreSQL that holds what came of a replay. It is built beside the former one and takes its place in one
+// transaction; no statement here names a schema that was not made by a replay, and no text of an analyst is part of one.
+import { Failure } from '../../domain/errors.ts'
+import type { Database, Query } from '../../infra/postgres.ts'
+import { decode, encode, sqlTypeOf } from './columns.ts'
+import type { AnyRow, TableShape } from './definition.ts'
+import { schemaNameMax } from './load.ts'
+import type { Storage } from './state.ts'
+
+const lockFamily = 1_852_994_402
+const rowsAtOnceMax = 2_000
+/** What a schema and its tables are known by: the comment on each begins with it. */
+const mark = 'NeuralMesh replay'
+const lockTimeout = "set local lock_timeout = '2s'"
+const sqlStates = { stillNeeded: '2BP01', locked: '55P03' }
+
+export type BuildingSchema = {
+  readonly storage: Storage
+  /** Puts what was built in the place of the former result. Answers with why the former one could not be removed, when so:
+   *  it then stays beside, until the next replay. */
+  publish(about: Readonly<Record<string, unknown>>): Promise<string | undefined>
+  /** Removes what was built so far. */
+  abandon(): Promise<void>
+}
+
+/** Identifiers are checked to be made of a-z, 0-9 and _, and are quoted all the same. */
+const quoted = (...names: readonly string[]): string => names.map((name) => `"${name}"`).join('.')
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+/** Throws REPLAY_SCHEMA_FOREIGN for a name that no replay may have. */
+export const checkSchemaName = (schema: string): void => {
+  if (!/^replay_[a-z0-9_]+$/.test(schema) || schema.length > schemaNameMax)
+    throw new Failure('REPLAY_SCHEMA_FOREIGN', { schema, takes: `replay_ and a-z, 0-9, _, at most ${schemaNameMax}` })
+}
+
+/** Runs the work while no other replay may build the same schema. Throws REPLAY_SCHEMA_IN_USE. */
+export const whileClaimed = <T>(database: Database, schema: string, work: () => Promise<T>): Promise<T> =>
+  database.transaction('replay.claim', async (query) => {
+    const [row] = await query<{ free: boolean }>(
+      'replay.claim',
+      'select pg_try_advisory_xact_lock($1, hashtext($2)) as free',
+      [lockFamily, schema],
+    )
+    if (!row?.free) throw new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: 'another replay is building it' })
+    return work()
+  })
+
+/** Makes room and empty tables beside the former result, which is left as it is.
+ *  Throws REPLAY_SCHEMA_FOREIGN when a schema of that name was not made by a replay, REPLAY_SCHEMA_IN_USE when something
+ *  else needs the former result. */
+export const buildSchema = async (
+  database: Database,
+  schema: string,
+  tables: readonly TableShape[],
+): Promise<BuildingSchema> => {
+  checkSchemaName(schema)
+  const building = `${schema}__building`
+  const former = `${schema}__former`
+  const run = (text: string) => database.query('replay.schema', text)
+
+  for (const name of [schema, building, former]) await checkOwn(database.query, name)
+  await run(`drop schema if exists ${quoted(building)} cascade`)
+  await dropSchema(database, former)
+  await database.transaction('replay.rehearse', (query) => rehearse(query, schema)).catch(unlessRehearsed)
+  await database.transaction('replay.create', async (query) => {
+    await query('replay.create', `create schema ${quoted(building)}`)
+    await query('replay.create', `comment on schema ${quoted(building)} is ${literal(`${mark}: being built`)}`)
+    for (const table of tables)
+      for (const statement of tableOf(building, table)) await query('replay.create', statement)
+  })
+
+  const publish: BuildingSchema['publish'] = async (about) => {
+    for (const { name, lookup } of tables) await run(`${lookup ? 'drop table' : 'analyze'} ${quoted(building, name)}`)
+    await database.transaction('replay.publish', async (query) => {
+      const there = await checkOwn(query, schema)
+      const say = (text: string) => query('replay.publish', text)
+      // A new name needs no lock on the tables: whoever reads the former result goes on and finishes.
+      if (there) await say(`alter schema ${quoted(schema)} rename to ${quoted(former)}`)
+      await say(`alter schema ${quoted(building)} rename to ${quoted(schema)}`)
+      await say(`comment on schema ${quoted(schema)} is ${literal(`${mark} ${JSON.stringify(about)}`)}`)
+    })
+    return dropSchema(database, former).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    )
+  }
+  return {
+    storage: storageIn(database.query, building),
+    publish,
+    abandon: async () => {
+      await run(`drop schema if exists ${quoted(building)} cascade`)
+    },
+  }
+}
+
+const COMMENT_OF = `select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = $1`
+
+/** True when there is such a schema, made by a replay. Throws REPLAY_SCHEMA_FOREIGN when somebody else made it. */
+const checkOwn = async (query: Query, schema: string): Promise<boolean> => {
+  const [found] = await query<{ comment: string | null }>('replay.schema', COMMENT_OF, [schema])
+  if (found && !found.comment?.startsWith(mark))
+    throw new Failure('REPLAY_SCHEMA_FOREIGN', { schema, comment: found.comment ?? 'none' })
+  return found !== undefined
+}
+
+const OUR_TABLES = `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = $1 and c.relkind = 'r' and obj_description(c.oid, 'pg_class') like $2 || '%'`
+
+/** What we made and nothing more: what somebody has put into the schema, or built on a table of it, keeps it from being
+ *  dropped. */
+const dropOwn = async (query: Query, schema: string): Promise<void> => {
+  if (!(await checkOwn(query, schema))) return
+  await query('replay.drop', lockTimeout)
+  const tables = await query<{ name: string }>('replay.drop', OUR_TABLES, [schema, mark])
+  if (tables.length > 0)
+    await query('replay.drop', `drop table ${tables.map(({ name }) => quoted(schema, name)).join(', ')}`)
+  await query('replay.drop', `drop schema ${quoted(schema)}`)
+}
+
+const dropSchema = (database: Database, schema: string): Promise<void> =>
+  database
+    .transaction('replay.drop', (query) => dropOwn(query, schema))
+    .catch((error: unknown) => {
+      throw inUse(error, schema)
+    })
+
+const inUse = (error: unknown, schema: string): unknown => {
+  const { code, detail, message } = error as { code?: string; detail?: string; message?: string }
+  if (code === sqlStates.locked)
+    return new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: 'somebody is reading it' }, error)
+  return code === sqlStates.stillNeeded
+    ? new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: detail ?? message ?? code }, error)
+    : error
+}
+
+const rehearsed = Symbol('rehearsed')
+
+/** Drops the former result and takes it back: better to learn now than after hours that something needs it. */
+const rehearse = async (query: Query, schema: string): Promise<never> => {
+  await dropOwn(query, schema).catch((error: unknown) => {
+    // Who reads now will have finished by then.
+    if ((error as { code?: string }).code !== sqlStates.locked) throw inUse(error, schema)
+  })
+  throw rehearsed
+}
+
+const unlessRehearsed = (error: unknown): void => {
+  if (error !== rehearsed) throw error
+}
+
+const tableOf = (schema: string, { name, key, columns }: TableShape): string[] => [
+  `create table ${quoted(schema, name)} (
+    ${columns.map((column) => `${quoted(column.name)} ${sqlTypeOf(column.column)}`).join(', ')},
+    primary key (${key.map((column) => quoted(column.name)).join(', ')}))`,
+  `comment on table ${quoted(schema, name)} is ${literal(mark)}`,
+  ...columns.flatMap(({ name: column, column: { asset } }) =>
+    asset ? [`comment on column ${quoted(schema, name, column)} is ${literal(`whole units of ${asset}`)}`] : [],
+  ),
+]
+
+/** Rows travel as one JSON parameter: the plan does not grow with them, and the types come from the table itself. */
+const storageIn = (query: Query, schema: string): Storage => {
+  const inParts = async <Part>(rows: readonly AnyRow[], work: (part: readonly AnyRow[]) => Promise<Part>) => {
+    const parts: Part[] = []
+    for (let from = 0; from < rows.length; from += rowsAtOnceMax)
+      parts.push(await work(rows.slice(from, from + rowsAtOnceMax)))
+    return parts
+  }
+  const statementsOf = (table: TableShape) => {
+    const target = quoted(schema, table.name)
+    const names = (columns: TableShape['columns'], alias = '') =>
+      columns.map(({ name }) => `${alias}${quoted(name)}`).join(', ')
+    const given = `jsonb_populate_recordset(null::${target}, $1::jsonb)`
+    const changes = table.columns.filter(({ name }) => !table.key.some((part) => part.name === name))
+    const update = changes.map(({ name }) => `${quoted(name)} = excluded.${quoted(name)}`).join(', ')
+    return {
+      load: `select ${names(table.columns, 't.')} from ${given} k join ${target} t
+        on (${names(table.key, 't.')}) = (${names(table.key, 'k.')})`,
+      save: `insert into ${target} (${names(table.columns)}) select ${names(table.columns)} from ${given}
+        on conflict (${names(table.key)}) do ${update === '' ? 'nothing' : `update set ${update}`}`,
+      remove: `delete from ${target} t using ${given} k where (${names(table.key, 't.')}) = (${names(table.key, 'k.')})`,
+    }
+  }
+  const encoded = (columns: TableShape['columns'], rows: readonly AnyRow[]): string =>
+    JSON.stringify(
+      rows.map((row) =>
+        Object.fromEntries(columns.map(({ property, name, column }) => [name, encode(column, row[property])])),
+      ),
+    )
+  return {
+    load: async (table, keys) => {
+      const found = await inParts(keys, (part) =>
+        query<AnyRow>('replay.load', statementsOf(table).load, [encoded(table.key, part)]),
+      )
+      return found
+        .flat()
+        .map((raw) =>
+          Object.fromEntries(table.columns.map(({ property, name, column }) => [property, decode(column, raw[name])])),
+        )
+    },
+    save: async (table, rows) => {
+      await inParts(rows, (part) => query('replay.save', statementsOf(table).save, [encoded(table.columns, part)]))
+    },
+    remove: async (table, keys) => {
+      await inParts(keys, (part) => query('replay.remove', statementsOf(table).remove, [encoded(table.key, part)]))
+    },
+  }
+}

@@ -1,0 +1,52 @@
+import type { Database } from '../../infra/postgres.ts'
+import type { TableShape } from './definition.ts'
+
+const rowsShown = 10
+
+/** A table of the result: how many rows it has, and its first ones, values as text. */
+export type ShownTable = {
+  readonly name: string
+  readonly rows: number
+  readonly first: readonly Readonly<Record<string, string | null>>[]
+}
+
+/** Looks at what a replay has made, in order of the keys. */
+export const readTables = (
+  { query }: Pick<Database, 'query'>,
+  schema: string,
+  tables: readonly TableShape[],
+): Promise<ShownTable[]> =>
+  Promise.all(
+    tables
+      .filter(({ lookup }) => !lookup)
+      .map(async ({ name, key, columns }) => {
+        const target = `"${schema}"."${name}"`
+        const [counted] = await query<{ rows: number }>('replay.count', `select count(*)::int as rows from ${target}`)
+        const shown = columns.map((column) =>
+          column.column.kind === 'moment'
+            ? `to_char("${column.name}" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "${column.name}"`
+            : `"${column.name}"::text`,
+        )
+        const order = key.map((column) => `t."${column.name}"`).join(', ')
+        const first = await query<Record<string, string | null>>(
+          'replay.first',
+          `select ${shown} from ${target} t order by ${order} limit ${rowsShown}`,
+        )
+        return { name, rows: counted?.rows ?? 0, first }
+      }),
+  )
+
+/** The tables as lines for people. */
+export const printTables = (schema: string, tables: readonly ShownTable[]): string[] =>
+  tables.flatMap(({ name, rows, first }) => {
+    const columns = Object.keys(first[0] ?? {})
+    const width = (column: string) => Math.max(column.length, ...first.map((row) => row[column]?.length ?? 0))
+    const line = (cell: (column: string) => string) =>
+      `  ${columns.map((column) => cell(column).padEnd(width(column))).join('  ')}`.trimEnd()
+    return [
+      `\n${schema}.${name}: ${rows} rows${rows > first.length ? `, the first ${first.length}` : ''}`,
+      ...(first.length > 0
+        ? [line((column) => column), ...first.map((row) => line((column) => row[column] ?? ''))]
+        : []),
+    ]
+  })

@@ -1,0 +1,102 @@
+// What the tools of the command line have in common: options, what a failure looks like, Ctrl-C, exit codes.
+import { parseArgs } from 'node:util'
+import { Failure } from '../domain/errors.ts'
+import { type Config, readConfig } from '../infra/config.ts'
+import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
+import { createLog, type Log } from '../infra/telemetry.ts'
+import { createProgress, type Progress } from './progress.ts'
+
+const interrupted = 130
+/** A tool that is stopped may be in the middle of a long statement. */
+const stopMsMax = 20_000
+
+type OptionTypes = Readonly<Record<string, { readonly type: 'string' | 'boolean' }>>
+type Given<Options extends OptionTypes> = {
+  readonly [Name in keyof Options]?: Options[Name]['type'] extends 'string' ? string : boolean
+}
+
+/** What a tool is given. `signal` aborts on Ctrl-C: the tool then throws, after it has put away what is half done. */
+export type Surroundings = {
+  readonly config: Config
+  readonly log: Log
+  readonly shutdown: Shutdown
+  readonly signal: AbortSignal
+  readonly progress: Progress
+  /** One line for people; nothing with `--json`. */
+  readonly say: (line: string) => void
+  /** What came of it, for machines: with `--json` the last object, `{"result": …}`. */
+  readonly answer: (result: Readonly<Record<string, unknown>>) => void
+}
+
+/** Runs one tool to its end and sets the exit code: 0 when done, 1 when it failed (code and message on standard error, with
+ *  `--json` also `{"error": …}` on standard output), 130 after Ctrl-C. Nothing that was opened stays open. */
+export const runTool = async <const Options extends OptionTypes>(tool: {
+  readonly usage: string
+  readonly options: Options
+  readonly run: (
+    given: { readonly options: Given<Options>; readonly files: readonly string[] },
+    surroundings: Surroundings,
+  ) => Promise<void>
+}): Promise<void> => {
+  const json = process.argv.includes('--json')
+  const say = (line: string) => {
+    if (!json) process.stdout.write(`${line}\n`)
+  }
+  const print = (object: Readonly<Record<string, unknown>>) => {
+    if (json) process.stdout.write(`${JSON.stringify(object)}\n`)
+  }
+  const progress = createProgress({
+    terminal: process.stderr.isTTY === true,
+    write: (text) => process.stderr.write(text),
+    ...(json && { object: print }),
+  })
+  const fail = (error: unknown) => {
+    process.exitCode = 1
+    progress.end()
+    if (!(error instanceof Failure)) return console.error(error)
+    const { code, message, details } = error
+    print({ error: { code, message, details } })
+    console.error(`\n${code}: ${message}\n`)
+  }
+  try {
+    const given = readArguments(tool.options)
+    if (given.help) return console.log(tool.usage)
+    const config = readConfig(process.env)
+    const level = process.env.LOG_LEVEL ? config.logLevel : 'error'
+    const log = createLog({ level, format: config.logFormat }, process.stderr)
+    const shutdown = createShutdown(log, {
+      on: (name, listener) => process.on(name, listener),
+      off: (name, listener) => process.off(name, listener),
+      exit: () => process.exit(interrupted),
+    })
+    const stopListening = shutdown.onSignals()
+    const surroundings = { config, log, shutdown, signal: shutdown.signal, progress, say }
+    const work = tool.run(given, { ...surroundings, answer: (result) => print({ result }) })
+    shutdown.add('work', () => work.catch(() => undefined), { closeMs: stopMsMax })
+    try {
+      await work
+    } catch (error) {
+      if (!shutdown.signal.aborted) fail(error)
+    }
+    await shutdown.stop('done')
+    stopListening()
+  } catch (error) {
+    fail(error)
+  }
+}
+
+const readArguments = <Options extends OptionTypes>(options: Options) => {
+  try {
+    const { values, positionals } = parseArgs({
+      options: { ...options, json: { type: 'boolean' }, help: { type: 'boolean' } },
+      allowPositionals: true,
+    })
+    return {
+      options: values as unknown as Given<Options>,
+      files: positionals,
+      help: Reflect.get(values, 'help') === true,
+    }
+  } catch (error) {
+    throw new Failure('INPUT_INVALID', { arguments: error instanceof Error ? error.message : String(error) }, error)
+  }
+}

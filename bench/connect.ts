@@ -1,0 +1,44 @@
+import type { EventStore } from '../infra/event-store/port.ts'
+import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
+import { connectPostgres, type Database, openPool } from '../infra/postgres.ts'
+import { createLog, type Log } from '../infra/telemetry.ts'
+
+/** Connections for each that is measured, as the platform has them: the peer gets as many. */
+export const poolSize = 10
+
+export const silent: Log = createLog({ level: 'silent', format: 'json' })
+
+/** Our store as the platform opens it. */
+export const withStore = async <T>(
+  url: string,
+  work: (store: EventStore, database: Database) => Promise<T>,
+): Promise<T> => {
+  const database = connectPostgres({ url, log: silent, poolSize, slowQueryMs: Number.POSITIVE_INFINITY })
+  try {
+    const store = await openPostgresEventStore({ database })
+    try {
+      return await work(store, database)
+    } finally {
+      await store.close()
+    }
+  } finally {
+    await database.close()
+  }
+}
+
+/** The driver alone, on the tables of our store: what PostgreSQL itself can do. */
+export const withPool = async <T>(
+  url: string,
+  connections: number,
+  work: (pool: ReturnType<typeof openPool>) => Promise<T>,
+): Promise<T> => {
+  const pool = openPool({ url, log: silent, poolSize: connections })
+  try {
+    return await work(pool)
+  } finally {
+    await pool.end()
+  }
+}
+
+/** Milliseconds of a clock that all processes of the machine share. */
+export const clockMs = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -1,0 +1,39 @@
+// Runs one of those who are measured, in a process of its own: the peer changes how the driver reads values for all in its
+// process, and nobody shall pay for another's garbage or profit from another's warm code.
+import { type ContestantName, contestants } from './contestants.ts'
+
+/** Where and how much. `ready` says that whoever waits for it may begin. */
+export type Task<Parameters = Readonly<Record<string, number | string>>> = {
+  readonly url: string
+  readonly parameters: Parameters
+  readonly ready: () => void
+}
+
+/** What a round gave, by names that the bench knows. Times are in milliseconds. */
+export type Outcome = Readonly<Record<string, number | readonly number[]>>
+
+export type FromParent = {
+  readonly name: ContestantName
+  readonly url: string
+  readonly parameters: Readonly<Record<string, number | string>>
+}
+export type FromContestant = { readonly ready: true } | { readonly outcome: Outcome } | { readonly failure: string }
+
+const tell = (message: FromContestant): void => {
+  process.send?.(message)
+}
+
+if (process.send !== undefined) {
+  // Ctrl-C reaches all in the terminal; the parent says when we end, and when it is gone we go.
+  process.on('SIGINT', () => undefined)
+  process.once('disconnect', () => process.exit())
+  process.on('message', async ({ name, url, parameters }: FromParent) => {
+    try {
+      const { contestant } = await contestants[name]()
+      globalThis.gc?.()
+      tell({ outcome: await contestant({ url, parameters, ready: () => tell({ ready: true }) } as never) })
+    } catch (error) {
+      tell({ failure: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+    }
+  })
+}

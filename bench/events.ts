@@ -1,0 +1,91 @@
+import type { NewEvent } from '../infra/event-store/port.ts'
+
+/** What is appended and read by all who are measured: the lives of rentals as the platform writes them, the same events
+ *  each time. One event is about 400 characters of JSON, data and metadata together. */
+
+/** Rentals that run at the same time: in the log their events lie in turn, as they do when all are metered every 5 minutes. */
+export const rentalsAtOnce = 1_000
+
+const chargePeriodSeconds = 300
+const pricePerGpuHour = 2_000_000n
+const gpuCount = 2
+const begin = Date.UTC(2026, 0, 1)
+/** Longer than any run that is measured. */
+const rentedSeconds = 10_000_000_000n
+
+const mix = (seed: number): number => {
+  let mixed = Math.imul(seed ^ (seed >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+const hexOf = (word: number): string => word.toString(16).padStart(8, '0')
+
+/** A UUID that looks drawn by lot, as the ids of the platform do: one in order would be kind to the index. */
+const uuidOf = (rental: number, revision: number, salt: number): string => {
+  const [a, b] = [mix(rental * 4 + salt), mix(revision ^ 0x5bd1e995)]
+  const [c, d] = [hexOf(mix(a ^ Math.imul(b, 0x9e3779b1))), hexOf(mix(b ^ Math.imul(a, 0x27d4eb2f)))]
+  return `${hexOf(mix(a + revision))}-${c.slice(0, 4)}-5${c.slice(5)}-a${d.slice(1, 4)}-${hexOf(rental)}${d.slice(4)}`
+}
+
+export const streamOf = (rental: number): string => `rental-r${rental}`
+
+const timeAt = (revision: number): string => new Date(begin + revision * chargePeriodSeconds * 1000).toISOString()
+const usdc = (amount: bigint) => ({ amount: String(amount), asset: 'USDC/6' })
+const chargedAfter = (seconds: number): bigint => (pricePerGpuHour * BigInt(gpuCount) * BigInt(seconds)) / 3600n
+
+const fieldsOf = (rental: number, revision: number): Pick<NewEvent, 'type' | 'data'> => {
+  if (revision === 0)
+    return {
+      type: 'RentalRequested',
+      data: {
+        listing: `l${rental % 500}`,
+        renter: `0x${hexOf(mix(rental % 97)).repeat(5)}`,
+        gpuCount,
+        seconds: String(rentedSeconds),
+        maxPricePerGpuHour: usdc(pricePerGpuHour),
+        requestedAt: timeAt(0),
+      },
+    }
+  if (revision === 1)
+    return {
+      type: 'RentalActivated',
+      data: {
+        provider: `p${rental % 50}`,
+        gpu: 'NVIDIA H100',
+        pricePerGpuHour: usdc(pricePerGpuHour),
+        held: usdc(chargedAfter(360_000)),
+        startedAt: timeAt(1),
+        endsAt: timeAt(1200),
+      },
+    }
+  return { type: 'UsageMetered', data: usageAt((revision - 1) * chargePeriodSeconds, timeAt(revision)) }
+}
+
+const usageAt = (runSeconds: number, meteredAt: string) => ({
+  runSeconds: String(runSeconds),
+  fee: usdc(chargedAfter(runSeconds) - chargedAfter(runSeconds - chargePeriodSeconds)),
+  total: usdc(chargedAfter(runSeconds)),
+  meteredAt,
+})
+
+/** The event of a rental at a revision: requested, activated, and from then on metered again and again. */
+export const eventAt = (rental: number, revision: number): NewEvent => ({
+  id: uuidOf(rental, revision, 0),
+  ...fieldsOf(rental, revision),
+  metadata: {
+    commandId: uuidOf(rental, revision, 1),
+    correlationId: uuidOf(rental, 0, 1),
+    causationId: uuidOf(rental, revision, 2),
+    actor: 'system:meter',
+    time: timeAt(revision),
+    schemaVersion: 1,
+  },
+})
+
+/** Which event comes n-th (counted from 0) in a log of rentals that have `length` events each. */
+export const placeOf = (n: number, length: number): { readonly rental: number; readonly revision: number } => {
+  const group = Math.floor(n / (rentalsAtOnce * length))
+  const rest = n % (rentalsAtOnce * length)
+  return { rental: group * rentalsAtOnce + (rest % rentalsAtOnce), revision: Math.floor(rest / rentalsAtOnce) }
+}

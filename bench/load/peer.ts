@@ -1,0 +1,8 @@
+import type { Outcome, Task } from '../contestant.ts'
+import { withPeer } from '../peer.ts'
+import { type Loads, loadForAWhile } from './loads.ts'
+
+export const contestant = ({ url, parameters }: Task<Loads>): Promise<Outcome> =>
+  withPeer(url, async (store) => ({
+    loadsPerSecond: await loadForAWhile(parameters, async (stream) => (await store.readStream(stream)).events.length),
+  }))

@@ -1,0 +1,45 @@
+import { parseArgs } from 'node:util'
+
+export type Options = {
+  readonly names: readonly string[]
+  readonly rounds: number
+  /** In place of the size that the bench has by itself. */
+  readonly events: number | undefined
+  readonly json: boolean
+  /** Tiny sizes, one round, no peer, any server: whether all still runs. The figures mean nothing. */
+  readonly quick: boolean
+  readonly peer: boolean
+}
+
+const roundsDefault = 5
+
+const wholeNumber = (name: string, text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error(`--${name} takes a whole number above zero, not "${text}"`)
+  return Number(text)
+}
+
+/** Reads the command line. `known` are the benches that there are. Throws, in words for whoever typed it. */
+export const readOptions = (args: readonly string[], known: readonly string[]): Options => {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string' },
+      events: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+      'without-peer': { type: 'boolean', default: false },
+    },
+  })
+  const unknown = positionals.find((name) => name !== 'all' && !known.includes(name))
+  if (unknown !== undefined) throw new Error(`there is no bench "${unknown}": ${known.join(', ')}, or all`)
+  return {
+    names: positionals.includes('all') ? known : known.filter((name) => positionals.includes(name)),
+    rounds: wholeNumber('rounds', values.rounds) ?? (values.quick ? 1 : roundsDefault),
+    events: wholeNumber('events', values.events),
+    json: values.json,
+    quick: values.quick,
+    peer: !values.quick && !values['without-peer'],
+  }
+}

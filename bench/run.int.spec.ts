@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { connectPostgres } from '../infra/postgres.ts'
+import { createLog } from '../infra/telemetry.ts'
+import { eventually, runs } from '../testing/children.ts'
+import { createTestDatabase } from '../testing/database.ts'
+import { benches } from './benches.ts'
+import type { Figures } from './rows.ts'
+
+type Running = { readonly process: ChildProcess; output(): string; readonly ended: Promise<number | null> }
+
+const running: Running[] = []
+const folders: string[] = []
+
+const startBench = (args: readonly string[], env: Readonly<Record<string, string>>): Running => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'run.ts'), ...args], {
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let said = ''
+  for (const output of [child.stdout, child.stderr])
+    output.on('data', (chunk: Buffer) => {
+      said += String(chunk)
+    })
+  const bench = {
+    process: child,
+    output: () => said,
+    ended: once(child, 'close').then(([code]) => code as number | null),
+  }
+  running.push(bench)
+  return bench
+}
+
+afterEach(async () => {
+  for (const bench of running.splice(0)) {
+    bench.process.kill('SIGKILL')
+    await bench.ended
+  }
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
+})
+
+/** The processes that a process has started, and those that they have started. */
+const descendantsOf = async (pid: number): Promise<number[]> => {
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+    if (parent === pid) found.push(Number(name), ...(await descendantsOf(Number(name))))
+  }
+  return found
+}
+
+describe('the benches', () => {
+  test('all run, on a server that is given, and leave no database there', async () => {
+    const home = await createTestDatabase()
+    const admin = connectPostgres({ url: home.url, poolSize: 1, log: createLog({ level: 'silent', format: 'json' }) })
+    const databases = () =>
+      admin.query<{ datname: string }>('spec.databases', `select datname from pg_database where datname like 'bench%'`)
+    const before = await databases()
+    const bench = startBench(['all', '--quick', '--json'], { BENCH_DATABASE_URL: home.url })
+    const code = await bench.ended
+    expect({ code, output: code === 0 ? '' : bench.output() }).toEqual({ code: 0, output: '' })
+    const lines = bench
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+    const figures = lines.map((line) => JSON.parse(line) as Figures)
+    for (const { name } of benches)
+      expect(figures.filter((row) => row.bench.startsWith(name)).length).toBeGreaterThan(0)
+    for (const { ours, limit, rounds } of figures) {
+      expect(ours).toBeGreaterThan(0)
+      expect(limit ?? 1).toBeGreaterThan(0)
+      expect(rounds).toBe(1)
+    }
+    expect(await databases()).toEqual(before)
+    await admin.close()
+    await home.drop()
+  })
+
+  test('refuse a server that does not wait for its disk', async () => {
+    const home = await createTestDatabase()
+    const bench = startBench(['load', '--without-peer'], { BENCH_DATABASE_URL: home.url })
+    expect(await bench.ended).toBe(1)
+    expect(bench.output()).toMatch(/must be on disk when it is acknowledged, but this server has .*fsync.* off/)
+    await home.drop()
+  })
+
+  test('end on Ctrl-C with nothing left behind: no server, no contestant, no folder', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-bench-spec-'))
+    folders.push(folder)
+    await chmod(folder, 0o755)
+    const bench = startBench(['append', '--without-peer'], { TMPDIR: folder, BENCH_DATABASE_URL: '' })
+    const begun = () => bench.output().includes('append, 1 callers: round 1')
+    await eventually('the first round', begun, 45_000)
+    const started = await descendantsOf(bench.process.pid ?? 0)
+    expect(started.length).toBeGreaterThan(3)
+    bench.process.kill('SIGINT')
+    expect(await bench.ended).toBe(130)
+    for (const pid of started) await eventually(`process ${pid} to end`, async () => !(await runs(pid)))
+    expect(await readdir(folder)).toEqual([])
+  })
+})

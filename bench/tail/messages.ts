@@ -1,0 +1,70 @@
+import type { NewEvent } from '../../infra/event-store/port.ts'
+import { clockMs } from '../connect.ts'
+import { eventAt } from '../events.ts'
+
+export type Stream = { readonly perSecond: number; readonly events: number; readonly round: number }
+
+/** The number of the event travels in its data, so that who hears of it can say which one it was. */
+export const numbered = (n: number): NewEvent => {
+  const event = eventAt(n, 2)
+  return { ...event, data: { ...(event.data as object), runSeconds: String(n) } }
+}
+
+export const numberOf = (data: unknown): number => Number((data as { runSeconds: string }).runSeconds)
+
+/** One rental for each of 50 numbers in turn: neighbours do not wait for each other. */
+export const rentalOf = (n: number): number => n % 50
+
+/** Appends at a steady rate, whether answers come or not: who only goes on when it was served measures too little. Resolves,
+ *  when all are acknowledged, to the moment at which each was asked for. */
+export const appendSteadily = async (
+  { perSecond, events }: Stream,
+  append: (n: number) => Promise<unknown>,
+): Promise<number[]> => {
+  const asked: number[] = []
+  const answers: Promise<unknown>[] = []
+  const begun = clockMs()
+  await new Promise<void>((resolve, reject) => {
+    const timer = setInterval(() => {
+      const due = Math.min(events, Math.floor(((clockMs() - begun) * perSecond) / 1000))
+      while (asked.length < due) {
+        const n = asked.length
+        asked.push(clockMs())
+        const answer = append(n)
+        answer.catch((error: unknown) => {
+          clearInterval(timer)
+          reject(error)
+        })
+        answers.push(answer)
+      }
+      if (asked.length < events) return
+      clearInterval(timer)
+      resolve()
+    }, 1)
+  })
+  await Promise.all(answers)
+  return asked
+}
+
+/** Notes when each number is heard for the first time; `all` resolves when none is missing. */
+export const createEar = (events: number) => {
+  const heard: number[] = new Array(events).fill(Number.NaN)
+  const all = Promise.withResolvers<void>()
+  let missing = events
+  let last = Number.POSITIVE_INFINITY
+  return {
+    heard: heard as readonly number[],
+    missing: () => missing,
+    /** Milliseconds since something new was heard; below zero before the first. */
+    silentMs: () => clockMs() - last,
+    all: all.promise,
+    hear: (data: unknown) => {
+      const n = numberOf(data)
+      if (!Number.isNaN(heard[n])) return
+      heard[n] = clockMs()
+      last = heard[n]
+      missing -= 1
+      if (missing === 0) all.resolve()
+    },
+  }
+}

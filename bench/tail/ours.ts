@@ -1,0 +1,44 @@
+import type { EventStore } from '../../infra/event-store/port.ts'
+import { withStore } from '../connect.ts'
+import type { Outcome, Task } from '../contestant.ts'
+import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
+
+type Parameters = Stream & { readonly part: 'append' | 'follow' | 'both' }
+
+const appendAll = (store: EventStore, stream: Stream) =>
+  appendSteadily(stream, (n) =>
+    store.append({ stream: `rental-t${stream.round}-${rentalOf(n)}`, expected: 'any', events: [numbered(n)] }),
+  )
+
+const followAll = async (store: EventStore, { events }: Stream, ready: () => void): Promise<readonly number[]> => {
+  const ear = createEar(events)
+  const stop = new AbortController()
+  const following = (async () => {
+    for await (const batch of store.subscribe({ signal: stop.signal }))
+      for (const { data } of batch.events) ear.hear(data)
+  })()
+  ready()
+  await Promise.race([ear.all, following])
+  stop.abort()
+  await following
+  if (ear.missing() > 0) throw new Error('the tail has ended')
+  return ear.heard
+}
+
+/** Appends, follows, or does both in one process as the platform does on a laptop. */
+export const contestant = ({ url, parameters, ready }: Task<Parameters>): Promise<Outcome> =>
+  withStore(url, async (store) => {
+    switch (parameters.part) {
+      case 'append':
+        return { asked: await appendAll(store, parameters) }
+      case 'follow':
+        return { heard: await followAll(store, parameters, ready) }
+      case 'both': {
+        const [heard, asked] = await Promise.all([
+          followAll(store, parameters, () => undefined),
+          appendAll(store, parameters),
+        ])
+        return { asked, heard }
+      }
+    }
+  })

@@ -1,0 +1,41 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Outcome, Task } from '../contestant.ts'
+import { withPeer } from '../peer.ts'
+import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
+
+type Parameters = Stream & { readonly part: 'append' | 'follow' }
+
+/** Longer than its longest pause. */
+const silentMsMax = 5_000
+const lookMs = 100
+
+/** Of events whose transactions overlap it may skip one for good: nobody shall wait for that. */
+const untilSilent = async (ear: ReturnType<typeof createEar>, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted && ear.silentMs() < silentMsMax) await delay(lookMs)
+}
+
+/** The consumer polls: every `pullingFrequencyInMs` while there is something, with growing pauses, up to a second, when a
+ *  batch was not full. Its shortest pause is set. */
+export const contestant = ({ url, parameters, ready }: Task<Parameters>): Promise<Outcome> =>
+  withPeer(url, async (store) => {
+    if (parameters.part === 'append') {
+      const asked = await appendSteadily(parameters, (n) =>
+        store.appendToStream(`rental-t${parameters.round}-${rentalOf(n)}-${n}`, [numbered(n)]),
+      )
+      return { asked }
+    }
+    const ear = createEar(parameters.events)
+    const consumer = store.consumer({ pulling: { pullingFrequencyInMs: 1 } })
+    consumer.reactor({
+      processorId: `tail-${parameters.round}`,
+      startFrom: 'BEGINNING',
+      eachMessage: ({ data }) => ear.hear(data),
+    })
+    const running = consumer.start()
+    ready()
+    const quiet = new AbortController()
+    await Promise.race([ear.all, running, untilSilent(ear, quiet.signal)])
+    quiet.abort()
+    await consumer.stop()
+    return { heard: ear.heard }
+  })

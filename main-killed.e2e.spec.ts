@@ -20,22 +20,12 @@ import {
   type TestPlatform,
 } from './testing/platform.ts'
 import { processesNaming } from './testing/processes.ts'
+import { createRandom } from './testing/random.ts'
 
 const kills = Number(process.env.KILLS ?? 10)
 const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const tourMs = 14_000
 const restMsMax = 30_000
-
-/** Numbers from 0 to 1 that follow from the seed (mulberry32). */
-const createRandom = (from: number) => {
-  let state = from
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {

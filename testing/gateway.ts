@@ -6,8 +6,9 @@ import { importOffers } from '../commands/import-offers.ts'
 import { submitJob } from '../commands/submit-job.ts'
 import { createSignIn } from '../gateway/auth/sign-in.ts'
 import { rentGpu } from '../gateway/rent-gpu.ts'
-import { createGateway, type Readiness } from '../gateway/server.ts'
+import { createGateway } from '../gateway/server.ts'
 import type { Services } from '../gateway/services.ts'
+import { createHealth, type Readiness } from '../gateway/status.ts'
 import { memoryCache } from '../infra/cache/memory.ts'
 import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
@@ -73,7 +74,9 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
       return { text, nextOffset: offset + text.length }
     },
     waitFor: projections.waitFor,
+    projections,
     chain,
+    privileged: { operators: [], analysts: [] },
     now,
   }
   let url = ''
@@ -85,13 +88,14 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     now,
   })
   const metricsRegistry = createMetrics()
+  const health = createHealth({ projections, isUp: async () => true, roles: ['gateway', 'projector'], now })
   const gateway = createGateway({
     services: { ...real, ...replaced.services?.(real) },
     signIn,
     config: { host: '127.0.0.1', port: 0 },
     log,
     metricsRegistry,
-    ready: replaced.ready ?? (async () => ({ ready: true, parts: { database: 'up' } })),
+    health: { ...health, ...(replaced.ready && { ready: replaced.ready }) },
   })
   const listening = await gateway.listen()
   url = listening.url
@@ -110,6 +114,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     url,
     port: listening.port,
     gateway,
+    database,
     store,
     market,
     signIn,

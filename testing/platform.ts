@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type SpawnedPlatform, spawnPlatform } from '../cli/tour/platform.ts'
+import { embeddedPostgresUrl } from '../infra/postgres-embedded.ts'
 import { eventually } from './children.ts'
 import { processesNaming } from './processes.ts'
 
@@ -35,6 +36,7 @@ export const startTestPlatform = async (
     DATA_DIR: dataDir,
     CHAIN_PORT: '0',
     DATABASE_URL: '',
+    EVENTSTORE_URL: '',
     ...settings,
   })
   const test: TestPlatform = {
@@ -66,7 +68,7 @@ export const createTestFolder = async (): Promise<{ readonly path: string; remov
 
 /** The address of the embedded database of a running platform. */
 export const embeddedDatabaseUrl = async (dataDir: string): Promise<string> => {
-  const password = (await readFile(join(dataDir, 'keys', 'postgres'), 'utf8')).trim()
-  const port = (await readFile(join(dataDir, 'postgres.port'), 'utf8')).trim()
-  return `postgres://neuralmesh:${password}@127.0.0.1:${port}/neuralmesh`
+  const url = await embeddedPostgresUrl(dataDir)
+  if (url === undefined) throw new Error(`no database has run on ${dataDir}`)
+  return url
 }

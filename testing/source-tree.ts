@@ -17,12 +17,14 @@ export type Source = {
 }
 
 const notOurs = new Set(['.git', 'node_modules', '.data', 'artifacts', 'cache', 'coverage'])
+/** Of tools that only some use, in packages of their own. */
+const installed = /\/node_modules$/
 
 const walkFolder = (root: string, folder: string): string[] =>
   readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = posix.join(folder, entry.name)
     if (entry.isFile()) return [path]
-    return entry.isDirectory() && !notOurs.has(path) ? walkFolder(root, path) : []
+    return entry.isDirectory() && !notOurs.has(path) && !installed.test(path) ? walkFolder(root, path) : []
   })
 
 /** Asks for trust in the folder, because whoever runs the tests need not own it. */

@@ -1,0 +1,87 @@
+/** A process of a chaos run that appends whatever comes into its head, and writes down what it began and what it was told. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Append, EventStore, ExpectedRevision } from '../../infra/event-store/port.ts'
+import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import { createRandom, type Random } from '../random.ts'
+import { type Child, runChild, untilAnswered } from './child.ts'
+import { type Begun, openJournal } from './journal.ts'
+import { nextAppends, rawEvent } from './raw-load.ts'
+import { createRecorder, type Recorder } from './recorder.ts'
+
+const callers = 8
+const poolSize = 5
+const repeatShare = 0.01
+
+type Work = {
+  readonly child: Child
+  readonly store: EventStore
+  readonly recorder: Recorder
+  readonly random: Random
+  readonly revisions: Map<string, bigint>
+}
+
+/** Asks until there is an answer, and learns from it where the streams are. */
+const sendUntilAnswered = async (
+  { child, store, recorder, revisions }: Work,
+  n: number,
+  appends: readonly Append[],
+) => {
+  const [first] = appends
+  if (!first) return
+  const answer = await untilAnswered(() =>
+    recorder.send(n, async () => {
+      if (appends.length > 1) return store.appendToMany(appends)
+      const one = await store.append(first)
+      return one.outcome === 'conflict' ? one : [one]
+    }),
+  )
+  if ('outcome' in answer) {
+    child.count('conflicts')
+    if (answer.actual !== undefined) revisions.set(answer.stream, answer.actual)
+    return
+  }
+  for (const [index, { revision, repeated }] of answer.entries()) {
+    const stream = appends[index]?.stream ?? ''
+    if ((revisions.get(stream) ?? -1n) < revision) revisions.set(stream, revision)
+    if (!repeated) child.count('events', appends[index]?.events.length ?? 0)
+  }
+}
+
+const call = async (work: Work): Promise<void> => {
+  const { child, random, recorder, revisions } = work
+  const { settings, signal } = child
+  while (!signal.aborted) {
+    const appends = nextAppends({
+      random,
+      writer: settings.name,
+      revisions,
+      newId: () => crypto.randomUUID(),
+      nowMs: Date.now(),
+    })
+    const n = await recorder.begin(appends)
+    await sendUntilAnswered(work, n, appends)
+    // As somebody does who lost the answer, not the append.
+    if (random() < repeatShare) await sendUntilAnswered(work, await recorder.begin(appends), appends)
+    const pauseMs = random() * 2 * ((callers * 1_000) / settings.perSecond)
+    await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+const expectedOf = (text: string): ExpectedRevision => (/^\d+$/.test(text) ? BigInt(text) : (text as ExpectedRevision))
+
+/** The same appends again, as they were. */
+const again = ({ parts }: Begun): Append[] =>
+  parts.map(({ stream, expected, ids }) => ({ stream, expected: expectedOf(expected), events: ids.map(rawEvent) }))
+
+await runChild(poolSize, async (child) => {
+  const { settings, database } = child
+  const { name, life, folder, seed } = settings
+  const { journal, carried, firstNumber } = await openJournal({ folder, writer: name, life })
+  const store = await untilAnswered(() => openPostgresEventStore({ database }))
+  const recorder = createRecorder(journal, firstNumber)
+  const work = { child, store, recorder, random: createRandom(seed), revisions: new Map<string, bigint>() }
+  await Promise.all(carried.map((begun) => sendUntilAnswered(work, begun.n, again(begun))))
+  await Promise.all(Array.from({ length: callers }, () => call(work)))
+  await store.close()
+  await journal.close()
+})

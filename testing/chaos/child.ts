@@ -1,0 +1,73 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Failure } from '../../domain/errors.ts'
+import { connectPostgres, type Database } from '../../infra/postgres.ts'
+import { createLog, type Log } from '../../infra/telemetry.ts'
+
+/** What a process of a chaos run is told when it is started. `life` counts from 1 and rises with each start. */
+export type ChildSettings = {
+  readonly name: string
+  readonly life: number
+  readonly seed: number
+  readonly url: string
+  /** Where journals lie. */
+  readonly folder: string
+  /** What it begins in a second, about. */
+  readonly perSecond: number
+}
+
+/** Figures that only rise; the last line that a process has printed counts. */
+export type Counts = Readonly<Record<string, number>>
+
+export type Child = {
+  readonly settings: ChildSettings
+  readonly database: Database
+  readonly log: Log
+  /** Aborts when it shall come to an end: begin nothing new, bring to an end what was begun. */
+  readonly signal: AbortSignal
+  readonly count: (name: string, by?: number) => void
+}
+
+const sayEveryMs = 500
+const pauseMsMin = 50
+const pauseMsMax = 500
+const slowMs = 10_000
+
+/** Tries again while the database is away; whoever has begun something wants to know how it ended. */
+export const untilAnswered = async <T>(work: () => Promise<T>): Promise<T> => {
+  for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'DATABASE_UNAVAILABLE') throw error
+      await delay(pauseMs)
+    }
+  }
+}
+
+/** Runs a program of the chaos run: it ends in order when told so by SIGTERM, at once when whoever started it is gone, and
+ *  with a stack on its error output when it meets what it should not. */
+export const runChild = async (poolSize: number, work: (child: Child) => Promise<void>): Promise<void> => {
+  const settings = JSON.parse(process.argv[2] ?? '') as ChildSettings
+  const stopping = new AbortController()
+  process.once('SIGTERM', () => stopping.abort())
+  process.stdin.on('end', () => process.exit(1)).resume()
+  const counts: Record<string, number> = {}
+  const say = () => process.stdout.write(`${JSON.stringify(counts)}\n`)
+  say()
+  const saying = setInterval(say, sayEveryMs)
+  const log = createLog({ level: 'warn', format: 'pretty' }, process.stderr)
+  const database = connectPostgres({ url: settings.url, log, poolSize, slowQueryMs: slowMs })
+  await work({
+    settings,
+    database,
+    log,
+    signal: stopping.signal,
+    count: (name, by = 1) => {
+      counts[name] = (counts[name] ?? 0) + by
+    },
+  })
+  await database.close()
+  clearInterval(saying)
+  say()
+  process.exit(0)
+}

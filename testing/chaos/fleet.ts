@@ -1,0 +1,157 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { below, createRandom } from '../random.ts'
+import type { ChildSettings, Counts } from './child.ts'
+import type { ProcessKind } from './schedule.ts'
+
+const restartMsMax = 500
+
+export type Member = {
+  readonly kind: ProcessKind
+  readonly name: string
+  readonly perSecond: number
+  /** Never killed. */
+  readonly spared?: boolean
+}
+
+type Slot = Member & {
+  process: ChildProcess | undefined
+  /** It has said something, so it can be told to end. */
+  ready: boolean
+  killed: boolean
+  /** It shall not come again. */
+  over: boolean
+  life: number
+  counts: Counts
+}
+
+export type Fleet = {
+  /** SIGKILL to one of the running processes of that kind; false when none runs. It is started again after a moment. */
+  kill(kind: ProcessKind, choice: number): boolean
+  /** Tells all of that kind to end, each once it runs, and waits; throws, naming those that do not end. */
+  stop(kind: ProcessKind, timeoutMs: number): Promise<void>
+  /** The sum of a figure over all lives of a kind. */
+  sum(kind: ProcessKind, figure: string): number
+  readonly restarts: () => number
+  /** Who ended although nobody had killed it, one sentence each. */
+  readonly deserters: readonly string[]
+  /** Kills what is left. */
+  end(): Promise<void>
+}
+
+/** Starts the processes of a chaos run and keeps them running, each with a log of its own. They live in sessions of their own,
+ *  so Ctrl-C in the terminal does not reach them, and end with this process, also when that is killed. */
+export const startFleet = (options: {
+  readonly members: readonly Member[]
+  readonly url: string
+  /** Where journals lie. */
+  readonly folder: string
+  readonly logs: string
+  readonly seed: number
+}): Fleet => {
+  const { members, url, folder, logs, seed } = options
+  const slots: Slot[] = members.map((member) => ({
+    ...member,
+    process: undefined,
+    ready: false,
+    killed: false,
+    over: false,
+    life: 0,
+    counts: {},
+  }))
+  const past: { kind: ProcessKind; counts: Counts }[] = []
+  const deserters: string[] = []
+  const ending = new AbortController()
+
+  const live = async (slot: Slot): Promise<void> => {
+    slot.life += 1
+    slot.ready = false
+    slot.killed = false
+    slot.counts = {}
+    const { name, life, perSecond } = slot
+    const settings: ChildSettings = {
+      name,
+      life,
+      perSecond,
+      url,
+      folder,
+      seed: seed + life * 1_009 + slots.indexOf(slot),
+    }
+    const program = join(import.meta.dirname, `${slot.kind}.ts`)
+    const log = openSync(join(logs, `${name}.log`), 'a')
+    const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
+      stdio: ['pipe', 'pipe', log],
+      detached: true,
+      env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(logs, 'compiled') },
+    })
+    closeSync(log)
+    child.stdin?.on('error', () => undefined)
+    slot.process = child
+    if (child.stdout)
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        slot.ready = true
+        slot.counts = JSON.parse(line) as Counts
+      })
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+    slot.process = undefined
+    past.push({ kind: slot.kind, counts: slot.counts })
+    if (!slot.killed && !slot.over) deserters.push(`${name} ended by itself with ${signal ?? code}, see its log`)
+    else if (slot.over && !slot.killed && code !== 0) deserters.push(`${name} did not end well: ${signal ?? code}`)
+  }
+
+  const keepAlive = async (slot: Slot): Promise<void> => {
+    const random = createRandom(seed + slots.indexOf(slot))
+    while (!ending.signal.aborted) {
+      await live(slot)
+      if (slot.over) return
+      await delay(below(random, restartMsMax), undefined, { signal: ending.signal }).catch(() => undefined)
+    }
+  }
+  const kept = slots.map((slot) => ({ slot, done: keepAlive(slot) }))
+
+  return {
+    kill: (kind, choice) => {
+      const running = slots.filter(
+        (slot) => slot.kind === kind && slot.process !== undefined && !slot.spared && !slot.over,
+      )
+      const slot = running[Math.floor(choice * running.length)]
+      if (!slot?.process) return false
+      slot.killed = true
+      slot.process.kill('SIGKILL')
+      return true
+    },
+    stop: async (kind, timeoutMs) => {
+      const late = delay(timeoutMs, 'late' as const, { ref: false })
+      await Promise.all(
+        kept
+          .filter(({ slot }) => slot.kind === kind)
+          .map(async ({ slot, done }) => {
+            // One that was killed last comes once more, to bring to an end what it had begun.
+            while (slot.process === undefined || !slot.ready || slot.killed) await delay(10)
+            slot.over = true
+            slot.process.kill('SIGTERM')
+            if ((await Promise.race([done, late])) === 'late') throw new Error(`${slot.name} does not come to an end`)
+          }),
+      )
+    },
+    sum: (kind, figure) =>
+      [...past, ...slots.filter(({ process }) => process !== undefined)]
+        .filter((life) => life.kind === kind)
+        .reduce((total, { counts }) => total + (counts[figure] ?? 0), 0),
+    restarts: () => slots.reduce((sum, { life }) => sum + Math.max(0, life - 1), 0),
+    deserters,
+    end: async () => {
+      ending.abort()
+      for (const slot of slots) {
+        slot.over = true
+        slot.killed = true
+        slot.process?.kill('SIGKILL')
+      }
+      await Promise.all(kept.map(({ done }) => done))
+    },
+  }
+}

@@ -1,0 +1,256 @@
+import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
+import { digestOf, type Line } from './journal.ts'
+import { createComplaints, type Examiner, figure, type Proof } from './proof.ts'
+
+/** The journal of one writer, from its beginning. */
+export type WriterLines = { readonly writer: string; readonly lines: AsyncIterator<Line> }
+
+/** What became of the appends: `acknowledged` with their events; of those that at some time nobody could tell, how they ended. */
+export type AppendCounts = {
+  appends: number
+  acknowledged: number
+  acknowledgedEvents: number
+  repeated: number
+  refused: number
+  unknown: {
+    /** The retry said that the first try had been stored. */
+    storedBefore: number
+    /** The retry was stored. */
+    storedByRetry: number
+    refusedAtRetry: number
+    /** Nobody asked again. */
+    leftWhole: number
+    leftAbsent: number
+  }
+}
+
+type Seen = { readonly revision: bigint; readonly position: string; readonly stream: string; readonly digest: number }
+/** What is known of one event id while somebody's append of it is open. */
+type Known = { readonly entries: Set<Entry>; seen: Seen | undefined; confirmed: boolean }
+type Entry = {
+  readonly name: string
+  readonly parts: Extract<Line, { is: 'begun' }>['parts']
+  /** How many of its events are in the log, as it wants them. */
+  found: number
+  answer: Extract<Line, { is: 'stored' }> | undefined
+  unknown: boolean
+}
+type Writer = {
+  readonly name: string
+  readonly lines: AsyncIterator<Line>
+  readonly entries: Map<number, Entry>
+  /** The last position that it was told. */
+  told: string
+  ended: boolean
+}
+
+const sizeOf = ({ parts }: Entry): number => parts.reduce((sum, { ids }) => sum + ids.length, 0)
+
+/** Holds the log against what each writer had begun and was told. Every event of the log was being appended then, as it is;
+ *  what was acknowledged is there once, where it was said; what was refused is not there; what nobody answered for is whole
+ *  or absent. The same events may be asked for by several writers, as walks do: one of them has then stored them.
+ *
+ *  Reads the journals alongside the log, no further than needed: what is stored at a position was begun before anything
+ *  later was acknowledged. So memory is needed for what was under way at one moment, however long the run. */
+export const examineAppends = (
+  journals: readonly WriterLines[],
+  { readStream }: Pick<EventStore, 'readStream'>,
+): Examiner & { readonly counts: AppendCounts } => {
+  // A store that breaks one promise may make a thousand events look strange: each gets its room.
+  const promises = createComplaints()
+  const strangers = createComplaints()
+  const writers: Writer[] = journals.map(({ writer, lines }) => ({
+    name: writer,
+    lines,
+    entries: new Map(),
+    told: '',
+    ended: false,
+  }))
+  const known = new Map<string, Known>()
+  /** Acknowledged, and the log has not come so far yet. */
+  const waiting = new Set<Entry>()
+  const late: Entry[] = []
+  let at = ''
+  const counts: AppendCounts = {
+    appends: 0,
+    acknowledged: 0,
+    acknowledgedEvents: 0,
+    repeated: 0,
+    refused: 0,
+    unknown: { storedBefore: 0, storedByRetry: 0, refusedAtRetry: 0, leftWhole: 0, leftAbsent: 0 },
+  }
+
+  const forget = (entry: Entry) => {
+    for (const { ids } of entry.parts)
+      for (const id of ids) {
+        const one = known.get(id)
+        one?.entries.delete(entry)
+        if (one?.entries.size === 0) known.delete(id)
+      }
+  }
+
+  const wants = ({ parts }: Entry, id: string, { stream, digest }: Seen): boolean =>
+    parts.some((part) => part.stream === stream && part.digests[part.ids.indexOf(id)] === digest)
+
+  /** What is wrong with how its events lie in the log. */
+  const misplaced = (entry: Entry): string | undefined => {
+    for (const [index, { stream, ids }] of entry.parts.entries()) {
+      const places = ids.map((id) => known.get(id)?.seen)
+      const first = places[0]?.revision ?? 0n
+      if (places.some((place, step) => place?.revision !== first + BigInt(step)))
+        return `lies at the revisions ${places.map((place) => place?.revision).join(', ')} of ${stream}`
+      const [revision, position] = entry.answer?.at[index] ?? []
+      const last = places.at(-1)
+      if (position !== undefined && (String(last?.revision) !== revision || last?.position !== position))
+        return `was acknowledged at revision ${revision} of ${stream}, position ${position}, and lies at ${last?.revision}, ${last?.position}`
+    }
+    return undefined
+  }
+
+  /** It has its answer, and all its events are in the log. */
+  const settle = (entry: Entry) => {
+    const problem = misplaced(entry)
+    if (problem) promises.add(`${entry.name} ${problem}`)
+    for (const { ids } of entry.parts)
+      for (const id of ids) {
+        const one = known.get(id)
+        if (!one || one.confirmed) continue
+        one.confirmed = true
+        counts.acknowledgedEvents += 1
+      }
+    forget(entry)
+  }
+
+  const begin = (writer: Writer, { n, parts }: Extract<Line, { is: 'begun' }>) => {
+    const before = writer.entries.get(n)
+    if (before) {
+      // A new life has taken it over from one that was killed.
+      before.unknown = true
+      return
+    }
+    const name = `append ${n} of ${writer.name}`
+    const entry: Entry = { name, parts, found: 0, answer: undefined, unknown: false }
+    counts.appends += 1
+    writer.entries.set(n, entry)
+    for (const { ids } of parts)
+      for (const id of ids) {
+        const one: Known = known.get(id) ?? { entries: new Set(), seen: undefined, confirmed: false }
+        one.entries.add(entry)
+        known.set(id, one)
+        if (one.seen && wants(entry, id, one.seen)) entry.found += 1
+      }
+  }
+
+  const acknowledge = (writer: Writer, entry: Entry, answer: Extract<Line, { is: 'stored' }>) => {
+    entry.answer = answer
+    counts.acknowledged += 1
+    if (answer.repeated) counts.repeated += 1
+    if (entry.unknown) counts.unknown[answer.repeated ? 'storedBefore' : 'storedByRetry'] += 1
+    for (const [, position] of answer.at) if (position > writer.told) writer.told = position
+    if (entry.found === sizeOf(entry)) return settle(entry)
+    // The log was passed there already: others had asked for the same and were answered long ago.
+    if (entry.found === 0 && answer.at.every(([, position]) => position <= at)) {
+      forget(entry)
+      late.push(entry)
+    } else waiting.add(entry)
+  }
+
+  const refuse = (entry: Entry, why: string) => {
+    counts.refused += 1
+    if (entry.unknown) counts.unknown.refusedAtRetry += 1
+    const stored = entry.parts
+      .flatMap(({ ids }) => ids)
+      .filter((id) => {
+        const one = known.get(id)
+        return one?.seen && wants(entry, id, one.seen) && !one.confirmed && one.entries.size === 1
+      })
+    if (stored.length > 0) promises.add(`${entry.name} was told ${why}, and ${stored[0]} is in the log`)
+    forget(entry)
+  }
+
+  const apply = (writer: Writer, line: Line) => {
+    if (line.is === 'begun') return begin(writer, line)
+    const entry = writer.entries.get(line.n)
+    if (!entry) return promises.add(`${writer.name} was answered for append ${line.n}, which it had not begun`)
+    if (line.is === 'unknown') {
+      entry.unknown = true
+      return
+    }
+    writer.entries.delete(line.n)
+    if (line.is === 'stored') acknowledge(writer, entry, line)
+    else refuse(entry, line.why)
+  }
+
+  const readUntil = async (writer: Writer, enough: () => boolean) => {
+    while (!writer.ended && !enough()) {
+      const next = await writer.lines.next()
+      if (next.done) writer.ended = true
+      else apply(writer, next.value)
+    }
+  }
+
+  const see = async (event: StoredEvent) => {
+    const { id, stream, revision, position } = event
+    for (const writer of writers)
+      if (!writer.ended && writer.told <= position) await readUntil(writer, () => writer.told > position)
+    at = position
+    const where = `${event.type} ${id} at revision ${revision} of ${stream}, position ${position},`
+    const one = known.get(id)
+    if (!one)
+      return strangers.add(
+        `${where} was not being appended then: it is doubled, was refused, is nobody's, or was put in below what was acknowledged before`,
+      )
+    if (one.seen) return strangers.add(`${where} is there twice, first at ${one.seen.position}`)
+    one.seen = { revision, position, stream, digest: digestOf(event) }
+    const wanting = [...one.entries].filter((entry) => wants(entry, id, one.seen as Seen))
+    if (wanting.length === 0) return strangers.add(`${where} is not as it was appended`)
+    for (const entry of wanting) {
+      entry.found += 1
+      if (!entry.answer || entry.found < sizeOf(entry)) continue
+      waiting.delete(entry)
+      settle(entry)
+    }
+  }
+
+  const leave = (entry: Entry) => {
+    const ids = entry.parts.flatMap((part) => part.ids)
+    const found = ids.filter((id) => {
+      const seen = known.get(id)?.seen
+      return seen && wants(entry, id, seen)
+    })
+    if (found.length === 0) counts.unknown.leftAbsent += 1
+    else if (found.length === ids.length) {
+      counts.unknown.leftWhole += 1
+      const problem = misplaced(entry)
+      if (problem) promises.add(`${entry.name}, unanswered, ${problem}`)
+    } else if (found.some((id) => known.get(id)?.entries.size === 1 && !known.get(id)?.confirmed))
+      promises.add(`${entry.name}, unanswered, is half there: ${found.length} of ${ids.length} events`)
+  }
+
+  const lookUp = async (entry: Entry) => {
+    for (const [index, { stream, ids }] of entry.parts.entries()) {
+      const [revision = '0', position] = entry.answer?.at[index] ?? []
+      const range = { from: BigInt(revision) - BigInt(ids.length - 1), limit: ids.length }
+      const events = range.from < 0n ? [] : await Array.fromAsync(readStream(stream, range))
+      if (events.map(({ id }) => id).join() !== ids.join() || events.at(-1)?.position !== position)
+        promises.add(`${entry.name} was acknowledged at revision ${revision} of ${stream}, and is not there`)
+    }
+  }
+
+  const end = async (): Promise<Proof> => {
+    for (const writer of writers) await readUntil(writer, () => false)
+    for (const entry of waiting)
+      promises.add(
+        `${entry.name} was acknowledged at ${entry.answer?.at.map(([, position]) => position).join(', ')}, and ${entry.found} of its ${sizeOf(entry)} events are in the log`,
+      )
+    for (const writer of writers) for (const entry of writer.entries.values()) leave(entry)
+    for (const entry of late) await lookUp(entry)
+    return {
+      name: 'every acknowledged event is there once, no unacknowledged append is half there',
+      looked: `${figure(counts.acknowledgedEvents)} events of ${figure(counts.appends)} appends`,
+      complaints: [...promises.list(), ...strangers.list()],
+    }
+  }
+
+  return { see, end, counts }
+}

@@ -1,0 +1,57 @@
+import { Failure } from '../../domain/errors.ts'
+import type { Append, Appended, Conflict, EventStore } from '../../infra/event-store/port.ts'
+import { type Journal, partsOf } from './journal.ts'
+
+export type Answer = Appended | readonly Appended[] | Conflict
+
+export type Recorder = {
+  /** Writes down that these appends are about to be sent together; answers with their number. */
+  begin(appends: readonly Append[]): Promise<number>
+  /** Sends them and writes down the answer before giving it. May be called again with the same number when the outcome was
+   *  unknown. */
+  send<A extends Answer>(n: number, work: () => Promise<A>): Promise<A>
+}
+
+/** Writes down what is asked of an event store and what it answered, so that after a kill -9 at any moment it is known what
+ *  was promised to whom. */
+export const createRecorder = (journal: Journal, firstNumber: number): Recorder => {
+  let next = firstNumber
+  return {
+    begin: async (appends) => {
+      const n = next++
+      await journal.write({ is: 'begun', n, parts: partsOf(appends) })
+      return n
+    },
+    send: async (n, work) => {
+      try {
+        const answer = await work()
+        await journal.write(lineOf(n, answer))
+        return answer
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error
+        const { code } = error
+        await journal.write({ is: code === 'EVENT_INVALID' ? 'refused' : 'unknown', n, why: code })
+        throw error
+      }
+    },
+  }
+}
+
+const lineOf = (n: number, answer: Answer) => {
+  if ('outcome' in answer && answer.outcome === 'conflict')
+    return { is: 'refused', n, why: `conflict on ${answer.stream}` } as const
+  const all = 'outcome' in answer ? [answer] : answer
+  return {
+    is: 'stored',
+    n,
+    at: all.map(({ revision, position }) => [String(revision), position] as const),
+    repeated: all.every(({ repeated }) => repeated),
+  } as const
+}
+
+/** The same store, but what is appended is written down. */
+export const recordedStore = (store: EventStore, recorder: Recorder): EventStore => ({
+  ...store,
+  append: async (append) => recorder.send(await recorder.begin([append]), () => store.append(append)),
+  appendToMany: async (appends) => recorder.send(await recorder.begin(appends), () => store.appendToMany(appends)),
+})

@@ -1,0 +1,68 @@
+import { logBus } from '../../infra/bus/log.ts'
+import { creditDeposit } from '../../processes/credit-deposit.ts'
+import { rentAGpu } from '../../processes/rent-a-gpu.ts'
+import { settle } from '../../processes/settle.ts'
+import { allProjections } from '../../projections/all.ts'
+import { followProjections } from '../../projections/start.ts'
+import { eventually } from '../children.ts'
+import type { Fleet } from './fleet.ts'
+import { leftBehind } from './proof-read-models.ts'
+import { lastSeen, seenFile } from './seen.ts'
+import type { World } from './world.ts'
+
+const readyMsMax = 60_000
+const stopMsMax = 60_000
+/** Rentals that were left behind end by their timers, and what failed is tried again with growing pauses. */
+const restMsMax = 180_000
+const catchUpMsMax = 300_000
+
+const walkedTypes = [rentAGpu, settle, creditDeposit].map(({ starts }) => starts.type)
+
+/** Lets everything that was begun come to its end, and then stops it: first who writes, then who follows from that, then who
+ *  reads. Throws, saying what does not come to rest. */
+export const comeToRest = async (world: World, fleet: Fleet, tails: readonly string[]): Promise<void> => {
+  const { database, store, log, folders } = world
+  const bus = logBus({ store, database, log })
+  const projections = followProjections({ projections: allProjections, store, database })
+  await database.waitUntilReady(readyMsMax)
+  await fleet.stop('appender', stopMsMax)
+  await fleet.stop('trader', stopMsMax)
+  await projections.waitFor(await store.head(), catchUpMsMax)
+
+  let left: readonly string[] = []
+  const atRest = async () => {
+    const head = await store.head()
+    // A position behind events that concern no walk need not be saved.
+    const [last] = await Array.fromAsync(store.readAll({ direction: 'backwards', types: walkedTypes, limit: 1 }))
+    const walked = await bus.position('processes')
+    if (last && (walked === undefined || walked < last.position)) {
+      left = [`the walks have come to ${walked}, and ${last.type} of ${last.stream} lies at ${last.position}`]
+      return false
+    }
+    await projections.waitFor(head, catchUpMsMax)
+    left = [...(await leftBehind(database)), ...(await openWalks(world))]
+    return left.length === 0 && (await store.head()) === head
+  }
+  await eventually('the market comes to rest', atRest, restMsMax).catch(() => {
+    throw new Error(`the market did not come to rest: ${left.slice(0, 5).join('; ')}`)
+  })
+  await fleet.stop('worker', stopMsMax)
+
+  const head = await store.head()
+  await projections.waitFor(head, catchUpMsMax)
+  await fleet.stop('projector', stopMsMax)
+  for (const tail of tails)
+    await eventually(
+      `${tail} sees ${head}`,
+      () => (lastSeen(seenFile(folders.journals, tail))?.split(' ')[0] ?? store.start) >= head,
+      catchUpMsMax,
+    )
+  await fleet.stop('tail', stopMsMax)
+}
+
+/** Walks that failed and wait to be tried again. */
+const openWalks = async ({ database }: World): Promise<readonly string[]> => {
+  const statement =
+    "select key || ' waits, ' || coalesce(last_error, '') as sentence from jobs.jobs where task_identifier = 'walk'"
+  return (await database.query<{ sentence: string }>('chaos.walks', statement)).map(({ sentence }) => sentence)
+}

@@ -1,0 +1,39 @@
+import { closeSync, createReadStream, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const lineBytesMax = 4_096
+
+/** What the tail of that name has seen, a line for each event. */
+export const seenFile = (folder: string, tail: string): string => join(folder, `${tail}.seen`)
+
+/** The last whole line, and how many bytes of a half one lie behind it. */
+const endOf = (file: number): { readonly line: string | undefined; readonly torn: number } => {
+  const { size } = fstatSync(file)
+  const buffer = Buffer.alloc(Math.min(size, lineBytesMax))
+  readSync(file, buffer, 0, buffer.length, size - buffer.length)
+  const end = buffer.lastIndexOf('\n') + 1
+  const line = buffer.subarray(0, end).toString().trimEnd().split('\n').at(-1)
+  return { line: line || undefined, torn: buffer.length - end }
+}
+
+/** Opens the file to go on with it: whoever was killed while writing may have left half a line, which goes. */
+export const continueSeen = (path: string): { readonly file: number; readonly last: string | undefined } => {
+  const file = openSync(path, 'a+')
+  const { line, torn } = endOf(file)
+  ftruncateSync(file, fstatSync(file).size - torn)
+  return { file, last: line }
+}
+
+/** The last whole line; undefined before the first. */
+export const lastSeen = (path: string): string | undefined => {
+  const file = openSync(path, 'a+')
+  try {
+    return endOf(file).line
+  } finally {
+    closeSync(file)
+  }
+}
+
+export const readSeen = (path: string): AsyncIterator<string> =>
+  createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]()

@@ -1,0 +1,27 @@
+/** A process of a chaos run that follows the log and writes down each event in the moment that it sees it. Killed, it goes on
+ *  behind the last one that it wrote down. */
+import { appendFileSync, closeSync } from 'node:fs'
+import type { Position } from '../../infra/event-store/port.ts'
+import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import { createRandom, pick } from '../random.ts'
+import { runChild, untilAnswered } from './child.ts'
+import { tailLineOf } from './proof-order.ts'
+import { continueSeen, seenFile } from './seen.ts'
+
+const poolSize = 2
+const batchSizes = [7, 50, 500]
+
+await runChild(poolSize, async ({ settings, database, signal, count }) => {
+  const { name, folder, seed } = settings
+  const { file, last } = continueSeen(seenFile(folder, name))
+  const after = last?.split(' ')[0] as Position | undefined
+  const store = await untilAnswered(() => openPostgresEventStore({ database }))
+  const batchSize = pick(createRandom(seed), batchSizes)
+  for await (const { events } of store.subscribe({ ...(after && { after }), batchSize, signal })) {
+    if (events.length === 0) continue
+    appendFileSync(file, events.map((event) => `${tailLineOf(event)}\n`).join(''))
+    count('seen', events.length)
+  }
+  await store.close()
+  closeSync(file)
+})

@@ -1,0 +1,56 @@
+/** A process of a chaos run that does what the platform's worker does: walks processes to their end, from the log, and fires
+ *  timers. */
+import { systemActor } from '../../commands/actor.ts'
+import { createCommands } from '../../commands/execute.ts'
+import { logBus } from '../../infra/bus/log.ts'
+import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
+import { type JobHandler, startJobs } from '../../infra/jobs.ts'
+import { endAndSettle } from '../../processes/end-rental.ts'
+import { meterPeriod, startMeter } from '../../processes/meter.ts'
+import { followAgain, runProcesses } from '../../processes/run.ts'
+import type { Schedule, TimerHandlers } from '../../processes/timers.ts'
+import { runChild, untilAnswered } from './child.ts'
+import { openJournal } from './journal.ts'
+import { createRecorder, recordedStore } from './recorder.ts'
+
+const poolSize = 6
+const timersAtOnceMax = 3
+const chargePeriodSeconds = 1
+
+const now = () => new Date().toISOString()
+
+await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
+  const { name, life, folder, url } = settings
+  const { journal, firstNumber } = await openJournal({ folder, writer: name, life, carry: false })
+  const opened = await untilAnswered(() => openPostgresEventStore({ database }))
+  const store = recordedStore(opened, createRecorder(journal, firstNumber))
+  const commands = createCommands({ store })
+  const heartbeats = postgresHeartbeats(database)
+  const schedule: Schedule = (timer, payload, { key, runAt }) =>
+    jobs.schedule(timer, payload, { key, runAt: new Date(runAt) })
+  const meter = { commands, heartbeats, schedule, now, chargePeriodSeconds }
+  const walker = {
+    commands,
+    now,
+    activated: (rental: string, startedAt: string, endsAt: string) => startMeter(meter, rental, startedAt, endsAt),
+  }
+  const handlers: TimerHandlers = {
+    meter: async (timer) => {
+      await meterPeriod(meter, timer)
+      count('metered')
+    },
+    expire: async ({ rental }) => {
+      await endAndSettle(meter, rental, 'expired', systemActor('meter'))
+      count('expired')
+    },
+    walk: (timer) => followAgain(walker, timer),
+  }
+  const jobs = await untilAnswered(() =>
+    startJobs({ url, database, log, handlers: handlers as Record<string, JobHandler>, concurrency: timersAtOnceMax }),
+  )
+  await runProcesses({ ...walker, bus: logBus({ store, database, log }), schedule, signal })
+  await jobs.close()
+  await opened.close()
+  await journal.close()
+})

@@ -28,6 +28,8 @@ const packageComplaints = (files: Files, sources: readonly Source[]): string[] =
   const lock: { packages?: Readonly<Record<string, Locked>> } = JSON.parse(files.get('package-lock.json') ?? '{}')
   const runtime = { ...manifest.dependencies, ...manifest.optionalDependencies }
   const all = { ...runtime, ...manifest.devDependencies }
+  // Peers to measure against: for the benches alone.
+  const peers = (JSON.parse(files.get('bench/package.json') ?? '{}') as Manifest).dependencies ?? {}
   const scripts = Object.values(manifest.scripts ?? {})
     .join(' ')
     .split(' ')
@@ -39,7 +41,8 @@ const packageComplaints = (files: Files, sources: readonly Source[]): string[] =
   const areTypes = (name: string) => name.startsWith('@types/') && (name === '@types/node' || name.slice(7) in runtime)
   const isGiven = (path: string, specifier: string, typesOnly: boolean) => {
     const forWork = typesOnly || isTest(path) || path.startsWith('contracts/')
-    return packageOf(specifier) in (forWork ? all : runtime)
+    const given = path.startsWith('bench/') ? { ...peers, ...runtime } : runtime
+    return packageOf(specifier) in (forWork ? { ...all, ...given } : given)
   }
   const registry = ['https:', '', 'regis' + 'try.npmjs.org', ''].join('/')
   return [

@@ -39,7 +39,9 @@ const floors = [
   ['scheduler', 'gateway'],
   ['roles'],
   ['main.ts'],
+  ['cli/installation.ts'],
   ['cli', 'bench'],
+  ['analysis'],
 ] as const
 const rooms = floors.flatMap((names, floor) => names.map((name) => ({ name, floor })))
 const roomOf = (path: string) =>
@@ -47,6 +49,8 @@ const roomOf = (path: string) =>
     .filter(({ name }) => path === name || path.startsWith(`${name}/`))
     .toSorted((a, b) => b.name.length - a.name.length)[0]
 
+/** Who wires engines; the benches measure them one by one. */
+const wiring: readonly string[] = ['main.ts', 'cli/installation.ts', 'bench']
 /** Of infra/, those above know the ports, and the types of these. */
 const sharedTypes = /^infra\/(postgres|telemetry|config|shutdown)\.ts$/
 
@@ -55,7 +59,7 @@ const whyNot = (from: string, to: string, typesOnly: boolean): string | undefine
   const [above, below] = [roomOf(from), roomOf(to)]
   if (!above || !below) return 'has no floor'
   if (above.name !== below.name && below.floor >= above.floor) return 'is not below'
-  if (below.name !== 'infra' || to.endsWith('/port.ts') || above.name === 'main.ts') return undefined
+  if (below.name !== 'infra' || to.endsWith('/port.ts') || wiring.includes(above.name)) return undefined
   // Within infra all know what lies in its root, and of another port nothing but the port.
   if (above.name === 'infra' && ['infra', posix.dirname(from)].includes(posix.dirname(to))) return undefined
   return typesOnly && sharedTypes.test(to) ? undefined : 'is an engine'
@@ -89,6 +93,11 @@ const floorExcuses: Excuses = {
   'projections/database.ts → infra/postgres-errors.ts is an engine':
     'MikroORM opens connections of its own; what counts as a database that is away is said in one place',
   'infra/postgres-embedded.ts → infra/keys/file.ts is an engine': 'its password lies where all secrets lie',
+  'cli/export/folder.ts → infra/data-folder.ts is an engine':
+    'a lock that a killed process does not keep is hard to make twice',
+  'cli/tool.ts → infra/config.ts is an engine': 'a tool reads the settings as main.ts does',
+  'cli/tool.ts → infra/shutdown.ts is an engine': 'a tool ends as main.ts does',
+  'cli/tool.ts → infra/telemetry.ts is an engine': 'a tool logs as main.ts does',
   'cli/tour/wallet.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
   'cli/tour/story.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
 }
@@ -112,7 +121,12 @@ const bannedCalls: readonly { call: RegExp; within: RegExp; but?: RegExp; instea
   { call: /^(Date\.now|new Date\(\)|Math\.random)$/, within: /^domain\//, instead: 'time and ids travel in commands' },
   { call: /^(crypto|performance|process)\./, within: /^domain\//, instead: 'the domain knows no machine' },
   { call: /^Number\(money\)$/, within: /^(?!(infra|contracts|cli)\/)/, instead: 'money is a bigint' },
-  { call: /^process\.env$/, within: /./, but: /^(main\.ts$|infra\/config\.ts$|cli\/)/, instead: 'Config says it' },
+  {
+    call: /^process\.env$/,
+    within: /./,
+    but: /^(main\.ts$|infra\/config\.ts$|cli\/|bench\/)/,
+    instead: 'Config says it',
+  },
   { call: /^console\./, within: /./, but: /^(main\.ts$|cli\/)/, instead: 'the log is an argument' },
 ]
 

@@ -2,15 +2,26 @@
 // the ones before it have earned, each program, and each address that a shell block asks for.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Kind, type OperationDefinitionNode, parse, print } from 'graphql'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { type Client, createClient } from '../cli/client.ts'
 import { signIn } from '../cli/sign-in.ts'
 import { type ChainInfo, deposit, fund } from '../cli/tour/wallet.ts'
+import { connectPostgres } from '../infra/postgres.ts'
+import { createLog } from '../infra/telemetry.ts'
 import { eventually } from '../testing/children.ts'
-import { createTestFolder, startTestPlatform, stopTestPlatforms, type TestPlatform } from '../testing/platform.ts'
+import { openDuckdb } from '../testing/duckdb.ts'
+import {
+  createTestFolder,
+  embeddedDatabaseUrl,
+  startTestPlatform,
+  stopTestPlatforms,
+  type TestPlatform,
+} from '../testing/platform.ts'
 import { availableUnits, createListing } from '../testing/renter.ts'
 import { type Block, blocksOf, dataFolderNames, pages, root } from './docs-harness.ts'
 
@@ -21,11 +32,14 @@ const wallet = privateKeyToAccount(generatePrivateKey())
 /** What the variables of the snippets stand for; what an operation answers is added. */
 const known = new Map<string, string>()
 let folder: Awaited<ReturnType<typeof createTestFolder>>
+/** Where the pages write `log-export`. */
+let exports: string
 let platform: TestPlatform
 let client: Client
 
 beforeAll(async () => {
   folder = await createTestFolder()
+  exports = await mkdtemp(join(tmpdir(), 'neuralmesh-docs-'))
   platform = await startTestPlatform(folder.path)
   client = createClient(platform.url)
   const { head, chain } = await client.ask<{ head: string; chain: ChainInfo }>(
@@ -44,6 +58,7 @@ afterAll(async () => {
   await client?.close()
   await stopTestPlatforms()
   await folder.remove()
+  await rm(exports, { recursive: true, force: true })
 })
 
 type Fields = Readonly<Record<string, unknown>>
@@ -127,12 +142,11 @@ const runGraphql = async (text: string): Promise<void> => {
       await runOperation(definition, [definition, ...fragments].map((node) => print(node)).join('\n'))
 }
 
-/** Runs a program as if it lay in the root of the project, and gives what it printed. */
-const runProgram = async (text: string): Promise<string> => {
-  const code = text.replaceAll(publicUrl, platform.url)
-  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], {
+/** Runs Node in the root of the project, on the data of the platform, and gives what it printed. */
+const runNode = async (given: readonly string[]): Promise<string> => {
+  const child = spawn(process.execPath, given, {
     cwd: root,
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: folder.path, DATABASE_URL: '' },
   })
   let said = ''
   for (const stream of [child.stdout, child.stderr])
@@ -142,6 +156,33 @@ const runProgram = async (text: string): Promise<string> => {
   const [exit] = await once(child, 'close')
   expect({ exit, said }).toEqual({ exit: 0, said })
   return said.trim()
+}
+
+const runProgram = (text: string): Promise<string> =>
+  runNode(['--input-type=module-typescript', '-e', text.replaceAll(publicUrl, platform.url)])
+
+const inExports = (text: string): string => text.replaceAll('log-export', join(exports, 'log-export'))
+
+/** The tools that a shell block calls. */
+const toolsOf = (text: string): string[][] =>
+  text
+    .split('\n')
+    .map((line) => /^npm run (replay|export) -- (.+?)( +#.*)?$/.exec(line))
+    .flatMap((call) => (call ? [[`cli/${call[1]}.ts`, ...inExports(call[2] ?? '').split(' ')]] : []))
+
+/** A question to DuckDB when it is about files, else to the database of the platform. */
+const runSql = async (text: string): Promise<void> => {
+  if (/\bread_\w+\('/.test(text)) {
+    const duckdb = await openDuckdb()
+    const rows = await duckdb.ask(inExports(text))
+    duckdb.close()
+    return expect(rows).not.toEqual([])
+  }
+  const log = createLog({ level: 'silent', format: 'json' })
+  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 1 })
+  const rows = await database.query('docs', text)
+  await database.close()
+  expect(rows).not.toEqual([])
 }
 
 type Request = { readonly path: string; readonly body: string | undefined }
@@ -157,6 +198,7 @@ const requestsOf = (text: string): Request[] =>
     })
 
 const runShell = async (text: string): Promise<void> => {
+  for (const call of toolsOf(text)) await runNode(call)
   for (const { path, body } of requestsOf(text)) {
     const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: body ?? '' }
     const response = await fetch(`${platform.url}${path}`, body === undefined ? {} : post)
@@ -173,11 +215,12 @@ const snippets: readonly Snippet[] = pages.flatMap((page) =>
 const titled = (snippet: Snippet) => [`${snippet.page}:${snippet.line}`, snippet] as const
 
 describe('each snippet of the pages works', () => {
-  test.each(snippets.filter(({ language }) => ['graphql', 'ts', 'sh'].includes(language)).map(titled))(
+  test.each(snippets.filter(({ language }) => ['graphql', 'sql', 'ts', 'sh'].includes(language)).map(titled))(
     '%s',
     async (_place, { language, text, next }) => {
       if (language === 'graphql') return runGraphql(text)
       if (language === 'sh') return runShell(text)
+      if (language === 'sql') return runSql(text)
       const printed = await runProgram(text)
       // A program is followed by what it prints, where that is always the same.
       if (next?.language === 'text') expect(printed).toBe(next.text)

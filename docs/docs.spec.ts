@@ -45,8 +45,8 @@ const linkComplaints: Rule = (page) =>
 
 const looksLikePath = /^\.?[\w@-][\w.@-]*(\/[\w.@-]+)*\/?$/
 const fileEndings = /\.(ts|md|json|sol|csv|graphql|yml|mjs)$/
-/** The reader makes the first, and a start the second. */
-const noPaths = new Set(['renter.ts', '.data/', 'USDC/6'])
+/** The reader makes the first, a start the second, an export the last. */
+const noPaths = new Set(['renter.ts', '.data/', 'USDC/6', 'manifest.json'])
 
 const pathComplaints: Rule = (page) =>
   spansOf(page)
@@ -85,9 +85,10 @@ const commandComplaint = (command: string): string | undefined => {
   if (first === 'ci') return undefined
   const script = first === 'run' ? second : first
   if (!(script in scripts)) return `calls the script ${script}, which package.json does not have`
-  const source = files.get(/node (\S+\.ts)$/.exec(scripts[script] ?? '')?.[1] ?? '') ?? ''
+  const own = files.get(/node (\S+\.ts)$/.exec(scripts[script] ?? '')?.[1] ?? '') ?? ''
+  const source = own.includes("'./tool.ts'") ? `${own}${files.get('cli/tool.ts')}` : own
   const options = dashes < 0 ? [] : given.slice(dashes + 1).filter((word) => /^--[a-z]/.test(word))
-  const unheard = options.find((option) => source !== '' && !source.includes(`${option.slice(2)}:`))
+  const unheard = options.find((option) => source !== '' && !new RegExp(`\\b${option.slice(2)}'?:`).test(source))
   return unheard && `gives ${script} the option ${unheard}, which it does not take`
 }
 
@@ -106,7 +107,7 @@ const shellComplaints: Rule = (page) =>
     )
 
 /** A block without a language would be run by nobody, and nobody would see that it is not. */
-const languages = ['graphql', 'sh', 'ts', 'text', 'mermaid']
+const languages = ['graphql', 'sh', 'sql', 'ts', 'text', 'mermaid']
 const languageComplaints: Rule = (page) =>
   blocksOf(page)
     .filter(({ language }) => !languages.includes(language))

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { connectPostgres } from '../infra/postgres.ts'
 import { createLog } from '../infra/telemetry.ts'
+import { eventually } from './children.ts'
+
+/** An SQLSTATE. */
+const insufficientPrivilege = '42501'
 
 export type TestDatabase = { readonly url: string; readonly name: string; drop(): Promise<void> }
 
@@ -15,8 +19,20 @@ export const createTestDatabase = async (options: { template?: string } = {}): P
   )
   const url = new URL(server)
   url.pathname = `/${name}`
-  return { url: url.href, name, drop: () => onServer(server, `drop database if exists ${name} with (force)`) }
+  return { url: url.href, name, drop: () => dropDatabase(server, name) }
 }
+
+/** With `force` the server ends all sessions in it, but refuses while one of its own, vacuuming, is among them. */
+const dropDatabase = (server: string, name: string): Promise<void> =>
+  eventually('the server to be done with a database', async () => {
+    try {
+      await onServer(server, `drop database if exists ${name} with (force)`)
+      return true
+    } catch (error) {
+      if ((error as { code?: string }).code !== insufficientPrivilege) throw error
+      return false
+    }
+  }).then(() => undefined)
 
 const onServer = async (url: string, statement: string): Promise<void> => {
   const database = connectPostgres({ url, poolSize: 1, log: createLog({ level: 'silent', format: 'json' }) })

@@ -182,7 +182,7 @@ const runSql = async (text: string): Promise<void> => {
   const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 1 })
   const rows = await database.query('docs', text)
   await database.close()
-  expect(rows).not.toEqual([])
+  if (/^(select|with)\b/.test(text)) expect(rows).not.toEqual([])
 }
 
 type Request = { readonly path: string; readonly body: string | undefined }

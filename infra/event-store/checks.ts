@@ -22,7 +22,7 @@ export type CheckedAppend = {
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-const utcTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/
+const utcTime = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$/
 
 /** No text with a NUL fits into PostgreSQL, and half a surrogate pair would come back as another character. */
 const isStorableText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
@@ -40,6 +40,8 @@ export const isNamePrefix = (prefix: string): boolean => isStorableText(prefix)
 /** True for ISO 8601 in UTC, to the millisecond at most, of a day that the calendar has. */
 export const isUtcTime = (text: string): boolean => {
   if (!utcTime.test(text) || text.startsWith('0000')) return false
+  // Every month has as many days.
+  if (Number(text.slice(8, 10)) <= 28) return true
   const moment = new Date(text)
   return !Number.isNaN(moment.getTime()) && moment.toISOString().startsWith(text.slice(0, 19))
 }
@@ -53,16 +55,16 @@ const problemInText = (text: string): Problem | undefined =>
   isStorableText(text) ? undefined : { reason: 'a text holds a NUL character or half a surrogate pair', path: '' }
 
 /** A property that is undefined is left out, as JSON does; whatever else JSON would silently change is a problem. */
-const problemIn = (value: unknown, depth: number): Problem | undefined => {
+const problemIn = (value: unknown, depth: number, textProblem = problemInText): Problem | undefined => {
   if (value === null || typeof value === 'boolean') return undefined
-  if (typeof value === 'string') return problemInText(value)
+  if (typeof value === 'string') return textProblem(value)
   if (typeof value === 'number')
     return Number.isFinite(value) ? undefined : { reason: 'a number is not finite', path: '' }
   if (typeof value !== 'object') return { reason: `JSON has no ${typeof value}`, path: '' }
   if (depth >= jsonDepthMax) return { reason: `nested deeper than ${jsonDepthMax}`, path: '' }
   if (Array.isArray(value)) {
-    for (const [index, item] of value.entries()) {
-      const problem = at(index, problemIn(item, depth + 1))
+    for (let index = 0; index < value.length; index++) {
+      const problem = at(index, problemIn(value[index], depth + 1, textProblem))
       if (problem) return problem
     }
     return undefined
@@ -71,9 +73,10 @@ const problemIn = (value: unknown, depth: number): Problem | undefined => {
   // A plain object of another realm has another Object.prototype, but nothing above it either.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
     return { reason: 'only plain objects can be stored', path: '' }
-  for (const [key, item] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
+    const item = (value as Readonly<Record<string, unknown>>)[key]
     if (item === undefined) continue
-    const problem = problemInText(key) ?? at(key, problemIn(item, depth + 1))
+    const problem = textProblem(key) ?? at(key, problemIn(item, depth + 1, textProblem))
     if (problem) return problem
   }
   return undefined
@@ -88,12 +91,29 @@ const checkEvent = (stream: string, event: NewEvent): CheckedEvent => {
   if (!uuid.test(id)) refuseEvent(stream, 'the event id is not a UUID', { eventId: id.slice(0, 80).toWellFormed() })
   if (!isName(type))
     refuseEvent(stream, `the type is not 1 to ${nameCharactersMax} storable characters`, { eventId: id })
-  const problem = at('data', problemIn(data, 0)) ?? at('metadata', problemIn(metadata, 0))
-  if (problem)
-    refuseEvent(stream, problem.reason, { eventId: id, field: problem.path.slice(1).toWellFormed().slice(0, 200) })
+  const texts = jsonTextsOf(data, metadata)
+  if (texts === undefined) {
+    const problem = at('data', problemIn(data, 0)) ?? at('metadata', problemIn(metadata, 0))
+    if (problem)
+      refuseEvent(stream, problem.reason, { eventId: id, field: problem.path.slice(1).toWellFormed().slice(0, 200) })
+  }
   if (!isUtcTime(metadata.time))
     refuseEvent(stream, 'the time is not ISO 8601 in UTC', { eventId: id, field: 'metadata.time' })
-  return { id: id.toLowerCase(), type, data: JSON.stringify(data), metadata: JSON.stringify(metadata) }
+  return {
+    id: id.toLowerCase(),
+    type,
+    ...(texts ?? { data: JSON.stringify(data), metadata: JSON.stringify(metadata) }),
+  }
+}
+
+const noProblem = () => undefined
+
+/** The JSON of what is without a problem at the first glance; undefined when one has to look closer. JSON escapes half a
+ *  surrogate pair and NUL, so where nothing is escaped by its number, no text has to be looked at on its own. */
+const jsonTextsOf = (data: unknown, metadata: unknown): { data: string; metadata: string } | undefined => {
+  if (problemIn(data, 0, noProblem) ?? problemIn(metadata, 0, noProblem)) return undefined
+  const texts = { data: JSON.stringify(data), metadata: JSON.stringify(metadata) }
+  return texts.data.includes('\\u') || texts.metadata.includes('\\u') ? undefined : texts
 }
 
 /** Characters of the JSON texts and names: what an append weighs, near enough to its bytes to bound a batch. */

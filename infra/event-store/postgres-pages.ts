@@ -114,7 +114,8 @@ export const createPages = ({
         'eventStore.readAll',
         isLong && isSparse ? sparse : dense,
         [from, to, rowsMax, ...values],
-        { ...options, rowMode: 'array' },
+        // Without a filter there is one good plan, the primary key; with one it depends on what is asked for.
+        { ...options, rowMode: 'array', ...(isFiltered ? {} : { name: `event_store_read_all_${direction}` }) },
       )
       const last = rows.length === rowsMax ? rows.at(-1) : undefined
       const through = last ? numberOfRow(last) : direction === 'asc' ? to : from

@@ -19,7 +19,8 @@ const FIRST_LATER = `
 select min(e.version)::text from log.events e
 where e.stream_id = $1 and (e.metadata ->> 'time')::timestamptz > $2::timestamptz`
 
-/** Walks the index (stream_id, version). $1 stream, $2 and $3 the revisions, both included, $4 last position, $5 rows. */
+/** Walks the index (stream_id, version); no other plan comes near, so it is made once per connection. $1 stream, $2 and $3 the
+ *  revisions, both included, $4 last position, $5 rows. */
 const streamStatement = (order: 'asc' | 'desc') => `
 select ${columnsOf('e')} from log.events e
 where e.stream_id = $1 and e.version >= $2::bigint and e.version <= $3::bigint and e.position <= $4::bigint
@@ -90,11 +91,13 @@ export const createReader = ({
     const bottom = backwards ? 0n : least(most(from ?? 0n, 0n), revisionMax)
     const top = least(later === undefined ? revisionMax : later - 1n, backwards ? (from ?? revisionMax) : revisionMax)
     if (limit <= 0 || top < bottom) return
-    const text = streamStatement(backwards ? 'desc' : 'asc')
+    const order = backwards ? 'desc' : 'asc'
+    const [text, name] = [streamStatement(order), `event_store_read_stream_${order}`]
     const pages = walk({ edge: backwards ? top : bottom, left: limit, rowsMax: pageRowsFirst }, async (cursor) => {
       const wanted = Math.min(cursor.rowsMax, cursor.left)
       const [low, high] = backwards ? [bottom, cursor.edge] : [cursor.edge, top]
-      const rows = await query<Row>('eventStore.readStream', text, [stream, low, high, lastPosition, wanted], asked)
+      const values = [stream, low, high, lastPosition, wanted]
+      const rows = await query<Row>('eventStore.readStream', text, values, { ...asked, name })
       const last = rows.at(-1)
       const left = cursor.left - rows.length
       const edge = last && revisionOfRow(last) + (backwards ? -1n : 1n)

@@ -16,7 +16,7 @@ const batchCharactersWanted = 16 * 1024 * 1024
 const backoffMsMin = 100
 const backoffMsMax = 2_000
 /** At most one NOTIFY in this time. */
-const announceMsMin = 5
+const announceMsMin = 2
 
 /** The commit of a NOTIFY takes a lock that all notifying transactions share: never inside an append, where it cuts the rate
  *  by four. It is a hint, so it need not wait for the disk either. $1 channel, $2 position. */

@@ -18,7 +18,7 @@ import { createTurns } from './turns.ts'
  *  lock. */
 const writersMax = 2
 /** With fewer, one batch of all is faster than two halves: what a batch costs is mostly its commit then. */
-const secondWriterFrom = 40
+const secondWriterFrom = 24
 const batchEventsMax = 2_000
 const batchCharactersMax = 8 * 1024 * 1024
 /** Where there was one conflict or repetition there will be more, and an attempt in vain leaves dead rows behind. */
@@ -230,7 +230,8 @@ export const createWriter = ({
         if (closed) return reject(new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' }))
         const unit: Unit = {
           appends,
-          keys: appends.flatMap(({ stream, events }) => [`stream ${stream}`, ...events.map(({ id }) => `event ${id}`)]),
+          // No id of an event has a space.
+          keys: appends.flatMap(({ stream, events }) => [`stream ${stream}`, ...events.map(({ id }) => id)]),
           events: appends.reduce((sum, { events }) => sum + events.length, 0),
           characters: appends.reduce((sum, append) => sum + weightOf(append), 0),
           resolve,

@@ -86,6 +86,21 @@ describe('event store on Postgres', () => {
       expect(new Set(made.map(({ storeId }) => storeId)).size).toBe(1)
     })
 
+    test('of a log of the version before keeps its events, and takes an index that was built before as it is', async () => {
+      const store = await given.open()
+      const event = newEvent()
+      await store.append(to(newStream(), 'no stream', event))
+      const admin = await given.own.connect()
+      await admin.query('drop function log.append_batch; drop index log.events_type_position')
+      await admin.query('delete from log.schema_versions where version > 1')
+      await admin.query('create index concurrently events_type_position on log.events (type, position)')
+      const { rows: before } = await admin.query(`select 'log.events_type_position'::regclass::oid as index`)
+      const migrated = await given.open({ database: given.door })
+      expect(await collect(migrated.readAll({ types: [event.type] }))).toMatchObject([{ id: event.id }])
+      expect(await migrated.append(to(newStream(), 'no stream', newEvent()))).toMatchObject({ outcome: 'appended' })
+      expect((await admin.query(`select 'log.events_type_position'::regclass::oid as index`)).rows).toEqual(before)
+    })
+
     test('a newer schema is refused by name, and left as it is', async () => {
       await migrateEventStore(given.door)
       await given.door.query('spec', 'insert into log.schema_versions (version) values (1000)')

@@ -4,9 +4,10 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type ClusterHarness, until } from './contract-world.ts'
+import type { ClusterHarness } from './contract-world.ts'
 import type { JobHandle, JobSpec } from './port.ts'
 import { processCluster } from './process.ts'
+import { endProcesses } from './process-end.ts'
 import { processesOf, readProcessTable } from './process-table.ts'
 
 /** How long a job in a test may take to end. */
@@ -25,11 +26,6 @@ export const folderOf = (root: string, { jobId, attempt }: JobHandle) => join(ro
 /** The processes of the attempt that run. */
 export const runningOf = (root: string, handle: JobHandle) =>
   processesOf(readProcessTable(), folderOf(root, handle), undefined)
-
-const endAll = async (root: string, handle: JobHandle) => {
-  for (const pid of runningOf(root, handle)) process.kill(pid, 'SIGKILL')
-  await until('all are gone', () => runningOf(root, handle).length === 0)
-}
 
 /** Starts a program that launches the job; resolves when it says `line`. */
 export const launchElsewhere = async (root: string, spec: JobSpec, line: string): Promise<ChildProcess> => {
@@ -51,7 +47,9 @@ export const processHarness = async (): Promise<ClusterHarness> => {
   return {
     open: () => processCluster({ root, graceMs }),
     launchAndDie: async (spec) => kill(await launchElsewhere(root, spec, 'started')),
-    lose: (handle) => endAll(root, handle),
+    lose: async (handle) => {
+      if (!(await endProcesses(() => runningOf(root, handle), 0))) throw new Error('processes of the job do not end')
+    },
     processes: async (handle) => runningOf(root, handle).length,
     close: () => rm(root, { recursive: true }),
   }

@@ -173,7 +173,8 @@ export const createTail = ({
   const announce = async (): Promise<void> => {
     for (let announced = 0n; announced < wanted; ) {
       announced = wanted
-      await query('eventStore.announce', ANNOUNCE, [channel, `${announced}`]).catch(() => undefined)
+      const values = [channel, `${announced}`]
+      await query('eventStore.announce', ANNOUNCE, values, { name: 'event_store_announce' }).catch(() => undefined)
       await createBell().heard({ ms: announceMsMin, signal: closing.signal })
     }
     announcing = undefined

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
-import type { Connection, PoolClient, Submittable } from 'pg'
+import type { PoolClient } from 'pg'
+import { type CopyConnection, runCopy } from '../infra/postgres-copy.ts'
 
 const signature = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 const trailer = Buffer.from([0xff, 0xff])
@@ -64,43 +65,12 @@ export const createRowWriter = (): RowWriter => {
   }
 }
 
-type CopyConnection = Connection & {
+type SendingConnection = CopyConnection & {
   readonly stream: Writable
-  query(text: string): void
   sendCopyFromChunk(chunk: Buffer): void
   endCopyFrom(): void
   sendCopyFail(reason: string): void
 }
-
-/** What the driver calls while a statement of ours is the one that runs. */
-type CopyStatement = Submittable & {
-  handleError(error: Error): void
-  handleReadyForQuery(): void
-  handleCommandComplete(): void
-  handleCopyInResponse(connection: CopyConnection): void
-  handleCopyData(message: { chunk: Buffer }): void
-}
-
-const run = (
-  client: PoolClient,
-  text: string,
-  parts: Pick<CopyStatement, 'handleCopyInResponse' | 'handleCopyData'>,
-): Promise<void> =>
-  new Promise((resolve, reject) => {
-    let failure: Error | undefined
-    const statement: CopyStatement = {
-      submit: (connection) => (connection as CopyConnection).query(text),
-      handleError: (error) => {
-        failure = error
-        // A connection that broke will never be ready again.
-        if (!('severity' in error)) reject(error)
-      },
-      handleReadyForQuery: () => (failure ? reject(failure) : resolve()),
-      handleCommandComplete: () => undefined,
-      ...parts,
-    }
-    client.query(statement)
-  })
 
 /** COPY … FROM STDIN (FORMAT binary) of these chunks of rows, in one statement. */
 export const copyIn = (
@@ -108,8 +78,9 @@ export const copyIn = (
   into: string,
   chunks: Iterable<Buffer> | AsyncIterable<Buffer>,
 ): Promise<void> =>
-  run(client, `copy ${into} from stdin (format binary)`, {
-    handleCopyInResponse: (connection) => {
+  runCopy(client, `copy ${into} from stdin (format binary)`, {
+    handleCopyInResponse: (asked) => {
+      const connection = asked as SendingConnection
       const send = async () => {
         connection.sendCopyFromChunk(signature)
         for await (const chunk of chunks) {
@@ -128,7 +99,7 @@ export const copyIn = (
 export const copyOut = async (client: PoolClient, select: string): Promise<{ rows: number; bytes: number }> => {
   let messages = 0
   let bytes = 0
-  await run(client, `copy (${select}) to stdout (format binary)`, {
+  await runCopy(client, `copy (${select}) to stdout (format binary)`, {
     handleCopyInResponse: () => undefined,
     handleCopyData: ({ chunk }) => {
       messages += 1

@@ -2,14 +2,24 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg, { type ClientConfig, type Pool, type PoolClient } from 'pg'
 import { Histogram } from 'prom-client'
 import { Failure } from '../domain/errors.ts'
+import { copyOut, type Fields } from './postgres-copy.ts'
 import { isConnectionError, toFailure } from './postgres-errors.ts'
 import { keepListening } from './postgres-listen.ts'
 import { typeParsers } from './postgres-types.ts'
 import type { Log, Metrics } from './telemetry.ts'
 
 /** `rowMode: 'array'` gives rows as arrays in column order. `retry: true` says that running the statement twice does no harm
- *  (a read): it is tried again for a few seconds while the database is away. `name` makes it a prepared statement. */
-export type QueryOptions = { readonly rowMode?: 'array'; readonly retry?: boolean; readonly name?: string }
+ *  (a read): it is tried again for a few seconds while the database is away. `name` makes it a prepared statement. `decode` makes
+ *  it COPY (text) TO STDOUT in binary, half the price for many rows, and gives what it makes of each; there are no bind variables
+ *  then (`literalOf`), and no column may be null. */
+export type QueryOptions = {
+  readonly rowMode?: 'array'
+  readonly retry?: boolean
+  readonly name?: string
+  readonly decode?: (fields: Fields) => unknown
+}
+
+export type Retry = Pick<QueryOptions, 'retry'>
 
 /** Runs one statement. `label` names it in metrics and in the slow-query log. Types come back as: int8 → bigint,
  *  numeric → string, timestamptz → ISO 8601 string in UTC, json → parsed.
@@ -201,8 +211,9 @@ const runOn = async <Row>(
   client: PoolClient,
   text: string,
   values: readonly unknown[] = [],
-  { rowMode, name }: QueryOptions = {},
+  { rowMode, name, decode }: QueryOptions = {},
 ): Promise<Row[]> => {
+  if (decode) return (await copyOut(client, text, decode)) as Row[]
   const { rows } = await client.query({
     text,
     values: [...values],

@@ -1,7 +1,9 @@
-import type { Query, QueryOptions } from '../postgres.ts'
+import type { Query, Retry } from '../postgres.ts'
+import { type Fields, literalOf } from '../postgres-copy.ts'
 import { isName, isNamePrefix, revisionMax } from './checks.ts'
-import type { Filter } from './port.ts'
-import { columnsOf, numberOfRow, type Row } from './postgres-rows.ts'
+import type { Filter, StoredEvent } from './port.ts'
+import type { Positions } from './position.ts'
+import { charactersOf, columnsOf, copiedColumnsOf, eventOfFields, eventOfRow, type Row } from './postgres-rows.ts'
 
 /** How far a filtered statement looks, to begin with and at least: then so far that it finds a page. In positions. */
 const windowsDefault = { first: 50_000n, min: 5_000n }
@@ -11,17 +13,25 @@ const widerMax = 8n
 const windowMsMax = 250
 /** With fewer among those looked at, it is quicker to jump from one to the next by an index than to look at all. */
 const sparseBelow = 0.2
+/** From so many rows on they are copied in binary: a third less work for each, but a statement that is planned anew. */
+const copiedFromDefault = 100
+const label = 'eventStore.readAll'
 
 type Direction = 'asc' | 'desc'
 
-/** `through` is how far was looked, in reading direction: all events up to there are in the rows, or did not pass. `isFull`:
- *  there are as many rows as were asked for. */
-export type Page = { readonly rows: readonly Row[]; readonly through: bigint; readonly isFull: boolean }
+/** `through` is how far was looked, in reading direction: all events up to there are in the page, or did not pass. `isFull`:
+ *  there are as many as were asked for. `characters`: of their JSON. */
+export type Page = {
+  readonly events: readonly StoredEvent[]
+  readonly characters: number
+  readonly through: bigint
+  readonly isFull: boolean
+}
 
 export type Pages = {
-  /** Up to `rowsMax` rows of those from `low` to `high`, both included, from the end where reading begins. Looks at one
+  /** Up to `rowsMax` events of those from `low` to `high`, both included, from the end where reading begins. Looks at one
    *  position at least. Not to be asked again before it has answered. */
-  next(low: bigint, high: bigint, rowsMax: number, options?: QueryOptions): Promise<Page>
+  next(low: bigint, high: bigint, rowsMax: number, options?: Retry): Promise<Page>
 }
 
 /** The least text above all that begin with the prefix, in the order of their bytes; undefined when there is none. */
@@ -33,21 +43,28 @@ export const afterPrefix = (prefix: string): string | undefined => {
   return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
 }
 
-type Statements = { readonly dense: string; readonly sparse: string; readonly values: readonly unknown[] }
+type Range = { readonly low: bigint; readonly high: bigint; readonly rowsMax: number }
+/** Puts a value into a statement: as a bind variable, or as it is written in SQL. */
+type Bind = (value: bigint | number | string | readonly string[]) => string
+/** How to look, and for which columns. */
+type Look = { readonly isSparse: boolean; readonly order: Direction; readonly columns: (table: string) => string }
 
-/** Bind variables: $1 and $2 the positions, both included, $3 rows, and then what the filter needs. A prefix is a range of bytes
- *  and not LIKE, which has wildcards.
+/** A prefix is a range of bytes and not LIKE, which has wildcards.
  *
  *  No snapshot horizon (xmin): writers hold one lock until their commit is visible, so whoever sees position n sees all below
  *  it; a horizon would stop the tail behind an idle transaction in any database (contract case).
  *
- *  `dense` walks the primary key and leaves out what does not pass. `sparse` goes by what passes. Of types, each by the index
- *  (type, position): compared as a row and ordered by both, so that no statistics can talk the planner into the primary key,
- *  where it would look at all there is. Of a prefix alone, by the planner's choice for the whole window at once (offset 0):
+ *  A dense one walks the primary key and leaves out what does not pass. A sparse one goes by what passes. Of types, each by the
+ *  index (type, position): compared as a row and ordered by both, so that no statistics can talk the planner into the primary
+ *  key, where it would look at all there is. Of a prefix alone, by the planner's choice for the whole window at once (offset 0):
  *  with the limit in sight it would hope to find enough early. */
-const statementsOf = ({ types, streamPrefix }: Filter, order: Direction): Statements => {
-  const values: unknown[] = []
-  const bind = (value: unknown) => `$${3 + values.push(value)}`
+const statementOf = (
+  { types, streamPrefix }: Filter,
+  { low, high, rowsMax }: Range,
+  { isSparse, order, columns }: Look,
+  bind: Bind,
+): string => {
+  const [from, to, rows] = [`${bind(low)}::bigint`, `${bind(high)}::bigint`, bind(rowsMax)]
   let prefix = ''
   if (streamPrefix && !isNamePrefix(streamPrefix)) prefix = ' and false'
   else if (streamPrefix) {
@@ -55,24 +72,21 @@ const statementsOf = ({ types, streamPrefix }: Filter, order: Direction): Statem
     prefix = ` and e.stream_id >= ${bind(streamPrefix)}`
     if (end !== undefined) prefix += ` and e.stream_id < ${bind(end)}`
   }
-  const range = `e.position >= $1::bigint and e.position <= $2::bigint`
-  const inOrder = `order by e.position ${order} limit $3`
-  const all = `select ${columnsOf('e')} from log.events e where ${range}${prefix}`
-  if (types === undefined) {
-    const sparse = `select ${columnsOf('e')} from (select * from log.events e where ${range}${prefix} offset 0) e ${inOrder}`
-    return { dense: `${all} ${inOrder}`, sparse, values }
-  }
-  const wanted = bind([...new Set(types.filter(isName))])
-  return {
-    dense: `${all} and e.type = any(${wanted}::text[]) ${inOrder}`,
-    sparse: `
-      select ${columnsOf('e')} from unnest(${wanted}::text[]) t(type) cross join lateral (
+  const range = `e.position >= ${from} and e.position <= ${to}`
+  const inOrder = `order by e.position ${order} limit ${rows}`
+  const all = `select ${columns('e')} from log.events e where ${range}${prefix}`
+  if (types === undefined)
+    return isSparse
+      ? `select ${columns('e')} from (select * from log.events e where ${range}${prefix} offset 0) e ${inOrder}`
+      : `${all} ${inOrder}`
+  const wanted = `${bind([...new Set(types.filter(isName))])}::text[]`
+  return isSparse
+    ? `select ${columns('e')} from unnest(${wanted}) t(type) cross join lateral (
         select * from log.events e
-        where (e.type, e.position) >= (t.type, $1::bigint) and (e.type, e.position) <= (t.type, $2::bigint)${prefix}
-        order by e.type ${order}, e.position ${order} limit $3
-      ) e ${inOrder}`,
-    values,
-  }
+        where (e.type, e.position) >= (t.type, ${from}) and (e.type, e.position) <= (t.type, ${to})${prefix}
+        order by e.type ${order}, e.position ${order} limit ${rows}
+      ) e ${inOrder}`
+    : `${all} and e.type = any(${wanted}) ${inOrder}`
 }
 
 const least = (a: bigint, b: bigint) => (a < b ? a : b)
@@ -82,16 +96,19 @@ const most = (a: bigint, b: bigint) => (a > b ? a : b)
  *  each page how rare the others are. */
 export const createPages = ({
   query,
+  positions,
   filter,
   direction = 'asc',
   windows = windowsDefault,
+  copiedFrom = copiedFromDefault,
 }: {
   readonly query: Query
+  readonly positions: Positions
   readonly filter: Filter
   readonly direction?: Direction
   readonly windows?: typeof windowsDefault
+  readonly copiedFrom?: number
 }): Pages => {
-  const { dense, sparse, values } = statementsOf(filter, direction)
   const isFiltered = filter.types !== undefined || Boolean(filter.streamPrefix)
   let window = isFiltered ? windows.first : revisionMax
   let isSparse = false
@@ -103,25 +120,44 @@ export const createPages = ({
     window = tookMs > windowMsMax ? most(windows.min, least(wider, looked / 2n)) : wider
   }
 
+  const readRows = async (range: Range, options?: Retry) => {
+    const values: unknown[] = []
+    const look = { isSparse: false, order: direction, columns: columnsOf }
+    const text = statementOf(filter, range, look, (value) => `$${values.push(value)}`)
+    // Without a filter there is one good plan, the primary key; with one it depends on what is asked for.
+    const name = isFiltered ? {} : { name: `event_store_read_all_${direction}` }
+    const rows = await query<Row>(label, text, values, { ...options, rowMode: 'array', ...name })
+    return { events: rows.map((row) => eventOfRow(row, positions)), characters: charactersOf(rows) }
+  }
+
+  const copyRows = async (range: Range, isSparse: boolean, options?: Retry) => {
+    const text = statementOf(filter, range, { isSparse, order: direction, columns: copiedColumnsOf }, literalOf)
+    let characters = 0
+    const weigh = (more: number) => {
+      characters += more
+    }
+    const decode = (fields: Fields) => eventOfFields(fields, positions, weigh)
+    return { events: await query<StoredEvent>(label, text, [], { ...options, decode }), characters }
+  }
+
   return {
     next: async (low, high, rowsMax, options) => {
       const from = direction === 'asc' ? low : most(low, high - window + 1n)
       const to = direction === 'asc' ? least(high, low + window - 1n) : high
       // The end of the log is read by the primary key: it says nothing about the rest, and plans the quickest.
       const isLong = isFiltered && to - from >= windows.min
+      const range = { low: from, high: to, rowsMax }
       const begun = performance.now()
-      const rows = await query<Row>(
-        'eventStore.readAll',
-        isLong && isSparse ? sparse : dense,
-        [from, to, rowsMax, ...values],
-        // Without a filter there is one good plan, the primary key; with one it depends on what is asked for.
-        { ...options, rowMode: 'array', ...(isFiltered ? {} : { name: `event_store_read_all_${direction}` }) },
-      )
-      const last = rows.length === rowsMax ? rows.at(-1) : undefined
-      const through = last ? numberOfRow(last) : direction === 'asc' ? to : from
+      const isCopied = rowsMax >= copiedFrom && to - from >= copiedFrom
+      const { events, characters } =
+        isCopied || (isLong && isSparse)
+          ? await copyRows(range, isLong && isSparse, options)
+          : await readRows(range, options)
+      const last = events.length === rowsMax ? events.at(-1) : undefined
+      const through = last ? positions.numberOf(last.position) : direction === 'asc' ? to : from
       const looked = direction === 'asc' ? through - from + 1n : to - through + 1n
-      if (isLong) learn(rows.length, looked, rowsMax, performance.now() - begun)
-      return { rows, through, isFull: last !== undefined }
+      if (isLong) learn(events.length, looked, rowsMax, performance.now() - begun)
+      return { events, characters, through, isFull: last !== undefined }
     },
   }
 }

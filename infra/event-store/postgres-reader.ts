@@ -1,5 +1,5 @@
 import { Failure } from '../../domain/errors.ts'
-import type { Query, QueryOptions } from '../postgres.ts'
+import type { Query, Retry } from '../postgres.ts'
 import { isName, isUtcTime, revisionMax } from './checks.ts'
 import type { AllRange, Filter, StoredEvent, StreamRange } from './port.ts'
 import type { Positions } from './position.ts'
@@ -27,19 +27,21 @@ where e.stream_id = $1 and e.version >= $2::bigint and e.version <= $3::bigint a
 order by e.version ${order} limit $5`
 
 export type Reader = {
-  head(options?: QueryOptions): Promise<bigint>
+  head(options?: Retry): Promise<bigint>
   /** What passes, forwards. */
   pages(filter: Filter): Pages
   readStream(stream: string, range?: StreamRange): AsyncGenerator<StoredEvent>
   readAll(range?: AllRange): AsyncGenerator<StoredEvent>
 }
 
-const nextPageRows = (rows: readonly Row[], before: number): number =>
-  rows.length === 0 ? before : rowsFor(pageCharactersWanted, rows, pageRowsMax)
+type Weighed = { readonly count: number; readonly characters: number }
+
+const nextPageRows = (page: Weighed, before: number): number =>
+  page.count === 0 ? before : rowsFor(pageCharactersWanted, page, pageRowsMax)
 
 /** As many rows as come to so many characters, when they are like these. */
-export const rowsFor = (charactersMax: number, rows: readonly Row[], rowsMax: number): number =>
-  Math.max(1, Math.min(rowsMax, Math.floor((charactersMax * rows.length) / (charactersOf(rows) + 1))))
+export const rowsFor = (charactersMax: number, { count, characters }: Weighed, rowsMax: number): number =>
+  Math.max(1, Math.min(rowsMax, Math.floor((charactersMax * count) / (characters + 1))))
 
 const least = (a: bigint, b: bigint) => (a < b ? a : b)
 const most = (a: bigint, b: bigint) => (a > b ? a : b)
@@ -102,7 +104,8 @@ export const createReader = ({
       const left = cursor.left - rows.length
       const edge = last && revisionOfRow(last) + (backwards ? -1n : 1n)
       const more = edge !== undefined && rows.length === wanted && left > 0 && edge >= bottom && edge <= top
-      return { found: rows, next: more ? { edge, left, rowsMax: nextPageRows(rows, cursor.rowsMax) } : undefined }
+      const rowsMax = nextPageRows({ count: rows.length, characters: charactersOf(rows) }, cursor.rowsMax)
+      return { found: rows, next: more ? { edge, left, rowsMax } : undefined }
     })
     for await (const rows of pages) for (const row of rows) yield eventOfRow(row, positions)
   }
@@ -115,17 +118,18 @@ export const createReader = ({
     const bottom = backwards ? 1n : (after ?? 0n) + 1n
     const top = backwards && after !== undefined ? least(after - 1n, end) : end
     if (limit <= 0 || top < bottom) return
-    const pages = createPages({ query, filter: range, direction: backwards ? 'desc' : 'asc' })
+    const pages = createPages({ query, positions, filter: range, direction: backwards ? 'desc' : 'asc' })
     const found = walk({ low: bottom, high: top, left: limit, rowsMax: pageRowsFirst }, async (cursor) => {
       const wanted = Math.min(cursor.rowsMax, cursor.left)
-      const { rows, through } = await pages.next(cursor.low, cursor.high, wanted, { retry: true })
+      const { events, characters, through } = await pages.next(cursor.low, cursor.high, wanted, { retry: true })
       const rest = backwards ? { low: cursor.low, high: through - 1n } : { low: through + 1n, high: cursor.high }
-      const left = cursor.left - rows.length
+      const left = cursor.left - events.length
       const more = left > 0 && rest.low <= rest.high
-      return { found: rows, next: more ? { ...rest, left, rowsMax: nextPageRows(rows, cursor.rowsMax) } : undefined }
+      const rowsMax = nextPageRows({ count: events.length, characters }, cursor.rowsMax)
+      return { found: events, next: more ? { ...rest, left, rowsMax } : undefined }
     })
-    for await (const rows of found) for (const row of rows) yield eventOfRow(row, positions)
+    for await (const events of found) yield* events
   }
 
-  return { head, pages: (filter) => createPages({ query, filter }), readStream, readAll }
+  return { head, pages: (filter) => createPages({ query, positions, filter }), readStream, readAll }
 }

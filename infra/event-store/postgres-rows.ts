@@ -1,3 +1,4 @@
+import type { Fields } from '../postgres-copy.ts'
 import type { Json, Metadata, StoredEvent } from './port.ts'
 import type { Positions } from './position.ts'
 
@@ -11,9 +12,6 @@ export const columnsOf = (table: string): string =>
   '[' || ${table}.data::text || ',' || ${table}.metadata::text || ']' as document`
 
 const idCharacters = 36
-
-/** The position of a row, as a number. */
-export const numberOfRow = ([place]: Row): bigint => BigInt(place.slice(0, place.indexOf(' ')))
 
 /** The revision of a row in its stream. */
 export const revisionOfRow = ([place]: Row): bigint => {
@@ -39,4 +37,27 @@ export const eventOfRow = ([place, type, document]: Row, positions: Positions): 
     revision: BigInt(place.slice(position + 1, revision)),
     position: positions.of(place.slice(0, position)),
   }
+}
+
+/** The same event for a statement whose rows are copied in binary, each field as it lies in the table. */
+export const copiedColumnsOf = (table: string): string =>
+  ['position', 'version', 'event_id', 'stream_id', 'type', 'data', 'metadata']
+    .map((name) => `${table}.${name}`)
+    .join(', ')
+
+/** Reads the columns of copiedColumnsOf. `weigh` hears how many characters of JSON it had. */
+export const eventOfFields = (
+  fields: Fields,
+  positions: Positions,
+  weigh: (characters: number) => void,
+): StoredEvent => {
+  const position = positions.of(fields.int8())
+  const revision = fields.int8()
+  const id = fields.uuid()
+  const stream = fields.text()
+  const type = fields.text()
+  const data = fields.text()
+  const metadata = fields.text()
+  weigh(data.length + metadata.length)
+  return { id, type, data: JSON.parse(data), metadata: JSON.parse(metadata), stream, revision, position }
 }

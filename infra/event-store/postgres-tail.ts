@@ -5,11 +5,10 @@ import type { Batch, StoredEvent, SubscribeOptions } from './port.ts'
 import type { Positions } from './position.ts'
 import type { Page } from './postgres-pages.ts'
 import { type Reader, rowsFor } from './postgres-reader.ts'
-import { eventOfRow } from './postgres-rows.ts'
 
 const channel = 'log_events'
 const batchSizeDefault = 500
-/** A large batch is read in pages: taking one apart while the next is on its way, and soon done with its texts. */
+/** A large batch is read in pages: taking one apart while the next is on its way. */
 const pageRowsMax = 1_000
 /** A batch is cut so that its JSON stays about this large, judged by the batch before: two of them are in memory. */
 const batchCharactersWanted = 16 * 1024 * 1024
@@ -126,7 +125,7 @@ export const createTail = ({
     const batchMax = Math.max(1, batchSize)
     const signal = AbortSignal.any([options.signal, closing.signal])
     const pages = reader.pages(options)
-    let events: StoredEvent[] = []
+    let events: readonly StoredEvent[] = []
     let wantedEvents = batchMax
     const rowsNext = (gathered: number) => Math.max(1, Math.min(pageRowsMax, wantedEvents - gathered))
     let after = options.after === undefined ? 0n : positions.numberOf(options.after)
@@ -143,13 +142,14 @@ export const createTail = ({
           if (page === undefined) return
           backoffMs = backoffMsMin
           after = page.through
-          if (page.rows.length > 0) wantedEvents = rowsFor(batchCharactersWanted, page.rows, batchMax)
-          const gathered = events.length + page.rows.length
+          const { length: count } = page.events
+          if (count > 0) wantedEvents = rowsFor(batchCharactersWanted, { count, characters: page.characters }, batchMax)
+          const gathered = events.length + count
           const isWhole = !page.isFull || gathered >= wantedEvents || after >= known
-          // Asked for before this one is taken apart and handed over, so that the database is not idle meanwhile.
+          // Asked for before this one is handed over, so that the database is not idle meanwhile.
           ahead = after < known ? pages.next(after + 1n, known, rowsNext(isWhole ? 0 : gathered)) : undefined
           ahead?.catch(() => undefined)
-          for (const row of page.rows) events.push(eventOfRow(row, positions))
+          events = events.length === 0 ? page.events : [...events, ...page.events]
           if (!isWhole) continue
           const batch = { events, position: positions.of(after) }
           events = []

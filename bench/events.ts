@@ -21,7 +21,7 @@ const mix = (seed: number): number => {
 
 const hexOf = (word: number): string => word.toString(16).padStart(8, '0')
 
-/** A UUID that looks drawn by lot, as the ids of the platform do: one in order would be kind to the index. */
+/** A UUID that looks drawn by lot, as the ids of commands do. */
 const uuidOf = (rental: number, revision: number, salt: number): string => {
   const [a, b] = [mix(rental * 4 + salt), mix(revision ^ 0x5bd1e995)]
   const [c, d] = [hexOf(mix(a ^ Math.imul(b, 0x9e3779b1))), hexOf(mix(b ^ Math.imul(a, 0x27d4eb2f)))]
@@ -30,7 +30,14 @@ const uuidOf = (rental: number, revision: number, salt: number): string => {
 
 export const streamOf = (rental: number): string => `rental-r${rental}`
 
-const timeAt = (revision: number): string => new Date(begin + revision * chargePeriodSeconds * 1000).toISOString()
+const momentAt = (revision: number): number => begin + revision * chargePeriodSeconds * 1000
+const timeAt = (revision: number): string => new Date(momentAt(revision)).toISOString()
+
+/** Begins with its time, as the ids of events on the platform do (`eventIdOf` in commands/ids.ts). */
+const eventIdAt = (rental: number, revision: number): string => {
+  const moment = momentAt(revision).toString(16).padStart(12, '0')
+  return `${moment.slice(0, 8)}-${moment.slice(8)}-8${uuidOf(rental, revision, 0).slice(15)}`
+}
 const usdc = (amount: bigint) => ({ amount: String(amount), asset: 'USDC/6' })
 const chargedAfter = (seconds: number): bigint => (pricePerGpuHour * BigInt(gpuCount) * BigInt(seconds)) / 3600n
 
@@ -71,7 +78,7 @@ const usageAt = (runSeconds: number, meteredAt: string) => ({
 
 /** The event of a rental at a revision: requested, activated, and from then on metered again and again. */
 export const eventAt = (rental: number, revision: number): NewEvent => ({
-  id: uuidOf(rental, revision, 0),
+  id: eventIdAt(rental, revision),
   ...fieldsOf(rental, revision),
   metadata: {
     commandId: uuidOf(rental, revision, 1),

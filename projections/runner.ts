@@ -14,8 +14,8 @@ import { createWriter, lostRace, standAfter } from './writer.ts'
 
 export const batchSizeDefault = 500
 /** Events are read by so many, also where more are written at once: those that are folded already need no memory. */
-const pageEventsMax = 1_000
-const pagesAheadMax = 2
+const pageEventsMax = 500
+const pagesAheadMax = 1
 const retryMsMin = 100
 const retryMsMax = 5_000
 /** Of the streams that one batch parks, at most so many are logged one by one. */

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { newId } from '../../commands/ids.ts'
 import type { NewEvent } from '../../infra/event-store/port.ts'
 import { eventAt, streamOf } from '../events.ts'
 import { createRate } from '../statistics.ts'
@@ -25,12 +25,13 @@ export const appendForAWhile = async (
   { callers, eventsPerAppend, round, ...times }: Load,
   append: (stream: string, revision: number, events: readonly NewEvent[]) => Promise<unknown>,
 ): Promise<number> => {
-  // Made before, so that making them costs nobody time. The id is drawn each time: that is part of an append.
+  // Made before, so that making them costs nobody time. The id is drawn each time, in the order of time as the
+  // platform's are: that is part of an append.
   const made = Array.from({ length: bodies }, (_, n) => eventAt(n, 2 + (n % 200)))
   const next = (n: number): NewEvent => {
     const event = made[n % bodies]
     if (event === undefined) throw new Error('there are no events')
-    return { ...event, id: randomUUID() }
+    return { ...event, id: newId() }
   }
   const acknowledged = createRate(times)
   const call = async (caller: number): Promise<void> => {

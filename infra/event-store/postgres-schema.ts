@@ -165,7 +165,7 @@ create function log.append_batch(
   append_of int[], event_ids uuid[], event_types text[], event_data json[], event_metadata json[], careful boolean
 ) returns text
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $body$
 declare
   head bigint;
@@ -182,8 +182,8 @@ begin
       select coalesce((select e.position from log.events e order by e.position desc limit 1), 0),
           not exists (
             select from unnest(stream_names, expecteds) a(name, expected)
-            where a.expected <> -1
-              and not exists (select from log.events e where e.stream_id = a.name and e.version = a.expected))
+            where a.expected <> -1 and (
+              select true from log.events e where e.stream_id = a.name and e.version = a.expected offset 0) is null)
         into head, expected_are_there;
       if expected_are_there then
         insert into log.events (position, version, created_at, event_id, stream_id, type, data, metadata)

@@ -22,15 +22,11 @@ export const runCopy = (
   parts: Pick<CopyStatement, 'handleCopyInResponse' | 'handleCopyData'>,
 ): Promise<void> =>
   new Promise((resolve, reject) => {
-    let failure: Error | undefined
     const statement: CopyStatement = {
       submit: (connection) => (connection as CopyConnection).query(text),
-      handleError: (error) => {
-        failure = error
-        // A connection that broke will never be ready again.
-        if (!('severity' in error)) reject(error)
-      },
-      handleReadyForQuery: () => (failure ? reject(failure) : resolve()),
+      // The last that the driver tells; it keeps the next statement back until the connection is ready.
+      handleError: reject,
+      handleReadyForQuery: resolve,
       handleCommandComplete: () => undefined,
       ...parts,
     }

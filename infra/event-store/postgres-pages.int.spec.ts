@@ -5,16 +5,17 @@ import type { EventStore, Filter, StoredEvent } from './port.ts'
 import { type Positions, positionsOf } from './position.ts'
 import { openPostgresEventStore } from './postgres.ts'
 import { createPages } from './postgres-pages.ts'
+import { createEventRows } from './postgres-rows.ts'
 import { createSpecDatabase, type Door, type SpecDatabase } from './spec-database.ts'
 import { givenOwnDatabase } from './spec-store.ts'
 
-const types = ['Often', 'Seldom', 'Hardly', 'a type with spaces']
-const streams = ['rental-1', 'rental-2', 'a stream with spaces', 'listing-1']
+const types = ['Often', 'Seldom', 'Hardly', "a type's \\ name"]
+const streams = ['rental-1', 'rental-2', 'a stream with spaces', 'listing-1', `o'brien \\ "ü🦆`]
 const eventsInLog = 400
 /** So small that a log of a few hundred events has many. */
 const windows = { first: 30n, min: 5n }
 
-const streamPrefix = fc.constantFrom(undefined, '', 'rental-', 'rental-1', 'a stream ', 'nobody', '\ud800')
+const streamPrefix = fc.constantFrom(undefined, '', 'rental-', 'rental-1', 'a stream ', "o'b", 'nobody', '\ud800')
 const filters: fc.Arbitrary<Filter> = fc
   .record({ types: fc.option(fc.subarray([...types, 'Never']), { nil: undefined }), streamPrefix })
   .map(
@@ -59,9 +60,10 @@ describe('pages of a filtered log', () => {
     const direction = fc.constantFrom('asc' as const, 'desc' as const)
     const sizes = fc.integer({ min: 1, max: 50 })
     const copiedFrom = fc.constantFrom(1, 20, 1_000)
+    const rows = createEventRows({ query: door.query, positions })
     await fc.assert(
       fc.asyncProperty(filters, direction, sizes, copiedFrom, async (filter, direction, rowsMax, copiedFrom) => {
-        const pages = createPages({ query: door.query, positions, filter, direction, windows, copiedFrom })
+        const pages = createPages({ rows, positions, filter, direction, windows, copiedFrom })
         const found: StoredEvent[] = []
         for (let [low, high] = [1n, BigInt(eventsInLog)]; low <= high; ) {
           const { events, through, isFull } = await pages.next(low, high, rowsMax)
@@ -85,7 +87,12 @@ describe('pages of a filtered log', () => {
       asked.push(text)
       return door.query(label, text, values, options)
     }
-    const pages = createPages({ query, positions, filter: { types: ['Hardly'] }, windows })
+    const pages = createPages({
+      rows: createEventRows({ query, positions }),
+      positions,
+      filter: { types: ['Hardly'] },
+      windows,
+    })
     for (let low = 1n; low <= BigInt(eventsInLog); ) low = (await pages.next(low, BigInt(eventsInLog), 10)).through + 1n
     // 30 positions, 240, and the rest.
     expect(asked).toHaveLength(3)

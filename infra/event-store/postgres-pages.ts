@@ -1,9 +1,8 @@
-import type { Query, Retry } from '../postgres.ts'
-import { type Fields, literalOf } from '../postgres-copy.ts'
+import type { Retry } from '../postgres.ts'
 import { isName, isNamePrefix, revisionMax } from './checks.ts'
-import type { Filter, StoredEvent } from './port.ts'
+import type { Filter } from './port.ts'
 import type { Positions } from './position.ts'
-import { charactersOf, columnsOf, copiedColumnsOf, eventOfFields, eventOfRow, type Row } from './postgres-rows.ts'
+import { type Bind, columnsOf, type EventRows, type Read } from './postgres-rows.ts'
 
 /** How far a filtered statement looks, to begin with and at least: then so far that it finds a page. In positions. */
 const windowsDefault = { first: 50_000n, min: 5_000n }
@@ -13,20 +12,14 @@ const widerMax = 8n
 const windowMsMax = 250
 /** With fewer among those looked at, it is quicker to jump from one to the next by an index than to look at all. */
 const sparseBelow = 0.2
-/** From so many rows on they are copied in binary: a third less work for each, but a statement that is planned anew. */
+/** From so many rows on it is worth it to copy them. */
 const copiedFromDefault = 100
-const label = 'eventStore.readAll'
 
 type Direction = 'asc' | 'desc'
 
 /** `through` is how far was looked, in reading direction: all events up to there are in the page, or did not pass. `isFull`:
- *  there are as many as were asked for. `characters`: of their JSON. */
-export type Page = {
-  readonly events: readonly StoredEvent[]
-  readonly characters: number
-  readonly through: bigint
-  readonly isFull: boolean
-}
+ *  there are as many as were asked for. */
+export type Page = Read & { readonly through: bigint; readonly isFull: boolean }
 
 export type Pages = {
   /** Up to `rowsMax` events of those from `low` to `high`, both included, from the end where reading begins. Looks at one
@@ -44,10 +37,7 @@ export const afterPrefix = (prefix: string): string | undefined => {
 }
 
 type Range = { readonly low: bigint; readonly high: bigint; readonly rowsMax: number }
-/** Puts a value into a statement: as a bind variable, or as it is written in SQL. */
-type Bind = (value: bigint | number | string | readonly string[]) => string
-/** How to look, and for which columns. */
-type Look = { readonly isSparse: boolean; readonly order: Direction; readonly columns: (table: string) => string }
+type Look = { readonly isSparse: boolean; readonly order: Direction }
 
 /** A prefix is a range of bytes and not LIKE, which has wildcards.
  *
@@ -61,7 +51,7 @@ type Look = { readonly isSparse: boolean; readonly order: Direction; readonly co
 const statementOf = (
   { types, streamPrefix }: Filter,
   { low, high, rowsMax }: Range,
-  { isSparse, order, columns }: Look,
+  { isSparse, order }: Look,
   bind: Bind,
 ): string => {
   const [from, to, rows] = [`${bind(low)}::bigint`, `${bind(high)}::bigint`, bind(rowsMax)]
@@ -74,14 +64,14 @@ const statementOf = (
   }
   const range = `e.position >= ${from} and e.position <= ${to}`
   const inOrder = `order by e.position ${order} limit ${rows}`
-  const all = `select ${columns('e')} from log.events e where ${range}${prefix}`
+  const all = `select ${columnsOf('e')} from log.events e where ${range}${prefix}`
   if (types === undefined)
     return isSparse
-      ? `select ${columns('e')} from (select * from log.events e where ${range}${prefix} offset 0) e ${inOrder}`
+      ? `select ${columnsOf('e')} from (select * from log.events e where ${range}${prefix} offset 0) e ${inOrder}`
       : `${all} ${inOrder}`
   const wanted = `${bind([...new Set(types.filter(isName))])}::text[]`
   return isSparse
-    ? `select ${columns('e')} from unnest(${wanted}) t(type) cross join lateral (
+    ? `select ${columnsOf('e')} from unnest(${wanted}) t(type) cross join lateral (
         select * from log.events e
         where (e.type, e.position) >= (t.type, ${from}) and (e.type, e.position) <= (t.type, ${to})${prefix}
         order by e.type ${order}, e.position ${order} limit ${rows}
@@ -95,14 +85,14 @@ const most = (a: bigint, b: bigint) => (a > b ? a : b)
 /** Reads the log page by page, in one direction. Of what does not pass the filter it reads as little as it can: it learns from
  *  each page how rare the others are. */
 export const createPages = ({
-  query,
+  rows,
   positions,
   filter,
   direction = 'asc',
   windows = windowsDefault,
   copiedFrom = copiedFromDefault,
 }: {
-  readonly query: Query
+  readonly rows: EventRows
   readonly positions: Positions
   readonly filter: Filter
   readonly direction?: Direction
@@ -120,39 +110,24 @@ export const createPages = ({
     window = tookMs > windowMsMax ? most(windows.min, least(wider, looked / 2n)) : wider
   }
 
-  const readRows = async (range: Range, options?: Retry) => {
-    const values: unknown[] = []
-    const look = { isSparse: false, order: direction, columns: columnsOf }
-    const text = statementOf(filter, range, look, (value) => `$${values.push(value)}`)
-    // Without a filter there is one good plan, the primary key; with one it depends on what is asked for.
-    const name = isFiltered ? {} : { name: `event_store_read_all_${direction}` }
-    const rows = await query<Row>(label, text, values, { ...options, rowMode: 'array', ...name })
-    return { events: rows.map((row) => eventOfRow(row, positions)), characters: charactersOf(rows) }
-  }
-
-  const copyRows = async (range: Range, isSparse: boolean, options?: Retry) => {
-    const text = statementOf(filter, range, { isSparse, order: direction, columns: copiedColumnsOf }, literalOf)
-    let characters = 0
-    const weigh = (more: number) => {
-      characters += more
-    }
-    const decode = (fields: Fields) => eventOfFields(fields, positions, weigh)
-    return { events: await query<StoredEvent>(label, text, [], { ...options, decode }), characters }
-  }
-
   return {
     next: async (low, high, rowsMax, options) => {
       const from = direction === 'asc' ? low : most(low, high - window + 1n)
       const to = direction === 'asc' ? least(high, low + window - 1n) : high
       // The end of the log is read by the primary key: it says nothing about the rest, and plans the quickest.
       const isLong = isFiltered && to - from >= windows.min
-      const range = { low: from, high: to, rowsMax }
+      const look = { isSparse: isLong && isSparse, order: direction }
+      const selection = {
+        label: 'eventStore.readAll',
+        text: (bind: Bind) => statementOf(filter, { low: from, high: to, rowsMax }, look, bind),
+        rowsMax,
+        retry: options?.retry,
+      }
+      const isCopied = look.isSparse || (rowsMax >= copiedFrom && to - from >= copiedFrom)
+      // Without a filter there is one good plan, the primary key; with one it depends on what is asked for.
+      const name = isFiltered ? undefined : `event_store_read_all_${direction}`
       const begun = performance.now()
-      const isCopied = rowsMax >= copiedFrom && to - from >= copiedFrom
-      const { events, characters } =
-        isCopied || (isLong && isSparse)
-          ? await copyRows(range, isLong && isSparse, options)
-          : await readRows(range, options)
+      const { events, characters } = await (isCopied ? rows.copy(selection) : rows.read(selection, name))
       const last = events.length === rowsMax ? events.at(-1) : undefined
       const through = last ? positions.numberOf(last.position) : direction === 'asc' ? to : from
       const looked = direction === 'asc' ? through - from + 1n : to - through + 1n

@@ -4,7 +4,7 @@ import { isName, isUtcTime, revisionMax } from './checks.ts'
 import type { AllRange, Filter, StoredEvent, StreamRange } from './port.ts'
 import type { Positions } from './position.ts'
 import { createPages, type Pages } from './postgres-pages.ts'
-import { charactersOf, columnsOf, eventOfRow, type Row, revisionOfRow } from './postgres-rows.ts'
+import { type Bind, columnsOf, createEventRows, type Read } from './postgres-rows.ts'
 
 const pageRowsFirst = 200
 const pageRowsMax = 2_000
@@ -19,12 +19,22 @@ const FIRST_LATER = `
 select min(e.version)::text from log.events e
 where e.stream_id = $1 and (e.metadata ->> 'time')::timestamptz > $2::timestamptz`
 
-/** Walks the index (stream_id, version); no other plan comes near, so it is made once per connection. $1 stream, $2 and $3 the
- *  revisions, both included, $4 last position, $5 rows. */
-const streamStatement = (order: 'asc' | 'desc') => `
+/** Walks the index (stream_id, version); no other plan comes near, so it is made once per connection. */
+const streamStatement = ({ stream, low, high, lastPosition, order, rowsMax }: StreamPage, bind: Bind): string => `
 select ${columnsOf('e')} from log.events e
-where e.stream_id = $1 and e.version >= $2::bigint and e.version <= $3::bigint and e.position <= $4::bigint
-order by e.version ${order} limit $5`
+where e.stream_id = ${bind(stream)} and e.version >= ${bind(low)}::bigint and e.version <= ${bind(high)}::bigint
+  and e.position <= ${bind(lastPosition)}::bigint
+order by e.version ${order} limit ${bind(rowsMax)}`
+
+type StreamPage = {
+  readonly stream: string
+  /** Revisions, both included. */
+  readonly low: bigint
+  readonly high: bigint
+  readonly lastPosition: bigint
+  readonly order: 'asc' | 'desc'
+  readonly rowsMax: number
+}
 
 export type Reader = {
   head(options?: Retry): Promise<bigint>
@@ -34,14 +44,12 @@ export type Reader = {
   readAll(range?: AllRange): AsyncGenerator<StoredEvent>
 }
 
-type Weighed = { readonly count: number; readonly characters: number }
-
-const nextPageRows = (page: Weighed, before: number): number =>
-  page.count === 0 ? before : rowsFor(pageCharactersWanted, page, pageRowsMax)
+const nextPageRows = (page: Read, before: number): number =>
+  page.characters === 0 ? before : rowsFor(pageCharactersWanted, page, pageRowsMax)
 
 /** As many rows as come to so many characters, when they are like these. */
-export const rowsFor = (charactersMax: number, { count, characters }: Weighed, rowsMax: number): number =>
-  Math.max(1, Math.min(rowsMax, Math.floor((charactersMax * count) / (characters + 1))))
+export const rowsFor = (charactersMax: number, { events, characters }: Read, rowsMax: number): number =>
+  Math.max(1, Math.min(rowsMax, Math.floor((charactersMax * events.length) / (characters + 1))))
 
 const least = (a: bigint, b: bigint) => (a < b ? a : b)
 const most = (a: bigint, b: bigint) => (a > b ? a : b)
@@ -71,6 +79,7 @@ export const createReader = ({
   readonly query: Query
   readonly positions: Positions
 }): Reader => {
+  const rows = createEventRows({ query, positions })
   const asked = { rowMode: 'array', retry: true } as const
 
   const head: Reader['head'] = async (options) => {
@@ -94,20 +103,25 @@ export const createReader = ({
     const top = least(later === undefined ? revisionMax : later - 1n, backwards ? (from ?? revisionMax) : revisionMax)
     if (limit <= 0 || top < bottom) return
     const order = backwards ? 'desc' : 'asc'
-    const [text, name] = [streamStatement(order), `event_store_read_stream_${order}`]
-    const pages = walk({ edge: backwards ? top : bottom, left: limit, rowsMax: pageRowsFirst }, async (cursor) => {
-      const wanted = Math.min(cursor.rowsMax, cursor.left)
-      const [low, high] = backwards ? [bottom, cursor.edge] : [cursor.edge, top]
-      const values = [stream, low, high, lastPosition, wanted]
-      const rows = await query<Row>('eventStore.readStream', text, values, { ...asked, name })
-      const last = rows.at(-1)
-      const left = cursor.left - rows.length
-      const edge = last && revisionOfRow(last) + (backwards ? -1n : 1n)
-      const more = edge !== undefined && rows.length === wanted && left > 0 && edge >= bottom && edge <= top
-      const rowsMax = nextPageRows({ count: rows.length, characters: charactersOf(rows) }, cursor.rowsMax)
-      return { found: rows, next: more ? { edge, left, rowsMax } : undefined }
+    const first = { edge: backwards ? top : bottom, left: limit, rowsMax: pageRowsFirst, isFirst: true }
+    const pages = walk(first, async ({ edge: from, left: wanted, rowsMax: most, isFirst }) => {
+      const rowsMax = Math.min(most, wanted)
+      const [low, high] = backwards ? [bottom, from] : [from, top]
+      const text = (bind: Bind) => streamStatement({ stream, low, high, lastPosition, order, rowsMax }, bind)
+      const selection = { label: 'eventStore.readStream', text, rowsMax, retry: true }
+      // Most streams are read whole by the first page.
+      const page = await (isFirst ? rows.read(selection, `event_store_read_stream_${order}`) : rows.copy(selection))
+      const { events } = page
+      const last = events.at(-1)
+      const left = wanted - events.length
+      const edge = last && last.revision + (backwards ? -1n : 1n)
+      const more = edge !== undefined && events.length === rowsMax && left > 0 && edge >= bottom && edge <= top
+      return {
+        found: events,
+        next: more ? { edge, left, rowsMax: nextPageRows(page, most), isFirst: false } : undefined,
+      }
     })
-    for await (const rows of pages) for (const row of rows) yield eventOfRow(row, positions)
+    for await (const events of pages) yield* events
   }
 
   async function* readAll(range: AllRange = {}): AsyncGenerator<StoredEvent> {
@@ -118,18 +132,19 @@ export const createReader = ({
     const bottom = backwards ? 1n : (after ?? 0n) + 1n
     const top = backwards && after !== undefined ? least(after - 1n, end) : end
     if (limit <= 0 || top < bottom) return
-    const pages = createPages({ query, positions, filter: range, direction: backwards ? 'desc' : 'asc' })
+    const pages = createPages({ rows, positions, filter: range, direction: backwards ? 'desc' : 'asc' })
     const found = walk({ low: bottom, high: top, left: limit, rowsMax: pageRowsFirst }, async (cursor) => {
       const wanted = Math.min(cursor.rowsMax, cursor.left)
-      const { events, characters, through } = await pages.next(cursor.low, cursor.high, wanted, { retry: true })
+      const page = await pages.next(cursor.low, cursor.high, wanted, { retry: true })
+      const { events, through } = page
       const rest = backwards ? { low: cursor.low, high: through - 1n } : { low: through + 1n, high: cursor.high }
       const left = cursor.left - events.length
       const more = left > 0 && rest.low <= rest.high
-      const rowsMax = nextPageRows({ count: events.length, characters }, cursor.rowsMax)
+      const rowsMax = nextPageRows(page, cursor.rowsMax)
       return { found: events, next: more ? { ...rest, left, rowsMax } : undefined }
     })
     for await (const events of found) yield* events
   }
 
-  return { head, pages: (filter) => createPages({ query, positions, filter }), readStream, readAll }
+  return { head, pages: (filter) => createPages({ rows, positions, filter }), readStream, readAll }
 }

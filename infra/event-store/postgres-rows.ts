@@ -1,63 +1,90 @@
-import type { Fields } from '../postgres-copy.ts'
+import type { Query, QueryOptions } from '../postgres.ts'
+import { type Fields, literalOf } from '../postgres-copy.ts'
 import type { Json, Metadata, StoredEvent } from './port.ts'
 import type { Positions } from './position.ts'
 
-/** An event as three texts: `<position> <revision> <event id> <stream>`, its type, and data and metadata as one JSON array. Each
- *  column and each document costs the driver and the parser about as much as a hundred characters do. Numbers and JSON as
- *  text: they are read here, whatever parsers the driver was given. */
-export type Row = readonly [place: string, type: string, document: string]
+/** An event as it lies in the table: what the database would have to put together costs more than the driver pays for a column. */
+type Row = readonly [
+  position: bigint,
+  revision: bigint,
+  id: string,
+  stream: string,
+  type: string,
+  data: Json,
+  metadata: Metadata,
+]
 
 export const columnsOf = (table: string): string =>
-  `concat_ws(' ', ${table}.position, ${table}.version, ${table}.event_id, ${table}.stream_id) as place, ${table}.type as type,
-  '[' || ${table}.data::text || ',' || ${table}.metadata::text || ']' as document`
-
-const idCharacters = 36
-
-/** The revision of a row in its stream. */
-export const revisionOfRow = ([place]: Row): bigint => {
-  const begin = place.indexOf(' ') + 1
-  return BigInt(place.slice(begin, place.indexOf(' ', begin)))
-}
-
-export const charactersOf = (rows: readonly Row[]): number =>
-  rows.reduce((sum, [, , document]) => sum + document.length, 0)
-
-/** Names may hold spaces and anything else, so the stream comes last. */
-export const eventOfRow = ([place, type, document]: Row, positions: Positions): StoredEvent => {
-  const position = place.indexOf(' ')
-  const revision = place.indexOf(' ', position + 1)
-  const id = revision + 1 + idCharacters
-  const [data, metadata] = JSON.parse(document) as [Json, Metadata]
-  return {
-    id: place.slice(revision + 1, id),
-    type,
-    data,
-    metadata,
-    stream: place.slice(id + 1),
-    revision: BigInt(place.slice(position + 1, revision)),
-    position: positions.of(place.slice(0, position)),
-  }
-}
-
-/** The same event for a statement whose rows are copied in binary, each field as it lies in the table. */
-export const copiedColumnsOf = (table: string): string =>
   ['position', 'version', 'event_id', 'stream_id', 'type', 'data', 'metadata']
     .map((name) => `${table}.${name}`)
     .join(', ')
 
-/** Reads the columns of copiedColumnsOf. `weigh` hears how many characters of JSON it had. */
-export const eventOfFields = (
-  fields: Fields,
+/** Puts a value into a statement: as a bind variable, or as it is written in SQL. */
+export type Bind = (value: bigint | number | string | readonly string[]) => string
+
+/** `characters`: of the JSON of all of them, near enough; 0 where there are fewer than were asked for. */
+export type Read = { readonly events: readonly StoredEvent[]; readonly characters: number }
+
+/** Selects the columns of columnsOf. */
+export type Selection = {
+  readonly label: string
+  readonly text: (bind: Bind) => string
+  readonly rowsMax: number
+  readonly retry?: boolean | undefined
+}
+
+export type EventRows = {
+  /** With bind variables: the quickest for a few. */
+  read(selection: Selection, name?: string): Promise<Read>
+  /** Copied in binary: a third less work for each, but planned anew each time. */
+  copy(selection: Selection): Promise<Read>
+}
+
+/** The two ways to read events from the table. */
+export const createEventRows = ({
+  query,
+  positions,
+}: {
+  readonly query: Query
+  readonly positions: Positions
+}): EventRows => {
+  const optionsOf = ({ retry = false }: Selection): QueryOptions => ({ retry })
+  return {
+    read: async (selection, name) => {
+      const values: unknown[] = []
+      const text = selection.text((value) => `$${values.push(value)}`)
+      const options = { ...optionsOf(selection), rowMode: 'array', ...(name !== undefined && { name }) } as const
+      const rows = await query<Row>(selection.label, text, values, options)
+      // Made into JSON again, only to be weighed: where much depends on it.
+      const characters = rows.length < selection.rowsMax ? 0 : JSON.stringify(rows.map((row) => row.slice(5))).length
+      return { events: rows.map((row) => eventOfRow(row, positions)), characters }
+    },
+    copy: async (selection) => {
+      let characters = 0
+      const json = (text: string) => {
+        characters += text.length
+        return JSON.parse(text)
+      }
+      const decode = (fields: Fields) => eventOfFields(fields, positions, json)
+      const options = { ...optionsOf(selection), decode }
+      const events = await query<StoredEvent>(selection.label, selection.text(literalOf), [], options)
+      return { events, characters: events.length < selection.rowsMax ? 0 : characters }
+    },
+  }
+}
+
+const eventOfRow = (
+  [position, revision, id, stream, type, data, metadata]: Row,
   positions: Positions,
-  weigh: (characters: number) => void,
-): StoredEvent => {
+): StoredEvent => ({ id, type, data, metadata, stream, revision, position: positions.of(position) })
+
+const eventOfFields = (fields: Fields, positions: Positions, json: (text: string) => unknown): StoredEvent => {
   const position = positions.of(fields.int8())
   const revision = fields.int8()
   const id = fields.uuid()
   const stream = fields.text()
   const type = fields.text()
-  const data = fields.text()
-  const metadata = fields.text()
-  weigh(data.length + metadata.length)
-  return { id, type, data: JSON.parse(data), metadata: JSON.parse(metadata), stream, revision, position }
+  const data = json(fields.text()) as Json
+  const metadata = json(fields.text()) as Metadata
+  return { id, type, data, metadata, stream, revision, position }
 }

@@ -143,7 +143,7 @@ export const createTail = ({
           backoffMs = backoffMsMin
           after = page.through
           const { length: count } = page.events
-          if (count > 0) wantedEvents = rowsFor(batchCharactersWanted, { count, characters: page.characters }, batchMax)
+          if (page.isFull) wantedEvents = rowsFor(batchCharactersWanted, page, batchMax)
           const gathered = events.length + count
           const isWhole = !page.isFull || gathered >= wantedEvents || after >= known
           // Asked for before this one is handed over, so that the database is not idle meanwhile.

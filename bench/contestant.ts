@@ -1,16 +1,7 @@
 // Runs one of those who are measured, in a process of its own: the peer changes how the driver reads values for all in its
 // process, and nobody shall pay for another's garbage or profit from another's warm code.
 import { type ContestantName, contestants } from './contestants.ts'
-
-/** Where and how much. `ready` says that whoever waits for it may begin. */
-export type Task<Parameters = Readonly<Record<string, number | string>>> = {
-  readonly url: string
-  readonly parameters: Parameters
-  readonly ready: () => void
-}
-
-/** What a round gave, by names that the bench knows. Times are in milliseconds. */
-export type Outcome = Readonly<Record<string, number | readonly number[]>>
+import type { Outcome } from './task.ts'
 
 export type FromParent = {
   readonly name: ContestantName

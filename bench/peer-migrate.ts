@@ -1,4 +1,4 @@
-import type { Outcome, Task } from './contestant.ts'
 import { withPeer } from './peer.ts'
+import type { Outcome, Task } from './task.ts'
 
 export const contestant = ({ url }: Task): Promise<Outcome> => withPeer(url, async () => ({}))

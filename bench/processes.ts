@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { FromContestant, FromParent, Outcome } from './contestant.ts'
+import type { FromContestant, FromParent } from './contestant.ts'
 import type { ContestantName } from './contestants.ts'
+import type { Outcome } from './task.ts'
 
 export type Contestant = {
   /** One round at a time. `onReady` is called when the contestant says that others may begin. Throws what it threw, and when

@@ -1,9 +1,10 @@
-import type { FromParent, Outcome } from './contestant.ts'
+import type { FromParent } from './contestant.ts'
 import type { ContestantName } from './contestants.ts'
 import type { Contestant } from './processes.ts'
 import type { Row } from './rows.ts'
 import type { Server } from './server.ts'
 import { orderOfRound } from './statistics.ts'
+import type { Outcome } from './task.ts'
 
 /** What every bench gets. */
 export type World = {

@@ -1,7 +1,7 @@
 import { withPool, withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
 import { copyIn } from '../copy.ts'
 import { chunksOfLog, eventColumns } from '../fill.ts'
+import type { Outcome, Task } from '../task.ts'
 
 type Parameters = { readonly events: number; readonly length: number; readonly eventsPerCommit: number }
 

@@ -1,6 +1,6 @@
 import type { NewEvent } from '../../infra/event-store/port.ts'
 import { withPool, withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { appendForAWhile, type Load } from './callers.ts'
 
 const columns = 'position, version, created_at, event_id, stream_id, type, data, metadata'

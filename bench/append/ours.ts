@@ -1,5 +1,5 @@
 import { withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { appendForAWhile, type Load } from './callers.ts'
 
 export const contestant = ({ url, parameters }: Task<Load>): Promise<Outcome> =>

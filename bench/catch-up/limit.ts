@@ -1,6 +1,6 @@
 import { withPool } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
 import { copyOut } from '../copy.ts'
+import type { Outcome, Task } from '../task.ts'
 
 const select =
   'select position, version, created_at, event_id, stream_id, type, data, metadata from log.events order by position'

@@ -1,5 +1,5 @@
 import { withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 
 /** Through a subscription from the beginning, as the projections and the bus read: every event is parsed and handed over.
  *  The largest size that the process ever had comes along, in megabytes. */

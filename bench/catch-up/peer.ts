@@ -1,5 +1,5 @@
-import type { Outcome, Task } from '../contestant.ts'
 import { withPeer } from '../peer.ts'
+import type { Outcome, Task } from '../task.ts'
 
 type Parameters = {
   readonly from: number

@@ -2,7 +2,7 @@ import { systemActor } from '../../commands/actor.ts'
 import { createCommands, requestEnvelope } from '../../commands/execute.ts'
 import { newId } from '../../commands/ids.ts'
 import { withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 
 type Parameters = { readonly rental: string; readonly commands: number }
 

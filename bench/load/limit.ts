@@ -1,5 +1,5 @@
 import { poolSize, withPool } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { type Loads, loadForAWhile } from './loads.ts'
 
 const select = `select position::text, version::text, event_id::text, stream_id, type, data::text, metadata::text

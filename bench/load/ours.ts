@@ -1,5 +1,5 @@
 import { withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { type Loads, loadForAWhile } from './loads.ts'
 
 export const contestant = ({ url, parameters }: Task<Loads>): Promise<Outcome> =>

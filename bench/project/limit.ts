@@ -1,6 +1,6 @@
 import { openReadModels } from '../../projections/database.ts'
 import { silent, withPool, withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { digestOf, leaseColumns, leases } from './leases.ts'
 
 type Parameters = { readonly events: number; readonly batchSize: number; readonly round: number }

@@ -1,7 +1,7 @@
 import { openReadModels } from '../../projections/database.ts'
 import { runProjection } from '../../projections/runner.ts'
 import { silent, withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { digestOf, leases } from './leases.ts'
 
 type Parameters = { readonly events: number; readonly batchSize: number; readonly round: number }

@@ -3,8 +3,8 @@ import {
   pongoSingleStreamProjection,
   rebuildPostgreSQLProjections,
 } from '@event-driven-io/emmett-postgresql'
-import type { Outcome, Task } from '../contestant.ts'
 import { withPeer } from '../peer.ts'
+import type { Outcome, Task } from '../task.ts'
 
 type Parameters = { readonly events: number; readonly batchSize: number; readonly round: number }
 

@@ -1,6 +1,6 @@
-import type { Outcome } from '../contestant.ts'
 import type { ContestantName } from '../contestants.ts'
 import { orderOfRound, quantile } from '../statistics.ts'
+import type { Outcome } from '../task.ts'
 import type { Bench, World } from '../world.ts'
 
 const perSecond = 500

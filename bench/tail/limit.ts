@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
 import { createBell } from '../../infra/event-store/bell.ts'
 import { poolSize, withPool, withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
 
 type Parameters = Stream & { readonly part: 'append' | 'follow' }

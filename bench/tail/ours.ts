@@ -1,6 +1,6 @@
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { withStore } from '../connect.ts'
-import type { Outcome, Task } from '../contestant.ts'
+import type { Outcome, Task } from '../task.ts'
 import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
 
 type Parameters = Stream & { readonly part: 'append' | 'follow' | 'both' }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Outcome, Task } from '../contestant.ts'
 import { withPeer } from '../peer.ts'
+import type { Outcome, Task } from '../task.ts'
 import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
 
 type Parameters = Stream & { readonly part: 'append' | 'follow' }

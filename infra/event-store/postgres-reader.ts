@@ -104,22 +104,22 @@ export const createReader = ({
     if (limit <= 0 || top < bottom) return
     const order = backwards ? 'desc' : 'asc'
     const first = { edge: backwards ? top : bottom, left: limit, rowsMax: pageRowsFirst, isFirst: true }
-    const pages = walk(first, async ({ edge: from, left: wanted, rowsMax: most, isFirst }) => {
-      const rowsMax = Math.min(most, wanted)
-      const [low, high] = backwards ? [bottom, from] : [from, top]
+    const pages = walk(first, async (cursor) => {
+      const rowsMax = Math.min(cursor.rowsMax, cursor.left)
+      const [low, high] = backwards ? [bottom, cursor.edge] : [cursor.edge, top]
       const text = (bind: Bind) => streamStatement({ stream, low, high, lastPosition, order, rowsMax }, bind)
       const selection = { label: 'eventStore.readStream', text, rowsMax, retry: true }
       // Most streams are read whole by the first page.
-      const page = await (isFirst ? rows.read(selection, `event_store_read_stream_${order}`) : rows.copy(selection))
+      const page = await (cursor.isFirst
+        ? rows.read(selection, `event_store_read_stream_${order}`)
+        : rows.copy(selection))
       const { events } = page
       const last = events.at(-1)
-      const left = wanted - events.length
+      const left = cursor.left - events.length
       const edge = last && last.revision + (backwards ? -1n : 1n)
       const more = edge !== undefined && events.length === rowsMax && left > 0 && edge >= bottom && edge <= top
-      return {
-        found: events,
-        next: more ? { edge, left, rowsMax: nextPageRows(page, most), isFirst: false } : undefined,
-      }
+      const next = more ? { edge, left, rowsMax: nextPageRows(page, cursor.rowsMax), isFirst: false } : undefined
+      return { found: events, next }
     })
     for await (const events of pages) yield* events
   }

@@ -80,7 +80,7 @@ describe('the benches', () => {
     expect(await databases()).toEqual(before)
     await admin.close()
     await home.drop()
-  })
+  }, 180_000) // all of them, each with processes of its own
 
   test('refuse a server that does not wait for its disk', async () => {
     const home = await createTestDatabase()

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Failure } from '../domain/errors.ts'
 import { eventually } from '../testing/children.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
-import { connectPostgres, type Database } from './postgres.ts'
+import { connectPostgres, type Database, openPool } from './postgres.ts'
 import { createLog, createMetrics, type Metrics } from './telemetry.ts'
 
 const silent = createLog({ level: 'silent', format: 'json' })
@@ -253,4 +253,19 @@ describe('what the operator sees', () => {
     await database.query('test.slow', 'select pg_sleep(0.25)')
     expect(lines.filter(({ msg }) => msg === 'slow query')).toMatchObject([{ label: 'test.slow', part: 'database' }])
   })
+})
+
+test('a connection of a bare pool that is given back twice is given back once', async () => {
+  const pool = openPool({ url: home.url, log: silent, poolSize: 1 })
+  const given = Promise.withResolvers<void>()
+  pool.connect((_, client, release) => {
+    release()
+    expect(release).not.toThrow()
+    expect(client).toBeDefined()
+    given.resolve()
+  })
+  await given.promise
+  expect([pool.totalCount, pool.idleCount]).toEqual([1, 1])
+  expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  await pool.end()
 })

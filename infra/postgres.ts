@@ -177,9 +177,30 @@ export const connectPostgres = (options: {
   }
 }
 
-/** A bare pool of the driver, for a library that brings its own statements. Who takes it must end it. */
-export const openPool = (options: { readonly url: string; readonly log: Log; readonly poolSize: number }): Pool =>
-  guard(new pg.Pool({ ...connectionOf(options.url), max: options.poolSize, idleTimeoutMillis: idleMsMax }), options.log)
+/** A bare pool of the driver, for a library that brings its own statements. Who takes it must end it. Given back twice, which
+ *  happens to graphile-worker when its listening connection breaks while it stops, a connection is given back once: the
+ *  driver would throw where nobody can catch it, and the process would end. */
+export const openPool = (options: { readonly url: string; readonly log: Log; readonly poolSize: number }): Pool => {
+  const { url, log, poolSize } = options
+  const pool = guard(new pg.Pool({ ...connectionOf(url), max: poolSize, idleTimeoutMillis: idleMsMax }), log)
+  const connect: Connect = pool.connect.bind(pool)
+  const connectOnce = (callback?: Connected) =>
+    callback === undefined ? connect() : connect((error, client, release) => callback(error, client, once(release)))
+  return Object.assign(pool, { connect: connectOnce })
+}
+
+type Release = (destroy?: Error | boolean) => void
+type Connected = (error: Error | undefined, client: PoolClient | undefined, release: Release) => void
+type Connect = { (): Promise<PoolClient>; (callback: Connected): void }
+
+const once = (release: Release): Release => {
+  let released = false
+  return (destroy) => {
+    if (released) return
+    released = true
+    release(destroy)
+  }
+}
 
 const connectionOf = (url: string): ClientConfig => ({
   connectionString: url,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../domain/errors.ts'
-import type { Batch, EventStore, Position } from '../infra/event-store/port.ts'
+import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { Database } from '../infra/postgres.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { type Builder, createBuilder } from './builder.ts'
@@ -13,9 +13,9 @@ import { retryAllParked } from './retry.ts'
 import { createWriter, lostRace, standAfter } from './writer.ts'
 
 export const batchSizeDefault = 500
-/** Events are read by so many, also where more are written at once: those that are folded already need no memory. */
+/** Events are read by so many, also where more are written at once: those that are folded already need no memory. The
+ *  subscription reads one page ahead; more of them would outlive the young generation (ADR 24). */
 const pageEventsMax = 500
-const pagesAheadMax = 1
 const retryMsMin = 100
 const retryMsMax = 5_000
 /** Of the streams that one batch parks, at most so many are logged one by one. */
@@ -135,7 +135,7 @@ const followFrom = async (
     if (await builder?.finish(standing.position, writer)) return true
     let head = await store.head()
     const pages = store.subscribe({ types, after: standing.position, batchSize: pageEvents, signal })
-    for await (const page of readAhead(pages, onFailed)) {
+    for await (const page of pages) {
       // A full page at what was the end of the log: by now it may end far behind.
       if (page.position >= head && page.events.length >= pageEvents) head = await store.head()
       await writer.take(page, page.position < head)
@@ -149,28 +149,6 @@ const followFrom = async (
   } finally {
     stop.abort()
     await writer.close()
-  }
-}
-
-/** Reads so many pages before they are asked for: also while a write is waited for, the log is read. `end` must end the source,
- *  which may be waiting for an event that never comes. */
-async function* readAhead(source: AsyncIterable<Batch>, end: () => void): AsyncGenerator<Batch> {
-  const pages = source[Symbol.asyncIterator]()
-  const coming: Promise<IteratorResult<Batch>>[] = []
-  try {
-    for (;;) {
-      while (coming.length < pagesAheadMax) {
-        const next = pages.next()
-        next.catch(() => undefined) // whoever awaits it learns so
-        coming.push(next)
-      }
-      const page = await coming.shift()
-      if (!page || page.done) return
-      yield page.value
-    }
-  } finally {
-    end()
-    await pages.return?.()
   }
 }
 

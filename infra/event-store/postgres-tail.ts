@@ -142,9 +142,8 @@ export const createTail = ({
           if (page === undefined) return
           backoffMs = backoffMsMin
           after = page.through
-          const { length: count } = page.events
           if (page.isFull) wantedEvents = rowsFor(batchCharactersWanted, page, batchMax)
-          const gathered = events.length + count
+          const gathered = events.length + page.events.length
           const isWhole = !page.isFull || gathered >= wantedEvents || after >= known
           // Asked for before this one is handed over, so that the database is not idle meanwhile.
           ahead = after < known ? pages.next(after + 1n, known, rowsNext(isWhole ? 0 : gathered)) : undefined

@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { eventually, runChild } from '../testing/children.ts'
@@ -31,8 +32,8 @@ afterEach(async () => {
   await database.close()
 })
 
-const open = async (handlers: Record<string, JobHandler>): Promise<Jobs> => {
-  const jobs = await startJobs({ url: home.url, database, log, handlers, concurrency: 2, pollMs: 100 })
+const open = async (handlers: Record<string, JobHandler>, concurrency = 2): Promise<Jobs> => {
+  const jobs = await startJobs({ url: home.url, database, log, handlers, concurrency, pollMs: 100 })
   opened.push(jobs)
   return jobs
 }
@@ -46,6 +47,18 @@ const cutOthers = () =>
   database.query(
     'test.cut',
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+  )
+
+const waitingDeletes = () =>
+  database.query(
+    'test.waiting',
+    "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%delete%_private_jobs%'",
+  )
+const couldNotStore = ({ msg }: Record<string, unknown>) => String(msg).startsWith('Failed to complete jobs')
+const listening = () =>
+  database.query(
+    'test.listening',
+    `select from pg_stat_activity where datname = current_database() and query like '%LISTEN "jobs:insert"%' and pid <> pg_backend_pid()`,
   )
 
 test('a job is called with its payload, not before its time, and is gone then', async () => {
@@ -213,6 +226,37 @@ describe('what must not lose a job', () => {
     expect(calls).toBe(2)
     await other.close()
   })
+
+  test('how two ended cannot be stored while a third one fails: both are called again, and closing ends', async () => {
+    const calls: unknown[] = []
+    const held = Promise.withResolvers<void>()
+    const cut = Promise.withResolvers<void>()
+    const other = connectPostgres({ url: home.url, log, poolSize: 1 })
+    const note = async (payload: unknown) => {
+      calls.push(payload)
+      if (calls.length > 3) return
+      if (calls.length === 3) {
+        await other.query('test.begin', 'begin')
+        await other.query('test.hold', 'select from jobs._private_jobs for update')
+        held.resolve()
+      }
+      await held.promise
+      // One statement each, and not one for both.
+      if (payload === 'b') await delay(50)
+      if (payload === 'fails') await cut.promise
+    }
+    const jobs = await open({ note }, 3)
+    await Promise.all(['a', 'b', 'fails'].map((name) => jobs.schedule('note', name, { key: name })))
+    await eventually('both deletes to wait', async () => (await waitingDeletes()).length === 2)
+    await cutOthers()
+    await eventually('both failures to be seen', () => lines.filter(couldNotStore).length === 2)
+    cut.reject(new Error('boom'))
+    await eventually('only the one that fails to be left', async () => (await left()).join() === 'fails')
+    expect(calls.toSorted()).toEqual(['a', 'a', 'b', 'b', 'fails'])
+    await jobs.close()
+    await eventually('its connections to be gone', async () => (await listening()).length === 0)
+    await other.close()
+  }, 30_000)
 
   test('a database server that dies while a handler runs, and comes back', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-jobs-'))

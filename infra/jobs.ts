@@ -1,6 +1,6 @@
-import { EventEmitter } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Logger, type Runner, run, runMigrations, type TaskList, type WorkerEvents } from 'graphile-worker'
+import { Logger, runMigrations, type TaskList } from 'graphile-worker'
+import { type JobWorkers, startJobWorkers } from './job-workers.ts'
 import { type Database, openPool } from './postgres.ts'
 import type { Log } from './telemetry.ts'
 
@@ -9,8 +9,6 @@ const restartDelayMsMin = 200
 const restartDelayMsMax = 5_000
 /** How long the holder of a running job may be unknown before the job is given to another. */
 const graceMs = 5_000
-/** Besides the workers: one connection listens, one is for housekeeping. */
-const connectionsAside = 2
 
 /** What is called when a job is due; `payload` is the JSON that was scheduled. It may be called again for the same job (after
  *  a throw, a crash, a lost connection), so it must bear that. */
@@ -48,10 +46,6 @@ export const startJobs = async (options: {
   const log = options.log.child({ part: 'jobs' })
   const logger = new Logger(() => (level, message, meta) => forward(log, level, message, meta))
   const closing = new AbortController()
-  // Of our own, and not the one that the library makes: that one stops listening for errors before its connections end.
-  const pgPool = openPool({ url, log, poolSize: concurrency + connectionsAside })
-  const shared = { pgPool, schema, logger }
-
   const taskList: TaskList = Object.fromEntries(
     Object.entries(handlers).map(([name, handler]) => [
       name,
@@ -68,67 +62,36 @@ export const startJobs = async (options: {
     ]),
   )
 
-  const startWorkers = async (): Promise<{ runner: Runner; poolId: () => string | undefined }> => {
-    const events: WorkerEvents = new EventEmitter()
-    let poolId: string | undefined
-    events.on('pool:create', ({ workerPool }) => {
-      poolId = workerPool.id
-    })
-    events.on('pool:listen:success', ({ workerPool, client }) => {
-      // It is told before its own first statement, and a connection takes one at a time.
-      client.once('drain', () => {
-        client
-          .query(holdSql, [workerPool.id])
-          .catch((err: unknown) => log.warn({ err }, 'cannot say that we are alive'))
-      })
-    })
-    const runner = await run({
-      ...shared,
-      events,
-      taskList,
-      concurrency,
-      pollInterval: pollMs,
-      parsedCronItems: [],
-      noHandleSignals: true,
-      // With the delay left out, an answer that cannot be stored becomes an unhandled rejection and ends the process.
-      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-    })
-    return { runner, poolId: () => poolId }
-  }
+  const startWorkers = () => startJobWorkers({ url, schema, log, logger, taskList, concurrency, pollMs })
 
   // Several processes start at once, and the migrations do not expect that.
   const migrate = () =>
     database.transaction('jobs.migrate', async (query) => {
       await query('jobs.lock', "select pg_advisory_xact_lock(hashtextextended('jobs.migrate', 0))")
-      await runMigrations(shared)
+      const pgPool = openPool({ url, log, poolSize: 1 })
+      await runMigrations({ pgPool, schema, logger }).finally(() => pgPool.end())
     })
 
-  let workers: Awaited<ReturnType<typeof startWorkers>> | undefined
-  try {
-    await migrate()
-    if (Object.keys(handlers).length > 0) workers = await startWorkers()
-  } catch (error) {
-    await pgPool.end()
-    throw error
-  }
+  await migrate()
+  let workers: JobWorkers | undefined = Object.keys(handlers).length > 0 ? await startWorkers() : undefined
 
   /** The workers end when they could not store how a job ended. That job is called again. */
   const keepWorking = async (): Promise<void> => {
     let pauseMs = restartDelayMsMin
-    let formerPool: string | undefined
+    let former: string | undefined
     while (!closing.signal.aborted) {
       try {
-        if (formerPool !== undefined) await database.query('jobs.unlock', unlockSql, [[formerPool]])
-        formerPool = undefined
+        if (former !== undefined) await database.query('jobs.unlock', unlockSql, [[former]])
+        former = undefined
         workers ??= await startWorkers()
         pauseMs = restartDelayMsMin
         // Closing may have begun while they were started, and has seen none to stop.
-        if (closing.signal.aborted) await workers.runner.stop()
-        await workers.runner.promise
+        if (closing.signal.aborted) workers.stop()
+        await workers.ended
       } catch (err) {
         if (!closing.signal.aborted) log.warn({ err, pauseMs }, 'the job workers stopped, starting them again')
       }
-      formerPool = workers?.poolId() ?? formerPool
+      former = workers?.id() ?? former
       workers = undefined
       await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
       pauseMs = Math.min(pauseMs * 2, restartDelayMsMax)
@@ -150,10 +113,8 @@ export const startJobs = async (options: {
 
   const close = async (): Promise<void> => {
     closing.abort()
-    // It refuses when it is stopping by itself already; keepWorking waits for that.
-    await workers?.runner.stop().catch((err: unknown) => log.debug({ err }, 'the workers were stopping already'))
+    workers?.stop()
     await background
-    await pgPool.end()
   }
 
   return {
@@ -177,10 +138,6 @@ const scheduleSql = `
 const cancelSql = `select from ${schema}.remove_job($1)`
 
 const unlockSql = `select ${schema}.force_unlock_workers($1::text[])`
-
-/** The lock lives as long as the connection that listens for jobs, and so as long as the process. The queue itself would
- *  give the jobs of a killed process to others only after four hours. */
-const holdSql = 'select pg_advisory_lock_shared(hashtextextended($1, 0))'
 
 /** Who can be locked is alive no more. After a restart of the database all have lost their locks, and a new one has yet to
  *  take its own: both get a moment. */

@@ -23,7 +23,7 @@ await runTool({
     to: { type: 'string' },
     'include-personal-data': { type: 'boolean' },
   },
-  run: async ({ options, files }, { config, log, shutdown, signal, progress, say, answer }) => {
+  run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
     const { out, to, format: asked = 'parquet' } = options
     if (out === undefined || out === '') throw new Failure('INPUT_INVALID', { out: '', takes: '--out and a folder' })
     if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
@@ -33,15 +33,17 @@ await runTool({
     const pseudonymKey = options['include-personal-data'] ? undefined : await secretOf(config, 'export')
     say(`Exporting the log into ${out}.`)
     const began = performance.now()
-    const { events, manifest } = await exportLog({
-      out,
-      format,
-      pseudonymKey,
-      to,
-      store,
-      onProgress: progress.report,
-      signal,
-    })
+    const { events, manifest } = await keepOpenFor(
+      exportLog({
+        out,
+        format,
+        pseudonymKey,
+        to,
+        store,
+        onProgress: progress.report,
+        signal,
+      }),
+    )
     progress.end()
     const seconds = (performance.now() - began) / 1000
     const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)

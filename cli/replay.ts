@@ -35,7 +35,7 @@ await runTool({
     'as-of': { type: 'string' },
     schema: { type: 'string' },
   },
-  run: async ({ options, files }, { config, log, shutdown, signal, progress, say, answer }) => {
+  run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
     const [file, ...more] = files
     if (file === undefined || more.length > 0)
       throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
@@ -46,16 +46,18 @@ await runTool({
     const { database, store, server } = installation
     say(`Replaying ${file} into the schema ${schema}.`)
     const began = performance.now()
-    const result = await runReplay({
-      replay,
-      schema,
-      period: { from: options.from, to: options.to, asOf: options['as-of'] },
-      about: { file, madeAt: new Date().toISOString() },
-      store,
-      database,
-      onProgress: progress.report,
-      signal,
-    })
+    const result = await keepOpenFor(
+      runReplay({
+        replay,
+        schema,
+        period: { from: options.from, to: options.to, asOf: options['as-of'] },
+        about: { file, madeAt: new Date().toISOString() },
+        store,
+        database,
+        onProgress: progress.report,
+        signal,
+      }),
+    )
     progress.end()
     const seconds = (performance.now() - began) / 1000
     const tables = await readTables(database, schema, replay.tables)

@@ -21,6 +21,8 @@ export type Surroundings = {
   readonly log: Log
   readonly shutdown: Shutdown
   readonly signal: AbortSignal
+  /** Keeps open what was opened before until the work has ended, also after Ctrl-C: it may have to put something away. */
+  readonly keepOpenFor: <Result>(work: Promise<Result>) => Promise<Result>
   readonly progress: Progress
   /** One line for people; nothing with `--json`. */
   readonly say: (line: string) => void
@@ -70,11 +72,13 @@ export const runTool = async <const Options extends OptionTypes>(tool: {
       exit: () => process.exit(interrupted),
     })
     const stopListening = shutdown.onSignals()
-    const surroundings = { config, log, shutdown, signal: shutdown.signal, progress, say }
-    const work = tool.run(given, { ...surroundings, answer: (result) => print({ result }) })
-    shutdown.add('work', () => work.catch(() => undefined), { closeMs: stopMsMax })
+    const keepOpenFor: Surroundings['keepOpenFor'] = (work) => {
+      shutdown.add('work', () => work.catch(() => undefined), { closeMs: stopMsMax })
+      return work
+    }
+    const surroundings = { config, log, shutdown, signal: shutdown.signal, keepOpenFor, progress, say }
     try {
-      await work
+      await keepOpenFor(tool.run(given, { ...surroundings, answer: (result) => print({ result }) }))
     } catch (error) {
       if (!shutdown.signal.aborted) fail(error)
     }

@@ -113,33 +113,46 @@ test('beside a running platform, and again with none, with the same result', asy
   expect(await processesNaming(dataDir)).toEqual([])
 })
 
-test('Ctrl-C ends it, puts away what was half done, and leaves no process; the former result is whole', async () => {
-  await runTool('replay', [example, '--schema', 'replay_slow'])
-  const before = await chargedIn('replay_slow')
-  const file = join(folder.path, 'slow.ts')
-  const library = join(import.meta.dirname, 'replay', 'definition.ts')
-  await writeFile(
-    file,
-    `import { integer, replay, table, text } from ${JSON.stringify(library)}
-    const wait = () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
-    export default replay({
-      tables: { seen: table({ key: { id: text() }, columns: { times: integer() } }) },
-      fold: { RentalRequested: wait, RentalActivated: wait, UsageMetered: wait, RentalEnded: wait, InvoiceIssued: wait },
-    })`,
-  )
-  let asked = false
-  const ended = await runTool('replay', [file, '--schema', 'replay_slow'], (output, interrupt) => {
-    if (!asked && output.includes('Replaying')) interrupt()
-    asked ||= output.includes('Replaying')
-  })
-  expect(ended.code).toBe(130)
-  expect(await processesNaming(dataDir)).toEqual([])
-  expect(await chargedIn('replay_slow')).toEqual(before)
-  const schemas = await look(({ database }) =>
-    database.query<{ name: string }>('spec', `select nspname as name from pg_namespace where nspname like '%building'`),
-  )
-  expect(schemas).toEqual([])
-})
+test.each([
+  ['at the beginning', 'Replaying'],
+  ['while the events are folded', 'folding'],
+])(
+  'Ctrl-C %s ends it, puts away what was half done, and leaves no process; the former result is whole',
+  async (_, heard) => {
+    await runTool('replay', [example, '--schema', 'replay_slow'])
+    const before = await chargedIn('replay_slow')
+    const file = join(folder.path, 'slow.ts')
+    const library = join(import.meta.dirname, 'replay', 'definition.ts')
+    await writeFile(
+      file,
+      `import { integer, replay, table, text } from ${JSON.stringify(library)}
+      const slowly = ({ seen }, _, { id }) => {
+        console.log('folding')
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+        seen.set({ id, times: 1n })
+      }
+      export default replay({
+        tables: { seen: table({ key: { id: text() }, columns: { times: integer() } }) },
+        fold: { RentalRequested: slowly, RentalActivated: slowly, UsageMetered: slowly, RentalEnded: slowly },
+      })`,
+    )
+    let asked = false
+    const ended = await runTool('replay', [file, '--schema', 'replay_slow'], (output, interrupt) => {
+      if (!asked && output.includes(heard)) interrupt()
+      asked ||= output.includes(heard)
+    })
+    expect(ended.code).toBe(130)
+    expect(await processesNaming(dataDir)).toEqual([])
+    expect(await chargedIn('replay_slow')).toEqual(before)
+    const schemas = await look(({ database }) =>
+      database.query<{ name: string }>(
+        'spec',
+        `select nspname as name from pg_namespace where nspname like '%building'`,
+      ),
+    )
+    expect(schemas).toEqual([])
+  },
+)
 
 describe('what cannot be done is refused with its code, and exit code 1', () => {
   test.each<['replay' | 'export', string[], string, Record<string, string>]>([

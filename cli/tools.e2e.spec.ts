@@ -1,6 +1,7 @@
 // The two tools as an analyst calls them: beside a running platform, and with none.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -122,13 +123,17 @@ test.each([
     await runTool('replay', [example, '--schema', 'replay_slow'])
     const before = await chargedIn('replay_slow')
     const file = join(folder.path, 'slow.ts')
+    const interrupted = join(folder.path, `interrupted-at-${heard}`)
     const library = join(import.meta.dirname, 'replay', 'definition.ts')
     await writeFile(
       file,
-      `import { integer, replay, table, text } from ${JSON.stringify(library)}
+      `import { existsSync } from 'node:fs'
+      import { integer, replay, table, text } from ${JSON.stringify(library)}
       const slowly = ({ seen }, _, { id }) => {
         console.log('folding')
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+        // Once more after it was sent: a signal takes a while to arrive on a busy machine.
+        do Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250)
+        while (!existsSync(${JSON.stringify(interrupted)}))
         seen.set({ id, times: 1n })
       }
       export default replay({
@@ -138,8 +143,10 @@ test.each([
     )
     let asked = false
     const ended = await runTool('replay', [file, '--schema', 'replay_slow'], (output, interrupt) => {
-      if (!asked && output.includes(heard)) interrupt()
-      asked ||= output.includes(heard)
+      if (asked || !output.includes(heard)) return
+      asked = true
+      interrupt()
+      writeFileSync(interrupted, '')
     })
     expect(ended.code).toBe(130)
     expect(await processesNaming(dataDir)).toEqual([])

@@ -234,7 +234,6 @@ describe('what must not lose a job', () => {
     const other = connectPostgres({ url: home.url, log, poolSize: 1 })
     const note = async (payload: unknown) => {
       calls.push(payload)
-      if (calls.length > 3) return
       if (calls.length === 3) {
         await other.query('test.begin', 'begin')
         await other.query('test.hold', 'select from jobs._private_jobs for update')
@@ -252,7 +251,7 @@ describe('what must not lose a job', () => {
     await eventually('both failures to be seen', () => lines.filter(couldNotStore).length === 2)
     cut.reject(new Error('boom'))
     await eventually('only the one that fails to be left', async () => (await left()).join() === 'fails')
-    expect(calls.toSorted()).toEqual(['a', 'a', 'b', 'b', 'fails'])
+    expect(calls.filter((payload) => payload !== 'fails').toSorted()).toEqual(['a', 'a', 'b', 'b'])
     await jobs.close()
     await eventually('its connections to be gone', async () => (await listening()).length === 0)
     await other.close()

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { DomainEvent } from '../../domain/aggregates.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
@@ -70,6 +71,8 @@ const foldInto = async (building: BuildingSchema, period: Period, options: Repla
     onProgress?.(batch.done, events)
   }
   await state.flush()
+  // Ctrl-C during a long fold is heard when the event loop has had a turn.
+  await setImmediate()
   signal.throwIfAborted()
   const position = String(period.upTo)
   const leftover = await building.publish({ ...options.about, ...options.period, events, position })

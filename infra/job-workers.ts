@@ -11,8 +11,8 @@ const lookMs = 100
 const quietLooksMin = 10
 
 export type JobWorkers = {
-  /** Under which the queue knows whose the jobs are that they took; undefined before it has given it. */
-  readonly id: () => string | undefined
+  /** Under which the queue knows whose the jobs are that they took. */
+  readonly id: string | undefined
   /** Has them take no more jobs. */
   readonly stop: () => void
   /** Resolves when they have stopped, by themselves or when told, the running handlers have ended and the connections too.
@@ -31,13 +31,13 @@ export const startJobWorkers = async (options: {
   readonly concurrency: number
   readonly pollMs: number
 }): Promise<JobWorkers> => {
-  const { url, schema, log, logger, concurrency, pollMs } = options
+  const { url, schema, log, logger, taskList, concurrency, pollMs } = options
   // Of our own, and not the one that the library makes: that one stops listening for errors before its connections end.
   const pgPool = openPool({ url, log, poolSize: concurrency + connectionsAside })
   const events: WorkerEvents = new EventEmitter()
   const stopping = Promise.withResolvers<void>()
-  const handlers = countRunning(options.taskList)
   let id: string | undefined
+  let running = 0
   events.on('pool:create', ({ workerPool }) => {
     id = workerPool.id
   })
@@ -47,6 +47,12 @@ export const startJobWorkers = async (options: {
       client.query(holdSql, [workerPool.id]).catch((err: unknown) => log.warn({ err }, 'cannot say that we are alive'))
     })
   })
+  events.on('job:start', () => {
+    running += 1
+  })
+  events.on('job:complete', () => {
+    running -= 1
+  })
   events.on('pool:gracefulShutdown', () => stopping.resolve())
 
   /** After two failures in a row to store how jobs ended, the library (0.18.0) counts one answer too few as on its way, and
@@ -55,7 +61,7 @@ export const startJobWorkers = async (options: {
     await stopping.promise
     for (let quietLooks = 0; quietLooks < quietLooksMin; ) {
       await delay(lookMs, undefined, { signal })
-      const busy = handlers.running() > 0 || pgPool.totalCount > pgPool.idleCount
+      const busy = running > 0 || pgPool.totalCount > pgPool.idleCount
       quietLooks = busy ? 0 : quietLooks + 1
     }
     log.warn({ workers: id }, 'the job workers do not come to their end and are given up')
@@ -67,7 +73,7 @@ export const startJobWorkers = async (options: {
     schema,
     logger,
     events,
-    taskList: handlers.taskList,
+    taskList,
     concurrency,
     pollInterval: pollMs,
     parsedCronItems: [],
@@ -94,25 +100,9 @@ export const startJobWorkers = async (options: {
     }
   }
 
-  return { id: () => id, stop, ended: end() }
+  return { id, stop, ended: end() }
 }
 
 /** The lock lives as long as the connection that listens for jobs, and so as long as the process. The queue itself would
  *  give the jobs of a killed process to others only after four hours. */
 const holdSql = 'select pg_advisory_lock_shared(hashtextextended($1, 0))'
-
-const countRunning = (taskList: TaskList): { readonly taskList: TaskList; running(): number } => {
-  let running = 0
-  const counted = Object.entries(taskList).map(([name, task]) => {
-    const count: typeof task = async (...values) => {
-      running += 1
-      try {
-        return await task?.(...values)
-      } finally {
-        running -= 1
-      }
-    }
-    return [name, count] as const
-  })
-  return { taskList: Object.fromEntries(counted), running: () => running }
-}

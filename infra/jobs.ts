@@ -91,7 +91,7 @@ export const startJobs = async (options: {
       } catch (err) {
         if (!closing.signal.aborted) log.warn({ err, pauseMs }, 'the job workers stopped, starting them again')
       }
-      former = workers?.id() ?? former
+      former = workers?.id ?? former
       workers = undefined
       await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
       pauseMs = Math.min(pauseMs * 2, restartDelayMsMax)

@@ -148,7 +148,7 @@ export const chapterNames: readonly string[] = Object.keys(chapters)
 export const tell = async (store: EventStore, name: string, edition: string, start: string): Promise<Heard> => {
   const chapter = chapters[name]
   if (!chapter) throw new Error(`There is no chapter ${name}`)
-  const heard: Heard = { sent: [], timers: new Map() }
+  const heard: Heard = { sent: [], timers: new Map(), acts: [] }
   await chapter(createGoldenWorld(store, `${edition}: ${name}`, start, heard))
   return heard
 }

@@ -27,8 +27,16 @@ export type SentCommand = {
   readonly actor: Actor
 }
 
-/** What happened in a world besides its events. `timers` names those that were set, by the type of the event they follow. */
-export type Heard = { readonly sent: SentCommand[]; readonly timers: Map<string, Set<keyof Timers>> }
+/** One act of the story, in words that are data: a command with its ids, a timer with its key and payload. */
+export type Act = Readonly<Record<string, unknown>>
+
+/** What happened in a world besides its events. `timers` names those that were set, by the type of the event they follow;
+ *  `acts` are the commands and timers in their order. */
+export type Heard = {
+  readonly sent: SentCommand[]
+  readonly timers: Map<string, Set<keyof Timers>>
+  readonly acts: Act[]
+}
 
 type Timer = {
   readonly [Name in keyof Timers]: { readonly name: Name; readonly payload: Timers[Name] }
@@ -64,6 +72,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     ...written,
     execute: (to, id, command, envelope) => {
       heard.sent.push({ to, command, actor: envelope.actor })
+      heard.acts.push({ to, id, command: command.type, ...envelope })
       return written.execute(to, id, command, envelope)
     },
   }
@@ -72,6 +81,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
   let followed: string | undefined
   const schedule: Schedule = async (name, payload, { key, runAt }) => {
     timers.set(key, { name, payload, runAt } as Timer)
+    heard.acts.push({ timer: name, payload, key, runAt })
     if (followed) heard.timers.set(followed, (heard.timers.get(followed) ?? new Set()).add(name))
   }
   const heartbeats = {

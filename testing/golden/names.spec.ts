@@ -1,0 +1,218 @@
+// Names that are data: strings that are hashed into an id or kept in a table, a file, a token or a program of somebody else. A
+// step or a consumer that was renamed would do its work a second time: pay a deposit twice, bill an hour twice. What is pinned
+// in domain/golden-log/names.json and acts.jsonl was gathered from the running program, not from its source, so files and
+// functions may be renamed freely and these may not. UPDATE=1 adds what is new; nothing takes a name out but an editor.
+import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { privateKeyToAccount } from 'viem/accounts'
+import { derivedId } from '../../commands/ids.ts'
+import { importOffers } from '../../commands/import-offers.ts'
+import { submitJob } from '../../commands/submit-job.ts'
+import { aggregates, idOf } from '../../domain/aggregates.ts'
+import { errors } from '../../domain/errors.ts'
+import { createSignIn } from '../../gateway/auth/sign-in.ts'
+import type { Bus } from '../../infra/bus/port.ts'
+import { memoryCache } from '../../infra/cache/memory.ts'
+import { logLevels, roles, settings } from '../../infra/config.ts'
+import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
+import { positionsOf } from '../../infra/event-store/position.ts'
+import { createLog } from '../../infra/telemetry.ts'
+import { endAndSettle } from '../../processes/end-rental.ts'
+import { requestRental } from '../../processes/request-rental.ts'
+import { followersOf, processes, runProcesses } from '../../processes/run.ts'
+import { walk } from '../../processes/walk.ts'
+import { allProjections } from '../../projections/all.ts'
+import { migrations } from '../../projections/migrations/all.ts'
+import { runScheduler } from '../../scheduler/run.ts'
+import { fromLine, goldenFolder, linesOf, loadGoldenLog } from '../golden-log.ts'
+import { chapterNames, tell } from '../golden-story.ts'
+import { createMarket, usdc } from '../market.ts'
+import { lostNames, newNames, type Pinned, pinNames, readPinned } from './pinned.ts'
+
+const log = createLog({ level: 'silent', format: 'json' })
+const nothing = async () => undefined
+
+/** What each process, consumer and timer does in the golden story: with every id that it derives. */
+const actsOf = async (chapter: string): Promise<string[]> => {
+  const { acts } = await tell(createMemoryEventStore(), chapter, 'names', '2026-01-01T00:00:00.000Z')
+  return acts.map((act) => JSON.stringify({ chapter, ...act }))
+}
+
+/** A bus that tells who would read from it, and what. */
+const askingBus = (asked: string[]): Bus => ({
+  name: 'none',
+  consume: async ({ consumer, filter }) => {
+    asked.push(...(filter.types ?? []).map((type) => `${consumer} reads ${type}`))
+  },
+  position: nothing,
+})
+
+const consumers = async (): Promise<string[]> => {
+  const asked: string[] = []
+  const bus = askingBus(asked)
+  const signal = AbortSignal.abort()
+  const { commands, now } = createMarket()
+  await runProcesses({ bus, commands, now, schedule: nothing, activated: nothing, signal })
+  await runScheduler({
+    bus,
+    jobs: { reconcile: nothing, close: nothing },
+    heartbeats: { begin: nothing, beat: nothing, end: nothing, acknowledged: async () => 0n },
+    openWork: { openJobs: async () => [], activeRentals: async () => [] },
+    now,
+    log,
+    signal,
+  })
+  return asked
+}
+
+/** A token of one wallet at one moment: it holds the names of issuer and audience, and the kind of signature. */
+const token = async (): Promise<string> => {
+  const now = () => '2026-01-01T00:00:00.000Z'
+  const account = privateKeyToAccount(`0x${'1'.repeat(64)}`)
+  const nonces = memoryCache()
+  const signIn = createSignIn({
+    jwtSecret: 'a secret that is long enough to be one',
+    publicUrl: () => 'http://127.0.0.1:4000',
+    chainId: 1,
+    nonces,
+    now,
+  })
+  const asked = await signIn.message(account.address)
+  if (!('message' in asked)) throw new Error(asked.refused)
+  const session = await signIn.signIn(asked.message, await account.signMessage({ message: asked.message }))
+  if (!('token' in session)) throw new Error(session.refused)
+  return session.token
+}
+
+const header = 'AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,Region'
+const line = `H100,8,208,1800,"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81559}}], 'TotalGpuMemoryInMiB': 652472}",19.92,", FR"`
+
+/** Ids that are made of what somebody asks for, for one wish of each kind: how its fields are named and in which order they
+ *  stand is part of the id. */
+const idsOfRequests = async (): Promise<string[]> => {
+  const market = createMarket()
+  const { commands, now, store } = market
+  await commands.execute(
+    'provider',
+    'provider',
+    { type: 'RegisterProvider', wallet: 'provider', name: 'Paula', registeredAt: now() },
+    { commandId: 'c', correlationId: 'c', causationId: 'c', actor: 'user:provider', time: now() },
+  )
+  await importOffers({ commands, now }, { provider: 'provider', csv: [header, line, line].join('\n') })
+  await market.list('listing', 2)
+  await market.deposit('renter', 100_000_000n)
+  const terms = { listing: 'listing', gpuCount: 1, seconds: 3600n, maxPricePerGpuHour: usdc(4_000_000n) }
+  const rented = await requestRental({ commands, now }, { renter: 'renter', idempotencyKey: 'key', ...terms })
+  if (!('rental' in rented)) throw new Error(rented.refused)
+  const program = {
+    command: ['python3', 'train.py'],
+    files: [{ path: 'train.py', content: 'print(1)' }],
+    environment: { B: '2', A: '1' },
+    timeoutSeconds: 60,
+    cpuCores: 2,
+    memoryMib: 512,
+  }
+  const identity = { renter: 'renter', idempotencyKey: 'key', rental: rented.rental }
+  await submitJob({ commands, now }, { ...identity, ...program })
+  const heartbeats = { acknowledged: async () => 7n }
+  await endAndSettle({ commands, heartbeats: heartbeats as never, now }, rented.rental, 'returned', 'user:renter')
+  const events = await Array.fromAsync(store.readAll())
+  return events
+    .filter(({ metadata }) => metadata.actor !== 'system:test')
+    .map(({ stream, type, metadata }) => `${type} in ${stream} by ${metadata.commandId}, ${metadata.correlationId}`)
+    .filter((text) => !text.startsWith('Deposit') && !text.startsWith('GpusListed in listing-listing '))
+}
+
+const namesToday = async (): Promise<Pinned> => ({
+  aggregates: Object.keys(aggregates),
+  'events with the versions that are read': Object.entries(aggregates).flatMap(([name, { schemas }]) =>
+    Object.entries(schemas as Record<string, { version: number }>).map(
+      ([type, { version }]) => `${name} ${type} v${version}`,
+    ),
+  ),
+  'error codes': Object.keys(errors),
+  'what follows from an event': Object.values(aggregates)
+    .flatMap(({ schemas }) => Object.keys(schemas))
+    .flatMap((type) => followersOf(type).map((follower) => `${type}: ${follower}`)),
+  consumers: await consumers(),
+  'steps of processes': processes.flatMap(({ name, steps, rejected }) => [
+    ...steps.flatMap(({ name: step, undo }) => [`${name}: ${step}`, ...(undo ? [`${name}: undo ${step}`] : [])]),
+    ...(rejected ? [`${name}: reject`] : []),
+  ]),
+  'read models': allProjections.map(({ name, version, table }) => `${name} v${version} in ${table.name}`),
+  'migrations of the read models': migrations.map(({ name }) => name),
+  settings: Object.keys(settings.shape),
+  'roles and levels of the log': [...roles, ...logLevels],
+  token: [await token()],
+  'a position': [positionsOf('store').of(5n)],
+  'ids of requests': await idsOfRequests(),
+})
+
+const actsFile = join(goldenFolder, 'acts.jsonl')
+if (process.env.UPDATE === '1') {
+  pinNames(await namesToday())
+  const kept = new Set(linesOf('acts.jsonl'))
+  for (const chapter of chapterNames)
+    for (const act of await actsOf(chapter)) if (!kept.has(act)) appendFileSync(actsFile, `${act}\n`)
+}
+
+describe('names that are data', () => {
+  test('all that were ever given are still in use, and what is new is pinned', async () => {
+    const names = await namesToday()
+    const pinned = readPinned()
+    const kinds = Object.keys(names)
+    const known = Object.fromEntries(Object.entries(pinned).filter(([kind]) => kinds.includes(kind)))
+    expect({ lost: lostNames(known, names), new: newNames(known, names) }).toEqual({ lost: [], new: [] })
+  })
+
+  test.each(chapterNames)('the same commands and timers with the same ids: %s', async (chapter) => {
+    const pinned = linesOf('acts.jsonl').filter((act) => JSON.parse(act).chapter === chapter)
+    expect(await actsOf(chapter)).toEqual(pinned)
+  })
+
+  test('whatever starts again on the golden log finds its work done', async () => {
+    const store = createMemoryEventStore()
+    await loadGoldenLog(store)
+    const { commands, now } = createMarket(store)
+    const before = await store.head()
+    let walked = 0
+    for (const { stream, type, revision } of linesOf('events.jsonl').map(fromLine))
+      for (const process of processes.filter(({ starts }) => starts.type === type)) {
+        await walk({ commands, now }, process, { id: idOf(stream), revision })
+        walked += 1
+      }
+    expect(walked).toBeGreaterThan(10)
+    expect(await store.head()).toBe(before)
+  })
+
+  test('each command of a process has the id of one of its steps', () => {
+    type Sent = {
+      readonly actor?: string
+      readonly commandId: string
+      readonly causationId: string
+      readonly id: string
+    }
+    const sent = linesOf('acts.jsonl').map((act) => JSON.parse(act) as Sent)
+    const steps = readPinned()['steps of processes'] ?? []
+    const seen = new Set<string>()
+    // What stands for a walk that the story does not come to was said by hand.
+    for (const { name } of processes)
+      for (const { commandId, causationId } of sent.filter(
+        (act) => act.actor === `system:${name}` && act.causationId !== act.commandId,
+      )) {
+        const step = steps
+          .filter((known) => known.startsWith(`${name}: `))
+          .find((known) => derivedId(name, causationId, known.slice(name.length + 2)) === commandId)
+        expect({ name, commandId, step }).toEqual({ name, commandId, step: expect.any(String) })
+        seen.add(step ?? '')
+      }
+    // Nobody refuses to activate a rental whose money is held.
+    expect(steps.filter((step) => !seen.has(step))).toEqual(['rent-a-gpu: undo hold'])
+  })
+})
+
+test('a name that is gone, and one that nobody pinned, are complained about', () => {
+  expect(lostNames({ steps: ['a', 'b'], tables: ['t'] }, { steps: ['b', 'c'] })).toEqual(['steps: a', 'tables: t'])
+  expect(newNames({ steps: ['a', 'b'] }, { steps: ['b', 'c'], tables: ['t'] })).toEqual(['steps: c', 'tables: t'])
+})

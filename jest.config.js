@@ -1,5 +1,5 @@
 /** Three kinds of test beside the source: x.spec.ts is pure, x.int.spec.ts needs a server, x.e2e.spec.ts the whole platform.
- *  Pure ones run without any server; the other two share the servers that testing/servers.ts starts once per run. */
+ *  Pure ones run without any server; the other two share the servers that testing/servers/start.ts starts once per run. */
 const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -18,8 +18,8 @@ export default {
       ...shared,
       displayName: 'servers',
       testRegex: '\\.(int|e2e)\\.spec\\.ts$',
-      globalSetup: '<rootDir>/testing/servers.ts',
-      globalTeardown: '<rootDir>/testing/servers-stop.ts',
+      globalSetup: '<rootDir>/testing/servers/start.ts',
+      globalTeardown: '<rootDir>/testing/servers/stop.ts',
     },
   ],
 }

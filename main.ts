@@ -11,19 +11,18 @@ import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
+import { startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
-import { type JobHandler, startJobs } from './infra/jobs.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
-import { migrateOperations } from './infra/operations.ts'
-import { connectPostgres } from './infra/postgres.ts'
-import { startEmbeddedPostgres } from './infra/postgres-embedded.ts'
+import { connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
+import { type JobHandler, startJobs } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
 import type { Schedule } from './processes/timers.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
-import { followProjections, startProjections } from './projections/start.ts'
+import { followProjections, startProjections } from './projections/engine/start.ts'
 import { startGateway } from './roles/gateway.ts'
 import type { Platform } from './roles/platform.ts'
 import { startScheduler } from './roles/scheduler.ts'
@@ -90,7 +89,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
   const read = await open(
     'read models',
-    () => openReadModels({ url: databaseUrl, log, store }),
+    () => openReadModels({ url: databaseUrl, log, projections: allProjections, store }),
     (opened) => opened.close(),
   )
   const { chain } = await open(

@@ -3,8 +3,9 @@
 // Each charge is spread over the hours in which the rental ran. What a run costs is the price rule of the whole run so far;
 // what an hour earns is how much that has grown in it. So the sums of all hours are exactly the totals of the invoices,
 // however the hours cut the run, and whatever the rule rounds.
-import { integer, lookup, moment, money, replay, table, text } from '../cli/replay/definition.ts'
+
 import { add, costOf, type Money, money as moneyOf, subtract, times } from '../domain/money.ts'
+import { integer, lookup, moment, money, replay, table, text } from './replay.ts'
 
 const asset = 'USDC/6'
 const hourMs = 3_600_000n

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import type { PoolClient } from 'pg'
-import { type CopyConnection, runCopy } from '../infra/postgres-copy.ts'
+import { type CopyConnection, runCopy } from '../infra/postgres/copy.ts'
 
 const signature = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 const trailer = Buffer.from([0xff, 0xff])

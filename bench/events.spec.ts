@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { decodeDomainEvent } from '../domain/aggregates.ts'
 import { type Event, evolve, initial } from '../domain/rental.ts'
-import { checkAppends } from '../infra/event-store/checks.ts'
+import { checkAppends } from '../infra/event-store/validation.ts'
 import { eventAt, placeOf, rentalsAtOnce, streamOf } from './events.ts'
 
 describe('the events that are measured', () => {

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { connectPostgres } from '../infra/postgres.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { eventually, runs } from '../testing/children.ts'
-import { createTestDatabase } from '../testing/database.ts'
+import { createTestDatabase } from '../testing/servers/database.ts'
 import { benches } from './benches.ts'
 import type { Figures } from './rows.ts'
 

@@ -5,6 +5,8 @@ import { exportLog } from './export/run.ts'
 import { openInstallation, secretOf } from './installation.ts'
 import { runTool } from './tool.ts'
 
+export { exportLog } from './export/run.ts'
+
 const usage = `npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--include-personal-data] [--json]
   --out DIR                the folder: a new one, or that of an earlier export, which then gets what is new
   --format parquet|jsonl   Parquet when left out; jsonl is one JSON object per line
@@ -15,56 +17,57 @@ const usage = `npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--
   --json                   one JSON object per line; the last has the result
   The log is that of DATABASE_URL and EVENTSTORE_URL, else of the embedded PostgreSQL under DATA_DIR.`
 
-await runTool({
-  usage,
-  options: {
-    out: { type: 'string' },
-    format: { type: 'string' },
-    to: { type: 'string' },
-    'include-personal-data': { type: 'boolean' },
-  },
-  run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
-    const { out, to, format: asked = 'parquet' } = options
-    if (out === undefined || out === '') throw new Failure('INPUT_INVALID', { out: '', takes: '--out and a folder' })
-    if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
-    const format = formats.find((known) => known === asked)
-    if (format === undefined) throw new Failure('INPUT_INVALID', { format: asked, takes: formats.join(' or ') })
-    const { store } = await openInstallation({ config, log, shutdown })
-    const pseudonymKey = options['include-personal-data'] ? undefined : await secretOf(config, 'export')
-    say(`Exporting the log into ${out}.`)
-    const began = performance.now()
-    const { events, manifest } = await keepOpenFor(
-      exportLog({
+if (import.meta.main)
+  await runTool({
+    usage,
+    options: {
+      out: { type: 'string' },
+      format: { type: 'string' },
+      to: { type: 'string' },
+      'include-personal-data': { type: 'boolean' },
+    },
+    run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
+      const { out, to, format: asked = 'parquet' } = options
+      if (out === undefined || out === '') throw new Failure('INPUT_INVALID', { out: '', takes: '--out and a folder' })
+      if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+      const format = formats.find((known) => known === asked)
+      if (format === undefined) throw new Failure('INPUT_INVALID', { format: asked, takes: formats.join(' or ') })
+      const { store } = await openInstallation({ config, log, shutdown })
+      const pseudonymKey = options['include-personal-data'] ? undefined : await secretOf(config, 'export')
+      say(`Exporting the log into ${out}.`)
+      const began = performance.now()
+      const { events, manifest } = await keepOpenFor(
+        exportLog({
+          out,
+          format,
+          pseudonymKey,
+          to,
+          store,
+          onProgress: progress.report,
+          signal,
+        }),
+      )
+      progress.end()
+      const seconds = (performance.now() - began) / 1000
+      const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
+      say(`${events} events exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
+      say(
+        `${manifest.events} events in ${manifest.files.length} files, ${(bytes / 1024 / 1024).toFixed(1)} MiB; personal data ${manifest.personalData}.`,
+      )
+      const read = format === 'parquet' ? 'read_parquet' : 'read_json'
+      say(
+        `\nTo ask, in DuckDB:\n  select type, count(*) from ${read}('${out}/day=*/*.${format}', hive_partitioning = true) group by type`,
+      )
+      answer({
         out,
         format,
-        pseudonymKey,
-        to,
-        store,
-        onProgress: progress.report,
-        signal,
-      }),
-    )
-    progress.end()
-    const seconds = (performance.now() - began) / 1000
-    const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
-    say(`${events} events exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
-    say(
-      `${manifest.events} events in ${manifest.files.length} files, ${(bytes / 1024 / 1024).toFixed(1)} MiB; personal data ${manifest.personalData}.`,
-    )
-    const read = format === 'parquet' ? 'read_parquet' : 'read_json'
-    say(
-      `\nTo ask, in DuckDB:\n  select type, count(*) from ${read}('${out}/day=*/*.${format}', hive_partitioning = true) group by type`,
-    )
-    answer({
-      out,
-      format,
-      events,
-      seconds,
-      position: manifest.position,
-      totalEvents: manifest.events,
-      files: manifest.files.length,
-      bytes,
-      personalData: manifest.personalData,
-    })
-  },
-})
+        events,
+        seconds,
+        position: manifest.position,
+        totalEvents: manifest.events,
+        files: manifest.files.length,
+        bytes,
+        personalData: manifest.personalData,
+      })
+    },
+  })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import type { Position } from '../infra/event-store/port.ts'
-import { createSpecLog } from '../projections/spec-log.ts'
+import { createSpecLog } from '../projections/engine/log.testing.ts'
 import { parsePlace, readHistory } from './history.ts'
 
 const changed = { type: 'PriceChanged', pricePerGpuHour: { amount: 1n, asset: 'USDC/6' } } as const

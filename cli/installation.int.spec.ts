@@ -8,13 +8,13 @@ import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
 import { connectPostgres, type Database } from '../infra/postgres.ts'
 import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
 import { createLog } from '../infra/telemetry.ts'
-import { createSpecLog } from '../projections/spec-log.ts'
-import { writeLives } from '../projections/spec-market.ts'
-import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { createSpecLog } from '../projections/engine/log.testing.ts'
+import { writeLives } from '../projections/engine/market.testing.ts'
 import { startEventStoreDbServer } from '../testing/eventstoredb/server.ts'
-import { exportLog } from './export/run.ts'
+import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
+import { exportLog } from './export.ts'
 import { openInstallation, secretOf } from './installation.ts'
-import { runReplay } from './replay/run.ts'
+import { runReplay } from './replay.ts'
 
 const log = createLog({ level: 'silent', format: 'json' })
 const { signal } = new AbortController()

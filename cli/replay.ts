@@ -8,6 +8,8 @@ import { checkSchemaName } from './replay/schema.ts'
 import { printTables, readTables } from './replay/show.ts'
 import { runTool } from './tool.ts'
 
+export { runReplay } from './replay/run.ts'
+
 const usage = `npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--schema NAME] [--json]
   FILE.ts        its default export is a replay (docs/replaying.md); analysis/revenue-by-gpu.ts is one
   --from X       what the result counts begins here; lookup tables know all that was before
@@ -27,46 +29,47 @@ const psqlLine = ({ databaseUrl, server }: Installation, dataDir: string, query:
   return `PGPASSWORD=$(cat ${folder.startsWith('..') ? dataDir : folder}/keys/postgres) psql ${where} -c '${query}'`
 }
 
-await runTool({
-  usage,
-  options: {
-    from: { type: 'string' },
-    to: { type: 'string' },
-    'as-of': { type: 'string' },
-    schema: { type: 'string' },
-  },
-  run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
-    const [file, ...more] = files
-    if (file === undefined || more.length > 0)
-      throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
-    const schema = options.schema ?? schemaNameOf(file)
-    checkSchemaName(schema)
-    const replay = await loadReplay(file)
-    const installation = await openInstallation({ config, log, shutdown })
-    const { database, store, server } = installation
-    say(`Replaying ${file} into the schema ${schema}.`)
-    const began = performance.now()
-    const result = await keepOpenFor(
-      runReplay({
-        replay,
-        schema,
-        period: { from: options.from, to: options.to, asOf: options['as-of'] },
-        about: { file, madeAt: new Date().toISOString() },
-        store,
-        database,
-        onProgress: progress.report,
-        signal,
-      }),
-    )
-    progress.end()
-    const seconds = (performance.now() - began) / 1000
-    const tables = await readTables(database, schema, replay.tables)
-    say(`${result.events} events folded in ${seconds.toFixed(1)} s, up to position ${result.position}.`)
-    if (result.leftover) say(`The former result is kept as ${schema}__former until the next run: ${result.leftover}`)
-    for (const line of printTables(schema, tables)) say(line)
-    const [first] = tables
-    say(`\nTo ask further${server === 'own' ? ', while the platform runs' : ''}:`)
-    say(`  ${psqlLine(installation, config.dataDir, `select * from ${schema}.${first?.name}`)}`)
-    answer({ schema, ...result, seconds, tables })
-  },
-})
+if (import.meta.main)
+  await runTool({
+    usage,
+    options: {
+      from: { type: 'string' },
+      to: { type: 'string' },
+      'as-of': { type: 'string' },
+      schema: { type: 'string' },
+    },
+    run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
+      const [file, ...more] = files
+      if (file === undefined || more.length > 0)
+        throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
+      const schema = options.schema ?? schemaNameOf(file)
+      checkSchemaName(schema)
+      const replay = await loadReplay(file)
+      const installation = await openInstallation({ config, log, shutdown })
+      const { database, store, server } = installation
+      say(`Replaying ${file} into the schema ${schema}.`)
+      const began = performance.now()
+      const result = await keepOpenFor(
+        runReplay({
+          replay,
+          schema,
+          period: { from: options.from, to: options.to, asOf: options['as-of'] },
+          about: { file, madeAt: new Date().toISOString() },
+          store,
+          database,
+          onProgress: progress.report,
+          signal,
+        }),
+      )
+      progress.end()
+      const seconds = (performance.now() - began) / 1000
+      const tables = await readTables(database, schema, replay.tables)
+      say(`${result.events} events folded in ${seconds.toFixed(1)} s, up to position ${result.position}.`)
+      if (result.leftover) say(`The former result is kept as ${schema}__former until the next run: ${result.leftover}`)
+      for (const line of printTables(schema, tables)) say(line)
+      const [first] = tables
+      say(`\nTo ask further${server === 'own' ? ', while the platform runs' : ''}:`)
+      say(`  ${psqlLine(installation, config.dataDir, `select * from ${schema}.${first?.name}`)}`)
+      answer({ schema, ...result, seconds, tables })
+    },
+  })

@@ -1,9 +1,12 @@
 // Plays the whole way of one rental and prints it as it happens: npm run tour -- [--offers FILE] [--url URL] [--json]
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
-import { reachPlatform } from './tour/platform.ts'
+import { reachPlatform } from './platform.ts'
 import { createPrinter } from './tour/print.ts'
 import { tellStory } from './tour/story.ts'
+
+export { createPrinter } from './tour/print.ts'
+export { tellStory } from './tour/story.ts'
 
 const usage = `npm run tour -- [--offers FILE] [--url URL] [--json]
   --offers FILE  offers in the SkyPilot catalog format; the project's own sample when left out
@@ -40,8 +43,10 @@ const run = async (): Promise<void> => {
   print.say(`\n   The tour took ${((performance.now() - began) / 1000).toFixed(1)} s.`)
 }
 
-process.once('SIGINT', () => process.exit(130))
-run().catch((error) => {
-  console.error(`\n${error instanceof Error ? error.message : error}`)
-  process.exitCode = 1
-})
+if (import.meta.main) {
+  process.once('SIGINT', () => process.exit(130))
+  run().catch((error) => {
+    console.error(`\n${error instanceof Error ? error.message : error}`)
+    process.exitCode = 1
+  })
+}

@@ -6,9 +6,9 @@ import { money } from '../domain/money.ts'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { systemActor } from './actor.ts'
+import type { RememberedLimits } from './aggregate-cache.ts'
 import { type Commands, createCommands, type Executed } from './execute.ts'
 import { aggregateOf } from './recorded.ts'
-import type { RememberedLimits } from './remembered.ts'
 
 const time = '2026-01-01T00:00:00.000Z'
 const nothing: RememberedLimits = { streamsMax: 0, bytesMax: 0 }

@@ -3,10 +3,10 @@ import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { encodeEvent } from '../domain/events.ts'
 import type { EventStore, Json, NewEvent, Position } from '../infra/event-store/port.ts'
 import type { Actor } from './actor.ts'
+import { createRemembered, type Folded, type RememberedLimits } from './aggregate-cache.ts'
 import { refuseStranger } from './authority.ts'
 import { eventIdOf } from './ids.ts'
 import { aggregateOf, domainEventOf, type RecordedEvent, recorded, type StoredRecord } from './recorded.ts'
-import { createRemembered, type Folded, type RememberedLimits } from './remembered.ts'
 
 export type { RecordedEvent } from './recorded.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { isRefusal } from '../domain/errors.ts'
-import { createMarket } from '../testing/market.ts'
+import { createMarket } from '../testing/worlds/market.ts'
 import { userActor } from './actor.ts'
 import { mustExecute } from './execute.ts'
 import { newId } from './ids.ts'

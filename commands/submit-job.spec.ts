@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { isRefusal } from '../domain/errors.ts'
 import { endRental } from '../processes/meter.ts'
 import { requestRental } from '../processes/request-rental.ts'
-import { createMarket, usdc } from '../testing/market.ts'
+import { createMarket, usdc } from '../testing/worlds/market.ts'
 import { userActor } from './actor.ts'
 import { type JobWish, submitJob } from './submit-job.ts'
 

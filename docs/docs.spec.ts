@@ -5,7 +5,7 @@ import { posix } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { type ErrorCode, errors } from '../domain/errors.ts'
 import { settings } from '../infra/config.ts'
-import { blocksOf, files, type Page, pages, proseOf, root, spansOf } from './docs-harness.ts'
+import { blocksOf, files, type Page, pages, proseOf, root, spansOf } from './docs.testing.ts'
 
 type Rule = (page: Page) => string[]
 

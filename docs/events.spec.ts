@@ -5,10 +5,10 @@ import { beforeAll, describe, expect, test } from '@jest/globals'
 import { z } from 'zod'
 import { type AggregateName, type CommandOf, idOf } from '../domain/aggregates.ts'
 import { personalStreams } from '../domain/catalogue.ts'
-import { type Catalogued, gatherFacts } from '../testing/golden-facts.ts'
-import { fromLine, linesOf } from '../testing/golden-log.ts'
-import { readFiles } from '../testing/source-tree.ts'
-import { root } from './docs-harness.ts'
+import { type Catalogued, gatherFacts } from '../testing/golden/facts.ts'
+import { fromLine, linesOf } from '../testing/golden/log.ts'
+import { readFiles } from '../testing/tidy/source-tree.ts'
+import { root } from './docs.testing.ts'
 import {
   envelope,
   eventsPage,
@@ -19,7 +19,7 @@ import {
   schemaFiles,
   streams,
   types,
-} from './events-harness.ts'
+} from './events.testing.ts'
 
 const folder = 'docs/events'
 const golden = linesOf('events.jsonl').map(fromLine)

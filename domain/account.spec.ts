@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import * as account from './account.ts'
+import { spec } from './decider.testing.ts'
 import type { ErrorCode } from './errors.ts'
 import { chart, posting } from './ledger.ts'
 import { type Money, money } from './money.ts'
-import { spec } from './spec.ts'
 
 const { given } = spec(account)
 

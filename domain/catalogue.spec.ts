@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { z } from 'zod'
-import { fromLine, linesOf } from '../testing/golden-log.ts'
+import { fromLine, linesOf } from '../testing/golden/log.ts'
 import { type AggregateName, aggregates, idOf } from './aggregates.ts'
 import {
   personalFieldsOf,

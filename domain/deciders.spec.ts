@@ -21,7 +21,7 @@ import { attemptsMax } from './job.ts'
 import * as listing from './listing.ts'
 import type { Asset, Money } from './money.ts'
 import { type EndReason, hourlyRate } from './rental.ts'
-import { must } from './spec.world.ts'
+import { must } from './world.testing.ts'
 
 const commandsMax = 60
 const runs = 200

@@ -18,7 +18,7 @@ import { aggregates, type DomainEvent } from './aggregates.ts'
 import { freeGpus } from './listing.ts'
 import { type Asset, assets, costOf, type Money, money } from './money.ts'
 import { hourlyRate } from './rental.ts'
-import { createWorld, must, type World } from './spec.world.ts'
+import { createWorld, must, type World } from './world.testing.ts'
 
 const runs = 700
 const actionsMax = 150

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
+import { spec } from './decider.testing.ts'
 import type { ErrorCode } from './errors.ts'
 import * as job from './job.ts'
-import { spec } from './spec.ts'
 
 const { given } = spec(job)
 

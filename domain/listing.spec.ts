@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
+import { spec } from './decider.testing.ts'
 import * as listing from './listing.ts'
 import { money } from './money.ts'
-import { spec } from './spec.ts'
 
 const { given } = spec(listing)
 

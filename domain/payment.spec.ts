@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
+import { spec } from './decider.testing.ts'
 import { chart, posting } from './ledger.ts'
 import { money } from './money.ts'
 import * as payment from './payment.ts'
-import { spec } from './spec.ts'
 
 const { given } = spec(payment)
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
+import { spec } from './decider.testing.ts'
 import * as provider from './provider.ts'
-import { spec } from './spec.ts'
 
 const { given } = spec(provider)
 

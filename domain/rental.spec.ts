@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { spec } from './decider.testing.ts'
 import type { ErrorCode } from './errors.ts'
 import { costOf, money, times } from './money.ts'
 import * as rental from './rental.ts'
-import { spec } from './spec.ts'
 
 const { given } = spec(rental)
 

@@ -2,8 +2,8 @@ import { connect } from 'node:net'
 import { expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
 import { eventually } from '../testing/children.ts'
-import { createGatewayWorld } from '../testing/gateway.ts'
-import { countSubscriptions, openServerSentEvents } from '../testing/gateway-streams.ts'
+import { createGatewayWorld } from '../testing/worlds/gateway.ts'
+import { countSubscriptions, openServerSentEvents } from '../testing/worlds/gateway-streams.ts'
 
 const closeMsMax = 2_000
 const query = 'subscription { listingChanged { event } }'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Client } from 'graphql-ws'
-import { createGatewayWorld, type GatewayWorld } from '../testing/gateway.ts'
+import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { limits } from './graphql/limits.ts'
 
 type Errors = readonly { readonly message: string; readonly extensions?: Record<string, unknown> }[]

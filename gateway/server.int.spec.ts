@@ -2,7 +2,7 @@ import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
 import { createMetrics } from '../infra/telemetry.ts'
-import { createGatewayWorld, type GatewayWorld } from '../testing/gateway.ts'
+import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { bodyBytesMax, createGateway } from './server.ts'
 
 let world: GatewayWorld

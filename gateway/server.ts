@@ -7,10 +7,10 @@ import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.
 import type { Log } from '../infra/telemetry.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
+import type { Health } from './health.ts'
 import { statusOf } from './http-status.ts'
 import { createGatewayMetrics } from './metrics.ts'
 import type { Services } from './services.ts'
-import type { Health } from './status.ts'
 import { createWebSocketHandler } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
 

@@ -4,11 +4,11 @@ import type { JobWish } from '../commands/submit-job.ts'
 import type { Refusal } from '../domain/errors.ts'
 import type { ChainDescription } from '../infra/chain/port.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
+import type { RentWish } from '../processes/rent-cheapest.ts'
 import type { RequestedRental } from '../processes/request-rental.ts'
 import type { ReadModels } from '../projections/database.ts'
-import type { Projections } from '../projections/start.ts'
+import type { Projections } from '../projections/engine/start.ts'
 import type { Privileged } from './auth/privilege.ts'
-import type { RentWish } from './rent-gpu.ts'
 
 /** What the gateway calls. It holds no rule of its own: each of these is a command, a process or a read function. */
 export type Services = {

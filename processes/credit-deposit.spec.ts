@@ -4,9 +4,9 @@ import { createCommands, mustExecute } from '../commands/execute.ts'
 import { newId } from '../commands/ids.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { chartOf, createMarket, usdc } from '../testing/market.ts'
+import { chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
 import { creditDeposit } from './credit-deposit.ts'
-import { walk } from './walk.ts'
+import { walk } from './saga.ts'
 
 const sighting = { chainId: 31337, transactionHash: 'tx', blockNumber: 1n, blockHash: 'block' }
 

@@ -1,4 +1,4 @@
-import type { Process } from './walk.ts'
+import type { Process } from './saga.ts'
 
 /** From a deposit that the chain will not undo to money that can be spent. */
 export const creditDeposit: Process<'payment', 'DepositFinalized'> = {

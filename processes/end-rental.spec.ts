@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { userActor } from '../commands/actor.ts'
 import { isRefusal } from '../domain/errors.ts'
-import { createMarket, usdc } from '../testing/market.ts'
+import { createMarket, usdc } from '../testing/worlds/market.ts'
 import { endAndSettle } from './end-rental.ts'
 import { requestRental } from './request-rental.ts'
 

@@ -3,8 +3,8 @@ import { isRefusal, type Refusal } from '../domain/errors.ts'
 import type { EndReason } from '../domain/rental.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { endRental } from './meter.ts'
+import { walk } from './saga.ts'
 import { settle } from './settle.ts'
-import { walk } from './walk.ts'
 
 /** Ends a rental with its exact run and walks `settle` at once, so that whoever gave it back finds the invoice with the answer.
  *  Should this die on the way, the durable subscription walks on. Refuses RENTAL_NOT_ACTIVE, NOT_YOURS. */

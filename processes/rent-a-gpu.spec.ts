@@ -4,10 +4,10 @@ import { createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { breakingAt, chartOf, createMarket, usdc } from '../testing/market.ts'
+import { breakingAt, chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
 import { rentAGpu } from './rent-a-gpu.ts'
 import { type RentalWish, requestRental } from './request-rental.ts'
-import { walk } from './walk.ts'
+import { walk } from './saga.ts'
 
 const wish = (overrides: Partial<RentalWish> = {}): RentalWish => ({
   renter: 'ada',

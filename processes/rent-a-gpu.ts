@@ -1,7 +1,7 @@
 import { costOf } from '../domain/money.ts'
 import { hourlyRate } from '../domain/rental.ts'
+import { type Cause, need, type Process } from './saga.ts'
 import { plusSeconds } from './time.ts'
-import { type Cause, need, type Process } from './walk.ts'
 
 /** Steps that are not done by then are refused, wherever they are asked for. */
 const deadlineSeconds = 30

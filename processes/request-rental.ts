@@ -5,7 +5,7 @@ import { type ErrorCode, isRefusal, type Refusal, refuse } from '../domain/error
 import type { Money } from '../domain/money.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { rentAGpu } from './rent-a-gpu.ts'
-import { walk } from './walk.ts'
+import { walk } from './saga.ts'
 
 /** What a renter asks for. The same key again is the same request and gets the same rental. */
 export type RentalWish = {

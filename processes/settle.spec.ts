@@ -6,11 +6,11 @@ import { derivedId } from '../commands/ids.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { breakingAt, chartOf, createMarket, usdc } from '../testing/market.ts'
+import { breakingAt, chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
 import { endRental, meterPeriod } from './meter.ts'
 import { requestRental } from './request-rental.ts'
+import { walk } from './saga.ts'
 import { settle } from './settle.ts'
-import { walk } from './walk.ts'
 
 const deposit = 10_000_000n
 /** Per GPU and hour. The rental takes two GPUs for an hour. */

@@ -1,6 +1,6 @@
 import { money } from '../domain/money.ts'
 import type { InvoiceLine } from '../domain/rental.ts'
-import type { Cause, Process } from './walk.ts'
+import type { Cause, Process } from './saga.ts'
 
 type Ended = Cause<'rental', 'RentalEnded'>
 

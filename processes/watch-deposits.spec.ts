@@ -7,9 +7,9 @@ import { idOf } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Chain } from '../infra/chain/port.ts'
 import { createLog } from '../infra/telemetry.ts'
-import { chartOf } from '../testing/market.ts'
+import { chartOf } from '../testing/worlds/market.ts'
+import { createCursor, createWatchWorld, killedAt, type Paid } from './watch-deposits.testing.ts'
 import { watchDeposits, watchOnce } from './watch-deposits.ts'
-import { createCursor, createWatchWorld, killedAt, type Paid } from './watch-deposits-harness.ts'
 
 const five = { id: 'five', amount: 5n }
 

@@ -3,8 +3,8 @@ import type { Event } from '../domain/account.ts'
 import { chart, posting } from '../domain/ledger.ts'
 import { money } from '../domain/money.ts'
 import { accounts } from './accounts.ts'
+import { at, createSpecLog, rowsOf, stampsOf, usdc } from './engine/log.testing.ts'
 import { ledgerEntries } from './ledger-entries.ts'
-import { at, createSpecLog, rowsOf, stampsOf, usdc } from './spec-log.ts'
 
 const user = '0xr'
 const deposit = (amount = usdc(100n)): Event => ({

@@ -1,26 +1,8 @@
-import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Event } from '../domain/account.ts'
 import type { Asset, Money } from '../domain/money.ts'
+import { type AccountRow, accountsTable } from './accounts.table.ts'
 import type { ReadModels } from './database.ts'
-import { projection, type Recorded } from './projection.ts'
-import { amount, key, readSchema, stamps } from './table.ts'
-
-/** What a user has with us, a row for each asset: what is available and what is held for rentals, in minor units. */
-export const accountsTable = defineEntity({
-  name: 'Account',
-  tableName: 'accounts',
-  schema: readSchema,
-  properties: {
-    /** `<user>:<asset>` */
-    id: key().primary(),
-    user: key().index(),
-    asset: p.text().$type<Asset>(),
-    available: amount(),
-    held: amount(),
-    ...stamps(),
-  },
-})
-export type AccountRow = InferEntity<typeof accountsTable>
+import { projection, type Recorded } from './engine/projection.ts'
 
 export const accountKey = (user: string, asset: Asset): string => `${user}:${asset}`
 

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { connectPostgres } from '../infra/postgres.ts'
 import { createLog } from '../infra/telemetry.ts'
-import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
+import { allProjections } from './all.ts'
 import { openReadModels, type ReadModels } from './database.ts'
 import { migrations } from './migrations/all.ts'
 
@@ -12,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => database.drop())
 
-const open = () => openReadModels({ url: database.url, log })
+const open = () => openReadModels({ url: database.url, log, projections: allProjections })
 const checkpoints = (read: ReadModels) =>
   read.run('spec.checkpoints', (db) => db.selectFrom('Checkpoint').selectAll().execute())
 
@@ -41,7 +42,9 @@ test('a schema of a newer version is refused by name', async () => {
 })
 
 test('a database that is not there is said to be so', () =>
-  expect(openReadModels({ url: 'postgres://postgres@127.0.0.1:1/none', log })).rejects.toMatchObject({
+  expect(
+    openReadModels({ url: 'postgres://postgres@127.0.0.1:1/none', log, projections: allProjections }),
+  ).rejects.toMatchObject({
     code: 'DATABASE_UNAVAILABLE',
   }))
 

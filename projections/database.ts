@@ -3,24 +3,24 @@ import { Migrator } from '@mikro-orm/migrations'
 import { type InferKyselyDB, MikroORM } from '@mikro-orm/postgresql'
 import { Failure } from '../domain/errors.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { isConnectionError } from '../infra/postgres-errors.ts'
+import { isConnectionError } from '../infra/postgres.ts'
 import type { Log } from '../infra/telemetry.ts'
-import { accountsTable } from './accounts.ts'
-import { allProjections } from './all.ts'
-import { buildsTable, checkpointsTable } from './checkpoints.ts'
-import { eventsTable } from './events.ts'
-import { invoicesTable } from './invoices.ts'
-import { jobsTable } from './jobs.ts'
-import { ledgerEntriesTable } from './ledger-entries.ts'
-import { listingsTable } from './listings.ts'
+import { accountsTable } from './accounts.table.ts'
+import { createServed } from './engine/availability.ts'
+import { buildsTable, checkpointsTable } from './engine/checkpoints.ts'
+import { parkedStreamsTable } from './engine/parked-streams.ts'
+import { progressOf } from './engine/progress.ts'
+import type { Projection } from './engine/projection.ts'
+import { readSchema } from './engine/table.ts'
+import { eventsTable } from './events.table.ts'
+import { invoicesTable } from './invoices.table.ts'
+import { jobsTable } from './jobs.table.ts'
+import { ledgerEntriesTable } from './ledger-entries.table.ts'
+import { listingsTable } from './listings.table.ts'
 import { migrations } from './migrations/all.ts'
-import { parkedStreamsTable } from './parking.ts'
-import { paymentsTable } from './payments.ts'
-import { progressOf } from './progress.ts'
-import { providersTable } from './providers.ts'
-import { rentalsTable } from './rentals.ts'
-import { createServed } from './served.ts'
-import { readSchema } from './table.ts'
+import { paymentsTable } from './payments.table.ts'
+import { providersTable } from './providers.table.ts'
+import { rentalsTable } from './rentals.table.ts'
 
 const tables = [
   accountsTable,
@@ -69,13 +69,14 @@ const makeOrm = ({ url, log }: { url: string; log: Pick<Log, 'debug'> }) =>
   })
 
 /** By the name of its entity, which queries are made with, and by that of its table, which they are sent with. */
-const projectionsByTable = new Map(
-  allProjections.flatMap(({ name, table }) =>
-    tables
-      .filter(({ meta }) => table.name === `${readSchema}.${meta.tableName}`)
-      .flatMap(({ meta }) => [meta.tableName ?? '', String(meta.name)].map((known) => [known, name] as const)),
-  ),
-)
+const byTable = (projections: readonly Pick<Projection, 'name' | 'table'>[]) =>
+  new Map(
+    projections.flatMap(({ name, table }) =>
+      tables
+        .filter(({ meta }) => table.name === `${readSchema}.${meta.tableName}`)
+        .flatMap(({ meta }) => [meta.tableName ?? '', String(meta.name)].map((known) => [known, name] as const)),
+    ),
+  )
 
 type Orm = Awaited<ReturnType<typeof makeOrm>>
 const kyselyOf = (orm: Orm) =>
@@ -96,17 +97,20 @@ export type ReadModels = {
 }
 
 /** Connects to the read models and brings their schema to this version; several processes may do so at once.
+ *  @param projections those whose tables are kept from queries until they were built once.
  *  @param store tells how far a read model is that is being built.
  *  @param onQuery hears of each query: its label and how long it took.
  *  Throws DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE. */
 export const openReadModels = async ({
   url,
   log,
+  projections,
   store,
   onQuery = () => undefined,
 }: {
   readonly url: string
   readonly log: Pick<Log, 'debug' | 'info'>
+  readonly projections: readonly Pick<Projection, 'name' | 'table'>[]
   readonly store?: Pick<EventStore, 'start' | 'head' | 'parsePosition' | 'distance'>
   readonly onQuery?: (label: string, ms: number) => void
 }): Promise<ReadModels> => {
@@ -118,6 +122,7 @@ export const openReadModels = async ({
     throw isConnectionError(error) ? new Failure('DATABASE_UNAVAILABLE', {}, error) : error
   }
   const inner = kyselyOf(orm)
+  const projectionsByTable = byTable(projections)
   const served = createServed({
     projectionOf: (table) => projectionsByTable.get(table),
     look: async () =>

@@ -1,8 +1,8 @@
 import { Failure } from '../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
+import { toMoment } from './engine/table.ts'
 import type { EventFilter } from './event-list.ts'
 import { namingEvents, partyNamedBy } from './events.ts'
-import { toMoment } from './table.ts'
 
 const batchSize = 100
 /** The streams of which one subscription remembers whose business they are; of one that was dropped, it is read again. */

@@ -1,6 +1,6 @@
 import type { EventStore, StoredEvent } from '../infra/event-store/port.ts'
 import type { ReadDatabase, ReadModels } from './database.ts'
-import type { EventRow } from './events.ts'
+import type { EventRow } from './events.table.ts'
 import { isText, readCursor, rowsToRead } from './page.ts'
 
 /** What is narrowed by. Times are ISO 8601 in UTC; `from` belongs to the range, `to` does not, so days join without a seam. */

@@ -1,48 +1,8 @@
-import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
-import type { Asset } from '../domain/money.ts'
 import type { Event } from '../domain/rental.ts'
 import type { ReadModels } from './database.ts'
+import { existing, projection } from './engine/projection.ts'
+import { type InvoiceRow, type InvoiceTableRow, invoicesTable } from './invoices.table.ts'
 import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { existing, projection } from './projection.ts'
-import { amount, key, moment, readSchema, stamps } from './table.ts'
-
-/** `eventId` is the UsageMetered event that the line charges for. Whole numbers are decimal text: JSON would lose cents. */
-export type InvoiceLineJson = {
-  readonly eventId: string
-  readonly description: string
-  readonly seconds: string
-  readonly amount: string
-}
-
-/** One invoice per rental, under the rental's id. A draft until it is issued, void when the rental never began: neither is
- *  shown. Money is in minor units of `asset`. */
-export const invoicesTable = defineEntity({
-  name: 'Invoice',
-  tableName: 'invoices',
-  schema: readSchema,
-  properties: {
-    id: key().primary(),
-    status: p.text().$type<'draft' | 'issued' | 'void'>(),
-    renter: key(),
-    provider: key().strictNullable(),
-    listing: key(),
-    gpu: p.text().strictNullable(),
-    gpuCount: p.integer(),
-    pricePerGpuHour: amount().strictNullable(),
-    runSeconds: p.bigint('bigint'),
-    lines: p.json<readonly InvoiceLineJson[]>(),
-    total: amount(),
-    released: amount(),
-    asset: p.text().$type<Asset>(),
-    startedAt: moment().strictNullable(),
-    endedAt: moment().strictNullable(),
-    issuedAt: moment().strictNullable(),
-    ...stamps(),
-  },
-  indexes: [{ properties: ['issuedAt', 'id'] }, { properties: ['renter', 'issuedAt', 'id'] }],
-})
-type InvoiceTableRow = InferEntity<typeof invoicesTable>
-export type InvoiceRow = InvoiceTableRow & { readonly status: 'issued'; readonly issuedAt: string }
 
 export const invoices = projection<Event, InvoiceTableRow>({
   name: 'invoices',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Event } from '../domain/job.ts'
+import { at, rowsOf, stampsOf } from './engine/log.testing.ts'
 import { jobs } from './jobs.ts'
-import { at, rowsOf, stampsOf } from './spec-log.ts'
 
 const program = {
   command: ['python3', 'train.py'],

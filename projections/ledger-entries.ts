@@ -1,4 +1,3 @@
-import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type * as account from '../domain/account.ts'
 import { streamOf } from '../domain/aggregates.ts'
 import { chart, type Posting } from '../domain/ledger.ts'
@@ -6,31 +5,9 @@ import type { Asset } from '../domain/money.ts'
 import type * as payment from '../domain/payment.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { ReadModels } from './database.ts'
+import { type PastMoment, projection, type Recorded } from './engine/projection.ts'
+import { type LedgerEntryRow, ledgerEntriesTable } from './ledger-entries.table.ts'
 import { isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { type PastMoment, projection, type Recorded } from './projection.ts'
-import { amount, key, moment, readSchema, stamps } from './table.ts'
-
-/** One row per event that moved money; the id is the event's. Debit and credit are accounts of the chart. */
-export const ledgerEntriesTable = defineEntity({
-  name: 'LedgerEntry',
-  tableName: 'ledger_entries',
-  schema: readSchema,
-  properties: {
-    id: key().primary(),
-    type: p.text(),
-    stream: key(),
-    debit: key().index(),
-    credit: key().index(),
-    amount: amount(),
-    asset: p.text().$type<Asset>(),
-    time: moment(),
-    correlationId: key().index(),
-    causationId: key(),
-    ...stamps(),
-  },
-  uniques: [{ properties: ['position'] }],
-})
-export type LedgerEntryRow = InferEntity<typeof ledgerEntriesTable>
 
 type Event = account.Event | payment.Event
 

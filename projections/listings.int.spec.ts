@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Offer } from '../domain/listing.ts'
 import { money } from '../domain/money.ts'
+import { at, createSpecLog, type SpecLog, usdc } from './engine/log.testing.ts'
+import { type Projections, startProjections } from './engine/start.ts'
+import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { findListing, gpuModels, type ListingSearch, listings, searchListings } from './listings.ts'
-import { at, createSpecLog, type SpecLog, usdc } from './spec-log.ts'
-import { createReadWorld, type ReadWorld } from './spec-world.ts'
-import { type Projections, startProjections } from './start.ts'
 
 let world: ReadWorld
 let log: SpecLog

@@ -1,37 +1,9 @@
-import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Event } from '../domain/listing.ts'
-import type { Asset, Money } from '../domain/money.ts'
+import type { Money } from '../domain/money.ts'
 import type { ReadModels } from './database.ts'
+import { existing, projection } from './engine/projection.ts'
+import { type ListingRow, listingsTable } from './listings.table.ts'
 import { byIds, isInteger, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { existing, projection } from './projection.ts'
-import { amount, key, moment, readSchema, stamps } from './table.ts'
-
-/** Offers of GPUs, and how many are free. The price is in minor units of `asset`, for one GPU and hour. */
-export const listingsTable = defineEntity({
-  name: 'Listing',
-  tableName: 'listings',
-  schema: readSchema,
-  properties: {
-    id: key().primary(),
-    provider: key().index(),
-    status: p.text().$type<'open' | 'withdrawn'>(),
-    gpu: p.text(),
-    gpuCount: p.integer(),
-    freeGpus: p.integer(),
-    /** Who has reserved how many. */
-    reservedBy: p.json<readonly { readonly rental: string; readonly gpuCount: number }[]>(),
-    vramMib: p.integer(),
-    vcpus: p.integer(),
-    memoryMib: p.integer(),
-    region: p.text(),
-    pricePerGpuHour: amount(),
-    asset: p.text().$type<Asset>(),
-    listedAt: moment(),
-    ...stamps(),
-  },
-  indexes: [{ properties: ['pricePerGpuHour', 'id'] }, { properties: ['gpu'] }],
-})
-export type ListingRow = InferEntity<typeof listingsTable>
 
 export const listings = projection<Event, ListingRow>({
   name: 'listings',

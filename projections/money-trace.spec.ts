@@ -6,7 +6,7 @@ import { isRefusal } from '../domain/errors.ts'
 import { posting } from '../domain/ledger.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import { requestRental } from '../processes/request-rental.ts'
-import { createMarket, usdc } from '../testing/market.ts'
+import { createMarket, usdc } from '../testing/worlds/market.ts'
 import { fundingOf, traceMoney } from './money-trace.ts'
 
 const between = (amount: bigint) => posting('from', 'to', usdc(amount))

@@ -2,7 +2,7 @@ import { type DomainEvent, streamOf } from '../domain/aggregates.ts'
 import type { Posting } from '../domain/ledger.ts'
 import { formatMoney, type Money, money } from '../domain/money.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
-import { decodeStored, type Recorded } from './projection.ts'
+import { decodeStored, type Recorded } from './engine/projection.ts'
 
 /** One event on the way of the money. `cites` are the ids of the events or transactions that it rests on. */
 export type TraceStep = {

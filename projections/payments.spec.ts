@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { chart, posting } from '../domain/ledger.ts'
 import type { Event } from '../domain/payment.ts'
+import { at, rowsOf, stampsOf, usdc } from './engine/log.testing.ts'
 import { ledgerEntries } from './ledger-entries.ts'
 import { payments } from './payments.ts'
-import { at, rowsOf, stampsOf, usdc } from './spec-log.ts'
 
 const sighting = { chainId: 31_337, transactionHash: '0xt', blockNumber: 12n, blockHash: '0xb12' }
 const observed: Event = { type: 'DepositObserved', payment: 'p1', user: '0xr', amount: usdc(100n), ...sighting }

@@ -1,35 +1,8 @@
-import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
-import type { Asset } from '../domain/money.ts'
-import type { Event, State } from '../domain/payment.ts'
+import type { Event } from '../domain/payment.ts'
 import type { ReadModels } from './database.ts'
+import { existing, projection } from './engine/projection.ts'
 import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { existing, projection } from './projection.ts'
-import { amount, key, moment, readSchema, stamps } from './table.ts'
-
-export type PaymentStatus = Exclude<State['status'], 'none'>
-
-/** Deposits on chain. Where it was seen is where it was seen last; `observedAt` is when it was seen first. */
-export const paymentsTable = defineEntity({
-  name: 'Payment',
-  tableName: 'payments',
-  schema: readSchema,
-  properties: {
-    id: key().primary(),
-    user: key(),
-    status: p.text().$type<PaymentStatus>(),
-    amount: amount(),
-    asset: p.text().$type<Asset>(),
-    chainId: p.integer(),
-    transactionHash: key(),
-    blockNumber: p.bigint('bigint'),
-    blockHash: key(),
-    observedAt: moment(),
-    finalizedAt: moment().strictNullable(),
-    ...stamps(),
-  },
-  indexes: [{ properties: ['user', 'observedAt', 'id'] }, { properties: ['status', 'blockNumber', 'id'] }],
-})
-export type PaymentRow = InferEntity<typeof paymentsTable>
+import { type PaymentRow, paymentsTable } from './payments.table.ts'
 
 export const payments = projection<Event, PaymentRow>({
   name: 'payments',

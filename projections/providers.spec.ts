@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
+import { at, rowsOf, stampsOf } from './engine/log.testing.ts'
 import { providers } from './providers.ts'
-import { at, rowsOf, stampsOf } from './spec-log.ts'
 
 const registered = { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) } as const
 

@@ -1,18 +1,8 @@
-import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Event } from '../domain/provider.ts'
 import type { ReadModels } from './database.ts'
+import { existing, projection } from './engine/projection.ts'
 import { byIds } from './page.ts'
-import { existing, projection } from './projection.ts'
-import { key, moment, readSchema, stamps } from './table.ts'
-
-/** Who lists GPUs; the id is the wallet. */
-export const providersTable = defineEntity({
-  name: 'Provider',
-  tableName: 'providers',
-  schema: readSchema,
-  properties: { id: key().primary(), name: p.text(), registeredAt: moment(), ...stamps() },
-})
-export type ProviderRow = InferEntity<typeof providersTable>
+import { type ProviderRow, providersTable } from './providers.table.ts'
 
 export const providers = projection<Event, ProviderRow>({
   name: 'providers',

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { accountBalances, accountBalancesOf } from './accounts.ts'
 import { allProjections } from './all.ts'
+import { at, createSpecLog, type SpecLog, usdc } from './engine/log.testing.ts'
+import { writeLives } from './engine/market.testing.ts'
+import { type Projections, startProjections } from './engine/start.ts'
+import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { findInvoice, findInvoices, listInvoices } from './invoices.ts'
 import { findJob, findJobs, listJobs } from './jobs.ts'
 import { ledgerSums, listLedgerEntries, traceLedgerEntries } from './ledger-entries.ts'
@@ -9,10 +13,6 @@ import type { Page } from './page.ts'
 import { findPayment, listPayments, pendingPayments } from './payments.ts'
 import { findProvider, findProviders } from './providers.ts'
 import { findRental, findRentals, listRentals, rentals } from './rentals.ts'
-import { at, createSpecLog, type SpecLog, usdc } from './spec-log.ts'
-import { writeLives } from './spec-market.ts'
-import { createReadWorld, type ReadWorld } from './spec-world.ts'
-import { type Projections, startProjections } from './start.ts'
 
 let world: ReadWorld
 let log: SpecLog

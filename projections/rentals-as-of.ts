@@ -2,9 +2,10 @@ import { streamOf } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { ReadModels } from './database.ts'
+import { type PastMoment, rowsAsOf } from './engine/projection.ts'
 import { isMoment, isText, type Page, pageOf, readCursor, rowsToRead } from './page.ts'
-import { type PastMoment, rowsAsOf } from './projection.ts'
-import { type RentalList, type RentalRow, type RentalStatus, rentals } from './rentals.ts'
+import type { RentalRow, RentalStatus } from './rentals.table.ts'
+import { type RentalList, rentals } from './rentals.ts'
 
 /** How many streams are read at a time. */
 const foldsAtOnceMax = 8

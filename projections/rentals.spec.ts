@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Event } from '../domain/rental.ts'
+import { at, rowsOf, stampsOf, usdc } from './engine/log.testing.ts'
 import { invoices } from './invoices.ts'
 import { rentals } from './rentals.ts'
-import { at, rowsOf, stampsOf, usdc } from './spec-log.ts'
 
 const requested: Event = {
   type: 'RentalRequested',

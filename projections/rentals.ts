@@ -1,65 +1,9 @@
-import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
-import type { ErrorCode } from '../domain/errors.ts'
-import type { Asset } from '../domain/money.ts'
-import type { EndReason, Event, State } from '../domain/rental.ts'
+import type { Event } from '../domain/rental.ts'
 import type { ReadModels } from './database.ts'
+import { existing, projection, type Recorded } from './engine/projection.ts'
+import { toMoment } from './engine/table.ts'
 import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { existing, projection, type Recorded } from './projection.ts'
-import { amount, key, moment, readSchema, stamps, toMoment } from './table.ts'
-
-export type RentalStatus = Exclude<State['status'], 'none'>
-
-/** Leases of GPUs. Money is in minor units of `asset`; what is null has not happened (yet). */
-export const rentalsTable = defineEntity({
-  name: 'Rental',
-  tableName: 'rentals',
-  schema: readSchema,
-  properties: {
-    id: key().primary(),
-    status: p.text().$type<RentalStatus>(),
-    renter: key(),
-    provider: key().strictNullable(),
-    listing: key(),
-    gpu: p.text().strictNullable(),
-    gpuCount: p.integer(),
-    /** How long it was rented for, and how long it ran. */
-    seconds: p.bigint('bigint'),
-    runSeconds: p.bigint('bigint'),
-    asset: p.text().$type<Asset>(),
-    maxPricePerGpuHour: amount(),
-    pricePerGpuHour: amount().strictNullable(),
-    held: amount().strictNullable(),
-    charged: amount(),
-    released: amount().strictNullable(),
-    refusal: p.text().$type<ErrorCode>().strictNullable(),
-    endReason: p.text().$type<EndReason>().strictNullable(),
-    requestedAt: moment(),
-    startedAt: moment().strictNullable(),
-    endsAt: moment().strictNullable(),
-    endedAt: moment().strictNullable(),
-    settledAt: moment().strictNullable(),
-    correlationId: key(),
-    /** For lists as of a moment (rentals-as-of.ts): the event that began each status, and how late it was by then. `over` is
-     *  rejected or ended. Null where a version of before has written the row, until it is built anew. */
-    requestedPosition: key().strictNullable(),
-    requestedBy: moment().strictNullable(),
-    activePosition: key().strictNullable(),
-    activeBy: moment().strictNullable(),
-    overPosition: key().strictNullable(),
-    overBy: moment().strictNullable(),
-    settledPosition: key().strictNullable(),
-    settledBy: moment().strictNullable(),
-    latestTime: moment().strictNullable(),
-    ...stamps(),
-  },
-  indexes: [
-    { properties: ['requestedAt', 'id'] },
-    { properties: ['renter', 'requestedAt', 'id'] },
-    { properties: ['provider', 'requestedAt', 'id'] },
-    { properties: ['status', 'requestedAt', 'id'] },
-  ],
-})
-export type RentalRow = InferEntity<typeof rentalsTable>
+import { type RentalRow, type RentalStatus, rentalsTable } from './rentals.table.ts'
 
 /** The latest time of the events so far. Clocks disagree, and a history as of a time ends before its first event later than
  *  that (StreamRange): so an event belongs to it when none up to it is later. */

@@ -2,11 +2,11 @@ import { userActor } from '../commands/actor.ts'
 import { importOffers } from '../commands/import-offers.ts'
 import { submitJob } from '../commands/submit-job.ts'
 import { createSignIn } from '../gateway/auth/sign-in.ts'
-import { rentGpu } from '../gateway/rent-gpu.ts'
+import { createHealth } from '../gateway/health.ts'
 import { createGateway } from '../gateway/server.ts'
 import type { Services } from '../gateway/services.ts'
-import { createHealth } from '../gateway/status.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
+import { rentGpu } from '../processes/rent-cheapest.ts'
 import type { Platform } from './platform.ts'
 
 const readyWaitMs = 1_000

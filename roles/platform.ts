@@ -11,7 +11,7 @@ import type { Shutdown } from '../infra/shutdown.ts'
 import type { Log, Metrics } from '../infra/telemetry.ts'
 import type { Schedule } from '../processes/timers.ts'
 import type { ReadModels } from '../projections/database.ts'
-import type { Projections } from '../projections/start.ts'
+import type { Projections } from '../projections/engine/start.ts'
 
 /** What all roles share, passed along as it is. A role takes what it needs, and adds to `shutdown` what it starts. */
 export type Platform = {

@@ -1,7 +1,7 @@
 import { systemActor } from '../commands/actor.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
-import { followAgain, runProcesses } from '../processes/run.ts'
+import { followAgain, runProcesses } from '../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
 import type { Platform } from './platform.ts'
 

@@ -3,8 +3,8 @@ import { Failure } from '../domain/errors.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { eventually } from '../testing/children.ts'
+import { createJobWorld, type JobWorld, shell } from './jobs.testing.ts'
 import { createJobRunner } from './jobs.ts'
-import { createJobWorld, type JobWorld, shell } from './jobs-harness.ts'
 
 let world: JobWorld
 beforeEach(async () => {

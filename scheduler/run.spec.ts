@@ -8,7 +8,7 @@ import type { StoredEvent } from '../infra/event-store/port.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { endRental } from '../processes/meter.ts'
 import { requestRental } from '../processes/request-rental.ts'
-import { createMarket, usdc } from '../testing/market.ts'
+import { createMarket, usdc } from '../testing/worlds/market.ts'
 import { runScheduler } from './run.ts'
 
 /** A rental with a job that waits. */

@@ -4,6 +4,8 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { progressLine, summary } from './chaos/report.ts'
 import { type ChaosOptions, type Progress, runChaos } from './chaos/run.ts'
 
+export type { Verdict } from './chaos/run.ts'
+
 const plainEveryMs = 10_000
 const columnsDefault = 80
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

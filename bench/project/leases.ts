@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/postgresql'
 import type { Event } from '../../domain/rental.ts'
-import { existing, projection } from '../../projections/projection.ts'
-import { amount, key, stamps } from '../../projections/table.ts'
+import { existing, projection } from '../../projections/engine/projection.ts'
+import { amount, key, stamps } from '../../projections/engine/table.ts'
 
 export const leaseColumns =
   'id, status, renter, listing, gpu_count, run_seconds, meterings, asset, charged, position, updated_at'

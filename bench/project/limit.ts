@@ -55,7 +55,7 @@ select position::text, (select count(*) from batch)::text as events from moved`
 /** What the database does without us: nothing leaves it. */
 export const contestant = async ({ url, parameters }: Task<Parameters>): Promise<Outcome> => {
   const start = await withStore(url, async (store) => store.start)
-  await (await openReadModels({ url, log: silent })).close()
+  await (await openReadModels({ url, log: silent, projections: [] })).close()
   return withPool(url, 1, async (pool) => {
     const { create, tableName } = leases(parameters.round)
     await pool.query(create)

@@ -1,5 +1,5 @@
 import { openReadModels } from '../../projections/database.ts'
-import { runProjection } from '../../projections/runner.ts'
+import { runProjection } from '../../projections/engine/runner.ts'
 import { silent, withStore } from '../connect.ts'
 import type { Outcome, Task } from '../task.ts'
 import { digestOf, leases } from './leases.ts'
@@ -9,7 +9,7 @@ type Parameters = { readonly events: number; readonly batchSize: number; readonl
 /** The runner as the platform runs it, from nothing to the end of the log. */
 export const contestant = ({ url, parameters }: Task<Parameters>): Promise<Outcome> =>
   withStore(url, async (store, database) => {
-    await (await openReadModels({ url, log: silent })).close()
+    await (await openReadModels({ url, log: silent, projections: [] })).close()
     const { tableName, create, projection } = leases(parameters.round)
     await database.query('bench.create', create)
     const head = await store.head()

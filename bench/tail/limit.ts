@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg'
-import { createBell } from '../../infra/event-store/bell.ts'
+import { createBell } from '../../infra/async/signal.ts'
 import { poolSize, withPool, withStore } from '../connect.ts'
 import type { Outcome, Task } from '../task.ts'
 import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'

@@ -3,7 +3,7 @@ import { aggregates, type DomainEvent, idOf } from '../../domain/aggregates.ts'
 import { encodeEvent } from '../../domain/events.ts'
 import { type Asset, decimalsOf } from '../../domain/money.ts'
 import type { Json, StoredEvent } from '../../infra/event-store/port.ts'
-import { decodeStored } from '../../projections/projection.ts'
+import { decodeStored } from '../../projections/engine/projection.ts'
 import type { Privacy } from './personal.ts'
 
 /** `moment` is a time in UTC to the microsecond, `money` a struct of amount (minor units as text), asset and scale (decimals). */

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { runChild } from '../../testing/children.ts'
-import { createExportWorld, type ExportWorld, partsOf } from './export-harness.ts'
+import { createExportWorld, type ExportWorld, partsOf } from '../export.testing.ts'
 import type { Manifest } from './folder.ts'
 
 let world: ExportWorld
@@ -15,7 +15,7 @@ afterEach(() => world.close())
 
 const manifestOf = async (out: string): Promise<Manifest> =>
   JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8'))
-const program = fileURLToPath(new URL('../../testing/export-process.ts', import.meta.url))
+const program = fileURLToPath(new URL('../../testing/programs/export.ts', import.meta.url))
 
 describe('an export that is killed', () => {
   test('goes on where its last whole round ended, and becomes the same as one of a single run, byte by byte', async () => {

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { listInvoices } from '../../projections/invoices.ts'
 import { ledgerSums } from '../../projections/ledger-entries.ts'
-import { walletOf } from '../../testing/rentals.ts'
-import { createExportWorld, type ExportWorld, secret } from './export-harness.ts'
+import { walletOf } from '../../testing/worlds/rentals.ts'
+import { createExportWorld, type ExportWorld, secret } from '../export.testing.ts'
 import { createPrivacy } from './personal.ts'
 
 let world: ExportWorld

@@ -1,30 +1,6 @@
-// The columns that a table of a replay can have: what their values are in a fold, and in PostgreSQL.
-import { type Asset, decimalsOf, formatAmount, type Money, money as moneyOf } from '../../domain/money.ts'
-
-type Kind = 'text' | 'integer' | 'moment' | 'money'
-
-/** `Value` is what a fold reads and writes; at run time nothing is left of it. */
-export type Column<Value = unknown> = {
-  readonly kind: Kind
-  readonly nullable: boolean
-  readonly asset: Asset | undefined
-  readonly value?: Value
-}
-
-const column = <Value>(kind: Kind, asset?: Asset): Column<Value> => ({ kind, nullable: false, asset })
-
-/** Text. In keys it is compared byte by byte. */
-export const text = (): Column<string> => column('text')
-/** A whole number of up to 64 bits; a bigint in the fold. */
-export const integer = (): Column<bigint> => column('integer')
-/** A moment: ISO 8601 in UTC in the fold, timestamptz to the millisecond in the table. */
-export const moment = (): Column<string> => column('moment')
-/** Money of one asset: `Money` in the fold; in the table an exact decimal number of whole units, so that 3650 minor units of
- *  USDC/6 are 0.003650 there, and sums are exact. Negative is allowed. */
-export const money = (asset: Asset): Column<Money> => column('money', asset)
-/** The same, or null. Not in keys. */
-export const nullable = <Value>(of: Column<Value>): Column<Value | null> =>
-  ({ ...of, nullable: true }) as Column<Value | null>
+// What the columns of a replay are in PostgreSQL.
+import type { Column } from '../../analysis/replay.ts'
+import { decimalsOf, formatAmount, type Money, money as moneyOf } from '../../domain/money.ts'
 
 const digitsOfMoneyMax = 39
 

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { isReplay, type Replay } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
-import { isReplay, type Replay } from './definition.ts'
 
 /** The replay that the file exports by default. Throws REPLAY_FILE_INVALID, with the reason. */
 export const loadReplay = async (file: string): Promise<Replay> => {

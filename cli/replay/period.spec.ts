@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
-import { at } from '../../projections/spec-log.ts'
+import { at } from '../../projections/engine/log.testing.ts'
 import { type PeriodOptions, readPeriod } from './period.ts'
 
 /** An event as the log has it, at the given second of the spec's clock. */

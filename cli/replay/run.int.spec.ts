@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { integer, lookup, type Replay, replay, table, text } from '../../analysis/replay.ts'
 import { bySecond, revenueByGpu } from '../../analysis/revenue-by-gpu.ts'
 import type { Database } from '../../infra/postgres.ts'
-import { createSpecLog } from '../../projections/spec-log.ts'
-import { type Life, writeLives } from '../../projections/spec-market.ts'
-import { createReadWorld, type ReadWorld } from '../../projections/spec-world.ts'
+import { createSpecLog } from '../../projections/engine/log.testing.ts'
+import { type Life, writeLives } from '../../projections/engine/market.testing.ts'
+import { createReadWorld, type ReadWorld } from '../../projections/engine/world.testing.ts'
 import { eventually, runChild } from '../../testing/children.ts'
-import { integer, lookup, type Replay, replay, table, text } from './definition.ts'
 import { type ReplayOptions, runReplay } from './run.ts'
 
 const schema = 'replay_spec'
@@ -173,7 +173,7 @@ describe('the former result', () => {
 
   test('stays whole when the replay is killed, and the next one cleans up', async () => {
     await run(counts)
-    const program = fileURLToPath(new URL('../../testing/replay-process.ts', import.meta.url))
+    const program = fileURLToPath(new URL('../../testing/programs/replay.ts', import.meta.url))
     const child = runChild(`await import(${JSON.stringify(program)})`, {
       env: { DATABASE_URL: world.url, SCHEMA: schema },
     })

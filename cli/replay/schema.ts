@@ -1,9 +1,10 @@
 // The schema of PostgreSQL that holds what came of a replay. It is built beside the former one and takes its place in one
 // transaction; no statement here names a schema that was not made by a replay, and no text of an analyst is part of one.
+
+import type { AnyRow, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
 import { decode, encode, sqlTypeOf } from './columns.ts'
-import type { AnyRow, TableShape } from './definition.ts'
 import { schemaNameMax } from './load.ts'
 import type { Storage } from './state.ts'
 

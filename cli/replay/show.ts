@@ -1,5 +1,5 @@
+import type { TableShape } from '../../analysis/replay.ts'
 import type { Database } from '../../infra/postgres.ts'
-import type { TableShape } from './definition.ts'
 
 const rowsShown = 10
 

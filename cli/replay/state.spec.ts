@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type AnyRow, type AnyRows, integer, lookup, type Rows, replay, table, text } from './definition.ts'
+import { type AnyRow, type AnyRows, integer, lookup, type Rows, replay, table, text } from '../../analysis/replay.ts'
 import { createState, type Storage } from './state.ts'
 
 const counters = replay({

@@ -1,9 +1,10 @@
 // The rows while a replay runs. A fold reads and writes them at once, as if all were in memory; in truth only those of late
 // are, and the others lie in the schema that is being built. When a fold asks for a row that is not here, what it has set is
 // thrown away, the row is brought, and the fold runs again: it is pure, so nobody can tell.
+
+import type { AnyRow, AnyRows, ColumnShape, Rows, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
 import { settle, takenBy } from './columns.ts'
-import type { AnyRow, AnyRows, ColumnShape, Rows, TableShape } from './definition.ts'
 
 /** Where rows lie that are not in memory. */
 export type Storage = {

@@ -4,8 +4,8 @@ import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 
 import { devKeys } from '../../infra/chain/dev-keys.ts'
 import { AnswerError, type Client, createClient } from '../client.ts'
 import { signIn } from '../sign-in.ts'
+import { type ChainInfo, deposit, fund } from '../wallet.ts'
 import type { Printer } from './print.ts'
-import { type ChainInfo, deposit, fund } from './wallet.ts'
 
 type MoneyAnswer = { readonly amount: string; readonly decimal: string; readonly asset: string }
 const money = 'amount decimal asset'

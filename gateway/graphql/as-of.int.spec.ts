@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { newId } from '../../commands/ids.ts'
-import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 let world: GatewayWorld

@@ -1,6 +1,6 @@
 import { Failure } from '../../domain/errors.ts'
-import { type PastMoment, type Projection, rowsAsOf } from '../../projections/projection.ts'
-import type { AnyRow } from '../../projections/table.ts'
+import { type PastMoment, type Projection, rowsAsOf } from '../../projections/engine/projection.ts'
+import type { AnyRow } from '../../projections/engine/table.ts'
 import { builder } from './builder.ts'
 import { type Context, reach } from './context.ts'
 import { isOneOf } from './inputs.ts'

@@ -5,8 +5,8 @@ import { requestEnvelope } from '../../commands/execute.ts'
 import { newId } from '../../commands/ids.ts'
 import type { StoredEvent } from '../../infra/event-store/port.ts'
 import { eventually } from '../../testing/children.ts'
-import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
-import { countSubscriptions } from '../../testing/gateway-streams.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
+import { countSubscriptions } from '../../testing/worlds/gateway-streams.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 type Shown = { type: string; stream: string; position: string; data: Record<string, unknown>; withheld: string[] }

@@ -3,7 +3,7 @@ import { systemActor } from '../../commands/actor.ts'
 import { mustExecute } from '../../commands/execute.ts'
 import { newId } from '../../commands/ids.ts'
 import type { Command } from '../../domain/job.ts'
-import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 let world: GatewayWorld

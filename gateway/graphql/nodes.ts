@@ -1,9 +1,9 @@
-import type { InvoiceRow } from '../../projections/invoices.ts'
-import type { JobRow } from '../../projections/jobs.ts'
-import type { ListingRow } from '../../projections/listings.ts'
-import type { PaymentRow } from '../../projections/payments.ts'
-import type { ProviderRow } from '../../projections/providers.ts'
-import type { RentalRow } from '../../projections/rentals.ts'
+import type { InvoiceRow } from '../../projections/invoices.table.ts'
+import type { JobRow } from '../../projections/jobs.table.ts'
+import type { ListingRow } from '../../projections/listings.table.ts'
+import type { PaymentRow } from '../../projections/payments.table.ts'
+import type { ProviderRow } from '../../projections/providers.table.ts'
+import type { RentalRow } from '../../projections/rentals.table.ts'
 import { builder } from './builder.ts'
 
 /** The nodes by name, so that each family can point to the others; each is described in the file of its family. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { createSpecLog } from '../../projections/engine/log.testing.ts'
+import { followProjections, type Projections } from '../../projections/engine/start.ts'
 import { providers } from '../../projections/providers.ts'
-import { createSpecLog } from '../../projections/spec-log.ts'
-import { followProjections, type Projections } from '../../projections/start.ts'
 import { eventually } from '../../testing/children.ts'
-import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 let world: GatewayWorld

@@ -1,6 +1,6 @@
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
-import type { ParkedStream } from '../../projections/parking.ts'
-import type { ProjectionStatus } from '../../projections/status.ts'
+import type { ParkedStream } from '../../projections/engine/parked-streams.ts'
+import type { ProjectionStatus } from '../../projections/engine/status.ts'
 import { refuseWithout, requireAnalyst } from '../auth/privilege.ts'
 import { builder } from './builder.ts'
 import { payloadOf } from './payloads.ts'

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { newId } from '../../commands/ids.ts'
 import { Failure } from '../../domain/errors.ts'
-import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 let world: GatewayWorld

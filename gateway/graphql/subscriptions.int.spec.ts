@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { newId } from '../../commands/ids.ts'
 import { Failure } from '../../domain/errors.ts'
 import { eventually } from '../../testing/children.ts'
-import { createGatewayWorld, type GatewayWorld } from '../../testing/gateway.ts'
-import { countSubscriptions, openServerSentEvents } from '../../testing/gateway-streams.ts'
+import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
+import { countSubscriptions, openServerSentEvents } from '../../testing/worlds/gateway-streams.ts'
 
 const open = { count: 0 }
 let broken = false

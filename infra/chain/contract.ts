@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { encodeAbiParameters, keccak256 } from 'viem'
-import type { ChainWallet } from '../../testing/chain-wallet.ts'
 import { eventually } from '../../testing/children.ts'
+import type { ChainWallet } from '../../testing/worlds/chain-wallet.ts'
 import type { Chain } from './port.ts'
 
 export type ChainUnderTest = {

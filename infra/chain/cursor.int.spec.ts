@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
-import { migrateOperations } from '../operations.ts'
-import { connectPostgres, type Database } from '../postgres.ts'
+import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
+import { connectPostgres, type Database, migrateOperations } from '../postgres.ts'
 import { createLog } from '../telemetry.ts'
 import { postgresChainCursor } from './cursor.ts'
 

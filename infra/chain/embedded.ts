@@ -1,7 +1,7 @@
 import { custom } from 'viem'
 import { deployMarketplace } from '../../contracts/deploy.ts'
 import { deployerKey } from './dev-keys.ts'
-import { openJournaledChain } from './journaled.ts'
+import { openJournaledChain } from './embedded/journaled.ts'
 import { serveJsonRpc } from './json-rpc-server.ts'
 import type { Chain, ChainDescription } from './port.ts'
 import { rpcChain } from './rpc.ts'

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { survivalContract } from './contract-survival.ts'
-import { type ClusterHarness, jobSpec, recorder, shellJob, until } from './contract-world.ts'
+import { survivalContract } from './contract/survival.ts'
+import { type ClusterHarness, jobSpec, recorder, shellJob, until } from './contract/world.ts'
 import type { Cluster, JobHandle, JobSpec } from './port.ts'
+
+export { type ClusterHarness, jobSpec, recorder, shellJob, until } from './contract/world.ts'
 
 /** What every engine of the Cluster port must do. Jobs need `sh` and `node`. A case is skipped only with a reason. */
 export const clusterContract = (

@@ -1,11 +1,10 @@
 import { chmod, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { clusterContract } from './contract.ts'
-import { jobSpec, recorder, shellJob } from './contract-world.ts'
+import { clusterContract, jobSpec, recorder, shellJob } from './contract.ts'
 import type { JobSpec } from './port.ts'
+import { folderOf, graceMs, makeRoot, processHarness, runningOf } from './process.testing.ts'
 import { clusterNameOf, processCluster } from './process.ts'
-import { folderOf, graceMs, makeRoot, processHarness, runningOf } from './process-harness.ts'
 
 clusterContract('process', processHarness)
 

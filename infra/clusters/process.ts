@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
-import { endProcesses } from './process-end.ts'
-import * as folders from './process-folder.ts'
-import { type ClusterLog, type Follower, follow } from './process-follow.ts'
-import { type Limits, probeLimits } from './process-limits.ts'
-import { type ProcessTable, processesOf, readProcessTable } from './process-table.ts'
-import { wrapperCommand } from './process-wrapper.ts'
+import { endProcesses } from './process/end.ts'
+import * as folders from './process/folder.ts'
+import { type ClusterLog, type Follower, follow } from './process/follow.ts'
+import { type Limits, probeLimits } from './process/limits.ts'
+import { type ProcessTable, processesOf, readProcessTable } from './process/table.ts'
+import { wrapperCommand } from './process/wrapper.ts'
 
 const startMsMax = 10_000
 const startPollMs = 10

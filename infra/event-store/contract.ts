@@ -1,11 +1,25 @@
 import { afterAll, beforeAll, describe, expect } from '@jest/globals'
-import { appendCases } from './contract-append.ts'
-import { readCases } from './contract-read.ts'
-import { restartCases } from './contract-restart.ts'
-import { appendToManyCases, retryCases } from './contract-retry.ts'
-import { subscribeCases } from './contract-subscribe.ts'
-import type { Engine, World } from './contract-world.ts'
+import { appendCases } from './contract/append.ts'
+import { readCases } from './contract/read.ts'
+import { restartCases } from './contract/restart.ts'
+import { appendToManyCases, retryCases } from './contract/retry.ts'
+import { subscribeCases } from './contract/subscribe.ts'
+import type { Engine, World } from './contract/world.ts'
 import type { EventStore } from './port.ts'
+
+export { modelTest } from './contract/model.ts'
+export { appendUntilAnswered } from './contract/restart.ts'
+export {
+  codeThrownBy,
+  collect,
+  type Engine,
+  eventsUntil,
+  idsOf,
+  newEvent,
+  newEvents,
+  newStream,
+  to,
+} from './contract/world.ts'
 
 const tailedEventsDefault = 20_000
 

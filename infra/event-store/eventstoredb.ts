@@ -1,14 +1,14 @@
 import { Failure } from '../../domain/errors.ts'
 import type { Log } from '../telemetry.ts'
-import { checkAppends, isUnavailable } from './checks.ts'
-import { connectEventStoreDb } from './eventstoredb-client.ts'
-import { readIdentity } from './eventstoredb-identity.ts'
-import { createKnownIds } from './eventstoredb-ids.ts'
-import { logPositionsOf } from './eventstoredb-position.ts'
-import { createReader } from './eventstoredb-reader.ts'
-import { createTail } from './eventstoredb-tail.ts'
-import { createWriter } from './eventstoredb-writer.ts'
+import { connectEventStoreDb } from './eventstoredb/client.ts'
+import { readIdentity } from './eventstoredb/identity.ts'
+import { createKnownIds } from './eventstoredb/known-ids.ts'
+import { logPositionsOf } from './eventstoredb/position.ts'
+import { createReader } from './eventstoredb/reader.ts'
+import { createTail } from './eventstoredb/subscription.ts'
+import { createWriter } from './eventstoredb/writer.ts'
 import type { Capabilities, EventStore } from './port.ts'
+import { checkAppends, isUnavailable } from './validation.ts'
 
 const openMsDefault = 30_000
 

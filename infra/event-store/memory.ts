@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '../../domain/errors.ts'
-import { createBell } from './bell.ts'
-import { type CheckedAppend, checkAppends, type IdProblem, idFailure, isNamePrefix, isUtcTime } from './checks.ts'
+import { createBell } from '../async/signal.ts'
 import type {
   AllRange,
   Appended,
@@ -18,6 +17,7 @@ import type {
   SubscribeOptions,
 } from './port.ts'
 import { positionsOf } from './position.ts'
+import { type CheckedAppend, checkAppends, type IdProblem, idFailure, isNamePrefix, isUtcTime } from './validation.ts'
 
 export const memoryCapabilities: Capabilities = {
   appendToMany: true,

@@ -1,10 +1,9 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
-import { eventStoreContract } from './contract.ts'
-import { codeThrownBy, collect, newEvent, newEvents, newStream, to } from './contract-world.ts'
+import { codeThrownBy, collect, eventStoreContract, newEvent, newEvents, newStream, to } from './contract.ts'
+import { createSpecDatabase, type SpecDatabase } from './postgres/database.testing.ts'
+import { migrateEventStore } from './postgres/schema.ts'
+import { givenOwnDatabase } from './postgres/store.testing.ts'
 import { openPostgresEventStore, postgresCapabilities } from './postgres.ts'
-import { migrateEventStore } from './postgres-schema.ts'
-import { createSpecDatabase, type SpecDatabase } from './spec-database.ts'
-import { givenOwnDatabase } from './spec-store.ts'
 
 const databases: SpecDatabase[] = []
 const newDatabase = async () => {

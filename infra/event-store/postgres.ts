@@ -1,11 +1,11 @@
 import type { Database } from '../postgres.ts'
-import { checkAppends } from './checks.ts'
 import type { Appended, Capabilities, EventStore } from './port.ts'
 import { positionsOf } from './position.ts'
-import { createReader } from './postgres-reader.ts'
-import { checkEventStore, migrateEventStore } from './postgres-schema.ts'
-import { createTail } from './postgres-tail.ts'
-import { createWriter } from './postgres-writer.ts'
+import { createReader } from './postgres/reader.ts'
+import { checkEventStore, migrateEventStore } from './postgres/schema.ts'
+import { createTail } from './postgres/subscription.ts'
+import { createWriter } from './postgres/writer.ts'
+import { checkAppends } from './validation.ts'
 
 const pollMsDefault = 500
 

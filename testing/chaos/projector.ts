@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { allProjections } from '../../projections/all.ts'
-import { startProjections } from '../../projections/start.ts'
+import { startProjections } from '../../projections/engine/start.ts'
 import { runChild, untilAnswered } from './child.ts'
 
 const poolSize = 8

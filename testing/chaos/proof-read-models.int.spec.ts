@@ -1,10 +1,10 @@
 // A read model or a ledger with one thing wrong is complained about, and named.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { allProjections } from '../../projections/all.ts'
-import { createSpecLog } from '../../projections/spec-log.ts'
-import { writeLives } from '../../projections/spec-market.ts'
-import { createReadWorld, type ReadWorld } from '../../projections/spec-world.ts'
-import { startProjections } from '../../projections/start.ts'
+import { createSpecLog } from '../../projections/engine/log.testing.ts'
+import { writeLives } from '../../projections/engine/market.testing.ts'
+import { startProjections } from '../../projections/engine/start.ts'
+import { createReadWorld, type ReadWorld } from '../../projections/engine/world.testing.ts'
 import { leftBehind, proveLedger, proveReadModels } from './proof-read-models.ts'
 
 let world: ReadWorld

@@ -1,10 +1,10 @@
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { ReadModels } from '../../projections/database.ts'
+import type { Projection } from '../../projections/engine/projection.ts'
+import { compareWithRebuild } from '../../projections/engine/verify.ts'
 import { ledgerEntries, ledgerSums } from '../../projections/ledger-entries.ts'
-import type { Projection } from '../../projections/projection.ts'
-import { compareWithRebuild } from '../../projections/rebuild.ts'
-import { chartOf } from '../market.ts'
+import { chartOf } from '../worlds/market.ts'
 import { createComplaints, figure, type Proof } from './proof.ts'
 
 const plain = (value: unknown): string =>

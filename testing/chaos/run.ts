@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { allProjections } from '../../projections/all.ts'
-import { readCheckpoints } from '../../projections/checkpoints.ts'
+import { readCheckpoints } from '../../projections/engine/checkpoints.ts'
 import { type Fleet, type Member, startFleet } from './fleet.ts'
 import { createLagWatch } from './lag.ts'
 import { connectionsAmong, serverProcesses } from './postgres-processes.ts'

@@ -2,12 +2,12 @@ import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { destination } from 'pino'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../infra/embedded-postgres.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { migrateOperations } from '../../infra/operations.ts'
-import { connectPostgres, type Database } from '../../infra/postgres.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../infra/postgres-embedded.ts'
+import { connectPostgres, type Database, migrateOperations } from '../../infra/postgres.ts'
 import { createLog, type Log } from '../../infra/telemetry.ts'
+import { allProjections } from '../../projections/all.ts'
 import { openReadModels, type ReadModels } from '../../projections/database.ts'
 
 const poolSize = 4
@@ -53,7 +53,7 @@ export const openWorld = async (folders: Folders): Promise<World> => {
     await migrateOperations(database)
     const store = await openPostgresEventStore({ database })
     opened.push(store.close)
-    const read = await openReadModels({ url, log })
+    const read = await openReadModels({ url, log, projections: allProjections })
     opened.push(read.close)
     return { folders, log, server, database, store, read, close }
   } catch (error) {

@@ -6,21 +6,21 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import pg from 'pg'
-import { buildSchema, checkSchemaName, whileClaimed } from '../../cli/replay/schema.ts'
+import { byStartedMinute, revenueByGpu } from '../../analysis/revenue-by-gpu.ts'
+import { runReplay } from '../../cli/replay.ts'
 import { openEventStoreDb } from '../../infra/event-store/eventstoredb.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { startJobs } from '../../infra/jobs.ts'
-import { migrateOperations } from '../../infra/operations.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
+import { connectPostgres, migrateOperations } from '../../infra/postgres.ts'
+import { startJobs } from '../../infra/task-queue.ts'
 import { createLog } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
-import { openModel } from '../../projections/building.ts'
 import { openReadModels } from '../../projections/database.ts'
+import { openModel } from '../../projections/engine/versions.ts'
 import { eventually } from '../children.ts'
-import { createTestDatabase } from '../database.ts'
 import { startEventStoreDbServer } from '../eventstoredb/server.ts'
 import { lostNames, newNames, type Pinned, pinNames, readPinned } from '../golden/pinned.ts'
-import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../platform.ts'
+import { createTestDatabase } from '../servers/database.ts'
+import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
 
 const root = join(import.meta.dirname, '../..')
 const log = createLog({ level: 'silent', format: 'json' })
@@ -194,7 +194,9 @@ test('locks and channels by which processes of two versions know each other', as
     ),
     await waitingFor(numbers, [family, 2], async () => (await openPostgresEventStore({ database: heard })).close()),
     await waitingFor(numbers, [family, 3], () => migrateOperations(database)),
-    await waitingFor(numbers, [family, 4], async () => (await openReadModels({ url: own.url, log, store })).close()),
+    await waitingFor(numbers, [family, 4], async () =>
+      (await openReadModels({ url: own.url, log, projections: allProjections, store })).close(),
+    ),
     await waitingFor(text, ['jobs.migrate'], async () =>
       (await startJobs({ url: own.url, database, log, handlers: {}, concurrency: 1 })).close(),
     ),
@@ -212,13 +214,18 @@ test('locks and channels by which processes of two versions know each other', as
   // The last lock is never waited for.
   await holder.query('begin')
   await holder.query('select pg_advisory_xact_lock($1, hashtext($2))', [1_852_994_402, 'replay_a'])
-  await expect(whileClaimed(database, 'replay_a', async () => 'free')).rejects.toMatchObject({
-    code: 'REPLAY_SCHEMA_IN_USE',
-  })
+  const replay = {
+    replay: revenueByGpu(byStartedMinute),
+    schema: 'replay_a',
+    period: {},
+    about: {},
+    store,
+    database,
+    signal: new AbortController().signal,
+  }
+  await expect(runReplay(replay)).rejects.toMatchObject({ code: 'REPLAY_SCHEMA_IN_USE' })
   await holder.query('rollback')
-  expect(await whileClaimed(database, 'replay_a', async () => 'free')).toBe('free')
-  expect(() => checkSchemaName('replay_a')).not.toThrow()
-  await (await buildSchema(database, 'replay_a', [])).publish({})
+  await runReplay(replay)
   const comment = await database.query<{ name: string }>(
     'test',
     `select split_part(obj_description('replay_a'::regnamespace), ' {', 1) as name`,

@@ -1,4 +1,4 @@
-import { createBell } from '../../infra/event-store/bell.ts'
+import { createBell } from '../../infra/async/signal.ts'
 import { grpc, rpcError } from './grpc.ts'
 import type { ServerLog } from './log.ts'
 import { caughtUpMessage, checkpointMessage, confirmationMessage, eventMessage } from './messages.ts'

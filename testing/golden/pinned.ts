@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { goldenFolder } from '../golden-log.ts'
+import { goldenFolder } from './log.ts'
 
 /** Names that are data, by the kind of thing that they name. */
 export type Pinned = Readonly<Record<string, readonly string[]>>

@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+/** A platform in a process of its own. `output` is what it has said so far. */
+export type SpawnedPlatform = {
+  readonly url: string
+  readonly process: ChildProcess
+  readonly output: () => string
+  /** Asks it to end and resolves to its exit code. */
+  stop(): Promise<number | null>
+}
+
+const startMsMax = 60_000
+const answerMsMax = 2_000
+
+/** Starts a platform with these settings, and resolves once it is up. `heard` gets its log line by line.
+ *  Throws with what it said when it ends before. */
+export const spawnPlatform = async (
+  settings: Readonly<Record<string, string>>,
+  heard: (line: Readonly<Record<string, unknown>>) => void = () => undefined,
+): Promise<SpawnedPlatform> => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '..', 'main.ts')], {
+    env: { ...process.env, NODE_OPTIONS: '', PORT: '0', LOG_FORMAT: 'json', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Ctrl-C reaches this program alone, which then ends the platform in order.
+    detached: true,
+  })
+  let output = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    const giveUp = (why: string) => reject(new Error(`The platform ${why}:\n${output}`))
+    const timer = setTimeout(() => {
+      child.kill('SIGTERM')
+      giveUp(`was not up after ${startMsMax / 1000} s`)
+    }, startMsMax)
+    child.once('close', (code, signal) => {
+      clearTimeout(timer)
+      giveUp(`ended with ${code ?? signal} before it was up`)
+    })
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      output += `${line}\n`
+    })
+    createInterface({ input: child.stdout }).on('line', (text) => {
+      output += `${text}\n`
+      const line = readLine(text)
+      heard(line)
+      if (typeof line.graphql !== 'string') return
+      clearTimeout(timer)
+      resolve(line.graphql.replace(/\/graphql$/, ''))
+    })
+  })
+  return {
+    url,
+    process: child,
+    output: () => output,
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+      const closed = once(child, 'close')
+      child.kill('SIGTERM')
+      const [code] = await closed
+      return code
+    },
+  }
+}
+
+const readLine = (text: string): Record<string, unknown> => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return {}
+  }
+}
+
+/** A platform to talk to. `close` stops it when it was started for this. */
+export type ReachedPlatform = { readonly url: string; readonly started: boolean; close(): Promise<void> }
+
+/** The platform that runs at `url`, or one that is started for this and ended with it. `heard` gets its start line by line. */
+export const reachPlatform = async (url: string, heard: (line: string) => void): Promise<ReachedPlatform> => {
+  if (await answers(url)) return { url, started: false, close: async () => undefined }
+  const platform = await spawnPlatform({}, ({ msg, part, ms }) => {
+    if (msg === 'ready') heard(`${part} ready after ${ms} ms`)
+  })
+  const kill = () => platform.process.kill('SIGTERM')
+  process.once('exit', kill)
+  return {
+    url: platform.url,
+    started: true,
+    close: async () => {
+      await platform.stop()
+      process.off('exit', kill)
+    },
+  }
+}
+
+const answers = async (url: string): Promise<boolean> => {
+  try {
+    const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(answerMsMax) })
+    return response.ok
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,65 @@
+import { type Account, createPublicClient, createWalletClient, defineChain, type Hex, http, parseEther } from 'viem'
+import { privateKeyToAddress } from 'viem/accounts'
+import { marketplace as marketplaceContract } from '../contracts/bindings/marketplace.ts'
+import { usdToken } from '../contracts/bindings/usd-token.ts'
+import { devKeys } from '../infra/chain/dev-keys.ts'
+
+/** What the gateway says of the chain. */
+export type ChainInfo = {
+  readonly chainId: number
+  readonly rpcUrl: string
+  readonly token: Hex
+  readonly marketplace: Hex
+}
+
+const embeddedChainId = 31337
+
+/** Gives a new wallet what it needs on the embedded chain: a little ether for gas from a development account, and test dollars
+ *  from the token's faucet. Throws on any other chain: there, money is not given away. */
+export const fund = async (chain: ChainInfo, account: Account, amount: bigint): Promise<void> => {
+  if (chain.chainId !== embeddedChainId)
+    throw new Error(`Chain ${chain.chainId} has no faucet: the tour needs the embedded chain.`)
+  // The chain itself signs for its development accounts: so it counts their transactions, however many ask at once.
+  const { send } = connect(chain, privateKeyToAddress(devKeys[1]))
+  await send(account.address, parseEther('1'))
+  const { write } = connect(chain, account)
+  await write({ address: chain.token, abi: usdToken.abi, functionName: 'drip', args: [account.address, amount] })
+}
+
+/** Allows the marketplace to take `amount`, and pays it in. Resolves to the hash of the deposit's transaction. */
+export const deposit = async (chain: ChainInfo, account: Account, amount: bigint): Promise<Hex> => {
+  const { write } = connect(chain, account)
+  await write({ address: chain.token, abi: usdToken.abi, functionName: 'approve', args: [chain.marketplace, amount] })
+  return write({ address: chain.marketplace, abi: marketplaceContract.abi, functionName: 'deposit', args: [amount] })
+}
+
+type Call = {
+  readonly address: Hex
+  readonly abi: readonly unknown[]
+  readonly functionName: string
+  readonly args: readonly unknown[]
+}
+
+const connect = ({ chainId, rpcUrl }: ChainInfo, account: Account | Hex) => {
+  const chain = defineChain({
+    id: chainId,
+    name: `chain ${chainId}`,
+    nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
+    rpcUrls: { default: { http: [rpcUrl] } },
+  })
+  const transport = http(rpcUrl)
+  const wallet = createWalletClient({ account, chain, transport })
+  const reader = createPublicClient({ chain, transport, pollingInterval: 50 })
+  const mined = async (hash: Hex): Promise<Hex> => {
+    const { status } = await reader.waitForTransactionReceipt({ hash })
+    if (status !== 'success') throw new Error(`Transaction ${hash} was reverted.`)
+    return hash
+  }
+  return {
+    send: async (to: Hex, value: bigint) => mined(await wallet.sendTransaction({ to, value })),
+    write: async (call: Call) => {
+      const { request } = await reader.simulateContract({ account, ...call })
+      return mined(await wallet.writeContract(request))
+    },
+  }
+}

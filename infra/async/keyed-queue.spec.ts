@@ -1,0 +1,45 @@
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { createTurns } from './keyed-queue.ts'
+
+type Work = { readonly name: number; readonly keys: readonly string[] }
+
+test('work that shares no key has its turn at once, and work that does waits for all before it', () => {
+  const turns = createTurns<Work>()
+  const [ab, b, bc, c] = [['a', 'b'], ['b'], ['b', 'c'], ['c']].map((keys, name) => ({ name, keys })) as Work[] as [
+    Work,
+    Work,
+    Work,
+    Work,
+  ]
+  expect([ab, b, bc, c].map((work) => turns.enter(work))).toEqual([true, false, false, false])
+  expect(turns.leave(ab)).toEqual([b])
+  expect(turns.leave(b)).toEqual([bc])
+  expect(turns.leave(bc)).toEqual([c])
+  expect(turns.leave(c)).toEqual([])
+  expect(turns.enter(ab)).toBe(true)
+})
+
+test('whatever ends first: all have a turn, none while another holds its key, and per key in the order they came', () => {
+  const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1 })
+  fc.assert(
+    fc.property(fc.array(keys, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (asked, choices) => {
+      const turns = createTurns<Work>()
+      const works = asked.map((keys, name): Work => ({ name, keys }))
+      const running = works.filter((work) => turns.enter(work))
+      const done: Work[] = []
+      for (const choice of choices) {
+        const held = running.flatMap(({ keys }) => keys)
+        expect(held).toHaveLength(new Set(held).size)
+        const [ending] = running.splice(choice % Math.max(1, running.length), 1)
+        if (!ending) break
+        done.push(ending)
+        running.push(...turns.leave(ending))
+      }
+      for (const key of ['a', 'b', 'c', 'd']) {
+        const having = (all: readonly Work[]) => all.filter((work) => work.keys.includes(key))
+        expect(having(done)).toEqual(having(works))
+      }
+    }),
+  )
+})

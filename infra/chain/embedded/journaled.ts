@@ -1,0 +1,163 @@
+import { join } from 'node:path'
+import type { Hex } from 'viem'
+import { z } from 'zod'
+import { Failure } from '../../../domain/errors.ts'
+import { errorCodes, type Handle, rpcError } from '../json-rpc.ts'
+import { openJournal } from './journal.ts'
+import { sendsTransaction, treatmentOf } from './methods.ts'
+import { type Head, headOf, openSimulator } from './simulator.ts'
+
+const format = 1
+const hash = z.string().transform((text) => text as Hex)
+/** The first line. `genesis` is the hash of block 0: another simulator that makes another one cannot replay the rest. */
+const headerSchema = z.object({ format: z.literal(format), chainId: z.number(), genesis: hash })
+/** `at` is the time of the block that this makes, in seconds; `head` is the newest block before it. */
+const entrySchema = z.object({ at: z.number(), head: hash, method: z.string(), params: z.array(z.unknown()) })
+type Entry = z.infer<typeof entrySchema>
+
+export type JournaledChain = { readonly handle: Handle; readonly chainId: number; close(): Promise<void> }
+
+export type JournaledOptions = {
+  /** Holds `journal.jsonl`. One program at a time may have it open. */
+  readonly folder: string
+  readonly chainId: number
+  /** How many empty blocks follow a transaction's, and how far apart. */
+  readonly confirmationBlocks: number
+  readonly blockIntervalMs: number
+  readonly allowReorganisations: boolean
+  /** Milliseconds since 1970. */
+  readonly clock: () => number
+  readonly log: (message: string) => void
+}
+
+/** A simulated chain that survives restarts and kill -9: what changes it is written to a journal, synced, and only then
+ *  done; opening does all of it again, in order, which makes the same blocks with the same hashes. The price is that the
+ *  journal never shrinks and that opening takes one to two milliseconds a line.
+ *  Throws CHAIN_JOURNAL_BROKEN when the journal does not replay to what it was, DATA_FOLDER_VERSION when it is for
+ *  another chain id or was made by another version. */
+export const openJournaledChain = async (options: JournaledOptions): Promise<JournaledChain> => {
+  const { folder, chainId, confirmationBlocks, blockIntervalMs, allowReorganisations, clock, log } = options
+  const path = join(folder, 'journal.jsonl')
+  const journal = await openJournal(path)
+  const simulator = await openSimulator({ chainId, folder }).catch(async (error: unknown) => {
+    await journal.close()
+    throw error
+  })
+  const { execute } = simulator
+
+  let head = await headOf(execute)
+  let blocksOwed = 0
+  let timer: NodeJS.Timeout | undefined
+  let closing = false
+  let lastWrite: Promise<unknown> = Promise.resolve()
+
+  /** One at a time, so that the journal's order is the order of execution. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = lastWrite.then(work)
+    lastWrite = done.catch(() => undefined)
+    return done
+  }
+
+  const perform = async ({ at, method, params }: Entry): Promise<unknown> => {
+    const before = head.number
+    try {
+      await execute('evm_setNextBlockTimestamp', [at])
+      return await execute(method, params)
+    } finally {
+      head = await headOf(execute)
+      const mined = Number(head.number - before)
+      if (mined > 0) blocksOwed = sendsTransaction(method) ? confirmationBlocks : Math.max(0, blocksOwed - mined)
+    }
+  }
+
+  const write = (method: string, params: readonly unknown[]): Promise<unknown> =>
+    inTurn(async () => {
+      if (closing) throw rpcError(errorCodes.internal, 'The chain is closing')
+      const at = Math.max(head.timestamp, Math.floor(clock() / 1000))
+      const entry: Entry = { at, head: head.hash, method, params: [...params] }
+      await journal.append(JSON.stringify(entry))
+      try {
+        return await perform(entry)
+      } finally {
+        confirmLater()
+      }
+    })
+
+  const confirmLater = () => {
+    if (blocksOwed === 0 || timer || closing) return
+    timer = setTimeout(() => {
+      timer = undefined
+      write('evm_mine', []).catch((error: unknown) => {
+        if (closing) return
+        log(`no block was mined, trying again: ${error}`)
+        confirmLater()
+      })
+    }, blockIntervalMs)
+  }
+
+  try {
+    await replay({ path, lines: journal.lines, chainId, head: () => head, perform })
+    if (journal.lines.length === 0) {
+      const header: z.infer<typeof headerSchema> = { format, chainId, genesis: head.hash }
+      await journal.append(JSON.stringify(header))
+    } else log(`replayed ${journal.lines.length - 1} journal lines to block ${head.number}`)
+  } catch (error) {
+    await Promise.all([simulator.close(), journal.close()])
+    throw error
+  }
+  confirmLater()
+
+  return {
+    chainId,
+    handle: async (method, params) => {
+      const treatment = treatmentOf(method, { allowReorganisations })
+      if (typeof treatment === 'object') throw rpcError(errorCodes.methodNotFound, treatment.refused)
+      return treatment === 'write' ? write(method, params) : execute(method, params)
+    },
+    close: async () => {
+      closing = true
+      clearTimeout(timer)
+      await lastWrite
+      await Promise.all([simulator.close(), journal.close()])
+    },
+  }
+}
+
+/** Does again what the lines say. Each line names the block that it was written on, so the first one that would make
+ *  another history is found. A call that failed then fails again, to the same effect. */
+const replay = async (options: {
+  path: string
+  lines: readonly string[]
+  chainId: number
+  head: () => Head
+  perform: (entry: Entry) => Promise<unknown>
+}): Promise<void> => {
+  const { path, lines, chainId, head, perform } = options
+  const [first, ...rest] = lines
+  if (first === undefined) return
+  const broken = (line: number, why: string) => new Failure('CHAIN_JOURNAL_BROKEN', { path, line: String(line), why })
+
+  const header = headerSchema.safeParse(parse(first))
+  if (!header.success) throw broken(1, 'the header cannot be read')
+  if (header.data.chainId !== chainId)
+    throw new Failure('DATA_FOLDER_VERSION', { path, chainId: String(header.data.chainId), wanted: String(chainId) })
+  if (header.data.genesis !== head().hash)
+    throw new Failure('DATA_FOLDER_VERSION', { path, genesis: header.data.genesis, ours: head().hash })
+
+  for (const [index, text] of rest.entries()) {
+    const line = index + 2
+    const entry = entrySchema.safeParse(parse(text))
+    if (!entry.success) throw broken(line, 'it cannot be read')
+    if (entry.data.head !== head().hash)
+      throw broken(line, `it was written on block ${entry.data.head}, the replay is at ${head().hash}`)
+    await perform(entry.data).catch(() => undefined)
+  }
+}
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

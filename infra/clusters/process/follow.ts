@@ -1,0 +1,187 @@
+import type { JobOutcome, JobProgress, JobSpec, JobWatcher } from '../port.ts'
+import { endProcesses } from './end.ts'
+import { cutOutput, hasEnded, outputBytes, passVerdict, readOutcome, readOutput, readVerdict } from './folder.ts'
+import { progressLines } from './progress-lines.ts'
+import { isAlive, type ProcessIdentity, type ProcessTable, processesOf, proportionalMib, residentMib } from './table.ts'
+
+const pollMs = 100
+const pollAfterErrorMs = 1000
+const memoryPollMs = 250
+const progressMs = 250
+const readBytes = 65_536
+
+export type ClusterLog = {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+}
+
+export type Following = {
+  readonly folder: string
+  readonly spec: JobSpec
+  /** Undefined when the attempt was ended before it ever started. */
+  readonly first: (ProcessIdentity & { readonly startedMs: number }) | undefined
+  /** Milliseconds since 1970. */
+  readonly clock: () => number
+  readonly log: ClusterLog
+  /** All processes of this machine, at most `maxAgeMs` old. */
+  readonly table: (maxAgeMs: number) => ProcessTable
+  readonly graceMs: number
+  readonly outputBytesMax: number
+}
+
+export type Follower = {
+  /** Tells this watcher what happens from now on, and the last progress. */
+  join(watcher: JobWatcher): void
+  /** Looks now instead of at the next turn. */
+  wake(): void
+  /** Calls no watcher any more and leaves the job as it is. */
+  forget(): void
+  /** Resolves when the end was reported, or the job forgotten. */
+  readonly done: Promise<void>
+}
+
+/** Watches an attempt that was started, by this program or an earlier one, until nothing of it runs: reads its progress,
+ *  holds it to its limits, and tells the watchers its end. All it knows comes from the attempt's folder and from /proc. */
+export const follow = (following: Following): Follower => {
+  const { folder, spec, first, clock, log, table, graceMs, outputBytesMax } = following
+  const details = { jobId: spec.jobId, attempt: spec.attempt }
+  const watchers = new Set<JobWatcher>()
+  const lines = progressLines()
+  let [size, offset, reportedMs, memoryMs] = [0, 0, 0, 0]
+  let latest: JobProgress | undefined
+  let unreported = false
+  let forgotten = false
+  let decided: JobOutcome | undefined
+  let outcome: JobOutcome | undefined
+  let wake = () => {}
+
+  const tell = (watcher: JobWatcher, what: (watcher: JobWatcher) => void) => {
+    try {
+      what(watcher)
+    } catch (error) {
+      log.warn({ ...details, err: error }, 'a watcher of a job threw')
+    }
+  }
+  const tellAll = (what: (watcher: JobWatcher) => void) => {
+    if (!forgotten) for (const watcher of watchers) tell(watcher, what)
+  }
+  const note = (found: readonly JobProgress[]) => {
+    latest = found.at(-1) ?? latest
+    unreported ||= found.length > 0
+  }
+  const report = () => {
+    const progress = latest
+    if (unreported && progress) tellAll((watcher) => watcher.progressed(progress))
+    unreported = false
+    reportedMs = clock()
+  }
+
+  const readOn = async () => {
+    size = await outputBytes(folder)
+    if (size < offset) offset = 0 // the job emptied its own log
+    while (offset < Math.min(size, outputBytesMax)) {
+      const bytes = await readOutput(folder, offset, readBytes)
+      if (bytes.length === 0) break // emptied just now
+      offset += bytes.length
+      note(lines.push(bytes))
+    }
+    if (unreported && clock() - reportedMs >= progressMs) report()
+  }
+
+  const brokenLimit = (): JobOutcome | undefined => {
+    const failed = (code: 'JOB_TIMED_OUT' | 'JOB_MEMORY_EXCEEDED' | 'JOB_OUTPUT_EXCEEDED', message: string) =>
+      ({ ended: 'failed', code, message }) as const
+    const now = clock()
+    if (first && now - first.startedMs >= spec.timeoutSeconds * 1000)
+      return failed('JOB_TIMED_OUT', `It ran longer than ${spec.timeoutSeconds} s.`)
+    if (size > outputBytesMax) return failed('JOB_OUTPUT_EXCEEDED', `It printed more than ${outputBytesMax} bytes.`)
+    if (now - memoryMs < memoryPollMs) return undefined
+    memoryMs = now
+    const pids = processesOf(table(pollMs), folder, first)
+    if (residentMib(pids) <= spec.memoryMib) return undefined
+    const usedMib = Math.ceil(proportionalMib(pids))
+    if (usedMib <= spec.memoryMib) return undefined
+    return failed('JOB_MEMORY_EXCEEDED', `It used ${usedMib} MiB of ${spec.memoryMib} MiB.`)
+  }
+
+  const end = async (graceMs: number) => {
+    if (!(await endProcesses(() => processesOf(table(0), folder, first), graceMs)))
+      log.warn(details, 'processes of a job do not end although they were killed')
+  }
+  /** A time out is a request to end; who eats memory or disk gets no time to eat more. */
+  const graceOf = (verdict: JobOutcome) =>
+    verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT' ? 0 : graceMs
+
+  /** A disk that takes no more, perhaps because of this very job, must not save it. */
+  const writeDown = (verdict: JobOutcome) =>
+    passVerdict(folder, verdict).catch((error: unknown) =>
+      log.warn({ ...details, err: error }, 'cannot write down why a job is ended'),
+    )
+
+  const runs = async () => first !== undefined && isAlive(first) && !(await hasEnded(folder))
+
+  /** One look. True when the job is over. */
+  const look = async (): Promise<boolean> => {
+    const running = await runs()
+    size = await outputBytes(folder)
+    const broken = running ? brokenLimit() : undefined
+    if (!broken) await readOn()
+    if (running) {
+      const verdict = broken ?? (await readVerdict(folder))
+      if (!verdict) return false
+      decided = verdict
+      await writeDown(verdict)
+      await end(graceOf(verdict))
+    }
+    if (forgotten) return true
+    await end(0) // what the command left behind in the background
+    await readOn()
+    note(lines.finish())
+    if (size > outputBytesMax) await cutOutput(folder, outputBytesMax)
+    const written = await readOutcome(folder)
+    const final = written.ended === 'lost' ? (decided ?? written) : written
+    report()
+    outcome = final
+    tellAll((watcher) => watcher.ended(final))
+    return true
+  }
+
+  const pause = (ms: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+
+  const run = async () => {
+    await pause(0) // whoever launched hears that it did before it hears of an end
+    while (!forgotten) {
+      try {
+        if (await look()) return
+        await pause(pollMs)
+      } catch (error) {
+        log.warn({ ...details, err: error }, 'cannot look after a job, trying again')
+        await pause(pollAfterErrorMs)
+      }
+    }
+  }
+
+  return {
+    join(watcher) {
+      if (forgotten) return
+      const [progress, final] = [latest, outcome]
+      watchers.add(watcher)
+      if (first) tell(watcher, () => watcher.started())
+      if (progress && !unreported) tell(watcher, () => watcher.progressed(progress))
+      if (final) tell(watcher, () => watcher.ended(final))
+    },
+    wake: () => wake(),
+    forget() {
+      forgotten = true
+      wake()
+    },
+    done: run(),
+  }
+}

@@ -1,0 +1,220 @@
+import { open, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Failure } from '../domain/errors.ts'
+import { databaseName, endLeftovers, lastLines, prepareCluster } from './embedded-postgres/data.ts'
+import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
+import { startWatched, type WatchedProcess } from './embedded-postgres/watched-process.ts'
+import { readOrCreateSecret } from './keys/file.ts'
+import type { Log } from './telemetry.ts'
+
+const startTriesMax = 5
+const restartDelayMsMin = 100
+const restartDelayMsMax = 5_000
+const stopMsMax = 10_000
+const logBytesMax = 10 * 1024 * 1024
+const stillStartingMs = 5_000
+
+/** For a laptop with two cores. What is promised to a caller is on disk: synchronous_commit stays on. */
+const settings = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '100',
+  shared_buffers: '128MB',
+  jit: 'off',
+  synchronous_commit: 'on',
+  max_wal_size: '512MB',
+  max_wal_senders: '0',
+  wal_level: 'minimal',
+  log_timezone: 'UTC',
+  timezone: 'UTC',
+  log_checkpoints: 'off',
+}
+/** Only for data that may be lost, in tests. */
+const carelessSettings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+
+export type EmbeddedPostgres = {
+  readonly url: string
+  /** Of the first server process; undefined while it is down. */
+  pid(): number | undefined
+  /** A fast shutdown; resolves when no process is left. */
+  close(): Promise<void>
+}
+
+/** Starts PostgreSQL 18 with its data in `<folder>/postgres` on a port of 127.0.0.1 that stays the same from start to start
+ *  where it can. It ends when this process ends, even by kill -9, and is started again when it dies while we live. The
+ *  folder must be ours alone (openDataFolder). `durable: false` gives up safety for speed; `runAs` takes one way to run.
+ *  Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+export const startEmbeddedPostgres = async (options: {
+  readonly folder: string
+  readonly log: Log
+  readonly durable?: boolean
+  readonly runAs?: RunnerKind
+}): Promise<EmbeddedPostgres> => {
+  const { folder, log: parentLog, durable = true, runAs } = options
+  const log = parentLog.child({ part: 'postgres' })
+  const runner = await chooseRunner(folder, runAs)
+  const password = await readOrCreateSecret(join(folder, 'keys', 'postgres'))
+  const output = await openLog(join(folder, 'postgres.log'))
+  const closing = new AbortController()
+  let server: WatchedProcess | undefined
+
+  const launch = async (data: string, port: number): Promise<void> => {
+    const values = Object.entries({ ...settings, ...(durable ? {} : carelessSettings), port: String(port) })
+    const started = await startWatched({
+      command: [
+        ...runner.prefix,
+        join(runner.bin, 'postgres'),
+        '-D',
+        data,
+        ...values.flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
+      cwd: folder,
+      env: cleanEnvironment(),
+      output: output.fd,
+      uid: runner.uid,
+    })
+    server = started
+    await untilReady(started, data, folder, log, closing.signal)
+  }
+
+  /** Resolves when we are closing. The port stays the same, because clients know it. */
+  const keepRunning = async (data: string, port: number): Promise<void> => {
+    let pauseMs = restartDelayMsMin
+    while (!closing.signal.aborted) {
+      const status = await server?.ended
+      if (closing.signal.aborted) return
+      const reason = `PostgreSQL ended with ${status}: ${await lastLines(folder)}`
+      log.error({ err: new Failure('DATABASE_UNAVAILABLE', { reason }), pauseMs }, 'starting PostgreSQL again')
+      await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
+      if (closing.signal.aborted) return
+      try {
+        await endLeftovers(data, log)
+        await launch(data, port)
+        log.info({ port }, 'PostgreSQL is back')
+        pauseMs = restartDelayMsMin
+      } catch (err) {
+        log.error({ err }, 'PostgreSQL did not start')
+        pauseMs = Math.min(pauseMs * 2, restartDelayMsMax)
+      }
+    }
+  }
+
+  try {
+    const data = await prepareCluster({ folder, runner, password, output: output.fd, durable, log })
+    const port = await startOnSomePort(join(folder, 'postgres.port'), (candidate) => launch(data, candidate))
+    log.info({ port, as: runner.kind }, 'PostgreSQL is ready')
+    const kept = keepRunning(data, port)
+    let running = true
+    return {
+      url: urlOf(password, port),
+      pid: () => (server?.running() ? server.pid : undefined),
+      close: async () => {
+        if (!running) return
+        running = false
+        closing.abort()
+        await stop(server, log)
+        await kept
+        await stop(server, log)
+        await output.close()
+      },
+    }
+  } catch (error) {
+    await stop(server, log)
+    await output.close()
+    throw error
+  }
+}
+
+const urlOf = (password: string, port: number | string): string =>
+  `postgres://${databaseName}:${password}@127.0.0.1:${port}/${databaseName}`
+
+/** Where the server answers that another process runs on this data folder; undefined when none has run there yet. */
+export const embeddedPostgresUrl = async (folder: string): Promise<string | undefined> => {
+  const read = (path: string) => readFile(path, 'utf8').catch(() => undefined)
+  const password = await read(join(folder, 'keys', 'postgres'))
+  const port = await read(join(folder, 'postgres.port'))
+  return password === undefined || port === undefined ? undefined : urlOf(password.trim(), port.trim())
+}
+
+/** The port of the last time when it is free, else any free one. Somebody may take it between the look and the start. */
+const startOnSomePort = async (file: string, launch: (port: number) => Promise<void>): Promise<number> => {
+  const kept = Number(await readFile(file, 'utf8').catch(() => '0'))
+  for (let tries = 1; ; tries += 1) {
+    const port = tries === 1 && kept > 0 && (await isFree(kept)) ? kept : await anyFreePort()
+    try {
+      await launch(port)
+      if (port !== kept) await writeFile(file, `${port}\n`)
+      return port
+    } catch (error) {
+      if (tries === startTriesMax || (await isFree(port))) throw error
+    }
+  }
+}
+
+/** Waits for the word that the server writes into its pid file, as pg_ctl does. */
+const untilReady = async (
+  server: WatchedProcess,
+  data: string,
+  folder: string,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> => {
+  const begun = performance.now()
+  let told = 0
+  while (server.running() && !signal.aborted) {
+    const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
+    if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return
+    if (performance.now() - begun > stillStartingMs * (told + 1)) {
+      told += 1
+      log.info({ seconds: Math.round((performance.now() - begun) / 1000) }, 'PostgreSQL is still starting')
+    }
+    await Promise.race([server.ended, delay(10)])
+  }
+  throw new Failure('DATABASE_UNAVAILABLE', {
+    reason: signal.aborted ? 'stopped while starting' : `PostgreSQL did not start: ${await lastLines(folder)}`,
+    log: join(folder, 'postgres.log'),
+  })
+}
+
+const stop = async (server: WatchedProcess | undefined, log: Log): Promise<void> => {
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+    if (server === undefined || !server.running()) return
+    server.signal(signal)
+    const timer = new AbortController()
+    const late = delay(stopMsMax, 'late', { signal: timer.signal }).catch(() => 'in time')
+    const outcome = await Promise.race([server.ended, late])
+    timer.abort()
+    if (outcome === 'late') log.warn({ signal }, 'PostgreSQL does not end')
+  }
+  await server?.ended
+}
+
+const openLog = async (path: string) => {
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  )
+  if (size > logBytesMax) await rename(path, `${path}.1`)
+  return open(path, 'a', 0o600)
+}
+
+const isFree = async (port: number): Promise<boolean> => (await listenOnce(port)) !== undefined
+
+const anyFreePort = async (): Promise<number> => {
+  const port = await listenOnce(0)
+  if (port === undefined) throw new Failure('DATABASE_UNAVAILABLE', { reason: 'no port of 127.0.0.1 is free' })
+  return port
+}
+
+/** The port, when it could be had. */
+const listenOnce = (port: number): Promise<number | undefined> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(undefined))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : undefined))
+    })
+  })

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto'
+import { chown, lchown, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Failure } from '../../domain/errors.ts'
+import { processesIn } from '../process-identity.ts'
+import type { Log } from '../telemetry.ts'
+import { cleanEnvironment, postgresVersion, type Runner } from './run-as.ts'
+import { startWatched } from './watched-process.ts'
+
+export const databaseName = 'neuralmesh'
+const programs = ['postgres', 'initdb']
+/** How long a server that nobody owns any more may take to end, for each signal in turn. A fast shutdown writes a
+ *  checkpoint, so the first is generous. */
+const patience = [
+  { signal: 'SIGINT', waitMs: 20_000 },
+  { signal: 'SIGQUIT', waitMs: 5_000 },
+  { signal: 'SIGKILL', waitMs: 5_000 },
+] as const
+
+type Making = {
+  readonly folder: string
+  readonly runner: Runner
+  readonly password: string
+  readonly output: number
+  readonly durable: boolean
+  readonly log: Log
+}
+
+/** Sees to it that `<folder>/postgres` holds a database cluster of our version that the runner may use, and that nothing runs
+ *  on it. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+export const prepareCluster = async (making: Making): Promise<string> => {
+  const { folder, runner, log } = making
+  const data = join(folder, 'postgres')
+  const unfinished = join(folder, 'postgres.new')
+  await endLeftovers(data, log)
+  await endLeftovers(unfinished, log)
+  await rm(unfinished, { recursive: true, force: true })
+  if (!(await isThere(data))) await createCluster(making, unfinished, data)
+  const found = (await readText(join(data, 'PG_VERSION')))?.trim()
+  if (found !== postgresVersion)
+    throw new Failure('DATA_FOLDER_VERSION', {
+      folder: data,
+      found: found === undefined ? 'no PostgreSQL data' : `PostgreSQL ${found}`,
+      needed: `PostgreSQL ${postgresVersion}`,
+    })
+  await giveTo(data, runner.owner)
+  return data
+}
+
+/** Ends what an earlier run of ours left behind on this data: we hold the data folder, so nobody else can want it. */
+export const endLeftovers = async (data: string, log: Log): Promise<void> => {
+  if (!(await isThere(data))) return
+  const folder = await realpath(data)
+  const pidFile = join(data, 'postmaster.pid')
+  const named = Number((await readText(pidFile))?.split('\n')[0] ?? 0)
+  for (const { signal, waitMs } of patience) {
+    const pids = await processesIn(folder, programs)
+    if (pids.length === 0) break
+    log.warn({ pids, signal }, 'ending a PostgreSQL of an earlier run')
+    // The first process ends the others by itself; only when it is gone do they have to be told.
+    for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) tell(pid, signal)
+    for (let waited = 0; waited < waitMs && (await processesIn(folder, programs)).length > 0; waited += 20)
+      await delay(20)
+  }
+  const pids = await processesIn(folder, programs)
+  if (pids.length > 0)
+    throw new Failure('DATABASE_UNAVAILABLE', { reason: `an earlier PostgreSQL does not end: ${pids.join(', ')}` })
+  // The number may belong to another program by now, and PostgreSQL would take that one for its predecessor.
+  if (named > 0 && (await isThere(`/proc/${named}`))) await rm(pidFile, { force: true })
+}
+
+/** Made beside and moved when whole, so that a cluster is there or not. */
+const createCluster = async (making: Making, unfinished: string, data: string): Promise<void> => {
+  const { runner, password, durable, log } = making
+  log.info('creating the database')
+  await mkdir(unfinished, { mode: 0o700 })
+  const draft = join(unfinished, 'data')
+  const secret = join(unfinished, 'password')
+  const script = join(unfinished, 'first.sql')
+  // The platform is no superuser, so that what the database refuses stays refused; nobody knows the superuser's password.
+  await writeFile(secret, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
+  await writeFile(
+    script,
+    `create role ${databaseName} login createdb password '${password}'\ncreate database ${databaseName} owner ${databaseName}\n`,
+    { mode: 0o600 },
+  )
+  for (const path of [unfinished, secret, script]) await chown(path, runner.owner, groupOf(runner.owner))
+  await finish(making, unfinished, [
+    ...runner.prefix,
+    join(runner.bin, 'initdb'),
+    `--pgdata=${draft}`,
+    '--username=postgres',
+    '--auth=scram-sha-256',
+    `--pwfile=${secret}`,
+    '--locale=C.UTF-8',
+    '--encoding=UTF8',
+    '--no-instructions',
+    ...(durable ? [] : ['--no-sync']),
+  ])
+  const single = [join(runner.bin, 'postgres'), '--single', '-D', draft, '-c', 'exit_on_error=on', 'postgres']
+  await finish(making, unfinished, ['/bin/sh', '-c', 'exec "$@" < "$0"', script, ...runner.prefix, ...single])
+  await rename(draft, data)
+  await rm(unfinished, { recursive: true, force: true })
+}
+
+const finish = async ({ runner, output, folder }: Making, cwd: string, command: readonly string[]): Promise<void> => {
+  const child = await startWatched({ command, cwd, env: cleanEnvironment(), output, uid: runner.uid })
+  const status = await child.ended
+  if (status !== 0)
+    throw new Failure('DATABASE_UNAVAILABLE', {
+      reason: `creating the database ended with ${status}: ${await lastLines(folder)}`,
+      log: join(folder, 'postgres.log'),
+    })
+}
+
+/** The end of the server's log, for a message. */
+export const lastLines = async (folder: string): Promise<string> =>
+  ((await readText(join(folder, 'postgres.log'))) ?? '').trim().split('\n').slice(-3).join(' | ')
+
+/** The folder itself comes last, so that an interrupted change is taken up again. */
+const giveTo = async (data: string, owner: number): Promise<void> => {
+  const found = (await stat(data)).uid
+  if (found === owner) return
+  if (process.getuid?.() !== 0)
+    throw new Failure('DATA_FOLDER_UNREACHABLE', {
+      folder: data,
+      reason: `it belongs to user ${found}, not to ${owner}`,
+    })
+  for (const name of await readdir(data, { recursive: true })) await lchown(join(data, name), owner, groupOf(owner))
+  await chown(data, owner, groupOf(owner))
+}
+
+const groupOf = (owner: number): number => (owner === process.getuid?.() ? (process.getgid?.() ?? owner) : owner)
+
+const tell = (pid: number, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It ended by itself.
+  }
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)

@@ -1,0 +1,117 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Append, Appended, Conflict, EventStore, ExpectedRevision } from '../port.ts'
+import { codeThrownBy, collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
+
+/** What a caller does who is told DATABASE_UNAVAILABLE. */
+export const appendUntilAnswered = async (store: EventStore, append: Append): Promise<Appended | Conflict> => {
+  for (;;) {
+    try {
+      return await store.append(append)
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'DATABASE_UNAVAILABLE') throw error
+    }
+  }
+}
+
+/** Only for stores whose capabilities say durable. */
+export const restartCases = ({ store, reopen, openCuttable }: World): void => {
+  describe('after a restart', () => {
+    test('revisions and positions go on, and so does a subscription', async () => {
+      const before = await reopen()
+      const stream = newStream()
+      const first = (await before.append(to(stream, 'no stream', ...newEvents(2)))) as Appended
+      await before.close()
+      const after = await reopen()
+      expect(after.parsePosition(first.position)).toBe(first.position)
+      const event = newEvent()
+      const second = (await after.append(to(stream, 1n, event))) as Appended
+      expect(second.revision).toBe(2n)
+      expect(second.position > first.position).toBe(true)
+      expect(idsOf(await eventsUntil(after, { after: first.position }, 1))).toEqual([event.id])
+    })
+
+    test.each<ExpectedRevision>(['no stream', 'any', 'stream exists', 0n])(
+      'the same append expecting %s gives the first answer, also after others have appended',
+      async (expected) => {
+        const [one, two] = [await reopen(), await reopen()]
+        const stream = newStream()
+        if (expected !== 'no stream') await one.append(to(stream, 'no stream', newEvent()))
+        const append = to(stream, expected, ...newEvents(3))
+        const first = await one.append(append)
+        await one.close()
+        expect(await two.append(append)).toEqual({ ...first, repeated: true })
+        await two.append(to(stream, 'any', ...newEvents(2)))
+        const third = await reopen()
+        expect(await third.append(append)).toEqual({ ...first, repeated: true })
+        expect(await collect(third.readStream(stream))).toHaveLength(expected === 'no stream' ? 5 : 6)
+      },
+    )
+
+    test('the same append with the revision of now is still the same append', async () => {
+      const one = await reopen()
+      const append = to(newStream(), 'no stream', ...newEvents(2))
+      const first = await one.append(append)
+      await one.close()
+      const two = await reopen()
+      expect(await two.append({ ...append, expected: 1n })).toEqual({ ...first, repeated: true })
+      expect(await collect(two.readStream(append.stream))).toHaveLength(2)
+    })
+
+    test('known event ids with other data are still refused', async () => {
+      const one = await reopen()
+      const [stream, event] = [newStream(), newEvent()]
+      await one.append(to(stream, 'no stream', event))
+      await one.close()
+      const again = to(stream, 'any', { ...event, data: { n: 2 } })
+      expect(await codeThrownBy(async () => (await reopen()).append(again))).toBe('EVENT_INVALID')
+    })
+  })
+
+  describe('from two processes', () => {
+    test('of two creates of one stream one is accepted, and the same append gives one answer', async () => {
+      const [one, two] = [await reopen(), await reopen()]
+      for (let round = 0; round < 10; round += 1) {
+        const stream = newStream()
+        const creates = await Promise.all([one, two].map((each) => each.append(to(stream, 'no stream', newEvent()))))
+        expect(creates.map(({ outcome }) => outcome).sort()).toEqual(['appended', 'conflict'])
+        const append = to(newStream(), 'any', ...newEvents(3))
+        const answers = await Promise.all([one.append(append), two.append(append)])
+        expect(answers.map((answer) => 'repeated' in answer && answer.repeated).sort()).toEqual([false, true])
+        expect(answers[0]).toMatchObject({ position: (answers[1] as Appended).position, revision: 2n })
+      }
+    })
+
+    test('appends to one stream without check, from both at once, are all stored', async () => {
+      const [one, two] = [await reopen(), await reopen()]
+      const [stream, events] = [newStream(), newEvents(32)]
+      await Promise.all(events.map((event, n) => (n % 2 ? one : two).append(to(stream, 'any', event))))
+      expect(idsOf(await collect(store().readStream(stream))).sort()).toEqual(idsOf(events).sort())
+    })
+  })
+
+  const whereItCanBe = openCuttable ? test : test.skip
+  whereItCanBe.each<ExpectedRevision>(['no stream', 'any'])(
+    'a connection cut while an append expecting %s is answered: who asks again learns what became of it, stored once',
+    async (expected) => {
+      if (!openCuttable) throw new Error('This case is left out where no connection can be cut.')
+      const { store: cuttable, cutNext } = await openCuttable()
+      try {
+        for (let round = 0; round < 3; round += 1) {
+          const append = to(newStream(), expected, ...newEvents(2))
+          cutNext()
+          const told = await codeThrownBy(() => cuttable.append(append))
+          expect(told ?? 'DATABASE_UNAVAILABLE').toBe('DATABASE_UNAVAILABLE')
+          const there = await collect(store().readStream(append.stream))
+          expect([0, 2]).toContain(there.length)
+          const answer = await appendUntilAnswered(cuttable, append)
+          expect(answer).toMatchObject({ outcome: 'appended', revision: 1n, ...(there.length && { repeated: true }) })
+          const stored = await collect(store().readStream(append.stream))
+          expect(idsOf(stored)).toEqual(idsOf(append.events))
+          expect(answer).toMatchObject({ position: stored[1]?.position })
+        }
+      } finally {
+        await cuttable.close()
+      }
+    },
+  )
+}

@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, test } from '@jest/globals'
+import type { ExpectedRevision } from '../port.ts'
+import { codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
+
+export const retryCases = ({ store, capabilities }: World): void => {
+  const read = (stream: string) => collect(store().readStream(stream))
+
+  describe('the same append again', () => {
+    test.each<ExpectedRevision>(['no stream', 'any', 'stream exists', 0n])(
+      'expecting %s, gives the first answer',
+      async (expected) => {
+        const stream = newStream()
+        if (expected !== 'no stream') await store().append(to(stream, 'no stream', newEvent()))
+        const append = to(stream, expected, ...newEvents(3))
+        const first = await store().append(append)
+        expect(await store().append(append)).toEqual({ ...first, repeated: true })
+        await store().append(to(stream, 'any', ...newEvents(2)))
+        expect(await store().append(append)).toEqual({ ...first, repeated: true })
+        expect(await read(stream)).toHaveLength(expected === 'no stream' ? 5 : 6)
+      },
+    )
+
+    test.each<ExpectedRevision>(['no stream', 'any'])(
+      'expecting %s, while the first is in flight',
+      async (expected) => {
+        const append = to(newStream(), expected, ...newEvents(2))
+        const answers = await Promise.all(Array.from({ length: 10 }, () => store().append(append)))
+        const { position } = (await read(append.stream))[1] ?? {}
+        expect(answers).toEqual(
+          answers.map((_, index) => ({ outcome: 'appended', revision: 1n, position, repeated: index > 0 })),
+        )
+        expect(idsOf(await read(append.stream))).toEqual(idsOf(append.events))
+      },
+    )
+
+    test('asked later by someone else, with its keys in another order', async () => {
+      const stream = newStream()
+      const event = newEvent('Happened', { a: 1, b: [{ c: 2, d: 3 }] })
+      const first = await store().append(to(stream, 'no stream', event))
+      const metadata = { ...event.metadata, actor: 'grace', time: '2027-01-01T00:00:00Z' }
+      const again = { ...event, id: event.id.toUpperCase(), data: { b: [{ d: 3, c: 2 }], a: 1 }, metadata }
+      expect(await store().append(to(stream, 'no stream', again))).toEqual({ ...first, repeated: true })
+      expect((await read(stream))[0]?.metadata).toEqual(event.metadata)
+    })
+  })
+
+  describe('known event ids are no repetition and are refused', () => {
+    const [first, second, third] = [newEvent(), newEvent(), newEvent()]
+    const stored = async () => {
+      const stream = newStream()
+      const fresh = [first, second, third].map((event) => ({ ...event, id: randomUUID() }))
+      const [one, two, three] = fresh as [typeof first, typeof first, typeof first]
+      await store().append(to(stream, 'no stream', one, two, three))
+      return { stream, one, two, three }
+    }
+
+    test('with other data', async () => {
+      const { stream, one } = await stored()
+      const changed = { ...one, data: { n: 2 } }
+      expect(await codeThrownBy(() => store().append(to(stream, 'any', changed)))).toBe('EVENT_INVALID')
+    })
+    test('with another type', async () => {
+      const { stream, one } = await stored()
+      expect(await codeThrownBy(() => store().append(to(stream, 'any', { ...one, type: 'Else' })))).toBe(
+        'EVENT_INVALID',
+      )
+    })
+    const inLog = capabilities.idsKnownWithin === 'log' ? test : test.skip
+    inLog('in another stream', async () => {
+      const { one } = await stored()
+      expect(await codeThrownBy(() => store().append(to(newStream(), 'any', one)))).toBe('EVENT_INVALID')
+    })
+    inLog('in another stream at the same moment', async () => {
+      const event = newEvent()
+      const streams = [newStream(), newStream()]
+      const codes = await Promise.all(
+        streams.map((stream) => codeThrownBy(() => store().append(to(stream, 'no stream', event)))),
+      )
+      expect(codes).toEqual([undefined, 'EVENT_INVALID'])
+    })
+    test('in another order', async () => {
+      const { stream, one, two } = await stored()
+      expect(await codeThrownBy(() => store().append(to(stream, 'any', two, one)))).toBe('EVENT_INVALID')
+    })
+    test('with one between them left out', async () => {
+      const { stream, one, three } = await stored()
+      expect(await codeThrownBy(() => store().append(to(stream, 'any', one, three)))).toBe('EVENT_INVALID')
+    })
+    test('with a new one among them', async () => {
+      const { stream, three } = await stored()
+      expect(await codeThrownBy(() => store().append(to(stream, 'any', three, newEvent())))).toBe('EVENT_INVALID')
+      expect(await read(stream)).toHaveLength(3)
+    })
+  })
+}
+
+/** Only for stores whose capabilities say appendToMany. */
+export const appendToManyCases = ({ store }: World): void => {
+  const read = (stream: string) => collect(store().readStream(stream))
+
+  describe('appendToMany', () => {
+    test('answers in the order asked and writes behind each other', async () => {
+      const [one, two] = [newStream(), newStream()]
+      const before = await store().head()
+      const answers = await store().appendToMany([to(two, 'no stream', ...newEvents(2)), to(one, 'any', newEvent())])
+      const all = await collect(store().readAll({ after: before }))
+      expect(all.map(({ stream }) => stream)).toEqual([two, two, one])
+      expect(answers).toEqual([
+        { outcome: 'appended', revision: 1n, position: all[1]?.position, repeated: false },
+        { outcome: 'appended', revision: 0n, position: all[2]?.position, repeated: false },
+      ])
+    })
+
+    test('writes nothing when one of them is in conflict', async () => {
+      const [one, two, three] = [newStream(), newStream(), newStream()]
+      await store().append(to(two, 'no stream', newEvent()))
+      const before = await store().head()
+      const appends = [to(one, 'no stream', newEvent()), to(two, 'no stream', newEvent()), to(three, 'any', newEvent())]
+      const [answer, beside] = await Promise.all([
+        store().appendToMany(appends),
+        store().append(to(newStream(), 'no stream', newEvent())),
+      ])
+      expect(answer).toEqual({ outcome: 'conflict', stream: two, actual: 0n })
+      expect(beside.outcome).toBe('appended')
+      expect(await collect(store().readAll({ after: before }))).toHaveLength(1)
+    })
+
+    test('again, gives the first answer', async () => {
+      const appends = [to(newStream(), 'no stream', newEvent()), to(newStream(), 'no stream', ...newEvents(2))]
+      const [first, inFlight] = await Promise.all([store().appendToMany(appends), store().appendToMany(appends)])
+      if ('outcome' in first) throw new Error('expected no conflict')
+      const repeated = first.map((answer) => ({ ...answer, repeated: true }))
+      expect(inFlight).toEqual(repeated)
+      await store().append(to(appends[0]?.stream ?? '', 0n, newEvent()))
+      expect(await store().appendToMany(appends)).toEqual(repeated)
+    })
+
+    test('refuses when only some of it is known, and writes nothing', async () => {
+      const [known, fresh] = [to(newStream(), 'any', newEvent()), to(newStream(), 'any', newEvent())]
+      await store().append(known)
+      expect(await codeThrownBy(() => store().appendToMany([known, fresh]))).toBe('EVENT_INVALID')
+      expect(await read(fresh.stream)).toEqual([])
+    })
+
+    test('refuses nothing to append, and one stream named twice', async () => {
+      const stream = newStream()
+      expect(await codeThrownBy(() => store().appendToMany([]))).toBe('EVENT_INVALID')
+      const twice = [to(stream, 'any', newEvent()), to(stream, 'any', newEvent())]
+      expect(await codeThrownBy(() => store().appendToMany(twice))).toBe('EVENT_INVALID')
+    })
+
+    test('transfers between two streams from many sides at once, in either order, all arrive', async () => {
+      const [one, two] = [newStream(), newStream()]
+      await Promise.all(
+        Array.from({ length: 20 }, (_, n) => {
+          const both = [to(one, 'any', newEvent()), to(two, 'any', newEvent())]
+          return store().appendToMany(n % 2 ? both : both.toReversed())
+        }),
+      )
+      expect([(await read(one)).length, (await read(two)).length]).toEqual([20, 20])
+    })
+  })
+}

@@ -1,0 +1,164 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Batch, EventStore, Position, StoredEvent, SubscribeOptions } from '../port.ts'
+import { collect, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
+
+const appenders = 32
+const tailMsMax = 300_000
+
+/** Subscribes until the batch for which `enough` says so, or fails when the signal aborts, a minute later. Gives all batches
+ *  up to it. */
+const batchesUntil = async (
+  store: EventStore,
+  options: Omit<SubscribeOptions, 'signal'>,
+  enough: (batch: Batch, batches: readonly Batch[]) => boolean,
+  signal = AbortSignal.timeout(60_000),
+): Promise<Batch[]> => {
+  const batches: Batch[] = []
+  for await (const batch of store.subscribe({ ...options, signal })) {
+    batches.push(batch)
+    if (enough(batch, batches)) return batches
+  }
+  throw new Error('The subscription ended before enough had come.')
+}
+
+const eventsOf = (batches: readonly Batch[]): StoredEvent[] => batches.flatMap(({ events }) => events)
+const reaches = (position: Position) => (batch: Batch) => batch.position >= position
+
+export const subscribeCases = ({ store, tailedEvents }: World): void => {
+  describe('subscribe', () => {
+    test('catches up in batches, then goes on live', async () => {
+      const after = await store().head()
+      const [early, late] = [newEvents(5), newEvents(2)]
+      await store().append(to(newStream(), 'any', ...early))
+      const caughtUp = await store().head()
+      const batches = await batchesUntil(store(), { after, batchSize: 2 }, ({ position }, all) => {
+        if (position === caughtUp) void store().append(to(newStream(), 'any', ...late))
+        return eventsOf(all).length === 7
+      })
+      expect(idsOf(eventsOf(batches))).toEqual(idsOf([...early, ...late]))
+      const sizes = batches.map(({ events }) => events.length)
+      expect(sizes.slice(0, 3)).toEqual([2, 2, 1])
+      expect(sizes.every((size) => size > 0 && size <= 2)).toBe(true)
+      for (const { events, position } of batches) expect(position).toBe(events.at(-1)?.position)
+    })
+
+    test('from the beginning, gives what readAll gives', async () => {
+      // The server under test may hold someone's whole history.
+      const first = await collect(store().readAll({ limit: 10_000 }))
+      let count = 0
+      const batches = await batchesUntil(store(), {}, ({ events }) => {
+        count += events.length
+        return count >= first.length
+      })
+      expect(idsOf(eventsOf(batches)).slice(0, first.length)).toEqual(idsOf(first))
+    })
+
+    test('moves its position on also when no event passes the filter', async () => {
+      const after = await store().head()
+      await store().append(to(newStream(), 'any', ...newEvents(3)))
+      const middle = await store().head()
+      const given: StoredEvent[] = []
+      let goal = middle
+      const options = { after, types: ['Never'], signal: AbortSignal.timeout(60_000) }
+      for await (const { events, position } of store().subscribe(options)) {
+        given.push(...events)
+        if (position < goal) continue
+        if (goal > middle) break
+        await store().append(to(newStream(), 'any', newEvent()))
+        goal = await store().head()
+      }
+      expect(given).toEqual([])
+      expect(options.signal.aborted).toBe(false)
+    })
+
+    test('filters by type and by stream prefix', async () => {
+      const after = await store().head()
+      const prefix = newStream('it_s')
+      const wanted = newEvent('Red')
+      await store().append(to(newStream(), 'any', newEvent('Red')))
+      await store().append(to(`${prefix}-1`, 'any', newEvent('Green'), wanted, newEvent('Green')))
+      const head = await store().head()
+      const batches = await batchesUntil(store(), { after, types: ['Red'], streamPrefix: prefix }, reaches(head))
+      expect(idsOf(eventsOf(batches))).toEqual([wanted.id])
+      expect(batches.at(-1)?.position).toBe(head)
+    })
+
+    test('ends when the signal aborts: before, while it waits, and between batches', async () => {
+      expect(await collect(store().subscribe({ signal: AbortSignal.abort() }))).toEqual([])
+      const waiting = new AbortController()
+      const iterator = store()
+        .subscribe({ after: await store().head(), signal: waiting.signal })
+        [Symbol.asyncIterator]()
+      const next = iterator.next()
+      waiting.abort()
+      expect(await next).toEqual({ done: true, value: undefined })
+      await store().append(to(newStream(), 'any', ...newEvents(4)))
+      const between = new AbortController()
+      const batches: Batch[] = []
+      for await (const batch of store().subscribe({ batchSize: 1, signal: between.signal })) {
+        batches.push(batch)
+        between.abort()
+      }
+      expect(batches).toHaveLength(1)
+    })
+
+    test('goes on from the position of any batch', async () => {
+      const after = await store().head()
+      const events = newEvents(10)
+      await store().append(to(newStream(), 'any', ...events))
+      const head = await store().head()
+      const batches = await batchesUntil(store(), { after, batchSize: 3 }, reaches(head))
+      for (const [index, { position }] of batches.entries()) {
+        if (position === head) continue
+        const rest = await batchesUntil(store(), { after: position }, reaches(head))
+        expect(idsOf(eventsOf(rest))).toEqual(idsOf(events.slice((index + 1) * 3)))
+      }
+    })
+
+    test('a consumer that stalls while others append gets everything', async () => {
+      const after = await store().head()
+      const events = newEvents(300)
+      const stream = newStream()
+      await store().append(to(stream, 'any', events[0] ?? newEvent()))
+      const given: StoredEvent[] = []
+      for await (const batch of store().subscribe({ after, batchSize: 7, signal: AbortSignal.timeout(60_000) })) {
+        if (given.length === 0) for (const event of events.slice(1)) await store().append(to(stream, 'any', event))
+        given.push(...batch.events)
+        if (given.length >= events.length) break
+      }
+      expect(idsOf(given)).toEqual(idsOf(events))
+    })
+
+    test.each([1, 7, 100])(
+      `a subscriber tails ${appenders} appenders in batches of %i: none skipped, none twice, in order`,
+      async (batchSize) => {
+        const after = await store().head()
+        const share = Math.ceil(tailedEvents / appenders)
+        let seen = 0
+        const appendAll = async (appender: number) => {
+          const stream = `${newStream()}-${appender}`
+          for (let n = 0; n < share; n += 1)
+            await store().append(to(stream, n === 0 ? 'no stream' : BigInt(n - 1), newEvent()))
+          return stream
+        }
+        const counted = (batch: Batch) => {
+          seen += batch.events.length
+          return seen >= share * appenders
+        }
+        const [batches, streams] = await Promise.all([
+          batchesUntil(store(), { after, batchSize }, counted, AbortSignal.timeout(tailMsMax)),
+          Promise.all(Array.from({ length: appenders }, (_, appender) => appendAll(appender))),
+        ])
+        const events = eventsOf(batches)
+        const positions = events.map(({ position }) => position as string)
+        expect(positions).toEqual([...new Set(positions)].sort())
+        for (const stream of streams)
+          expect(events.filter((event) => event.stream === stream).map(({ revision }) => revision)).toEqual(
+            Array.from({ length: share }, (_, n) => BigInt(n)),
+          )
+        expect(events).toHaveLength(share * appenders)
+      },
+      tailMsMax,
+    )
+  })
+}

@@ -1,0 +1,306 @@
+import { EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { eventually } from '../../../testing/children.ts'
+import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
+import {
+  appendUntilAnswered,
+  codeThrownBy,
+  collect,
+  eventsUntil,
+  idsOf,
+  newEvent,
+  newEvents,
+  newStream,
+  to,
+} from '../contract.ts'
+import { openEventStoreDb } from '../eventstoredb.ts'
+import type { AllRange, Batch, EventStore, StoredEvent } from '../port.ts'
+
+describe('event store on EventStoreDB when things break', () => {
+  const stops: (() => Promise<unknown>)[] = []
+  afterEach(async () => {
+    for (const stop of stops.splice(0).reverse()) await stop()
+  })
+
+  const startServer = async (options?: Parameters<typeof startEventStoreDbServer>[0]): Promise<EventStoreDbServer> => {
+    const server = await startEventStoreDbServer(options)
+    stops.push(server.stop)
+    return server
+  }
+  const open = async (url: string, options: { make?: boolean; openMs?: number } = {}): Promise<EventStore> => {
+    const store = await openEventStoreDb({ url, ...options })
+    stops.push(store.close)
+    return store
+  }
+  const begin = async () => {
+    const server = await startServer()
+    return { server, store: await open(server.url) }
+  }
+
+  describe('an append', () => {
+    test('cut off before it was stored: nothing was written, and the same again writes it', async () => {
+      const { server, store } = await begin()
+      const append = to(newStream(), 'no stream', ...newEvents(2))
+      server.failNextAppend('cut before')
+      expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+      expect(await appendUntilAnswered(store, append)).toMatchObject({ revision: 1n, repeated: false })
+      expect(idsOf(await collect(store.readStream(append.stream)))).toEqual(idsOf(append.events))
+    })
+
+    test.each(['no stream', 'any', 'stream exists', 0n] as const)(
+      'expecting %s, cut off after it was stored by a server that then forgets: the same again says so',
+      async (expected) => {
+        const { server, store } = await begin()
+        const stream = newStream()
+        if (expected !== 'no stream' && expected !== 'any') await store.append(to(stream, 'no stream', newEvent()))
+        const append = to(stream, expected, ...newEvents(2))
+        server.failNextAppend('cut after')
+        expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+        expect(await appendUntilAnswered(store, append)).toMatchObject({ outcome: 'appended', repeated: true })
+        expect(await codeThrownBy(() => store.append({ ...append, expected: 'any' }))).toBeUndefined()
+        expect((await collect(store.readStream(stream))).map(({ id }) => id).slice(-2)).toEqual(idsOf(append.events))
+      },
+    )
+
+    test('that is never answered ends with its deadline, and the same again says that it was stored', async () => {
+      const server = await startServer()
+      const store = await open(`${server.url}&defaultDeadline=200`)
+      const append = to(newStream(), 'any', newEvent())
+      server.failNextAppend('hang')
+      expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+      expect(await store.append(append)).toMatchObject({ revision: 0n, repeated: true })
+    })
+
+    test('that a busy server turns away was not stored', async () => {
+      const { server, store } = await begin()
+      const append = to(newStream(), 'no stream', newEvent())
+      server.failNextAppend('busy')
+      expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+      expect(await store.append(append)).toMatchObject({ revision: 0n, repeated: false })
+    })
+
+    test('that the server takes for a repetition, though its content is another, is refused', async () => {
+      const { server, store } = await begin()
+      const other = await open(server.url)
+      const [stream, event] = [newStream(), newEvent()]
+      await store.append(to(stream, 'no stream', newEvent()))
+      await collect(other.readStream(stream))
+      await store.append(to(stream, 0n, event))
+      const changed = to(stream, 0n, { ...event, data: { n: 2 } })
+      expect(await codeThrownBy(() => other.append(changed))).toBe('EVENT_INVALID')
+      expect(await collect(store.readStream(stream))).toHaveLength(2)
+    })
+
+    test('larger than the server is set to take is refused with what it takes', async () => {
+      const server = await startServer({ appendBytesMax: 1_000 })
+      const store = await open(server.url)
+      const append = to(newStream(), 'any', newEvent('Large', 'x'.repeat(2_000)))
+      await expect(store.append(append)).rejects.toMatchObject({
+        code: 'EVENT_INVALID',
+        details: { stream: append.stream, reason: expect.stringContaining('Maximum Append Size of 1000') },
+      })
+    })
+
+    test.each([
+      ['a stream', '$mine', 'Happened'],
+      ['a type', 'mine', '$Happened'],
+      ['the stream of the engine itself', 'neuralmesh-event-store', 'Happened'],
+    ])('to %s that the server keeps for itself is refused', async (_, stream, type) => {
+      const { store } = await begin()
+      expect(await codeThrownBy(() => store.append(to(stream, 'any', newEvent(type))))).toBe('EVENT_INVALID')
+      expect(await collect(store.readStream(stream))).toEqual([])
+    })
+  })
+
+  describe('a cluster', () => {
+    test('another node is the leader: appends, reads and subscriptions turn to it', async () => {
+      const { server: old, store } = await begin()
+      const leader = await startServer({ log: old.log })
+      old.follow(leader)
+      const event = newEvent()
+      expect(await store.append(to('s', 'no stream', event))).toMatchObject({ revision: 0n, repeated: false })
+      expect(leader.asked.get('append')).toBe(1)
+      expect(idsOf(await eventsUntil(store, {}, 1))).toEqual([event.id])
+    })
+
+    test('the leader is found among several nodes', async () => {
+      const leader = await startServer()
+      const follower = await startServer({ log: leader.log })
+      follower.follow(leader)
+      const store = await open(`esdb://127.0.0.1:${follower.port},127.0.0.1:${leader.port}?tls=false`)
+      expect(await store.append(to('s', 'no stream', newEvent()))).toMatchObject({ revision: 0n })
+      expect(follower.asked.get('append')).toBeUndefined()
+    })
+
+    test('without a leader nothing is stored; with the next it goes on', async () => {
+      const { server, store } = await begin()
+      const append = to('s', 'no stream', newEvent())
+      server.follow('nobody')
+      expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+      server.follow('myself')
+      expect(await store.append(append)).toMatchObject({ revision: 0n, repeated: false })
+    })
+  })
+
+  describe('a subscription', () => {
+    const signal = () => {
+      const controller = new AbortController()
+      stops.push(async () => controller.abort())
+      return controller.signal
+    }
+
+    test.each([1, 100])(
+      'in batches of %i, dropped again and again, skips none and gives none twice',
+      async (batchSize) => {
+        const { server, store } = await begin()
+        const [appenders, share] = [8, 60]
+        const appendAll = async (appender: number) => {
+          for (let n = 0; n < share; n += 1)
+            await appendUntilAnswered(store, to(`s-${appender}`, n === 0 ? 'no stream' : BigInt(n - 1), newEvent()))
+        }
+        let over = false
+        const dropping = (async () => {
+          for (let n = 0; !over; n += 1) {
+            server.dropSubscriptions()
+            if (n % 20 === 7) await server.restart()
+            await new Promise((resolve) => setTimeout(resolve, 15))
+          }
+        })()
+        const tailed = eventsUntil(store, { batchSize }, appenders * share)
+        await Promise.all(Array.from({ length: appenders }, (_, appender) => appendAll(appender)))
+        const events = await tailed
+        over = true
+        await dropping
+        expect(events).toEqual(await collect(store.readAll()))
+        expect(server.asked.get('subscribe')).toBeGreaterThan(3)
+      },
+    )
+
+    test('outlives a server that is away for a while, and goes on where it was', async () => {
+      const { server, store } = await begin()
+      const [early, late] = [newEvents(2), newEvents(2)]
+      await store.append(to('s', 'any', ...early))
+      const given: Batch[] = []
+      for await (const batch of store.subscribe({ signal: signal() })) {
+        given.push(batch)
+        if (given.flatMap(({ events }) => events).length === 4) break
+        await server.restart(() => new Promise((resolve) => setTimeout(resolve, 100)))
+        await appendUntilAnswered(store, to('s', 'any', ...late))
+      }
+      expect(idsOf(given.flatMap(({ events }) => events))).toEqual(idsOf([...early, ...late]))
+    })
+
+    test('holds the server back while its caller is busy', async () => {
+      const { server, store } = await begin()
+      const [count, text] = [2_000, 'x'.repeat(4_000)]
+      for (let n = 0; n < count / 200; n += 1)
+        await store.append(to(`s-${n}`, 'any', ...newEvents(200).map((event) => ({ ...event, data: { text } }))))
+      const before = server.asked.get('sent') ?? 0
+      const given: StoredEvent[] = []
+      for await (const { events } of store.subscribe({ batchSize: 10, signal: signal() })) {
+        if (given.length === 0) {
+          let sent = -1
+          await eventually('the server to wait', async () => {
+            const last = sent
+            sent = server.asked.get('sent') ?? 0
+            await new Promise((resolve) => setTimeout(resolve, 100))
+            return sent > before && sent === last
+          })
+          expect(sent - before).toBeLessThan(count / 2)
+        }
+        given.push(...events)
+        if (given.length === count) break
+      }
+      expect(new Set(idsOf(given)).size).toBe(count)
+    })
+
+    test('ends at once when it is aborted while the server is away, and when the store is closed', async () => {
+      const { server, store } = await begin()
+      await server.stop()
+      const controller = new AbortController()
+      const pending = collect(store.subscribe({ signal: controller.signal }))
+      controller.abort()
+      expect(await pending).toEqual([])
+      const other = collect(store.subscribe({ signal: new AbortController().signal }))
+      await store.close()
+      expect(await other).toEqual([])
+      expect(await codeThrownBy(() => store.append(to('s', 'any', newEvent())))).toBe('DATABASE_UNAVAILABLE')
+    })
+
+    test('tells of what does not pass the filter, also when that came just before it went live', async () => {
+      const { store } = await begin()
+      await store.append(to('s', 'any', newEvent('Wanted')))
+      let goal = await store.head()
+      let rounds = 0
+      for await (const { position } of store.subscribe({ types: ['Wanted'], signal: signal() })) {
+        if (position < goal) continue
+        rounds += 1
+        if (rounds === 20) break
+        await store.append(to('s', 'any', newEvent('Unwanted')))
+        goal = await store.head()
+      }
+      expect(rounds).toBe(20)
+    })
+  })
+
+  describe('the server', () => {
+    test('holds one log, also when many make it at once', async () => {
+      const server = await startServer()
+      const stores = await Promise.all(Array.from({ length: 5 }, () => open(server.url)))
+      expect(new Set(stores.map(({ start }) => start)).size).toBe(1)
+    })
+
+    test('keeps what is of others to itself, also in a stream of ours', async () => {
+      const { server, store } = await begin()
+      const other = EventStoreDBClient.connectionString(server.url)
+      stops.push(() => other.dispose())
+      const [one, two] = newEvents(2)
+      if (!one || !two) throw new Error('two events')
+      await store.append(to('s', 'no stream', one))
+      await other.appendToStream('s', jsonEvent({ type: 'Foreign', data: {} }), {
+        credentials: { username: 'a', password: 'b' },
+      })
+      await store.append(to('s', 1n, two))
+      expect((await collect(store.readStream('s'))).map(({ id, revision }) => [id, revision])).toEqual([
+        [one.id, 0n],
+        [two.id, 2n],
+      ])
+      const all = await collect(store.readAll())
+      expect(idsOf(all)).toEqual([one.id, two.id])
+      expect(idsOf(await eventsUntil(store, {}, 2))).toEqual([one.id, two.id])
+      expect(server.log.records.length).toBeGreaterThan(8)
+      expect(all.some(({ metadata }) => 'appendId' in metadata)).toBe(false)
+    })
+
+    test('reads backwards from between two events as from the end of the first', async () => {
+      const { server, store } = await begin()
+      const events = newEvents(3)
+      for (const event of events) await store.append(to('s', 'any', event))
+      const { end = 0n } = server.log.streamOf('s')[1] ?? {}
+      const digits = (part: bigint) => String(part).padStart(20, '0')
+      const between = store.parsePosition(store.start.replace(/0{20}-0{20}$/, `${digits(end)}-${digits(0n)}`))
+      const read = (range: AllRange) => collect(store.readAll({ after: between, ...range }))
+      expect(idsOf(await read({ direction: 'backwards' }))).toEqual(idsOf(events.slice(0, 2)).reverse())
+      expect(idsOf(await read({}))).toEqual(idsOf(events.slice(2)))
+    })
+
+    test('whose log ends before a position is not the one that made it', async () => {
+      const { store } = await begin()
+      const after = store.parsePosition(
+        store.start.replace(/0{20}-0{20}$/, `${'0'.repeat(11)}900000000-${'0'.repeat(20)}`),
+      )
+      await store.append(to('s', 'any', newEvent()))
+      expect(await codeThrownBy(() => collect(store.readAll({ after })))).toBe('POSITION_FOREIGN')
+    })
+
+    test.each([
+      ['without a log of ours, for who only reads', {}, { make: false }, 'LOG_NOT_FOUND'],
+      ['that nobody serves', { gone: true }, { openMs: 100 }, 'DATABASE_UNAVAILABLE'],
+      ['whose address is none', { url: 'esdb://' }, {}, 'CONFIG_INVALID'],
+    ])('%s', async (_, { gone, url }: { gone?: boolean; url?: string }, options, code) => {
+      const server = await startServer()
+      if (gone) await server.stop()
+      expect(await codeThrownBy(() => open(url ?? server.url, options))).toBe(code)
+    })
+  })
+})

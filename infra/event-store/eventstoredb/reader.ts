@@ -1,0 +1,138 @@
+import { Failure } from '../../../domain/errors.ts'
+import type { AllRange, Metadata, StoredEvent, StreamRange } from '../port.ts'
+import { isName, isUtcTime, revisionMax } from '../validation.ts'
+import type { Connection } from './client.ts'
+import { isOurs, type ServerEvent, toStored } from './events.ts'
+import { passes, serverFilter } from './filter.ts'
+import type { KnownIds } from './known-ids.ts'
+import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
+
+const streamPageMax = 200
+const allPageMax = 500
+
+export type Reader = {
+  /** The last event of this log; undefined when there is none. */
+  head(): Promise<LogPosition | undefined>
+  readStream(stream: string, range?: StreamRange): AsyncGenerator<StoredEvent>
+  readAll(range?: AllRange): AsyncGenerator<StoredEvent>
+  /** The events of a stream as the server has them, by pages, from a revision on. */
+  pages(
+    stream: string,
+    direction: 'forwards' | 'backwards',
+    from: bigint | 'end',
+    wanted?: number,
+  ): AsyncGenerator<readonly ServerEvent[]>
+}
+
+type Options = { readonly connection: Connection; readonly positions: LogPositions; readonly known: KnownIds }
+
+/** The reading half of the store. Page by page, so that no call stays open while a caller is busy with what it has. */
+export const createReader = ({ connection, positions, known }: Options): Reader => {
+  async function* pages(
+    stream: string,
+    direction: 'forwards' | 'backwards',
+    from: bigint | 'end',
+    wanted = Number.POSITIVE_INFINITY,
+  ) {
+    const pageMax = Math.min(streamPageMax, wanted)
+    for (let next = from; ; ) {
+      const page = await connection.readStream(stream, direction, next, pageMax)
+      if (direction === 'forwards') known.add(stream, page)
+      if (page.length > 0) yield page
+      const last = page.at(-1)
+      if (last === undefined || page.length < pageMax) return
+      next = last.revision + (direction === 'forwards' ? 1n : -1n)
+      if (next < 0n) return
+    }
+  }
+
+  /** The last revision before the first event that is later than a moment. Where clocks disagree a later event may be followed by
+   *  an earlier one; a stream as of then ends before the first, so that it is a history that was. */
+  const lastUntil = async (stream: string, moment: number): Promise<bigint> => {
+    let last = -1n
+    for await (const page of pages(stream, 'forwards', 0n))
+      for (const event of page) {
+        if (isOurs(event) && Date.parse((event.metadata as Metadata).time) > moment) return last
+        last = event.revision
+      }
+    return last
+  }
+
+  async function* readStream(stream: string, range: StreamRange = {}): AsyncGenerator<StoredEvent> {
+    const { direction = 'forwards', from, limit = Number.POSITIVE_INFINITY, untilTime, untilPosition } = range
+    const until = untilPosition === undefined ? undefined : positions.partsOf(untilPosition)
+    if (untilTime !== undefined && !isUtcTime(untilTime)) throw new Failure('INPUT_INVALID', { untilTime })
+    if (!isReadable(stream) || limit <= 0) return
+    const top = untilTime === undefined ? revisionMax : await lastUntil(stream, Date.parse(untilTime))
+    const backwards = direction === 'backwards'
+    if (top < 0n || (from !== undefined && (backwards ? from < 0n : from > top))) return
+    const start = backwards ? least(top, from ?? revisionMax) : most(0n, from ?? 0n)
+    let left = limit
+    for await (const page of pages(stream, direction, start === revisionMax ? 'end' : start, limit))
+      for (const event of page) {
+        const stored = toStored(event, positions)
+        if (event.revision > top || (until && event.position && isBeyond(event.position, until))) {
+          if (backwards) continue
+          return
+        }
+        if (!stored) continue
+        yield stored
+        left -= 1
+        if (left <= 0) return
+      }
+  }
+
+  const head = async (): Promise<LogPosition | undefined> => {
+    let from: LogPosition | 'end' = 'end'
+    for (let count = 1; ; count = Math.min(count * 10, allPageMax)) {
+      const page: readonly ServerEvent[] = await connection.readAll('backwards', from, count, serverFilter({}))
+      const found = page.find(isOurs)
+      if (found) return found.position
+      const last = page.at(-1)?.position
+      if (last === undefined || page.length < count) return undefined
+      from = last
+    }
+  }
+
+  async function* readAll(range: AllRange = {}): AsyncGenerator<StoredEvent> {
+    const { direction = 'forwards', limit = Number.POSITIVE_INFINITY } = range
+    const after = range.after === undefined ? undefined : positions.partsOf(range.after)
+    const backwards = direction === 'backwards'
+    const end = backwards ? undefined : await head()
+    if (limit <= 0 || (backwards ? range.after === positions.start : end === undefined)) return
+    const filter = serverFilter(range)
+    // Backwards the server goes by where an event ends: a position between two events is the end of the first.
+    const first = after && { commit: after.commit, prepare: backwards ? after.commit : after.prepare }
+    let from: LogPosition | 'start' | 'end' = first ?? (backwards ? 'end' : 'start')
+    if (!backwards && range.after === positions.start) from = 'start'
+    let last = after
+    let left = limit
+    for (;;) {
+      const count = Math.min(allPageMax, Math.max(left, 32) + 1)
+      const page: readonly ServerEvent[] = await connection.readAll(direction, from, count, filter)
+      for (const event of page) {
+        const { position } = event
+        if (position === undefined) continue
+        // Forwards the server gives the event at the position once more.
+        if (last && !(backwards ? isBeyond(last, position) : isBeyond(position, last))) continue
+        if (end && isBeyond(position, end)) return
+        last = position
+        const stored = passes(range, event) ? toStored(event, positions) : undefined
+        if (!stored) continue
+        yield stored
+        left -= 1
+        if (left <= 0) return
+      }
+      if (page.length < count || last === undefined) return
+      from = last
+    }
+  }
+
+  return { head, readStream, readAll, pages }
+}
+
+/** What begins with $ is the server's own. */
+const isReadable = (stream: string) => isName(stream) && !stream.startsWith('$')
+
+const least = (a: bigint, b: bigint) => (a < b ? a : b)
+const most = (a: bigint, b: bigint) => (a > b ? a : b)

@@ -1,0 +1,133 @@
+import { describe, expect, test } from '@jest/globals'
+import { eventually } from '../../../testing/children.ts'
+import { appendUntilAnswered, codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
+import type { Batch } from '../port.ts'
+import { givenOwnDatabase, tail } from './store.testing.ts'
+
+describe('event store on Postgres when things break', () => {
+  const given = givenOwnDatabase()
+
+  describe('a connection that is cut', () => {
+    const writing = `select pid from pg_stat_activity where datname = current_database() and query like 'select log.append_batch%'`
+
+    test('before the commit: nothing was written, and the same append again writes it', async () => {
+      const store = await given.open({ database: given.door })
+      const holder = await given.own.connect()
+      // Looks from outside the transaction of the holder: within one, the server shows the same picture again and again.
+      const observer = await given.own.connect()
+      const stream = newStream()
+      await holder.query('begin; lock table log.events in exclusive mode')
+      const append = to(stream, 'no stream', newEvent())
+      const code = codeThrownBy(() => store.append(append))
+      await eventually('the append to wait', async () => {
+        const { rows } = await observer.query(`${writing} and wait_event_type = 'Lock'`)
+        return rows.length > 0
+      })
+      await observer.query(`select pg_terminate_backend(pid) from (${writing}) w`)
+      expect(await code).toBe('DATABASE_UNAVAILABLE')
+      await holder.query('rollback')
+      expect(await store.append(append)).toMatchObject({ outcome: 'appended', revision: 0n, repeated: false })
+    })
+
+    test('after the commit: it was written, and the same append again says so', async () => {
+      const store = await given.open({ database: given.door })
+      const append = to(newStream(), 'no stream', newEvent())
+      given.door.loseAnswerOf('eventStore.append')
+      expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+      expect(await store.append(append)).toMatchObject({ outcome: 'appended', revision: 0n, repeated: true })
+    })
+
+    test('at any moment: whoever asks again until answered is stored once, and a tail misses nothing', async () => {
+      const [store, follower] = [await given.open({ database: given.door }), await given.open()]
+      const admin = await given.own.connect()
+      const tailed = tail(follower, 600, { batchSize: 7, signal: given.stop.signal })
+      let cutting = true
+      const cuts = (async () => {
+        let count = 0
+        while (cutting)
+          count += (
+            await admin.query(`select pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
+              where datname = current_database() and pid <> pg_backend_pid() and state = 'active' limit 2`)
+          ).rows.length
+        return count
+      })()
+      const streams = await Promise.all(
+        Array.from({ length: 12 }, async () => {
+          const stream = newStream()
+          const events = newEvents(50)
+          for (const [n, event] of events.entries()) {
+            const answer = await appendUntilAnswered(store, to(stream, n === 0 ? 'no stream' : BigInt(n - 1), event))
+            expect(answer).toMatchObject({ outcome: 'appended', revision: BigInt(n) })
+          }
+          return { stream, events }
+        }),
+      )
+      cutting = false
+      expect(await cuts).toBeGreaterThan(0)
+      for (const { stream, events } of streams)
+        expect(idsOf(await collect(store.readStream(stream)))).toEqual(idsOf(events))
+      expect(await tailed).toEqual(await collect(follower.readAll()))
+    })
+  })
+
+  describe('a subscription', () => {
+    test('outlives a database that goes away, and goes on where it was', async () => {
+      const [store, follower] = [await given.open(), await given.open({ database: given.door, pollMs: 20 })]
+      const batches: Batch[] = []
+      const [early, late] = [newEvents(2), newEvents(2)]
+      await store.append(to(newStream(), 'any', ...early))
+      for await (const batch of follower.subscribe({ signal: given.stop.signal })) {
+        batches.push(batch)
+        if (batches.length > 1) break
+        given.door.setAway(true)
+        const asked = given.door.asked.get('eventStore.head') ?? 0
+        await store.append(to(newStream(), 'any', ...late))
+        const back = setInterval(() => {
+          if ((given.door.asked.get('eventStore.head') ?? 0) < asked + 2) return
+          given.door.setAway(false)
+          clearInterval(back)
+        }, 5)
+      }
+      expect(batches.map(({ events }) => idsOf(events))).toEqual([idsOf(early), idsOf(late)])
+    })
+
+    test('ends at once when it is aborted while the database is away', async () => {
+      const store = await given.open({ database: given.door })
+      await store.append(to(newStream(), 'any', newEvent()))
+      given.door.setAway(true)
+      const pending = collect(store.subscribe({ signal: given.stop.signal }))
+      given.stop.abort()
+      expect(await pending).toEqual([])
+      given.door.setAway(false)
+    })
+
+    test('ends at once when it is aborted while a read hangs', async () => {
+      const store = await given.open({ database: given.door })
+      await store.append(to(newStream(), 'any', newEvent()))
+      const admin = await given.own.connect()
+      await admin.query('begin; lock table log.events in access exclusive mode')
+      const pending = collect(store.subscribe({ signal: given.stop.signal }))
+      while ((await admin.query('select from pg_locks where not granted')).rows.length === 0);
+      given.stop.abort()
+      expect(await pending).toEqual([])
+      await admin.query('rollback')
+    })
+
+    test('throws what no waiting will mend', async () => {
+      const store = await given.open({ database: given.door })
+      const admin = await given.own.connect()
+      await admin.query('drop schema log cascade')
+      await expect(collect(store.subscribe({ signal: given.stop.signal }))).rejects.toThrow('log.events')
+    })
+
+    test('ends when the store is closed, and the store then takes no more', async () => {
+      const store = await given.open({ database: given.door })
+      const pending = collect(store.subscribe({ signal: given.stop.signal }))
+      const last = store.append(to(newStream(), 'any', newEvent()))
+      await store.close()
+      expect(await last).toMatchObject({ outcome: 'appended' })
+      expect((await pending).length).toBeLessThanOrEqual(1)
+      expect(await codeThrownBy(() => store.append(to(newStream(), 'any', newEvent())))).toBe('DATABASE_UNAVAILABLE')
+    })
+  })
+})

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
+import { connectPostgres, type Database } from '../postgres.ts'
+import { createLog } from '../telemetry.ts'
+import { migrateOperations } from './ops-schema.ts'
+
+let testDatabase: TestDatabase
+let database: Database
+beforeEach(async () => {
+  testDatabase = await createTestDatabase()
+  database = connectPostgres({
+    url: testDatabase.url,
+    poolSize: 8,
+    log: createLog({ level: 'silent', format: 'json' }),
+  })
+})
+afterEach(async () => {
+  await database.close()
+  await testDatabase.drop()
+})
+
+const shape = async () => {
+  const columns = `select table_name || '.' || column_name || ' ' || data_type as shape
+    from information_schema.columns where table_schema = 'ops' order by 1`
+  return (await database.query<{ shape: string }>('spec.columns', columns)).map((row) => row.shape)
+}
+const versions = () => database.query<{ version: number }>('spec.version', 'select version from ops.version')
+
+test('an empty database gets the tables, and a second start changes nothing', async () => {
+  await migrateOperations(database)
+  const made = await shape()
+  expect(made).toEqual([
+    'consumers.name text',
+    'consumers.position text',
+    'cursors.block numeric',
+    'cursors.name text',
+    'heartbeats.acknowledged_ms bigint',
+    'heartbeats.last_beat_at timestamp with time zone',
+    'heartbeats.rental text',
+    'version.version integer',
+  ])
+  await database.query('spec.fill', `insert into ops.consumers values ('kept', 'here')`)
+  await migrateOperations(database)
+  expect(await shape()).toEqual(made)
+  expect(await database.query('spec.kept', 'select * from ops.consumers')).toEqual([{ name: 'kept', position: 'here' }])
+})
+
+test('many who start at once make them once', async () => {
+  await Promise.all(Array.from({ length: 8 }, () => migrateOperations(database)))
+  expect(await versions()).toHaveLength(1)
+})
+
+test('a database of an earlier version is brought up to this one', async () => {
+  await migrateOperations(database)
+  const [before] = await versions()
+  await database.query('spec.back', 'drop table ops.cursors')
+  await database.query('spec.back', 'update ops.version set version = version - 1')
+  await migrateOperations(database)
+  expect(await shape()).toContain('cursors.block numeric')
+  expect(await versions()).toEqual([before])
+})
+
+test('a migration that fails leaves all as it was', async () => {
+  await migrateOperations(database)
+  await database.query('spec.back', 'update ops.version set version = version - 1')
+  const before = [await versions(), await shape()]
+  await expect(migrateOperations(database)).rejects.toMatchObject({ code: '42P07' })
+  expect([await versions(), await shape()]).toEqual(before)
+})
+
+test('a database of a newer version is refused by name, and left as it is', async () => {
+  await migrateOperations(database)
+  const [known] = await versions()
+  await database.query('spec.newer', 'update ops.version set version = 99')
+  await expect(migrateOperations(database)).rejects.toMatchObject({
+    code: 'DATABASE_SCHEMA_NEWER',
+    details: { schema: 'ops', found: '99', known: String(known?.version) },
+  })
+  expect(await versions()).toEqual([{ version: 99 }])
+})

@@ -1,0 +1,39 @@
+import { eventually } from '../testing/children.ts'
+import { createTestDatabase } from '../testing/servers/database.ts'
+import { connectPostgres } from './postgres.ts'
+import { type JobHandler, type Jobs, startJobs } from './task-queue.ts'
+import { createLog } from './telemetry.ts'
+
+/** A database with the queue in it, and what the operator is told. `clean` closes what a test has opened and forgets its jobs. */
+export const createJobsWorld = async () => {
+  const home = await createTestDatabase()
+  const lines: Record<string, unknown>[] = []
+  const opened: Jobs[] = []
+  const log = createLog({ level: 'info', format: 'json' }, { write: (line) => lines.push(JSON.parse(line)) })
+  const database = connectPostgres({ url: home.url, log, poolSize: 4 })
+
+  const open = async (handlers: Record<string, JobHandler>, concurrency = 2): Promise<Jobs> => {
+    const jobs = await startJobs({ url: home.url, database, log, handlers, concurrency, pollMs: 100 })
+    opened.push(jobs)
+    return jobs
+  }
+  /** The keys of the jobs that have not ended. */
+  const left = async () =>
+    (await database.query<{ key: string | null }>('test.left', 'select key from jobs.jobs order by id')).map(
+      ({ key }) => key,
+    )
+  const noneLeft = () => eventually('no job to be left', async () => (await left()).length === 0)
+  const clean = async () => {
+    await Promise.all(opened.splice(0).map((jobs) => jobs.close()))
+    await database.query('test.clean', 'truncate jobs._private_jobs', [], { retry: true })
+    lines.length = 0
+  }
+  const drop = async () => {
+    await database.close()
+    await home.drop()
+  }
+
+  await open({})
+  await clean()
+  return { url: home.url, log, lines, database, open, left, noneLeft, clean, drop }
+}

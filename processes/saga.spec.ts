@@ -1,0 +1,160 @@
+import { describe, expect, test } from '@jest/globals'
+import { systemActor, userActor } from '../commands/actor.ts'
+import { mustExecute } from '../commands/execute.ts'
+import { derivedId, newId } from '../commands/ids.ts'
+import { Failure } from '../domain/errors.ts'
+import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { need, type Process, type Sent, walk } from './saga.ts'
+
+type Listed = Process<'listing', 'GpusListed'>
+
+const credit = (user: string): Sent => ({
+  to: 'account',
+  id: user,
+  command: { type: 'CreditDeposit', user, payment: 'gift', amount: usdc(5n) },
+})
+const change = (amount: bigint): Sent => ({
+  to: 'listing',
+  id: 'h100',
+  command: { type: 'ChangePrice', pricePerGpuHour: usdc(amount) },
+})
+/** Refused: this amount is not above zero. */
+const impossible = change(0n)
+
+/** A listing of the provider's, from which the walk starts. */
+const listed = async (steps: Listed['steps'], rejected?: Listed['rejected']) => {
+  const world = createMarket()
+  await world.list('h100', 1)
+  const process: Listed = {
+    name: 'welcome',
+    starts: { aggregate: 'listing', type: 'GpusListed' },
+    steps,
+    ...(rejected && { rejected }),
+  }
+  const events = async () => {
+    const all = []
+    for await (const event of world.store.readAll()) all.push(event)
+    return all.slice(1)
+  }
+  return { ...world, events, walked: () => walk(world, process, { id: 'h100', revision: 0n }) }
+}
+
+describe('forwards', () => {
+  test('each step sends its command under an id of its own, made of the cause', async () => {
+    const world = await listed([
+      { name: 'one', do: ({ event }) => credit(event.provider) },
+      { name: 'two', do: () => change(7n) },
+    ])
+    expect(await world.walked()).toEqual({ outcome: 'done', position: await world.store.head() })
+    const { history } = await world.commands.load('listing', 'h100')
+    const cause = history[0]?.eventId ?? ''
+    expect((await world.events()).map(({ type, metadata }) => ({ type, ...metadata }))).toEqual(
+      [
+        { type: 'DepositCredited', step: 'one' },
+        { type: 'PriceChanged', step: 'two' },
+      ].map(({ type, step }) => ({
+        type,
+        commandId: derivedId('welcome', cause, step),
+        correlationId: history[0]?.correlationId,
+        causationId: cause,
+        actor: systemActor('welcome'),
+        time: world.now(),
+        schemaVersion: 1,
+      })),
+    )
+  })
+
+  test('a step that is not needed is left out', async () => {
+    const world = await listed([
+      { name: 'one', do: () => undefined },
+      { name: 'two', do: () => credit('ada') },
+    ])
+    expect(await world.walked()).toMatchObject({ outcome: 'done' })
+    expect((await world.events()).map(({ type }) => type)).toEqual(['DepositCredited'])
+  })
+
+  test('a step sees the facts of those before, also on another walk', async () => {
+    const seen: unknown[] = []
+    const world = await listed([
+      { name: 'one', do: () => credit('ada') },
+      {
+        name: 'two',
+        do: (_cause, facts) => {
+          seen.push(need(facts, 'DepositCredited').posting.amount)
+          return undefined
+        },
+      },
+    ])
+    await world.walked()
+    await world.walked()
+    expect(seen).toEqual([usdc(5n), usdc(5n)])
+    expect(await world.events()).toHaveLength(1)
+  })
+
+  test('what is known of the cause is what was known then', async () => {
+    const world = await listed([
+      { name: 'one', do: ({ state }) => (state.status === 'open' ? credit('ada') : undefined) },
+    ])
+    const withdraw = { commandId: newId(), correlationId: 'c', causationId: 'c', time: world.now() }
+    const actor = userActor('provider')
+    mustExecute(await world.commands.execute('listing', 'h100', { type: 'WithdrawListing' }, { ...withdraw, actor }))
+    await world.walked()
+    expect((await world.events()).map(({ type }) => type)).toEqual(['ListingWithdrawn', 'DepositCredited'])
+  })
+
+  test('a fact that nobody left is a defect', () => {
+    expect(() => need({}, 'FundsHeld')).toThrow('No FundsHeld so far')
+  })
+})
+
+describe('when a step is refused', () => {
+  const steps: Listed['steps'] = [
+    { name: 'one', do: () => credit('ada'), undo: () => change(1n) },
+    { name: 'two', do: () => credit('bob') },
+    { name: 'three', do: () => credit('eve'), undo: () => change(2n) },
+    { name: 'four', do: () => impossible, undo: () => credit('never') },
+    { name: 'five', do: () => credit('never') },
+  ]
+
+  test('that is recorded first, and what was done is undone, last first', async () => {
+    const codes: string[] = []
+    const world = await listed(steps, (_cause, code) => {
+      codes.push(code)
+      return credit('rejected')
+    })
+    expect(await world.walked()).toEqual({
+      outcome: 'rejected',
+      code: 'LISTING_INVALID',
+      position: await world.store.head(),
+    })
+    expect(codes).toEqual(['LISTING_INVALID'])
+    const told = (await world.events()).map(({ stream, data }) => {
+      const { pricePerGpuHour } = data as { pricePerGpuHour?: { amount: string } }
+      return pricePerGpuHour ? `price ${pricePerGpuHour.amount}` : stream
+    })
+    expect(told).toEqual(['account-ada', 'account-bob', 'account-eve', 'account-rejected', 'price 2', 'price 1'])
+  })
+
+  test('it is undone once, however often it is walked', async () => {
+    const world = await listed(steps, () => credit('rejected'))
+    await world.walked()
+    const head = await world.store.head()
+    expect(await world.walked()).toMatchObject({ outcome: 'rejected', code: 'LISTING_INVALID' })
+    expect(await world.store.head()).toBe(head)
+  })
+
+  test('of a process that only goes forwards, it is a defect with a name', async () => {
+    const world = await listed([{ name: 'two', do: () => impossible }])
+    const { history } = await world.commands.load('listing', 'h100')
+    const details = { process: 'welcome', step: 'two', cause: history[0]?.eventId ?? '' }
+    await expect(world.walked()).rejects.toEqual(new Failure('LISTING_INVALID', details))
+  })
+})
+
+test('a walk starts from its own event alone', async () => {
+  const world = await listed([])
+  const process: Listed = { name: 'welcome', starts: { aggregate: 'listing', type: 'GpusListed' }, steps: [] }
+  await expect(walk(world, process, { id: 'nobody', revision: 0n })).rejects.toThrow(
+    'welcome does not start at revision 0 of nobody',
+  )
+})

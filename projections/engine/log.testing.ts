@@ -1,0 +1,64 @@
+import { type AggregateName, aggregates, type EventOf, streamOf } from '../../domain/aggregates.ts'
+import { encodeEvent } from '../../domain/events.ts'
+import { type Money, money } from '../../domain/money.ts'
+import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
+import type { EventStore, Json, Position, StoredEvent } from '../../infra/event-store/port.ts'
+import { foldStream, type Projection } from './projection.ts'
+import type { AnyRow } from './table.ts'
+
+/** For specs: a log with a clock of its own, written event by event, without the rules of the aggregates. */
+export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
+export const at = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
+
+/** Ids and times depend only on `from` and on how many events were written: event n has the time `at(n)`. */
+export const createSpecLog = (store: EventStore = createMemoryEventStore({ id: 'spec' }), from = 0) => {
+  let written = from
+  const uuid = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
+  return {
+    store,
+    /** Appends one event; its metadata carry its number. */
+    write: async <Name extends AggregateName>(name: Name, id: string, event: EventOf<Name>): Promise<Position> => {
+      const number = written++
+      const { type, version, data } = encodeEvent(aggregates[name].schemas, event)
+      const metadata = {
+        commandId: `command-${number}`,
+        correlationId: `correlation-${number}`,
+        causationId: `cause-${number}`,
+        actor: 'spec',
+        time: at(number),
+        schemaVersion: version,
+      }
+      const answer = await store.append({
+        stream: streamOf(name, id),
+        expected: 'any',
+        events: [{ id: uuid(number), type, data: data as Json, metadata }],
+      })
+      if (answer.outcome !== 'appended') throw new Error(`${type} was not appended`)
+      return answer.position
+    },
+    stream: (name: AggregateName, id: string): Promise<StoredEvent[]> =>
+      Array.fromAsync(store.readStream(streamOf(name, id))),
+    eventId: uuid,
+  }
+}
+
+export type SpecLog = ReturnType<typeof createSpecLog>
+
+/** The rows that the projection makes of these events of one stream, in order of their keys. */
+export const rowsOf = async <Row extends AnyRow, Name extends AggregateName>(
+  projection: Projection<Row>,
+  name: Name,
+  id: string,
+  ...events: readonly EventOf<Name>[]
+): Promise<Row[]> => {
+  const log = createSpecLog()
+  for (const event of events) await log.write(name, id, event)
+  const rows = foldStream(projection, await log.stream(name, id))
+  return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+/** The stamps of a row that event number `n` of a spec log changed last. */
+export const stampsOf = (number: number) => ({
+  position: `memory-spec-${String(number + 1).padStart(20, '0')}`,
+  updatedAt: at(number),
+})

@@ -1,0 +1,126 @@
+import { Failure } from '../../domain/errors.ts'
+import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import type { Database, Query } from '../../infra/postgres.ts'
+import {
+  buildOf,
+  liveOf,
+  moveStatement,
+  moveValues,
+  type Place,
+  readBuilds,
+  readCheckpoints,
+  readStanding,
+  type Standing,
+} from './checkpoints.ts'
+import { forgetParked } from './parked-streams.ts'
+import type { Projection } from './projection.ts'
+import { completeShadow, createShadow, shadowFits, swapShadow } from './shadow-table.ts'
+
+/** Queries on a read model wait at most this long for the swap, and the swap for them; then it is tried again later. */
+const swapLockMsMax = 1_000
+
+/** Where a read model goes on: in the table that is read, or in one that is being built. */
+export type Opened = { readonly place: Place; readonly standing: Standing }
+
+const LOCK = `select pg_advisory_xact_lock(hashtextextended('neuralmesh read model ' || $1, 0))`
+
+const BEGIN_LIVE = 'insert into read.checkpoints (projection, version, position, updated_at) values ($1, $2, $3, now())'
+
+const BEGIN_BUILD = `insert into read.builds (projection, version, position, updated_at, began_at, began_position)
+  values ($1, $2, $3, now(), now(), $3)
+  on conflict (projection) do update set version = excluded.version, position = excluded.position, failure = null,
+    parked = 0, retries = read.builds.retries + 1, updated_at = now(), began_at = now(), began_position = excluded.position`
+
+const CONTINUE_BUILD = `update read.builds set began_at = now(), began_position = position, updated_at = now()
+  where projection = $1`
+
+const TAKE_OVER = `insert into read.checkpoints (projection, version, position, parked, retries, updated_at)
+  select projection, version, position, parked, retries, now() from read.builds where projection = $1
+  on conflict (projection) do update set version = excluded.version, position = excluded.position, failure = null,
+    parked = excluded.parked, retries = read.checkpoints.retries + 1, updated_at = now()`
+
+/** Finds where this version of the read model goes on. When another version is read, or none although the log has events,
+ *  that is a table of its own beside the live one; what an older version had begun to build there is thrown away.
+ *  Throws DATABASE_SCHEMA_NEWER when a newer version is read or being built, POSITION_FOREIGN for another event store. */
+export const openModel = async (
+  database: Pick<Database, 'query' | 'transaction'>,
+  projection: Projection,
+  store: Pick<EventStore, 'start' | 'head' | 'parsePosition'>,
+): Promise<Opened> => {
+  const { name, version } = projection
+  const head = await store.head()
+  const opened = await database.transaction('projections.open', async (query) => {
+    // Of two processes that find nothing, one begins and the other finds what it has begun.
+    await query('projections.lock', LOCK, [name])
+    const [live] = await readCheckpoints(query, [name])
+    if (live && live.version > version) throw newer(projection, live.version)
+    if (live?.version === version) return liveOf(projection)
+    if (!live && head === store.start) {
+      await query('checkpoints.begin', BEGIN_LIVE, [name, version, store.start])
+      return liveOf(projection)
+    }
+    await openBuild(query, projection, store.start)
+    return buildOf(projection)
+  })
+  const standing = await readStanding(database.query, opened, store)
+  if (!standing) throw new Error(`The checkpoint of ${name} has vanished`)
+  return { place: opened, standing }
+}
+
+const openBuild = async (query: Query, projection: Projection, start: Position): Promise<void> => {
+  const { name, version } = projection
+  const tables = { live: liveOf(projection).table, shadow: buildOf(projection).table }
+  const [build] = await readBuilds(query, [name])
+  if (build && build.version > version) throw newer(projection, build.version)
+  if (build?.version === version && (await shadowFits(query, tables))) {
+    await query('checkpoints.continueBuild', CONTINUE_BUILD, [name])
+    return
+  }
+  // First the row, whose lock keeps out whoever builds the older version, then its table.
+  await query('checkpoints.beginBuild', BEGIN_BUILD, [name, version, start])
+  if (build) await forgetParked(query, name, build.version)
+  await createShadow(query, tables)
+}
+
+const newer = ({ name }: Projection, version: number) =>
+  new Failure('DATABASE_SCHEMA_NEWER', { projection: name, version: String(version) })
+
+/** Makes the indexes of a table that is nearly built. */
+export const completeBuild = (database: Pick<Database, 'transaction'>, { projection, table }: Place): Promise<void> =>
+  database.transaction('projections.completeBuild', async (query) => {
+    await query('projections.lock', LOCK, [projection.name])
+    await completeShadow(query, { live: projection.table, shadow: table })
+  })
+
+/** Makes what was built the table that is read, in one transaction with its checkpoint, and drops the one before. `swapped` is
+ *  false when what is read is still further than what was built, `undefined` when the build is not where it was left: somebody
+ *  else is at it, or has swapped. Throws, with SQLSTATE 55P03, while a long query reads the table. */
+export const swapBuild = (
+  database: Pick<Database, 'transaction'>,
+  place: Place,
+  standing: Standing,
+  to: Position,
+): Promise<boolean | undefined> =>
+  database.transaction('projections.swap', async (query) => {
+    const { projection, table } = place
+    // In the order of a runner of the live table: its checkpoint, then its rows. Else the two would lock each other out.
+    const [live] = await query<{ version: number; position: string }>(
+      'projections.swap.live',
+      'select version, position from read.checkpoints where projection = $1 for update',
+      [projection.name],
+    )
+    if (live && live.version >= projection.version) return undefined
+    if (live && live.position > to) return false
+    const moved = await query('checkpoints.move', moveStatement(place), moveValues(place, standing, to, 0))
+    if (moved.length === 0) return undefined
+    const tables = { live: projection.table, shadow: table }
+    if (!(await shadowFits(query, tables))) return undefined
+    await swapShadow(query, tables, swapLockMsMax)
+    await query('checkpoints.takeOver', TAKE_OVER, [projection.name])
+    await query('checkpoints.endBuild', 'delete from read.builds where projection = $1', [projection.name])
+    if (live) await forgetParked(query, projection.name, live.version)
+    return true
+  })
+
+export const isLockTimeout = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'code' in error && error.code === '55P03'

@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import type { Batch, Position } from '../../infra/event-store/port.ts'
+import type { Query } from '../../infra/postgres.ts'
+import { findListing, listings } from '../listings.ts'
+import { createSpecLog, type SpecLog, usdc } from './log.testing.ts'
+import { streamsOf } from './market.testing.ts'
+import { type Opened, openModel } from './versions.ts'
+import { createReadWorld, type ReadWorld } from './world.testing.ts'
+import { createWriter, lostRace, standAfter } from './writer.ts'
+
+let world: ReadWorld
+let opened: Opened
+beforeEach(async () => {
+  world = await createReadWorld()
+  opened = await openModel(world.database, listings, world.store)
+})
+afterEach(() => world.close())
+
+/** What happens to a listing, event by event. */
+const writeListing = async (log: SpecLog): Promise<void> => {
+  const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
+  if (listed?.type !== 'GpusListed') throw new Error('no listing')
+  await log.write('listing', 'l0', listed)
+  const reserved = { type: 'CapacityReserved', rental: 'r0', gpuCount: 2, provider: '0xp', gpu: 'H100' } as const
+  await log.write('listing', 'l0', { ...reserved, pricePerGpuHour: usdc(3_600_000n) })
+  await log.write('listing', 'l0', { type: 'PriceChanged', pricePerGpuHour: usdc(7n) })
+  await log.write('listing', 'l0', { type: 'CapacityFreed', rental: 'r0', gpuCount: 2 })
+}
+
+const open = (options: { query?: Query; from?: Opened; batchEvents?: number; pageEvents?: number } = {}) => {
+  const { store, database } = world
+  const { query = database.query, from = opened, batchEvents = 10, pageEvents = 10 } = options
+  const written: Position[] = []
+  const writer = createWriter({
+    database: { ...database, query },
+    store,
+    opened: from,
+    pageEvents,
+    batchEvents,
+    onWritten: (position) => written.push(position),
+    onParked: () => undefined,
+    onFailed: () => undefined,
+  })
+  return { ...writer, written }
+}
+
+const pages = async (size: number): Promise<Batch[]> => {
+  const all = await Array.fromAsync(world.store.readAll())
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, page) => {
+    const events = all.slice(page * size, (page + 1) * size)
+    return { events, position: events.at(-1)?.position ?? world.store.start }
+  })
+}
+
+test('whoever comes second has written nothing, and goes on behind the first', async () => {
+  await writeListing(createSpecLog(world.store))
+  const [one, two, three, four] = await pages(1)
+  if (!one || !two || !three || !four) throw new Error('the log has four events')
+  const first = open()
+  await first.take(one)
+  await first.settle()
+  const second = open()
+  await first.take(two)
+  await first.settle()
+  // While it waits for the rows of its next page, it learns that what it has folded does not count.
+  await second.take({ ...two, events: [...one.events, ...two.events] })
+  await expect(second.take(three).then(() => second.settle())).rejects.toBe(lostRace)
+  expect(await findListing(world.read, 'l0')).toMatchObject({ freeGpus: 6 })
+  const from = await standAfter(world.database, opened, world.store)
+  expect(from?.standing.position).toBe(two.position)
+  const third = open({ ...(from && { from }) })
+  await third.take(three)
+  await third.take(four)
+  expect(await third.settle()).toBe(four.position)
+  expect(await findListing(world.read, 'l0')).toMatchObject({
+    freeGpus: 8,
+    pricePerGpuHour: 7n,
+    position: four.position,
+  })
+  for (const writer of [first, second, third]) await writer.close()
+})
+
+test('pages are written together, up to a full batch or the end', async () => {
+  const labels: string[] = []
+  const query: Query = (label, ...rest) => {
+    labels.push(label)
+    return world.database.query(label, ...rest)
+  }
+  for (let round = 0; round < 4; round++) await writeListing(createSpecLog(world.store, round * 4))
+  const head = await world.store.head()
+  const writer = open({ query, pageEvents: 2, batchEvents: 6 })
+  for (const page of await pages(2)) await writer.take(page, page.position < head)
+  expect(await writer.settle()).toBe(head)
+  expect(labels.filter((label) => label === 'projections.write')).toHaveLength(3)
+  expect(writer.written).toHaveLength(3)
+  await writer.close()
+})
+
+test('the memory of rows is kept no longer than two batches, and forgets none that is being written', async () => {
+  const log = createSpecLog(world.store)
+  const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
+  if (listed?.type !== 'GpusListed') throw new Error('no listing')
+  for (let number = 0; number < 12; number++) await log.write('listing', `l${number}`, listed)
+  for (let number = 0; number < 12; number++)
+    await log.write('listing', `l${(number * 5) % 12}`, { type: 'PriceChanged', pricePerGpuHour: usdc(BigInt(number)) })
+  const selected: string[][] = []
+  const query: Query = async (label, text, values, options) => {
+    if (label.endsWith('.select')) selected.push([...((values?.[0] ?? []) as string[])])
+    return world.database.query(label, text, values, options)
+  }
+  const writer = open({ query, pageEvents: 1, batchEvents: 1 })
+  for (const page of await pages(1)) await writer.take(page)
+  await writer.settle()
+  await writer.close()
+  expect(selected.flat().length).toBeGreaterThan(0)
+  for (let number = 0; number < 12; number++)
+    expect(await findListing(world.read, `l${(number * 5) % 12}`)).toMatchObject({ pricePerGpuHour: BigInt(number) })
+})

@@ -1,0 +1,30 @@
+import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
+import type { Asset } from '../domain/money.ts'
+import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
+
+/** Offers of GPUs, and how many are free. The price is in minor units of `asset`, for one GPU and hour. */
+export const listingsTable = defineEntity({
+  name: 'Listing',
+  tableName: 'listings',
+  schema: readSchema,
+  properties: {
+    id: key().primary(),
+    provider: key().index(),
+    status: p.text().$type<'open' | 'withdrawn'>(),
+    gpu: p.text(),
+    gpuCount: p.integer(),
+    freeGpus: p.integer(),
+    /** Who has reserved how many. */
+    reservedBy: p.json<readonly { readonly rental: string; readonly gpuCount: number }[]>(),
+    vramMib: p.integer(),
+    vcpus: p.integer(),
+    memoryMib: p.integer(),
+    region: p.text(),
+    pricePerGpuHour: amount(),
+    asset: p.text().$type<Asset>(),
+    listedAt: moment(),
+    ...stamps(),
+  },
+  indexes: [{ properties: ['pricePerGpuHour', 'id'] }, { properties: ['gpu'] }],
+})
+export type ListingRow = InferEntity<typeof listingsTable>

@@ -1,0 +1,29 @@
+import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
+import type { Asset } from '../domain/money.ts'
+import type { State } from '../domain/payment.ts'
+import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
+
+export type PaymentStatus = Exclude<State['status'], 'none'>
+
+/** Deposits on chain. Where it was seen is where it was seen last; `observedAt` is when it was seen first. */
+export const paymentsTable = defineEntity({
+  name: 'Payment',
+  tableName: 'payments',
+  schema: readSchema,
+  properties: {
+    id: key().primary(),
+    user: key(),
+    status: p.text().$type<PaymentStatus>(),
+    amount: amount(),
+    asset: p.text().$type<Asset>(),
+    chainId: p.integer(),
+    transactionHash: key(),
+    blockNumber: p.bigint('bigint'),
+    blockHash: key(),
+    observedAt: moment(),
+    finalizedAt: moment().strictNullable(),
+    ...stamps(),
+  },
+  indexes: [{ properties: ['user', 'observedAt', 'id'] }, { properties: ['status', 'blockNumber', 'id'] }],
+})
+export type PaymentRow = InferEntity<typeof paymentsTable>

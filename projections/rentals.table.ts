@@ -1,0 +1,59 @@
+import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
+import type { ErrorCode } from '../domain/errors.ts'
+import type { Asset } from '../domain/money.ts'
+import type { EndReason, State } from '../domain/rental.ts'
+import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
+
+export type RentalStatus = Exclude<State['status'], 'none'>
+
+/** Leases of GPUs. Money is in minor units of `asset`; what is null has not happened (yet). */
+export const rentalsTable = defineEntity({
+  name: 'Rental',
+  tableName: 'rentals',
+  schema: readSchema,
+  properties: {
+    id: key().primary(),
+    status: p.text().$type<RentalStatus>(),
+    renter: key(),
+    provider: key().strictNullable(),
+    listing: key(),
+    gpu: p.text().strictNullable(),
+    gpuCount: p.integer(),
+    /** How long it was rented for, and how long it ran. */
+    seconds: p.bigint('bigint'),
+    runSeconds: p.bigint('bigint'),
+    asset: p.text().$type<Asset>(),
+    maxPricePerGpuHour: amount(),
+    pricePerGpuHour: amount().strictNullable(),
+    held: amount().strictNullable(),
+    charged: amount(),
+    released: amount().strictNullable(),
+    refusal: p.text().$type<ErrorCode>().strictNullable(),
+    endReason: p.text().$type<EndReason>().strictNullable(),
+    requestedAt: moment(),
+    startedAt: moment().strictNullable(),
+    endsAt: moment().strictNullable(),
+    endedAt: moment().strictNullable(),
+    settledAt: moment().strictNullable(),
+    correlationId: key(),
+    /** For lists as of a moment (rentals-as-of.ts): the event that began each status, and how late it was by then. `over` is
+     *  rejected or ended. Null where a version of before has written the row, until it is built anew. */
+    requestedPosition: key().strictNullable(),
+    requestedBy: moment().strictNullable(),
+    activePosition: key().strictNullable(),
+    activeBy: moment().strictNullable(),
+    overPosition: key().strictNullable(),
+    overBy: moment().strictNullable(),
+    settledPosition: key().strictNullable(),
+    settledBy: moment().strictNullable(),
+    latestTime: moment().strictNullable(),
+    ...stamps(),
+  },
+  indexes: [
+    { properties: ['requestedAt', 'id'] },
+    { properties: ['renter', 'requestedAt', 'id'] },
+    { properties: ['provider', 'requestedAt', 'id'] },
+    { properties: ['status', 'requestedAt', 'id'] },
+  ],
+})
+export type RentalRow = InferEntity<typeof rentalsTable>

@@ -1,0 +1,125 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemActor, userActor } from '../commands/actor.ts'
+import { createCommands } from '../commands/execute.ts'
+import { newId } from '../commands/ids.ts'
+import { submitJob } from '../commands/submit-job.ts'
+import { idOf } from '../domain/aggregates.ts'
+import { isRefusal } from '../domain/errors.ts'
+import type { Program } from '../domain/job.ts'
+import type { Cluster } from '../infra/clusters/port.ts'
+import { graceMs, makeRoot, runningOf } from '../infra/clusters/process.testing.ts'
+import { processCluster } from '../infra/clusters/process.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import { createLog } from '../infra/telemetry.ts'
+import { endRental } from '../processes/meter.ts'
+import { requestRental } from '../processes/request-rental.ts'
+import { eventually } from '../testing/children.ts'
+import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { createJobRunner } from './jobs.ts'
+
+const noop = async () => undefined
+
+/** A job that is a script for the shell. */
+export const shell = (script: string): Partial<Program> => ({ command: ['sh', '-c', script] })
+
+/** A market in memory with a rental of ada's, and a folder where jobs really run as processes. */
+export const createJobWorld = async () => {
+  const log = createLog({ level: 'silent', format: 'json' })
+  const root = await makeRoot()
+  const cleanUp: (() => Promise<void>)[] = []
+  const openCluster = () => processCluster({ root, graceMs })
+  const world = createMarket()
+  await world.list('h100', 1)
+  await world.deposit('ada', 10_000_000n)
+  const wish = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
+  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(4_000_000n) })
+  if (isRefusal(rented)) throw new Error(rented.refused)
+  const { rental } = rented
+
+  const submit = async (program: Partial<Program>): Promise<string> => {
+    const usual = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 512 }
+    const ids = { renter: 'ada', idempotencyKey: newId(), rental }
+    const submitted = await submitJob(world, { ...ids, ...usual, ...program })
+    if (isRefusal(submitted)) throw new Error(submitted.refused)
+    return submitted.job
+  }
+  const story = async (job: string) => (await world.commands.load('job', job)).history.map(({ event }) => event)
+  const types = async (job: string) => (await story(job)).map(({ type }) => type)
+  const until = (job: string, type: string, count = 1) =>
+    eventually(`${count} ${type} of ${job}`, async () => {
+      const found = (await types(job)).filter((one) => one === type).length
+      return found >= count
+    })
+  const requestStop = (job: string) => {
+    const ids = { commandId: newId(), correlationId: job, causationId: job }
+    const command = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
+    return world.commands.execute('job', job, command, { ...ids, actor: userActor('ada'), time: world.now() })
+  }
+  const end = () => {
+    const heartbeats = { acknowledged: async () => 1n, begin: noop, beat: noop, end: noop }
+    return endRental({ ...world, heartbeats }, rental, 'expired', systemActor('timer'))
+  }
+
+  /** A runner that acts on what the log says of jobs, as the scheduler lets it. */
+  const run = (cluster: Cluster = openCluster(), store: EventStore = world.store) => {
+    const runner = createJobRunner({ commands: createCommands({ store }), cluster, now: world.now, log })
+    const stopping = new AbortController()
+    const filter = { types: ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'], signal: stopping.signal }
+    const following = (async () => {
+      for await (const { events } of world.store.subscribe(filter))
+        for (const { stream } of events) await runner.reconcile(idOf(stream)).catch(noop)
+    })()
+    let closed: Promise<void> | undefined
+    const close = async () => {
+      stopping.abort()
+      await following
+      await runner.close()
+    }
+    const closeOnce = () => {
+      closed ??= close()
+      return closed
+    }
+    cleanUp.push(closeOnce)
+    return { ...runner, close: closeOnce }
+  }
+
+  return {
+    ...world,
+    log,
+    openCluster,
+    submit,
+    story,
+    types,
+    until,
+    requestStop,
+    end,
+    run,
+    /** A part of a script that waits for `go`. */
+    waiting: `while [ ! -e ${root}/go ]; do sleep 0.02; done`,
+    go: () => writeFile(join(root, 'go'), ''),
+    outputOf: async (job: string, attempt = 1) => {
+      const cluster = openCluster()
+      const { text } = await cluster.readLog({ jobId: job, attempt }, 0, 10_000)
+      await cluster.close({ stopJobs: false })
+      return text
+    },
+    /** The processes of the attempt that run. */
+    pids: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }),
+    gone: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }).length === 0,
+    /** A cluster as a program has it that is killed: nobody hears any more what it says. */
+    unheard: (): Cluster => {
+      const cluster = openCluster()
+      cleanUp.push(() => cluster.close({ stopJobs: false }))
+      const deaf = { started: () => undefined, progressed: () => undefined, ended: () => undefined }
+      return { ...cluster, launch: (spec) => cluster.launch(spec, deaf), stop: noop, close: noop }
+    },
+    close: async () => {
+      for (const clean of cleanUp.reverse()) await clean()
+      await openCluster().close({ stopJobs: true })
+      await rm(root, { recursive: true })
+    },
+  }
+}
+
+export type JobWorld = Awaited<ReturnType<typeof createJobWorld>>

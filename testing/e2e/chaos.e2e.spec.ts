@@ -1,0 +1,105 @@
+// Everything that writes and reads the log is killed at random, and the database with it: see docs/operating.md. CHAOS_MINUTES
+// says how long, CHAOS_SEED repeats a schedule.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from '@jest/globals'
+import { connectPostgres } from '../../infra/postgres.ts'
+import { createLog } from '../../infra/telemetry.ts'
+import type { Verdict } from '../chaos.ts'
+import { eventually } from '../children.ts'
+import { processesNaming } from '../processes.ts'
+import { embeddedDatabaseUrl } from '../worlds/platform.ts'
+
+const minutes = process.env.CHAOS_MINUTES ?? '0.6'
+const seconds = Number(minutes) * 60
+
+const kept: string[] = []
+afterEach(async () => {
+  for (const folder of kept.splice(0)) await rm(folder, { recursive: true })
+})
+
+/** The run as a user starts it. Its folder has its process id in the name. */
+const startChaos = (...options: string[]) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../chaos.ts'), '--json', ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
+  const [said, told] = [[] as string[], [] as string[]]
+  child.stdout.on('data', (chunk: Buffer) => said.push(String(chunk)))
+  child.stderr.on('data', (chunk: Buffer) => told.push(String(chunk)))
+  const ended = once(child, 'close').then(([code]) => ({
+    code: code as number,
+    verdict: JSON.parse(said.join('')) as Verdict,
+  }))
+  const folder = async () => {
+    const mine = (await readdir(tmpdir())).filter((name) => name.startsWith(`neuralmesh-chaos-${child.pid}-`))
+    return mine.map((name) => join(tmpdir(), name))[0]
+  }
+  return { child, ended, folder, told: () => told.join('') }
+}
+
+/** The last progress line's figure of events. */
+const eventsTold = (text: string): number => Number((text.match(/([\d,]+) events/g)?.at(-1) ?? '0').replace(/\D/g, ''))
+
+test(
+  `killed for ${minutes} minutes, nothing is lost, doubled, torn or out of order`,
+  async () => {
+    const chaos = startChaos('--minutes', minutes, '--postgres-every', '9')
+    const folder = await eventually('a folder', chaos.folder)
+    const { code, verdict } = await chaos.ended
+    const broken = verdict.proofs.filter(({ complaints }) => complaints.length > 0)
+    expect({ broken, seed: verdict.seed, folder: verdict.folder }).toEqual({ broken: [], seed: verdict.seed })
+    expect([code, verdict.ok]).toEqual([0, true])
+    expect(verdict.proofs).toHaveLength(7)
+    const { backend, postmaster, connection, appender, trader, worker, projector, tail } = verdict.kills
+    expect(backend + postmaster).toBeGreaterThan(seconds / 20)
+    expect(connection + appender + trader + worker + projector + tail).toBeGreaterThan(seconds / 4)
+    expect(verdict.appends?.acknowledgedEvents).toBeGreaterThan(seconds * 20)
+    expect(verdict.rentals.settled).toBeGreaterThan(0)
+    expect(await processesNaming(folder)).toEqual([])
+    expect(await chaos.folder()).toBeUndefined()
+  },
+  (seconds + 300) * 1_000,
+)
+
+test('Ctrl-C ends it early: it proves what was done so far and leaves nothing behind', async () => {
+  const chaos = startChaos('--minutes', '30')
+  await eventually('some events', () => eventsTold(chaos.told()) > 0, 60_000)
+  const folder = (await chaos.folder()) ?? ''
+  chaos.child.kill('SIGINT')
+  const { code, verdict } = await chaos.ended
+  expect({ code, ok: verdict.ok, early: verdict.seconds < 60 }).toEqual({ code: 0, ok: true, early: true })
+  expect(verdict.events).toBeGreaterThan(0)
+  expect(await processesNaming(folder)).toEqual([])
+  expect(await chaos.folder()).toBeUndefined()
+}, 180_000)
+
+test('a row that somebody alters meanwhile is found: exit code 1, and the folder is kept and named', async () => {
+  const chaos = startChaos('--minutes', '30')
+  const folder = await eventually('a folder', chaos.folder)
+  kept.push(folder)
+  const log = createLog({ level: 'silent', format: 'json' })
+  const url = await eventually('a database', () => embeddedDatabaseUrl(folder).catch(() => undefined))
+  const database = connectPostgres({ url, log, poolSize: 1 })
+  await eventually(
+    'a row to alter',
+    async () => {
+      const alter = `update read.providers set name = name || '!' where id = (select min(id) from read.providers) returning id`
+      return (await database.query('spec.alter', alter).catch(() => [])).length > 0
+    },
+    60_000,
+  )
+  await database.close()
+  chaos.child.kill('SIGINT')
+  const { code, verdict } = await chaos.ended
+  expect(code).toBe(1)
+  expect(verdict.folder).toBe(folder)
+  expect(verdict.proofs.filter(({ complaints }) => complaints.length > 0)).toMatchObject([
+    { complaints: [expect.stringMatching(/^providers row 0xp-trader-.*: differs \{"name":/)] },
+  ])
+  expect(await processesNaming(folder)).toEqual([])
+  expect(await readdir(folder)).toEqual(expect.arrayContaining(['journals', 'logs', 'postgres']))
+}, 180_000)

@@ -1,0 +1,105 @@
+// The whole platform with its log on a server of EventStoreDB's protocol, and all else in PostgreSQL as always.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { createClient } from '../../cli/client.ts'
+import { openEventStore } from '../../infra/event-store/open.ts'
+import { connectPostgres } from '../../infra/postgres.ts'
+import { createLog } from '../../infra/telemetry.ts'
+import { eventually } from '../children.ts'
+import { type EventStoreDbServer, startEventStoreDbServer } from '../eventstoredb/server.ts'
+import { inconsistencies } from '../worlds/consistency.ts'
+import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+import { availableUnits, createListing, createRenter } from '../worlds/renter.ts'
+
+let folder: Awaited<ReturnType<typeof createTestFolder>>
+let server: EventStoreDbServer
+beforeAll(async () => {
+  folder = await createTestFolder()
+  server = await startEventStoreDbServer()
+})
+afterEach(stopTestPlatforms)
+afterAll(async () => {
+  await server.stop()
+  await folder.remove()
+})
+
+const startPlatform = () => startTestPlatform(folder.path, { EVENTSTORE_URL: server.url })
+
+const headOf = async (url: string): Promise<string> => {
+  const client = createClient(url)
+  const { head } = await client.ask<{ head: string }>('{ head }')
+  await client.close()
+  return head
+}
+
+/** The tour as a user would run it: from a deposit on chain to the invoice of a rental whose job has run. */
+const runTour = async (url: string) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), '--url', url], {
+    env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: folder.path },
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      said += String(chunk)
+    })
+  const [code] = await once(child, 'close')
+  return { code, said }
+}
+
+const freeGpus = async (url: string, id: string, atLeast: string): Promise<number> => {
+  const client = createClient(url)
+  const ask = 'query ($id: ID!, $atLeast: Position) { listing(id: $id, atLeast: $atLeast) { freeGpus } }'
+  const { listing } = await client.ask<{ listing: { freeGpus: number } }>(ask, { id, atLeast })
+  await client.close()
+  return listing.freeGpus
+}
+
+const expectRest = async (): Promise<void> => {
+  const log = createLog({ level: 'silent', format: 'json' })
+  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 4 })
+  const store = await openEventStore({ database, eventStoreUrl: server.url })
+  try {
+    let found: readonly string[] = ['nothing was looked at']
+    await eventually('everything is at rest', async () => {
+      found = await inconsistencies(store, database, () => true)
+      return found.length === 0
+    }).catch(() => undefined)
+    expect(found).toEqual([])
+    const schemas = await database.query<{ nspname: string }>('spec', 'select nspname from pg_namespace')
+    expect(schemas.map(({ nspname }) => nspname)).not.toContain('log')
+  } finally {
+    await store.close()
+    await database.close()
+  }
+}
+
+test('plays the tour, and whoever rents while the server is away gets the GPU once', async () => {
+  const first = await startPlatform()
+  const { code, said } = await runTour(first.url)
+  expect({ code, said }).toEqual({ code: 0, said })
+  expect(await headOf(first.url)).toMatch(/^esdb-/)
+
+  const listing = await createListing(first.url, 2, '2.5')
+  const { client } = await createRenter(first.url, 10_000_000n)
+  const wish = { listing, gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+  // The server breaks all connections in the middle of a walk, stays away, and forgets what it kept in memory.
+  server.failNextAppend('cut after')
+  const rented = await eventually('the rental, asked for with one key until it is answered', () =>
+    client
+      .tell<{ rental: { status: string }; position: string }>('rentGpu', wish, 'id rental { status } position')
+      .catch(() => undefined),
+  )
+  expect(rented.rental.status).toBe('active')
+  expect(await freeGpus(first.url, listing, rented.position)).toBe(1)
+  expect(await availableUnits(client)).toBe(7_500_000n)
+  await client.close()
+
+  await first.kill()
+  await server.restart()
+  const second = await startPlatform()
+  expect(await freeGpus(second.url, listing, await headOf(second.url))).toBe(1)
+  await expectRest()
+  expect(await second.stop()).toBe(0)
+}, 300_000)

@@ -1,0 +1,100 @@
+// The platform is killed with -9 at random moments of a tour, while others rent and give back without pause, and started
+// again: everything must come to rest whole.
+// KILLS says how often, KILL_SEED repeats a run.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import { connectPostgres } from '../../infra/postgres.ts'
+import { createLog } from '../../infra/telemetry.ts'
+import { eventually } from '../children.ts'
+import { processesNaming } from '../processes.ts'
+import { createRandom } from '../random.ts'
+import { inconsistencies } from '../worlds/consistency.ts'
+import { startRentingLoad } from '../worlds/load.ts'
+import {
+  createTestFolder,
+  embeddedDatabaseUrl,
+  startTestPlatform,
+  stopTestPlatforms,
+  type TestPlatform,
+} from '../worlds/platform.ts'
+
+const kills = Number(process.env.KILLS ?? 10)
+const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31))
+const tourMs = 14_000
+const restMsMax = 30_000
+
+let folder: Awaited<ReturnType<typeof createTestFolder>>
+beforeAll(async () => {
+  folder = await createTestFolder()
+})
+afterEach(stopTestPlatforms)
+afterAll(() => folder.remove())
+
+/** A tour against a platform; it fails when the platform is killed, and that is as it should be. */
+const startTour = (url: string) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), '--url', url, '--json'], {
+    env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: folder.path },
+    stdio: 'ignore',
+  })
+  const closed = once(child, 'close')
+  return {
+    stop: async () => {
+      child.kill('SIGKILL')
+      await closed
+    },
+  }
+}
+
+/** The attempts that have a process, by what their environment says. */
+const runningJobs = async (): Promise<ReadonlySet<string>> => {
+  const found = await processesNaming(join(folder.path, 'jobs'))
+  const attempts = found.flatMap(({ folder: attempt }) => (attempt ? [attempt] : []))
+  return new Set(attempts)
+}
+
+const expectRest = async (platform: TestPlatform): Promise<void> => {
+  const log = createLog({ level: 'silent', format: 'json' })
+  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 4 })
+  const store = await openPostgresEventStore({ database })
+  let found: readonly string[] = ['nothing was looked at']
+  try {
+    await eventually(
+      'everything is at rest',
+      async () => {
+        const jobs = await runningJobs()
+        const running = (job: string, attempt: number) => jobs.has(`${job}/${attempt}`)
+        found = await inconsistencies(store, database, running)
+        return found.length === 0
+      },
+      restMsMax,
+    ).catch(() => undefined)
+    expect({ found, output: found.length > 0 ? platform.output() : '' }).toEqual({ found: [], output: '' })
+  } finally {
+    await store.close()
+    await database.close()
+  }
+}
+
+test(`killed ${kills} times during a tour, it always comes to rest whole (KILL_SEED=${seed})`, async () => {
+  console.log(`KILL_SEED=${seed}`)
+  const random = createRandom(seed)
+  let rented = 0
+  let platform = await startTestPlatform(folder.path)
+  for (let kill = 1; kill <= kills; kill++) {
+    const tour = startTour(platform.url)
+    const load = startRentingLoad(platform.url)
+    await sleep(random() * tourMs)
+    await platform.kill()
+    await tour.stop()
+    rented += await load.stop()
+    platform = await startTestPlatform(folder.path)
+    await expectRest(platform)
+  }
+  expect(rented).toBeGreaterThan(kills)
+  expect(await platform.stop()).toBe(0)
+  expect(await processesNaming(folder.path)).toEqual([])
+}, 600_000)

@@ -1,0 +1,170 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { createClient } from '../../cli/client.ts'
+import { eventually } from '../children.ts'
+import { processesNaming } from '../processes.ts'
+import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+
+let folder: Awaited<ReturnType<typeof createTestFolder>>
+beforeAll(async () => {
+  folder = await createTestFolder()
+})
+afterEach(stopTestPlatforms)
+afterAll(() => folder.remove())
+
+/** What a platform says that is not meant to come up. */
+const failsToStart = async (settings: Record<string, string>): Promise<string> => {
+  try {
+    const platform = await startTestPlatform(folder.path, settings)
+    await platform.stop()
+    return 'it came up'
+  } catch (error) {
+    return String(error)
+  }
+}
+
+const head = async (url: string) => {
+  const client = createClient(url)
+  const answer = await client.ask<{ head: string; chain: { rpcUrl: string; marketplace: string } }>(
+    '{ head chain { rpcUrl marketplace } }',
+  )
+  await client.close()
+  return answer
+}
+
+/** The hash of a block, by number; the newest when none is given. */
+const block = async (rpcUrl: string, number = 'latest'): Promise<{ number: string; hash: string }> => {
+  const response = await fetch(rpcUrl, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_getBlockByNumber', params: [number, false] }),
+  })
+  const { result } = (await response.json()) as { result: { number: string; hash: string } }
+  return { number: result.number, hash: result.hash }
+}
+
+describe('a platform on one data folder', () => {
+  test('stops on SIGINT with exit code 0, leaves no process, and finds everything again', async () => {
+    const first = await startTestPlatform(folder.path)
+    const before = await head(first.url)
+    const blockBefore = await block(before.chain.rpcUrl)
+    expect((await processesNaming(folder.path)).length).toBeGreaterThan(1)
+    const closed = once(first.process, 'close')
+    first.process.kill('SIGINT')
+    expect(await closed).toEqual([0, null])
+    expect(await processesNaming(folder.path)).toEqual([])
+
+    const second = await startTestPlatform(folder.path)
+    const after = await head(second.url)
+    expect(after.head).toBe(before.head)
+    expect(after.chain.marketplace).toBe(before.chain.marketplace)
+    expect(await block(after.chain.rpcUrl, blockBefore.number)).toEqual(blockBefore)
+    expect(await second.stop()).toBe(0)
+  })
+
+  test('says step by step what it starts', async () => {
+    const platform = await startTestPlatform(folder.path)
+    await platform.stop()
+    const ready = platform
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"ready"'))
+      .map((line) => JSON.parse(line).part)
+    expect(ready).toEqual([
+      'data folder',
+      'embedded PostgreSQL',
+      'database',
+      'event store',
+      'read models',
+      'chain',
+      'cluster',
+      'timers',
+      'gateway',
+    ])
+  })
+
+  test('refuses a second platform, and names the first', async () => {
+    const first = await startTestPlatform(folder.path)
+    const said = await failsToStart({})
+    expect(said).toContain('DATA_FOLDER_IN_USE')
+    expect(said).toContain(String(first.process.pid))
+    expect((await fetch(`${first.url}/ready`)).status).toBe(200)
+    await first.stop()
+  })
+
+  test('refuses a port that is taken, names it and the variable, and leaves no process', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as { port: number }
+    const said = await failsToStart({ PORT: String(port) })
+    expect(said).toContain('PORT_TAKEN')
+    expect(said).toContain(String(port))
+    expect(await processesNaming(folder.path)).toEqual([])
+    other.close()
+  })
+
+  test('refuses a setting that is wrong by its name', async () => {
+    expect(await failsToStart({ CHARGE_PERIOD_SECONDS: 'often' })).toMatch(/CONFIG_INVALID[\s\S]*CHARGE_PERIOD_SECONDS/)
+  })
+
+  test('refuses the folder of another version, by both versions, and changes nothing in it', async () => {
+    const path = join(folder.path, 'neuralmesh.json')
+    const ours = await readFile(path, 'utf8')
+    await writeFile(path, JSON.stringify({ format: 999 }))
+    expect(await failsToStart({})).toMatch(/DATA_FOLDER_VERSION[\s\S]*999/)
+    await writeFile(path, ours)
+    const postgres = join(folder.path, 'postgres', 'PG_VERSION')
+    const version = await readFile(postgres, 'utf8')
+    await writeFile(postgres, '15\n')
+    expect(await failsToStart({})).toMatch(/DATA_FOLDER_VERSION[\s\S]*15/)
+    await writeFile(postgres, version)
+    const platform = await startTestPlatform(folder.path)
+    expect(await platform.stop()).toBe(0)
+  })
+
+  test('answers with a code while its database is away, and goes on when it is back', async () => {
+    const platform = await startTestPlatform(folder.path)
+    const { head: before } = await head(platform.url)
+    const [server] = (await processesNaming(join(folder.path, 'postgres'))).filter(
+      ({ command }) => /bin\/postgres -D/.test(command) && !/^(\/bin\/)?sh /.test(command),
+    )
+    if (!server) throw new Error('no PostgreSQL runs')
+    process.kill(server.pid, 'SIGKILL')
+    const codes = new Set<string>()
+    await eventually('the platform answers again', async () => {
+      try {
+        return (await head(platform.url)).head === before
+      } catch (error) {
+        codes.add((error as { code?: string }).code ?? String(error))
+        return false
+      }
+    })
+    for (const code of codes) expect(code).toBe('DATABASE_UNAVAILABLE')
+    await eventually('it is ready', async () => (await fetch(`${platform.url}/ready`)).status === 200)
+    expect(platform.process.exitCode).toBeNull()
+    expect(await platform.stop()).toBe(0)
+  })
+
+  test('leaves no PostgreSQL behind when it is killed with -9', async () => {
+    const platform = await startTestPlatform(folder.path)
+    expect(await embeddedDatabaseUrl(folder.path)).toContain('127.0.0.1')
+    await platform.kill()
+    await eventually('no process is left', async () => (await processesNaming(folder.path)).length === 0)
+  })
+})
+
+test('help for the tour needs no platform', async () => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), '--help'], {
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
+  let said = ''
+  child.stdout.on('data', (chunk) => {
+    said += chunk
+  })
+  expect((await once(child, 'close'))[0]).toBe(0)
+  expect(said).toContain('--offers FILE')
+})

@@ -1,0 +1,66 @@
+// Two platforms on one database and one chain, each with all roles: what both do must happen once.
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { createClient } from '../../cli/client.ts'
+import { createPrinter, tellStory } from '../../cli/tour.ts'
+import type { ChainInfo } from '../../cli/wallet.ts'
+import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import { connectPostgres } from '../../infra/postgres.ts'
+import { createLog } from '../../infra/telemetry.ts'
+import { eventually } from '../children.ts'
+import { inconsistencies } from '../worlds/consistency.ts'
+import { startRentingLoad } from '../worlds/load.ts'
+import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+
+let folder: Awaited<ReturnType<typeof createTestFolder>>
+beforeAll(async () => {
+  folder = await createTestFolder()
+})
+afterEach(stopTestPlatforms)
+afterAll(() => folder.remove())
+
+const chainOf = async (url: string) => {
+  const client = createClient(url)
+  const { chain } = await client.ask<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
+  await client.close()
+  return chain
+}
+
+test('two platforms share their work: tours on both, renters on both, and the books are as if there were one', async () => {
+  const secret = { JWT_SECRET: 'the same for both, so that tokens are good at both' }
+  const firstFolder = join(folder.path, 'first')
+  const first = await startTestPlatform(firstFolder, secret)
+  const chain = await chainOf(first.url)
+  const databaseUrl = await embeddedDatabaseUrl(firstFolder)
+  const second = await startTestPlatform(join(folder.path, 'second'), {
+    ...secret,
+    DATABASE_URL: databaseUrl,
+    CHAIN_RPC_URL: chain.rpcUrl,
+    CHAIN_ID: String(chain.chainId),
+    TOKEN_ADDRESS: chain.token,
+    MARKETPLACE_ADDRESS: chain.marketplace,
+    CHAIN_CONFIRMATIONS: '2',
+    CHAIN_PORT: '',
+  })
+  const loads = [startRentingLoad(first.url), startRentingLoad(second.url)]
+  const silent = createPrinter({ json: true, terminal: false, write: () => undefined })
+  const offers = join(import.meta.dirname, '../../cli/tour/offers.csv')
+  await Promise.all([first, second].map(({ url }) => tellStory(url, offers, silent)))
+  for (const load of loads) expect(await load.stop()).toBeGreaterThan(1)
+
+  const log = createLog({ level: 'silent', format: 'json' })
+  const database = connectPostgres({ url: databaseUrl, log, poolSize: 4 })
+  const store = await openPostgresEventStore({ database })
+  await eventually(
+    'everything is at rest',
+    async () => (await inconsistencies(store, database, () => true)).length === 0,
+  )
+  expect(await inconsistencies(store, database, () => true)).toEqual([])
+  const started = (await Array.fromAsync(store.readAll({ types: ['JobStarted'] }))).map(({ stream }) => stream)
+  expect(started).toHaveLength(2)
+  expect(new Set(started).size).toBe(2)
+  await store.close()
+  await database.close()
+  expect(await second.stop()).toBe(0)
+  expect(await first.stop()).toBe(0)
+}, 120_000)

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { processesNaming } from '../processes.ts'
+import { createTestFolder, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+
+let folder: Awaited<ReturnType<typeof createTestFolder>>
+beforeAll(async () => {
+  folder = await createTestFolder()
+})
+afterEach(stopTestPlatforms)
+afterAll(() => folder.remove())
+
+/** Runs the tour as a user would and gives its exit code and what it said. */
+const runTour = async (options: readonly string[], settings: Record<string, string> = {}) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), ...options], {
+    env: {
+      ...process.env,
+      NODE_OPTIONS: '',
+      DATABASE_URL: '',
+      EVENTSTORE_URL: '',
+      CHAIN_PORT: '0',
+      DATA_DIR: folder.path,
+      ...settings,
+    },
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      said += String(chunk)
+    })
+  const [code] = await once(child, 'close')
+  return { code, said }
+}
+
+test('starts a platform of its own, tells the whole story in under a minute, and leaves no process', async () => {
+  const began = performance.now()
+  // Nothing listens on the discard port, so it starts one.
+  const { code, said } = await runTour([], { PORT: '9' })
+  expect({ code, said }).toEqual({ code: 0, said })
+  expect(performance.now() - began).toBeLessThan(60_000)
+  for (const chapter of [
+    'imports offers',
+    'signs in',
+    'deposits',
+    'searches',
+    'rents',
+    'job runs',
+    'gives the GPU back',
+    'invoice',
+    'trace',
+  ])
+    expect(said).toContain(chapter)
+  for (const type of [
+    'DepositObserved',
+    'DepositFinalized',
+    'DepositCredited',
+    'FundsHeld',
+    'RentalActivated',
+    'UsageMetered',
+    'RentalEnded',
+    'HoldCaptured',
+    'HoldReleased',
+    'EarningsCredited',
+    'InvoiceIssued',
+  ])
+    expect(said).toContain(type)
+  expect(said).toMatch(/100 %.*loss/)
+  expect(said).toContain('the sum of all entries in USDC/6 is 0')
+  expect(await processesNaming(folder.path)).toEqual([])
+})
+
+test('plays on a running platform, with the offers of another file, and names the line that is broken', async () => {
+  const offers = join(folder.path, 'offers.csv')
+  const line = (price: string) =>
+    `1x-H100,H100,1,32,64.0,"{'Gpus': [{'Name': 'H100', 'Count': 1, 'MemoryInfo': {'SizeInMiB': 81559}}]}",${price},0.00,"Norway, NO, EU"`
+  await writeFile(
+    offers,
+    [
+      'InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,Region',
+      line('1.5'),
+      line('a lot'),
+      line('1.6'),
+    ].join('\n'),
+  )
+  const platform = await startTestPlatform(folder.path)
+  const { code, said } = await runTour(['--url', platform.url, '--offers', offers, '--json'])
+  expect({ code, said }).toEqual({ code: 0, said })
+  expect(said).toContain('2 offers listed, 0 known before, 1 refused')
+  expect(said).toContain('line 3')
+  for (const text of said.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
+  expect(await platform.stop()).toBe(0)
+})

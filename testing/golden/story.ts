@@ -1,0 +1,154 @@
+// A story that says every type of event: chapters that have nothing to do with each other, each with people and ids of its own.
+// domain/golden-log/ keeps what it said; docs/events.md says who said it.
+import { money } from '../../domain/money.ts'
+import type { JobOutcome } from '../../infra/clusters/port.ts'
+import type { EventStore } from '../../infra/event-store/port.ts'
+import { createGoldenWorld, type GoldenWorld, type Heard, usdc } from './world.ts'
+
+type Chapter = (world: GoldenWorld) => Promise<void>
+
+const hour = 3600n
+const price = 2_490_000n
+
+/** A provider with a listing, and a renter with money. */
+const opened = async (world: GoldenWorld, funds: bigint) => {
+  const provider = world.wallet('provider')
+  const renter = world.wallet('renter')
+  await world.register(provider, 'Nébuleuse GPU')
+  await world.pass(10)
+  const listing = await world.list(provider, usdc(price))
+  await world.pass(10)
+  await world.pay(renter, funds)
+  await world.pass(30)
+  await world.finalize()
+  return { provider, renter, listing }
+}
+
+const runAttempt = async ({ reports, now, pass }: GoldenWorld, job: string, attempt: number) => {
+  const cluster = 'process'
+  await reports.tell(job, { type: 'StartJob', attempt, cluster, startedAt: now() }, cluster, String(attempt))
+  await pass(5)
+  return reports.watcherOf(job, attempt, async () => undefined)
+}
+
+/** One attempt, from its start to this end. */
+const attemptEnds = async (world: GoldenWorld, job: string, attempt: number, outcome: JobOutcome) => {
+  const watcher = await runAttempt(world, job, attempt)
+  watcher.ended(outcome)
+  await world.reports.settled()
+}
+
+const chapters: Readonly<Record<string, Chapter>> = {
+  'a rental from the deposit to the invoice': async (world) => {
+    const { provider, renter, listing } = await opened(world, 20_000_000n)
+    await world.ask('provider', provider, { type: 'RenameProvider', name: 'Nébuleuse 2' }, provider)
+    await world.ask('listing', listing, { type: 'ChangePrice', pricePerGpuHour: usdc(price + 1n) }, provider)
+    const rental = await world.rent(renter, listing, { gpuCount: 2, seconds: hour, max: 3_000_000n })
+    const job = await world.submit(renter, rental)
+    const watcher = await runAttempt(world, job, 1)
+    const progress = { attempt: 1, percent: 33.3, message: 'loss 0.25', reportedAt: world.now() } as const
+    await world.reports.report(job, async () => ({ type: 'ReportProgress', ...progress }), '1', 'a third')
+    await world.pass(400)
+    watcher.ended({ ended: 'exited', exitCode: 0 })
+    await world.reports.settled()
+    await world.pass(7)
+    await world.giveBack(renter, rental)
+  },
+
+  'rentals that run out, and one that is given back unused': async (world) => {
+    const { provider, renter, listing } = await opened(world, 20_000_000n)
+    const wish = { gpuCount: 1, max: price }
+    const job = await world.submit(renter, await world.rent(renter, listing, { ...wish, seconds: 450n }))
+    await runAttempt(world, job, 1)
+    await world.pass(450)
+    const stop = { type: 'RequestStop', reason: 'the rental has ended', requestedAt: world.now() } as const
+    await world.reports.tell(job, stop)
+    await world.reports.tell(job, { type: 'ConfirmStop', attempt: 1, endedAt: world.now() }, '1')
+    const unused = await world.rent(renter, listing, { ...wish, seconds: hour })
+    await world.giveBack(renter, unused)
+    await world.ask('listing', listing, { type: 'WithdrawListing' }, provider)
+    await world.rent(renter, listing, { ...wish, seconds: hour })
+  },
+
+  'rentals that do not come about': async (world) => {
+    const { renter, listing } = await opened(world, 1_000_000n)
+    await world.rent(renter, listing, { gpuCount: 3, seconds: hour, max: price })
+    await world.rent(renter, listing, { gpuCount: 1, seconds: hour, max: price - 1n })
+    await world.rent(renter, listing, { gpuCount: 1, seconds: hour, max: price })
+    await world.rent(world.wallet('somebody without an account'), listing, { gpuCount: 1, seconds: hour, max: price })
+  },
+
+  'deposits that vanish': async (world) => {
+    const [payer, forever] = [world.wallet('payer'), world.wallet('payer for ever gone')]
+    await world.pay(payer, 5_000_000n)
+    await world.reorganise()
+    await world.finalize()
+    await world.pass(12)
+    await world.pay(payer, 5_000_000n, 'other')
+    await world.finalize()
+    await world.pay(forever, 1n)
+    await world.reorganise()
+    await world.finalize()
+  },
+
+  'jobs that do not succeed': async (world) => {
+    const { renter, listing } = await opened(world, 20_000_000n)
+    const rental = await world.rent(renter, listing, { gpuCount: 1, seconds: 700n, max: price })
+    const [unlucky, wrong, stopped, never] = [
+      await world.submit(renter, rental),
+      await world.submit(renter, rental),
+      await world.submit(renter, rental),
+      await world.submit(renter, rental),
+    ]
+    for (const attempt of [1, 2, 3]) await attemptEnds(world, unlucky, attempt, { ended: 'lost' })
+    await attemptEnds(world, wrong, 1, { ended: 'exited', exitCode: 2 })
+    const watcher = await runAttempt(world, stopped, 1)
+    await world.stopJob(renter, stopped)
+    watcher.ended({ ended: 'stopped' })
+    await world.reports.settled()
+    await world.stopJob(renter, never)
+    await world.pass(700)
+  },
+
+  'codes and money that are seldom seen': async (world) => {
+    const { renter, listing } = await opened(world, 20_000_000n)
+    const rental = await world.rent(renter, listing, { gpuCount: 1, seconds: 300n, max: price })
+    for (const code of [
+      'JOB_COMMAND_NOT_FOUND',
+      'JOB_TIMED_OUT',
+      'JOB_MEMORY_EXCEEDED',
+      'JOB_OUTPUT_EXCEEDED',
+    ] as const) {
+      const message = 'python3: naïve “quotes”, a \n line and 🦆'
+      await attemptEnds(world, await world.submit(renter, rental), 1, { ended: 'failed', code, message })
+    }
+    const early = { at: world.now(), notAfter: world.now() }
+    const late = { at: world.now(), notAfter: '2025-12-31T23:59:59Z' }
+    const reserve = { type: 'ReserveCapacity', rental, gpuCount: 1, maxPricePerGpuHour: usdc(price) } as const
+    await world.say('rent-a-gpu', 'listing', listing, { ...reserve, ...late })
+    await world.say('rent-a-gpu', 'listing', listing, { ...reserve, ...early })
+    await world.say('rent-a-gpu', 'listing', listing, { ...reserve, ...early, rental: 'r', gpuCount: 0 })
+    const hold = { type: 'HoldFunds', user: renter, rental, amount: usdc(1n) } as const
+    await world.say('rent-a-gpu', 'account', renter, { ...hold, ...late })
+    await world.say('rent-a-gpu', 'account', renter, { ...hold, ...early })
+    await world.say('rent-a-gpu', 'account', renter, { ...hold, ...early, rental: 'r', amount: usdc(0n) })
+    for (const asset of ['NMESH/18', 'ETH/18', 'USD/2'] as const) {
+      // More than a JSON number holds.
+      const amount = money(123_456_789_012_345_678_901_234_567n, asset)
+      await world.say('rent-a-gpu', 'account', renter, { ...hold, ...early, rental: asset, amount })
+    }
+    await world.pass(300)
+  },
+}
+
+export const chapterNames: readonly string[] = Object.keys(chapters)
+
+/** Tells one chapter into a store, from a moment on (ISO 8601). The same edition says the same again, another one says it of
+ *  other people. Answers with what was sent and set on the way. */
+export const tell = async (store: EventStore, name: string, edition: string, start: string): Promise<Heard> => {
+  const chapter = chapters[name]
+  if (!chapter) throw new Error(`There is no chapter ${name}`)
+  const heard: Heard = { sent: [], timers: new Map(), acts: [] }
+  await chapter(createGoldenWorld(store, `${edition}: ${name}`, start, heard))
+  return heard
+}

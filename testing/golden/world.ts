@@ -1,0 +1,226 @@
+// The world of the golden story: the real commands, processes, watcher and reports on a store, a chain as plain data, and a
+// clock and ids that depend on nothing but the salt. What it writes twice is the same twice.
+import { createHash } from 'node:crypto'
+import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
+import { type Commands, createCommands, mustExecute, requestEnvelope } from '../../commands/execute.ts'
+import { derivedId } from '../../commands/ids.ts'
+import { submitJob } from '../../commands/submit-job.ts'
+import { type AggregateName, type CommandOf, idOf } from '../../domain/aggregates.ts'
+import { Failure, isRefusal, type Refusal } from '../../domain/errors.ts'
+import type { Program } from '../../domain/job.ts'
+import { type Money, money } from '../../domain/money.ts'
+import type { Chain, ChainCursor, Deposit } from '../../infra/chain/port.ts'
+import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import { createLog } from '../../infra/telemetry.ts'
+import { endAndSettle } from '../../processes/end-rental.ts'
+import { requestRental } from '../../processes/request-rental.ts'
+import { followersOf } from '../../processes/subscriber.ts'
+import type { Schedule, Timers } from '../../processes/timers.ts'
+import { watchOnce } from '../../processes/watch-deposits.ts'
+import { timerHandlers } from '../../roles/worker.ts'
+import { createReports } from '../../scheduler/reports.ts'
+
+/** A command as it was sent: by whom, and what it said. */
+export type SentCommand = {
+  readonly to: AggregateName
+  readonly command: CommandOf<AggregateName>
+  readonly actor: Actor
+}
+
+/** One act of the story, in words that are data: a command with its ids, a timer with its key and payload. */
+export type Act = Readonly<Record<string, unknown>>
+
+/** What happened in a world besides its events. `timers` names those that were set, by the type of the event they follow;
+ *  `acts` are the commands and timers in their order. */
+export type Heard = {
+  readonly sent: SentCommand[]
+  readonly timers: Map<string, Set<keyof Timers>>
+  readonly acts: Act[]
+}
+
+type Timer = {
+  readonly [Name in keyof Timers]: { readonly name: Name; readonly payload: Timers[Name] }
+}[keyof Timers] & {
+  readonly runAt: string
+}
+
+export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
+const offer = { gpu: 'H100 SXM', gpuCount: 2, vramMib: 81_559, vcpus: 26, memoryMib: 225_280, region: 'FR' }
+const program: Program = {
+  command: ['python3', 'train.py', '--epochs', '3'],
+  files: [{ path: 'train.py', content: 'print("loss 0.25")\n' }],
+  environment: { WANDB_PROJECT: 'résumé' },
+  timeoutSeconds: 600,
+  cpuCores: 4,
+  memoryMib: 8_192,
+}
+
+const given = <Answer>(answer: Answer | Refusal): Answer => {
+  if (isRefusal(answer)) throw new Failure(answer.refused, answer.details)
+  return answer
+}
+
+/** @param salt makes all ids; @param start the first moment (ISO 8601). */
+export const createGoldenWorld = (store: EventStore, salt: string, start: string, heard: Heard) => {
+  let time = Date.parse(start)
+  const now = () => new Date(time).toISOString()
+  const hex = (name: string, digits: number): `0x${string}` =>
+    `0x${createHash('sha256').update(`${salt} ${name}`).digest('hex').slice(0, digits)}`
+
+  const written = createCommands({ store })
+  const commands: Commands = {
+    ...written,
+    execute: (to, id, command, envelope) => {
+      heard.sent.push({ to, command, actor: envelope.actor })
+      heard.acts.push({ to, id, command: command.type, ...envelope })
+      return written.execute(to, id, command, envelope)
+    },
+  }
+
+  const timers = new Map<string, Timer>()
+  let followed: string | undefined
+  const schedule: Schedule = async (name, payload, { key, runAt }) => {
+    timers.set(key, { name, payload, runAt } as Timer)
+    heard.acts.push({ timer: name, payload, key, runAt })
+    if (followed) heard.timers.set(followed, (heard.timers.get(followed) ?? new Set()).add(name))
+  }
+  const heartbeats = {
+    begin: async () => undefined,
+    beat: async () => undefined,
+    end: async () => undefined,
+    acknowledged: async (_rental: string, startedAt: string, at: string) =>
+      BigInt((Date.parse(at) - Date.parse(startedAt)) / 1000),
+  }
+  const handlers = timerHandlers({ commands, heartbeats, now, config: { chargePeriodSeconds: 300 } }, schedule)
+
+  let seen: Position | undefined
+  /** Does what follows from every event since last time, as the worker would. */
+  const follow = async (): Promise<void> => {
+    const news = await Array.fromAsync(store.readAll(seen ? { after: seen } : {}))
+    for (const { stream, type, revision, position } of news) {
+      seen = position
+      followed = type
+      for (const process of followersOf(type))
+        await handlers.walk({ process, id: idOf(stream), revision: String(revision) })
+      followed = undefined
+    }
+    if (news.length > 0) await follow()
+  }
+
+  /** Lets time go by; timers fire on the way. */
+  const pass = async (seconds: number): Promise<void> => {
+    const until = time + seconds * 1000
+    for (;;) {
+      const due = [...timers].filter(([, { runAt }]) => Date.parse(runAt) <= until)
+      const [next] = due.toSorted(([, a], [, b]) => (a.runAt < b.runAt ? -1 : 1))
+      if (!next) break
+      const [key, timer] = next
+      timers.delete(key)
+      time = Date.parse(timer.runAt)
+      if (timer.name === 'meter') await handlers.meter(timer.payload)
+      else if (timer.name === 'expire') await handlers.expire(timer.payload)
+      else await handlers.walk(timer.payload)
+      await follow()
+    }
+    time = until
+  }
+
+  let asked = 0
+  /** Somebody asks for something with their wallet. */
+  const ask = async <Name extends AggregateName>(to: Name, id: string, command: CommandOf<Name>, wallet: string) => {
+    const envelope = requestEnvelope(derivedId(salt, 'ask', String(asked++)), userActor(wallet), now())
+    mustExecute(await commands.execute(to, id, command, envelope))
+    await follow()
+  }
+
+  /** A part of the platform says something that no walk of this story would come to. */
+  const say = async <Name extends AggregateName>(part: string, to: Name, id: string, command: CommandOf<Name>) => {
+    const envelope = requestEnvelope(derivedId(salt, 'say', String(asked++)), systemActor(part), now())
+    mustExecute(await commands.execute(to, id, command, envelope))
+  }
+
+  const blocks: Deposit[][] = []
+  let final = -1
+  const chain: Chain = {
+    description: {
+      chainId: 31_337,
+      rpcUrl: 'http://localhost:8545',
+      token: hex('token', 40),
+      marketplace: hex('marketplace', 40),
+      asset: 'USDC/6',
+    },
+    heights: async () => ({ head: BigInt(blocks.length - 1), final: BigInt(final) }),
+    deposits: async (from, to) => blocks.slice(Number(from), Number(to) + 1).flat(),
+    close: async () => undefined,
+  }
+  let looked: bigint | undefined
+  const cursor: ChainCursor = {
+    load: async () => looked,
+    save: async (block) => {
+      looked = block
+    },
+  }
+  const pendingPayments = async () => [
+    ...new Set((await Array.fromAsync(store.readAll({ streamPrefix: 'payment-' }))).map(({ stream }) => idOf(stream))),
+  ]
+  const look = async (): Promise<void> => {
+    await watchOnce({ chain, cursor, commands, pendingPayments, now })
+    await follow()
+  }
+
+  return {
+    now,
+    pass,
+    wallet: (name: string) => hex(name, 40),
+    register: async (wallet: string, name: string) => {
+      await ask('provider', wallet, { type: 'RegisterProvider', wallet, name, registeredAt: now() }, wallet)
+    },
+    list: async (provider: string, pricePerGpuHour: Money) => {
+      const listing = derivedId(salt, 'listing', provider)
+      const listed = { type: 'ListGpus', provider, ...offer, pricePerGpuHour, listedAt: now() } as const
+      await ask('listing', listing, listed, provider)
+      return listing
+    },
+    ask,
+    say,
+    /** Pays in a block of its own, which the watcher sees. `branch` is part of the block's hash. */
+    pay: async (payer: `0x${string}`, amount: bigint, branch = 'main') => {
+      const name = `deposit of ${payer}`
+      const blockHash = hex(`block ${blocks.length} ${branch}`, 64)
+      const identity = { depositId: hex(name, 64), transactionHash: hex(`${name} transaction`, 64), blockHash }
+      blocks.push([{ ...identity, payer, amount, token: chain.description.token, blockNumber: BigInt(blocks.length) }])
+      await look()
+    },
+    /** The last block is undone, and an empty one takes its place. */
+    reorganise: async () => {
+      blocks.splice(-1, 1, [])
+    },
+    /** All blocks so far will not be undone any more. */
+    finalize: async () => {
+      final = blocks.length - 1
+      await look()
+    },
+    /** Asks for GPUs; the answer may be that there are none. */
+    rent: async (renter: string, listing: string, wish: { gpuCount: number; seconds: bigint; max: bigint }) => {
+      const { gpuCount, seconds } = wish
+      const idempotencyKey = derivedId(salt, 'rent', String(asked++))
+      const terms = { renter, idempotencyKey, listing, gpuCount, seconds, maxPricePerGpuHour: usdc(wish.max) }
+      const { rental } = given(await requestRental({ commands, now }, terms))
+      await follow()
+      return rental
+    },
+    giveBack: async (renter: string, rental: string) => {
+      given(await endAndSettle({ commands, heartbeats, now }, rental, 'returned', userActor(renter)))
+      await follow()
+    },
+    submit: async (renter: string, rental: string) => {
+      const idempotencyKey = derivedId(salt, 'submit', String(asked++))
+      return given(await submitJob({ commands, now }, { renter, rental, idempotencyKey, ...program })).job
+    },
+    stopJob: (renter: string, job: string) =>
+      ask('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
+    reports: createReports({ commands, now, log: createLog({ level: 'silent', format: 'json' }) }),
+  }
+}
+
+export type GoldenWorld = ReturnType<typeof createGoldenWorld>

@@ -1,0 +1,136 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import ts from 'typescript'
+
+/** The text of each file of the project by its path from the root. */
+export type Files = ReadonlyMap<string, string>
+
+/** One import, re-export or dynamic import: `names` are those of the module imported from, `*` is all of them. */
+export type Import = { readonly specifier: string; readonly typesOnly: boolean; readonly names: readonly string[] }
+
+export type Source = {
+  readonly path: string
+  readonly text: string
+  readonly tree: ts.SourceFile
+  readonly imports: readonly Import[]
+}
+
+const notOurs = new Set(['.git', 'node_modules', '.data', 'artifacts', 'cache', 'coverage'])
+/** Of tools that only some use, in packages of their own. */
+const installed = /\/node_modules$/
+
+const walkFolder = (root: string, folder: string): string[] =>
+  readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = posix.join(folder, entry.name)
+    if (entry.isFile()) return [path]
+    return entry.isDirectory() && !notOurs.has(path) && !installed.test(path) ? walkFolder(root, path) : []
+  })
+
+/** Asks for trust in the folder, because whoever runs the tests need not own it. */
+const askGit = (root: string): string[] =>
+  execFileSync(
+    'git',
+    ['-c', `safe.directory=${root}`, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+    { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'ignore'] },
+  )
+    .split('\0')
+    .filter((path) => path !== '' && statSync(join(root, path), { throwIfNoEntry: false })?.isFile())
+
+const listFiles = (root: string): string[] => {
+  // A folder above may be a repository of something else.
+  if (!existsSync(join(root, '.git'))) return walkFolder(root, '')
+  try {
+    return askGit(root)
+  } catch {
+    return walkFolder(root, '')
+  }
+}
+
+/** All text files that git tracks or would track; without git, those that lie there and are no product of a program. */
+export const readFiles = (root: string): Files =>
+  new Map(
+    listFiles(root)
+      .map((path) => [path, readFileSync(join(root, path), 'utf8')] as const)
+      .filter(([, text]) => !text.includes('\0')),
+  )
+
+/** Specs, contract suites, and what only they use. */
+export const isTest = (path: string): boolean =>
+  /(^|\/)contract(\.ts$|\/)|\.(spec|testing)\.ts$|\.t\.sol$/.test(path) || path.startsWith('testing/')
+
+/** Calls `visit` with the node and all below it. */
+export const eachNode = (node: ts.Node, visit: (node: ts.Node) => void): void => {
+  visit(node)
+  ts.forEachChild(node, (child) => eachNode(child, visit))
+}
+
+const importOf = (node: ts.Node): Import | undefined => {
+  if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
+    const specifier = node.moduleSpecifier.text
+    const { importClause: clause } = node
+    const bindings = clause?.namedBindings
+    const typesOnly = clause?.isTypeOnly === true
+    if (bindings && ts.isNamespaceImport(bindings)) return { specifier, typesOnly, names: ['*'] }
+    const elements = bindings?.elements ?? []
+    const names = elements.map(({ propertyName, name }) => (propertyName ?? name).text)
+    const eachIsType = clause !== undefined && !clause.name && elements.every((element) => element.isTypeOnly)
+    return { specifier, typesOnly: typesOnly || eachIsType, names }
+  }
+  if (ts.isExportDeclaration(node) && node.moduleSpecifier && ts.isStringLiteral(node.moduleSpecifier))
+    return { specifier: node.moduleSpecifier.text, typesOnly: node.isTypeOnly, names: ['*'] }
+  if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+    const [first] = node.arguments
+    if (first && ts.isStringLiteral(first)) return { specifier: first.text, typesOnly: false, names: ['*'] }
+  }
+  return undefined
+}
+
+/** Parses the files of code among them. */
+export const parseSources = (files: Files): readonly Source[] =>
+  [...files].flatMap(([path, text]) => {
+    if (!/\.(ts|mjs|js)$/.test(path)) return []
+    const tree = ts.createSourceFile(path, text, ts.ScriptTarget.Latest)
+    const imports: Import[] = []
+    eachNode(tree, (node) => {
+      const found = importOf(node)
+      if (found) imports.push(found)
+    })
+    return [{ path, text, tree, imports }]
+  })
+
+/** The path of the file that a relative import means; undefined for a package. */
+export const targetOf = (from: string, specifier: string): string | undefined =>
+  specifier.startsWith('.') ? posix.join(posix.dirname(from), specifier) : undefined
+
+/** The package that an import comes from: "@scope/name/file.js" is of "@scope/name". */
+export const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
+
+/** The names of the values that a statement exports, types left out. */
+export const exportedValues = (statement: ts.Statement): readonly string[] => {
+  const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : []
+  if (!modifiers.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) return []
+  if (ts.isVariableStatement(statement))
+    return statement.declarationList.declarations.flatMap(({ name }) => (ts.isIdentifier(name) ? [name.text] : []))
+  return (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)) && statement.name
+    ? [statement.name.text]
+    : []
+}
+
+const toNumber = /^(Number|parseFloat|parseInt|Number\.parse(Float|Int))$/
+const moneyWords = /amount|price|charge|balance|fee\b|money/i
+
+/** What a node calls or reads, as the rules name it: `Date.now`, `new Date()`, `process.env`; `Number(money)` for a conversion
+ *  of what is called like money. */
+export const callOf = (node: ts.Node, tree: ts.SourceFile): string | undefined => {
+  if (ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression))
+    return `${node.expression.text}.${node.name.text}`
+  if (ts.isNewExpression(node) && ts.isIdentifier(node.expression) && !node.arguments?.length)
+    return `new ${node.expression.text}()`
+  if (!ts.isCallExpression(node) || !toNumber.test(node.expression.getText(tree))) return undefined
+  return node.arguments.some((argument) => moneyWords.test(argument.getText(tree))) ? 'Number(money)' : undefined
+}

@@ -1,0 +1,190 @@
+// The rules of the house as a test. Each rule is a function from the files to its complaints, one sentence each; what is
+// excused stands in a table beside the rule with the reason, and an excuse that nobody needs any more is a complaint too.
+// At the end each rule is shown files that break it. This page must not match its own patterns: hence the [brackets].
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { errors } from '../../domain/errors.ts'
+import { type Excuses, excuse } from './excuses.ts'
+import {
+  callOf,
+  eachNode,
+  exportedValues,
+  type Files,
+  isTest,
+  parseSources,
+  readFiles,
+  type Source,
+  targetOf,
+} from './source-tree.ts'
+
+const isGenerated = (path: string): boolean => path.startsWith('contracts/bindings/')
+
+const linesMax = { product: 300, test: 400 }
+/** Today's longer ones: they may only shrink, and their figure with them. */
+const longFiles: Readonly<Record<string, number>> = {}
+
+const lengthComplaints = (files: Files, longer = longFiles): string[] =>
+  [...files].flatMap(([path, text]) => {
+    if (!/\.(ts|mjs|js|sol)$/.test(path) || isGenerated(path)) return []
+    const lines = text.split('\n').length - 1
+    const max = isTest(path) ? linesMax.test : linesMax.product
+    const known = longer[path]
+    if (known !== undefined && lines < known) return [`${path} has shrunk to ${lines} lines: so shall its figure`]
+    return lines > (known ?? max) ? [`${path} has ${lines} lines, ${known ?? max} are allowed`] : []
+  })
+
+/** `within` is who is watched, `but` is who may all the same. */
+const bannedCalls: readonly { call: RegExp; within: RegExp; but?: RegExp; instead: string }[] = [
+  { call: /^(Date\.now|new Date\(\)|Math\.random)$/, within: /^domain\//, instead: 'time and ids travel in commands' },
+  { call: /^(crypto|performance|process)\./, within: /^domain\//, instead: 'the domain knows no machine' },
+  { call: /^Number\(money\)$/, within: /^(?!(infra|contracts|cli)\/)/, instead: 'money is a bigint' },
+  {
+    call: /^process\.env$/,
+    within: /./,
+    but: /^(main\.ts$|infra\/config\.ts$|cli\/|bench\/)/,
+    instead: 'Config says it',
+  },
+  { call: /^console\./, within: /./, but: /^(main\.ts$|cli\/)/, instead: 'the log is an argument' },
+]
+
+const callComplaints = (sources: readonly Source[]): string[] =>
+  sources
+    .filter(({ path }) => !isTest(path))
+    .flatMap(({ path, tree, imports }) => {
+      const found = new Set<string>()
+      eachNode(tree, (node) => {
+        const called = callOf(node, tree)
+        for (const { call, within, but, instead } of bannedCalls)
+          if (called !== undefined && call.test(called) && within.test(path) && !but?.test(path))
+            found.add(`${path} has ${called}: ${instead}`)
+      })
+      const isDoor = /^infra\/postgres(\/|\.ts$)/.test(path)
+      if (!isDoor && imports.some(({ specifier, typesOnly }) => specifier === 'pg' && !typesOnly))
+        found.add(`${path} imports pg: infra/postgres.ts is the door to it`)
+      return [...found]
+    })
+
+const callExcuses: Excuses = {
+  'infra/chain/embedded/simulator.ts has process.env: Config says it': 'Hardhat takes no other word for it',
+  'infra/embedded-postgres/run-as.ts has process.env: Config says it': 'PATH, for the programs that it starts',
+  'contracts/build.ts has console.log: the log is an argument': 'a program of its own, for people',
+}
+
+/** `but` is who may all the same. */
+const bannedWords: readonly { words: RegExp; instead: string; but?: RegExp }[] = [
+  { words: /\b(T[O]DO|F[I]XME)\b/, instead: 'do it, or open an issue' },
+  { words: /\.on[l]y\(/, instead: 'it keeps all other tests from running' },
+  { words: /\.ski[p]\((?!`\$\{name\} \(\$\{)/, instead: 'say why in the title' },
+  { words: /\bas an[y]\b(?! [a-z])|@ts-(ig[n]ore|expe[c]t-error)/, instead: 'name the type' },
+  { words: /(?<![\w}>)*.~-])\/(hom[e]|User[s]|roo[t]|wor[k]|mn[t])\/\w/, instead: 'no folder of one machine' },
+  { words: /regis[t]ry\.(npmjs|yarnpkg)|npm\.pkg\.gith[u]b/, instead: 'no package host', but: /^package-lock\.json$/ },
+  { words: /\.\.\/shar[e]d\b/, instead: 'this is not in the repository' },
+]
+
+const wordComplaints = (files: Files): string[] =>
+  [...files].flatMap(([path, text]) =>
+    text
+      .split('\n')
+      .flatMap((line, index) =>
+        bannedWords
+          .filter(({ words, but }) => words.test(line) && !but?.test(path))
+          .map(({ words, instead }) => `${path}:${index + 1} "${words.exec(line)?.[0]}": ${instead}`),
+      ),
+  )
+
+/** Values alone: a type may be exported so that whoever calls can name what is passed. */
+const deadComplaints = (sources: readonly Source[]): string[] => {
+  const used = new Set(
+    sources.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, names }) => names.map((name) => `${targetOf(path, specifier)} ${name}`)),
+    ),
+  )
+  return sources.flatMap(({ path, text, tree }) =>
+    tree.statements
+      .flatMap(exportedValues)
+      .filter((name) => !used.has(`${path} ${name}`) && !used.has(`${path} *`))
+      .filter((name) => text.split(new RegExp(`\\b${name}\\b`)).length < 3)
+      .map((name) => `${path} exports ${name}, and nobody uses it`),
+  )
+}
+
+const codeComplaints = (sources: readonly Source[], codes: readonly string[]): string[] => {
+  const product = sources.filter(({ path }) => !isTest(path) && path !== 'domain/errors.ts')
+  return codes
+    .filter((code) => !product.some(({ text }) => text.includes(`'${code}'`)))
+    .map((code) => `nothing refuses or fails with ${code}`)
+}
+
+describe('the house', () => {
+  const files = readFiles(join(import.meta.dirname, '../..'))
+  const sources = parseSources(files)
+  test('files are short', () => expect(lengthComplaints(files)).toEqual([]))
+  test('nobody calls what is banned there', () => expect(excuse(callComplaints(sources), callExcuses)).toEqual([]))
+  test('no banned word is written', () => expect(wordComplaints(files)).toEqual([]))
+  test('what is exported is used', () => expect(deadComplaints(sources)).toEqual([]))
+  test('each error code is used', () => expect(codeComplaints(sources, Object.keys(errors))).toEqual([]))
+})
+
+describe('a house in disorder is complained about', () => {
+  const complain = (texts: Readonly<Record<string, string>>, rule: (files: Files) => string[]) =>
+    expect(rule(new Map(Object.entries(texts))))
+  const ofSources = (rule: (sources: readonly Source[]) => string[]) => (files: Files) => rule(parseSources(files))
+
+  test('long files, and a figure that is too high', () =>
+    complain(
+      {
+        'a.ts': '\n'.repeat(301),
+        'a.spec.ts': '\n'.repeat(401),
+        'long.spec.ts': '',
+        'b.ts': '\n'.repeat(300),
+      },
+      (files) => lengthComplaints(files, { 'long.spec.ts': 464 }),
+    ).toEqual([
+      'a.ts has 301 lines, 300 are allowed',
+      'a.spec.ts has 401 lines, 400 are allowed',
+      'long.spec.ts has shrunk to 0 lines: so shall its figure',
+    ]))
+
+  test('calls that are banned there', () => {
+    const calls =
+      'Date.now(); new Date(); new Date(0); Math.random(); crypto.randomUUID(); Number(a.amount); Number(a.id)'
+    const texts = {
+      'domain/a.ts': calls,
+      'gateway/a.ts': `${calls}; process.env.A; console.log()\nimport pg from 'pg'`,
+    }
+    complain(texts, ofSources(callComplaints)).toEqual([
+      ...['Date.now', 'new Date()', 'Math.random'].map(
+        (call) => `domain/a.ts has ${call}: time and ids travel in commands`,
+      ),
+      'domain/a.ts has crypto.randomUUID: the domain knows no machine',
+      'domain/a.ts has Number(money): money is a bigint',
+      'gateway/a.ts has Number(money): money is a bigint',
+      'gateway/a.ts has process.env: Config says it',
+      'gateway/a.ts has console.log: the log is an argument',
+      'gateway/a.ts imports pg: infra/postgres.ts is the door to it',
+    ])
+  })
+
+  const words = ['TO_DO', 'FIX_ME', 'test.on_ly(', "test.ski_p('a')", 'x as an_y)', '@ts-ign_ore', '@ts-expe_ct-error']
+  test.each([...words, "'/ho_me/ada'", '/ro_ot/x', '/wo_rk/x', 'https://regis_try.npmjs.org', '../sha_red/x'])(
+    '%s',
+    (text) => {
+      const written = text.replace('_', '')
+      complain({ 'a.ts': written }, wordComplaints).toEqual([expect.stringMatching(/^a\.ts:1 "/)])
+    },
+  )
+
+  test('an export that nobody uses', () =>
+    complain(
+      {
+        'a.ts': 'export const dead = 1\nexport const alive = 1\nexport type Free = 1',
+        'b.ts': "import { alive } from './a.ts'",
+      },
+      ofSources(deadComplaints),
+    ).toEqual(['a.ts exports dead, and nobody uses it']))
+
+  test('a code that nobody uses', () =>
+    complain({ 'a.ts': "refuse('USED')", 'a.spec.ts': "'UNUSED'", 'domain/errors.ts': "'UNUSED'" }, (files) =>
+      codeComplaints(parseSources(files), ['USED', 'UNUSED']),
+    ).toEqual(['nothing refuses or fails with UNUSED']))
+})

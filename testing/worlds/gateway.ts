@@ -1,0 +1,164 @@
+import { createClient as createSocketClient } from 'graphql-ws'
+import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import { WebSocket } from 'ws'
+import { userActor } from '../../commands/actor.ts'
+import { importOffers } from '../../commands/import-offers.ts'
+import { submitJob } from '../../commands/submit-job.ts'
+import { createSignIn } from '../../gateway/auth/sign-in.ts'
+import { createHealth, type Readiness } from '../../gateway/health.ts'
+import { createGateway } from '../../gateway/server.ts'
+import type { Services } from '../../gateway/services.ts'
+import { memoryCache } from '../../infra/cache/memory.ts'
+import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import type { Heartbeats } from '../../infra/heartbeats/port.ts'
+import { connectPostgres } from '../../infra/postgres.ts'
+import { createLog, createMetrics } from '../../infra/telemetry.ts'
+import { endAndSettle } from '../../processes/end-rental.ts'
+import { rentGpu } from '../../processes/rent-cheapest.ts'
+import { allProjections } from '../../projections/all.ts'
+import { openReadModels } from '../../projections/database.ts'
+import { startProjections } from '../../projections/engine/start.ts'
+import { createTestDatabase } from '../servers/database.ts'
+import { createMarket } from './market.ts'
+
+const chain = {
+  chainId: 31337,
+  rpcUrl: 'http://127.0.0.1:8545',
+  token: '0x0000000000000000000000000000000000000001',
+  marketplace: '0x0000000000000000000000000000000000000002',
+  asset: 'USDC/6',
+} as const
+
+export type Answer = {
+  readonly status: number
+  // biome-ignore lint/suspicious/noExplicitAny: a spec says itself what it expects of an answer.
+  readonly data?: any
+  readonly errors?: readonly { readonly message: string; readonly extensions: Record<string, unknown> }[]
+}
+
+/** What a spec may put in the place of the real thing. */
+export type Replaced = {
+  readonly services?: (real: Services) => Partial<Services>
+  readonly ready?: () => Promise<Readiness>
+}
+
+/** A gateway on a free port, over a real event store, real read models and a market with a clock of its own; without chain,
+ *  cluster and background processes: what a request walks itself is all that happens. `asked` are the labels of the
+ *  queries to the read models, `logged` what was logged as an error. */
+export const createGatewayWorld = async (replaced: Replaced = {}) => {
+  const { url: databaseUrl, drop } = await createTestDatabase()
+  const logged: Record<string, unknown>[] = []
+  const log = createLog({ level: 'error', format: 'json' }, { write: (line) => logged.push(JSON.parse(line)) })
+  const database = connectPostgres({ url: databaseUrl, log, poolSize: 10 })
+  const store = await openPostgresEventStore({ database, pollMs: 50 })
+  const asked: string[] = []
+  const read = await openReadModels({
+    url: databaseUrl,
+    log,
+    projections: allProjections,
+    onQuery: (label) => asked.push(label),
+  })
+  const projections = startProjections({ projections: allProjections, store, database, log })
+  const market = createMarket(store)
+  const { commands, now } = market
+  const jobLogs = new Map<string, string>()
+  const heartbeats: Pick<Heartbeats, 'acknowledged'> = {
+    acknowledged: async (_rental, startedAt, at) => BigInt(Math.floor((Date.parse(at) - Date.parse(startedAt)) / 1000)),
+  }
+  const real: Services = {
+    store,
+    commands,
+    read,
+    rentGpu: (wish) => rentGpu({ commands, read, now }, wish),
+    endRental: (rental, wallet) =>
+      endAndSettle({ commands, heartbeats: heartbeats as Heartbeats, now }, rental, 'returned', userActor(wallet)),
+    submitJob: (wish) => submitJob({ commands, now }, wish),
+    importOffers: (request) => importOffers({ commands, now }, request),
+    readJobLog: async ({ jobId, attempt }, offset, bytesMax) => {
+      const text = (jobLogs.get(`${jobId}/${attempt}`) ?? '').slice(offset, offset + bytesMax)
+      return { text, nextOffset: offset + text.length }
+    },
+    waitFor: projections.waitFor,
+    projections,
+    chain,
+    privileged: { operators: [], analysts: [] },
+    now,
+  }
+  let url = ''
+  const signIn = createSignIn({
+    jwtSecret: 'a secret for tests that is long enough',
+    publicUrl: () => url,
+    chainId: chain.chainId,
+    nonces: memoryCache(),
+    now,
+  })
+  const metricsRegistry = createMetrics()
+  const health = createHealth({ projections, isUp: async () => true, roles: ['gateway', 'projector'], now })
+  const gateway = createGateway({
+    services: { ...real, ...replaced.services?.(real) },
+    signIn,
+    config: { host: '127.0.0.1', port: 0 },
+    log,
+    metricsRegistry,
+    health: { ...health, ...(replaced.ready && { ready: replaced.ready }) },
+  })
+  const listening = await gateway.listen()
+  url = listening.url
+
+  /** Asks over HTTP. `token` is left out for a guest. */
+  const ask = async (query: string, variables: object = {}, token?: string): Promise<Answer> => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+      body: JSON.stringify({ query, variables }),
+    })
+    return { status: response.status, ...((await response.json()) as object) }
+  }
+
+  return {
+    url,
+    port: listening.port,
+    gateway,
+    database,
+    store,
+    market,
+    signIn,
+    asked,
+    logged,
+    jobLogs,
+    ask,
+    /** A client over WebSocket, as browsers have it. */
+    socket: (connectionParams: Record<string, unknown> = {}) =>
+      createSocketClient({
+        url: `${url.replace('http', 'ws')}/graphql`,
+        webSocketImpl: WebSocket,
+        connectionParams,
+        retryAttempts: 0,
+        lazyCloseTimeout: 0,
+      }),
+    /** Signs a new wallet in, by the public API. */
+    newUser: async (account: PrivateKeyAccount = privateKeyToAccount(generatePrivateKey())) => {
+      const asked = await ask(
+        'mutation ($input: SignInMessageInput!) { signInMessage(input: $input) { ... on SignInMessageSuccess { message } } }',
+        { input: { address: account.address } },
+      )
+      const { message } = asked.data.signInMessage
+      const signed = await ask(
+        'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignInSuccess { token wallet } ... on Error { code } } }',
+        { input: { message, signature: await account.signMessage({ message }) } },
+      )
+      const { token, wallet } = signed.data.signIn as { token: string; wallet: string }
+      return { token, wallet, ask: (query: string, variables: object = {}) => ask(query, variables, token) }
+    },
+    close: async () => {
+      await gateway.close()
+      await projections.close()
+      await read.close()
+      await store.close()
+      await database.close()
+      await drop()
+    },
+  }
+}
+
+export type GatewayWorld = Awaited<ReturnType<typeof createGatewayWorld>>

@@ -1,0 +1,94 @@
+import { systemActor, userActor } from '../../commands/actor.ts'
+import { type Commands, createCommands, mustExecute } from '../../commands/execute.ts'
+import { derivedId, newId } from '../../commands/ids.ts'
+import type { AggregateName, CommandOf } from '../../domain/aggregates.ts'
+import { type Money, money } from '../../domain/money.ts'
+import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
+import type { EventStore } from '../../infra/event-store/port.ts'
+import { creditDeposit } from '../../processes/credit-deposit.ts'
+import { walk } from '../../processes/saga.ts'
+
+/** For specs: a market in memory with a clock of its own, a provider's listing and renters with money. */
+export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
+
+export const createMarket = (store: EventStore = createMemoryEventStore()) => {
+  let time = Date.parse('2026-01-01T00:00:00.000Z')
+  const now = () => new Date(time).toISOString()
+  const commands: Commands = createCommands({ store })
+
+  const tell = async <Name extends AggregateName>(
+    to: Name,
+    id: string,
+    command: CommandOf<Name>,
+    actor = systemActor('test'),
+  ) => {
+    const commandId = newId()
+    return mustExecute(
+      await commands.execute(to, id, command, {
+        commandId,
+        correlationId: commandId,
+        causationId: commandId,
+        actor,
+        time: now(),
+      }),
+    )
+  }
+
+  return {
+    store,
+    commands,
+    now,
+    pass: (seconds: number) => {
+      time += seconds * 1000
+    },
+    list: async (listing: string, gpuCount: number, pricePerGpuHour = usdc(3_600_000n), provider = 'provider') => {
+      const offer = {
+        provider,
+        gpu: 'H100',
+        gpuCount,
+        vramMib: 81_559,
+        vcpus: 32,
+        memoryMib: 65_536,
+        region: 'FR',
+        pricePerGpuHour,
+      }
+      await tell('listing', listing, { type: 'ListGpus', listedAt: now(), ...offer }, userActor(provider))
+    },
+    deposit: async (user: string, amount: bigint) => {
+      const payment = newId()
+      const sighting = { chainId: 31337, transactionHash: derivedId(payment), blockNumber: 1n, blockHash: 'block' }
+      await tell('payment', payment, { type: 'ObserveDeposit', payment, user, amount: usdc(amount), ...sighting })
+      await tell('payment', payment, { type: 'FinalizeDeposit' })
+      await walk({ commands, now }, creditDeposit, { id: payment, revision: 1n })
+    },
+    state: async <Name extends AggregateName>(name: Name, id: string) => (await commands.load(name, id)).state,
+  }
+}
+
+/** Sum over all postings in the store, per account of the chart. */
+export const chartOf = async (store: EventStore): Promise<ReadonlyMap<string, bigint>> => {
+  const sums = new Map<string, bigint>()
+  for await (const { data } of store.readAll()) {
+    const posting = (data as { posting?: { debit: string; credit: string; amount: { amount: string } } }).posting
+    if (!posting) continue
+    const amount = BigInt(posting.amount.amount)
+    sums.set(posting.debit, (sums.get(posting.debit) ?? 0n) + amount)
+    sums.set(posting.credit, (sums.get(posting.credit) ?? 0n) - amount)
+  }
+  return sums
+}
+
+/** Loses its connection at one append: before it, or after it was stored and before the answer came. */
+export const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
+  let appends = 0
+  return {
+    ...store,
+    append: async (append) => {
+      appends++
+      if (appends === at && when === 'before') throw new Error('connection lost')
+      const answer = await store.append(append)
+      if (appends >= at) throw new Error('connection lost')
+      return answer
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import { once } from 'node:events'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type SpawnedPlatform, spawnPlatform } from '../../cli/platform.ts'
+import { embeddedPostgresUrl } from '../../infra/embedded-postgres.ts'
+import { eventually } from '../children.ts'
+import { processesNaming } from '../processes.ts'
+
+export type TestPlatform = SpawnedPlatform & {
+  /** kill -9 of the platform's own process, as a crash would be. */
+  kill(): Promise<void>
+}
+
+const started = new Set<TestPlatform>()
+
+const stopMsMax = 20_000
+
+/** Ends what a test has left running, in order, so that no job stays behind; one that does not end is killed. */
+export const stopTestPlatforms = async (): Promise<void> => {
+  for (const platform of started) {
+    const late = setTimeout(() => platform.process.kill('SIGKILL'), stopMsMax)
+    await platform.stop()
+    clearTimeout(late)
+  }
+  started.clear()
+}
+
+/** The whole platform as its users start it: a process of its own with an embedded database and chain, on free ports. */
+export const startTestPlatform = async (
+  dataDir: string,
+  settings: Record<string, string> = {},
+): Promise<TestPlatform> => {
+  const platform = await spawnPlatform({
+    HOST: '127.0.0.1',
+    DATA_DIR: dataDir,
+    CHAIN_PORT: '0',
+    DATABASE_URL: '',
+    EVENTSTORE_URL: '',
+    ...settings,
+  })
+  const test: TestPlatform = {
+    ...platform,
+    kill: async () => {
+      if (platform.process.exitCode !== null || platform.process.signalCode !== null) return
+      const closed = once(platform.process, 'exit')
+      platform.process.kill('SIGKILL')
+      await closed
+    },
+  }
+  started.add(test)
+  return test
+}
+
+/** A data folder for one spec; the parents can be entered by others, as PostgreSQL may run as one of them. */
+export const createTestFolder = async (): Promise<{ readonly path: string; remove(): Promise<void> }> => {
+  const path = await mkdtemp(join(tmpdir(), 'neuralmesh-e2e-'))
+  await chmod(path, 0o755)
+  return {
+    path,
+    remove: async () => {
+      // PostgreSQL ends a moment after a platform that was killed, and writes until then.
+      await eventually('no process uses the folder', async () => (await processesNaming(path)).length === 0)
+      await rm(path, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The address of the embedded database of a running platform. */
+export const embeddedDatabaseUrl = async (dataDir: string): Promise<string> => {
+  const url = await embeddedPostgresUrl(dataDir)
+  if (url === undefined) throw new Error(`no database has run on ${dataDir}`)
+  return url
+}

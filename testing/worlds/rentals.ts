@@ -1,0 +1,100 @@
+// Rentals by the real commands and processes, on any store: what analysts' tools are shown.
+import { systemActor, userActor } from '../../commands/actor.ts'
+import { mustExecute, requestEnvelope } from '../../commands/execute.ts'
+import { derivedId, newId } from '../../commands/ids.ts'
+import { submitJob } from '../../commands/submit-job.ts'
+import { isRefusal } from '../../domain/errors.ts'
+import type { EventStore } from '../../infra/event-store/port.ts'
+import { endRental, meterPeriod } from '../../processes/meter.ts'
+import { requestRental } from '../../processes/request-rental.ts'
+import { walk } from '../../processes/saga.ts'
+import { settle } from '../../processes/settle.ts'
+import { createMarket, usdc } from './market.ts'
+
+/** `runs` are the seconds after which it was metered, the last one when it was given back; `open` leaves it running. */
+export type RentedOut = {
+  readonly renter: number
+  readonly gpu: string
+  readonly gpuCount: number
+  readonly price: bigint
+  readonly runs: readonly number[]
+  readonly open?: boolean
+  /** A program that the renter runs: whatever it says is personal. */
+  readonly says?: string
+}
+
+const secondsMax = 200_000
+const noop = async () => undefined
+
+/** An address as wallets have it. */
+export const walletOf = (name: string): string => `0x${Buffer.from(name).toString('hex').padStart(40, '0')}`
+
+/** A market whose clock only the caller moves. */
+export const createRentals = (store: EventStore) => {
+  const market = createMarket(store)
+  const { commands, now, pass } = market
+  const provider = walletOf('provider')
+
+  const begin = async () => {
+    const wallet = { wallet: provider, name: 'Ada’s Garage', registeredAt: now() }
+    const envelope = requestEnvelope(newId(), userActor(provider), now())
+    mustExecute(await commands.execute('provider', provider, { type: 'RegisterProvider', ...wallet }, envelope))
+  }
+
+  const list = async (gpu: string, price: bigint): Promise<string> => {
+    const listing = derivedId('listing', gpu, String(price))
+    if ((await commands.load('listing', listing)).state.status === 'none') {
+      const machine = { vramMib: 81_559, vcpus: 32, memoryMib: 65_536, region: 'FR' }
+      const offer = { provider, gpu, gpuCount: 1_000, pricePerGpuHour: usdc(price), listedAt: now(), ...machine }
+      const envelope = requestEnvelope(newId(), userActor(provider), now())
+      mustExecute(await commands.execute('listing', listing, { type: 'ListGpus', ...offer }, envelope))
+    }
+    return listing
+  }
+
+  const rent = async ({ renter: number, gpu, gpuCount, price, runs, open, says }: RentedOut): Promise<string> => {
+    const renter = walletOf(`renter ${number}`)
+    const listing = await list(gpu, price)
+    await market.deposit(renter, (price * BigInt(gpuCount * secondsMax)) / 3600n + 1n)
+    const wish = { renter, listing, gpuCount, seconds: BigInt(secondsMax), maxPricePerGpuHour: usdc(price) }
+    const rented = await requestRental(market, { ...wish, idempotencyKey: newId() })
+    if (isRefusal(rented) || rented.outcome !== 'active') throw new Error(`not rented: ${JSON.stringify(rented)}`)
+    const { rental } = rented
+    if (says !== undefined) await sayIn(rental, renter, says)
+    const began = Date.parse(now())
+    const acknowledged = async (_rental: string, _from: string, at: string) => BigInt((Date.parse(at) - began) / 1000)
+    const heartbeats = { acknowledged, begin: noop, beat: noop, end: noop }
+    const meter = { ...market, heartbeats, schedule: noop, chargePeriodSeconds: 300 }
+    let before = 0
+    for (const [index, run] of runs.entries()) {
+      pass(run - before)
+      before = run
+      if (open || index < runs.length - 1) await meterPeriod(meter, { rental, period: index + 1 })
+    }
+    if (open) return rental
+    await endRental(meter, rental, 'returned', userActor(renter))
+    const { history } = await commands.load('rental', rental)
+    await walk(market, settle, { id: rental, revision: history.at(-1)?.revision ?? 0n })
+    return rental
+  }
+
+  const sayIn = async (rental: string, renter: string, says: string) => {
+    const program = {
+      command: ['echo', says],
+      files: [{ path: 'said.txt', content: says }],
+      environment: { SAID: says },
+    }
+    const limits = { timeoutSeconds: 60, cpuCores: 1, memoryMib: 64 }
+    const job = { rental, renter, idempotencyKey: newId(), ...program, ...limits }
+    const submitted = await submitJob(market, job)
+    if (isRefusal(submitted)) throw new Error(submitted.refused)
+    const tell = async (command: Parameters<typeof commands.execute<'job'>>[2]) =>
+      mustExecute(
+        await commands.execute('job', submitted.job, command, requestEnvelope(newId(), systemActor('spec'), now())),
+      )
+    await tell({ type: 'StartJob', attempt: 1, cluster: 'process', startedAt: now() })
+    await tell({ type: 'ReportProgress', attempt: 1, percent: 50, message: says, reportedAt: now() })
+  }
+
+  return { ...market, provider, begin, rent }
+}

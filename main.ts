@@ -17,7 +17,7 @@ import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
 import { connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
-import { type JobHandler, startJobs } from './infra/task-queue.ts'
+import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
 import type { Schedule } from './processes/timers.ts'
 import { allProjections } from './projections/all.ts'
@@ -129,11 +129,11 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const timers = await open(
     'timers',
     () =>
-      startJobs({
+      startTaskQueue({
         url: databaseUrl,
         database,
         log,
-        handlers: config.roles.includes('worker') ? (handlers as Record<string, JobHandler>) : {},
+        handlers: config.roles.includes('worker') ? (handlers as Record<string, TaskHandler>) : {},
         concurrency: timersAtOnceMax,
       }),
     (opened) => opened.close(),

@@ -3,7 +3,7 @@
 import { aggregates, type DomainEvent } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Asset, Money } from '../domain/money.ts'
-import type { Recorded } from '../projections/engine/projection.ts'
+import type { EventMetadata } from '../projections/engine/projection.ts'
 
 type Kind = 'text' | 'integer' | 'moment' | 'money'
 
@@ -80,7 +80,7 @@ type Folds<Of extends Tables> = {
   readonly [Type in DomainEvent['type']]?: (
     rows: RowsOf<Of>,
     event: Extract<DomainEvent, { type: Type }>,
-    recorded: Recorded,
+    recorded: EventMetadata,
   ) => void
 }
 
@@ -105,7 +105,7 @@ export type Replay = {
   readonly [mark]: true
   readonly tables: readonly TableShape[]
   readonly types: readonly string[]
-  fold(rows: AnyRows, event: DomainEvent, recorded: Recorded): void
+  fold(rows: AnyRows, event: DomainEvent, recorded: EventMetadata): void
 }
 
 /** Declares a replay. The types of events, rows and keys are those of the domain and of the columns: a wrong one does not
@@ -114,7 +114,7 @@ export const replay = <const Of extends Tables>(definition: {
   readonly tables: Of
   readonly fold: Folds<Of>
 }): Replay => {
-  type AnyFold = (rows: AnyRows, event: DomainEvent, recorded: Recorded) => unknown
+  type AnyFold = (rows: AnyRows, event: DomainEvent, recorded: EventMetadata) => unknown
   const folds = new Map(Object.entries(definition.fold as unknown as Readonly<Record<string, AnyFold>>))
   const unknown = [...folds.keys()].find((type) => !eventTypes.has(type))
   if (unknown !== undefined) throw invalid(`its fold names ${unknown}, and there is no such event`)

@@ -12,11 +12,11 @@ export class AnswerError extends Error {
 
 export type Client = {
   /** Runs a query or a mutation. Throws AnswerError. */
-  ask<Data>(document: string, variables?: Record<string, unknown>): Promise<Data>
+  query<Data>(document: string, variables?: Record<string, unknown>): Promise<Data>
   /** Runs a mutation with one input and gives the success member of its payload. Throws AnswerError with the code of its Error member. */
-  tell<Success>(mutation: string, input: Record<string, unknown>, selection: string): Promise<Success>
+  mutate<Success>(mutation: string, input: Record<string, unknown>, selection: string): Promise<Success>
   /** Follows a subscription until the caller leaves the loop. */
-  follow<Data>(document: string, variables?: Record<string, unknown>): AsyncIterableIterator<Data>
+  subscribe<Data>(document: string, variables?: Record<string, unknown>): AsyncIterableIterator<Data>
   /** Speaks for the holder of this token from now on. */
   use(token: string): void
   close(): Promise<void>
@@ -41,29 +41,29 @@ export const createClient = (url: string): Client => {
     connectionParams: () => (token ? { authorization: `Bearer ${token}` } : {}),
   })
 
-  const ask: Client['ask'] = async <Data>(query: string, variables: Record<string, unknown> = {}) => {
+  const query: Client['query'] = async <Data>(document: string, variables: Record<string, unknown> = {}) => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
-      body: JSON.stringify({ query, variables }),
+      body: JSON.stringify({ query: document, variables }),
       signal: AbortSignal.timeout(requestMsMax),
     })
     return dataOf<Data>((await response.json()) as Answer)
   }
 
   return {
-    ask,
-    tell: async <Success>(mutation: string, input: Record<string, unknown>, selection: string) => {
+    query,
+    mutate: async <Success>(mutation: string, input: Record<string, unknown>, selection: string) => {
       const type = `${mutation.charAt(0).toUpperCase()}${mutation.slice(1)}`
       const document = `mutation ($input: ${type}Input!) { answer: ${mutation}(input: $input) {
         __typename ... on Error { code message details { name value } } ... on ${type}Success { ${selection} } } }`
-      const { answer } = await ask<{ answer: Payload }>(document, { input })
+      const { answer } = await query<{ answer: Payload }>(document, { input })
       if (answer.code === undefined) return answer as Success
       const details = (answer.details ?? []).map(({ name, value }) => `${name}: ${value}`).join(', ')
       throw new AnswerError(answer.code, details ? `${answer.message} (${details})` : (answer.message ?? ''))
     },
-    follow: async function* <Data>(query: string, variables: Record<string, unknown> = {}) {
-      for await (const answer of socket.iterate({ query, variables })) yield dataOf<Data>(answer as Answer)
+    subscribe: async function* <Data>(document: string, variables: Record<string, unknown> = {}) {
+      for await (const answer of socket.iterate({ query: document, variables })) yield dataOf<Data>(answer as Answer)
     },
     use: (next) => {
       token = next

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { createSpecLog } from '../projections/engine/log.testing.ts'
-import { parsePlace, readHistory } from './history.ts'
+import { parseBoundary, readHistory } from './history.ts'
 
 const changed = { type: 'PriceChanged', pricePerGpuHour: { amount: 1n, asset: 'USDC/6' } } as const
 const withdrawn = { type: 'ListingWithdrawn' } as const
@@ -22,18 +22,18 @@ describe('a place in history', () => {
     ['2026-11-22', '2026-11-22T00:00:00.000Z'],
     ['2026-11-22T10:00Z', '2026-11-22T10:00:00.000Z'],
     ['2026-11-22T10:00:00.5+02:00', '2026-11-22T08:00:00.500Z'],
-  ])('%s is a moment', (text, time) => expect(parsePlace('to', text, store)).toEqual({ time }))
+  ])('%s is a moment', (text, time) => expect(parseBoundary('to', text, store)).toEqual({ time }))
   test('is a position of the store otherwise', async () =>
-    expect(parsePlace('to', await store.head(), store)).toEqual({ position: await store.head() }))
+    expect(parseBoundary('to', await store.head(), store)).toEqual({ position: await store.head() }))
   test.each(['2026-11-22T10:00', '2026-02-30', '2026-13-01', '2026-11-22 10:00', '2026-11-22T25:00Z', ''])(
     '%p is none',
     (text) =>
-      expect(() => parsePlace('to', text, store)).toThrow(
+      expect(() => parseBoundary('to', text, store)).toThrow(
         expect.objectContaining({ code: 'INPUT_INVALID', details: expect.objectContaining({ to: text }) }),
       ),
   )
   test.each(['yesterday', 'memory-other-00000000000000000001'])('%s is of another store', (text) =>
-    expect(() => parsePlace('to', text, store)).toThrow(expect.objectContaining({ code: 'POSITION_FOREIGN' })),
+    expect(() => parseBoundary('to', text, store)).toThrow(expect.objectContaining({ code: 'POSITION_FOREIGN' })),
   )
 })
 

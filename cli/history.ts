@@ -3,7 +3,7 @@ import { Failure } from '../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
 
 /** A place in history as a person gives it: a moment (ISO 8601 in UTC) or a position. */
-export type Place =
+export type LogBoundary =
   | { readonly time: string; readonly position?: never }
   | { readonly position: Position; readonly time?: never }
 
@@ -18,7 +18,7 @@ const isDay = (date: string): boolean => {
 }
 
 /** Reads what was given for an option. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another store. */
-export const parsePlace = (option: string, text: string, store: Pick<EventStore, 'parsePosition'>): Place => {
+export const parseBoundary = (option: string, text: string, store: Pick<EventStore, 'parsePosition'>): LogBoundary => {
   const looksLikeTime = /^\d{4}-/.test(text)
   if (!looksLikeTime && text.trim() !== '') return { position: store.parsePosition(text) }
   const time = new Date(day.test(text) ? `${text}T00:00:00Z` : text)

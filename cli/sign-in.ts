@@ -3,8 +3,8 @@ import type { Client } from './client.ts'
 
 /** Signs the message that the gateway asks for, and speaks for the wallet from then on. Throws AnswerError. */
 export const signIn = async (client: Client, wallet: LocalAccount): Promise<void> => {
-  const { message } = await client.tell<{ message: string }>('signInMessage', { address: wallet.address }, 'message')
+  const { message } = await client.mutate<{ message: string }>('signInMessage', { address: wallet.address }, 'message')
   const signature = await wallet.signMessage({ message })
-  const { token } = await client.tell<{ token: string }>('signIn', { message, signature }, 'token')
+  const { token } = await client.mutate<{ token: string }>('signIn', { message, signature }, 'token')
   client.use(token)
 }

@@ -16,7 +16,7 @@ type Given<Options extends OptionTypes> = {
 }
 
 /** What a tool is given. `signal` aborts on Ctrl-C: the tool then throws, after it has put away what is half done. */
-export type Surroundings = {
+export type ToolContext = {
   readonly config: Config
   readonly log: Log
   readonly shutdown: Shutdown
@@ -37,7 +37,7 @@ export const runTool = async <const Options extends OptionTypes>(tool: {
   readonly options: Options
   readonly run: (
     given: { readonly options: Given<Options>; readonly files: readonly string[] },
-    surroundings: Surroundings,
+    surroundings: ToolContext,
   ) => Promise<void>
 }): Promise<void> => {
   const json = process.argv.includes('--json')
@@ -72,7 +72,7 @@ export const runTool = async <const Options extends OptionTypes>(tool: {
       exit: () => process.exit(interrupted),
     })
     const stopListening = shutdown.onSignals()
-    const keepOpenFor: Surroundings['keepOpenFor'] = (work) => {
+    const keepOpenFor: ToolContext['keepOpenFor'] = (work) => {
       shutdown.add('work', () => work.catch(() => undefined), { closeMs: stopMsMax })
       return work
     }

@@ -4,7 +4,7 @@ import { money } from '../domain/money.ts'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { systemActor } from './actor.ts'
-import { createRemembered } from './aggregate-cache.ts'
+import { createAggregateCache } from './aggregate-cache.ts'
 import { createCommands, mustExecute, requestEnvelope } from './execute.ts'
 import { newId } from './ids.ts'
 
@@ -102,19 +102,19 @@ test('many who ask for the same stream at first read it once', async () => {
 })
 
 test('of what is not there nothing is kept', async () => {
-  const remembered = createRemembered({ store: createMemoryEventStore() })
+  const remembered = createAggregateCache({ store: createMemoryEventStore() })
   expect(await remembered.current('account', 'nobody')).toMatchObject({
     revision: undefined,
     state: { status: 'none' },
   })
-  expect(remembered.kept('account', 'nobody')).toBeUndefined()
+  expect(remembered.cached('account', 'nobody')).toBeUndefined()
 })
 
 test('who comes late with an old picture does not replace a newer one', async () => {
   const { store, elsewhere } = await setUp(3)
   const gate = Promise.withResolvers<void>()
   let held = false
-  const remembered = createRemembered({
+  const remembered = createAggregateCache({
     store: {
       async *readStream(...asked) {
         const events = []
@@ -133,7 +133,7 @@ test('who comes late with an old picture does not replace a newer one', async ()
   await remembered.current('account', 'ada')
   gate.resolve()
   await late
-  expect(remembered.kept('account', 'ada')?.revision).toBe(4n)
+  expect(remembered.cached('account', 'ada')?.revision).toBe(4n)
 })
 
 test('a store that was put back to an earlier state is noticed by the next command that writes', async () => {

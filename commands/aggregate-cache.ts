@@ -1,7 +1,7 @@
 import { type AggregateName, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
 import type { EventStore, NewEvent, StoredEvent } from '../infra/event-store/port.ts'
 import { type CommandIndex, createCommandIndex } from './command-index.ts'
-import { createRecent } from './lru-cache.ts'
+import { createLruCache } from './lru-cache.ts'
 import { aggregateOf, domainEventOf, type RecordedEvent, recorded, type StoredRecord } from './recorded.ts'
 import { weightOf } from './weight.ts'
 
@@ -20,17 +20,17 @@ export type Folded<Name extends AggregateName> = {
 }
 
 /** What may be kept; the least recently used goes first. The newest stays, however heavy. */
-export type RememberedLimits = { readonly streamsMax: number; readonly bytesMax: number }
-export const rememberedLimits: RememberedLimits = { streamsMax: 10_000, bytesMax: 64 * 1024 * 1024 }
+export type AggregateCacheLimits = { readonly streamsMax: number; readonly bytesMax: number }
+export const aggregateCacheLimits: AggregateCacheLimits = { streamsMax: 10_000, bytesMax: 64 * 1024 * 1024 }
 
 /** What an entry weighs beside its state and its command ids. */
 const entryBytes = 2_000
 /** Answers are short: a command has an event or two. */
 const answerEventsRead = 8
 
-export type Remembered = {
+export type AggregateCache = {
   /** What is kept, perhaps behind what is stored. Reads nothing. */
-  kept<Name extends AggregateName>(name: Name, id: string): Folded<Name> | undefined
+  cached<Name extends AggregateName>(name: Name, id: string): Folded<Name> | undefined
   /** The aggregate as it is stored now: folds what came after what is kept. Throws EVENT_UNREADABLE. */
   current<Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>>
   /** The events that the command has led to in what was folded, however long ago. */
@@ -41,7 +41,7 @@ export type Remembered = {
     commandId: string,
   ): Promise<StoredRecord<EventOf<Name>>[]>
   /** Folds what was just appended right after. The last event, as of `revision`, is the last that is stored. */
-  grown<Name extends AggregateName>(
+  appended<Name extends AggregateName>(
     name: Name,
     id: string,
     folded: Folded<Name>,
@@ -52,23 +52,23 @@ export type Remembered = {
 
 /** Keeps aggregates by stream, so that a command costs the same however long the stream is: only what came after is read, and
  *  of the past only where each command was answered is remembered. */
-export const createRemembered = ({
+export const createAggregateCache = ({
   store,
-  limits: { streamsMax, bytesMax } = rememberedLimits,
+  limits: { streamsMax, bytesMax } = aggregateCacheLimits,
 }: {
   readonly store: Pick<EventStore, 'readStream'>
-  readonly limits?: RememberedLimits | undefined
-}): Remembered => {
-  const folds = createRecent<Folded<AggregateName>>({ entriesMax: streamsMax, weightMax: bytesMax })
+  readonly limits?: AggregateCacheLimits | undefined
+}): AggregateCache => {
+  const folds = createLruCache<Folded<AggregateName>>({ entriesMax: streamsMax, weightMax: bytesMax })
   const beginning = new Map<string, Promise<unknown>>()
 
-  const kept = <Name extends AggregateName>(name: Name, id: string) =>
+  const cached = <Name extends AggregateName>(name: Name, id: string) =>
     folds.get(streamOf(name, id)) as Folded<Name> | undefined
 
   /** Another reader may have come further in the meantime. */
   const keep = <Name extends AggregateName>(name: Name, id: string, folded: Folded<Name>): Folded<Name> => {
     const { revision, weighed, answers } = folded
-    if (revision === undefined || revision <= (kept(name, id)?.revision ?? -1n)) return folded
+    if (revision === undefined || revision <= (cached(name, id)?.revision ?? -1n)) return folded
     folds.set(streamOf(name, id), folded as Folded<AggregateName>, entryBytes + weighed.bytes + answers.bytes)
     return folded
   }
@@ -93,11 +93,11 @@ export const createRemembered = ({
   }
 
   return {
-    kept,
+    cached,
     current: async (name, id) => {
       const first = beginning.get(streamOf(name, id))
       if (first) await first.catch(() => undefined)
-      const known = kept(name, id)
+      const known = cached(name, id)
       return known ? readOn(name, id, known) : begin(name, id)
     },
     answerTo: async (name, id, { answers }, commandId) => {
@@ -110,7 +110,7 @@ export const createRemembered = ({
         }
       return answer
     },
-    grown: (name, id, before, events) => {
+    appended: (name, id, before, events) => {
       const next = (before.revision ?? -1n) + 1n
       const grown: RecordedEvent<EventOf<typeof name>>[] = []
       let folded = before

@@ -6,14 +6,14 @@ import { money } from '../domain/money.ts'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { systemActor } from './actor.ts'
-import type { RememberedLimits } from './aggregate-cache.ts'
+import type { AggregateCacheLimits } from './aggregate-cache.ts'
 import { type Commands, createCommands, type Executed } from './execute.ts'
 import { aggregateOf } from './recorded.ts'
 
 const time = '2026-01-01T00:00:00.000Z'
-const nothing: RememberedLimits = { streamsMax: 0, bytesMax: 0 }
-const one: RememberedLimits = { streamsMax: 1, bytesMax: 1_000_000 }
-const plenty: RememberedLimits = { streamsMax: 100, bytesMax: 1_000_000 }
+const nothing: AggregateCacheLimits = { streamsMax: 0, bytesMax: 0 }
+const one: AggregateCacheLimits = { streamsMax: 1, bytesMax: 1_000_000 }
+const plenty: AggregateCacheLimits = { streamsMax: 100, bytesMax: 1_000_000 }
 
 type Asked = { readonly process: 0 | 1; readonly commandId: string } & (
   | { readonly name: 'account'; readonly id: string; readonly command: CommandOf<'account'> }
@@ -114,7 +114,7 @@ test('two processes that remember answer and write what two would that fold ever
       fc.constantFrom(one, plenty),
       async (steps, limits) => {
         const stores = [createMemoryEventStore(), createMemoryEventStore()] as const
-        const processesOn = (store: EventStore, remember: RememberedLimits) =>
+        const processesOn = (store: EventStore, remember: AggregateCacheLimits) =>
           [createCommands({ store, remember }), createCommands({ store, remember })] as const
         const remembering = processesOn(stores[0], limits)
         const folding = processesOn(stores[1], nothing)

@@ -3,7 +3,7 @@ import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { encodeEvent } from '../domain/events.ts'
 import type { EventStore, Json, NewEvent, Position } from '../infra/event-store/port.ts'
 import type { Actor } from './actor.ts'
-import { createRemembered, type Folded, type RememberedLimits } from './aggregate-cache.ts'
+import { type AggregateCacheLimits, createAggregateCache, type Folded } from './aggregate-cache.ts'
 import { refuseStranger } from './authority.ts'
 import { eventIdOf } from './ids.ts'
 import { aggregateOf, domainEventOf, type RecordedEvent, recorded, type StoredRecord } from './recorded.ts'
@@ -84,10 +84,10 @@ export const createCommands = ({
   remember,
 }: {
   readonly store: EventStore
-  readonly remember?: RememberedLimits
+  readonly remember?: AggregateCacheLimits
 }): Commands => {
   const inTurn = createTurns()
-  const remembered = createRemembered({ store, limits: remember })
+  const remembered = createAggregateCache({ store, limits: remember })
 
   const load: Load = async (name, id, untilRevision) => {
     const aggregate = aggregateOf(name)
@@ -116,7 +116,7 @@ export const createCommands = ({
     inTurn(streamOf(name, id), async () => {
       const { decide, schemas } = aggregateOf(name)
       const { commandId } = envelope
-      const known = remembered.kept(name, id)
+      const known = remembered.cached(name, id)
       let folded = known ?? (await remembered.current(name, id))
       let isNow = known === undefined
       let met: Failure | undefined
@@ -145,7 +145,7 @@ export const createCommands = ({
           met = error
         })
         if (appended?.outcome === 'appended' && !appended.repeated) {
-          const { folded: after, events: answer } = remembered.grown(name, id, folded, events)
+          const { folded: after, events: answer } = remembered.appended(name, id, folded, events)
           return {
             outcome: 'executed',
             repeated: false,

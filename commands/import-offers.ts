@@ -1,11 +1,12 @@
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
+import { inChunks } from '../infra/async/chunks.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { userActor } from './actor.ts'
+import { commandIds, correlationIds, ids } from './derived-ids.ts'
 import type { Commands } from './execute.ts'
-import { derivedId } from './ids.ts'
 import { type RefusedLine, readOffers } from './offers.ts'
 
-export type ImportedOffers = {
+export type OfferImport = {
   readonly listed: readonly { readonly line: number; readonly listing: string }[]
   /** Lines that were imported before. */
   readonly unchanged: readonly { readonly line: number; readonly listing: string }[]
@@ -21,22 +22,22 @@ const atOnceMax = 32
 export const importOffers = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
   { provider, csv }: { readonly provider: string; readonly csv: string },
-): Promise<ImportedOffers | Refusal> => {
+): Promise<OfferImport | Refusal> => {
   if ((await commands.current('provider', provider)).state.status === 'none') return refuse('PROVIDER_NOT_REGISTERED')
   const read = readOffers(csv)
   if (isRefusal(read)) return read
-  const seen = new Map<string, number>()
-  const correlationId = derivedId('import', provider, csv)
+  const copies = new Map<string, number>()
+  const correlationId = correlationIds.import(provider, csv)
   const named = read.offers.map(({ line, offer }) => {
-    const content = JSON.stringify({ ...offer, pricePerGpuHour: String(offer.pricePerGpuHour.amount) })
-    const copy = seen.get(content) ?? 0
-    seen.set(content, copy + 1)
-    return { line, offer, listing: derivedId('listing', provider, content, String(copy)) }
+    const first = ids.importedListing(provider, offer, 0)
+    const copy = copies.get(first) ?? 0
+    copies.set(first, copy + 1)
+    return { line, offer, listing: copy === 0 ? first : ids.importedListing(provider, offer, copy) }
   })
   const list = async ({ line, offer, listing }: (typeof named)[number]) => {
     const listedAt = now()
     const envelope = {
-      commandId: derivedId('list', listing),
+      commandId: commandIds.importListing(listing),
       correlationId,
       causationId: correlationId,
       actor: userActor(provider),
@@ -48,9 +49,7 @@ export const importOffers = async (
       answer: await commands.execute('listing', listing, { type: 'ListGpus', provider, listedAt, ...offer }, envelope),
     }
   }
-  const answers: Awaited<ReturnType<typeof list>>[] = []
-  for (let first = 0; first < named.length; first += atOnceMax)
-    answers.push(...(await Promise.all(named.slice(first, first + atOnceMax).map(list))))
+  const answers = (await inChunks(named, atOnceMax, (some) => Promise.all(some.map(list)))).flat()
 
   const refused = [
     ...read.refused,

@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals'
-import { createRecent } from './lru-cache.ts'
+import { createLruCache } from './lru-cache.ts'
 
-const keysOf = (recent: ReturnType<typeof createRecent<string>>, ...keys: string[]) =>
+const keysOf = (recent: ReturnType<typeof createLruCache<string>>, ...keys: string[]) =>
   keys.filter((key) => recent.get(key) !== undefined)
 
 test('forgets who was not asked for longest', () => {
-  const recent = createRecent<string>({ entriesMax: 2, weightMax: 100 })
+  const recent = createLruCache<string>({ entriesMax: 2, weightMax: 100 })
   recent.set('a', 'A', 1)
   recent.set('b', 'B', 1)
   expect(recent.get('a')).toBe('A')
@@ -15,7 +15,7 @@ test('forgets who was not asked for longest', () => {
 })
 
 test('forgets as many as the weight of a new one needs', () => {
-  const recent = createRecent<string>({ entriesMax: 10, weightMax: 10 })
+  const recent = createLruCache<string>({ entriesMax: 10, weightMax: 10 })
   for (const key of ['a', 'b', 'c']) recent.set(key, key, 3)
   recent.set('d', 'd', 6)
   expect(keysOf(recent, 'a', 'b', 'c', 'd')).toEqual(['c', 'd'])
@@ -23,7 +23,7 @@ test('forgets as many as the weight of a new one needs', () => {
 })
 
 test('the newest stays, however heavy', () => {
-  const recent = createRecent<string>({ entriesMax: 10, weightMax: 10 })
+  const recent = createLruCache<string>({ entriesMax: 10, weightMax: 10 })
   recent.set('a', 'a', 3)
   recent.set('heavy', 'heavy', 1_000)
   expect(keysOf(recent, 'a', 'heavy')).toEqual(['heavy'])
@@ -32,14 +32,14 @@ test('the newest stays, however heavy', () => {
 })
 
 test('none at all is kept where none may be', () => {
-  const recent = createRecent<string>({ entriesMax: 0, weightMax: 10 })
+  const recent = createLruCache<string>({ entriesMax: 0, weightMax: 10 })
   recent.set('a', 'a', 3)
   expect(keysOf(recent, 'a')).toEqual([])
   expect(recent.weight).toBe(0)
 })
 
 test('put again counts once, deleted counts nothing', () => {
-  const recent = createRecent<string>({ entriesMax: 10, weightMax: 10 })
+  const recent = createLruCache<string>({ entriesMax: 10, weightMax: 10 })
   recent.set('a', 'old', 3)
   recent.set('a', 'new', 5)
   expect([recent.get('a'), recent.weight]).toEqual(['new', 5])

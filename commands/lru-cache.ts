@@ -1,5 +1,5 @@
 /** A map that forgets who was not asked for longest. The newest stays, however heavy. */
-export type Recent<Value> = {
+export type LruCache<Value> = {
   get(key: string): Value | undefined
   set(key: string, value: Value, weight: number): void
   delete(key: string): void
@@ -7,13 +7,13 @@ export type Recent<Value> = {
   readonly weight: number
 }
 
-export const createRecent = <Value>({
+export const createLruCache = <Value>({
   entriesMax,
   weightMax,
 }: {
   readonly entriesMax: number
   readonly weightMax: number
-}): Recent<Value> => {
+}): LruCache<Value> => {
   // A Map gives its keys in the order in which they were put in: the first is the one to go.
   const entries = new Map<string, { readonly value: Value; readonly weight: number }>()
   let total = 0

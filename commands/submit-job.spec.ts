@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import { isRefusal } from '../domain/errors.ts'
-import { endRental } from '../processes/meter.ts'
-import { requestRental } from '../processes/request-rental.ts'
+import { endRental } from '../processes/end-rental.ts'
+import { requestRental } from '../processes/rent-a-gpu.ts'
 import { createMarket, usdc } from '../testing/worlds/market.ts'
 import { userActor } from './actor.ts'
-import { type JobWish, submitJob } from './submit-job.ts'
+import { type JobRequest, submitJob } from './submit-job.ts'
 
 const market = async () => {
   const world = createMarket()
@@ -14,7 +14,7 @@ const market = async () => {
   const rented = await requestRental(world, { renter: 'ada', idempotencyKey: 'rental', ...rent })
   if (isRefusal(rented)) throw new Error(rented.refused)
   const { rental } = rented
-  const wish = (overrides: Partial<JobWish> = {}): JobWish => ({
+  const wish = (overrides: Partial<JobRequest> = {}): JobRequest => ({
     renter: 'ada',
     idempotencyKey: 'first',
     rental,
@@ -26,7 +26,7 @@ const market = async () => {
     memoryMib: 512,
     ...overrides,
   })
-  const submit = async (overrides: Partial<JobWish> = {}) => {
+  const submit = async (overrides: Partial<JobRequest> = {}) => {
     const answer = await submitJob(world, wish(overrides))
     if (isRefusal(answer)) throw new Error(answer.refused)
     return answer

@@ -1,31 +1,31 @@
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import { userActor } from './actor.ts'
+import { commandIds, ids } from './derived-ids.ts'
 import { type Commands, type Executed, requestEnvelope } from './execute.ts'
-import { derivedId } from './ids.ts'
 
 /** The same key again is the same request and gets the same job. */
-export type JobWish = { readonly renter: string; readonly idempotencyKey: string; readonly rental: string } & Program
+export type JobRequest = { readonly renter: string; readonly idempotencyKey: string; readonly rental: string } & Program
 
 /** Submits a job to run on the GPUs of an active rental of one's own. Refuses RENTAL_UNKNOWN, NOT_YOURS, RENTAL_NOT_ACTIVE,
  *  JOB_INVALID, IDEMPOTENCY_KEY_REUSED. */
 export const submitJob = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
-  { idempotencyKey, ...wish }: JobWish,
+  { idempotencyKey, ...request }: JobRequest,
 ): Promise<({ readonly job: string } & Executed<'job'>) | Refusal> => {
-  const job = derivedId('job', wish.renter, idempotencyKey)
-  const commandId = derivedId('submit', job, JSON.stringify(wish))
-  const { state, first } = await commands.current('rental', wish.rental)
-  if (state.status === 'none') return refuse('RENTAL_UNKNOWN', { rental: wish.rental })
-  if (state.renter !== wish.renter) return refuse('NOT_YOURS')
+  const job = ids.job(request.renter, idempotencyKey)
+  const commandId = commandIds.submitJob(job, request)
+  const { state, first } = await commands.current('rental', request.rental)
+  if (state.status === 'none') return refuse('RENTAL_UNKNOWN', { rental: request.rental })
+  if (state.renter !== request.renter) return refuse('NOT_YOURS')
   const submittedAt = now()
   const known = (await commands.current('job', job)).state.status !== 'none'
   if (!known && state.status !== 'active') return refuse('RENTAL_NOT_ACTIVE', { status: state.status })
   const answer = await commands.execute(
     'job',
     job,
-    { type: 'SubmitJob', submittedAt, ...wish },
-    requestEnvelope(commandId, userActor(wish.renter), submittedAt, first?.correlationId),
+    { type: 'SubmitJob', submittedAt, ...request },
+    requestEnvelope(commandId, userActor(request.renter), submittedAt, first?.correlationId),
   )
   if (isRefusal(answer))
     return answer.refused === 'JOB_ALREADY_SUBMITTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals'
 import { z } from 'zod'
 import { type AggregateName, type CommandOf, idOf } from '../domain/aggregates.ts'
 import { personalStreams } from '../domain/catalogue.ts'
-import { type Catalogued, gatherFacts } from '../testing/golden/facts.ts'
+import { type Catalogued, gatherCatalogue } from '../testing/golden/facts.ts'
 import { fromLine, linesOf } from '../testing/golden/log.ts'
 import { readFiles } from '../testing/tidy/source-tree.ts'
 import { root } from './docs.testing.ts'
@@ -28,7 +28,7 @@ let told: Catalogued
 let files: ReadonlyMap<string, string>
 
 beforeAll(async () => {
-  told = await gatherFacts()
+  told = await gatherCatalogue()
   if (process.env.UPDATE === '1') {
     mkdirSync(posix.join(root, folder), { recursive: true })
     for (const [file, text] of schemaFiles()) writeFileSync(posix.join(root, folder, file), text)

@@ -3,7 +3,7 @@ import { type AggregateName, aggregates } from '../domain/aggregates.ts'
 import { personalMetadata, personalStreams, type StoredShape, shapeOf } from '../domain/catalogue.ts'
 import type { EventSchema } from '../domain/events.ts'
 import type { Metadata, StoredEvent } from '../infra/event-store/port.ts'
-import type { Facts, Follower } from '../testing/golden/facts.ts'
+import type { EventCatalogue, Follower } from '../testing/golden/facts.ts'
 
 type Entry = EventSchema<unknown>
 const entriesOf = (name: AggregateName): [string, Entry][] => Object.entries<Entry>(aggregates[name].schemas)
@@ -97,7 +97,7 @@ const withEnd = (sentence: string): string => `- ${sentence}.`
 const followerWords = ({ name, forwards, back }: Follower): string =>
   `Starts the process \`${name}\`: ${listed(forwards)}${back.length > 0 ? `; refused on the way: ${listed(back)}` : ''}`
 
-const factLines = ({ saidBy, processes, timers, scheduler, causes, projections }: Facts): string[] =>
+const factLines = ({ saidBy, processes, timers, scheduler, causes, projections }: EventCatalogue): string[] =>
   [
     `Said by ${[...saidBy].map(([command, senders]) => `\`${command}\` (${[...senders].toSorted().join(', ')})`).join(', ')}`,
     ...processes.map(followerWords),
@@ -107,7 +107,7 @@ const factLines = ({ saidBy, processes, timers, scheduler, causes, projections }
     `Changes ${projections.length > 0 ? `rows of ${listed(projections.toSorted())}` : 'no read model'}`,
   ].map(withEnd)
 
-const eventLines = (type: string, entry: Entry, facts: Facts): string[] => {
+const eventLines = (type: string, entry: Entry, facts: EventCatalogue): string[] => {
   const shape = shapeOf(entry)
   const rows = fieldRows(shape)
   const table = ['| field | type | unit | personal | |', '|---|---|---|---|---|', ...rows, '']
@@ -123,14 +123,14 @@ const eventLines = (type: string, entry: Entry, facts: Facts): string[] => {
 }
 
 const isPersonal = (name: AggregateName) => (personalStreams.includes(name) ? 'yes' : '')
-const factsOf = (type: string, facts: ReadonlyMap<string, Facts>): Facts => {
+const factsOf = (type: string, facts: ReadonlyMap<string, EventCatalogue>): EventCatalogue => {
   const known = facts.get(type)
   if (!known) throw new Error(`Nothing is known of ${type}`)
   return known
 }
 
 /** The whole page. */
-export const eventsPage = (facts: ReadonlyMap<string, Facts>): string =>
+export const eventsPage = (facts: ReadonlyMap<string, EventCatalogue>): string =>
   [
     '# Every event',
     '',

@@ -175,3 +175,8 @@ export function evolve(state: State, event: Event): State {
     }
   }
 }
+
+/** Returns the moment, but at most the end of the lease: a timer may fire late, and time beyond the end was not rented, is not
+ *  paid for, and makes up for no earlier silence. */
+export const withinLease = (state: State, now: string): string =>
+  state.status === 'active' && state.endsAt < now ? state.endsAt : now

@@ -200,13 +200,16 @@ export type Config = {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
-type Surroundings = { readonly projectRoot: string; readonly terminal: boolean }
+type ConfigEnvironment = { readonly projectRoot: string; readonly terminal: boolean }
 
-const here: Surroundings = { projectRoot: resolve(import.meta.dirname, '..'), terminal: process.stdout.isTTY === true }
+const here: ConfigEnvironment = {
+  projectRoot: resolve(import.meta.dirname, '..'),
+  terminal: process.stdout.isTTY === true,
+}
 
 /** Reads and checks the settings. An empty variable counts as unset. Throws CONFIG_INVALID for the first one that is wrong,
  *  with the variable, its value (secrets hidden), what it takes and an example. */
-export const readConfig = (env: Environment, { projectRoot, terminal }: Surroundings = here): Config => {
+export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEnvironment = here): Config => {
   const given = Object.fromEntries(Object.keys(settings.shape).map((name) => [name, env[name]?.trim() || undefined]))
   const read = settings.safeParse(given)
   if (!read.success) throw invalid(String(read.error.issues[0]?.path[0]), given)

@@ -2,13 +2,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { eventually } from '../testing/children.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
 import { connectPostgres } from './postgres.ts'
-import { createJobsWorld } from './task-queue.testing.ts'
-import { type Jobs, startJobs } from './task-queue.ts'
+import { createTaskQueueWorld } from './task-queue.testing.ts'
+import { startTaskQueue, type TaskQueue } from './task-queue.ts'
 
-let world: Awaited<ReturnType<typeof createJobsWorld>>
+let world: Awaited<ReturnType<typeof createTaskQueueWorld>>
 
 beforeAll(async () => {
-  world = await createJobsWorld()
+  world = await createTaskQueueWorld()
 })
 afterEach(() => world.clean())
 afterAll(() => world.drop())
@@ -38,7 +38,7 @@ test('two workers call each of 100 jobs once', async () => {
 test('processes that start at once on an empty database do not disturb each other', async () => {
   const fresh = await createTestDatabase()
   const own = connectPostgres({ url: fresh.url, log: world.log, poolSize: 4 })
-  const start = () => startJobs({ url: fresh.url, database: own, log: world.log, handlers: {}, concurrency: 1 })
+  const start = () => startTaskQueue({ url: fresh.url, database: own, log: world.log, handlers: {}, concurrency: 1 })
   const all = await Promise.all([start(), start(), start()])
   await Promise.all(all.map((jobs) => jobs.close()))
   await own.close()
@@ -57,7 +57,7 @@ describe('the same key again', () => {
 
   test('from within its own handler is called after it', async () => {
     const called: unknown[] = []
-    const jobs: Jobs = await world.open({
+    const jobs: TaskQueue = await world.open({
       step: async (payload) => {
         called.push(payload)
         if (payload !== 3) await jobs.schedule('step', Number(payload) + 1, { key: 'walk' })

@@ -1,19 +1,19 @@
 import { eventually } from '../testing/children.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
 import { connectPostgres } from './postgres.ts'
-import { type JobHandler, type Jobs, startJobs } from './task-queue.ts'
+import { startTaskQueue, type TaskHandler, type TaskQueue } from './task-queue.ts'
 import { createLog } from './telemetry.ts'
 
 /** A database with the queue in it, and what the operator is told. `clean` closes what a test has opened and forgets its jobs. */
-export const createJobsWorld = async () => {
+export const createTaskQueueWorld = async () => {
   const home = await createTestDatabase()
   const lines: Record<string, unknown>[] = []
-  const opened: Jobs[] = []
+  const opened: TaskQueue[] = []
   const log = createLog({ level: 'info', format: 'json' }, { write: (line) => lines.push(JSON.parse(line)) })
   const database = connectPostgres({ url: home.url, log, poolSize: 4 })
 
-  const open = async (handlers: Record<string, JobHandler>, concurrency = 2): Promise<Jobs> => {
-    const jobs = await startJobs({ url: home.url, database, log, handlers, concurrency, pollMs: 100 })
+  const open = async (handlers: Record<string, TaskHandler>, concurrency = 2): Promise<TaskQueue> => {
+    const jobs = await startTaskQueue({ url: home.url, database, log, handlers, concurrency, pollMs: 100 })
     opened.push(jobs)
     return jobs
   }

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Logger, runMigrations, type TaskList } from 'graphile-worker'
+import { TAKE_TEXT_LOCK, textLocks } from './locks.ts'
 import { type Database, openPool } from './postgres.ts'
-import { type JobWorkers, startJobWorkers } from './task-queue/workers.ts'
+import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
 const schema = 'jobs'
@@ -12,9 +13,9 @@ const graceMs = 5_000
 
 /** What is called when a job is due; `payload` is the JSON that was scheduled. It may be called again for the same job (after
  *  a throw, a crash, a lost connection), so it must bear that. */
-export type JobHandler = (payload: unknown) => Promise<void>
+export type TaskHandler = (payload: unknown) => Promise<void>
 
-export type Jobs = {
+export type TaskQueue = {
   /** Has the handler of that name called at `runAt` (now, when left out), here or in another process. The same key again
    *  replaces what was scheduled; while that one is running, the new one is called after it. Throws DATABASE_UNAVAILABLE;
    *  repeating the call does no harm. */
@@ -32,16 +33,16 @@ export type Jobs = {
 /** Opens the durable job queue in the schema `jobs`, and works on it when there are handlers. A handler that throws is called
  *  again after 3, 7, 20, … seconds, 25 times at most, after which the job stays in the table, parked. A job whose process
  *  was killed is called again by another after a few seconds. Throws DATABASE_UNAVAILABLE. */
-export const startJobs = async (options: {
+export const startTaskQueue = async (options: {
   readonly url: string
   readonly database: Database
   readonly log: Log
-  readonly handlers: Readonly<Record<string, JobHandler>>
+  readonly handlers: Readonly<Record<string, TaskHandler>>
   /** How many handlers run at once in this process. */
   readonly concurrency: number
   /** How late a job may be found that was scheduled for later. */
   readonly pollMs?: number
-}): Promise<Jobs> => {
+}): Promise<TaskQueue> => {
   const { url, database, handlers, concurrency, pollMs = 1_000 } = options
   const log = options.log.child({ part: 'jobs' })
   const logger = new Logger(() => (level, message, meta) => forward(log, level, message, meta))
@@ -62,18 +63,18 @@ export const startJobs = async (options: {
     ]),
   )
 
-  const startWorkers = () => startJobWorkers({ url, schema, log, logger, taskList, concurrency, pollMs })
+  const startWorkers = () => startTaskWorkers({ url, schema, log, logger, taskList, concurrency, pollMs })
 
   // Several processes start at once, and the migrations do not expect that.
   const migrate = () =>
     database.transaction('jobs.migrate', async (query) => {
-      await query('jobs.lock', "select pg_advisory_xact_lock(hashtextextended('jobs.migrate', 0))")
+      await query('jobs.lock', TAKE_TEXT_LOCK, [textLocks.migrateTaskQueue])
       const pgPool = openPool({ url, log, poolSize: 1 })
       await runMigrations({ pgPool, schema, logger }).finally(() => pgPool.end())
     })
 
   await migrate()
-  let workers: JobWorkers | undefined = Object.keys(handlers).length > 0 ? await startWorkers() : undefined
+  let workers: TaskWorkers | undefined = Object.keys(handlers).length > 0 ? await startWorkers() : undefined
 
   /** The workers end when they could not store how a job ended. That job is called again. */
   const keepWorking = async (): Promise<void> => {

@@ -6,7 +6,7 @@ import type { CommandOf } from '../domain/aggregates.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
 import { creditDeposit } from './credit-deposit.ts'
-import { walk } from './saga.ts'
+import { runSaga } from './saga.ts'
 
 const sighting = { chainId: 31337, transactionHash: 'tx', blockNumber: 1n, blockHash: 'block' }
 
@@ -21,7 +21,7 @@ const finalDeposit = async () => {
   await tell({ type: 'ObserveDeposit', payment: 'p', user: 'ada', amount: usdc(5n), ...sighting })
   await tell({ type: 'FinalizeDeposit' })
   const credit = (commands = world.commands, revision = 1n) =>
-    walk({ commands, now: world.now }, creditDeposit, { id: 'p', revision })
+    runSaga({ commands, now: world.now }, creditDeposit, { id: 'p', revision })
   return { ...world, credit }
 }
 type World = Awaited<ReturnType<typeof finalDeposit>>

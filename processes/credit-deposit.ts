@@ -1,13 +1,14 @@
-import type { Process } from './saga.ts'
+import { creditSteps, sagaNames } from './names.ts'
+import type { Saga } from './saga.ts'
 
 /** From a deposit that the chain will not undo to money that can be spent. */
-export const creditDeposit: Process<'payment', 'DepositFinalized'> = {
-  name: 'credit-deposit',
+export const creditDeposit: Saga<'payment', 'DepositFinalized'> = {
+  name: sagaNames.creditDeposit,
   starts: { aggregate: 'payment', type: 'DepositFinalized' },
   steps: [
     {
-      name: 'credit',
-      do: ({ id, event }) => ({
+      name: creditSteps.credit,
+      invoke: ({ id, event }) => ({
         to: 'account',
         id: event.user,
         command: { type: 'CreditDeposit', user: event.user, payment: id, amount: event.posting.amount },

@@ -3,7 +3,7 @@ import { userActor } from '../commands/actor.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { createMarket, usdc } from '../testing/worlds/market.ts'
 import { endAndSettle } from './end-rental.ts'
-import { requestRental } from './request-rental.ts'
+import { requestRental } from './rent-a-gpu.ts'
 
 const rent = async () => {
   const world = createMarket()

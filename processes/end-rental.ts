@@ -1,15 +1,24 @@
 import type { Actor } from '../commands/actor.ts'
+import { commandIds } from '../commands/derived-ids.ts'
+import { type Commands, type Executed, requestEnvelope } from '../commands/execute.ts'
 import { isRefusal, type Refusal } from '../domain/errors.ts'
-import type { EndReason } from '../domain/rental.ts'
+import { type EndReason, withinLease } from '../domain/rental.ts'
 import type { Position } from '../infra/event-store/port.ts'
-import { endRental } from './meter.ts'
-import { walk } from './saga.ts'
+import type { Heartbeats } from '../infra/heartbeats/port.ts'
+import { runSaga } from './saga.ts'
 import { settle } from './settle.ts'
 
-/** Ends a rental with its exact run and walks `settle` at once, so that whoever gave it back finds the invoice with the answer.
- *  Should this die on the way, the durable subscription walks on. Refuses RENTAL_NOT_ACTIVE, NOT_YOURS. */
+type Dependencies = {
+  readonly commands: Commands
+  readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
+  /** ISO 8601 in UTC. */
+  readonly now: () => string
+}
+
+/** Ends a rental with its exact run and runs `settle` at once, so that the invoice is there with the answer. When this dies
+ *  half way, the durable subscription goes on. Refuses RENTAL_NOT_ACTIVE, NOT_YOURS. */
 export const endAndSettle = async (
-  dependencies: Parameters<typeof endRental>[0],
+  dependencies: Dependencies,
   rental: string,
   reason: EndReason,
   actor: Actor,
@@ -18,6 +27,25 @@ export const endAndSettle = async (
   if (isRefusal(answer)) return answer
   const ended = answer.events.find(({ event }) => event.type === 'RentalEnded')
   if (!ended) return answer
-  const walked = await walk(dependencies, settle, { id: rental, revision: ended.revision })
-  return { position: walked.position ?? answer.position }
+  const settled = await runSaga(dependencies, settle, { id: rental, revision: ended.revision })
+  return { position: settled.position ?? answer.position }
+}
+
+/** Ends a rental with its exact run; `settle` follows from RentalEnded. The same actor twice is one request. Refuses
+ *  RENTAL_NOT_ACTIVE, NOT_YOURS. */
+export const endRental = async (
+  { commands, heartbeats, now }: Dependencies,
+  rental: string,
+  reason: EndReason,
+  actor: Actor,
+): Promise<Executed<'rental'> | Refusal> => {
+  const { state, first } = await commands.current('rental', rental)
+  const endedAt = withinLease(state, now())
+  const runSeconds = state.status === 'active' ? await heartbeats.acknowledged(rental, state.startedAt, endedAt) : 0n
+  return commands.execute(
+    'rental',
+    rental,
+    { type: 'EndRental', reason, runSeconds, endedAt },
+    requestEnvelope(commandIds.endRental(rental, reason, actor), actor, endedAt, first?.correlationId),
+  )
 }

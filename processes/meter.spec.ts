@@ -4,8 +4,9 @@ import { systemActor, userActor } from '../commands/actor.ts'
 import { createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { createMarket, usdc } from '../testing/worlds/market.ts'
-import { endRental, meterPeriod, startMeter } from './meter.ts'
-import { requestRental } from './request-rental.ts'
+import { endRental } from './end-rental.ts'
+import { meterPeriod, startMeter } from './meter.ts'
+import { requestRental } from './rent-a-gpu.ts'
 import type { Schedule } from './timers.ts'
 
 const noop = async () => undefined

@@ -5,11 +5,10 @@ import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { breakingAt, chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
-import { rentAGpu } from './rent-a-gpu.ts'
-import { type RentalWish, requestRental } from './request-rental.ts'
-import { walk } from './saga.ts'
+import { type RentalRequest, rentAGpu, requestRental } from './rent-a-gpu.ts'
+import { runSaga } from './saga.ts'
 
-const wish = (overrides: Partial<RentalWish> = {}): RentalWish => ({
+const wish = (overrides: Partial<RentalRequest> = {}): RentalRequest => ({
   renter: 'ada',
   idempotencyKey: 'first',
   listing: 'h100',
@@ -26,7 +25,7 @@ const market = async ({ gpus = 1, funds = 10_000_000n } = {}) => {
   return world
 }
 
-const request = async (world: Awaited<ReturnType<typeof market>>, overrides: Partial<RentalWish> = {}) => {
+const request = async (world: Awaited<ReturnType<typeof market>>, overrides: Partial<RentalRequest> = {}) => {
   const answer = await requestRental(world, wish(overrides))
   if (isRefusal(answer)) throw new Error(answer.refused)
   return answer
@@ -100,7 +99,7 @@ describe('a rental that somebody refuses', () => {
     const world = await market({ funds: 0n })
     const { rental } = await request(world)
     await world.deposit('ada', 10_000_000n)
-    const again = await walk(world, rentAGpu, { id: rental, revision: 0n })
+    const again = await runSaga(world, rentAGpu, { id: rental, revision: 0n })
     expect(again).toMatchObject({ outcome: 'rejected', code: 'INSUFFICIENT_FUNDS' })
     expect(await free(world)).toBe(1)
   })
@@ -116,7 +115,7 @@ describe('a request that dies on the way', () => {
       await requestRental(dying, wish()).catch(() => undefined)
       for await (const { type, stream } of world.store.readAll({ types: ['RentalRequested'] })) {
         expect(type).toBe('RentalRequested')
-        await walk(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
+        await runSaga(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
       }
       await expectWhole(world)
     }
@@ -129,7 +128,7 @@ describe('a request that dies on the way', () => {
     expect(await free(world)).toBe(0)
     world.pass(31)
     for await (const { stream } of world.store.readAll({ types: ['RentalRequested'] })) {
-      const walked = await walk(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
+      const walked = await runSaga(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
       expect(walked).toMatchObject({ outcome: 'rejected', code: 'DEADLINE_PASSED' })
     }
     await expectWhole(world)

@@ -1,70 +1,106 @@
-import { costOf } from '../domain/money.ts'
+import { userActor } from '../commands/actor.ts'
+import { commandIds, ids } from '../commands/derived-ids.ts'
+import { type Commands, requestEnvelope } from '../commands/execute.ts'
+import { type ErrorCode, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
+import { costOf, type Money } from '../domain/money.ts'
 import { hourlyRate } from '../domain/rental.ts'
-import { type Cause, need, type Process } from './saga.ts'
+import type { Position } from '../infra/event-store/port.ts'
+import { rentSteps, sagaNames } from './names.ts'
+import { requireEvent, runSaga, type Saga, type Trigger } from './saga.ts'
 import { plusSeconds } from './time.ts'
 
-/** Steps that are not done by then are refused, wherever they are asked for. */
+/** What a renter asks for. The same key again is the same request and gets the same rental. */
+export type RentalRequest = {
+  readonly renter: string
+  readonly idempotencyKey: string
+  readonly listing: string
+  readonly gpuCount: number
+  /** For how long at most, in seconds; the renter may give it back earlier. */
+  readonly seconds: bigint
+  readonly maxPricePerGpuHour: Money
+}
+
+export type RequestedRental = { readonly rental: string; readonly position: Position | undefined } & (
+  | { readonly outcome: 'active' }
+  /** Refused by the listing or by the account; nothing is held. */
+  | { readonly outcome: 'rejected'; readonly code: ErrorCode }
+)
+
+/** Requests a rental and runs `rent-a-gpu` at once, so that the renter has the answer in one round trip. Refuses
+ *  IDEMPOTENCY_KEY_REUSED, and what the rental itself refuses. */
+export const requestRental = async (
+  { commands, now }: { readonly commands: Commands; readonly now: () => string },
+  { renter, idempotencyKey, ...terms }: RentalRequest,
+): Promise<RequestedRental | Refusal> => {
+  const rental = ids.rental(renter, idempotencyKey)
+  const requestedAt = now()
+  const answer = await commands.execute(
+    'rental',
+    rental,
+    { type: 'RequestRental', renter, ...terms, requestedAt },
+    // What was asked is part of the command id: the key again with other terms is another command, and is refused.
+    requestEnvelope(commandIds.requestRental(rental, terms), userActor(renter), requestedAt),
+  )
+  if (isRefusal(answer))
+    return answer.refused === 'RENTAL_ALREADY_REQUESTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer
+  const ended = await runSaga({ commands, now }, rentAGpu, { id: rental, revision: 0n })
+  const position = ended.position ?? answer.position
+  return ended.outcome === 'done'
+    ? { outcome: 'active', rental, position }
+    : { outcome: 'rejected', code: ended.code, rental, position }
+}
+
+/** After so many seconds a step that is not done is refused by the aggregate that it asks. */
 const deadlineSeconds = 30
 
-type Requested = Cause<'rental', 'RentalRequested'>
+type Requested = Trigger<'rental', 'RentalRequested'>
 const notAfter = ({ event }: Requested) => plusSeconds(event.requestedAt, deadlineSeconds)
 
-/** From a wish to a lease: reserve the GPUs, hold the money for the whole time, start the clock. When a step is refused the
- *  rental is rejected with its code, and what was done before is undone. The request that asked for the rental walks
- *  these steps itself; should it die on the way, the durable subscription walks them to the end. */
-export const rentAGpu: Process<'rental', 'RentalRequested'> = {
-  name: 'rent-a-gpu',
+/** From a request to a lease: reserve the GPUs, hold the money for the whole time, start the clock. When a step is refused, the
+ *  rental is rejected with its code and the earlier steps are taken back. The request runs this saga itself; when it dies
+ *  half way, the durable subscription runs the saga to its end. */
+export const rentAGpu: Saga<'rental', 'RentalRequested'> = {
+  name: sagaNames.rentAGpu,
   starts: { aggregate: 'rental', type: 'RentalRequested' },
   steps: [
     {
-      name: 'reserve',
-      do: (cause, _facts, now) => {
-        const { listing, gpuCount, maxPricePerGpuHour } = cause.event
-        const command = {
-          type: 'ReserveCapacity',
-          rental: cause.id,
-          gpuCount,
-          maxPricePerGpuHour,
-          at: now,
-          notAfter: notAfter(cause),
-        } as const
+      name: rentSteps.reserve,
+      invoke: (trigger, _events, at) => {
+        const { listing, gpuCount, maxPricePerGpuHour } = trigger.event
+        const reservation = { rental: trigger.id, gpuCount, maxPricePerGpuHour }
+        const command = { type: 'ReserveCapacity', ...reservation, at, notAfter: notAfter(trigger) } as const
         return { to: 'listing', id: listing, command }
       },
-      undo: ({ id, event }) => ({ to: 'listing', id: event.listing, command: { type: 'FreeCapacity', rental: id } }),
+      compensate: ({ id, event }) => ({
+        to: 'listing',
+        id: event.listing,
+        command: { type: 'FreeCapacity', rental: id },
+      }),
     },
     {
-      name: 'hold',
-      do: (cause, facts, now) => {
-        const { renter, seconds } = cause.event
-        const amount = costOf(hourlyRate(need(facts, 'CapacityReserved')), seconds)
-        const command = {
-          type: 'HoldFunds',
-          user: renter,
-          rental: cause.id,
-          amount,
-          at: now,
-          notAfter: notAfter(cause),
-        } as const
-        return { to: 'account', id: renter, command }
+      name: rentSteps.hold,
+      invoke: (trigger, events, at) => {
+        const { renter, seconds } = trigger.event
+        const amount = costOf(hourlyRate(requireEvent(events, 'CapacityReserved')), seconds)
+        const hold = { user: renter, rental: trigger.id, amount }
+        return { to: 'account', id: renter, command: { type: 'HoldFunds', ...hold, at, notAfter: notAfter(trigger) } }
       },
-      undo: ({ id, event }) => ({ to: 'account', id: event.renter, command: { type: 'ReleaseHold', rental: id } }),
+      compensate: ({ id, event }) => ({
+        to: 'account',
+        id: event.renter,
+        command: { type: 'ReleaseHold', rental: id },
+      }),
     },
     {
-      name: 'activate',
-      do: (cause, facts, now) => {
-        const { provider, gpu, pricePerGpuHour } = need(facts, 'CapacityReserved')
-        const held = need(facts, 'FundsHeld').posting.amount
-        const lease = {
-          provider,
-          gpu,
-          pricePerGpuHour,
-          held,
-          startedAt: now,
-          endsAt: plusSeconds(now, Number(cause.event.seconds)),
-        }
-        return { to: 'rental', id: cause.id, command: { type: 'ActivateRental', ...lease } }
+      name: rentSteps.activate,
+      invoke: ({ id, event }, events, startedAt) => {
+        const { provider, gpu, pricePerGpuHour } = requireEvent(events, 'CapacityReserved')
+        const held = requireEvent(events, 'FundsHeld').posting.amount
+        const endsAt = plusSeconds(startedAt, Number(event.seconds))
+        const lease = { provider, gpu, pricePerGpuHour, held, startedAt, endsAt }
+        return { to: 'rental', id, command: { type: 'ActivateRental', ...lease } }
       },
     },
   ],
-  rejected: ({ id }, code, now) => ({ to: 'rental', id, command: { type: 'RejectRental', code, rejectedAt: now } }),
+  rejected: ({ id }, code, rejectedAt) => ({ to: 'rental', id, command: { type: 'RejectRental', code, rejectedAt } }),
 }

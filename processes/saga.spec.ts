@@ -4,16 +4,16 @@ import { mustExecute } from '../commands/execute.ts'
 import { derivedId, newId } from '../commands/ids.ts'
 import { Failure } from '../domain/errors.ts'
 import { createMarket, usdc } from '../testing/worlds/market.ts'
-import { need, type Process, type Sent, walk } from './saga.ts'
+import { type OutgoingCommand, requireEvent, runSaga, type Saga } from './saga.ts'
 
-type Listed = Process<'listing', 'GpusListed'>
+type Listed = Saga<'listing', 'GpusListed'>
 
-const credit = (user: string): Sent => ({
+const credit = (user: string): OutgoingCommand => ({
   to: 'account',
   id: user,
   command: { type: 'CreditDeposit', user, payment: 'gift', amount: usdc(5n) },
 })
-const change = (amount: bigint): Sent => ({
+const change = (amount: bigint): OutgoingCommand => ({
   to: 'listing',
   id: 'h100',
   command: { type: 'ChangePrice', pricePerGpuHour: usdc(amount) },
@@ -36,14 +36,14 @@ const listed = async (steps: Listed['steps'], rejected?: Listed['rejected']) => 
     for await (const event of world.store.readAll()) all.push(event)
     return all.slice(1)
   }
-  return { ...world, events, walked: () => walk(world, process, { id: 'h100', revision: 0n }) }
+  return { ...world, events, walked: () => runSaga(world, process, { id: 'h100', revision: 0n }) }
 }
 
 describe('forwards', () => {
   test('each step sends its command under an id of its own, made of the cause', async () => {
     const world = await listed([
-      { name: 'one', do: ({ event }) => credit(event.provider) },
-      { name: 'two', do: () => change(7n) },
+      { name: 'one', invoke: ({ event }) => credit(event.provider) },
+      { name: 'two', invoke: () => change(7n) },
     ])
     expect(await world.walked()).toEqual({ outcome: 'done', position: await world.store.head() })
     const { history } = await world.commands.load('listing', 'h100')
@@ -66,8 +66,8 @@ describe('forwards', () => {
 
   test('a step that is not needed is left out', async () => {
     const world = await listed([
-      { name: 'one', do: () => undefined },
-      { name: 'two', do: () => credit('ada') },
+      { name: 'one', invoke: () => undefined },
+      { name: 'two', invoke: () => credit('ada') },
     ])
     expect(await world.walked()).toMatchObject({ outcome: 'done' })
     expect((await world.events()).map(({ type }) => type)).toEqual(['DepositCredited'])
@@ -76,11 +76,11 @@ describe('forwards', () => {
   test('a step sees the facts of those before, also on another walk', async () => {
     const seen: unknown[] = []
     const world = await listed([
-      { name: 'one', do: () => credit('ada') },
+      { name: 'one', invoke: () => credit('ada') },
       {
         name: 'two',
-        do: (_cause, facts) => {
-          seen.push(need(facts, 'DepositCredited').posting.amount)
+        invoke: (_cause, facts) => {
+          seen.push(requireEvent(facts, 'DepositCredited').posting.amount)
           return undefined
         },
       },
@@ -93,7 +93,7 @@ describe('forwards', () => {
 
   test('what is known of the cause is what was known then', async () => {
     const world = await listed([
-      { name: 'one', do: ({ state }) => (state.status === 'open' ? credit('ada') : undefined) },
+      { name: 'one', invoke: ({ state }) => (state.status === 'open' ? credit('ada') : undefined) },
     ])
     const withdraw = { commandId: newId(), correlationId: 'c', causationId: 'c', time: world.now() }
     const actor = userActor('provider')
@@ -103,17 +103,17 @@ describe('forwards', () => {
   })
 
   test('a fact that nobody left is a defect', () => {
-    expect(() => need({}, 'FundsHeld')).toThrow('No FundsHeld so far')
+    expect(() => requireEvent({}, 'FundsHeld')).toThrow('No FundsHeld so far')
   })
 })
 
 describe('when a step is refused', () => {
   const steps: Listed['steps'] = [
-    { name: 'one', do: () => credit('ada'), undo: () => change(1n) },
-    { name: 'two', do: () => credit('bob') },
-    { name: 'three', do: () => credit('eve'), undo: () => change(2n) },
-    { name: 'four', do: () => impossible, undo: () => credit('never') },
-    { name: 'five', do: () => credit('never') },
+    { name: 'one', invoke: () => credit('ada'), compensate: () => change(1n) },
+    { name: 'two', invoke: () => credit('bob') },
+    { name: 'three', invoke: () => credit('eve'), compensate: () => change(2n) },
+    { name: 'four', invoke: () => impossible, compensate: () => credit('never') },
+    { name: 'five', invoke: () => credit('never') },
   ]
 
   test('that is recorded first, and what was done is undone, last first', async () => {
@@ -144,7 +144,7 @@ describe('when a step is refused', () => {
   })
 
   test('of a process that only goes forwards, it is a defect with a name', async () => {
-    const world = await listed([{ name: 'two', do: () => impossible }])
+    const world = await listed([{ name: 'two', invoke: () => impossible }])
     const { history } = await world.commands.load('listing', 'h100')
     const details = { process: 'welcome', step: 'two', cause: history[0]?.eventId ?? '' }
     await expect(world.walked()).rejects.toEqual(new Failure('LISTING_INVALID', details))
@@ -154,7 +154,7 @@ describe('when a step is refused', () => {
 test('a walk starts from its own event alone', async () => {
   const world = await listed([])
   const process: Listed = { name: 'welcome', starts: { aggregate: 'listing', type: 'GpusListed' }, steps: [] }
-  await expect(walk(world, process, { id: 'nobody', revision: 0n })).rejects.toThrow(
+  await expect(runSaga(world, process, { id: 'nobody', revision: 0n })).rejects.toThrow(
     'welcome does not start at revision 0 of nobody',
   )
 })

@@ -7,9 +7,10 @@ import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { breakingAt, chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
-import { endRental, meterPeriod } from './meter.ts'
-import { requestRental } from './request-rental.ts'
-import { walk } from './saga.ts'
+import { endRental } from './end-rental.ts'
+import { meterPeriod } from './meter.ts'
+import { requestRental } from './rent-a-gpu.ts'
+import { runSaga } from './saga.ts'
 import { settle } from './settle.ts'
 
 const deposit = 10_000_000n
@@ -46,7 +47,8 @@ const endedRental = async (...runs: readonly number[]) => {
   await endRental(meter, rental, 'returned', userActor('ada'))
   const { history } = await world.commands.load('rental', rental)
   const revision = history.at(-1)?.revision ?? 0n
-  const settleWith = (commands = world.commands) => walk({ commands, now: world.now }, settle, { id: rental, revision })
+  const settleWith = (commands = world.commands) =>
+    runSaga({ commands, now: world.now }, settle, { id: rental, revision })
   return { ...world, rental, settleWith }
 }
 type World = Awaited<ReturnType<typeof endedRental>>
@@ -184,7 +186,7 @@ describe('a settled rental', () => {
     if (isRefusal(rented)) throw new Error(rented.refused)
     const heartbeats = { acknowledged: async () => 30n, begin: noop, beat: noop, end: noop }
     await endRental({ ...world, heartbeats }, rented.rental, 'returned', userActor('ada'))
-    await walk(world, settle, { id: rented.rental, revision: 3n })
+    await runSaga(world, settle, { id: rented.rental, revision: 3n })
     expect(await world.state('account', 'ada')).toMatchObject({
       holds: new Map(),
       balances: new Map([['USDC/6', { available: deposit, held: 0n }]]),
@@ -220,10 +222,14 @@ test('however many walk it, in whatever order and at whatever times, they settle
       const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
       // Each has commands and a clock of its own, as other processes have: what they write differs in its time.
       const walker = (second: number) =>
-        walk({ commands: createCommands({ store: shuffled }), now: () => `2026-01-02T00:00:0${second}.000Z` }, settle, {
-          id: world.rental,
-          revision: run === 0 ? 2n : 3n,
-        })
+        runSaga(
+          { commands: createCommands({ store: shuffled }), now: () => `2026-01-02T00:00:0${second}.000Z` },
+          settle,
+          {
+            id: world.rental,
+            revision: run === 0 ? 2n : 3n,
+          },
+        )
       const walked = await scheduler.waitFor(Promise.all([1, 2, 3].map(walker)))
       expect(walked.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done'])
       await expectSettled(world, owed(Math.min(run, 3600)))

@@ -1,8 +1,9 @@
 import { money } from '../domain/money.ts'
 import type { InvoiceLine } from '../domain/rental.ts'
-import type { Cause, Process } from './saga.ts'
+import { sagaNames, settleSteps } from './names.ts'
+import type { Saga, Trigger } from './saga.ts'
 
-type Ended = Cause<'rental', 'RentalEnded'>
+type Ended = Trigger<'rental', 'RentalEnded'>
 
 /** The lease that ended. Throws when history could not have happened. */
 const lease = ({ state, id }: Ended) => {
@@ -30,43 +31,47 @@ const invoiceLines = ({ history, state }: Ended): InvoiceLine[] => {
 
 /** From the end of a rental to its invoice: take what was used out of the hold and release the rest, pay the provider, free
  *  the GPUs, write the invoice. Only forwards: what was used is owed. */
-export const settle: Process<'rental', 'RentalEnded'> = {
-  name: 'settle',
+export const settle: Saga<'rental', 'RentalEnded'> = {
+  name: sagaNames.settle,
   starts: { aggregate: 'rental', type: 'RentalEnded' },
   steps: [
     {
-      name: 'capture',
-      do: (cause) => ({
+      name: settleSteps.capture,
+      invoke: (trigger) => ({
         to: 'account',
-        id: lease(cause).renter,
-        command: { type: 'CaptureHold', rental: cause.id, charge: cause.event.charged },
+        id: lease(trigger).renter,
+        command: { type: 'CaptureHold', rental: trigger.id, charge: trigger.event.charged },
       }),
     },
     {
-      name: 'pay provider',
-      do: (cause) => {
-        const { provider } = lease(cause)
-        const amount = cause.event.charged
+      name: settleSteps.payProvider,
+      invoke: (trigger) => {
+        const { provider } = lease(trigger)
+        const amount = trigger.event.charged
         if (amount.amount === 0n) return undefined
         return {
           to: 'account',
           id: provider,
-          command: { type: 'CreditEarnings', user: provider, rental: cause.id, amount },
+          command: { type: 'CreditEarnings', user: provider, rental: trigger.id, amount },
         }
       },
     },
     {
-      name: 'free',
-      do: (cause) => ({ to: 'listing', id: lease(cause).listing, command: { type: 'FreeCapacity', rental: cause.id } }),
+      name: settleSteps.free,
+      invoke: (trigger) => ({
+        to: 'listing',
+        id: lease(trigger).listing,
+        command: { type: 'FreeCapacity', rental: trigger.id },
+      }),
     },
     {
-      name: 'invoice',
-      do: (cause, { HoldReleased }, now) => {
-        const released = HoldReleased?.posting.amount ?? money(0n, cause.event.charged.asset)
+      name: settleSteps.invoice,
+      invoke: (trigger, { HoldReleased }, now) => {
+        const released = HoldReleased?.posting.amount ?? money(0n, trigger.event.charged.asset)
         return {
           to: 'rental',
-          id: cause.id,
-          command: { type: 'IssueInvoice', lines: invoiceLines(cause), released, issuedAt: now },
+          id: trigger.id,
+          command: { type: 'IssueInvoice', lines: invoiceLines(trigger), released, issuedAt: now },
         }
       },
     },

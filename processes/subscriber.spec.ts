@@ -6,7 +6,7 @@ import { Failure } from '../domain/errors.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { createMarket, usdc } from '../testing/worlds/market.ts'
-import { followAgain, runProcesses } from './subscriber.ts'
+import { retryHandler, runSubscriber } from './subscriber.ts'
 import type { Schedule } from './timers.ts'
 
 const market = async () => {
@@ -58,7 +58,7 @@ const start = (world: World, commands: Commands = world.commands, bus = busOf(wo
     begun.push(rental)
   }
   const { signal } = new AbortController()
-  const done = runProcesses({ bus, commands, now: world.now, schedule, activated, signal })
+  const done = runSubscriber({ bus, commands, now: world.now, schedule, activated, signal })
   return { done, queue, begun }
 }
 
@@ -131,9 +131,9 @@ describe('a walk that meets an error that nobody expected', () => {
     const payload = { process: 'rent-a-gpu', id: 'r3', revision: '0' }
     expect(queue).toEqual(new Map([['walk:rent-a-gpu:r3:0', { name: 'walk', payload, runAt: world.now() }]]))
 
-    await expect(followAgain({ ...world, commands, activated: noTimers }, payload)).rejects.toThrow('what?')
+    await expect(retryHandler({ ...world, commands, activated: noTimers }, payload)).rejects.toThrow('what?')
     broken.yes = false
-    await followAgain({ ...world, commands, activated: noTimers }, payload)
+    await retryHandler({ ...world, commands, activated: noTimers }, payload)
     expect(await world.status('r3')).toBe('active')
   })
 
@@ -153,7 +153,7 @@ describe('a walk that meets an error that nobody expected', () => {
     await done
     expect([...queue.keys()]).toEqual(['walk:settle:one:2'])
     await expect(
-      followAgain({ ...world, activated: noTimers }, { process: 'settle', id: 'one', revision: '2' }),
+      retryHandler({ ...world, activated: noTimers }, { process: 'settle', id: 'one', revision: '2' }),
     ).rejects.toMatchObject({
       code: 'HOLD_UNKNOWN',
       details: failed,
@@ -190,7 +190,7 @@ test('a batch is handed over again when the queue cannot take a walk', async () 
   const { signal } = new AbortController()
   const { bus } = busOf(world.store)
   const activated = async () => undefined
-  await expect(runProcesses({ bus, commands, now: world.now, schedule, activated, signal })).rejects.toMatchObject({
+  await expect(runSubscriber({ bus, commands, now: world.now, schedule, activated, signal })).rejects.toMatchObject({
     code: 'DATABASE_UNAVAILABLE',
   })
   expect(await bus.position('processes')).toBeUndefined()
@@ -218,5 +218,5 @@ test('a few walk side by side, not one after the other and not all at once', asy
 test('there is no walking again of what is not known', async () => {
   const world = await market()
   const unknown = { process: 'dance', id: derivedId('x'), revision: '0' }
-  await expect(followAgain({ ...world, activated: noTimers }, unknown)).rejects.toThrow('There is no process dance')
+  await expect(retryHandler({ ...world, activated: noTimers }, unknown)).rejects.toThrow('There is no process dance')
 })

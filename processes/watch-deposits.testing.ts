@@ -3,7 +3,7 @@ import { idOf } from '../domain/aggregates.ts'
 import type { Chain, ChainCursor, Deposit } from '../infra/chain/port.ts'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import { creditDeposit } from './credit-deposit.ts'
-import { walk } from './saga.ts'
+import { runSaga } from './saga.ts'
 import { watchOnce } from './watch-deposits.ts'
 
 const description = {
@@ -92,7 +92,7 @@ export const createWatchWorld = () => {
     /** Credits whatever is final, as the process does. */
     credited: async () => {
       for await (const { type, stream, revision } of store.readAll())
-        if (type === 'DepositFinalized') await walk({ commands, now }, creditDeposit, { id: idOf(stream), revision })
+        if (type === 'DepositFinalized') await runSaga({ commands, now }, creditDeposit, { id: idOf(stream), revision })
       const { state } = await commands.load('account', '0xada')
       return state.status === 'open' ? (state.balances.get('USDC/6')?.available ?? 0n) : 0n
     },

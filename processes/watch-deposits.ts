@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { systemActor } from '../commands/actor.ts'
+import { systemActors } from '../commands/actor.ts'
+import { commandIds, correlationIds } from '../commands/derived-ids.ts'
 import { type Commands, mustExecute } from '../commands/execute.ts'
-import { derivedId } from '../commands/ids.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Chain, ChainCursor, Deposit } from '../infra/chain/port.ts'
@@ -27,17 +27,17 @@ export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now 
   const from = ((await cursor.load()) ?? -1n) + 1n
   if (head < from) return false
   const to = head - from < blocksAtOnceMax ? head : from + blocksAtOnceMax - 1n
-  const settledTo = final < to ? final : to
+  const finalTo = final < to ? final : to
   const deposits = (await chain.deposits(from, to)).filter(({ token }) => same(token, chain.description.token))
 
-  const tell = async (payment: string, command: CommandOf<'payment'>, ...identity: string[]) => {
-    const correlationId = derivedId('deposit', payment)
-    const commandId = derivedId('watcher', payment, command.type, ...identity)
+  const send = async (payment: string, command: CommandOf<'payment'>, ...identity: string[]) => {
+    const correlationId = correlationIds.deposit(payment)
+    const commandId = commandIds.watchDeposit(payment, command.type, ...identity)
     const envelope = {
       commandId,
       correlationId,
       causationId: correlationId,
-      actor: systemActor('watcher'),
+      actor: systemActors.watcher,
       time: now(),
     }
     mustExecute(await commands.execute('payment', payment, command, envelope))
@@ -46,18 +46,18 @@ export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now 
   for (const deposit of deposits) {
     const { revision } = await commands.current('payment', deposit.depositId)
     // How often it was seen belongs to the id: the same block may come, go and come back.
-    await tell(deposit.depositId, observe(chain, deposit), deposit.blockHash, timesSeen(revision))
-    if (deposit.blockNumber > settledTo) continue
+    await send(deposit.depositId, observe(chain, deposit), deposit.blockHash, timesSeen(revision))
+    if (deposit.blockNumber > finalTo) continue
     const { state } = await commands.current('payment', deposit.depositId)
-    if (state.status === 'observed') await tell(deposit.depositId, { type: 'FinalizeDeposit' })
+    if (state.status === 'observed') await send(deposit.depositId, { type: 'FinalizeDeposit' })
   }
-  for (const payment of await pendingPayments(settledTo)) {
+  for (const payment of await pendingPayments(finalTo)) {
     const { state, revision } = await commands.current('payment', payment)
     const stillThere = deposits.some(({ depositId }) => depositId === payment)
-    if (state.status !== 'observed' || state.blockNumber > settledTo || stillThere) continue
-    await tell(payment, { type: 'ReportDepositVanished' }, state.blockHash, timesSeen(revision))
+    if (state.status !== 'observed' || state.blockNumber > finalTo || stillThere) continue
+    await send(payment, { type: 'ReportDepositVanished' }, state.blockHash, timesSeen(revision))
   }
-  if (settledTo >= from) await cursor.save(settledTo)
+  if (finalTo >= from) await cursor.save(finalTo)
   return to < head
 }
 

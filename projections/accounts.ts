@@ -2,13 +2,13 @@ import type { Event } from '../domain/account.ts'
 import type { Asset, Money } from '../domain/money.ts'
 import { type AccountRow, accountsTable } from './accounts.table.ts'
 import type { ReadModels } from './database.ts'
-import { projection, type Recorded } from './engine/projection.ts'
+import { type EventMetadata, projection } from './engine/projection.ts'
 
 export const accountKey = (user: string, asset: Asset): string => `${user}:${asset}`
 
 const moved = (
   row: AccountRow | undefined,
-  { id: user }: Recorded,
+  { id: user }: EventMetadata,
   { asset }: Money,
   change: { readonly available?: bigint; readonly held?: bigint },
 ) => ({

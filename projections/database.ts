@@ -3,10 +3,11 @@ import { Migrator } from '@mikro-orm/migrations'
 import { type InferKyselyDB, MikroORM } from '@mikro-orm/postgresql'
 import { Failure } from '../domain/errors.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
+import { locks } from '../infra/locks.ts'
 import { isConnectionError } from '../infra/postgres.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { accountsTable } from './accounts.table.ts'
-import { createServed } from './engine/availability.ts'
+import { createAvailability } from './engine/availability.ts'
 import { buildsTable, checkpointsTable } from './engine/checkpoints.ts'
 import { parkedStreamsTable } from './engine/parked-streams.ts'
 import { progressOf } from './engine/progress.ts'
@@ -43,8 +44,6 @@ const kyselyOptions = {
   convertValues: true,
 } as const
 
-const lockFamily = 1_852_994_401
-const lockOfMigrations = 4
 const connectionsMax = 4
 const connectMsMax = 5_000
 const retryMs = 100
@@ -123,7 +122,7 @@ export const openReadModels = async ({
   }
   const inner = kyselyOf(orm)
   const projectionsByTable = byTable(projections)
-  const served = createServed({
+  const served = createAvailability({
     projectionOf: (table) => projectionsByTable.get(table),
     look: async () =>
       (await inner.selectFrom('Checkpoint').select('projection').execute()).map((row) => row.projection),
@@ -169,7 +168,7 @@ export const openReadModels = async ({
 /** One process migrates, the others wait for the lock and then find nothing to do. */
 const migrate = (orm: Orm): Promise<string[]> =>
   orm.em.fork().transactional(async (em) => {
-    await em.execute('select pg_advisory_xact_lock(?, ?)', [lockFamily, lockOfMigrations])
+    await em.execute('select pg_advisory_xact_lock(?, ?)', [...locks.migrateReadModels])
     const known = new Set(migrations.map(({ name }) => name))
     const newer = (await orm.migrator.getExecuted()).find(({ name }) => !known.has(name))
     if (newer) throw new Failure('DATABASE_SCHEMA_NEWER', { schema: readSchema, migration: newer.name })

@@ -1,26 +1,27 @@
 import type { DomainEvent } from '../domain/aggregates.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
-import { decodeStored, projection, type Recorded } from './engine/projection.ts'
+import { decodeStored, type EventMetadata, projection } from './engine/projection.ts'
 import { toMoment } from './engine/table.ts'
 import { type EventRow, eventsTable } from './events.table.ts'
 
 /** How many of its first events a stream needs to name its parties. A subscription looks no further. */
 export const namingEvents = 2
 
-const row = (party: string | undefined, type: DomainEvent['type'], recorded: Recorded) => {
+const row = (party: string | undefined, type: DomainEvent['type'], recorded: EventMetadata) => {
   const { stream, revision, time, correlationId } = recorded
   return { stream, revision, type, day: toMoment(time).slice(0, 10), correlationId, party: party ?? null }
 }
 
 const naming =
   <Event extends DomainEvent>(party: (event: Event) => string) =>
-  (_: EventRow | undefined, event: Event, recorded: Recorded) =>
+  (_: EventRow | undefined, event: Event, recorded: EventMetadata) =>
     row(party(event), event.type, recorded)
 
-const nobody = (_: EventRow | undefined, { type }: DomainEvent, recorded: Recorded) => row(undefined, type, recorded)
+const nobody = (_: EventRow | undefined, { type }: DomainEvent, recorded: EventMetadata) =>
+  row(undefined, type, recorded)
 
 /** An account begins with whatever happens to it first, and its id is the wallet. */
-const account = (_: EventRow | undefined, { type }: DomainEvent, recorded: Recorded) =>
+const account = (_: EventRow | undefined, { type }: DomainEvent, recorded: EventMetadata) =>
   row(recorded.revision === 0n ? recorded.id : undefined, type, recorded)
 
 export const events = projection<DomainEvent, EventRow>({

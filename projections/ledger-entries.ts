@@ -5,7 +5,7 @@ import type { Asset } from '../domain/money.ts'
 import type * as payment from '../domain/payment.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { ReadModels } from './database.ts'
-import { type PastMoment, projection, type Recorded } from './engine/projection.ts'
+import { type EventMetadata, type PastMoment, projection } from './engine/projection.ts'
 import { type LedgerEntryRow, ledgerEntriesTable } from './ledger-entries.table.ts'
 import { isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
 
@@ -14,7 +14,7 @@ type Event = account.Event | payment.Event
 const entry = (
   _: LedgerEntryRow | undefined,
   { type, posting: { debit, credit, amount } }: { readonly type: string; readonly posting: Posting },
-  { stream, time, correlationId, causationId }: Recorded,
+  { stream, time, correlationId, causationId }: EventMetadata,
 ) => ({ type, stream, debit, credit, amount: amount.amount, asset: amount.asset, time, correlationId, causationId })
 
 const noMoney = (): undefined => undefined

@@ -5,7 +5,7 @@ import type { DomainEvent } from '../domain/aggregates.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { posting } from '../domain/ledger.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
-import { requestRental } from '../processes/request-rental.ts'
+import { requestRental } from '../processes/rent-a-gpu.ts'
 import { createMarket, usdc } from '../testing/worlds/market.ts'
 import { fundingOf, traceMoney } from './money-trace.ts'
 

@@ -2,7 +2,7 @@ import { type DomainEvent, streamOf } from '../domain/aggregates.ts'
 import type { Posting } from '../domain/ledger.ts'
 import { formatMoney, type Money, money } from '../domain/money.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
-import { decodeStored, type Recorded } from './engine/projection.ts'
+import { decodeStored, type EventMetadata } from './engine/projection.ts'
 
 /** One event on the way of the money. `cites` are the ids of the events or transactions that it rests on. */
 export type TraceStep = {
@@ -28,7 +28,7 @@ export type MoneyTrace = {
   readonly steps: readonly TraceStep[]
 }
 
-type Read = { readonly event: DomainEvent; readonly recorded: Recorded }
+type Read = { readonly event: DomainEvent; readonly recorded: EventMetadata }
 
 /** Follows the money of one rental through the log: the deposits that paid for it, the hold, what was metered, captured, paid
  *  out and released, and the invoice. Undefined when there is no such rental. */

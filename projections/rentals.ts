@@ -1,13 +1,13 @@
 import type { Event } from '../domain/rental.ts'
 import type { ReadModels } from './database.ts'
-import { existing, projection, type Recorded } from './engine/projection.ts'
+import { type EventMetadata, existing, projection } from './engine/projection.ts'
 import { toMoment } from './engine/table.ts'
 import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
 import { type RentalRow, type RentalStatus, rentalsTable } from './rentals.table.ts'
 
 /** The latest time of the events so far. Clocks disagree, and a history as of a time ends before its first event later than
  *  that (StreamRange): so an event belongs to it when none up to it is later. */
-const lateness = (row: RentalRow | undefined, { time }: Recorded): string => {
+const lateness = (row: RentalRow | undefined, { time }: EventMetadata): string => {
   const now = toMoment(time)
   return row?.latestTime && row.latestTime > now ? row.latestTime : now
 }

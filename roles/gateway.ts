@@ -1,35 +1,14 @@
-import { userActor } from '../commands/actor.ts'
-import { importOffers } from '../commands/import-offers.ts'
-import { submitJob } from '../commands/submit-job.ts'
 import { createSignIn } from '../gateway/auth/sign-in.ts'
 import { createHealth } from '../gateway/health.ts'
 import { createGateway } from '../gateway/server.ts'
-import type { Services } from '../gateway/services.ts'
-import { endAndSettle } from '../processes/end-rental.ts'
-import { rentGpu } from '../processes/rent-cheapest.ts'
+import { createServices } from '../gateway/services.ts'
 import type { Platform } from './platform.ts'
 
 const readyWaitMs = 1_000
 
 /** Serves people and programs. Resolves to the address once it listens. Throws PORT_TAKEN. */
 export const startGateway = async (platform: Platform): Promise<string> => {
-  const { config, log, metrics, shutdown, store, commands, read, projections, chain, cluster, heartbeats, now } =
-    platform
-  const services: Services = {
-    store,
-    commands,
-    read,
-    rentGpu: (wish) => rentGpu({ commands, read, now }, wish),
-    endRental: (rental, wallet) => endAndSettle({ commands, heartbeats, now }, rental, 'returned', userActor(wallet)),
-    submitJob: (wish) => submitJob({ commands, now }, wish),
-    importOffers: (request) => importOffers({ commands, now }, request),
-    readJobLog: cluster.readLog,
-    waitFor: projections.waitFor,
-    projections,
-    chain: chain.description,
-    privileged: config,
-    now,
-  }
+  const { config, log, metrics, shutdown, projections, chain, now } = platform
   let url = config.publicUrl ?? `http://${config.host}:${config.port}`
   const signIn = createSignIn({
     jwtSecret: platform.jwtSecret,
@@ -44,7 +23,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
       () => false,
     )
   const gateway = await createGateway({
-    services,
+    services: createServices(platform),
     signIn,
     config,
     log: log.child({ part: 'gateway' }),

@@ -1,7 +1,7 @@
 import { systemActor } from '../commands/actor.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
-import { followAgain, runProcesses } from '../processes/subscriber.ts'
+import { retryHandler, runSubscriber } from '../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
 import type { Platform } from './platform.ts'
 
@@ -17,14 +17,14 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
     expire: async ({ rental }) => {
       await endAndSettle(parts, rental, 'expired', systemActor('meter'))
     },
-    walk: (timer) => followAgain(parts, timer),
+    walk: (timer) => retryHandler(parts, timer),
   }
 }
 
 /** Walks every process to its end, and sets the timers of each rental that begins. */
 export const startWorker = (platform: Platform): void => {
   const { bus, schedule, shutdown } = platform
-  const walking = runProcesses({ ...partsOf(platform), bus, schedule, signal: shutdown.signal })
+  const walking = runSubscriber({ ...partsOf(platform), bus, schedule, signal: shutdown.signal })
   shutdown.add('worker', () => walking)
 }
 

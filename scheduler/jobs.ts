@@ -26,7 +26,7 @@ export type JobRunner = {
 
 /** Runs the jobs that the log knows on one cluster. */
 export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): JobRunner => {
-  const { tell, report, watcherOf, settled } = createReports({ commands, now, log })
+  const { send, report, watcherOf, idle } = createReports({ commands, now, log })
   const watched = new Map<string, number>()
   const turns = new Map<string, Promise<void>>()
   let closing = false
@@ -55,14 +55,14 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
     if (state.status !== 'queued' && state.status !== 'running') return
     const { state: rental } = await commands.current('rental', state.rental)
     if (rental.status !== 'active' && !state.stopRequested) {
-      await tell(job, { type: 'RequestStop', reason: 'the rental has ended', requestedAt: now() })
+      await send(job, { type: 'RequestStop', reason: 'the rental has ended', requestedAt: now() })
       return bringTogether(job)
     }
     if (state.status === 'queued') {
       // The intent comes first: of several schedulers only one may start this attempt, and a crash after it is found below.
       const attempt = state.attempt + 1
       const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
-      const answer = await tell(job, start, cluster.name, String(attempt))
+      const answer = await send(job, start, cluster.name, String(attempt))
       if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted))
       return
     }
@@ -76,7 +76,7 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
     if (started.cluster !== cluster.name) {
       const stop = history.findLast(({ event }) => event.type === 'JobStopRequested')?.event
       if (stop?.type === 'JobStopRequested' && Date.parse(now()) - Date.parse(stop.requestedAt) > foreignStopMsMax)
-        await tell(job, {
+        await send(job, {
           type: 'InterruptJob',
           attempt: state.attempt,
           reason: 'its cluster does not answer',
@@ -109,7 +109,7 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
       const stops = [...watched].map(([jobId, attempt]) => cluster.stop({ jobId, attempt }))
       for (const stop of await Promise.allSettled(stops))
         if (stop.status === 'rejected') log.warn({ err: stop.reason }, 'a job could not be stopped')
-      await settled()
+      await idle()
       await cluster.close({ stopJobs: true })
     },
   }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { systemActor } from '../commands/actor.ts'
+import { systemActors } from '../commands/actor.ts'
+import { commandIds } from '../commands/derived-ids.ts'
 import type { Commands, Executed } from '../commands/execute.ts'
-import { derivedId } from '../commands/ids.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal } from '../domain/errors.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
@@ -20,13 +20,13 @@ type Dependencies = {
 
 export type Reports = {
   /** Says something of a job, once. `identity` makes the command id, so that what is said twice is stored once. */
-  tell(job: string, command: CommandOf<'job'>, ...identity: string[]): Promise<Executed<'job'> | Refusal>
+  send(job: string, command: CommandOf<'job'>, ...identity: string[]): Promise<Executed<'job'> | Refusal>
   /** The same, again and again while the database is away: a report must not be lost. */
   report(job: string, say: () => Promise<CommandOf<'job'>>, ...identity: string[]): Promise<void>
   /** Turns what a cluster says of an attempt into reports, in order; `ended` comes when the end is recorded. */
   watcherOf(job: string, attempt: number, ended: () => Promise<void>): JobWatcher
   /** Resolves when nothing waits to be reported. */
-  settled(): Promise<void>
+  idle(): Promise<void>
 }
 
 /** How the scheduler tells the log what becomes of jobs. */
@@ -38,20 +38,20 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
     return done
   }
 
-  const tell: Reports['tell'] = async (job, command, ...identity) => {
+  const send: Reports['send'] = async (job, command, ...identity) => {
     const { first, last } = await commands.current('job', job)
-    const commandId = derivedId('scheduler', job, command.type, ...identity)
+    const commandId = commandIds.reportJob(job, command.type, ...identity)
     const correlationId = first?.correlationId ?? commandId
     const causationId = last?.eventId ?? commandId
-    const envelope = { commandId, correlationId, causationId, actor: systemActor('scheduler'), time: now() }
+    const envelope = { commandId, correlationId, causationId, actor: systemActors.scheduler, time: now() }
     return commands.execute('job', job, command, envelope)
   }
 
-  const tellUntilHeard = async (job: string, say: () => Promise<CommandOf<'job'>>, identity: readonly string[]) => {
+  const sendUntilAnswered = async (job: string, say: () => Promise<CommandOf<'job'>>, identity: readonly string[]) => {
     for (;;) {
       try {
         const command = await say()
-        const answer = await tell(job, command, ...identity)
+        const answer = await send(job, command, ...identity)
         if (isRefusal(answer)) log.info({ job, command: command.type, code: answer.refused }, 'a report came too late')
         return
       } catch (error) {
@@ -63,7 +63,7 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
       }
     }
   }
-  const report: Reports['report'] = (job, say, ...identity) => track(tellUntilHeard(job, say, identity))
+  const report: Reports['report'] = (job, say, ...identity) => track(sendUntilAnswered(job, say, identity))
 
   const ending = async (job: string, attempt: number, outcome: JobOutcome): Promise<CommandOf<'job'>> => {
     const endedAt = now()
@@ -87,31 +87,31 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
 
   const watcherOf: Reports['watcherOf'] = (job, attempt, ended) => {
     let latest: JobProgress | undefined
-    let toldAt = 0
-    let telling: Promise<void> = Promise.resolve()
+    let sentAt = 0
+    let sending: Promise<void> = Promise.resolve()
     let timer: NodeJS.Timeout | undefined
-    const tellLatest = () => {
+    const sendLatest = () => {
       clearTimeout(timer)
       timer = undefined
       if (!latest) return
       const { percent, message } = latest
       const command = { type: 'ReportProgress', attempt, percent, message, reportedAt: now() } as const
       latest = undefined
-      toldAt = Date.now()
-      telling = telling.then(() => report(job, async () => command, String(attempt), String(percent), message))
+      sentAt = Date.now()
+      sending = sending.then(() => report(job, async () => command, String(attempt), String(percent), message))
     }
     return {
       started: () => undefined,
       progressed: (progress) => {
         latest = progress
-        const waitMs = toldAt + progressEveryMs - Date.now()
-        if (waitMs <= 0) tellLatest()
-        else timer ??= setTimeout(tellLatest, waitMs)
+        const waitMs = sentAt + progressEveryMs - Date.now()
+        if (waitMs <= 0) sendLatest()
+        else timer ??= setTimeout(sendLatest, waitMs)
       },
       ended: (how) => {
-        tellLatest()
+        sendLatest()
         log.info({ job, attempt, ...how }, 'job ended')
-        const recorded = telling.then(() => report(job, () => ending(job, attempt, how), String(attempt)))
+        const recorded = sending.then(() => report(job, () => ending(job, attempt, how), String(attempt)))
         // Whoever looks through the open jobs comes by again.
         const trouble = (error: unknown) =>
           log.warn({ job, attempt, err: error }, 'a job was not looked at after its end')
@@ -121,10 +121,10 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
   }
 
   return {
-    tell,
+    send,
     report,
     watcherOf,
-    settled: async () => {
+    idle: async () => {
       while (open.size > 0) await Promise.allSettled(open)
     },
   }

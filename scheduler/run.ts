@@ -4,6 +4,7 @@ import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { Log } from '../infra/telemetry.ts'
+import { consumers } from '../processes/names.ts'
 import type { JobRunner } from './jobs.ts'
 
 /** What the read models say is open. The log is a hint of what changed; this list is the truth that is gone back to. */
@@ -64,7 +65,7 @@ export const runScheduler = async ({
     every(relistEveryMs, relist, 'open jobs could not be looked through', log, signal),
     every(beatEveryMs, beat, 'heartbeats could not be recorded', log, signal),
     bus.consume({
-      consumer: 'scheduler',
+      consumer: consumers.scheduler,
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEnded'] },
       signal,
       handle: async ({ events }) => {

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg'
-import { createBell } from '../../infra/async/signal.ts'
+import { createSignal } from '../../infra/async/signal.ts'
 import { poolSize, withPool, withStore } from '../connect.ts'
 import type { Outcome, Task } from '../task.ts'
 import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
@@ -22,18 +22,18 @@ const appendAll = (stream: Stream, query: (values: readonly unknown[]) => Promis
 
 const followAll = async (client: PoolClient, events: number, ready: () => void): Promise<readonly number[]> => {
   const ear = createEar(events)
-  const bell = createBell()
+  const bell = createSignal()
   let told = 0
   client.on('notification', () => {
     told += 1
-    bell.ring()
+    bell.notify()
   })
   await client.query('listen bench')
   ready()
   let after = 0
   let wasFull = false
   for (let known = 0; ear.missing() > 0; ) {
-    if (known === told && !wasFull) await bell.heard()
+    if (known === told && !wasFull) await bell.wait()
     known = told
     const { rows } = await client.query<{ position: string; data: string }>({
       name: 'read',

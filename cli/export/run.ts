@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
-import { parsePlace, readHistory } from '../history.ts'
+import { parseBoundary, readHistory } from '../history.ts'
 import { columns, dayOf, rowOf, type Value } from './columns.ts'
 import { asUnwritable, type DraftPart, type ExportFolder, type Manifest, openExportFolder } from './folder.ts'
 import { type Format, openPart, type PartWriter } from './formats.ts'
@@ -71,7 +71,7 @@ export const exportLog = async (options: ExportOptions): Promise<ExportResult> =
 const writeRounds = async (folder: ExportFolder, privacy: Privacy, options: ExportOptions): Promise<ExportResult> => {
   const { store, signal, onProgress, format } = options
   const limits = { ...limitsDefault, ...options.limits }
-  const to = options.to === undefined ? undefined : parsePlace('to', options.to, store)
+  const to = options.to === undefined ? undefined : parseBoundary('to', options.to, store)
   const end = to?.time === undefined ? Number.POSITIVE_INFINITY : Date.parse(to.time)
   const head = await store.head()
   const upTo = to?.position !== undefined && to.position < head ? to.position : head

@@ -40,7 +40,7 @@ const integerMax = 2n ** 63n - 1n
 const amountMax = 10n ** BigInt(digitsOfMoneyMax)
 
 /** The value as it will be read back (moments in one form), or undefined when the column does not take it. */
-export const settle = ({ kind, asset, nullable }: Column, value: unknown): unknown => {
+export const normalize = ({ kind, asset, nullable }: Column, value: unknown): unknown => {
   if (value === null) return nullable ? null : undefined
   switch (kind) {
     case 'text':

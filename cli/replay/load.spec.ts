@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { integer, isReplay, moment, money, nullable, replay, table, text } from '../../analysis/replay.ts'
 import { money as moneyOf } from '../../domain/money.ts'
-import { decode, encode, settle, sqlTypeOf } from './columns.ts'
+import { decode, encode, normalize, sqlTypeOf } from './columns.ts'
 import { loadReplay, schemaNameOf } from './load.ts'
 
 const fold = { PriceChanged: () => undefined }
@@ -84,7 +84,7 @@ describe('a value of a column', () => {
     [money('USDC/6'), usdc(10n ** 30n), '1000000000000000000000000.000000'],
     [nullable(money('USDC/6')), null, null],
   ])('%p comes back from the database as it went there', (column, value, stored) => {
-    const settled = settle(column, value)
+    const settled = normalize(column, value)
     expect(settled).toEqual(value)
     const sent = encode(column, settled)
     if (column.kind === 'money' && sent !== null) expect(Number(sent)).toBe(Number(stored))
@@ -93,13 +93,13 @@ describe('a value of a column', () => {
   })
 
   test('has one form for one moment', () =>
-    expect(settle(moment(), '2026-01-01T00:00:00Z')).toBe('2026-01-01T00:00:00.000Z'))
+    expect(normalize(moment(), '2026-01-01T00:00:00Z')).toBe('2026-01-01T00:00:00.000Z'))
   test.each([
     [money('USDC/6'), moneyOf(1n, 'USD/2')],
     [moment(), 'yesterday'],
     [moment(), '2026-01-01'],
     [integer(), 1],
-  ])('of another kind is none: %p', (column, value) => expect(settle(column, value)).toBeUndefined())
+  ])('of another kind is none: %p', (column, value) => expect(normalize(column, value)).toBeUndefined())
   test('is exact in the database too', () => {
     expect(sqlTypeOf(money('ETH/18'))).toBe('numeric(57,18) not null')
     expect(sqlTypeOf(nullable(integer()))).toBe('bigint')

@@ -6,7 +6,7 @@
 // ends before it, so that periods join without a gap and without an overlap; --as-of still knows what happened at it.
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
-import { parsePlace } from '../history.ts'
+import { parseBoundary } from '../history.ts'
 
 export type PeriodOptions = {
   readonly from?: string | undefined
@@ -36,9 +36,9 @@ export const readPeriod = async (
 ): Promise<Period> => {
   if (to !== undefined && asOf !== undefined)
     throw new Failure('INPUT_INVALID', { 'as-of': asOf, to, takes: 'one of the two' })
-  const begin = from === undefined ? undefined : parsePlace('from', from, store)
-  const end = to === undefined ? undefined : parsePlace('to', to, store)
-  const then = asOf === undefined ? undefined : parsePlace('as-of', asOf, store)
+  const begin = from === undefined ? undefined : parseBoundary('from', from, store)
+  const end = to === undefined ? undefined : parseBoundary('to', to, store)
+  const then = asOf === undefined ? undefined : parseBoundary('as-of', asOf, store)
   const last = end?.position ?? then?.position
   const head = await store.head()
   return {

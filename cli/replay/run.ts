@@ -4,7 +4,7 @@ import type { DomainEvent } from '../../domain/aggregates.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
-import { decodeStored, type Recorded } from '../../projections/engine/projection.ts'
+import { decodeStored, type EventMetadata } from '../../projections/engine/projection.ts'
 import { readHistory } from '../history.ts'
 import { type Period, type PeriodOptions, readPeriod } from './period.ts'
 import { type BuildingSchema, buildSchema, checkSchemaName, whileClaimed } from './schema.ts'
@@ -116,7 +116,7 @@ const attempt = (state: State, { fold, counts, explain }: Step): boolean => {
 }
 
 /** Which event it was, and where in the analyst's file. */
-const explain = (error: unknown, { type }: DomainEvent, { stream, revision, position }: Recorded): Failure => {
+const explain = (error: unknown, { type }: DomainEvent, { stream, revision, position }: EventMetadata): Failure => {
   const event = { type, stream, revision: String(revision), position }
   if (error instanceof Failure) return new Failure(error.code, { ...error.details, ...event }, error)
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error))

@@ -3,12 +3,12 @@
 
 import type { AnyRow, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
+import { replayLock } from '../../infra/locks.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
 import { decode, encode, sqlTypeOf } from './columns.ts'
 import { schemaNameMax } from './load.ts'
 import type { Storage } from './state.ts'
 
-const lockFamily = 1_852_994_402
 const rowsAtOnceMax = 2_000
 /** What a schema and its tables are known by: the comment on each begins with it. */
 const mark = 'NeuralMesh replay'
@@ -40,7 +40,7 @@ export const whileClaimed = <T>(database: Database, schema: string, work: () => 
     const [row] = await query<{ free: boolean }>(
       'replay.claim',
       'select pg_try_advisory_xact_lock($1, hashtext($2)) as free',
-      [lockFamily, schema],
+      [...replayLock(schema)],
     )
     if (!row?.free) throw new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: 'another replay is building it' })
     return work()

@@ -4,7 +4,7 @@
 
 import type { AnyRow, AnyRows, ColumnShape, Rows, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
-import { settle, takenBy } from './columns.ts'
+import { normalize, takenBy } from './columns.ts'
 
 /** Where rows lie that are not in memory. */
 export type Storage = {
@@ -43,7 +43,7 @@ const settled = (table: TableShape, columns: readonly ColumnShape[], given: AnyR
   Object.freeze(
     Object.fromEntries(
       columns.map(({ property, column }) => {
-        const value = settle(column, given[property])
+        const value = normalize(column, given[property])
         if (value !== undefined) return [property, value]
         const details = {
           table: table.property,

@@ -42,13 +42,13 @@ export const tellStory = async (url: string, offersFile: string, print: Printer)
 const importOffers = async (client: Client, file: string, print: Printer): Promise<void> => {
   print.chapter(`A provider imports offers from ${file}`)
   await signIn(client, privateKeyToAccount(devKeys[2]))
-  await client.tell('registerProvider', { name: 'Northern Lights Compute' }, 'position').catch((error) => {
+  await client.mutate('registerProvider', { name: 'Northern Lights Compute' }, 'position').catch((error) => {
     if (!(error instanceof AnswerError) || error.code !== 'PROVIDER_ALREADY_REGISTERED') throw error
   })
   type Line = { line: number }
   type LineError = { message: string; details: { name: string; value: string }[] }
   type Imported = { listed: Line[]; unchanged: Line[]; refused: (Line & LineError)[] }
-  const imported = await client.tell<Imported>(
+  const imported = await client.mutate<Imported>(
     'importOffers',
     { csv: await readFile(file, 'utf8') },
     'listed { line } unchanged { line } refused { line message details { name value } } position',
@@ -64,14 +64,14 @@ const importOffers = async (client: Client, file: string, print: Printer): Promi
 
 const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer): Promise<void> => {
   print.chapter('The renter deposits tokens on chain')
-  const { chain } = await client.ask<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
+  const { chain } = await client.query<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
   print.say(`chain ${chain.chainId} at ${chain.rpcUrl}, marketplace ${chain.marketplace}`)
   await fund(chain, wallet, depositUnits)
-  const { head } = await client.ask<{ head: string }>('{ head }')
+  const { head } = await client.query<{ head: string }>('{ head }')
   type Update = {
     paymentUpdated: { event: string; payment: { status: string; amount: MoneyAnswer; blockNumber: string } }
   }
-  const updates = client.follow<Update>(
+  const updates = client.subscribe<Update>(
     `subscription ($after: Position) { paymentUpdated(after: $after) { event payment { status blockNumber amount { ${money} } } } }`,
     { after: head },
   )
@@ -83,7 +83,7 @@ const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer):
     if (payment.status === 'final') break
   }
   const available = await until('the deposit can be spent', async () => {
-    const { account } = await client.ask<{ account: { balances: { available: MoneyAnswer }[] } }>(
+    const { account } = await client.query<{ account: { balances: { available: MoneyAnswer }[] } }>(
       `{ account { balances { available { ${money} } } } }`,
     )
     return account.balances[0]?.available
@@ -103,7 +103,7 @@ type Listing = {
 
 const search = async (client: Client, print: Printer): Promise<Listing[]> => {
   print.chapter('The renter searches: H100 under 3 USD/h')
-  const { listings } = await client.ask<{ listings: { edges: { node: Listing }[] } }>(
+  const { listings } = await client.query<{ listings: { edges: { node: Listing }[] } }>(
     `{ listings(filter: { gpu: "H100", maxPricePerGpuHour: "3", onlyFree: true }, first: 5) {
          edges { node { id gpu freeGpus gpuCount region pricePerGpuHour { ${money} } } } } }`,
   )
@@ -126,7 +126,7 @@ const rent = async (client: Client, [listing, ...others]: Listing[], print: Prin
   const wish = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
   const selection = `rental { id status endsAt held { ${money} } } position`
   const answer = await client
-    .tell<Success>('rentGpu', { listing: listing.id, ...wish }, selection)
+    .mutate<Success>('rentGpu', { listing: listing.id, ...wish }, selection)
     .catch((error: unknown) => {
       if (!(error instanceof AnswerError) || error.code !== 'LISTING_FULL') throw error
       print.say(error.message)
@@ -142,7 +142,7 @@ const rent = async (client: Client, [listing, ...others]: Listing[], print: Prin
 const runJob = async (client: Client, rental: string, print: Printer): Promise<void> => {
   print.chapter('A job runs: a small neural network learns by gradient descent')
   const program = await readFile(new URL('train.mjs', import.meta.url), 'utf8')
-  const { job } = await client.tell<{ job: { id: string } }>(
+  const { job } = await client.mutate<{ job: { id: string } }>(
     'submitJob',
     {
       rental,
@@ -156,7 +156,7 @@ const runJob = async (client: Client, rental: string, print: Printer): Promise<v
   type Update = {
     jobProgress: { job: { status: string; percent: number; message: string | null; code: string | null } }
   }
-  const updates = client.follow<Update>(
+  const updates = client.subscribe<Update>(
     'subscription ($job: ID!) { jobProgress(job: $job) { event job { status percent message code } } }',
     { job: job.id },
   )
@@ -166,7 +166,7 @@ const runJob = async (client: Client, rental: string, print: Printer): Promise<v
     if (status === 'failed' || status === 'stopped') throw new Error(`The job ${status}: ${code} ${message}`)
     if (status === 'succeeded') break
   }
-  const { job: ended } = await client.ask<{ job: { log: { text: string } } }>(
+  const { job: ended } = await client.query<{ job: { log: { text: string } } }>(
     'query ($id: ID!) { job(id: $id) { log { text } } }',
     { id: job.id },
   )
@@ -175,7 +175,7 @@ const runJob = async (client: Client, rental: string, print: Printer): Promise<v
 
 const giveBack = async (client: Client, rental: string, print: Printer): Promise<void> => {
   print.chapter('The renter gives the GPU back early')
-  const { position } = await client.tell<{ position: string | null }>('endRental', { rental }, 'position')
+  const { position } = await client.mutate<{ position: string | null }>('endRental', { rental }, 'position')
   type Ended = {
     status: string
     runSeconds: number
@@ -185,7 +185,7 @@ const giveBack = async (client: Client, rental: string, print: Printer): Promise
     held: MoneyAnswer
   }
   const fields = `status runSeconds charged { ${money} } released { ${money} } pricePerGpuHour { ${money} } held { ${money} }`
-  const updates = client.follow<{ rentalUpdated: { rental: Ended } }>(
+  const updates = client.subscribe<{ rentalUpdated: { rental: Ended } }>(
     `subscription ($id: ID!) { rentalUpdated(id: $id) { event rental { ${fields} } } }`,
     { id: rental },
   )
@@ -213,7 +213,7 @@ const showInvoice = async (client: Client, rental: string, print: Printer): Prom
     lines: { description: string; seconds: number; amount: MoneyAnswer; eventId: string }[]
   }
   const invoice = await until('the invoice is there', async () => {
-    const answer = await client.ask<{ invoice: Invoice | null }>(
+    const answer = await client.query<{ invoice: Invoice | null }>(
       `query ($id: ID!) { invoice(id: $id) { total { ${money} } lines { description seconds eventId amount { ${money} } } } }`,
       { id: rental },
     )
@@ -238,7 +238,7 @@ const traceMoney = async (client: Client, rental: string, print: Printer): Promi
     what: string
     posting: { debit: string; credit: string; amount: MoneyAnswer } | null
   }
-  const { moneyTrace, ledgerSums } = await client.ask<{
+  const { moneyTrace, ledgerSums } = await client.query<{
     moneyTrace: { steps: Step[] }
     ledgerSums: { asset: string; sum: MoneyAnswer }[]
   }>(

@@ -21,11 +21,11 @@ const ownWords = new Map(
   ]),
 )
 
-export type ShownData = { readonly data: Json; readonly withheld: readonly string[] }
+export type RedactedData = { readonly data: Json; readonly withheld: readonly string[] }
 
 /** What an event carries without what people wrote into it, in the current version of its type; nothing at all when it cannot be
  *  read, for then nobody knows what it holds. `withheld` names what was left out. */
-export const withoutOwnWords = (stored: StoredEvent): ShownData => {
+export const redactFreeText = (stored: StoredEvent): RedactedData => {
   const withheld = ownWords.get(stored.type)
   if (withheld?.length === 0) return { data: stored.data, withheld }
   try {

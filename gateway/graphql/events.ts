@@ -3,7 +3,7 @@ import { Failure } from '../../domain/errors.ts'
 import type { StoredEvent } from '../../infra/event-store/port.ts'
 import { followEvents } from '../../projections/event-follow.ts'
 import { type EventFilter, type EventList, listEvents } from '../../projections/event-list.ts'
-import { withoutOwnWords } from '../auth/redaction.ts'
+import { redactFreeText } from '../auth/redaction.ts'
 import { builder } from './builder.ts'
 import { type Context, reach, walletOf } from './context.ts'
 import { given } from './inputs.ts'
@@ -67,7 +67,7 @@ const scopeOf = (context: Context, mine: boolean): { readonly party: string | un
 
 const show = (event: StoredEvent, whole: boolean): ShownEvent => ({
   ...event,
-  ...(whole ? { withheld: [] } : withoutOwnWords(event)),
+  ...(whole ? { withheld: [] } : redactFreeText(event)),
 })
 
 // What is asked for

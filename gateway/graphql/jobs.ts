@@ -1,3 +1,4 @@
+import { submitJob } from '../../commands/submit-job.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import type { JobFile } from '../../domain/job.ts'
@@ -13,7 +14,7 @@ import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
 import { afterArgument, follow } from './subscriptions.ts'
-import { tell } from './tell.ts'
+import { dispatch } from './tell.ts'
 
 // The node
 
@@ -173,7 +174,7 @@ builder.mutationField('submitJob', (t) =>
       const refusedKey = refuseKey(input.idempotencyKey)
       if (refusedKey) return refusedKey
       const variables = input.environment ?? []
-      const submitted = await services.submitJob({
+      const submitted = await submitJob(services, {
         renter: wallet,
         idempotencyKey: input.idempotencyKey,
         rental: input.rental,
@@ -198,7 +199,7 @@ builder.mutationField('stopJob', (t) =>
     description: 'Asks the job to end, then makes it. It is stopped when its cluster says so.',
     args: { input: t.arg({ type: StopJobInput, required: true }) },
     resolve: (_, { input: { job } }, context) =>
-      tell(context, 'job', job, (_wallet, requestedAt) => ({
+      dispatch(context, 'job', job, (_wallet, requestedAt) => ({
         type: 'RequestStop',
         reason: 'asked for by the renter',
         requestedAt,

@@ -1,4 +1,4 @@
-import { derivedId } from '../../commands/ids.ts'
+import { commandIds, ids } from '../../commands/derived-ids.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
@@ -14,7 +14,7 @@ import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
 import { afterArgument, follow } from './subscriptions.ts'
-import { tell } from './tell.ts'
+import { dispatch } from './tell.ts'
 
 // The node
 
@@ -148,13 +148,13 @@ builder.mutationField('listGpus', (t) =>
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
       if ((await services.commands.current('provider', wallet)).state.status === 'none')
         return refuse('PROVIDER_NOT_REGISTERED')
-      const id = derivedId('listing', wallet, idempotencyKey)
-      const answer = await tell(
+      const id = ids.listing(wallet, idempotencyKey)
+      const answer = await dispatch(
         context,
         'listing',
         id,
         (provider, listedAt) => ({ type: 'ListGpus', provider, listedAt, ...offer, pricePerGpuHour }),
-        derivedId('list', id, JSON.stringify(input)),
+        commandIds.listGpus(id, input),
       )
       return isRefusal(answer) && answer.refused === 'LISTING_ALREADY_EXISTS'
         ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey })
@@ -179,7 +179,7 @@ builder.mutationField('changePrice', (t) =>
     resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, context) => {
       const pricePerGpuHour = readMoney('pricePerGpuHour', price, asset)
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
-      return tell(context, 'listing', listing, () => ({ type: 'ChangePrice', pricePerGpuHour }))
+      return dispatch(context, 'listing', listing, () => ({ type: 'ChangePrice', pricePerGpuHour }))
     },
   }),
 )
@@ -194,7 +194,7 @@ builder.mutationField('withdrawListing', (t) =>
     description: 'Nobody can rent it any more; running rentals go on.',
     args: { input: t.arg({ type: WithdrawListingInput, required: true }) },
     resolve: (_, { input: { listing } }, context) =>
-      tell(context, 'listing', listing, () => ({ type: 'WithdrawListing' })),
+      dispatch(context, 'listing', listing, () => ({ type: 'WithdrawListing' })),
   }),
 )
 

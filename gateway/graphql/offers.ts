@@ -1,3 +1,4 @@
+import { importOffers } from '../../commands/import-offers.ts'
 import type { RefusedLine } from '../../commands/offers.ts'
 import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
@@ -54,7 +55,7 @@ builder.mutationField('importOffers', (t) =>
     args: { input: t.arg({ type: ImportOffersInput, required: true }) },
     resolve: async (_, { input: { csv } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const answer = await services.importOffers({ provider: wallet, csv })
+      const answer = await importOffers(services, { provider: wallet, csv })
       if (isRefusal(answer)) return answer
       return { ...answer, position: answer.position ?? (await services.store.head()) }
     },

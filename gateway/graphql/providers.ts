@@ -6,7 +6,7 @@ import { type Context, reach } from './context.ts'
 import { Provider } from './nodes.ts'
 import { atLeastArgument } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { tell } from './tell.ts'
+import { dispatch } from './tell.ts'
 
 // The node
 
@@ -41,7 +41,7 @@ builder.queryField('provider', (t) =>
 
 /** A provider is told in its own name. */
 const tellProvider = (context: Context, command: (wallet: string, time: string) => Command) =>
-  tell(context, 'provider', context.wallet ?? '', command)
+  dispatch(context, 'provider', context.wallet ?? '', command)
 
 const RegisterProviderInput = builder.inputType('RegisterProviderInput', {
   fields: (t) => ({ name: t.string({ required: true }) }),

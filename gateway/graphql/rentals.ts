@@ -1,6 +1,10 @@
+import { userActor } from '../../commands/actor.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
+import { endAndSettle } from '../../processes/end-rental.ts'
+import { requestRental } from '../../processes/rent-a-gpu.ts'
+import { rentCheapest } from '../../processes/rent-cheapest.ts'
 import type { Update } from '../../projections/engine/updates.ts'
 import type { RentalStatus } from '../../projections/rentals.table.ts'
 import { findRental, listRentals, rentals } from '../../projections/rentals.ts'
@@ -167,9 +171,11 @@ builder.mutationField('rentGpu', (t) =>
     args: { input: t.arg({ type: RentGpuInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const wish = readWish(input)
-      if (isRefusal(wish)) return wish
-      const rented = await services.rentGpu({ renter: wallet, ...wish })
+      const request = readRequest(input)
+      if (isRefusal(request)) return request
+      const rented = await ('needs' in request
+        ? rentCheapest(services, { renter: wallet, ...request })
+        : requestRental(services, { renter: wallet, ...request }))
       if (isRefusal(rented)) return rented
       const position = rented.position ?? (await services.store.head())
       return rented.outcome === 'rejected'
@@ -182,8 +188,8 @@ builder.mutationField('rentGpu', (t) =>
 const secondsPerHour = 3600
 const secondsMax = 2 ** 31 - 1
 
-/** The input as the walk wants it. Refuses INPUT_INVALID. */
-const readWish = (input: typeof RentGpuInput.$inferInput) => {
+/** Returns the request of the input: for a listing, or with needs for placement. Refuses INPUT_INVALID. */
+const readRequest = (input: typeof RentGpuInput.$inferInput) => {
   const { listing, gpu, vramMibMin, region, seconds, hours, idempotencyKey } = input
   const refusedKey = refuseKey(idempotencyKey)
   if (refusedKey) return refusedKey
@@ -195,10 +201,10 @@ const readWish = (input: typeof RentGpuInput.$inferInput) => {
   const maxPricePerGpuHour = readMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
   if (isRefusal(maxPricePerGpuHour)) return maxPricePerGpuHour
   const gpuCount = input.gpuCount ?? 1
-  const wish = { idempotencyKey, gpuCount, seconds: BigInt(time), maxPricePerGpuHour }
-  if (gpu) return { ...wish, needs: { gpu, gpuCount, maxPricePerGpuHour, ...given({ vramMib: vramMibMin, region }) } }
+  const terms = { idempotencyKey, gpuCount, seconds: BigInt(time), maxPricePerGpuHour }
+  if (gpu) return { ...terms, needs: { gpu, gpuCount, maxPricePerGpuHour, ...given({ vramMib: vramMibMin, region }) } }
   if (vramMibMin || region) return refuse('INPUT_INVALID', { listing: 'takes no vramMibMin and no region beside it' })
-  return { ...wish, listing: listing ?? '' }
+  return { ...terms, listing: listing ?? '' }
 }
 
 const EndRentalInput = builder.inputType('EndRentalInput', { fields: (t) => ({ rental: t.id({ required: true }) }) })
@@ -210,7 +216,7 @@ builder.mutationField('endRental', (t) =>
     args: { input: t.arg({ type: EndRentalInput, required: true }) },
     resolve: async (_, { input: { rental } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const ended = await services.endRental(rental, wallet)
+      const ended = await endAndSettle(services, rental, 'returned', userActor(wallet))
       if (isRefusal(ended)) return orUnknown(services.commands, 'rental', rental, ended)
       return { id: rental, position: ended.position ?? (await services.store.head()) }
     },

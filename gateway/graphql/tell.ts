@@ -11,7 +11,7 @@ import type { NodeAnswer } from './payloads.ts'
  *  @param command made for the wallet and the time (ISO 8601 in UTC) that the event will carry.
  *  @param commandId the same again is the same request; left out, each call is one of its own.
  *  Refuses NOT_SIGNED_IN, what the command refuses, and instead of NOT_YOURS, where there is nothing, the code that says so. */
-export const tell = async <Name extends AggregateName>(
+export const dispatch = async <Name extends AggregateName>(
   { services: { commands, store, now }, wallet }: Context,
   name: Name,
   id: string,

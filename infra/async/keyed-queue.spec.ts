@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { createTurns } from './keyed-queue.ts'
+import { createKeyedQueue } from './keyed-queue.ts'
 
 type Work = { readonly name: number; readonly keys: readonly string[] }
 
 test('work that shares no key has its turn at once, and work that does waits for all before it', () => {
-  const turns = createTurns<Work>()
+  const turns = createKeyedQueue<Work>()
   const [ab, b, bc, c] = [['a', 'b'], ['b'], ['b', 'c'], ['c']].map((keys, name) => ({ name, keys })) as Work[] as [
     Work,
     Work,
@@ -24,7 +24,7 @@ test('whatever ends first: all have a turn, none while another holds its key, an
   const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1 })
   fc.assert(
     fc.property(fc.array(keys, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (asked, choices) => {
-      const turns = createTurns<Work>()
+      const turns = createKeyedQueue<Work>()
       const works = asked.map((keys, name): Work => ({ name, keys }))
       const running = works.filter((work) => turns.enter(work))
       const done: Work[] = []

@@ -1,6 +1,6 @@
 export type Keyed = { readonly keys: readonly string[] }
 
-export type Turns<Work extends Keyed> = {
+export type KeyedQueue<Work extends Keyed> = {
   /** Stands in line for all its keys. True when it is its turn at once. The keys of one piece of work differ. */
   enter(work: Work): boolean
   /** Ends its turn. Gives those whose turn it is now. */
@@ -9,7 +9,7 @@ export type Turns<Work extends Keyed> = {
 
 /** Lets pieces of work that share a key have their turn one after the other, in the order they came; all others at once.
  *  They enter all their lines in one step, so nobody waits in a circle. */
-export const createTurns = <Work extends Keyed>(): Turns<Work> => {
+export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
   /** Mostly one alone holds a key: then no line is made of it. */
   const lines = new Map<string, Work | Set<Work>>()
   const behind = new Map<Work, number>()

@@ -1,17 +1,17 @@
 /** Wakes those who wait. Who does not wait does not hear it: look at the state first, then wait, with no await between. */
-export type Bell = {
-  ring(): void
+export type Signal = {
+  notify(): void
   /** Resolves at the next ring, when the signal aborts, or after `ms`, whichever is first. */
-  heard(options?: { readonly signal?: AbortSignal; readonly ms?: number }): Promise<void>
+  wait(options?: { readonly signal?: AbortSignal; readonly ms?: number }): Promise<void>
 }
 
-export const createBell = (): Bell => {
+export const createSignal = (): Signal => {
   const waiting = new Set<() => void>()
   return {
-    ring: () => {
+    notify: () => {
       for (const wake of [...waiting]) wake()
     },
-    heard: ({ signal, ms } = {}) =>
+    wait: ({ signal, ms } = {}) =>
       new Promise<void>((resolve) => {
         if (signal?.aborted) return resolve()
         const wake = () => {

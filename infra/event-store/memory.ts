@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '../../domain/errors.ts'
-import { createBell } from '../async/signal.ts'
+import { createSignal } from '../async/signal.ts'
 import type {
   AllRange,
   Appended,
@@ -59,7 +59,7 @@ export const createMemoryEventStore = ({
   const log: Row[] = []
   const streams = new Map<string, Row[]>()
   const byId = new Map<string, Row>()
-  const moved = createBell()
+  const moved = createSignal()
   let closed = false
 
   const headNumber = () => BigInt(log.length)
@@ -128,7 +128,7 @@ export const createMemoryEventStore = ({
       if (conflict) return conflict
     }
     const answers = checked.map(write)
-    moved.ring()
+    moved.notify()
     return answers
   }
 
@@ -178,7 +178,7 @@ export const createMemoryEventStore = ({
     let after = Number(options.after === undefined ? 0n : positions.numberOf(options.after))
     while (!signal.aborted && !closed) {
       if (after >= log.length) {
-        await moved.heard({ signal })
+        await moved.wait({ signal })
         continue
       }
       const events: StoredEvent[] = []
@@ -207,7 +207,7 @@ export const createMemoryEventStore = ({
     distance: positions.distance,
     close: async () => {
       closed = true
-      moved.ring()
+      moved.notify()
     },
   }
 }

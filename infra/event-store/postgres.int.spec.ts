@@ -16,7 +16,7 @@ const first = (): SpecDatabase => {
   if (!own) throw new Error('The first store opens before the others.')
   return own
 }
-const openOn = (own: SpecDatabase) => openPostgresEventStore({ database: own.openDoor() })
+const openOn = (own: SpecDatabase) => openPostgresEventStore({ database: own.open() })
 
 eventStoreContract({
   capabilities: postgresCapabilities,
@@ -24,7 +24,7 @@ eventStoreContract({
   openEmpty: async () => openOn(await newDatabase()),
   reopen: () => openOn(first()),
   openCuttable: async () => {
-    const door = first().openDoor()
+    const door = first().open()
     const store = await openPostgresEventStore({ database: door })
     return { store, cutNext: () => door.loseAnswerOf('eventStore.append') }
   },

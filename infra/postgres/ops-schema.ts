@@ -1,4 +1,5 @@
 import { Failure } from '../../domain/errors.ts'
+import { locks, TAKE_LOCK } from '../locks.ts'
 import type { Database } from './database.ts'
 
 /** What the platform remembers about its own work, beside the log: nothing here is a fact about the market. */
@@ -12,14 +13,11 @@ const migrations = [
   `create table ops.cursors (name text primary key, block numeric(39, 0) not null)`,
 ] as const
 
-const lockFamily = 1_852_994_401
-const lockOfMigrations = 3
-
 /** Makes the schema `ops`, or brings it up to this program's version; any number of processes may do so at once.
  *  Throws DATABASE_SCHEMA_NEWER when a newer program was here. */
 export const migrateOperations = (database: Pick<Database, 'transaction'>): Promise<void> =>
   database.transaction('operations.migrate', async (query) => {
-    await query('operations.lock', 'select pg_advisory_xact_lock($1, $2)', [lockFamily, lockOfMigrations])
+    await query('operations.lock', TAKE_LOCK, locks.migrateOperations)
     await query('operations.schema', 'create schema if not exists ops')
     await query('operations.version table', 'create table if not exists ops.version (version int not null)')
     const [row] = await query<{ version: number }>('operations.version', 'select version from ops.version')

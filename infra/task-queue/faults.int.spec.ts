@@ -8,13 +8,13 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { eventually, runChild } from '../../testing/children.ts'
 import { startEmbeddedPostgres } from '../embedded-postgres.ts'
 import { connectPostgres } from '../postgres.ts'
-import { createJobsWorld } from '../task-queue.testing.ts'
-import { startJobs } from '../task-queue.ts'
+import { createTaskQueueWorld } from '../task-queue.testing.ts'
+import { startTaskQueue } from '../task-queue.ts'
 
-let world: Awaited<ReturnType<typeof createJobsWorld>>
+let world: Awaited<ReturnType<typeof createTaskQueueWorld>>
 
 beforeAll(async () => {
-  world = await createJobsWorld()
+  world = await createTaskQueueWorld()
 })
 afterEach(() => world.clean())
 afterAll(() => world.drop())
@@ -117,7 +117,7 @@ test('a database server that dies while a handler runs, and comes back', async (
     called.push(payload)
     await gate.promise
   }
-  const jobs = await startJobs({
+  const jobs = await startTaskQueue({
     url: server.url,
     database: own,
     log: world.log,

@@ -10,7 +10,7 @@ const lookMs = 100
 /** How often in a row nothing must be seen to happen before workers that stop are given up. */
 const quietLooksMin = 10
 
-export type JobWorkers = {
+export type TaskWorkers = {
   /** Under which the queue knows whose the jobs are that they took. */
   readonly id: string | undefined
   /** Has them take no more jobs. */
@@ -22,7 +22,7 @@ export type JobWorkers = {
 
 /** Starts workers on the queue in `schema`, on connections of their own. Throws what the driver throws when the database
  *  cannot be reached. */
-export const startJobWorkers = async (options: {
+export const startTaskWorkers = async (options: {
   readonly url: string
   readonly schema: string
   readonly log: Log
@@ -30,7 +30,7 @@ export const startJobWorkers = async (options: {
   readonly taskList: TaskList
   readonly concurrency: number
   readonly pollMs: number
-}): Promise<JobWorkers> => {
+}): Promise<TaskWorkers> => {
   const { url, schema, log, logger, taskList, concurrency, pollMs } = options
   // Of our own, and not the one that the library makes: that one stops listening for errors before its connections end.
   const pgPool = openPool({ url, log, poolSize: concurrency + connectionsAside })

@@ -14,7 +14,7 @@ class NotServed extends Error {
   }
 }
 
-export type Served = {
+export type ReadModelAvailability = {
   /** Lets a query pass. Throws, for `orWait`, when it asks a table of a read model that is not known to be served. */
   check(query: unknown): void
   /** Runs what makes and sends a query; when that asks a read model that was never built, waits for it for some seconds, then
@@ -27,7 +27,7 @@ export type Served = {
  *  @param projectionOf the read model whose table has this name, as queries name it; undefined for other tables.
  *  @param look the names of the read models that are served now.
  *  @param progress what to tell of one that is not. */
-export const createServed = ({
+export const createAvailability = ({
   projectionOf,
   look,
   progress,
@@ -35,7 +35,7 @@ export const createServed = ({
   readonly projectionOf: (table: string) => string | undefined
   readonly look: () => Promise<readonly string[]>
   readonly progress: (projection: string) => Promise<Details>
-}): Served => {
+}): ReadModelAvailability => {
   const served = new Set<string>()
   return {
     check: (query) => {

@@ -3,7 +3,7 @@ import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { Log } from '../../infra/telemetry.ts'
 import { progressOf } from './progress.ts'
-import { completeBuild, isLockTimeout, type Opened, swapBuild } from './versions.ts'
+import { completeBuild, isLockTimeout, type OpenedModel, swapBuild } from './versions.ts'
 import type { Writer } from './writer.ts'
 
 /** What is built takes its place when it is no older than this: while events keep coming, it never stands at the very end. */
@@ -25,14 +25,14 @@ export const createBuilder = async (options: {
   readonly store: Pick<EventStore, 'start' | 'head' | 'distance'>
   readonly database: Pick<Database, 'transaction'>
   readonly log: Pick<Log, 'info' | 'warn'>
-  readonly opened: Opened
+  readonly opened: OpenedModel
   readonly signal: AbortSignal
 }): Promise<Builder> => {
   const { store, database, log, opened, signal } = options
-  const { projection } = opened.place
+  const { projection } = opened.target
   const { name, version } = projection
   const beganAtMs = performance.now()
-  const beganPosition = opened.standing.position
+  const beganPosition = opened.state.position
   let target = { head: await store.head(), atMs: beganAtMs }
   let complete = false
   let nextLineAtMs = beganAtMs + firstLineMs
@@ -62,7 +62,7 @@ export const createBuilder = async (options: {
     for (let tries = 0; ; tries++) {
       try {
         const position = await writer.settle()
-        const swapped = await swapBuild(database, opened.place, writer.standing(), position)
+        const swapped = await swapBuild(database, opened.target, writer.standing(), position)
         if (swapped === true)
           log.info(
             { projection: name, version, ms: Math.round(performance.now() - beganAtMs) },
@@ -84,7 +84,7 @@ export const createBuilder = async (options: {
       if (!(await isCaughtUp(position))) return false
       await writer.settle()
       if (!complete) {
-        await completeBuild(database, opened.place)
+        await completeBuild(database, opened.target)
         complete = true
         // That may have taken a while.
         if (!(await isCaughtUp(position))) return false

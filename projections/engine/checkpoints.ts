@@ -7,7 +7,7 @@ import { buildSchema, key, moment, readSchema, type TableAccess } from './table.
 /** Why a read model waits. */
 export type ProjectionFailure = { readonly code: string; readonly message: string }
 
-const standing = {
+const checkpointColumns = {
   projection: key().primary(),
   version: p.integer(),
   position: key(),
@@ -24,7 +24,7 @@ export const checkpointsTable = defineEntity({
   name: 'Checkpoint',
   tableName: 'checkpoints',
   schema: readSchema,
-  properties: standing,
+  properties: checkpointColumns,
 })
 
 /** How far the versions have come that are being built, at most one of each read model. Since `beganAt`, when it stood at
@@ -33,11 +33,11 @@ export const buildsTable = defineEntity({
   name: 'Build',
   tableName: 'builds',
   schema: readSchema,
-  properties: { ...standing, beganAt: moment(), beganPosition: key() },
+  properties: { ...checkpointColumns, beganAt: moment(), beganPosition: key() },
 })
 
 /** Where a version of a read model stands: the table that is read, or one beside it that is being built. */
-export type Place = {
+export type ProjectionTarget = {
   readonly kind: 'live' | 'build'
   readonly projection: Projection
   readonly table: TableAccess
@@ -45,12 +45,12 @@ export type Place = {
   readonly checkpoints: 'read.checkpoints' | 'read.builds'
 }
 
-export const liveOf = (projection: Projection): Place => {
+export const liveTarget = (projection: Projection): ProjectionTarget => {
   const { table } = projection
   return { kind: 'live', projection, table, checkpoints: 'read.checkpoints' }
 }
 
-export const buildOf = (projection: Projection): Place => {
+export const buildTarget = (projection: Projection): ProjectionTarget => {
   const table = projection.table.within(buildSchema)
   return { kind: 'build', projection, table, checkpoints: 'read.builds' }
 }
@@ -70,7 +70,7 @@ export type Build = Checkpoint & {
 }
 
 /** Where a place stands, as the runner knows it. */
-export type Standing = { readonly position: Position; readonly parked: number; readonly retries: number }
+export type CheckpointState = { readonly position: Position; readonly parked: number; readonly retries: number }
 
 const READ = `select projection, version, position, failure, parked, retries from read.checkpoints
   where projection = any($1)`
@@ -88,12 +88,12 @@ export const readBuilds = (query: Query, names: readonly string[]): Promise<Buil
 
 /** Where the place stands; undefined when it is not there, or not at this version. `lock` keeps runners out until the end of
  *  the transaction. Throws POSITION_FOREIGN for another event store. */
-export const readStanding = async (
+export const readCheckpointState = async (
   query: Query,
-  { projection: { name, version }, checkpoints }: Place,
+  { projection: { name, version }, checkpoints }: ProjectionTarget,
   store: Pick<EventStore, 'parsePosition'>,
   { lock = false } = {},
-): Promise<Standing | undefined> => {
+): Promise<CheckpointState | undefined> => {
   const text = `select position, parked, retries from ${checkpoints} where projection = $1 and version = $2`
   const [found] = await query<{ position: string; parked: number; retries: number }>(
     'checkpoints.standing',
@@ -106,13 +106,13 @@ export const readStanding = async (
 /** Compare and set. The row stays locked until the end of the transaction, so a second runner waits here and then finds
  *  another position: the rows that are written with it come from one of the two alone. Values: the projection, its version,
  *  its position and retries as they were found, the new position, how many streams more are parked. */
-export const moveStatement = ({ checkpoints }: Place): string =>
+export const moveStatement = ({ checkpoints }: ProjectionTarget): string =>
   `update ${checkpoints} set position = $5, parked = parked + $6, failure = null, updated_at = now()
     where projection = $1 and version = $2 and position = $3 and retries = $4 returning projection`
 
 export const moveValues = (
-  { projection: { name, version } }: Place,
-  { position, retries }: Standing,
+  { projection: { name, version } }: ProjectionTarget,
+  { position, retries }: CheckpointState,
   to: Position,
   parked: number,
 ): readonly unknown[] => [name, version, position, retries, to, parked]
@@ -120,7 +120,7 @@ export const moveValues = (
 /** Writes down why the place waits, for those who look from another process. */
 export const markFailed = async (
   query: Query,
-  { projection: { name, version }, checkpoints }: Place,
+  { projection: { name, version }, checkpoints }: ProjectionTarget,
   failure: ProjectionFailure,
 ): Promise<void> => {
   await query('checkpoints.fail', `update ${checkpoints} set failure = $3 where projection = $1 and version = $2`, [

@@ -2,7 +2,7 @@ import { defineEntity, p } from '@mikro-orm/postgresql'
 import { Failure } from '../../domain/errors.ts'
 import type { Position, StoredEvent } from '../../infra/event-store/port.ts'
 import type { Query } from '../../infra/postgres.ts'
-import type { Place } from './checkpoints.ts'
+import type { ProjectionTarget } from './checkpoints.ts'
 import { key, moment, readSchema } from './table.ts'
 
 const messageCharactersMax = 500
@@ -43,10 +43,10 @@ export type ParkedStream = {
 }
 
 /** Which event. */
-export type EventPlace = Pick<StoredEvent, 'stream' | 'revision' | 'position' | 'type'>
+export type EventRef = Pick<StoredEvent, 'stream' | 'revision' | 'position' | 'type'>
 
 /** A stream that is to be parked: before which event, why, and how many events of it came after. */
-export type Parking = { readonly event: EventPlace; readonly error: unknown; readonly held: number }
+export type Parking = { readonly event: EventRef; readonly error: unknown; readonly held: number }
 
 const COLUMNS = 'projection, version, stream, revision, position, type, code, message, held, since'
 
@@ -84,10 +84,10 @@ export const failureOf = (error: unknown): { readonly code: string; readonly mes
   return { code, message: shown.replaceAll('\0', '').slice(0, messageCharactersMax).toWellFormed() }
 }
 
-const versionOf = ({ projection: { name, version } }: Place) => [name, version] as const
+const versionOf = ({ projection: { name, version } }: ProjectionTarget) => [name, version] as const
 
 /** Parks streams; one that is parked already is from now on parked before this event. */
-export const park = async (query: Query, place: Place, parkings: readonly Parking[]): Promise<void> => {
+export const park = async (query: Query, place: ProjectionTarget, parkings: readonly Parking[]): Promise<void> => {
   if (parkings.length === 0) return
   const failures = parkings.map(({ error }) => failureOf(error))
   await query('parking.park', PARK, [
@@ -103,12 +103,20 @@ export const park = async (query: Query, place: Place, parkings: readonly Parkin
 }
 
 /** Counts events that wait behind streams that were parked before. */
-export const hold = async (query: Query, place: Place, held: ReadonlyMap<string, number>): Promise<void> => {
+export const countHeld = async (
+  query: Query,
+  place: ProjectionTarget,
+  held: ReadonlyMap<string, number>,
+): Promise<void> => {
   if (held.size > 0) await query('parking.hold', HOLD, [...versionOf(place), [...held.keys()], [...held.values()]])
 }
 
 /** Which of these streams are parked. */
-export const parkedAmong = async (query: Query, place: Place, streams: Iterable<string>): Promise<Set<string>> => {
+export const parkedAmong = async (
+  query: Query,
+  place: ProjectionTarget,
+  streams: Iterable<string>,
+): Promise<Set<string>> => {
   const rows = await query<{ stream: string }>('parking.among', AMONG, [...versionOf(place), [...new Set(streams)]])
   return new Set(rows.map(({ stream }) => stream))
 }
@@ -116,19 +124,23 @@ export const parkedAmong = async (query: Query, place: Place, streams: Iterable<
 /** Parked streams by name, after `after`. */
 export const listParked = (
   query: Query,
-  place: Pick<Place, 'projection'>,
+  place: Pick<ProjectionTarget, 'projection'>,
   { after = '', limit }: { readonly after?: string; readonly limit: number },
 ): Promise<ParkedStream[]> =>
   query<ParkedStream>('parking.list', LIST, [place.projection.name, place.projection.version, after, limit])
 
 /** The parked stream, locked until the end of the transaction. */
-export const findParked = async (query: Query, place: Place, stream: string): Promise<ParkedStream | undefined> =>
+export const findParked = async (
+  query: Query,
+  place: ProjectionTarget,
+  stream: string,
+): Promise<ParkedStream | undefined> =>
   (await query<ParkedStream>('parking.find', FIND, [...versionOf(place), stream]))[0]
 
 /** Says why a stream is still parked. */
 export const explainParked = async (
   query: Query,
-  place: Place,
+  place: ProjectionTarget,
   stream: string,
   { code, message }: { readonly code: string; readonly message: string },
 ): Promise<void> => {
@@ -141,7 +153,12 @@ const LEAVE = 'delete from read.parked_streams where projection = $1 and version
 
 /** Says that a stream is parked no more, or only before a later event. The caller holds the lock of the checkpoint, and has
  *  written the rows: runners that have them in memory notice by `retries`. */
-export const moveParked = async (query: Query, place: Place, stream: string, to: Parking | 'folded'): Promise<void> => {
+export const moveParked = async (
+  query: Query,
+  place: ProjectionTarget,
+  stream: string,
+  to: Parking | 'folded',
+): Promise<void> => {
   if (to === 'folded') await query('parking.leave', LEAVE, [...versionOf(place), stream])
   else await park(query, place, [to])
   await query(
@@ -156,7 +173,10 @@ export const forgetParked = async (query: Query, projection: string, version: nu
 }
 
 /** Where parked streams of a version begin, all of them: for a comparison, not for a page. */
-export const parkedPositions = async (query: Query, place: Place): Promise<ReadonlyMap<string, Position>> => {
+export const parkedPositions = async (
+  query: Query,
+  place: ProjectionTarget,
+): Promise<ReadonlyMap<string, Position>> => {
   const rows = await query<{ stream: string; position: Position }>(
     'parking.positions',
     'select stream, position from read.parked_streams where projection = $1 and version = $2',

@@ -11,7 +11,7 @@ export type Progress = {
 }
 
 /** A build on its way: since `beganAt` (ms), when it was at `beganPosition`, a process has been at it. */
-export type Way = {
+export type BuildProgress = {
   readonly position: Position
   readonly beganPosition: Position
   readonly beganAtMs: number
@@ -21,7 +21,11 @@ export type Way = {
 const rounded = (value: number, digits: number) => Math.round(value * 10 ** digits) / 10 ** digits
 
 /** What to say about a build, given where the log ends. */
-export const progressOf = (store: Pick<EventStore, 'start' | 'distance'>, head: Position, way: Way): Progress => {
+export const progressOf = (
+  store: Pick<EventStore, 'start' | 'distance'>,
+  head: Position,
+  way: BuildProgress,
+): Progress => {
   const { position, beganPosition, beganAtMs, atMs } = way
   const whole = store.distance(store.start, head)
   const lag = Math.max(0, store.distance(position, head))

@@ -4,7 +4,7 @@ import type { EventStore, Position, StoredEvent } from '../../infra/event-store/
 import { type AnyRow, accessTo, type ReadTable, type TableAccess } from './table.ts'
 
 /** What the log knows about an event besides its fields. `id` is the aggregate's. */
-export type Recorded = {
+export type EventMetadata = {
   readonly id: string
   readonly eventId: string
   readonly stream: string
@@ -24,7 +24,7 @@ type Folds<Event extends { type: string }, Row> = {
   readonly [Type in Event['type']]: (
     row: Row | undefined,
     event: Extract<Event, { type: Type }>,
-    recorded: Recorded,
+    recorded: EventMetadata,
   ) => Body<Row> | undefined
 }
 
@@ -40,9 +40,9 @@ export type Projection<Row extends AnyRow = AnyRow> = {
   /** True when no event ever changes a row that another one has made: then no row is read before it is written. */
   readonly rowsNeverChange: boolean
   /** The id of the row that an event changes; undefined when it changes none. */
-  key(event: DomainEvent, recorded: Recorded): string | undefined
+  key(event: DomainEvent, recorded: EventMetadata): string | undefined
   /** The same row when the event changes nothing in it. Throws when history could not have happened. */
-  fold(row: Row | undefined, event: DomainEvent, recorded: Recorded, key: string): Row | undefined
+  fold(row: Row | undefined, event: DomainEvent, recorded: EventMetadata, key: string): Row | undefined
 }
 
 /** Declares a read model: one fold per event type, and leaving one out does not compile. A fold that answers with the row
@@ -53,11 +53,11 @@ export const projection = <Event extends { type: string }, Row extends AnyRow>(d
   readonly table: ReadTable
   /** Each event makes a row of its own, so nothing needs to be read before writing. */
   readonly rowsNeverChange?: boolean
-  readonly key: (event: Event, recorded: Recorded) => string | undefined
+  readonly key: (event: Event, recorded: EventMetadata) => string | undefined
   readonly fold: Folds<Event, Row>
 }): Projection<Row> => {
   const table = accessTo(definition.table)
-  type AnyFold = (row: Row | undefined, event: DomainEvent, recorded: Recorded) => Body<Row> | undefined
+  type AnyFold = (row: Row | undefined, event: DomainEvent, recorded: EventMetadata) => Body<Row> | undefined
   const folds = new Map(Object.entries(definition.fold as unknown as Record<string, AnyFold>))
   return {
     name: definition.name,
@@ -69,19 +69,19 @@ export const projection = <Event extends { type: string }, Row extends AnyRow>(d
     fold: (row, event, recorded, id) => {
       const body = folds.get(event.type)?.(row, event, recorded)
       if (body === undefined || body === row) return row
-      return table.settle({ ...body, id, position: recorded.position, updatedAt: recorded.time } as unknown as Row)
+      return table.normalize({ ...body, id, position: recorded.position, updatedAt: recorded.time } as unknown as Row)
     },
   }
 }
 
 /** The row that an event must find. Throws when the log has a change before the beginning. */
-export const existing = <Row>(row: Row | undefined, { stream, revision }: Recorded): Row => {
+export const existing = <Row>(row: Row | undefined, { stream, revision }: EventMetadata): Row => {
   if (row === undefined) throw new Error(`History is corrupt: event ${revision} of ${stream} finds no row to change`)
   return row
 }
 
 /** Reads one event of the log. Throws EVENT_UNREADABLE. */
-export const decodeStored = (stored: StoredEvent): { event: DomainEvent; recorded: Recorded } => {
+export const decodeStored = (stored: StoredEvent): { event: DomainEvent; recorded: EventMetadata } => {
   const { id: eventId, stream, revision, position, type, data } = stored
   const { schemaVersion: version, time, commandId, correlationId, causationId, actor } = stored.metadata
   try {
@@ -100,7 +100,7 @@ export const foldInto = <Row extends AnyRow>(
   projection: Projection<Row>,
   rows: Map<string, Row>,
   event: DomainEvent,
-  recorded: Recorded,
+  recorded: EventMetadata,
 ): Row | undefined => {
   const key = projection.key(event, recorded)
   if (key === undefined) return undefined

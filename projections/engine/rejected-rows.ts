@@ -1,13 +1,13 @@
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
-import { moveStatement, moveValues, type Place, type Standing } from './checkpoints.ts'
-import { type EventPlace, hold, type Parking, park } from './parked-streams.ts'
+import { type CheckpointState, moveStatement, moveValues, type ProjectionTarget } from './checkpoints.ts'
+import { countHeld, type EventRef, type Parking, park } from './parked-streams.ts'
 import type { Step } from './step.ts'
 import type { AnyRow } from './table.ts'
 
 /** True when the database will not have a value, whatever is tried: SQLSTATE class 22 (a number out of range, text that is
  *  none) or 23 (a constraint). */
-export const isRowRefused = (error: unknown): boolean =>
+export const isRowRejected = (error: unknown): boolean =>
   typeof error === 'object' &&
   error !== null &&
   'code' in error &&
@@ -15,21 +15,21 @@ export const isRowRefused = (error: unknown): boolean =>
   /^2[23][0-9A-Z]{3}$/.test(error.code)
 
 /** All streams that were parked, and those of them of which a row was refused. */
-export type Carefully = { readonly parkings: readonly Parking[]; readonly refused: readonly string[] }
+export type BisectedCommit = { readonly parkings: readonly Parking[]; readonly refused: readonly string[] }
 
 type Written = { readonly row: AnyRow; readonly stream: string }
 
 /** Writes a step of which the database has refused a row: finds the rows, parks their streams before what the step has of
  *  them, and writes the rest. Undefined, and nothing is written, when the checkpoint is not where it was left. */
-export const commitCarefully = (
+export const commitBisecting = (
   {
     database,
     store,
   }: { readonly database: Pick<Database, 'transaction'>; readonly store: Pick<EventStore, 'readStream'> },
-  place: Place,
-  standing: Standing,
+  place: ProjectionTarget,
+  standing: CheckpointState,
   { position, rows, parkings, held }: Step,
-): Promise<Carefully | undefined> =>
+): Promise<BisectedCommit | undefined> =>
   database.transaction('projections.writeCarefully', async (query) => {
     const lock = `select projection from ${place.checkpoints}
       where projection = $1 and version = $2 and position = $3 and retries = $4 for update`
@@ -50,19 +50,19 @@ export const commitCarefully = (
       all.push(await parkingOf(store, place, stream, { after: standing.position, position }, error))
     await query('projections.move', moveStatement(place), moveValues(place, standing, position, all.length))
     await park(query, place, all)
-    await hold(query, place, held)
+    await countHeld(query, place, held)
     return { parkings: all, refused: [...refused.keys()] }
   })
 
 /** The parking of a stream before the first of its events after a position; those up to another one wait behind it. */
 const parkingOf = async (
   store: Pick<EventStore, 'readStream'>,
-  { projection: { types } }: Place,
+  { projection: { types } }: ProjectionTarget,
   stream: string,
   { after, position }: { readonly after: Position; readonly position: Position },
   error: unknown,
 ): Promise<Parking> => {
-  let first: EventPlace | undefined
+  let first: EventRef | undefined
   let held = -1
   for await (const event of store.readStream(stream, { direction: 'backwards' })) {
     if (event.position <= after) break
@@ -75,7 +75,11 @@ const parkingOf = async (
 }
 
 /** Writes the rows, or finds the streams of those that are refused, by halves; then some are written and some are not. */
-const writeOrFind = async (query: Query, place: Place, rows: readonly Written[]): Promise<Map<string, unknown>> => {
+const writeOrFind = async (
+  query: Query,
+  place: ProjectionTarget,
+  rows: readonly Written[],
+): Promise<Map<string, unknown>> => {
   const { table } = place
   if (rows.length === 0) return new Map()
   await query('projections.savepoint', 'savepoint part')
@@ -84,7 +88,7 @@ const writeOrFind = async (query: Query, place: Place, rows: readonly Written[])
     await query('projections.release', 'release savepoint part')
     return new Map()
   } catch (error) {
-    if (!isRowRefused(error)) throw error
+    if (!isRowRejected(error)) throw error
     await query('projections.rollback', 'rollback to savepoint part')
     await query('projections.release', 'release savepoint part')
     const [first] = rows

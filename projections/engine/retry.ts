@@ -1,9 +1,9 @@
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
-import { buildOf, liveOf, type Place, readCheckpoints, readStanding } from './checkpoints.ts'
+import { buildTarget, liveTarget, type ProjectionTarget, readCheckpointState, readCheckpoints } from './checkpoints.ts'
 import {
-  type EventPlace,
+  type EventRef,
   explainParked,
   failureOf,
   findParked,
@@ -14,7 +14,7 @@ import {
   park,
 } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
-import { isRowRefused } from './rejected-rows.ts'
+import { isRowRejected } from './rejected-rows.ts'
 import { createFolding } from './step.ts'
 
 /** So many events of a stream are folded in one transaction; a longer one takes several, and stays parked in between. */
@@ -48,7 +48,7 @@ export const retryParked = async (parts: Parts & { readonly stream: string }): P
   let atOnceMax = eventsAtOnceMax
   for (let events = 0; ; ) {
     const retried = await foldParked(parts, place, stream, atOnceMax).catch((error: unknown) => {
-      if (isRowRefused(error)) return { outcome: 'refused' as const, ...failureOf(error), events: 0 }
+      if (isRowRejected(error)) return { outcome: 'refused' as const, ...failureOf(error), events: 0 }
       throw error
     })
     if (!retried) throw unknown
@@ -63,7 +63,7 @@ export const retryParked = async (parts: Parts & { readonly stream: string }): P
 }
 
 /** Says of a parked stream why it still is. */
-const explain = (parts: Parts, place: Place, stream: string, failure: { code: string; message: string }) =>
+const explain = (parts: Parts, place: ProjectionTarget, stream: string, failure: { code: string; message: string }) =>
   database(parts, async (query) => {
     await explainParked(query, place, stream, failure)
     return (await findParked(query, place, stream))?.revision ?? 0n
@@ -73,7 +73,9 @@ const database = <T>(parts: Parts, work: (query: Query) => Promise<T>): Promise<
   parts.database.transaction('projections.retry', work)
 
 /** Retries all parked streams of a place, one after the other; answers with how many go on. */
-export const retryAllParked = async (parts: Parts & { readonly place: Place; readonly signal: AbortSignal }) => {
+export const retryAllParked = async (
+  parts: Parts & { readonly place: ProjectionTarget; readonly signal: AbortSignal },
+) => {
   const { place, signal, projection } = parts
   let after = ''
   let folded = 0
@@ -92,9 +94,9 @@ export const retryAllParked = async (parts: Parts & { readonly place: Place; rea
 }
 
 /** Where this version stands: read, or being built. */
-const placeOf = async ({ database: { query }, projection, store }: Parts): Promise<Place | undefined> => {
-  for (const place of [liveOf(projection), buildOf(projection)])
-    if (await readStanding(query, place, store)) return place
+const placeOf = async ({ database: { query }, projection, store }: Parts): Promise<ProjectionTarget | undefined> => {
+  for (const place of [liveTarget(projection), buildTarget(projection)])
+    if (await readCheckpointState(query, place, store)) return place
   const [live] = await readCheckpoints(query, [projection.name])
   if (live && live.version > projection.version)
     throw new Failure('DATABASE_SCHEMA_NEWER', { projection: projection.name, version: String(live.version) })
@@ -102,10 +104,10 @@ const placeOf = async ({ database: { query }, projection, store }: Parts): Promi
 }
 
 /** One transaction. `more`: some was folded, and more waits. */
-const foldParked = (parts: Parts, place: Place, stream: string, atOnceMax: number) =>
+const foldParked = (parts: Parts, place: ProjectionTarget, stream: string, atOnceMax: number) =>
   database(parts, async (query) => {
     const { store, projection } = parts
-    const standing = await readStanding(query, place, store, { lock: true })
+    const standing = await readCheckpointState(query, place, store, { lock: true })
     const parked = standing && (await findParked(query, place, stream))
     if (!standing || !parked) return undefined
     const range = { from: parked.revision, untilPosition: standing.position, limit: atOnceMax + 1 }
@@ -131,10 +133,10 @@ const foldParked = (parts: Parts, place: Place, stream: string, atOnceMax: numbe
 
 const stillParked = async (
   query: Query,
-  place: Place,
+  place: ProjectionTarget,
   parked: ParkedStream,
   { event, error }: Parking,
-  events: readonly EventPlace[],
+  events: readonly EventRef[],
 ) => {
   const { revision } = event
   const folded = events.findIndex((each) => each.revision === revision)
@@ -144,7 +146,7 @@ const stillParked = async (
   return { outcome: 'parked' as const, ...failureOf(error), revision, events: folded }
 }
 
-const loadRows = async (query: Query, { table }: Place, keys: readonly string[]) =>
+const loadRows = async (query: Query, { table }: ProjectionTarget, keys: readonly string[]) =>
   (await query<Record<string, unknown>>('projections.retry.select', table.selectByIds, [keys])).map((raw) =>
     table.decode(raw),
   )

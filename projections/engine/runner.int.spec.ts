@@ -131,16 +131,16 @@ describe('each event counts exactly once', () => {
       await createSpecLog(store).write('provider', 'p', register('p')),
       await createSpecLog(store, 1).write('provider', 'q', register('q')),
     ]
-    const { place, standing } = await openModel(database, providers, store)
+    const { target, state } = await openModel(database, providers, store)
     const move = async (from: Position, to: Position, retries = 0) =>
       (
         await database.query(
           'spec.move',
-          moveStatement(place),
-          moveValues(place, { ...standing, position: from, retries }, to, 0),
+          moveStatement(target),
+          moveValues(target, { ...state, position: from, retries }, to, 0),
         )
       ).length
-    expect(place.kind).toBe('build')
+    expect(target.kind).toBe('build')
     expect(await move(first, second)).toBe(0)
     expect(await move(store.start, first, 1)).toBe(0)
     expect(await move(store.start, first)).toBe(1)

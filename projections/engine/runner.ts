@@ -4,12 +4,12 @@ import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { Log } from '../../infra/telemetry.ts'
 import { type Builder, createBuilder } from './build.ts'
-import { markFailed, type Place, type ProjectionFailure, type Standing } from './checkpoints.ts'
+import { type CheckpointState, markFailed, type ProjectionFailure, type ProjectionTarget } from './checkpoints.ts'
 import type { ProjectionMetrics } from './metrics.ts'
 import { failureOf, type Parking } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
 import { retryAllParked } from './retry.ts'
-import { type Opened, openModel } from './versions.ts'
+import { type OpenedModel, openModel } from './versions.ts'
 import { createWriter, lostRace, standAfter } from './writer.ts'
 
 export const batchSizeDefault = 500
@@ -50,9 +50,9 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
   const { projection, database, store, log, metrics, signal, onState } = options
   let pauseMs = retryMsMin
   let lastMessage = ''
-  let place: Place | undefined
+  let place: ProjectionTarget | undefined
   let retried = false
-  const well = (opened: Place) => {
+  const well = (opened: ProjectionTarget) => {
     pauseMs = retryMsMin
     lastMessage = ''
     onState?.({ state: opened.kind === 'live' ? 'running' : 'building' })
@@ -60,10 +60,10 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
   while (!signal.aborted) {
     try {
       const opened = await openModel(database, projection, store)
-      place = opened.place
+      place = opened.target
       onState?.({ state: place.kind === 'live' ? 'running' : 'building' })
-      metrics?.parked(projection.name, opened.standing.parked)
-      if (!retried && opened.standing.parked > 0) {
+      metrics?.parked(projection.name, opened.state.parked)
+      if (!retried && opened.state.parked > 0) {
         retried = true
         // What this program could not fold when it ran last, it perhaps can now: an upcast or a fold may have been mended.
         const folded = await retryAllParked({ ...options, place })
@@ -96,10 +96,14 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
 
 /** Goes through the log from the checkpoint. Ends when the signal aborts, or the model has to be opened anew: what was built is
  *  read now, or the checkpoint was put back. Throws on the first failure. */
-const follow = async (options: RunnerOptions, opened: Opened, well: (place: Place) => void): Promise<void> => {
+const follow = async (
+  options: RunnerOptions,
+  opened: OpenedModel,
+  well: (place: ProjectionTarget) => void,
+): Promise<void> => {
   if (options.signal.aborted) return
-  const builder = opened.place.kind === 'build' ? await createBuilder({ ...options, opened }) : undefined
-  for (let from: Opened | undefined = opened; from; ) {
+  const builder = opened.target.kind === 'build' ? await createBuilder({ ...options, opened }) : undefined
+  for (let from: OpenedModel | undefined = opened; from; ) {
     if (await followFrom(options, from, builder, well)) return
     from = await standAfter(options.database, from, options.store)
   }
@@ -108,33 +112,33 @@ const follow = async (options: RunnerOptions, opened: Opened, well: (place: Plac
 /** False when somebody else has moved the checkpoint, and all is to be read again from there. */
 const followFrom = async (
   options: RunnerOptions,
-  opened: Opened,
+  opened: OpenedModel,
   builder: Builder | undefined,
-  well: (place: Place) => void,
+  well: (place: ProjectionTarget) => void,
 ): Promise<boolean> => {
   const { projection, store, database, metrics, batchSize: batchEvents = batchSizeDefault } = options
-  const { place, standing } = opened
+  const { target, state } = opened
   const { types } = projection
   const stop = new AbortController()
   const signal = AbortSignal.any([options.signal, stop.signal])
   const pageEvents = Math.min(batchEvents, pageEventsMax)
-  const onWritten = (position: Position, events: number, { parked }: Standing) => {
+  const onWritten = (position: Position, events: number, { parked }: CheckpointState) => {
     if (!builder) options.onReached?.(position)
     if (events > 0) {
       metrics?.folded(projection.name, events)
       metrics?.parked(projection.name, parked)
     }
     builder?.say(position)
-    well(place)
+    well(target)
   }
   const onParked = (parkings: readonly Parking[]) => sayParked(options, parkings)
   const onFailed = () => stop.abort() // ends the subscription
   const writer = createWriter({ database, store, opened, pageEvents, batchEvents, onWritten, onParked, onFailed })
-  if (!builder) options.onReached?.(standing.position)
+  if (!builder) options.onReached?.(state.position)
   try {
-    if (await builder?.finish(standing.position, writer)) return true
+    if (await builder?.finish(state.position, writer)) return true
     let head = await store.head()
-    const pages = store.subscribe({ types, after: standing.position, batchSize: pageEvents, signal })
+    const pages = store.subscribe({ types, after: state.position, batchSize: pageEvents, signal })
     for await (const page of pages) {
       // A full page at what was the end of the log: by now it may end far behind.
       if (page.position >= head && page.events.length >= pageEvents) head = await store.head()

@@ -1,7 +1,7 @@
 import type { DomainEvent } from '../../domain/aggregates.ts'
 import type { Position, StoredEvent } from '../../infra/event-store/port.ts'
-import type { EventPlace, Parking } from './parked-streams.ts'
-import { decodeStored, type Projection, type Recorded } from './projection.ts'
+import type { EventRef, Parking } from './parked-streams.ts'
+import { decodeStored, type EventMetadata, type Projection } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
 /** What follows from a part of the log: the rows that it changes, each once, and the streams that cannot go on. */
@@ -31,9 +31,9 @@ export type Memory = Map<string, Known>
 
 /** An event whose row is not known yet; `error`: it cannot even be read. */
 type Deferred = { readonly stored: StoredEvent } & ({ readonly decoded: Decoded } | { readonly error: unknown })
-type Decoded = { readonly event: DomainEvent; readonly recorded: Recorded; readonly key: string | undefined }
+type Decoded = { readonly event: DomainEvent; readonly recorded: EventMetadata; readonly key: string | undefined }
 
-const placeOf = ({ stream, revision, position, type }: StoredEvent): EventPlace => ({
+const placeOf = ({ stream, revision, position, type }: StoredEvent): EventRef => ({
   stream,
   revision,
   position,
@@ -53,7 +53,7 @@ export const createFolding = (options: {
   const { rowsNeverChange } = projection
   const held = new Map<string, number>()
   const changed: Known[] = []
-  const parkings = new Map<string, { event: EventPlace; error: unknown; held: number }>()
+  const parkings = new Map<string, { event: EventRef; error: unknown; held: number }>()
   const folding = {}
   let events = 0
 

@@ -68,7 +68,7 @@ export type TableAccess = {
   decode(raw: Readonly<Record<string, unknown>>): AnyRow
   encode(rows: readonly AnyRow[]): string
   /** The row as it will be read back: moments in one form. */
-  settle<Row extends AnyRow>(row: Row): Row
+  normalize<Row extends AnyRow>(row: Row): Row
   /** The table of the same shape in another schema. */
   within(schema: string): TableAccess
 }
@@ -137,7 +137,7 @@ export const accessTo = (table: ReadTable, schema: string = readSchema): TableAc
         return JSON.stringify(encoded, bigintAsText)
       }
     },
-    settle: (row) => {
+    normalize: (row) => {
       const values = row as Record<string, unknown>
       if (moments.every((property) => isSettledMoment(values[property]))) return row
       const loose = moments.filter((property) => !isSettledMoment(values[property]))

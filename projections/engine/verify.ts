@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
-import { liveOf, readCheckpoints } from './checkpoints.ts'
+import { liveTarget, readCheckpoints } from './checkpoints.ts'
 import { parkedPositions } from './parked-streams.ts'
 import { decodeStored, foldInto, type Projection } from './projection.ts'
 import type { AnyRow } from './table.ts'
@@ -34,7 +34,7 @@ export const compareWithRebuild = async (options: {
         await query('rebuild.snapshot', 'set transaction isolation level repeatable read, read only')
         await query('rebuild.lock', `lock table ${projection.table.name} in access share mode`)
         const [checkpoint] = await readCheckpoints(query, [projection.name])
-        const parked = await parkedPositions(query, liveOf(projection))
+        const parked = await parkedPositions(query, liveTarget(projection))
         const rebuilt = await rebuild(store, projection, parked, checkpoint?.position ?? '')
         return compare(query, projection, rebuilt)
       })),

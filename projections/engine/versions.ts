@@ -1,16 +1,17 @@
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import { TAKE_TEXT_LOCK, textLocks } from '../../infra/locks.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
 import {
-  buildOf,
-  liveOf,
+  buildTarget,
+  type CheckpointState,
+  liveTarget,
   moveStatement,
   moveValues,
-  type Place,
+  type ProjectionTarget,
   readBuilds,
+  readCheckpointState,
   readCheckpoints,
-  readStanding,
-  type Standing,
 } from './checkpoints.ts'
 import { forgetParked } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
@@ -20,9 +21,7 @@ import { completeShadow, createShadow, shadowFits, swapShadow } from './shadow-t
 const swapLockMsMax = 1_000
 
 /** Where a read model goes on: in the table that is read, or in one that is being built. */
-export type Opened = { readonly place: Place; readonly standing: Standing }
-
-const LOCK = `select pg_advisory_xact_lock(hashtextextended('neuralmesh read model ' || $1, 0))`
+export type OpenedModel = { readonly target: ProjectionTarget; readonly state: CheckpointState }
 
 const BEGIN_LIVE = 'insert into read.checkpoints (projection, version, position, updated_at) values ($1, $2, $3, now())'
 
@@ -46,30 +45,30 @@ export const openModel = async (
   database: Pick<Database, 'query' | 'transaction'>,
   projection: Projection,
   store: Pick<EventStore, 'start' | 'head' | 'parsePosition'>,
-): Promise<Opened> => {
+): Promise<OpenedModel> => {
   const { name, version } = projection
   const head = await store.head()
   const opened = await database.transaction('projections.open', async (query) => {
     // Of two processes that find nothing, one begins and the other finds what it has begun.
-    await query('projections.lock', LOCK, [name])
+    await query('projections.lock', TAKE_TEXT_LOCK, [textLocks.readModel(name)])
     const [live] = await readCheckpoints(query, [name])
     if (live && live.version > version) throw newer(projection, live.version)
-    if (live?.version === version) return liveOf(projection)
+    if (live?.version === version) return liveTarget(projection)
     if (!live && head === store.start) {
       await query('checkpoints.begin', BEGIN_LIVE, [name, version, store.start])
-      return liveOf(projection)
+      return liveTarget(projection)
     }
     await openBuild(query, projection, store.start)
-    return buildOf(projection)
+    return buildTarget(projection)
   })
-  const standing = await readStanding(database.query, opened, store)
-  if (!standing) throw new Error(`The checkpoint of ${name} has vanished`)
-  return { place: opened, standing }
+  const state = await readCheckpointState(database.query, opened, store)
+  if (!state) throw new Error(`The checkpoint of ${name} has vanished`)
+  return { target: opened, state }
 }
 
 const openBuild = async (query: Query, projection: Projection, start: Position): Promise<void> => {
   const { name, version } = projection
-  const tables = { live: liveOf(projection).table, shadow: buildOf(projection).table }
+  const tables = { live: liveTarget(projection).table, shadow: buildTarget(projection).table }
   const [build] = await readBuilds(query, [name])
   if (build && build.version > version) throw newer(projection, build.version)
   if (build?.version === version && (await shadowFits(query, tables))) {
@@ -86,9 +85,12 @@ const newer = ({ name }: Projection, version: number) =>
   new Failure('DATABASE_SCHEMA_NEWER', { projection: name, version: String(version) })
 
 /** Makes the indexes of a table that is nearly built. */
-export const completeBuild = (database: Pick<Database, 'transaction'>, { projection, table }: Place): Promise<void> =>
+export const completeBuild = (
+  database: Pick<Database, 'transaction'>,
+  { projection, table }: ProjectionTarget,
+): Promise<void> =>
   database.transaction('projections.completeBuild', async (query) => {
-    await query('projections.lock', LOCK, [projection.name])
+    await query('projections.lock', TAKE_TEXT_LOCK, [textLocks.readModel(projection.name)])
     await completeShadow(query, { live: projection.table, shadow: table })
   })
 
@@ -97,8 +99,8 @@ export const completeBuild = (database: Pick<Database, 'transaction'>, { project
  *  else is at it, or has swapped. Throws, with SQLSTATE 55P03, while a long query reads the table. */
 export const swapBuild = (
   database: Pick<Database, 'transaction'>,
-  place: Place,
-  standing: Standing,
+  place: ProjectionTarget,
+  standing: CheckpointState,
   to: Position,
 ): Promise<boolean | undefined> =>
   database.transaction('projections.swap', async (query) => {

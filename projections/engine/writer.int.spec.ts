@@ -4,12 +4,12 @@ import type { Query } from '../../infra/postgres.ts'
 import { findListing, listings } from '../listings.ts'
 import { createSpecLog, type SpecLog, usdc } from './log.testing.ts'
 import { streamsOf } from './market.testing.ts'
-import { type Opened, openModel } from './versions.ts'
+import { type OpenedModel, openModel } from './versions.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
 import { createWriter, lostRace, standAfter } from './writer.ts'
 
 let world: ReadWorld
-let opened: Opened
+let opened: OpenedModel
 beforeEach(async () => {
   world = await createReadWorld()
   opened = await openModel(world.database, listings, world.store)
@@ -27,7 +27,7 @@ const writeListing = async (log: SpecLog): Promise<void> => {
   await log.write('listing', 'l0', { type: 'CapacityFreed', rental: 'r0', gpuCount: 2 })
 }
 
-const open = (options: { query?: Query; from?: Opened; batchEvents?: number; pageEvents?: number } = {}) => {
+const open = (options: { query?: Query; from?: OpenedModel; batchEvents?: number; pageEvents?: number } = {}) => {
   const { store, database } = world
   const { query = database.query, from = opened, batchEvents = 10, pageEvents = 10 } = options
   const written: Position[] = []
@@ -67,7 +67,7 @@ test('whoever comes second has written nothing, and goes on behind the first', a
   await expect(second.take(three).then(() => second.settle())).rejects.toBe(lostRace)
   expect(await findListing(world.read, 'l0')).toMatchObject({ freeGpus: 6 })
   const from = await standAfter(world.database, opened, world.store)
-  expect(from?.standing.position).toBe(two.position)
+  expect(from?.state.position).toBe(two.position)
   const third = open({ ...(from && { from }) })
   await third.take(three)
   await third.take(four)

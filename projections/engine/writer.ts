@@ -1,11 +1,17 @@
 import type { Batch, EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
-import { moveStatement, moveValues, type Place, readStanding, type Standing } from './checkpoints.ts'
-import { hold, type Parking, park, parkedAmong } from './parked-streams.ts'
-import { type Carefully, commitCarefully, isRowRefused } from './rejected-rows.ts'
+import {
+  type CheckpointState,
+  moveStatement,
+  moveValues,
+  type ProjectionTarget,
+  readCheckpointState,
+} from './checkpoints.ts'
+import { countHeld, type Parking, park, parkedAmong } from './parked-streams.ts'
+import { type BisectedCommit, commitBisecting, isRowRejected } from './rejected-rows.ts'
 import { retryParked } from './retry.ts'
 import { createFolding, type Folding, type Memory, type Step } from './step.ts'
-import type { Opened } from './versions.ts'
+import type { OpenedModel } from './versions.ts'
 
 /** A checkpoint moves at most this often while nothing in the log concerns its read model. */
 const idleMoveMs = 250
@@ -19,7 +25,7 @@ export type Writer = {
   take(page: Batch, isMoreThere?: boolean): Promise<void>
   /** Resolves to how far the rows reflect the log, when all is written. Throws like `take`. */
   settle(): Promise<Position>
-  standing(): Standing
+  standing(): CheckpointState
   close(): Promise<void>
 }
 
@@ -35,23 +41,23 @@ type EncodedStep = Step & { readonly encoded: string }
 export const createWriter = (options: {
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly store: Pick<EventStore, 'readStream' | 'parsePosition'>
-  readonly opened: Opened
+  readonly opened: OpenedModel
   readonly pageEvents: number
   readonly batchEvents: number
-  readonly onWritten: (position: Position, events: number, standing: Standing) => void
+  readonly onWritten: (position: Position, events: number, standing: CheckpointState) => void
   readonly onParked: (parkings: readonly Parking[]) => void
   readonly onFailed: () => void
 }): Writer => {
   const { database, store, opened, pageEvents, batchEvents, onWritten, onParked, onFailed } = options
-  const { place } = opened
-  const { projection, table } = place
+  const { target } = opened
+  const { projection, table } = target
   const { query } = database
   const memory: Memory = new Map()
-  let { standing } = opened
+  let { state } = opened
   let folding: Folding | undefined
   /** How far the log was looked through, and how far the rows reflect it. */
-  let read = standing.position
-  let reached = standing.position
+  let read = state.position
+  let reached = state.position
   let writing: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
   let closed = false
@@ -73,17 +79,17 @@ export const createWriter = (options: {
 
   const write = async (step: EncodedStep): Promise<void> => {
     const { position, events } = step
-    const done = await commit({ database, store }, place, standing, step)
+    const done = await commit({ database, store }, target, state, step)
     if (!done) throw lostRace
     if (done.parkings.length > 0) onParked(done.parkings)
-    standing = { ...standing, position, parked: standing.parked + done.parkings.length }
+    state = { ...state, position, parked: state.parked + done.parkings.length }
     if (done.refused.length > 0) {
       // They were parked before all that the step has of them; their rows shall be as the last good event has left them.
       for (const stream of done.refused) await retryParked({ store, database, projection, stream })
       throw lostRace
     }
     reached = position
-    onWritten(reached, events, standing)
+    onWritten(reached, events, state)
   }
 
   const begin = (step: EncodedStep) => {
@@ -116,7 +122,7 @@ export const createWriter = (options: {
     await settled()
     if (closed || folding || reached >= read) return
     reached = read
-    onWritten(reached, 0, standing)
+    onWritten(reached, 0, state)
     clearTimeout(timer)
     timer = setTimeout(moveIdle, idleMoveMs).unref()
   }
@@ -124,7 +130,7 @@ export const createWriter = (options: {
   const moveIdle = () => {
     const move = async () => {
       await settled()
-      if (!closed && !folding && reached > standing.position) begin({ ...emptyStep, position: reached })
+      if (!closed && !folding && reached > state.position) begin({ ...emptyStep, position: reached })
     }
     move().catch(() => undefined)
   }
@@ -135,8 +141,8 @@ export const createWriter = (options: {
       read = position
       return look()
     }
-    const streams = standing.parked > 0 ? events.map(({ stream }) => stream) : undefined
-    const parked = streams && (await parkedAmong(query, place, streams))
+    const streams = state.parked > 0 ? events.map(({ stream }) => stream) : undefined
+    const parked = streams && (await parkedAmong(query, target, streams))
     folding ??= createFolding({ projection, memory, load })
     const current = folding
     await current.add(events, (stream) => parked?.has(stream) ?? false)
@@ -151,7 +157,7 @@ export const createWriter = (options: {
       await settled()
       return reached
     },
-    standing: () => standing,
+    standing: () => state,
     close: async () => {
       closed = true
       clearTimeout(timer)
@@ -166,10 +172,10 @@ const emptyStep = { events: 0, rows: [], parkings: [], held: new Map(), encoded:
  *  Undefined, and nothing is written, when it was not. */
 const commit = async (
   parts: { readonly database: Pick<Database, 'query' | 'transaction'>; readonly store: Pick<EventStore, 'readStream'> },
-  place: Place,
-  standing: Standing,
+  place: ProjectionTarget,
+  standing: CheckpointState,
   step: EncodedStep,
-): Promise<Carefully | undefined> => {
+): Promise<BisectedCommit | undefined> => {
   const { position, rows, parkings, held, encoded } = step
   const { database } = parts
   const { table } = place
@@ -184,24 +190,24 @@ const commit = async (
     return await database.transaction('projections.park', async (query) => {
       if ((await write(query)).length === 0) return undefined
       await park(query, place, parkings)
-      await hold(query, place, held)
+      await countHeld(query, place, held)
       return done
     })
   } catch (error) {
-    if (!isRowRefused(error)) throw error
-    return commitCarefully(parts, place, standing, step)
+    if (!isRowRejected(error)) throw error
+    return commitBisecting(parts, place, standing, step)
   }
 }
 
-const writeStatement = (place: Place): string =>
+const writeStatement = (place: ProjectionTarget): string =>
   `with moved as (${moveStatement(place)}), written as (${place.table.upsert('$7', 'moved')}) select projection from moved`
 
 /** Where the place stands now; undefined when it has to be opened anew: it was put back, or is of another version. */
 export const standAfter = async (
   { query }: Pick<Database, 'query'>,
-  { place, standing }: Opened,
+  { target, state }: OpenedModel,
   store: Pick<EventStore, 'parsePosition'>,
-): Promise<Opened | undefined> => {
-  const found = await readStanding(query, place, store)
-  return found && found.position >= standing.position ? { place, standing: found } : undefined
+): Promise<OpenedModel | undefined> => {
+  const found = await readCheckpointState(query, target, store)
+  return found && found.position >= state.position ? { target, state: found } : undefined
 }

@@ -5,10 +5,10 @@ import { createCommands } from '../../commands/execute.ts'
 import { logBus } from '../../infra/bus/log.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
-import { type JobHandler, startJobs } from '../../infra/task-queue.ts'
+import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../../processes/meter.ts'
-import { followAgain, runProcesses } from '../../processes/subscriber.ts'
+import { retryHandler, runSubscriber } from '../../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../../processes/timers.ts'
 import { runChild, untilAnswered } from './child.ts'
 import { openJournal } from './journal.ts'
@@ -44,12 +44,18 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
       await endAndSettle(meter, rental, 'expired', systemActor('meter'))
       count('expired')
     },
-    walk: (timer) => followAgain(walker, timer),
+    walk: (timer) => retryHandler(walker, timer),
   }
   const jobs = await untilAnswered(() =>
-    startJobs({ url, database, log, handlers: handlers as Record<string, JobHandler>, concurrency: timersAtOnceMax }),
+    startTaskQueue({
+      url,
+      database,
+      log,
+      handlers: handlers as Record<string, TaskHandler>,
+      concurrency: timersAtOnceMax,
+    }),
   )
-  await runProcesses({ ...walker, bus: logBus({ store, database, log }), schedule, signal })
+  await runSubscriber({ ...walker, bus: logBus({ store, database, log }), schedule, signal })
   await jobs.close()
   await opened.close()
   await journal.close()

@@ -42,7 +42,7 @@ beforeAll(async () => {
   exports = await mkdtemp(join(tmpdir(), 'neuralmesh-docs-'))
   platform = await startTestPlatform(folder.path)
   client = createClient(platform.url)
-  const { head, chain } = await client.ask<{ head: string; chain: ChainInfo }>(
+  const { head, chain } = await client.query<{ head: string; chain: ChainInfo }>(
     '{ head chain { chainId rpcUrl token marketplace } }',
   )
   known.set('after', head)
@@ -52,7 +52,7 @@ beforeAll(async () => {
   await fund(chain, wallet, depositUnits)
   await deposit(chain, wallet, depositUnits)
   await eventually('the deposit can be spent', async () => (await availableUnits(client)) === depositUnits)
-  known.set('step', (await client.ask<{ head: string }>('{ head }')).head)
+  known.set('step', (await client.query<{ head: string }>('{ head }')).head)
 })
 afterAll(async () => {
   await client?.close()
@@ -102,7 +102,7 @@ const learn = async (field: string, answer: Fields): Promise<void> => {
 }
 
 const runMutation = async (text: string, variables: Record<string, string>) => {
-  const answers = Object.entries(await client.ask<Record<string, Fields>>(text, variables))
+  const answers = Object.entries(await client.query<Record<string, Fields>>(text, variables))
   for (const [field, answer] of answers) {
     expect({ field, refused: answer.code, details: answer.details }).toEqual({ field })
     // An answer whose success was not asked for says nothing.
@@ -112,7 +112,7 @@ const runMutation = async (text: string, variables: Record<string, string>) => {
 }
 
 const runSubscription = async (text: string, variables: Record<string, string>) => {
-  for await (const data of client.follow<Record<string, Fields>>(text, variables))
+  for await (const data of client.subscribe<Record<string, Fields>>(text, variables))
     for (const [field, update] of Object.entries(data)) {
       const last = isLast[field]?.(update) ?? true
       if (field === 'jobProgress' && last) expect(update.job).toMatchObject({ status: 'succeeded' })
@@ -124,7 +124,7 @@ const runSubscription = async (text: string, variables: Record<string, string>) 
 const runQuery = (text: string, variables: Record<string, string>) =>
   eventually(
     'the answer is whole',
-    async () => Object.values(await client.ask<Fields>(text, variables)).every(isWhole),
+    async () => Object.values(await client.query<Fields>(text, variables)).every(isWhole),
     5_000,
   )
 

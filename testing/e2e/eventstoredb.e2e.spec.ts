@@ -29,7 +29,7 @@ const startPlatform = () => startTestPlatform(folder.path, { EVENTSTORE_URL: ser
 
 const headOf = async (url: string): Promise<string> => {
   const client = createClient(url)
-  const { head } = await client.ask<{ head: string }>('{ head }')
+  const { head } = await client.query<{ head: string }>('{ head }')
   await client.close()
   return head
 }
@@ -51,7 +51,7 @@ const runTour = async (url: string) => {
 const freeGpus = async (url: string, id: string, atLeast: string): Promise<number> => {
   const client = createClient(url)
   const ask = 'query ($id: ID!, $atLeast: Position) { listing(id: $id, atLeast: $atLeast) { freeGpus } }'
-  const { listing } = await client.ask<{ listing: { freeGpus: number } }>(ask, { id, atLeast })
+  const { listing } = await client.query<{ listing: { freeGpus: number } }>(ask, { id, atLeast })
   await client.close()
   return listing.freeGpus
 }
@@ -88,7 +88,7 @@ test('plays the tour, and whoever rents while the server is away gets the GPU on
   server.failNextAppend('cut after')
   const rented = await eventually('the rental, asked for with one key until it is answered', () =>
     client
-      .tell<{ rental: { status: string }; position: string }>('rentGpu', wish, 'id rental { status } position')
+      .mutate<{ rental: { status: string }; position: string }>('rentGpu', wish, 'id rental { status } position')
       .catch(() => undefined),
   )
   expect(rented.rental.status).toBe('active')

@@ -29,7 +29,7 @@ const failsToStart = async (settings: Record<string, string>): Promise<string> =
 
 const head = async (url: string) => {
   const client = createClient(url)
-  const answer = await client.ask<{ head: string; chain: { rpcUrl: string; marketplace: string } }>(
+  const answer = await client.query<{ head: string; chain: { rpcUrl: string; marketplace: string } }>(
     '{ head chain { rpcUrl marketplace } }',
   )
   await client.close()

@@ -11,7 +11,7 @@ import { runReplay } from '../../cli/replay.ts'
 import { openEventStoreDb } from '../../infra/event-store/eventstoredb.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres, migrateOperations } from '../../infra/postgres.ts'
-import { startJobs } from '../../infra/task-queue.ts'
+import { startTaskQueue } from '../../infra/task-queue.ts'
 import { createLog } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
@@ -198,7 +198,7 @@ test('locks and channels by which processes of two versions know each other', as
       (await openReadModels({ url: own.url, log, projections: allProjections, store })).close(),
     ),
     await waitingFor(text, ['jobs.migrate'], async () =>
-      (await startJobs({ url: own.url, database, log, handlers: {}, concurrency: 1 })).close(),
+      (await startTaskQueue({ url: own.url, database, log, handlers: {}, concurrency: 1 })).close(),
     ),
     await waitingFor(text, [`neuralmesh read model ${model.name}`], () => openModel(database, model, store)),
   ]

@@ -40,7 +40,7 @@ type Rented = { readonly id: string; readonly rental: { readonly status: string 
 const rent = async (client: Client, input: Record<string, unknown>): Promise<Rented | string> => {
   try {
     const wish = { gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID(), ...input }
-    return await client.tell<Rented>('rentGpu', wish, 'id rental { status } position')
+    return await client.mutate<Rented>('rentGpu', wish, 'id rental { status } position')
   } catch (error) {
     if (error instanceof AnswerError) return error.code
     throw error
@@ -64,8 +64,8 @@ test('200 who want one listing of 8 GPUs at once: exactly 8 get one, 192 are tol
 
   const client = renters[0]?.client as Client
   type State = { listing: { freeGpus: number }; ledgerSums: { sum: { amount: string } }[] }
-  const { head } = await client.ask<{ head: string }>('{ head }')
-  const state = await client.ask<State>(
+  const { head } = await client.query<{ head: string }>('{ head }')
+  const state = await client.query<State>(
     'query ($id: ID!, $head: Position) { listing(id: $id, atLeast: $head) { freeGpus } ledgerSums { sum { amount } } }',
     { id: listing, head },
   )
@@ -127,11 +127,11 @@ describe('a wish that cannot be granted is refused with its code, and nothing st
     expect(isRented(taken)).toBe(true)
     expect(await rent(second.client, { listing })).toBe('LISTING_FULL')
     const id = isRented(taken) ? taken.id : ''
-    for await (const { rentalUpdated } of first.client.follow<{ rentalUpdated: { rental: { status: string } } }>(
+    for await (const { rentalUpdated } of first.client.subscribe<{ rentalUpdated: { rental: { status: string } } }>(
       'subscription ($id: ID!) { rentalUpdated(id: $id) { rental { status } } }',
       { id },
     )) {
-      if (rentalUpdated.rental.status === 'active') await first.client.tell('endRental', { rental: id }, 'position')
+      if (rentalUpdated.rental.status === 'active') await first.client.mutate('endRental', { rental: id }, 'position')
       if (rentalUpdated.rental.status === 'settled') break
     }
     expect(isRented(await rent(second.client, { listing }))).toBe(true)
@@ -142,13 +142,13 @@ describe('a wish that cannot be granted is refused with its code, and nothing st
     const own = await createListing(platform.url, 1, '1')
     const rented = await rent(client, { listing: own })
     const rental = isRented(rented) ? rented.id : ''
-    const { id } = await client.tell<{ id: string }>(
+    const { id } = await client.mutate<{ id: string }>(
       'submitJob',
       { rental, command: ['frobnicate'], idempotencyKey: crypto.randomUUID() },
       'id position',
     )
     type Update = { jobProgress: { job: { status: string; code: string | null; message: string } } }
-    for await (const { jobProgress } of client.follow<Update>(
+    for await (const { jobProgress } of client.subscribe<Update>(
       'subscription ($id: ID!) { jobProgress(job: $id) { job { status code message } } }',
       { id },
     )) {

@@ -21,7 +21,7 @@ afterAll(() => folder.remove())
 
 const chainOf = async (url: string) => {
   const client = createClient(url)
-  const { chain } = await client.ask<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
+  const { chain } = await client.query<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
   await client.close()
   return chain
 }

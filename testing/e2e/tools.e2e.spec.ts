@@ -27,13 +27,13 @@ beforeAll(async () => {
   const listing = await createListing(platform.url, 2, '3')
   const { client } = await createRenter(platform.url, units)
   const wish = { listing, seconds: 3600, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
-  const { id } = await client.tell<{ id: string }>('rentGpu', wish, 'id position')
+  const { id } = await client.mutate<{ id: string }>('rentGpu', wish, 'id position')
   // A second has to pass before anything is owed; the platform acknowledges running time by itself.
   await eventually('the rental has cost something', async () => {
-    const { rental } = await client.ask<{ rental: { startedAt: string } }>(`{ rental(id: "${id}") { startedAt } }`)
+    const { rental } = await client.query<{ rental: { startedAt: string } }>(`{ rental(id: "${id}") { startedAt } }`)
     return Date.now() - Date.parse(rental.startedAt) > 1_500
   })
-  await client.tell('endRental', { rental: id }, 'position')
+  await client.mutate('endRental', { rental: id }, 'position')
   await client.close()
 })
 afterAll(async () => {

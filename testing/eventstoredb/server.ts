@@ -9,7 +9,7 @@ import features from '@eventstore/db-client/generated/serverfeatures_pb.js'
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type messages from '@eventstore/db-client/generated/streams_pb.js'
-import { createBell } from '../../infra/async/signal.ts'
+import { createSignal } from '../../infra/async/signal.ts'
 import { answerAppend } from './append.ts'
 import { grpc, type Metadata, rpcError, type ServerReadableStream, type ServerWritableStream } from './grpc.ts'
 import { createServerLog, type ServerLog } from './log.ts'
@@ -51,7 +51,7 @@ export const startEventStoreDbServer = async ({
 } = {}): Promise<EventStoreDbServer> => {
   const asked = new Map<string, number>()
   const faults: Fault[] = []
-  const dropping = createBell()
+  const dropping = createSignal()
   let leader: { readonly port: number } | 'nobody' | 'myself' = 'myself'
   let port = 0
   let server = new grpc.Server()
@@ -97,11 +97,11 @@ export const startEventStoreDbServer = async ({
     call.on('cancelled', () => over.abort('over'))
     call.on('error', () => over.abort('over'))
     call.on('close', () => over.abort('over'))
-    const drained = createBell()
-    call.on('drain', drained.ring)
+    const drained = createSignal()
+    call.on('drain', drained.notify)
     const send: Send = async (message) => {
       count('sent')
-      if (!over.signal.aborted && !call.write(message)) await drained.heard({ signal: over.signal })
+      if (!over.signal.aborted && !call.write(message)) await drained.wait({ signal: over.signal })
     }
     try {
       mustLead(call.metadata)
@@ -110,7 +110,7 @@ export const startEventStoreDbServer = async ({
       count(options.hasSubscription() ? 'subscribe' : options.hasStream() ? 'readStream' : 'readAll')
       if (!options.hasSubscription()) await answerRead(log, options, send)
       else {
-        const dropped = dropping.heard({ signal: over.signal }).then(() => {
+        const dropped = dropping.wait({ signal: over.signal }).then(() => {
           if (!over.signal.aborted) throw rpcError(grpc.status.CANCELLED, 'the subscription was dropped')
         })
         await Promise.race([answerSubscription(log, options, send, over.signal), dropped])
@@ -175,7 +175,7 @@ export const startEventStoreDbServer = async ({
     follow: (other) => {
       leader = other
     },
-    dropSubscriptions: dropping.ring,
+    dropSubscriptions: dropping.notify,
     restart,
     stop: async () => server.forceShutdown(),
   }

@@ -1,4 +1,4 @@
-import { createBell } from '../../infra/async/signal.ts'
+import { createSignal } from '../../infra/async/signal.ts'
 import { grpc, rpcError } from './grpc.ts'
 import type { ServerLog } from './log.ts'
 import { caughtUpMessage, checkpointMessage, confirmationMessage, eventMessage } from './messages.ts'
@@ -46,13 +46,13 @@ export const answerSubscription = async (log: ServerLog, options: ReadOptions, s
   await sendCheckpoint()
   await send(caughtUpMessage())
 
-  const bell = createBell()
-  const stopListening = log.onWritten(bell.ring)
+  const bell = createSignal()
+  const stopListening = log.onWritten(bell.notify)
   try {
     for (let live = 0; !signal.aborted; ) {
       const record = log.records[index]
       if (!record) {
-        await bell.heard({ signal })
+        await bell.wait({ signal })
         continue
       }
       index += 1

@@ -8,20 +8,20 @@ import type { Bus } from '../../infra/bus/port.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
 import { createLog } from '../../infra/telemetry.ts'
-import { followersOf, processes } from '../../processes/subscriber.ts'
+import { handlersOf, sagas } from '../../processes/subscriber.ts'
 import { allProjections } from '../../projections/all.ts'
 import { decodeStored, foldInto } from '../../projections/engine/projection.ts'
 import type { AnyRow } from '../../projections/engine/table.ts'
 import { runScheduler } from '../../scheduler/run.ts'
-import { chapterNames, tell } from './story.ts'
+import { chapterNames, playChapter } from './story.ts'
 import type { SentCommand } from './world.ts'
 
-type Process = (typeof processes)[number]
+type Process = (typeof sagas)[number]
 
 /** A process that starts at an event: the commands that it goes through, and those that take it back when one is refused. */
 export type Follower = { readonly name: string; readonly forwards: readonly string[]; readonly back: readonly string[] }
 
-export type Facts = {
+export type EventCatalogue = {
   /** The commands that end in such an event, each with those who send it: `a wallet`, or a part of the platform. */
   readonly saidBy: ReadonlyMap<string, ReadonlySet<string>>
   readonly processes: readonly Follower[]
@@ -34,7 +34,7 @@ export type Facts = {
 }
 
 /** Every command that the story sends or that a process would send to take something back. */
-export type Catalogued = { readonly facts: ReadonlyMap<string, Facts>; readonly sent: readonly SentCommand[] }
+export type Catalogued = { readonly facts: ReadonlyMap<string, EventCatalogue>; readonly sent: readonly SentCommand[] }
 
 const add = (map: Map<string, Set<string>>, key: string, value: string) =>
   map.set(key, (map.get(key) ?? new Set()).add(value))
@@ -50,8 +50,8 @@ const backOf = async (
   const { state, history } = await createCommands({ store }).load(process.starts.aggregate, idOf(stream), revision)
   const start = history.at(-1)
   if (!start) return []
-  const cause = { ...start, id: idOf(stream), state, history } as Parameters<Process['steps'][number]['do']>[0]
-  const undone = process.steps.flatMap(({ undo }) => undo?.(cause) ?? [])
+  const cause = { ...start, id: idOf(stream), state, history } as Parameters<Process['steps'][number]['invoke']>[0]
+  const undone = process.steps.flatMap(({ compensate }) => compensate?.(cause) ?? [])
   const rejected = process.rejected?.(cause, 'LISTING_FULL', start.eventId)
   return [...(rejected ? [rejected] : []), ...undone].map(({ to, command }) => ({
     to,
@@ -81,7 +81,7 @@ const schedulerTypes = async (): Promise<readonly string[]> => {
   return types
 }
 
-const isProcess = (actor: string) => processes.some(({ name }) => actor === systemActor(name))
+const isProcess = (actor: string) => sagas.some(({ name }) => actor === systemActor(name))
 
 const listen = async (scheduled: readonly string[]) => {
   const states = new Map<AggregateName, Set<unknown>>()
@@ -92,7 +92,7 @@ const listen = async (scheduled: readonly string[]) => {
   const changes = new Map<string, Set<string>>()
   for (const chapter of chapterNames) {
     const store = createMemoryEventStore()
-    const heard = await tell(store, chapter, 'facts', '2026-01-01T00:00:00.000Z')
+    const heard = await playChapter(store, chapter, 'facts', '2026-01-01T00:00:00.000Z')
     sent.push(...heard.sent)
     for (const [type, names] of heard.timers) for (const name of names) add(timers, type, name)
     const stored = await Array.fromAsync(store.readAll())
@@ -103,7 +103,7 @@ const listen = async (scheduled: readonly string[]) => {
       const cause = typeOf.get(event.metadata.causationId)
       // Of a job, the event before is named as the cause; it caused something only where the scheduler waits for it.
       if (cause && (isProcess(event.metadata.actor) || scheduled.includes(cause))) add(causes, cause, event.type)
-      for (const process of processes.filter(({ starts }) => starts.type === event.type))
+      for (const process of sagas.filter(({ starts }) => starts.type === event.type))
         for (const command of await backOf(store, process, event)) {
           sent.push(command)
           add(back, process.name, command.command.type)
@@ -129,7 +129,7 @@ type Decide = (command: unknown, state: unknown) => ReturnType<(typeof aggregate
 
 /** Tells the whole story and tries every command that was sent in every state that was come to: so a command counts as saying
  *  an event also where the story happened to go another way. */
-export const gatherFacts = async (): Promise<Catalogued> => {
+export const gatherCatalogue = async (): Promise<Catalogued> => {
   const scheduled = await schedulerTypes()
   const { states, sent, back, timers, causes, changes } = await listen(scheduled)
   const saidBy = new Map<string, Map<string, Set<string>>>()
@@ -148,12 +148,12 @@ export const gatherFacts = async (): Promise<Catalogued> => {
     return { name, forwards: [...all].filter((type) => !backwards.has(type)), back: [...backwards] }
   }
   const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas))
-  const facts = types.map((type): [string, Facts] => [
+  const facts = types.map((type): [string, EventCatalogue] => [
     type,
     {
       saidBy: saidBy.get(type) ?? new Map(),
-      processes: followersOf(type)
-        .filter((name) => processes.some((process) => process.name === name))
+      processes: handlersOf(type)
+        .filter((name) => sagas.some((process) => process.name === name))
         .map(followerOf),
       timers: [...(timers.get(type) ?? [])],
       scheduler: scheduled.includes(type),

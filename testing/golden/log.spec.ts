@@ -13,7 +13,7 @@ import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { allProjections } from '../../projections/all.ts'
 import { foldStream } from '../../projections/engine/projection.ts'
 import { digestOf, fromLine, goldenFolder, linesOf, loadEvents, loadGoldenLog, toLine } from './log.ts'
-import { chapterNames, tell } from './story.ts'
+import { chapterNames, playChapter } from './story.ts'
 
 type AnyAggregate = Aggregate<never, DomainEvent, unknown>
 type Aggregates = Readonly<Record<string, AnyAggregate>>
@@ -101,7 +101,7 @@ const additionsTo = async (lines: readonly string[]): Promise<string[]> => {
     const last = added.at(-1) ?? lines.at(-1)
     const start = last ? new Date(Date.parse(fromLine(last).metadata.time) + dayMs).toISOString() : beginning
     const store = createMemoryEventStore()
-    await tell(store, chapter, `from line ${lines.length + 1}`, start)
+    await playChapter(store, chapter, `from line ${lines.length + 1}`, start)
     const told = (await Array.fromAsync(store.readAll())).map(toLine)
     if (told.flatMap(kindsOf).some((kind) => !kept.has(kind))) added.push(...told)
   }

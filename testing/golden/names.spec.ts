@@ -6,6 +6,7 @@ import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { privateKeyToAccount } from 'viem/accounts'
+import { commandIds, ids, type ListingInput } from '../../commands/derived-ids.ts'
 import { derivedId } from '../../commands/ids.ts'
 import { importOffers } from '../../commands/import-offers.ts'
 import { submitJob } from '../../commands/submit-job.ts'
@@ -19,23 +20,23 @@ import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { positionsOf } from '../../infra/event-store/position.ts'
 import { createLog } from '../../infra/telemetry.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
-import { requestRental } from '../../processes/request-rental.ts'
-import { walk } from '../../processes/saga.ts'
-import { followersOf, processes, runProcesses } from '../../processes/subscriber.ts'
+import { requestRental } from '../../processes/rent-a-gpu.ts'
+import { runSaga } from '../../processes/saga.ts'
+import { handlersOf, runSubscriber, sagas } from '../../processes/subscriber.ts'
 import { allProjections } from '../../projections/all.ts'
 import { migrations } from '../../projections/migrations/all.ts'
 import { runScheduler } from '../../scheduler/run.ts'
 import { createMarket, usdc } from '../worlds/market.ts'
 import { fromLine, goldenFolder, linesOf, loadGoldenLog } from './log.ts'
 import { lostNames, newNames, type Pinned, pinNames, readPinned } from './pinned.ts'
-import { chapterNames, tell } from './story.ts'
+import { chapterNames, playChapter } from './story.ts'
 
 const log = createLog({ level: 'silent', format: 'json' })
 const nothing = async () => undefined
 
 /** What each process, consumer and timer does in the golden story: with every id that it derives. */
 const actsOf = async (chapter: string): Promise<string[]> => {
-  const { acts } = await tell(createMemoryEventStore(), chapter, 'names', '2026-01-01T00:00:00.000Z')
+  const { acts } = await playChapter(createMemoryEventStore(), chapter, 'names', '2026-01-01T00:00:00.000Z')
   return acts.map((act) => JSON.stringify({ chapter, ...act }))
 }
 
@@ -53,7 +54,7 @@ const consumers = async (): Promise<string[]> => {
   const bus = askingBus(asked)
   const signal = AbortSignal.abort()
   const { commands, now } = createMarket()
-  await runProcesses({ bus, commands, now, schedule: nothing, activated: nothing, signal })
+  await runSubscriber({ bus, commands, now, schedule: nothing, activated: nothing, signal })
   await runScheduler({
     bus,
     jobs: { reconcile: nothing, close: nothing },
@@ -134,10 +135,13 @@ const namesToday = async (): Promise<Pinned> => ({
   'error codes': Object.keys(errors),
   'what follows from an event': Object.values(aggregates)
     .flatMap(({ schemas }) => Object.keys(schemas))
-    .flatMap((type) => followersOf(type).map((follower) => `${type}: ${follower}`)),
+    .flatMap((type) => handlersOf(type).map((follower) => `${type}: ${follower}`)),
   consumers: await consumers(),
-  'steps of processes': processes.flatMap(({ name, steps, rejected }) => [
-    ...steps.flatMap(({ name: step, undo }) => [`${name}: ${step}`, ...(undo ? [`${name}: undo ${step}`] : [])]),
+  'steps of processes': sagas.flatMap(({ name, steps, rejected }) => [
+    ...steps.flatMap(({ name: step, compensate }) => [
+      `${name}: ${step}`,
+      ...(compensate ? [`${name}: undo ${step}`] : []),
+    ]),
     ...(rejected ? [`${name}: reject`] : []),
   ]),
   'read models': allProjections.map(({ name, version, table }) => `${name} v${version} in ${table.name}`),
@@ -178,8 +182,8 @@ describe('names that are data', () => {
     const before = await store.head()
     let walked = 0
     for (const { stream, type, revision } of linesOf('events.jsonl').map(fromLine))
-      for (const process of processes.filter(({ starts }) => starts.type === type)) {
-        await walk({ commands, now }, process, { id: idOf(stream), revision })
+      for (const process of sagas.filter(({ starts }) => starts.type === type)) {
+        await runSaga({ commands, now }, process, { id: idOf(stream), revision })
         walked += 1
       }
     expect(walked).toBeGreaterThan(10)
@@ -197,7 +201,7 @@ describe('names that are data', () => {
     const steps = readPinned()['steps of processes'] ?? []
     const seen = new Set<string>()
     // What stands for a walk that the story does not come to was said by hand.
-    for (const { name } of processes)
+    for (const { name } of sagas)
       for (const { commandId, causationId } of sent.filter(
         (act) => act.actor === `system:${name}` && act.causationId !== act.commandId,
       )) {
@@ -210,6 +214,28 @@ describe('names that are data', () => {
     // Nobody refuses to activate a rental whose money is held.
     expect(steps.filter((step) => !seen.has(step))).toEqual(['rent-a-gpu: undo hold'])
   })
+})
+
+test('a listing has the id of its input as it was always hashed', () => {
+  const input: ListingInput = {
+    gpu: 'H100',
+    gpuCount: 8,
+    vramMib: 81_559,
+    vcpus: 208,
+    memoryMib: 1_843_200,
+    region: 'FR',
+    pricePerGpuHour: '2.49',
+    asset: 'USDC/6',
+    idempotencyKey: 'key',
+  }
+  // In whichever order its fields come, and with a field that is not given left out.
+  const { asset: _, ...without } = Object.fromEntries(Object.entries(input).toReversed()) as ListingInput
+  const listing = ids.listing('provider', 'key')
+  expect([listing, commandIds.listGpus(listing, input), commandIds.listGpus(listing, without)]).toEqual([
+    'a540e353-8ee8-5b44-b555-b41e49de46bc',
+    'ad65e26c-09ee-542c-ad88-f43a57ccad20',
+    'e979fc34-f738-57a4-9791-467af1822250',
+  ])
 })
 
 test('a name that is gone, and one that nobody pinned, are complained about', () => {

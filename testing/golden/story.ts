@@ -3,7 +3,7 @@
 import { money } from '../../domain/money.ts'
 import type { JobOutcome } from '../../infra/clusters/port.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
-import { createGoldenWorld, type GoldenWorld, type Heard, usdc } from './world.ts'
+import { createGoldenWorld, type GoldenWorld, type StoryRecord, usdc } from './world.ts'
 
 type Chapter = (world: GoldenWorld) => Promise<void>
 
@@ -26,7 +26,7 @@ const opened = async (world: GoldenWorld, funds: bigint) => {
 
 const runAttempt = async ({ reports, now, pass }: GoldenWorld, job: string, attempt: number) => {
   const cluster = 'process'
-  await reports.tell(job, { type: 'StartJob', attempt, cluster, startedAt: now() }, cluster, String(attempt))
+  await reports.send(job, { type: 'StartJob', attempt, cluster, startedAt: now() }, cluster, String(attempt))
   await pass(5)
   return reports.watcherOf(job, attempt, async () => undefined)
 }
@@ -35,7 +35,7 @@ const runAttempt = async ({ reports, now, pass }: GoldenWorld, job: string, atte
 const attemptEnds = async (world: GoldenWorld, job: string, attempt: number, outcome: JobOutcome) => {
   const watcher = await runAttempt(world, job, attempt)
   watcher.ended(outcome)
-  await world.reports.settled()
+  await world.reports.idle()
 }
 
 const chapters: Readonly<Record<string, Chapter>> = {
@@ -50,7 +50,7 @@ const chapters: Readonly<Record<string, Chapter>> = {
     await world.reports.report(job, async () => ({ type: 'ReportProgress', ...progress }), '1', 'a third')
     await world.pass(400)
     watcher.ended({ ended: 'exited', exitCode: 0 })
-    await world.reports.settled()
+    await world.reports.idle()
     await world.pass(7)
     await world.giveBack(renter, rental)
   },
@@ -62,8 +62,8 @@ const chapters: Readonly<Record<string, Chapter>> = {
     await runAttempt(world, job, 1)
     await world.pass(450)
     const stop = { type: 'RequestStop', reason: 'the rental has ended', requestedAt: world.now() } as const
-    await world.reports.tell(job, stop)
-    await world.reports.tell(job, { type: 'ConfirmStop', attempt: 1, endedAt: world.now() }, '1')
+    await world.reports.send(job, stop)
+    await world.reports.send(job, { type: 'ConfirmStop', attempt: 1, endedAt: world.now() }, '1')
     const unused = await world.rent(renter, listing, { ...wish, seconds: hour })
     await world.giveBack(renter, unused)
     await world.ask('listing', listing, { type: 'WithdrawListing' }, provider)
@@ -105,7 +105,7 @@ const chapters: Readonly<Record<string, Chapter>> = {
     const watcher = await runAttempt(world, stopped, 1)
     await world.stopJob(renter, stopped)
     watcher.ended({ ended: 'stopped' })
-    await world.reports.settled()
+    await world.reports.idle()
     await world.stopJob(renter, never)
     await world.pass(700)
   },
@@ -145,10 +145,15 @@ export const chapterNames: readonly string[] = Object.keys(chapters)
 
 /** Tells one chapter into a store, from a moment on (ISO 8601). The same edition says the same again, another one says it of
  *  other people. Answers with what was sent and set on the way. */
-export const tell = async (store: EventStore, name: string, edition: string, start: string): Promise<Heard> => {
+export const playChapter = async (
+  store: EventStore,
+  name: string,
+  edition: string,
+  start: string,
+): Promise<StoryRecord> => {
   const chapter = chapters[name]
   if (!chapter) throw new Error(`There is no chapter ${name}`)
-  const heard: Heard = { sent: [], timers: new Map(), acts: [] }
+  const heard: StoryRecord = { sent: [], timers: new Map(), acts: [] }
   await chapter(createGoldenWorld(store, `${edition}: ${name}`, start, heard))
   return heard
 }

@@ -13,8 +13,8 @@ import type { Chain, ChainCursor, Deposit } from '../../infra/chain/port.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import { createLog } from '../../infra/telemetry.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
-import { requestRental } from '../../processes/request-rental.ts'
-import { followersOf } from '../../processes/subscriber.ts'
+import { requestRental } from '../../processes/rent-a-gpu.ts'
+import { handlersOf } from '../../processes/subscriber.ts'
 import type { Schedule, Timers } from '../../processes/timers.ts'
 import { watchOnce } from '../../processes/watch-deposits.ts'
 import { timerHandlers } from '../../roles/worker.ts'
@@ -32,7 +32,7 @@ export type Act = Readonly<Record<string, unknown>>
 
 /** What happened in a world besides its events. `timers` names those that were set, by the type of the event they follow;
  *  `acts` are the commands and timers in their order. */
-export type Heard = {
+export type StoryRecord = {
   readonly sent: SentCommand[]
   readonly timers: Map<string, Set<keyof Timers>>
   readonly acts: Act[]
@@ -61,7 +61,7 @@ const given = <Answer>(answer: Answer | Refusal): Answer => {
 }
 
 /** @param salt makes all ids; @param start the first moment (ISO 8601). */
-export const createGoldenWorld = (store: EventStore, salt: string, start: string, heard: Heard) => {
+export const createGoldenWorld = (store: EventStore, salt: string, start: string, heard: StoryRecord) => {
   let time = Date.parse(start)
   const now = () => new Date(time).toISOString()
   const hex = (name: string, digits: number): `0x${string}` =>
@@ -100,7 +100,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     for (const { stream, type, revision, position } of news) {
       seen = position
       followed = type
-      for (const process of followersOf(type))
+      for (const process of handlersOf(type))
         await handlers.walk({ process, id: idOf(stream), revision: String(revision) })
       followed = undefined
     }

@@ -27,7 +27,8 @@ const roomOf = (path: string) =>
 
 /** Files that wire engines; the benches measure them one by one. */
 const wiring: readonly string[] = ['main.ts', 'cli/installation.ts', 'bench']
-/** Of infra/, those above know the ports, and the types of these. */
+/** Of infra/, those above know the ports, these names that are data, and the types of these. */
+const sharedNames: readonly string[] = ['infra/locks.ts']
 const sharedTypes = /^infra\/(postgres|telemetry|config|shutdown)\.ts$/
 
 const whyNot = (from: string, to: string, typesOnly: boolean): string | undefined => {
@@ -35,7 +36,8 @@ const whyNot = (from: string, to: string, typesOnly: boolean): string | undefine
   const [above, below] = [roomOf(from), roomOf(to)]
   if (!above || !below) return 'has no floor'
   if (above.name !== below.name && below.floor >= above.floor) return 'is not below'
-  if (below.name !== 'infra' || to.endsWith('/port.ts') || wiring.includes(above.name)) return undefined
+  if (below.name !== 'infra' || to.endsWith('/port.ts') || sharedNames.includes(to) || wiring.includes(above.name))
+    return undefined
   // Within infra all know what lies in its root, and of another port nothing but the port.
   if (above.name === 'infra' && (posix.dirname(to) === 'infra' || shelfOf(from) === shelfOf(to))) return undefined
   return typesOnly && sharedTypes.test(to) ? undefined : 'is an engine'

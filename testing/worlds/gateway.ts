@@ -1,20 +1,16 @@
 import { createClient as createSocketClient } from 'graphql-ws'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { WebSocket } from 'ws'
-import { userActor } from '../../commands/actor.ts'
-import { importOffers } from '../../commands/import-offers.ts'
-import { submitJob } from '../../commands/submit-job.ts'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
 import { createHealth, type Readiness } from '../../gateway/health.ts'
 import { createGateway } from '../../gateway/server.ts'
-import type { Services } from '../../gateway/services.ts'
+import { createServices, type Services } from '../../gateway/services.ts'
 import { memoryCache } from '../../infra/cache/memory.ts'
+import type { Cluster } from '../../infra/clusters/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import type { Heartbeats } from '../../infra/heartbeats/port.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
 import { createLog, createMetrics } from '../../infra/telemetry.ts'
-import { endAndSettle } from '../../processes/end-rental.ts'
-import { rentGpu } from '../../processes/rent-cheapest.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
 import { startProjections } from '../../projections/engine/start.ts'
@@ -65,25 +61,21 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const heartbeats: Pick<Heartbeats, 'acknowledged'> = {
     acknowledged: async (_rental, startedAt, at) => BigInt(Math.floor((Date.parse(at) - Date.parse(startedAt)) / 1000)),
   }
-  const real: Services = {
+  const readLog: Cluster['readLog'] = async ({ jobId, attempt }, offset, bytesMax) => {
+    const text = (jobLogs.get(`${jobId}/${attempt}`) ?? '').slice(offset, offset + bytesMax)
+    return { text, nextOffset: offset + text.length }
+  }
+  const real = createServices({
     store,
     commands,
     read,
-    rentGpu: (wish) => rentGpu({ commands, read, now }, wish),
-    endRental: (rental, wallet) =>
-      endAndSettle({ commands, heartbeats: heartbeats as Heartbeats, now }, rental, 'returned', userActor(wallet)),
-    submitJob: (wish) => submitJob({ commands, now }, wish),
-    importOffers: (request) => importOffers({ commands, now }, request),
-    readJobLog: async ({ jobId, attempt }, offset, bytesMax) => {
-      const text = (jobLogs.get(`${jobId}/${attempt}`) ?? '').slice(offset, offset + bytesMax)
-      return { text, nextOffset: offset + text.length }
-    },
-    waitFor: projections.waitFor,
+    heartbeats,
+    cluster: { readLog },
     projections,
-    chain,
-    privileged: { operators: [], analysts: [] },
+    chain: { description: chain },
+    config: { operators: [], analysts: [] },
     now,
-  }
+  })
   let url = ''
   const signIn = createSignIn({
     jwtSecret: 'a secret for tests that is long enough',

@@ -14,9 +14,9 @@ export const startRentingLoad = (url: string): { stop(): Promise<number> } => {
     try {
       while (!stopping.signal.aborted) {
         const wish = { listing, seconds: 600, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
-        const { id } = await client.tell<{ id: string }>('rentGpu', wish, 'id position')
+        const { id } = await client.mutate<{ id: string }>('rentGpu', wish, 'id position')
         rented++
-        await client.tell('endRental', { rental: id }, 'position')
+        await client.mutate('endRental', { rental: id }, 'position')
         await sleep(pauseMs, undefined, { signal: stopping.signal })
       }
     } finally {

@@ -6,7 +6,7 @@ import { type Money, money } from '../../domain/money.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { creditDeposit } from '../../processes/credit-deposit.ts'
-import { walk } from '../../processes/saga.ts'
+import { runSaga } from '../../processes/saga.ts'
 
 /** For specs: a market in memory with a clock of its own, a provider's listing and renters with money. */
 export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
@@ -59,7 +59,7 @@ export const createMarket = (store: EventStore = createMemoryEventStore()) => {
       const sighting = { chainId: 31337, transactionHash: derivedId(payment), blockNumber: 1n, blockHash: 'block' }
       await tell('payment', payment, { type: 'ObserveDeposit', payment, user, amount: usdc(amount), ...sighting })
       await tell('payment', payment, { type: 'FinalizeDeposit' })
-      await walk({ commands, now }, creditDeposit, { id: payment, revision: 1n })
+      await runSaga({ commands, now }, creditDeposit, { id: payment, revision: 1n })
     },
     state: async <Name extends AggregateName>(name: Name, id: string) => (await commands.load(name, id)).state,
   }

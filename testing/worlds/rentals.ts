@@ -5,9 +5,10 @@ import { derivedId, newId } from '../../commands/ids.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { isRefusal } from '../../domain/errors.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
-import { endRental, meterPeriod } from '../../processes/meter.ts'
-import { requestRental } from '../../processes/request-rental.ts'
-import { walk } from '../../processes/saga.ts'
+import { endRental } from '../../processes/end-rental.ts'
+import { meterPeriod } from '../../processes/meter.ts'
+import { requestRental } from '../../processes/rent-a-gpu.ts'
+import { runSaga } from '../../processes/saga.ts'
 import { settle } from '../../processes/settle.ts'
 import { createMarket, usdc } from './market.ts'
 
@@ -74,7 +75,7 @@ export const createRentals = (store: EventStore) => {
     if (open) return rental
     await endRental(meter, rental, 'returned', userActor(renter))
     const { history } = await commands.load('rental', rental)
-    await walk(market, settle, { id: rental, revision: history.at(-1)?.revision ?? 0n })
+    await runSaga(market, settle, { id: rental, revision: history.at(-1)?.revision ?? 0n })
     return rental
   }
 

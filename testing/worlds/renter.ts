@@ -12,7 +12,7 @@ export const createRenter = async (url: string, units: bigint): Promise<TestRent
   const account = privateKeyToAccount(generatePrivateKey())
   await signIn(client, account)
   if (units > 0n) {
-    const { chain } = await client.ask<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
+    const { chain } = await client.query<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
     await fund(chain, account, units)
     await deposit(chain, account, units)
     await eventually('the deposit can be spent', async () => (await availableUnits(client)) === units)
@@ -23,16 +23,16 @@ export const createRenter = async (url: string, units: bigint): Promise<TestRent
 /** What the signed-in wallet can spend, in units of USDC/6. */
 export const availableUnits = async (client: Client): Promise<bigint> => {
   type Answer = { account: { balances: { available: { amount: string } }[] } }
-  const { account } = await client.ask<Answer>('{ account { balances { available { amount } } } }')
+  const { account } = await client.query<Answer>('{ account { balances { available { amount } } } }')
   return BigInt(account.balances[0]?.available.amount ?? 0)
 }
 
 /** Lists GPUs as a new provider and gives the listing's id. */
 export const createListing = async (url: string, gpuCount: number, pricePerGpuHour: string): Promise<string> => {
   const { client } = await createRenter(url, 0n)
-  await client.tell('registerProvider', { name: 'A test provider' }, 'position')
+  await client.mutate('registerProvider', { name: 'A test provider' }, 'position')
   const offer = { gpu: 'H100', gpuCount, vramMib: 81_559, vcpus: 32, memoryMib: 65_536, region: 'NO', pricePerGpuHour }
-  const { id } = await client.tell<{ id: string }>(
+  const { id } = await client.mutate<{ id: string }>(
     'listGpus',
     { ...offer, idempotencyKey: crypto.randomUUID() },
     'id position',

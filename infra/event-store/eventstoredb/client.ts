@@ -13,10 +13,10 @@ import converters from '@eventstore/db-client/dist/utils/convertGrpcEvent.js'
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import messages from '@eventstore/db-client/generated/streams_pb.js'
-import { createBell } from '../../async/signal.ts'
+import { createSignal } from '../../async/signal.ts'
 import { isUnavailable } from '../validation.ts'
 import { isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
-import type { SentEvent, ServerEvent } from './events.ts'
+import type { OutgoingEvent, ServerEvent } from './events.ts'
 import type { ServerFilter } from './filter.ts'
 import { createFollow, type Follow } from './follow.ts'
 import type { LogPosition } from './position.ts'
@@ -30,7 +30,7 @@ export type Written =
  *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are tried again for a few seconds before. */
 export type Connection = {
   /** Writes all of them or none. The server takes the same ids at the same revision for a repetition, and answers as before. */
-  append(stream: string, expected: bigint | 'no stream', events: readonly SentEvent[]): Promise<Written>
+  append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<Written>
   /** Up to `count` events from a revision on, that one included. An unknown stream is empty. */
   readStream(
     stream: string,
@@ -91,7 +91,7 @@ export const connectEventStoreDb = (url: string): Connection => {
   // breaks, those that wait to be sent end as unhandled rejections. A call for each append has neither trouble.
   internals.supports = async () => false
   const closing = new AbortController()
-  const bell = createBell()
+  const bell = createSignal()
   const open = new Set<Follow>()
 
   const call = async <Answer>(about: { stream?: string; position?: string }, work: () => Promise<Answer>) => {
@@ -102,7 +102,7 @@ export const connectEventStoreDb = (url: string): Connection => {
       } catch (error) {
         if (!isNotLeader(error) || attempt === leaderAttemptsMax) throw toStoreFailure(error, about)
         // The client turns to the leader in a moment.
-        await bell.heard({ ms: retryPauseMsMin, signal: closing.signal })
+        await bell.wait({ ms: retryPauseMsMin, signal: closing.signal })
       }
     }
   }
@@ -115,7 +115,7 @@ export const connectEventStoreDb = (url: string): Connection => {
         return await call(about, work)
       } catch (error) {
         if (!isUnavailable(error) || closing.signal.aborted || performance.now() + pauseMs > until) throw error
-        await bell.heard({ ms: pauseMs, signal: closing.signal })
+        await bell.wait({ ms: pauseMs, signal: closing.signal })
       }
     }
   }

@@ -18,7 +18,7 @@ export type ServerEvent = {
 }
 
 /** An event as it is sent; data and metadata are plain objects. */
-export type SentEvent = {
+export type OutgoingEvent = {
   readonly id: string
   readonly type: string
   readonly data: unknown
@@ -29,7 +29,7 @@ export type SentEvent = {
  *  time, and by this one can tell. It also marks what is of this log: others may use the same server. */
 const attemptKey = 'appendId'
 
-export const toSent = ({ id, type, data, metadata }: CheckedEvent, attempt: string): SentEvent => ({
+export const toOutgoing = ({ id, type, data, metadata }: CheckedEvent, attempt: string): OutgoingEvent => ({
   id,
   type,
   data: JSON.parse(data) as unknown,

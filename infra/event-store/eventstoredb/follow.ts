@@ -1,5 +1,5 @@
 import { EVENT_TYPE, type EventStoreDBClient, type ResolvedEvent, START, STREAM_NAME } from '@eventstore/db-client'
-import { createBell } from '../../async/signal.ts'
+import { createSignal } from '../../async/signal.ts'
 import { storeUnavailable, toStoreFailure } from './errors.ts'
 import type { ServerEvent } from './events.ts'
 import type { ServerFilter } from './filter.ts'
@@ -32,7 +32,7 @@ type Options = {
 
 /** Opens a subscription to $all. It is read at the caller's pace: who does not ask for the next one stops the server. */
 export const createFollow = (client: EventStoreDBClient, { after, filter, window, convert }: Options): Follow => {
-  const bell = createBell()
+  const bell = createSignal()
   let failed: unknown
   let over = false
   const subscription = client.subscribeToAll(
@@ -51,15 +51,15 @@ export const createFollow = (client: EventStoreDBClient, { after, filter, window
     { highWaterMark: waitingMax },
   )
   subscription.on('caughtUp' as never, () => void subscription.push({ kind: 'caught up' }))
-  subscription.on('readable' as never, () => bell.ring())
+  subscription.on('readable' as never, () => bell.notify())
   subscription.on('error', (error) => {
     failed ??= error
-    bell.ring()
+    bell.notify()
   })
   for (const end of ['end', 'close'] as const)
     subscription.on(end, () => {
       over = true
-      bell.ring()
+      bell.notify()
     })
 
   const read = (): Followed | undefined => {
@@ -83,7 +83,7 @@ export const createFollow = (client: EventStoreDBClient, { after, filter, window
         if (waited && ms !== undefined) return undefined
         // What arrived in one piece comes in several turns of the loop.
         if (ms === 0) await new Promise((resolve) => setImmediate(resolve))
-        else await bell.heard({ signal, ...(ms === undefined ? {} : { ms }) })
+        else await bell.wait({ signal, ...(ms === undefined ? {} : { ms }) })
       }
     },
     close: () => {

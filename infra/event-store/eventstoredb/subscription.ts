@@ -1,4 +1,4 @@
-import { createBell, unlessAborted } from '../../async/signal.ts'
+import { createSignal, unlessAborted } from '../../async/signal.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import { isUnavailable } from '../validation.ts'
 import type { Connection } from './client.ts'
@@ -31,7 +31,7 @@ export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
  *  that it has caught up, then one that tells of each event. When one is dropped, the next begins where it was. */
 export const createTail = ({ connection, reader, positions }: Options): Tail => {
   const closing = new AbortController()
-  const bell = createBell()
+  const bell = createSignal()
 
   async function* subscribe({ signal: asked, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
     const signal = AbortSignal.any([asked, closing.signal])
@@ -114,7 +114,7 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         if (signal.aborted) return
         if (!isUnavailable(error)) throw error
         far = true
-        await bell.heard({ ms: pauseMs, signal })
+        await bell.wait({ ms: pauseMs, signal })
         pauseMs = Math.min(pauseMs * 2, pauseMsMax)
       }
     }

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '../../../domain/errors.ts'
-import { createTurns, type Keyed } from '../../async/keyed-queue.ts'
-import { createBell } from '../../async/signal.ts'
+import { createKeyedQueue, type Keyed } from '../../async/keyed-queue.ts'
+import { createSignal } from '../../async/signal.ts'
 import type { Appended, Conflict } from '../port.ts'
 import { type CheckedAppend, type CheckedEvent, type IdProblem, idFailure } from '../validation.ts'
 import type { Connection } from './client.ts'
 import { storeUnavailable } from './errors.ts'
-import { attemptOf, identityStream, type ServerEvent, toSent } from './events.ts'
+import { attemptOf, identityStream, type ServerEvent, toOutgoing } from './events.ts'
 import { idsPerStreamMax, type KnownIds, type StreamIds } from './known-ids.ts'
 import type { LogPositions } from './position.ts'
 import type { Reader } from './reader.ts'
@@ -49,7 +49,7 @@ export type Writer = { append(append: CheckedAppend): Promise<Appended | Conflic
  *  know a repetition for certain (elsewhere it looks into a cache that it loses when it restarts), and only so are the ids
  *  that were looked at all there are. */
 export const createWriter = ({ connection, reader, positions, known }: Options): Writer => {
-  const bell = createBell()
+  const bell = createSignal()
   const closing = new AbortController()
   const pending = new Set<Promise<unknown>>()
 
@@ -63,7 +63,7 @@ export const createWriter = ({ connection, reader, positions, known }: Options):
       const through = known.get(stream)?.through ?? -1n
       if (through >= revision) return known.get(stream)
       if (attempt === attemptsMax) throw storeUnavailable('what was written cannot be read')
-      await bell.heard({ ms: attempt, signal: closing.signal })
+      await bell.wait({ ms: attempt, signal: closing.signal })
     }
   }
 
@@ -122,7 +122,7 @@ export const createWriter = ({ connection, reader, positions, known }: Options):
       const written = await connection.append(
         stream,
         revision,
-        events.map((event) => toSent(event, id)),
+        events.map((event) => toOutgoing(event, id)),
       )
       if (written.outcome === 'written') {
         const [last] = await read(stream, written.revision, 1)
@@ -138,13 +138,13 @@ export const createWriter = ({ connection, reader, positions, known }: Options):
       const now = verdictOn(written.actual === undefined ? undefined : await catchUp(stream, written.actual), events)
       if (now === 'unknown' && expected !== 'any' && expected !== 'stream exists')
         return { outcome: 'conflict', stream, actual: written.actual }
-      if (now === 'unknown' && attempt > 3) await bell.heard({ ms: Math.random() * pauseMsMax, signal: closing.signal })
+      if (now === 'unknown' && attempt > 3) await bell.wait({ ms: Math.random() * pauseMsMax, signal: closing.signal })
     }
     throw new Failure('CONFLICT_UNRESOLVED', { stream })
   }
 
   type Waiting = Keyed & { readonly begin: () => void }
-  const turns = createTurns<Waiting>()
+  const turns = createKeyedQueue<Waiting>()
 
   /** One append at a time for each stream of this process, in the order they came. */
   const inTurn = async <Answer>(stream: string, work: () => Promise<Answer>): Promise<Answer> => {

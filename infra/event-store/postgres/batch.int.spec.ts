@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { collect, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
 import type { Appended, NewEvent } from '../port.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
-import type { Door } from './database.testing.ts'
+import type { WatchedDatabase } from './database.testing.ts'
 import { givenOwnDatabase } from './store.testing.ts'
 
 describe('a batch of appends on Postgres', () => {
@@ -11,7 +11,7 @@ describe('a batch of appends on Postgres', () => {
   /** A store whose batches are told: whether each was careful, and what was answered. */
   const openWatched = async () => {
     const batches: { careful: unknown; said: string }[] = []
-    const query: Door['query'] = async (label, text, values, options) => {
+    const query: WatchedDatabase['query'] = async (label, text, values, options) => {
       const rows = await given.door.query<readonly unknown[]>(label, text, values, options)
       if (label === 'eventStore.append') batches.push({ careful: values?.at(-1), said: String(rows[0]?.[0]) })
       return rows as never

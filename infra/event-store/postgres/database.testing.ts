@@ -5,7 +5,7 @@ import { connectPostgres, type Database } from '../../postgres.ts'
 import { createLog } from '../../telemetry.ts'
 
 /** The door to the database, but one that can be watched and broken. */
-export type Door = Database & {
+export type WatchedDatabase = Database & {
   /** How often each label was asked. */
   readonly asked: ReadonlyMap<string, number>
   /** Runs the next statement with this label, and then says that the connection broke before its answer came. */
@@ -16,13 +16,13 @@ export type Door = Database & {
 
 /** A database of its own on the server of the test run. */
 export type SpecDatabase = {
-  openDoor(): Door
+  open(): WatchedDatabase
   /** A session of somebody else; ended with the database at the latest. */
   connect(): Promise<pg.Client>
   drop(): Promise<void>
 }
 
-const openDoor = (url: string): Door => {
+const openDoor = (url: string): WatchedDatabase => {
   const database = connectPostgres({ url, poolSize: 10, log: createLog({ level: 'silent', format: 'json' }) })
   const asked = new Map<string, number>()
   const losing = new Set<string>()
@@ -47,9 +47,9 @@ const openDoor = (url: string): Door => {
 /** Throws when TEST_DATABASE_URL names no server. */
 export const createSpecDatabase = async (): Promise<SpecDatabase> => {
   const { url, drop } = await createTestDatabase()
-  const doors: Door[] = []
+  const doors: WatchedDatabase[] = []
   return {
-    openDoor: () => {
+    open: () => {
       const door = openDoor(url)
       doors.push(door)
       return door

@@ -14,7 +14,7 @@ modelTest({
   capabilities: postgresCapabilities,
   positions: 'counted',
   open: async () => {
-    const door = own.openDoor()
+    const door = own.open()
     await door.query('spec', 'drop schema if exists log cascade')
     const store = await openPostgresEventStore({ database: door })
     return {

@@ -4,7 +4,7 @@ import { collect, newEvent, newEvents, newStream, to } from '../contract.ts'
 import type { EventStore, Filter, StoredEvent } from '../port.ts'
 import { type Positions, positionsOf } from '../position.ts'
 import { openPostgresEventStore } from '../postgres.ts'
-import { createSpecDatabase, type Door, type SpecDatabase } from './database.testing.ts'
+import { createSpecDatabase, type SpecDatabase, type WatchedDatabase } from './database.testing.ts'
 import { createPages } from './pages.ts'
 import { createEventRows } from './rows.ts'
 import { givenOwnDatabase } from './store.testing.ts'
@@ -28,14 +28,14 @@ const filters: fc.Arbitrary<Filter> = fc
 
 describe('pages of a filtered log', () => {
   let own: SpecDatabase
-  let door: Door
+  let door: WatchedDatabase
   let store: EventStore
   let log: StoredEvent[]
   let positions: Positions
 
   beforeAll(async () => {
     own = await createSpecDatabase()
-    door = own.openDoor()
+    door = own.open()
     store = await openPostgresEventStore({ database: door })
     const [often = '', seldom = '', hardly = '', spaced = ''] = types
     for (let n = 0; n < eventsInLog; n++) {
@@ -83,7 +83,7 @@ describe('pages of a filtered log', () => {
 
   test('what seldom passes is found by the index of types, without looking at what lies between', async () => {
     const asked: string[] = []
-    const query: Door['query'] = (label, text, values, options) => {
+    const query: WatchedDatabase['query'] = (label, text, values, options) => {
       asked.push(text)
       return door.query(label, text, values, options)
     }
@@ -136,7 +136,7 @@ describe('a subscription in large batches', () => {
     for (let at = 0; at < events.length; at += 700)
       await store.append(to(newStream(), 'no stream', ...events.slice(at, at + 700)))
     let pages = 0
-    const query: Door['query'] = (label, ...rest) => {
+    const query: WatchedDatabase['query'] = (label, ...rest) => {
       if (label === 'eventStore.readAll' && ++pages % 2 === 0) given.door.loseAnswerOf(label)
       return given.door.query(label, ...rest)
     }

@@ -1,10 +1,6 @@
 import { Failure } from '../../../domain/errors.ts'
+import { locks, TAKE_LOCK } from '../../locks.ts'
 import type { Database, Query } from '../../postgres.ts'
-
-/** Advisory locks are told apart by two numbers; the first is ours. */
-const lockFamily = 1_852_994_401
-const lockOfAppends = 1
-const lockOfMigrations = 2
 
 /** One row per event. Positions have no gaps: they are handed out under the lock of the append, so an append that is rolled
  *  back leaves none. `json` and not `jsonb`: cheaper both ways, and the text comes back as it was written. Names compare by
@@ -85,7 +81,7 @@ begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'log.append needs the isolation level read committed';
   end if;
-  perform pg_advisory_xact_lock(${lockFamily}, ${lockOfAppends});
+  perform pg_advisory_xact_lock(${locks.append.join(', ')});
 
   select array_agg(coalesce(
       (select e.version from log.events e where e.stream_id = s.name order by e.version desc limit 1), -1) order by s.n)
@@ -175,7 +171,7 @@ begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'log.append_batch needs the isolation level read committed';
   end if;
-  perform pg_advisory_xact_lock(${lockFamily}, ${lockOfAppends});
+  perform pg_advisory_xact_lock(${locks.append.join(', ')});
 
   if not careful then
     begin
@@ -222,7 +218,7 @@ export const migrateEventStore = (database: Pick<Database, 'transaction'>): Prom
   database.transaction('eventStore.migrate', async (query) => {
     const run = (text: string, values: readonly unknown[] = []) =>
       query<Readonly<Record<string, unknown>>>('eventStore.migrate', text, values)
-    await run('select pg_advisory_xact_lock($1, $2)', [lockFamily, lockOfMigrations])
+    await run(TAKE_LOCK, locks.migrateLog)
     await run('create schema if not exists log')
     await run(`create table if not exists log.schema_versions (
       version int primary key, applied_at timestamptz not null default now())`)

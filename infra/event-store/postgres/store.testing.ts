@@ -1,10 +1,10 @@
 import { afterEach, beforeEach } from '@jest/globals'
 import type { EventStore, StoredEvent, SubscribeOptions } from '../port.ts'
 import { openPostgresEventStore } from '../postgres.ts'
-import { createSpecDatabase, type Door, type SpecDatabase } from './database.testing.ts'
+import { createSpecDatabase, type SpecDatabase, type WatchedDatabase } from './database.testing.ts'
 
 type OpenOptions = {
-  readonly database?: Pick<Door, 'query' | 'transaction' | 'listen'>
+  readonly database?: Pick<WatchedDatabase, 'query' | 'transaction' | 'listen'>
   readonly pollMs?: number
 }
 
@@ -12,7 +12,7 @@ type OpenOptions = {
 export type Given = {
   readonly own: SpecDatabase
   /** One door to the database. A store that is opened without one gets its own, as if it were another process. */
-  readonly door: Door
+  readonly door: WatchedDatabase
   /** Aborts when the test ends. */
   readonly stop: AbortController
   readonly open: (options?: OpenOptions) => Promise<EventStore>
@@ -24,12 +24,12 @@ export const givenOwnDatabase = (): Given => {
   let opened: EventStore[] = []
   beforeEach(async () => {
     const own = await createSpecDatabase()
-    const open = async ({ database = own.openDoor(), pollMs = 500 }: OpenOptions = {}) => {
+    const open = async ({ database = own.open(), pollMs = 500 }: OpenOptions = {}) => {
       const store = await openPostgresEventStore({ database, pollMs })
       opened.push(store)
       return store
     }
-    current = { own, door: own.openDoor(), stop: new AbortController(), open }
+    current = { own, door: own.open(), stop: new AbortController(), open }
   })
   afterEach(async () => {
     current?.stop.abort()

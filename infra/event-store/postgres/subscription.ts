@@ -1,4 +1,5 @@
-import { createBell, unlessAborted } from '../../async/signal.ts'
+import { createSignal, unlessAborted } from '../../async/signal.ts'
+import { channels } from '../../locks.ts'
 import type { Database, Query } from '../../postgres.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Positions } from '../position.ts'
@@ -6,7 +7,6 @@ import { isUnavailable } from '../validation.ts'
 import type { Page } from './pages.ts'
 import { type Reader, rowsFor } from './reader.ts'
 
-const channel = 'log_events'
 const batchSizeDefault = 500
 /** A large batch is read in pages: taking one apart while the next is on its way. */
 const pageRowsMax = 1_000
@@ -46,8 +46,8 @@ export const createTail = ({
   readonly pollMs: number
 }): Tail => {
   const closing = new AbortController()
-  const moved = createBell()
-  const nudged = createBell()
+  const moved = createSignal()
+  const nudged = createSignal()
   let known = -1n
   let followers = 0
   let watching: Promise<void> | undefined
@@ -59,12 +59,12 @@ export const createTail = ({
   const raise = (position: bigint) => {
     if (position <= known) return
     known = position
-    moved.ring()
+    moved.notify()
   }
 
   const nudge = () => {
     nudges += 1
-    nudged.ring()
+    nudged.notify()
   }
 
   const hear = (payload: string) => {
@@ -75,7 +75,7 @@ export const createTail = ({
     if (listening) return
     listening = true
     try {
-      listener = await listen(channel, hear)
+      listener = await listen(channels.logAppended, hear)
       if (closing.signal.aborted) await listener.close() // closing did not wait for it
     } catch {
       listening = false // the next poll tries again
@@ -94,13 +94,13 @@ export const createTail = ({
       } catch (error) {
         if (!isUnavailable(error)) {
           defect = error
-          moved.ring()
+          moved.notify()
           return
         }
         waitMs = backoffMs
         backoffMs = longer(backoffMs)
       }
-      if (seen === nudges) await nudged.heard({ ms: waitMs, signal: closing.signal })
+      if (seen === nudges) await nudged.wait({ ms: waitMs, signal: closing.signal })
     }
   }
 
@@ -116,7 +116,7 @@ export const createTail = ({
       if (known > after) return known
       if (defect !== undefined) throw defect
       watchAlong()
-      await moved.heard({ signal })
+      await moved.wait({ signal })
     }
     return undefined
   }
@@ -156,7 +156,7 @@ export const createTail = ({
         } catch (error) {
           if (!isUnavailable(error)) throw error
           ahead = undefined
-          await moved.heard({ ms: backoffMs, signal })
+          await moved.wait({ ms: backoffMs, signal })
           backoffMs = longer(backoffMs)
         }
       }
@@ -172,9 +172,9 @@ export const createTail = ({
   const announce = async (): Promise<void> => {
     for (let announced = 0n; announced < wanted; ) {
       announced = wanted
-      const values = [channel, `${announced}`]
+      const values = [channels.logAppended, `${announced}`]
       await query('eventStore.announce', ANNOUNCE, values, { name: 'event_store_announce' }).catch(() => undefined)
-      await createBell().heard({ ms: announceMsMin, signal: closing.signal })
+      await createSignal().wait({ ms: announceMsMin, signal: closing.signal })
     }
     announcing = undefined
   }

@@ -1,5 +1,5 @@
 import { Failure } from '../../../domain/errors.ts'
-import { createTurns } from '../../async/keyed-queue.ts'
+import { createKeyedQueue } from '../../async/keyed-queue.ts'
 import type { Query } from '../../postgres.ts'
 import type { Appended, Conflict, ExpectedRevision } from '../port.ts'
 import type { Positions } from '../position.ts'
@@ -145,7 +145,7 @@ export const createWriter = ({
   readonly positions: Positions
   readonly onCommitted: (position: bigint) => void
 }): Writer => {
-  const turns = createTurns<Unit>()
+  const turns = createKeyedQueue<Unit>()
   let ready: Unit[] = []
   let running = 0
   let unanswered = 0

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { createKeyedQueue } from './keyed-queue.ts'
+import { createKeyedQueue, createKeyedRunner } from './keyed-queue.ts'
 
 type Work = { readonly name: number; readonly keys: readonly string[] }
 
@@ -42,4 +42,26 @@ test('whatever ends first: all have a turn, none while another holds its key, an
       }
     }),
   )
+})
+
+test('work of one key runs in order, of several at once, and work that fails holds up nothing', async () => {
+  const inOrder = createKeyedRunner()
+  const gate = Promise.withResolvers<void>()
+  const done: string[] = []
+  const work =
+    (name: string, until: Promise<void> = Promise.resolve()) =>
+    async () => {
+      await until
+      done.push(name)
+      if (name === 'fails') throw new Error(name)
+      return name
+    }
+  const first = inOrder('a', work('first', gate.promise))
+  const fails = inOrder('a', work('fails'))
+  const last = inOrder('a', work('last'))
+  expect(await inOrder('b', work('other'))).toBe('other')
+  gate.resolve()
+  await expect(fails).rejects.toThrow('fails')
+  expect(await Promise.all([first, last])).toEqual(['first', 'last'])
+  expect(done).toEqual(['other', 'first', 'fails', 'last'])
 })

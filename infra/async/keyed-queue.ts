@@ -1,51 +1,60 @@
 export type Keyed = { readonly keys: readonly string[] }
 
 export type KeyedQueue<Work extends Keyed> = {
-  /** Stands in line for all its keys. True when it is its turn at once. The keys of one piece of work differ. */
+  /** Enters the queues of all its keys, which differ. Returns true when nothing is before it, so that it may start. */
   enter(work: Work): boolean
-  /** Ends its turn. Gives those whose turn it is now. */
+  /** Leaves all its queues. Returns the pieces that may start now. */
   leave(work: Work): Work[]
 }
 
-/** Lets pieces of work that share a key have their turn one after the other, in the order they came; all others at once.
- *  They enter all their lines in one step, so nobody waits in a circle. */
+/** Lets pieces of work that share a key go one after the other, in the order they came, and all others at once. A piece enters
+ *  the queues of all its keys in one step, so no two pieces wait for each other.
+ *
+ *  @example
+ *  const queue = createKeyedQueue<{ keys: string[]; run(): Promise<void> }>()
+ *  const start = async (work) => {
+ *    await work.run()
+ *    for (const next of queue.leave(work)) void start(next)
+ *  }
+ *  if (queue.enter(work)) void start(work) // else another piece with one of its keys starts it */
 export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
-  /** Mostly one alone holds a key: then no line is made of it. */
-  const lines = new Map<string, Work | Set<Work>>()
+  /** Mostly one piece alone has a key: then no set is made for it. */
+  const queues = new Map<string, Work | Set<Work>>()
+  /** How many queues a piece is not yet first in. */
   const behind = new Map<Work, number>()
 
-  const standIn = (key: string, work: Work): boolean => {
-    const line = lines.get(key)
-    if (line === undefined) lines.set(key, work)
-    else if (line instanceof Set) line.add(work)
-    else lines.set(key, new Set([line, work]))
-    return line === undefined
+  const enterOne = (key: string, work: Work): boolean => {
+    const queue = queues.get(key)
+    if (queue === undefined) queues.set(key, work)
+    else if (queue instanceof Set) queue.add(work)
+    else queues.set(key, new Set([queue, work]))
+    return queue === undefined
   }
 
-  /** Who comes next. */
-  const stepOut = (key: string, work: Work): Work | undefined => {
-    const line = lines.get(key)
-    if (!(line instanceof Set)) {
-      lines.delete(key)
+  /** Returns the piece that is first now. */
+  const leaveOne = (key: string, work: Work): Work | undefined => {
+    const queue = queues.get(key)
+    if (!(queue instanceof Set)) {
+      queues.delete(key)
       return undefined
     }
-    line.delete(work)
-    const next: Work | undefined = line.values().next().value
-    if (next !== undefined && line.size === 1) lines.set(key, next)
+    queue.delete(work)
+    const next: Work | undefined = queue.values().next().value
+    if (next !== undefined && queue.size === 1) queues.set(key, next)
     return next
   }
 
   return {
     enter: (work) => {
       let others = 0
-      for (const key of work.keys) if (!standIn(key, work)) others += 1
+      for (const key of work.keys) if (!enterOne(key, work)) others += 1
       if (others > 0) behind.set(work, others)
       return others === 0
     },
     leave: (work) => {
       const ready: Work[] = []
       for (const key of work.keys) {
-        const next = stepOut(key, work)
+        const next = leaveOne(key, work)
         if (next === undefined) continue
         const left = (behind.get(next) ?? 1) - 1
         if (left > 0) behind.set(next, left)
@@ -56,5 +65,28 @@ export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
       }
       return ready
     },
+  }
+}
+
+/** Runs work of the same key one after the other, in the order asked, and work of different keys at once. Resolves and throws
+ *  as the work does; work that fails holds up nothing behind it.
+ *
+ *  @example
+ *  const inOrder = createKeyedRunner()
+ *  await Promise.all([
+ *    inOrder('rental-1', () => append(first)),
+ *    inOrder('rental-1', () => append(second)), // after the first
+ *    inOrder('rental-2', () => append(third)), // at once
+ *  ]) */
+export const createKeyedRunner = (): (<Result>(key: string, work: () => Promise<Result>) => Promise<Result>) => {
+  const last = new Map<string, Promise<unknown>>()
+  return async (key, work) => {
+    const running = (last.get(key) ?? Promise.resolve()).then(work, work)
+    last.set(key, running)
+    try {
+      return await running
+    } finally {
+      if (last.get(key) === running) last.delete(key)
+    }
   }
 }

@@ -1,10 +1,19 @@
-/** Wakes those who wait. Who does not wait does not hear it: look at the state first, then wait, with no await between. */
+/** Wakes what waits at this moment, and nothing that waits later: look at the state first, then wait, with no await between. */
 export type Signal = {
   notify(): void
-  /** Resolves at the next ring, when the signal aborts, or after `ms`, whichever is first. */
+  /** Resolves at the next `notify`, when the signal aborts, or after `ms`, whichever is first. */
   wait(options?: { readonly signal?: AbortSignal; readonly ms?: number }): Promise<void>
 }
 
+/** Makes a signal that any number of waiters share.
+ *
+ *  @example
+ *  const changed = createSignal()
+ *  const untilPositive = async (signal: AbortSignal) => {
+ *    while (count <= 0 && !signal.aborted) await changed.wait({ signal, ms: 1_000 })
+ *  }
+ *  count += 1
+ *  changed.notify() */
 export const createSignal = (): Signal => {
   const waiting = new Set<() => void>()
   return {
@@ -27,7 +36,10 @@ export const createSignal = (): Signal => {
   }
 }
 
-/** What the promise gives, or undefined as soon as the signal aborts. What comes after the abort is dropped, errors too. */
+/** Resolves as the promise does, or to undefined as soon as the signal aborts. What comes later is dropped, errors too.
+ *
+ *  @example const page = await unlessAborted(nextPage, signal)
+ *  if (page === undefined) return */
 export const unlessAborted = async <Value>(
   promise: Promise<Value>,
   signal: AbortSignal,

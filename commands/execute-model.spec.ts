@@ -8,7 +8,7 @@ import type { EventStore } from '../infra/event-store/port.ts'
 import { systemActor } from './actor.ts'
 import type { AggregateCacheLimits } from './aggregate-cache.ts'
 import { type Commands, createCommands, type Executed } from './execute.ts'
-import { aggregateOf } from './recorded.ts'
+import { aggregateOf } from './recorded-event.ts'
 
 const time = '2026-01-01T00:00:00.000Z'
 const nothing: AggregateCacheLimits = { streamsMax: 0, bytesMax: 0 }
@@ -194,7 +194,9 @@ describe('whatever overtakes whatever', () => {
             )
             const decided = (revision: number) =>
               aggregateOf(step.name as AggregateName).decide(step.command, states[revision] as StateOf<AggregateName>)
-            const own = history.filter(({ commandId }) => commandId === commandIdOf(step))
+            const stored = await Array.fromAsync(store.readStream(streamOf(step.name, step.id)))
+            const isOwn = (index: number) => stored[index]?.metadata.commandId === commandIdOf(step)
+            const own = history.filter((_, index) => isOwn(index))
             if (isRefusal(answer) || answer.events.length === 0) {
               const moments = Array.from({ length: end - begin + 1 }, (_, index) => decided(begin + index))
               expect(moments).toContainEqual(isRefusal(answer) ? answer : [])

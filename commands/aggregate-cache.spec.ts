@@ -93,7 +93,7 @@ describe('of a stream that is known, however long,', () => {
   })
 })
 
-test('many who ask for the same stream at first read it once', async () => {
+test('several callers that ask for the same stream at first read it once', async () => {
   const { store } = await setUp(300)
   const { watched, since } = counting(store)
   const { current } = createCommands({ store: watched })
@@ -102,20 +102,20 @@ test('many who ask for the same stream at first read it once', async () => {
   expect(since()).toEqual({ reads: 20, events: 300 })
 })
 
-test('of what is not there nothing is kept', async () => {
-  const remembered = createAggregateCache({ store: createMemoryEventStore() })
-  expect(await remembered.current('account', 'nobody')).toMatchObject({
+test('a stream that does not exist is not cached', async () => {
+  const cache = createAggregateCache({ store: createMemoryEventStore() })
+  expect(await cache.current('account', 'nobody')).toMatchObject({
     revision: undefined,
     state: { status: 'none' },
   })
-  expect(remembered.cached('account', 'nobody')).toBeUndefined()
+  expect(cache.cached('account', 'nobody')).toBeUndefined()
 })
 
-test('who comes late with an old picture does not replace a newer one', async () => {
+test('a slow reader does not replace a newer entry', async () => {
   const { store, elsewhere } = await setUp(3)
   const gate = Promise.withResolvers<void>()
   let held = false
-  const remembered = createAggregateCache({
+  const cache = createAggregateCache({
     store: {
       async *readStream(...asked) {
         const events = []
@@ -125,16 +125,16 @@ test('who comes late with an old picture does not replace a newer one', async ()
       },
     },
   })
-  await remembered.current('account', 'ada')
+  await cache.current('account', 'ada')
   await elsewhere.execute('account', 'ada', credit, envelope())
   held = true
-  const late = remembered.current('account', 'ada')
+  const late = cache.current('account', 'ada')
   held = false
   await elsewhere.execute('account', 'ada', credit, envelope())
-  await remembered.current('account', 'ada')
+  await cache.current('account', 'ada')
   gate.resolve()
   await late
-  expect(remembered.cached('account', 'ada')?.revision).toBe(4n)
+  expect(cache.cached('account', 'ada')?.revision).toBe(4n)
 })
 
 test('a store that was put back to an earlier state is noticed by the next command that writes', async () => {

@@ -92,15 +92,15 @@ const pauseMsMax = 50
  *  values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it. */
 export const createCommands = ({
   store,
-  remember,
+  cacheLimits,
 }: {
   readonly store: EventStore
-  readonly remember?: AggregateCacheLimits
+  readonly cacheLimits?: AggregateCacheLimits
 }): Commands => {
   // Hundreds of commands for one listing wait here for each other, instead of failing against each other in the database.
   // Commands of other processes are met by the expected revision.
   const inOrder = createKeyedRunner()
-  const cache = createAggregateCache({ store, limits: remember })
+  const cache = createAggregateCache({ store, limits: cacheLimits })
 
   const load: Load = async (name, id, untilRevision) => {
     const { initial, evolve } = aggregateOf(name)

@@ -17,7 +17,7 @@ const rent = async () => {
   return { ...world, heartbeats: { acknowledged }, rental: rented.rental }
 }
 
-test('who gives a GPU back has the rental settled with the answer, and the answer names the last event', async () => {
+test('a GPU that is given back is settled with the answer, and the answer names the last event', async () => {
   const world = await rent()
   world.pass(10)
   const answer = await endAndSettle(world, world.rental, 'returned', userActor('ada'))

@@ -97,7 +97,7 @@ describe('a charge period that is over', () => {
     world.pass(100)
     await world.period(1)
     expect(await world.metered()).toMatchObject([{ runSeconds: 300n }])
-    // Whoever metered may have died before it set the next timer.
+    // The process that metered may have died before it set the next timer.
     expect(world.timers.get(`meter:${world.rental}`)).toMatchObject({ payload: { period: 2 } })
   })
 
@@ -189,7 +189,7 @@ describe('the end', () => {
     })
   })
 
-  test('of a provider who was silent costs what was acknowledged', async () => {
+  test('of a silent provider costs what was acknowledged', async () => {
     const world = await runningRental()
     world.pass(600)
     world.goSilent(3000)

@@ -221,7 +221,7 @@ test('any number of runs, in any order and at any time, settle it once', async (
       const world = await endedRental(run)
       const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
       // Each has commands and a clock of its own, as other processes have: what they write differs in its time.
-      const run = (second: number) =>
+      const runAt = (second: number) =>
         runSaga(
           { commands: createCommands({ store: shuffled }), now: () => `2026-01-02T00:00:0${second}.000Z` },
           settle,
@@ -230,7 +230,7 @@ test('any number of runs, in any order and at any time, settle it once', async (
             revision: run === 0 ? 2n : 3n,
           },
         )
-      const outcomes = await scheduler.waitFor(Promise.all([1, 2, 3].map(run)))
+      const outcomes = await scheduler.waitFor(Promise.all([1, 2, 3].map(runAt)))
       expect(outcomes.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done'])
       await expectSettled(world, owed(Math.min(run, 3600)))
       const times = (await logOf(world.store)).filter(({ type }) => type === 'InvoiceIssued')

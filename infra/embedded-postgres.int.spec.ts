@@ -9,7 +9,7 @@ import { eventually, exists, runChild, runs } from '../testing/children.ts'
 import type { RunnerKind } from './embedded-postgres/run-as.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { connectPostgres, type Database } from './postgres.ts'
-import { processesIn } from './process-identity.ts'
+import { processesIn, readProcess } from './system/processes.ts'
 import { createLog } from './telemetry.ts'
 
 const isRoot = process.getuid?.() === 0
@@ -171,11 +171,7 @@ describe('when the platform is killed', () => {
   test('Ctrl-C in the terminal does not reach the server before the platform closes it', async () => {
     const platform = runPlatform('console.log(server.pid())')
     const pid = Number(await platform.firstLine)
-    const groupOf = async (id: number) => {
-      const fields = await readFile(`/proc/${id}/stat`, 'utf8')
-      return fields.slice(fields.lastIndexOf(')') + 2).split(' ')[2]
-    }
-    expect(await groupOf(pid)).not.toBe(await groupOf(platform.process.pid ?? 0))
+    expect(readProcess(pid)?.session).not.toBe(readProcess(platform.process.pid ?? 0)?.session)
     await platform.kill()
     await eventually('the server to end', async () => !(await runs(pid)), 2_000)
   })
@@ -206,8 +202,7 @@ describe('when the server dies', () => {
   test('and its watchdog with it, the orphan is ended and followed by another', async () => {
     const { server, database } = await start()
     const pid = server.pid() ?? 0
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    process.kill(Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]), 'SIGKILL')
+    process.kill(readProcess(pid)?.parent ?? Number.NaN, 'SIGKILL')
     await eventually('another server', () => server.pid() !== undefined && server.pid() !== pid)
     await database.waitUntilReady(10_000)
     expect(await runs(pid)).toBe(false)

@@ -20,10 +20,10 @@ import { createJobRunner } from './jobs.ts'
 
 const noop = async () => undefined
 
-/** A job that is a script for the shell. */
+/** Returns a job whose program is a shell script. */
 export const shell = (script: string): Partial<Program> => ({ command: ['sh', '-c', script] })
 
-/** A market in memory with a rental of ada's, and a folder where jobs really run as processes. */
+/** Creates a market in memory with an active rental of ada's, and a folder where jobs run as real processes. */
 export const createJobWorld = async () => {
   const log = createLog({ level: 'silent', format: 'json' })
   const root = await makeRoot()
@@ -32,8 +32,8 @@ export const createJobWorld = async () => {
   const world = createMarket()
   await world.list('h100', 1)
   await world.deposit('ada', 10_000_000n)
-  const wish = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
-  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(4_000_000n) })
+  const request = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
+  const rented = await requestRental(world, { ...request, maxPricePerGpuHour: usdc(4_000_000n) })
   if (isRefusal(rented)) throw new Error(rented.refused)
   const { rental } = rented
 
@@ -44,11 +44,11 @@ export const createJobWorld = async () => {
     if (isRefusal(submitted)) throw new Error(submitted.refused)
     return submitted.job
   }
-  const story = async (job: string) => (await world.commands.load('job', job)).history.map(({ event }) => event)
-  const types = async (job: string) => (await story(job)).map(({ type }) => type)
+  const eventsOf = async (job: string) => (await world.commands.load('job', job)).history.map(({ event }) => event)
+  const eventTypesOf = async (job: string) => (await eventsOf(job)).map(({ type }) => type)
   const until = (job: string, type: string, count = 1) =>
     eventually(`${count} ${type} of ${job}`, async () => {
-      const found = (await types(job)).filter((one) => one === type).length
+      const found = (await eventTypesOf(job)).filter((one) => one === type).length
       return found >= count
     })
   const requestStop = (job: string) => {
@@ -56,12 +56,12 @@ export const createJobWorld = async () => {
     const command = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
     return world.commands.execute('job', job, command, { ...ids, actor: userActor('ada'), time: world.now() })
   }
-  const end = () => {
+  const endRentalOfJobs = () => {
     const heartbeats = { acknowledged: async () => 1n, begin: noop, beat: noop, end: noop }
     return endRental({ ...world, heartbeats }, rental, 'expired', systemActor('timer'))
   }
 
-  /** A runner that acts on what the log says of jobs, as the scheduler lets it. */
+  /** Starts a job runner that reconciles a job at each of its events, as the scheduler does. */
   const run = (cluster: Cluster = openCluster(), store: EventStore = world.store) => {
     const runner = createJobRunner({ commands: createCommands({ store }), cluster, now: world.now, log })
     const stopping = new AbortController()
@@ -89,14 +89,14 @@ export const createJobWorld = async () => {
     log,
     openCluster,
     submit,
-    story,
-    types,
+    eventsOf,
+    eventTypesOf,
     until,
     requestStop,
-    end,
+    endRental: endRentalOfJobs,
     run,
-    /** A part of a script that waits for `go`. */
-    waiting: `while [ ! -e ${root}/go ]; do sleep 0.02; done`,
+    /** A line of a script that waits until `go` is called. */
+    waitForGo: `while [ ! -e ${root}/go ]; do sleep 0.02; done`,
     go: () => writeFile(join(root, 'go'), ''),
     outputOf: async (job: string, attempt = 1) => {
       const cluster = openCluster()
@@ -104,15 +104,15 @@ export const createJobWorld = async () => {
       await cluster.close({ stopJobs: false })
       return text
     },
-    /** The processes of the attempt that run. */
+    /** Returns the ids of the running processes of an attempt. */
     pids: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }),
-    gone: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }).length === 0,
-    /** A cluster as a program has it that is killed: nobody hears any more what it says. */
-    unheard: (): Cluster => {
+    isGone: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }).length === 0,
+    /** Opens a cluster whose watchers are never called, as if the program that opened it was killed. */
+    unwatched: (): Cluster => {
       const cluster = openCluster()
       cleanUp.push(() => cluster.close({ stopJobs: false }))
-      const deaf = { started: () => undefined, progressed: () => undefined, ended: () => undefined }
-      return { ...cluster, launch: (spec) => cluster.launch(spec, deaf), stop: noop, close: noop }
+      const noWatcher = { started: () => undefined, progressed: () => undefined, ended: () => undefined }
+      return { ...cluster, launch: (spec) => cluster.launch(spec, noWatcher), stop: noop, close: noop }
     },
     close: async () => {
       for (const clean of cleanUp.reverse()) await clean()

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { isRefusal } from '../domain/errors.ts'
+import { usdc } from '../domain/money.testing.ts'
 import { endRental } from '../processes/end-rental.ts'
 import { requestRental } from '../processes/rent-a-gpu.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { createMarket } from '../testing/worlds/market.ts'
 import { userActor } from './actor.ts'
 import { type JobRequest, submitJob } from './submit-job.ts'
 

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { userActor } from '../commands/actor.ts'
 import { isRefusal } from '../domain/errors.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { usdc } from '../domain/money.testing.ts'
+import { createMarket } from '../testing/worlds/market.ts'
 import { endAndSettle } from './end-rental.ts'
 import { requestRental } from './rent-a-gpu.ts'
 

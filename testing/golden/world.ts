@@ -8,7 +8,8 @@ import { submitJob } from '../../commands/submit-job.ts'
 import { type AggregateName, type CommandOf, idOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal } from '../../domain/errors.ts'
 import type { Program } from '../../domain/job.ts'
-import { type Money, money } from '../../domain/money.ts'
+import { usdc } from '../../domain/money.testing.ts'
+import type { Money } from '../../domain/money.ts'
 import type { Chain, ChainCursor, Deposit } from '../../infra/chain/port.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import { createLog } from '../../infra/telemetry.ts'
@@ -44,7 +45,6 @@ type Timer = {
   readonly runAt: string
 }
 
-export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
 const offer = { gpu: 'H100 SXM', gpuCount: 2, vramMib: 81_559, vcpus: 26, memoryMib: 225_280, region: 'FR' }
 const program: Program = {
   command: ['python3', 'train.py', '--epochs', '3'],

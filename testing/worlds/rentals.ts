@@ -4,13 +4,14 @@ import { mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { derivedId, newId } from '../../commands/ids.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { isRefusal } from '../../domain/errors.ts'
+import { usdc } from '../../domain/money.testing.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { endRental } from '../../processes/end-rental.ts'
 import { meterPeriod } from '../../processes/meter.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { runSaga } from '../../processes/saga.ts'
 import { settle } from '../../processes/settle.ts'
-import { createMarket, usdc } from './market.ts'
+import { createMarket } from './market.ts'
 
 /** `runs` are the seconds after which it was metered, the last one when it was given back; `open` leaves it running. */
 export type RentedOut = {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
 import { connectPostgres, type Database, openPool } from './postgres.ts'
 import { createLog, createMetrics, type Metrics } from './telemetry.ts'

@@ -1,4 +1,4 @@
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
 import { connectPostgres } from './postgres.ts'
 import { startTaskQueue, type TaskHandler, type TaskQueue } from './task-queue.ts'

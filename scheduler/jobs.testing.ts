@@ -15,7 +15,7 @@ import type { EventStore } from '../infra/event-store/port.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { endRental } from '../processes/end-rental.ts'
 import { requestRental } from '../processes/rent-a-gpu.ts'
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createMarket } from '../testing/worlds/market.ts'
 import { createJobRunner } from './jobs.ts'
 

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
-import { setTimeout as delay } from 'node:timers/promises'
 
 export type Child = {
   readonly process: ChildProcess
@@ -42,21 +41,6 @@ export const runChild = (code: string, options: { cwd?: string; env?: Record<str
       child.kill('SIGKILL')
       await ended
     },
-  }
-}
-
-/** Resolves to the first answer that is not undefined or false; throws, naming what it waited for, after `timeoutMs`. */
-export const eventually = async <T>(
-  what: string,
-  look: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 15_000,
-): Promise<T> => {
-  const until = performance.now() + timeoutMs
-  for (;;) {
-    const found = await look()
-    if (found !== undefined && found !== false) return found
-    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`)
-    await delay(20)
   }
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { newId } from '../../commands/ids.ts'
 import { Failure } from '../../domain/errors.ts'
-import { eventually } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
 import { createMemoryEventStore } from '../event-store/memory.ts'
 import type { Batch, EventStore, Filter } from '../event-store/port.ts'

@@ -9,7 +9,7 @@ import { afterEach, expect, test } from '@jest/globals'
 import { connectPostgres } from '../../infra/postgres.ts'
 import { createLog } from '../../infra/telemetry.ts'
 import type { Verdict } from '../chaos.ts'
-import { eventually } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { embeddedDatabaseUrl } from '../worlds/platform.ts'
 

@@ -14,7 +14,7 @@ import { type ChainInfo, deposit, fund } from '../../cli/wallet.ts'
 import { type Block, blocksOf, dataFolderNames, pages, root } from '../../docs/docs.testing.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
 import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { openDuckdb } from '../servers/duckdb.ts'
 import {
   createTestFolder,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connectPostgres } from '../../infra/postgres.ts'
 import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
+import { eventually } from '../eventually.ts'
 
 /** An SQLSTATE. */
 const insufficientPrivilege = '42501'

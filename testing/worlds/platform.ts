@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type SpawnedPlatform, spawnPlatform } from '../../cli/platform.ts'
 import { embeddedPostgresUrl } from '../../infra/embedded-postgres.ts'
-import { eventually } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 
 export type TestPlatform = SpawnedPlatform & {

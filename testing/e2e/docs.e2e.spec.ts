@@ -13,7 +13,6 @@ import { signIn } from '../../cli/sign-in.ts'
 import { type ChainInfo, deposit, fund } from '../../cli/wallet.ts'
 import { type Block, blocksOf, dataFolderNames, pages, root } from '../../docs/docs.testing.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { eventually } from '../eventually.ts'
 import { openDuckdb } from '../servers/duckdb.ts'
 import {
@@ -24,6 +23,7 @@ import {
   type TestPlatform,
 } from '../worlds/platform.ts'
 import { availableUnits, createListing } from '../worlds/renter.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 const publicUrl = 'http://127.0.0.1:4000'
 const depositUnits = 25_000_000n
@@ -178,8 +178,7 @@ const runSql = async (text: string): Promise<void> => {
     duckdb.close()
     return expect(rows).not.toEqual([])
   }
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 1 })
+  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log: silentLog, poolSize: 1 })
   const rows = await database.query('docs', text)
   await database.close()
   if (/^(select|with)\b/.test(text)) expect(rows).not.toEqual([])

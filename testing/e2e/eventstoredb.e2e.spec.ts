@@ -6,12 +6,12 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'
 import { openEventStore } from '../../infra/event-store/open.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../eventstoredb/server.ts'
 import { eventually } from '../eventually.ts'
 import { inconsistencies } from '../worlds/consistency.ts'
 import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
 import { availableUnits, createListing, createRenter } from '../worlds/renter.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 let server: EventStoreDbServer
@@ -57,8 +57,7 @@ const freeGpus = async (url: string, id: string, atLeast: string): Promise<numbe
 }
 
 const expectRest = async (): Promise<void> => {
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 4 })
+  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log: silentLog, poolSize: 4 })
   const store = await openEventStore({ database, eventStoreUrl: server.url })
   try {
     let found: readonly string[] = ['nothing was looked at']

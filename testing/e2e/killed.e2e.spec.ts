@@ -8,7 +8,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { createRandom } from '../random.ts'
@@ -21,6 +20,7 @@ import {
   stopTestPlatforms,
   type TestPlatform,
 } from '../worlds/platform.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 const kills = Number(process.env.KILLS ?? 10)
 const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31))
@@ -57,8 +57,7 @@ const runningJobs = async (): Promise<ReadonlySet<string>> => {
 }
 
 const expectRest = async (platform: TestPlatform): Promise<void> => {
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 4 })
+  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log: silentLog, poolSize: 4 })
   const store = await openPostgresEventStore({ database })
   let found: readonly string[] = ['nothing was looked at']
   try {

@@ -10,9 +10,8 @@ import { byStartedMinute, revenueByGpu } from '../../analysis/revenue-by-gpu.ts'
 import { runReplay } from '../../cli/replay.ts'
 import { openEventStoreDb } from '../../infra/event-store/eventstoredb.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { connectPostgres, migrateOperations } from '../../infra/postgres.ts'
+import { migrateOperations } from '../../infra/postgres.ts'
 import { startTaskQueue } from '../../infra/task-queue.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
 import { openModel } from '../../projections/engine/versions.ts'
@@ -21,9 +20,9 @@ import { eventually } from '../eventually.ts'
 import { lostNames, newNames, type Pinned, pinNames, readPinned } from '../golden/pinned.ts'
 import { createTestDatabase } from '../servers/database.ts'
 import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 const root = join(import.meta.dirname, '../..')
-const log = createLog({ level: 'silent', format: 'json' })
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 let dataDir: string
 
@@ -142,7 +141,7 @@ const HASH = 'select hashtextextended($1, 0) as key'
 
 test('locks and channels by which processes of two versions know each other', async () => {
   const own = await createTestDatabase()
-  const database = connectPostgres({ url: own.url, log, poolSize: 8 })
+  const database = own.connect({ poolSize: 8 })
   const channels: string[] = []
   const heard = {
     ...database,
@@ -195,10 +194,10 @@ test('locks and channels by which processes of two versions know each other', as
     await waitingFor(numbers, [family, 2], async () => (await openPostgresEventStore({ database: heard })).close()),
     await waitingFor(numbers, [family, 3], () => migrateOperations(database)),
     await waitingFor(numbers, [family, 4], async () =>
-      (await openReadModels({ url: own.url, log, projections: allProjections, store })).close(),
+      (await openReadModels({ url: own.url, log: silentLog, projections: allProjections, store })).close(),
     ),
     await waitingFor(text, ['jobs.migrate'], async () =>
-      (await startTaskQueue({ url: own.url, database, log, handlers: {}, concurrency: 1 })).close(),
+      (await startTaskQueue({ url: own.url, database, log: silentLog, handlers: {}, concurrency: 1 })).close(),
     ),
     await waitingFor(text, [`neuralmesh read model ${model.name}`], () => openModel(database, model, store)),
   ]
@@ -238,7 +237,6 @@ test('locks and channels by which processes of two versions know each other', as
   await reading
   await store.close()
   await holder.end()
-  await database.close()
   await own.drop()
   expectPinned({
     channels: unique(channels),

@@ -8,11 +8,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Installation, openInstallation } from '../../cli/installation.ts'
 import { readConfig } from '../../infra/config.ts'
 import { createShutdown } from '../../infra/shutdown.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { createTestFolder, startTestPlatform, stopTestPlatforms, type TestPlatform } from '../worlds/platform.ts'
 import { createListing, createRenter } from '../worlds/renter.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 const units = 9_000_000n
 const example = 'analysis/revenue-by-gpu.ts'
@@ -77,11 +77,10 @@ const answerOf = ({ output }: Ended): Answer => JSON.parse(output.trim().split('
 
 /** Looks into the database as the tools do. */
 const look = async <T>(question: (installation: Installation) => Promise<T>): Promise<T> => {
-  const log = createLog({ level: 'silent', format: 'json' })
-  const shutdown = createShutdown(log)
+  const shutdown = createShutdown(silentLog)
   const config = readConfig({ DATA_DIR: dataDir })
   try {
-    return await question(await openInstallation({ config, log, shutdown }))
+    return await question(await openInstallation({ config, log: silentLog, shutdown }))
   } finally {
     await shutdown.stop('seen')
   }

@@ -11,6 +11,7 @@ import { meterPeriod } from '../../processes/meter.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { runSaga } from '../../processes/saga.ts'
 import { settle } from '../../processes/settle.ts'
+import { steadyHeartbeats } from './heartbeats.ts'
 import { createMarket } from './market.ts'
 
 /** `runs` are the seconds after which it was metered, the last one when it was given back; `open` leaves it running. */
@@ -63,10 +64,7 @@ export const createRentals = (store: EventStore) => {
     if (isRefusal(rented) || rented.outcome !== 'active') throw new Error(`not rented: ${JSON.stringify(rented)}`)
     const { rental } = rented
     if (says !== undefined) await sayIn(rental, renter, says)
-    const began = Date.parse(now())
-    const acknowledged = async (_rental: string, _from: string, at: string) => BigInt((Date.parse(at) - began) / 1000)
-    const heartbeats = { acknowledged, begin: noop, beat: noop, end: noop }
-    const meter = { ...market, heartbeats, schedule: noop, chargePeriodSeconds: 300 }
+    const meter = { ...market, heartbeats: steadyHeartbeats(), schedule: noop, chargePeriodSeconds: 300 }
     let before = 0
     for (const [index, run] of runs.entries()) {
       pass(run - before)

@@ -1,7 +1,5 @@
 // Names that are data, as a whole platform leaves them: in its database, its folder, its metrics and the JSON that its tools
 // print. Pinned like those of testing/golden/names.spec.ts; UPDATE=1 adds what is new.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -15,6 +13,7 @@ import { startTaskQueue } from '../../infra/task-queue.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
 import { openModel } from '../../projections/engine/versions.ts'
+import { runNode } from '../children.ts'
 import { startEventStoreDbServer } from '../eventstoredb/server.ts'
 import { eventually } from '../eventually.ts'
 import { lostNames, newNames, type Pinned, pinNames, readPinned } from '../golden/pinned.ts'
@@ -22,7 +21,6 @@ import { createTestDatabase } from '../servers/database.ts'
 import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
 import { silentLog } from '../worlds/silent-log.ts'
 
-const root = join(import.meta.dirname, '../..')
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 let dataDir: string
 
@@ -54,15 +52,8 @@ const unique = (names: readonly string[]): string[] => [...new Set(names)].toSor
 
 /** Runs a tool of the project with `--json`, and gives the fields of what it prints. */
 const fieldsPrintedBy = async (tool: string, ...options: string[]): Promise<string[]> => {
-  const child = spawn(process.execPath, [join(root, 'cli', `${tool}.ts`), ...options, '--json'], {
-    cwd: root,
-    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: '', DATA_DIR: dataDir, LOG_LEVEL: 'error' },
-  })
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += String(chunk)
-  })
-  const [code] = await once(child, 'close')
+  const env = { DATA_DIR: dataDir, LOG_LEVEL: 'error' }
+  const { code, output } = await runNode([`cli/${tool}.ts`, ...options, '--json'], env)
   expect({ tool, code, output }).toEqual({ tool, code: 0, output })
   const lines = output.split('\n').filter((line) => line !== '')
   return unique(lines.flatMap((line) => fieldsOf(JSON.parse(line)).map((field) => `${tool} ${field}`)))

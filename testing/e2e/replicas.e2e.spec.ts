@@ -6,8 +6,7 @@ import { createPrinter, tellStory } from '../../cli/tour.ts'
 import type { ChainInfo } from '../../cli/wallet.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
-import { eventually } from '../eventually.ts'
-import { inconsistencies } from '../worlds/consistency.ts'
+import { inconsistencies, inconsistenciesAtRest } from '../worlds/consistency.ts'
 import { startRentingLoad } from '../worlds/load.ts'
 import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
 import { silentLog } from '../worlds/silent-log.ts'
@@ -50,11 +49,7 @@ test('two platforms share their work: tours on both, renters on both, and the bo
 
   const database = connectPostgres({ url: databaseUrl, log: silentLog, poolSize: 4 })
   const store = await openPostgresEventStore({ database })
-  await eventually(
-    'everything is at rest',
-    async () => (await inconsistencies(store, database, () => true)).length === 0,
-  )
-  expect(await inconsistencies(store, database, () => true)).toEqual([])
+  expect(await inconsistenciesAtRest(() => inconsistencies(store, database, () => true))).toEqual([])
   const started = (await Array.fromAsync(store.readAll({ types: ['JobStarted'] }))).map(({ stream }) => stream)
   expect(started).toHaveLength(2)
   expect(new Set(started).size).toBe(2)

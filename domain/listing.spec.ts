@@ -1,12 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import { spec } from './decider.testing.ts'
 import * as listing from './listing.ts'
-import { money } from './money.ts'
+import { usd, usdc } from './money.testing.ts'
 
 const { given } = spec(listing)
 
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
-const usd = (amount: bigint) => money(amount, 'USD/2')
 const offer: listing.Offer = {
   provider: 'grace',
   gpu: 'H100',

@@ -1,13 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { spec } from './decider.testing.ts'
-import { costOf, money, times } from './money.ts'
+import { usd, usdc } from './money.testing.ts'
+import { costOf, times } from './money.ts'
 import * as rental from './rental.ts'
 
 const { given } = spec(rental)
 
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
-const usd = (amount: bigint) => money(amount, 'USD/2')
 const terms = {
   listing: 'listing-1',
   renter: 'ada',

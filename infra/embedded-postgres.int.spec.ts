@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { eventually, exists, runChild, runs } from '../testing/children.ts'
+import { exists, runChild, runs } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import type { RunnerKind } from './embedded-postgres/run-as.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { connectPostgres, type Database } from './postgres.ts'
@@ -14,7 +16,6 @@ import { createLog } from './telemetry.ts'
 
 const isRoot = process.getuid?.() === 0
 const ifRoot = isRoot ? test : test.skip
-const silent = createLog({ level: 'silent', format: 'json' })
 
 let parent: string
 let folder: string
@@ -38,7 +39,7 @@ afterEach(async () => {
 
 const start = async (runAs?: RunnerKind): Promise<{ server: EmbeddedPostgres; database: Database }> => {
   const server = await startEmbeddedPostgres({ folder, log, ...(runAs === undefined ? {} : { runAs }) })
-  const database = connectPostgres({ url: server.url, log: silent, poolSize: 2 })
+  const database = connectPostgres({ url: server.url, log: silentLog, poolSize: 2 })
   opened.push(server, database)
   return { server, database }
 }
@@ -110,7 +111,7 @@ test('is version 18, safe, exact in its collation, and closed to strangers', asy
   expect((await stat(join(folder, 'keys', 'postgres'))).mode & 0o777).toBe(0o600)
   const url = new URL(server.url)
   url.password = 'guess'
-  const stranger = connectPostgres({ url: url.href, log: silent, poolSize: 1 })
+  const stranger = connectPostgres({ url: url.href, log: silentLog, poolSize: 1 })
   opened.push(stranger)
   await expect(stranger.query('test.one', 'select 1')).rejects.toMatchObject({ code: '28P01' })
 })

@@ -3,7 +3,8 @@ import { systemActor, userActor } from '../commands/actor.ts'
 import { mustExecute } from '../commands/execute.ts'
 import { derivedId, newId } from '../commands/ids.ts'
 import { Failure } from '../domain/errors.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { usdc } from '../domain/money.testing.ts'
+import { createMarket } from '../testing/worlds/market.ts'
 import { type OutgoingCommand, requireEvent, runSaga, type Saga } from './saga.ts'
 
 type Listed = Saga<'listing', 'GpusListed'>

@@ -5,8 +5,11 @@ import { createCommands } from '../commands/execute.ts'
 import { derivedId } from '../commands/ids.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
+import { usdc } from '../domain/money.testing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { breakingAt, chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
+import { breakingAt, chartOf, createMarket } from '../testing/worlds/market.ts'
 import { endRental } from './end-rental.ts'
 import { meterPeriod } from './meter.ts'
 import { requestRental } from './rent-a-gpu.ts'
@@ -20,24 +23,8 @@ const noop = async () => undefined
 
 /** A rental metered after each of the runs, in seconds, and returned after the last; not settled yet. */
 const endedRental = async (...runs: readonly number[]) => {
-  const world = createMarket()
-  await world.list('h100', 4, usdc(price))
-  await world.deposit('ada', deposit)
-  const rented = await requestRental(world, {
-    renter: 'ada',
-    idempotencyKey: 'rental',
-    listing: 'h100',
-    gpuCount: 2,
-    seconds: 3600n,
-    maxPricePerGpuHour: usdc(price),
-  })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const { rental } = rented
-  const startedAt = Date.parse(world.now())
-  const acknowledged = async (_rental: string, _startedAt: string, at: string) =>
-    BigInt((Date.parse(at) - startedAt) / 1000)
-  const heartbeats = { acknowledged, begin: noop, beat: noop, end: noop }
-  const meter = { ...world, heartbeats, schedule: noop, chargePeriodSeconds: 300 }
+  const { rental, ...world } = await createActiveRental({ listedGpus: 4, gpuCount: 2, pricePerGpuHour: price, deposit })
+  const meter = { ...world, heartbeats: steadyHeartbeats(), schedule: noop, chargePeriodSeconds: 300 }
   let before = 0
   for (const [index, run] of runs.entries()) {
     world.pass(run - before)

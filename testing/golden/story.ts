@@ -1,9 +1,11 @@
 // A story that says every type of event: chapters that have nothing to do with each other, each with people and ids of its own.
 // domain/golden-log/ keeps what it said; docs/events.md says who said it.
+
+import { usdc } from '../../domain/money.testing.ts'
 import { money } from '../../domain/money.ts'
 import type { JobOutcome } from '../../infra/clusters/port.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
-import { createGoldenWorld, type GoldenWorld, type StoryRecord, usdc } from './world.ts'
+import { createGoldenWorld, type GoldenWorld, type StoryRecord } from './world.ts'
 
 type Chapter = (world: GoldenWorld) => Promise<void>
 

@@ -4,8 +4,9 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { eventually } from '../../../testing/eventually.ts'
 import { currentBootId, isAlive, type ProcessIdentity, readProcess, readProcesses } from '../../system/processes.ts'
-import { jobSpec, recorder, shellJob, until } from '../contract.ts'
+import { jobSpec, recorder, shellJob } from '../contract.ts'
 import type { JobSpec } from '../port.ts'
 import { folderOf, graceMs, kill, launchElsewhere, makeRoot } from '../process.testing.ts'
 import { processCluster } from '../process.ts'
@@ -90,7 +91,7 @@ describe('a process file that names a stranger', () => {
     root = await makeRoot()
     // With a session and a child of its own: all that could be taken for a job.
     stranger = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
-    await until('its child runs', () => readProcesses().some(({ parent }) => parent === stranger.pid))
+    await eventually('its child runs', () => readProcesses().some(({ parent }) => parent === stranger.pid))
   })
   afterEach(async () => {
     process.kill(-(stranger.pid ?? 0), 'SIGKILL')

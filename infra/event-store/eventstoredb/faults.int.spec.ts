@@ -1,7 +1,7 @@
 import { EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { eventually } from '../../../testing/children.ts'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import {
   appendUntilAnswered,
   codeThrownBy,

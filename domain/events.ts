@@ -92,31 +92,24 @@ export const decodeEvent = <Event extends { type: string }>(
   schemas: EventSchemas<Event>,
   { type, version, data }: EncodedEvent,
 ): Event => {
+  const unreadable = (problem: Record<string, string>, cause?: unknown) =>
+    new Failure('EVENT_UNREADABLE', { type, version: String(version), ...problem }, cause)
   const entry = entryOf(schemas, type)
-  if (!entry || version > entry.version) throw new Failure('EVENT_UNREADABLE', { type, version: String(version) })
+  if (!entry || version > entry.version) throw unreadable({})
   let fields = data
   for (let from = version; from < entry.version; from++) {
     const upcast = entry.upcasts?.[from]
-    if (!upcast)
-      throw new Failure('EVENT_UNREADABLE', {
-        type,
-        version: String(version),
-        problem: `no upcast from version ${from}`,
-      })
+    if (!upcast) throw unreadable({ problem: `no upcast from version ${from}` })
     try {
       fields = upcast(fields as Record<string, unknown>)
     } catch (error) {
-      throw new Failure(
-        'EVENT_UNREADABLE',
-        { type, version: String(version), problem: `upcast from version ${from}` },
-        error,
-      )
+      throw unreadable({ problem: `upcast from version ${from}` }, error)
     }
   }
   try {
     return decoderOf(type, entry)(fields) as Event
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error
-    throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: z.prettifyError(error) })
+    throw unreadable({ problem: z.prettifyError(error) })
   }
 }

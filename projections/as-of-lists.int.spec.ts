@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { chart } from '../domain/ledger.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
-import { createHistorian, randomHistory } from './engine/history.testing.ts'
 import { foldStream, type PastMoment } from './engine/projection.ts'
+import { createHistoryWriter, randomHistory } from './engine/random-history.testing.ts'
 import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { lastEntryBy, ledgerEntries, listLedgerEntries } from './ledger-entries.ts'
@@ -14,11 +14,11 @@ import { listRentalsAsOf } from './rentals-as-of.ts'
 
 let world: ReadWorld
 let running: Projections
-let tell: ReturnType<typeof createHistorian>
+let writeHistory: ReturnType<typeof createHistoryWriter>
 
 beforeAll(async () => {
   world = await createReadWorld()
-  tell = createHistorian(world.store)
+  writeHistory = createHistoryWriter(world.store)
   running = startProjections({ ...world, projections: [rentals, ledgerEntries] })
 })
 afterAll(async () => {
@@ -58,7 +58,7 @@ test('at any moment each list is the one that a projection of the log up to then
   fc.assert(
     fc.asyncProperty(question, async ({ history, moments, first }) => {
       const before = await world.store.head()
-      await tell(history)
+      await writeHistory(history)
       await running.waitFor(await world.store.head(), 30_000)
       const all = await Array.fromAsync(world.store.readAll())
       const fresh = all.filter(({ position }) => position > before)

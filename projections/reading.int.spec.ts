@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { accountBalances, accountBalancesOf } from './accounts.ts'
 import { allProjections } from './all.ts'
 import { at, createSpecLog, type SpecLog, usdc } from './engine/log.testing.ts'
-import { writeLives } from './engine/market.testing.ts'
+import { writeRentals } from './engine/market.testing.ts'
 import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { findInvoice, findInvoices, listInvoices } from './invoices.ts'
@@ -18,14 +18,14 @@ let world: ReadWorld
 let log: SpecLog
 let running: Projections
 
-/** 12 lives, of which every third is settled and every third rejected. */
+/** 12 scenarios, of which every third is settled and every third rejected. */
 beforeAll(async () => {
   world = await createReadWorld()
   running = startProjections({ ...world, projections: allProjections })
   log = createSpecLog(world.store)
   const ends = ['settled', 'active', 'rejected'] as const
-  const lives = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
-  await writeLives(log, lives, [])
+  const scenarios = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
+  await writeRentals(log, scenarios, [])
   await log.write('provider', '0xp', { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) })
   await settled()
 })

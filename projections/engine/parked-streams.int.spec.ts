@@ -50,18 +50,18 @@ const writePoison = async (log: SpecLog, id = 'ghost') => log.write('provider', 
 const lenient = (version = 1): Projection<ProviderRow> => ({
   ...providers,
   version,
-  fold: (row, event, recorded, key) =>
+  fold: (row, event, metadata, key) =>
     row || event.type !== 'ProviderRenamed'
-      ? providers.fold(row, event, recorded, key)
-      : { id: key, name: event.name, registeredAt: at(0), position: recorded.position, updatedAt: recorded.time },
+      ? providers.fold(row, event, metadata, key)
+      : { id: key, name: event.name, registeredAt: at(0), position: metadata.position, updatedAt: metadata.time },
 })
 /** Cannot read this name, whoever has it. */
 const without = (name: string, version = 1): Projection<ProviderRow> => ({
   ...providers,
   version,
-  fold: (row, event, recorded, key) => {
+  fold: (row, event, metadata, key) => {
     if (event.type === 'ProviderRenamed' && event.name === name) throw new Error(`${name} is no name`)
-    return providers.fold(row, event, recorded, key)
+    return providers.fold(row, event, metadata, key)
   },
 })
 
@@ -246,9 +246,9 @@ describe('a parked stream that is retried', () => {
     await runner.waitFor(await log.write('provider', 'ghost', rename('Apex')), 15_000)
     const lenientWithout = (name: string): Projection<ProviderRow> => ({
       ...lenient(),
-      fold: (row, event, recorded, key) => {
+      fold: (row, event, metadata, key) => {
         if (event.type === 'ProviderRenamed' && event.name === name) throw new Error(`${name} is no name`)
-        return lenient().fold(row, event, recorded, key)
+        return lenient().fold(row, event, metadata, key)
       },
     })
     const almost = followProjections({ ...world, projections: [lenientWithout('No 1100')] })
@@ -274,12 +274,12 @@ describe('a parked stream that is retried', () => {
   /** Throws at the third event of the stream, the first time. */
   const failOnce = (projection: typeof accounts, stream: string): (typeof accounts)['fold'] => {
     let failed = false
-    return (row, event, recorded, key) => {
-      if (recorded.stream === stream && recorded.revision === 2n && !failed) {
+    return (row, event, metadata, key) => {
+      if (metadata.stream === stream && metadata.revision === 2n && !failed) {
         failed = true
         throw new Error('not now')
       }
-      return projection.fold(row, event, recorded, key)
+      return projection.fold(row, event, metadata, key)
     }
   }
 
@@ -316,7 +316,7 @@ test('a new version parks what it cannot fold itself, and what the old one parke
 /** Folds as the second, and fails where the first does. */
 const chain =
   (first: Projection<ProviderRow>, second: Projection<ProviderRow>): Projection<ProviderRow>['fold'] =>
-  (row, event, recorded, key) => {
-    if (row) first.fold(row, event, recorded, key)
-    return second.fold(row, event, recorded, key)
+  (row, event, metadata, key) => {
+    if (row) first.fold(row, event, metadata, key)
+    return second.fold(row, event, metadata, key)
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { providers } from '../providers.ts'
 import { rentals } from '../rentals.ts'
 import { at, createSpecLog } from './log.testing.ts'
-import { writeLives } from './market.testing.ts'
+import { writeRentals } from './market.testing.ts'
 import { type Update, updates } from './updates.ts'
 
 const register = (wallet: string) =>
@@ -51,7 +51,7 @@ describe('updates of a read model', () => {
 
   test('resumed after each update, nothing is lost and nothing comes twice', async () => {
     const log = createSpecLog()
-    await writeLives(
+    await writeRentals(
       log,
       [
         { number: 1, end: 'settled' },

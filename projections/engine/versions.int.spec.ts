@@ -7,9 +7,9 @@ import { findProvider, providers } from '../providers.ts'
 import type { RentalRow } from '../rentals.table.ts'
 import { findRental, listRentals, rentals } from '../rentals.ts'
 import { readBuilds, readCheckpoints } from './checkpoints.ts'
-import { gated } from './gate.testing.ts'
 import { at, createSpecLog } from './log.testing.ts'
 import { writeMarket } from './market.testing.ts'
+import { pauseAfter } from './paused-store.testing.ts'
 import type { Projection } from './projection.ts'
 import { followProjections, type Projections, startProjections } from './start.ts'
 import type { ProjectionStatus } from './status.ts'
@@ -40,8 +40,8 @@ const register = (wallet: string) =>
 const renamed = (version: number, change: (name: string) => string): Projection<ProviderRow> => ({
   ...providers,
   version,
-  fold: (row, event, recorded, key) => {
-    const after = providers.fold(row, event, recorded, key)
+  fold: (row, event, metadata, key) => {
+    const after = providers.fold(row, event, metadata, key)
     return after && { ...after, name: change(after.name) }
   },
 })
@@ -49,8 +49,8 @@ const loud = renamed(2, (name) => name.toUpperCase())
 const loudRentals: Projection<RentalRow> = {
   ...rentals,
   version: rentals.version + 1,
-  fold: (row, event, recorded, key) => {
-    const after = rentals.fold(row, event, recorded, key)
+  fold: (row, event, metadata, key) => {
+    const after = rentals.fold(row, event, metadata, key)
     return after && { ...after, listing: after.listing.toUpperCase() }
   },
 }
@@ -128,9 +128,9 @@ describe('a new version of a read model', () => {
     await log.write('provider', 'p', register('p'))
     const old = start({ projections: [providers] })
     await untilState(old, 'running')
-    const gate = gated(world.store, 0)
-    const built = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const built = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     const served = await log.write('provider', 'q', register('q'))
     await Promise.all([old.waitFor(served, 15_000), built.waitFor(served, 15_000)])
     expect(await findProvider(world.read, 'q')).toMatchObject({ name: 'Acme' })
@@ -140,7 +140,7 @@ describe('a new version of a read model', () => {
       served: { version: 1, position: served, lag: 0 },
       building: { version: 2, position: world.store.start, percent: 0, lag: 2, perSecond: null, secondsLeft: null },
     })
-    gate.open()
+    paused.resume()
     await untilState(built, 'running')
     expect(await findProvider(world.read, 'q')).toMatchObject({ name: 'ACME' })
     expect(await statusOf(built)).toMatchObject({ served: { version: 2 }, building: undefined })
@@ -158,13 +158,13 @@ describe('a new version of a read model', () => {
     await old.waitFor(first, 15_000)
     await old.close()
     const second = await log.write('provider', 'p', { type: 'ProviderRenamed', name: 'Apex' })
-    const gate = gated(world.store, 0)
-    const built = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const built = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     await built.waitFor(first, 15_000)
     await expect(built.waitFor(second, 100)).rejects.toMatchObject({ code: 'POSITION_NOT_REACHED' })
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'Acme' })
-    gate.open()
+    paused.resume()
     await built.waitFor(second, 15_000)
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'APEX' })
   })
@@ -181,12 +181,12 @@ describe('a new version of a read model', () => {
   test('is given up for a still newer one, from which it stays away', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
-    const gate = gated(world.store, 0)
-    const second = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const second = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     const third = start({ projections: [renamed(3, (name) => `${name}!`)] })
     await untilState(third, 'running')
-    gate.open()
+    paused.resume()
     await untilState(second, 'superseded')
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'Acme!' })
     expect(await tablesBuilt()).toEqual([])
@@ -195,9 +195,9 @@ describe('a new version of a read model', () => {
   test('is begun anew when a migration has changed its table meanwhile', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
-    const gate = gated(world.store, 0)
-    const stopped = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const stopped = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     await stopped.close()
     await world.database.query('spec.migrate', 'alter table read.providers add column motto text')
     await untilState(start({ projections: [loud] }), 'running')
@@ -284,11 +284,11 @@ describe('a new version of a read model', () => {
 describe('a read model that was never built', () => {
   test('refuses queries and says how far it is, while the others answer; then it is there as a whole', async () => {
     const head = await writeMarket(createSpecLog(world.store), 8)
-    const gate = gated(world.store, 1)
-    const built = start({ projections: [rentals], store: gate.store, batchSize: 2 })
+    const paused = pauseAfter(world.store, 1)
+    const built = start({ projections: [rentals], store: paused.store, batchSize: 2 })
     const others = start({ projections: allProjections.filter(({ name }) => name !== 'rentals') })
     await others.waitFor(head, 15_000)
-    await gate.reached
+    await paused.isPaused
     expect(await findProvider(world.read, 'nobody')).toBeUndefined()
     await eventually(
       'the first batch is written',
@@ -301,7 +301,7 @@ describe('a read model that was never built', () => {
     const follower = followProjections({ ...world, projections: [rentals] })
     expect(await statusOf(follower, 'rentals')).toMatchObject({ state: 'building', served: undefined })
     const waiting = listRentals(world.read, { first: 10 })
-    gate.open()
+    paused.resume()
     expect((await waiting).rows).toHaveLength(8)
   })
 })

@@ -7,7 +7,7 @@ import { openReadModels } from '../database.ts'
 
 const quiet = createLog({ level: 'silent', format: 'json' })
 
-/** For specs: a database with the event store and empty read models; `asked` counts the reads by label. */
+/** Creates a database with the event store and empty read models for specs; `asked` has the label of each query. */
 export const createReadWorld = async (log: Log = quiet) => {
   const { url, drop } = await createTestDatabase()
   const database = connectPostgres({ url, log, poolSize: 10 })
@@ -36,4 +36,5 @@ export const createReadWorld = async (log: Log = quiet) => {
   }
 }
 
+/** The world of specs of read models. */
 export type ReadWorld = Awaited<ReturnType<typeof createReadWorld>>

@@ -119,7 +119,7 @@ export const openReadModels = async ({
 }): Promise<ReadModels> => {
   const orm = await makeOrm({ url, log })
   try {
-    for (const name of await migrate(orm)) log.info({ migration: name }, 'the schema of the read models was migrated')
+    for (const name of await migrate(orm)) log.info({ migration: name }, 'the schema of the read models was changed')
   } catch (error) {
     await orm.close(true)
     throw isConnectionError(error) ? new Failure('DATABASE_UNAVAILABLE', {}, error) : error

@@ -27,14 +27,14 @@ afterAll(async () => {
   await world.close()
 })
 
-/** What a filter and a party leave of a log, said without index and cache. */
+/** Returns the events that pass a filter and concern a party, found without index and cache. */
 const wanted = (log: readonly StoredEvent[], filter: EventFilter, party?: string): StoredEvent[] => {
-  const theirs = new Set<string>()
+  const streams = new Set<string>()
   return log.filter((event) => {
     const { type, stream, metadata } = event
-    if (partyNamedBy(event) === party) theirs.add(stream)
+    if (partyNamedBy(event) === party) streams.add(stream)
     return (
-      (party === undefined || theirs.has(stream)) &&
+      (party === undefined || streams.has(stream)) &&
       (filter.types?.includes(type) ?? true) &&
       (filter.stream ?? stream) === stream &&
       (filter.correlation ?? metadata.correlationId) === metadata.correlationId &&
@@ -44,7 +44,7 @@ const wanted = (log: readonly StoredEvent[], filter: EventFilter, party?: string
   })
 }
 
-/** Every page of a list, from one end or the other. */
+/** Resolves to the events of all pages of a list, from one end or the other. */
 const allOf = async (
   list: Omit<EventList, 'take'>,
   size: number,
@@ -122,7 +122,7 @@ const follow = async (filter: EventFilter, party: string | undefined, after: Sto
   return found
 }
 
-test('an event that cannot be read ends no subscription, and is nobody’s business', async () => {
+test('an event that cannot be read ends no subscription, and concerns no party', async () => {
   const { store } = world
   const after = await store.head()
   const log = createSpecLog(store, 1_000_000)

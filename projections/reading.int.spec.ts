@@ -18,7 +18,7 @@ let world: ReadWorld
 let log: SpecLog
 let running: Projections
 
-/** 12 scenarios, of which every third is settled and every third rejected. */
+/** 12 rentals, of which every third is settled and every third rejected. */
 beforeAll(async () => {
   world = await createReadWorld()
   running = startProjections({ ...world, projections: allProjections })
@@ -27,7 +27,7 @@ beforeAll(async () => {
   const scenarios = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
   await writeRentals(log, scenarios, [])
   await log.write('provider', '0xp', { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) })
-  await settled()
+  await caughtUp()
 })
 afterAll(async () => {
   await running.close()
@@ -37,7 +37,7 @@ beforeEach(() => {
   world.asked.length = 0
 })
 
-const settled = async () => running.waitFor(await world.store.head(), 30_000)
+const caughtUp = async () => running.waitFor(await world.store.head(), 30_000)
 
 const idsOf = (page: Page<{ readonly id: string }>) => page.rows.map(({ id }) => id)
 
@@ -172,7 +172,7 @@ describe('lists', () => {
         blockNumber,
         blockHash: '0x',
       })
-    await settled()
+    await caughtUp()
     const pendingAt = async (block: bigint) => (await pendingPayments(world.read, block)).map(({ id }) => id)
     expect(await pendingAt(79n)).toEqual([])
     expect(await pendingAt(80n)).toEqual(['early'])

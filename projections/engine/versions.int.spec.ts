@@ -36,7 +36,7 @@ const start = (options: Partial<Parameters<typeof startProjections>[0]> = {}) =>
 const register = (wallet: string) =>
   ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
 
-/** A later version: names as `change` has them. */
+/** Returns a later version, in which `change` is applied to names. */
 const renamed = (version: number, change: (name: string) => string): Projection<ProviderRow> => ({
   ...providers,
   version,
@@ -81,7 +81,7 @@ test('on an empty log all is read at once, and nothing is built', async () => {
 })
 
 describe('a new version of a read model', () => {
-  test('takes the place of the old one under queries that never see fewer rows or half of a version', async () => {
+  test('replaces the old one under queries that never see fewer rows or half of a version', async () => {
     const log = createSpecLog(world.store)
     const head = await writeMarket(log, 40)
     const old = start({ projections: [rentals] })
@@ -123,7 +123,7 @@ describe('a new version of a read model', () => {
   const fee = { amount: 1n, asset: 'USDC/6' } as const
   const usage = { fee, total: fee, meteredAt: at(1) } as const
 
-  test('is built while the old one goes on, which stands aside then and still answers', async () => {
+  test('is built while the old one goes on, which is superseded then and still answers', async () => {
     const log = createSpecLog(world.store)
     await log.write('provider', 'p', register('p'))
     const old = start({ projections: [providers] })
@@ -151,7 +151,7 @@ describe('a new version of a read model', () => {
     expect(await compareWithRebuild({ ...world, projections: [loud] })).toEqual([])
   })
 
-  test('leaves the old rows as they are while nobody folds them: whoever asks for more is told', async () => {
+  test('leaves the old rows as they are while no runner folds them: waiting for a later position fails', async () => {
     const log = createSpecLog(world.store)
     const first = await log.write('provider', 'p', register('p'))
     const old = start({ projections: [providers] })
@@ -206,7 +206,7 @@ describe('a new version of a read model', () => {
     ])
   })
 
-  test('waits with the swap for a long query, and others are not kept waiting for it', async () => {
+  test('waits with the swap for a long query, and other queries do not wait for it', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
     const reading = Promise.withResolvers<void>()
@@ -233,7 +233,7 @@ describe('a new version of a read model', () => {
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'ACME' })
   })
 
-  test('says what keeps it from being swapped in, to other processes too, and goes on when that is gone', async () => {
+  test('shows what prevents the swap, to other processes too, and goes on when that is gone', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
     await world.database.query('spec.view', 'create view read.loud_ones as select * from read.providers')
@@ -247,7 +247,7 @@ describe('a new version of a read model', () => {
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'ACME' })
   })
 
-  test('goes on where it was when its process is killed, again and again', async () => {
+  test('resumes at its checkpoint when its process is killed, again and again', async () => {
     const head = await writeMarket(createSpecLog(world.store), 60)
     const file = fileURLToPath(new URL('../../testing/programs/projection.ts', import.meta.url))
     const names = allProjections.map(({ name }) => name)
@@ -282,7 +282,7 @@ describe('a new version of a read model', () => {
 })
 
 describe('a read model that was never built', () => {
-  test('refuses queries and says how far it is, while the others answer; then it is there as a whole', async () => {
+  test('refuses queries and shows its progress, while the others answer; then it is there as a whole', async () => {
     const head = await writeMarket(createSpecLog(world.store), 8)
     const paused = pauseAfter(world.store, 1)
     const built = start({ projections: [rentals], store: paused.store, batchSize: 2 })

@@ -16,7 +16,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-/** What happens to a listing, event by event. */
+/** Writes the events of one listing. */
 const writeListing = async (log: SpecLog): Promise<void> => {
   const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
   if (listed?.type !== 'GpusListed') throw new Error('no listing')
@@ -52,7 +52,7 @@ const pages = async (size: number): Promise<Batch[]> => {
   })
 }
 
-test('whoever comes second has written nothing, and goes on behind the first', async () => {
+test('a second writer writes nothing, and goes on behind the first', async () => {
   await writeListing(createSpecLog(world.store))
   const [one, two, three, four] = await pages(1)
   if (!one || !two || !three || !four) throw new Error('the log has four events')
@@ -62,7 +62,7 @@ test('whoever comes second has written nothing, and goes on behind the first', a
   const second = open()
   await first.take(two)
   await first.finish()
-  // While it waits for the rows of its next page, it learns that what it has folded does not count.
+  // While it waits for the rows of its next page, it finds that its write was a conflict.
   await second.take({ ...two, events: [...one.events, ...two.events] })
   await expect(second.take(three).then(() => second.finish())).rejects.toBe(checkpointConflict)
   expect(await findListing(world.read, 'l0')).toMatchObject({ freeGpus: 6 })
@@ -96,7 +96,7 @@ test('pages are written together, up to a full batch or the end', async () => {
   await writer.close()
 })
 
-test('the memory of rows is kept no longer than two batches, and forgets none that is being written', async () => {
+test('the cache holds the rows of two batches, and evicts none that is being written', async () => {
   const log = createSpecLog(world.store)
   const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
   if (listed?.type !== 'GpusListed') throw new Error('no listing')

@@ -177,13 +177,16 @@ const emptyBatch = { events: 0, rows: [], parkings: [], held: new Map(), encoded
 /** Moves the checkpoint, which blocks other runners, and writes the rows in one statement, if the checkpoint is where
  *  it was left. Otherwise resolves to undefined, with nothing written. */
 const commit = async (
-  parts: { readonly database: Pick<Database, 'query' | 'transaction'>; readonly store: Pick<EventStore, 'readStream'> },
+  dependencies: {
+    readonly database: Pick<Database, 'query' | 'transaction'>
+    readonly store: Pick<EventStore, 'readStream'>
+  },
   target: ProjectionTarget,
   state: CheckpointState,
   batch: EncodedBatch,
 ): Promise<BisectedCommit | undefined> => {
   const { position, rows, parkings, held, encoded } = batch
-  const { database } = parts
+  const { database } = dependencies
   const { table } = target
   const values = moveValues(target, state, position, parkings.length)
   const done = { parkings, refused: [] }
@@ -201,7 +204,7 @@ const commit = async (
     })
   } catch (error) {
     if (!isRowRejected(error)) throw error
-    return commitBisecting(parts, target, state, batch)
+    return commitBisecting(dependencies, target, state, batch)
   }
 }
 

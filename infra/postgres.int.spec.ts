@@ -43,7 +43,7 @@ const cutOthers = (other: Database) =>
   )
 
 describe('values', () => {
-  test('come back exact', async () => {
+  test('are returned exactly', async () => {
     await database.query('test.zone', "set timezone = 'Asia/Kolkata'")
     const [row] = await database.query(
       'test.types',
@@ -69,7 +69,7 @@ describe('values', () => {
     })
   })
 
-  test('go in as bigint, text, array and bytes', async () => {
+  test('are sent as bigint, text, array and bytes', async () => {
     const rows = await database.query(
       'test.values',
       'select $1::int8 as big, $2::text as text, $3::int8[] as bigs, $4::bytea as bytes',
@@ -78,20 +78,20 @@ describe('values', () => {
     expect(rows).toEqual([{ big: 2n ** 62n, text: "o'neil", bigs: [1n, 2n], bytes: Buffer.from('x') }])
   })
 
-  test('come as arrays when asked for, prepared or not', async () => {
+  test('are returned as arrays on request, prepared or not', async () => {
     const ask = () =>
       database.query<[number, string]>('test.arrays', 'select 1, $1::text', ['a'], { rowMode: 'array', name: 'arrays' })
     expect([await ask(), await ask()]).toEqual([[[1, 'a']], [[1, 'a']]])
   })
 })
 
-test('an error of the statement itself comes as it is, with its SQLSTATE', async () => {
+test('an error of the statement itself is thrown unchanged, with its SQLSTATE', async () => {
   await database.query('test.insert', 'insert into notes values (1)')
   await expect(database.query('test.insert', 'insert into notes values (1)')).rejects.toMatchObject({ code: '23505' })
 })
 
 describe('a transaction', () => {
-  test('commits what it did and gives the answer', async () => {
+  test('commits, and resolves to the answer', async () => {
     const answer = await database.transaction('test.work', async (query) => {
       await query('test.insert', "insert into notes values (1, 'one')")
       expect(await notes()).toEqual([])
@@ -134,7 +134,7 @@ describe('a transaction', () => {
 })
 
 describe('when the connection breaks', () => {
-  test('idle ones are noted and replaced', async () => {
+  test('idle ones are logged and replaced', async () => {
     const other = connectPostgres({ url: home.url, log: silent, poolSize: 1 })
     await cutOthers(other)
     await eventually('the broken connection to be noticed', () =>
@@ -168,10 +168,10 @@ describe('when the connection breaks', () => {
   })
 })
 
-describe('when nothing answers', () => {
+describe('when no server answers', () => {
   const nowhere = 'postgres://user:hidden-word@127.0.0.1:1/x'
 
-  test('a statement says that it was not sent, without the password', async () => {
+  test('the failure of a statement tells that it was not sent, without the password', async () => {
     const away = connectPostgres({ url: nowhere, log: silent, poolSize: 1 })
     const failure = await failureOf(away.query('test.one', 'select 1'))
     expect([failure.code, failure.details.sent]).toEqual(['DATABASE_UNAVAILABLE', 'no'])
@@ -203,7 +203,7 @@ describe('when nothing answers', () => {
 })
 
 describe('listening', () => {
-  test('hears payloads in order, and says when it listens again after a break', async () => {
+  test('receives payloads in order, and an empty one when it listens again after a break', async () => {
     const heard: string[] = []
     const listener = await database.listen('Odd channel "x"', (payload) => heard.push(payload))
     expect(heard).toEqual([''])
@@ -239,7 +239,7 @@ describe('listening', () => {
   })
 })
 
-describe('what the operator sees', () => {
+describe('metrics and log', () => {
   test('durations by label and outcome', async () => {
     await database.query('test.good', 'select 1')
     await database.query('test.bad', 'select nothing').catch(() => undefined)
@@ -255,7 +255,7 @@ describe('what the operator sees', () => {
   })
 })
 
-test('a connection of a bare pool that is given back twice is given back once', async () => {
+test('a connection of a bare pool that is released twice is released once', async () => {
   const pool = openPool({ url: home.url, log: silent, poolSize: 1 })
   const given = Promise.withResolvers<void>()
   pool.connect((_, client, release) => {

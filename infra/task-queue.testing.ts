@@ -4,8 +4,8 @@ import { connectPostgres } from './postgres.ts'
 import { startTaskQueue, type TaskHandler, type TaskQueue } from './task-queue.ts'
 import { createLog } from './telemetry.ts'
 
-/** Makes a database with a task queue in it; `lines` holds what is logged. `clean` closes the queues that a test has opened and
- *  removes its tasks. */
+/** Makes a database with a task queue in it; `lines` holds what is logged. `clean` closes the queues that a test has
+ *  opened and removes its tasks. */
 export const createTaskQueueWorld = async () => {
   const home = await createTestDatabase()
   const lines: Record<string, unknown>[] = []

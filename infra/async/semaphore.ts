@@ -13,7 +13,7 @@ export const createSemaphore = (max: number): (<Result>(work: () => Promise<Resu
     try {
       return await work()
     } finally {
-      // Handed on, and not given back: nobody who comes now overtakes whoever waits.
+      // Passed to the next waiter and not returned, so that no new caller overtakes it.
       const next = waiting.shift()
       if (next) next()
       else free += 1

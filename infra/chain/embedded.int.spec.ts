@@ -80,7 +80,7 @@ describe('the embedded chain', () => {
     expect((await started.stop()).code).toBe(0)
   })
 
-  test('has the same blocks, balances, deposits and contracts after a restart, and goes on from there', async () => {
+  test('has the same blocks, balances, deposits and contracts after a restart, and continues from there', async () => {
     const first = await start()
     await payIn(first, 5n)
     await payIn(first, 7n)
@@ -96,7 +96,7 @@ describe('the embedded chain', () => {
     expect((await second.chain.deposits(0n, head + 10n)).map(({ amount }) => amount)).toEqual([5n, 7n, 9n])
   })
 
-  test('asks nothing of what was read in between: reads leave no trace in later blocks', async () => {
+  test('does not depend on reads: they leave no trace in later blocks', async () => {
     const first = await start()
     const { rpc, address } = first.wallet
     const call = { from: address, to: address, value: '0x1' }
@@ -211,7 +211,7 @@ describe('the embedded chain', () => {
     expect(await (await start()).chain.deposits(0n, 1_000n)).toEqual(deposits)
   })
 
-  test('refuses what would take blocks back or would not survive a restart', async () => {
+  test('refuses methods that would take blocks back or would not survive a restart', async () => {
     const { wallet } = await start()
     for (const method of ['evm_snapshot', 'evm_revert', 'hardhat_reset', 'evm_setNextBlockTimestamp'])
       await expect(wallet.rpc(method, ['0x1'])).rejects.toMatchObject({

@@ -5,7 +5,8 @@ import type { Cluster, JobHandle, JobSpec } from './port.ts'
 
 export { type ClusterHarness, jobSpec, recorder, shellJob, until } from './contract/world.ts'
 
-/** What every engine of the Cluster port must do. Jobs need `sh` and `node`. A case is skipped only with a reason. */
+/** Registers the cases that every engine of the Cluster port must pass. Jobs need `sh` and `node`. A case is skipped
+ *  only with a reason. */
 export const clusterContract = (
   engine: string,
   setUp: () => Promise<ClusterHarness>,

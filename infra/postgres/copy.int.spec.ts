@@ -32,12 +32,12 @@ test('rows are decoded field by field, however large and however many', async ()
   await isInOrder()
 })
 
-test('of no rows there is nothing to decode', async () => {
+test('no rows are decoded when there are none', async () => {
   expect(await copy('select 1::int8 where false', (fields) => fields.int8())).toEqual([])
   await isInOrder()
 })
 
-test('what a decoder throws reaches the caller, and the connection goes on', async () => {
+test('what a decoder throws reaches the caller, and the connection stays usable', async () => {
   let asked = 0
   const decode = () => {
     asked += 1
@@ -48,14 +48,14 @@ test('what a decoder throws reaches the caller, and the connection goes on', asy
   await isInOrder()
 })
 
-test('an error in the middle of the rows reaches the caller, and the connection goes on', async () => {
+test('an error in the middle of the rows reaches the caller, and the connection stays usable', async () => {
   await expect(
     copy('select 1 / (3 - n)::int8 from generate_series(1, 5) n', (fields) => fields.int8()),
   ).rejects.toThrow('division by zero')
   await isInOrder()
 })
 
-test('values are written as SQL has them', async () => {
+test('values are written as literals of SQL', async () => {
   const texts = [`o'brien`, 'a\\b', '"', '{a,b}', 'ü🦆', '']
   const select = `select unnest(${literalOf(texts)}::text[])`
   expect(await copy(select, (fields) => fields.text())).toEqual(texts)

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect } from '@jest/globals'
 import { type ContractWorld, recorder, shellJob, until } from './world.ts'
 
-/** The part of the contract about starting twice, and about outliving the program that started a job. */
+/** Registers the cases about starting twice, and about outliving the program that started a job. */
 export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUntilReady }: ContractWorld): void => {
   describe('one attempt is one process', () => {
     const ran = 'echo ran; sleep 0.3'
@@ -41,7 +41,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
     })
   })
 
-  describe('a job that outlives who launched it', () => {
+  describe('a job that outlives the program that launched it', () => {
     it('is adopted with its last progress and followed to its end', async () => {
       const script =
         'echo progress 10; echo progress 40 so far; echo ready; until [ -e go ]; do sleep 0.05; done; echo progress 90'
@@ -50,7 +50,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       await until('it is ready', async () => (await logOf(spec)).includes('ready'))
       const watcher = recorder()
       expect(await cluster().launch(spec, watcher)).toBe('adopted')
-      await until('the progress is told', () => watcher.percents().length > 0)
+      await until('the progress is reported', () => watcher.percents().length > 0)
       expect(watcher.heard).toEqual(['started', { percent: 40, message: 'so far' }])
       await cluster().stop(spec)
       expect(await watcher.end).toEqual({ ended: 'stopped' })
@@ -59,14 +59,14 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
     it('keeps its timeout from its own start', async () => {
       const spec = shellJob('sleep 60', { timeoutSeconds: 1 })
       await harness().launchAndDie(spec)
-      await pause(1000) // its whole time passes while nobody looks
+      await pause(1000) // its whole time passes while no program watches
       const [watcher, before] = [recorder(), performance.now()]
       await cluster().launch(spec, watcher)
       expect(await watcher.end).toMatchObject({ ended: 'failed', code: 'JOB_TIMED_OUT' })
       expect(performance.now() - before).toBeLessThan(900)
     })
 
-    it('has its end reported though it ended while nobody looked', async () => {
+    it('has its end reported though it ended while no program watched', async () => {
       const spec = shellJob('echo progress 100 all; exit 5')
       await harness().launchAndDie(spec)
       await until('no process is left', async () => (await harness().processes(spec)) === 0)
@@ -76,7 +76,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       expect(watcher.heard).toEqual(['started', { percent: 100, message: 'all' }, { ended: 'exited', exitCode: 5 }])
     })
 
-    it('is lost when nobody knows how it ended, and is not started again', async () => {
+    it('is lost when its end is unknown, and is not started again', async () => {
       const spec = shellJob('echo ready; sleep 60')
       await harness().launchAndDie(spec)
       await harness().lose(spec)
@@ -96,7 +96,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
   })
 
   describe('closing', () => {
-    it('leaves jobs running for who comes next, and calls no watcher any more', async () => {
+    it('leaves jobs running for the next program, and calls no watcher any more', async () => {
       const spec = shellJob('echo ready; sleep 60')
       const watcher = await launchUntilReady(spec)
       await reopen({ stopJobs: false })
@@ -109,7 +109,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       expect(watcher.heard).toEqual(['started'])
     })
 
-    it('ends all jobs when asked to, and reports them as lost to who comes next', async () => {
+    it('ends all jobs on request, and reports them as lost to the next program', async () => {
       const specs = [
         shellJob('echo ready; sleep 60'),
         shellJob('trap "" TERM; echo ready; while :; do sleep 0.05; done'),

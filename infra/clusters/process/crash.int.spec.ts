@@ -54,7 +54,7 @@ describe('however the launch was cut off, the command runs once', () => {
     expect(await expectOneRun(echoOnce)).toBe('launched')
   })
 
-  test('killed after the start, before the first process wrote itself down: several compete, one runs', async () => {
+  test('killed after the start, before the first process wrote its file: several compete, one runs', async () => {
     const spec = shellJob('echo ran >> $HOME/ran; sleep 0.2')
     await claimFolder(root, spec, undefined)
     const folder = folderOf(root, spec)
@@ -83,12 +83,12 @@ describe('however the launch was cut off, the command runs once', () => {
   })
 })
 
-describe('a process file that names a stranger', () => {
+describe('a process file that names a process of another program', () => {
   let root: string
   let stranger: ChildProcess
   beforeEach(async () => {
     root = await makeRoot()
-    // With a session and a child of its own: all that could be taken for a job.
+    // It has a session and a child of its own, as a job has.
     stranger = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
     await until('its child runs', () => readProcesses().some(({ parent }) => parent === stranger.pid))
   })
@@ -114,9 +114,9 @@ describe('a process file that names a stranger', () => {
     expect(readProcesses().some(({ parent, over }) => parent === stranger.pid && !over)).toBe(true)
   }
 
-  test('its number was given out again: the job is lost, the stranger lives', () =>
+  test('its pid was given out again: the job is lost, the other process lives', () =>
     expectLost((identity) => ({ ...identity, startTime: identity.startTime - 1 })))
 
-  test('the machine was started again: the job is lost, the stranger lives', () =>
+  test('the machine was started again: the job is lost, the other process lives', () =>
     expectLost((identity) => ({ ...identity, bootId: 'another boot' })))
 })

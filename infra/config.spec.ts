@@ -144,7 +144,7 @@ describe('a wrong value names the variable, the value, what it takes and an exam
 
 describe('the settings of a chain belong together', () => {
   test.each(['CHAIN_ID', 'TOKEN_ADDRESS', 'MARKETPLACE_ADDRESS', 'CHAIN_CONFIRMATIONS'] as const)(
-    'without %s the message says so',
+    'without %s the message names it',
     (missing) => {
       const { [missing]: _, ...rest } = chain
       expect(failureOf(rest).details).toMatchObject({

@@ -110,9 +110,9 @@ test('is version 18, durable, exact in its collation, and closed to other users'
   expect((await stat(join(folder, 'keys', 'postgres'))).mode & 0o777).toBe(0o600)
   const url = new URL(server.url)
   url.password = 'guess'
-  const stranger = connectPostgres({ url: url.href, log: silent, poolSize: 1 })
-  opened.push(stranger)
-  await expect(stranger.query('test.one', 'select 1')).rejects.toMatchObject({ code: '28P01' })
+  const unauthorised = connectPostgres({ url: url.href, log: silent, poolSize: 1 })
+  opened.push(unauthorised)
+  await expect(unauthorised.query('test.one', 'select 1')).rejects.toMatchObject({ code: '28P01' })
 })
 
 test('takes another port when its own was taken meanwhile', async () => {

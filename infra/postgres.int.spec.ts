@@ -192,32 +192,32 @@ describe('when no server answers', () => {
   test('a wrong password is not waited for', async () => {
     const url = new URL(home.url)
     url.password = 'wrong'
-    const stranger = connectPostgres({ url: url.href, log: silent, poolSize: 1 })
-    const failure = await failureOf(stranger.waitUntilReady(600_000))
+    const unauthorised = connectPostgres({ url: url.href, log: silent, poolSize: 1 })
+    const failure = await failureOf(unauthorised.waitUntilReady(600_000))
     expect([failure.code, failure.details.reason]).toEqual([
       'DATABASE_UNAVAILABLE',
       expect.stringContaining('password authentication failed'),
     ])
-    await stranger.close()
+    await unauthorised.close()
   })
 })
 
 describe('listening', () => {
   test('receives payloads in order, and an empty one when it listens again after a break', async () => {
-    const heard: string[] = []
-    const listener = await database.listen('Odd channel "x"', (payload) => heard.push(payload))
-    expect(heard).toEqual([''])
+    const payloads: string[] = []
+    const listener = await database.listen('Odd channel "x"', (payload) => payloads.push(payload))
+    expect(payloads).toEqual([''])
     const notify = (payload: string) =>
       database.query('test.notify', 'select pg_notify($1, $2)', ['Odd channel "x"', payload])
     await notify('one')
     await notify('two')
-    await eventually('both payloads', () => heard.length === 3)
+    await eventually('both payloads', () => payloads.length === 3)
     const other = connectPostgres({ url: home.url, log: silent, poolSize: 1 })
     await cutOthers(other)
-    await eventually('listening again', () => heard.length === 4)
+    await eventually('listening again', () => payloads.length === 4)
     await notify('three')
-    await eventually('the third payload', () => heard.length === 5)
-    expect(heard).toEqual(['', 'one', 'two', '', 'three'])
+    await eventually('the third payload', () => payloads.length === 5)
+    expect(payloads).toEqual(['', 'one', 'two', '', 'three'])
     await listener.close()
     const left = await other.query(
       'test.listeners',
@@ -228,13 +228,13 @@ describe('listening', () => {
   })
 
   test('outlives a listener that throws', async () => {
-    const heard: string[] = []
+    const payloads: string[] = []
     await database.listen('noise', (payload) => {
-      heard.push(payload)
+      payloads.push(payload)
       throw new Error('boom')
     })
     await database.query('test.notify', "notify noise, 'x'")
-    await eventually('the payload', () => heard.includes('x'))
+    await eventually('the payload', () => payloads.includes('x'))
     expect(lines.filter(({ msg }) => msg === 'a notification was not handled')).toHaveLength(2)
   })
 })

@@ -67,14 +67,14 @@ export const createShutdown = (log: Log, program: Program = process): Shutdown =
       return stopping
     },
     onSignals: () => {
-      let asked = false
+      let signalled = false
       const listener = (signal: NodeJS.Signals) => {
-        if (asked) {
+        if (signalled) {
           log.warn({ signal }, 'a second signal, exiting at once')
           program.exit(130)
           return
         }
-        asked = true
+        signalled = true
         void shutdown.stop(signal).then((names) => {
           log.info(names.length === 0 ? 'stopped' : 'stopped, but not cleanly')
           program.exit(names.length === 0 ? 0 : 1)

@@ -1,4 +1,5 @@
-/** Runs work, at most `max` at once; the rest waits, first come first served. Resolves and throws as the work does.
+/** Makes a function that runs work, at most `max` at once; the rest waits in its order. Resolves and throws as the work
+ *  does.
  *
  *  @example
  *  const limited = createSemaphore(2)

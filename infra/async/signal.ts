@@ -1,4 +1,4 @@
-/** Wakes what waits at this moment, and nothing that waits later: look at the state first, then wait, with no await
+/** Wakes all that wait at this moment, and nothing that waits later: look at the state first, then wait, with no await
  *  between. */
 export type Signal = {
   notify(): void

@@ -182,7 +182,7 @@ describe('a chain that cannot be used', () => {
     ['CHAIN_ID', 'another chain', { eth_chainId: () => hex(8) }],
     ['MARKETPLACE_ADDRESS', 'no contract', { eth_getCode: () => '0x' }],
     ['TOKEN_ADDRESS', 'another token', { eth_call: () => wordOf(1) }],
-  ])('is told by its setting: %s, %s', async (variable, _, rules) => {
+  ])('names its setting: %s, %s', async (variable, _, rules) => {
     const failure = await failureOf((await open(node(rules))).heights())
     expect(failure).toMatchObject({ code: 'CONFIG_INVALID', details: { variable } })
   })

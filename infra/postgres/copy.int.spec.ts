@@ -10,7 +10,7 @@ let drop: () => Promise<void>
 beforeAll(async () => {
   const made = await createTestDatabase()
   drop = made.drop
-  // One connection: who leaves it in disorder is found out by the next.
+  // One connection: a statement that leaves it in disorder fails the next one.
   database = connectPostgres({ url: made.url, poolSize: 1, log: createLog({ level: 'silent', format: 'json' }) })
 })
 afterAll(async () => {
@@ -38,13 +38,13 @@ test('no rows are decoded when there are none', async () => {
 })
 
 test('what a decoder throws reaches the caller, and the connection stays usable', async () => {
-  let asked = 0
+  let decoded = 0
   const decode = () => {
-    asked += 1
+    decoded += 1
     throw new Error('not to be read')
   }
   await expect(copy('select n::int8 from generate_series(1, 5000) n', decode)).rejects.toThrow('not to be read')
-  expect(asked).toBe(1)
+  expect(decoded).toBe(1)
   await isInOrder()
 })
 

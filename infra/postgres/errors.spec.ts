@@ -15,7 +15,7 @@ test.each(['Connection terminated unexpectedly', 'timeout exceeded when trying t
 )
 
 test.each(['23505', '42P01', '40001', '57014', '28P01'])('%s is about the statement', (code) => {
-  const error = errorWith(code, 'Connection terminated is what the row says')
+  const error = errorWith(code, 'Connection terminated is in the message')
   expect(isConnectionError(error)).toBe(false)
   expect(toFailure(error, 'perhaps')).toBe(error)
 })

@@ -11,7 +11,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       expect(await cluster().launch(spec, watchers[0])).toBe('launched')
       expect(await cluster().launch(spec, watchers[1])).toBe('adopted')
       for (const { end } of watchers) expect(await end).toEqual({ ended: 'exited', exitCode: 0 })
-      for (const { heard } of watchers) expect(heard).toEqual(['started', { ended: 'exited', exitCode: 0 }])
+      for (const { calls } of watchers) expect(calls).toEqual(['started', { ended: 'exited', exitCode: 0 }])
       expect(await logOf(spec)).toBe('ran\n')
     })
 
@@ -51,7 +51,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       const watcher = recorder()
       expect(await cluster().launch(spec, watcher)).toBe('adopted')
       await until('the progress is reported', () => watcher.percents().length > 0)
-      expect(watcher.heard).toEqual(['started', { percent: 40, message: 'so far' }])
+      expect(watcher.calls).toEqual(['started', { percent: 40, message: 'so far' }])
       await cluster().stop(spec)
       expect(await watcher.end).toEqual({ ended: 'stopped' })
     })
@@ -73,7 +73,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       const watcher = recorder()
       expect(await cluster().launch(spec, watcher)).toBe('adopted')
       expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 5 })
-      expect(watcher.heard).toEqual(['started', { percent: 100, message: 'all' }, { ended: 'exited', exitCode: 5 }])
+      expect(watcher.calls).toEqual(['started', { percent: 100, message: 'all' }, { ended: 'exited', exitCode: 5 }])
     })
 
     it('is lost when its end is unknown, and is not started again', async () => {
@@ -106,7 +106,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       expect(await cluster().launch(spec, next)).toBe('adopted')
       await cluster().stop(spec)
       expect(await next.end).toEqual({ ended: 'stopped' })
-      expect(watcher.heard).toEqual(['started'])
+      expect(watcher.calls).toEqual(['started'])
     })
 
     it('ends all jobs on request, and reports them as lost to the next program', async () => {
@@ -118,7 +118,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       for (const spec of specs) watchers.push(await launchUntilReady(spec))
       await reopen({ stopJobs: true })
       for (const spec of specs) expect(await harness().processes(spec)).toBe(0)
-      for (const { heard } of watchers) expect(heard).toEqual(['started'])
+      for (const { calls } of watchers) expect(calls).toEqual(['started'])
       for (const spec of specs) {
         const next = recorder()
         await cluster().launch(spec, next)

@@ -33,7 +33,7 @@ export const shellJob = (script: string, spec: Partial<JobSpec> = {}): JobSpec =
   jobSpec({ command: ['sh', '-c', script], ...spec })
 
 export type Recorder = JobWatcher & {
-  readonly heard: (string | JobProgress | JobOutcome)[]
+  readonly calls: (string | JobProgress | JobOutcome)[]
   readonly percents: () => number[]
   readonly end: Promise<JobOutcome>
 }
@@ -41,15 +41,15 @@ export type Recorder = JobWatcher & {
 /** Makes a watcher that records its calls in order. */
 export const recorder = (): Recorder => {
   const { promise: end, resolve } = Promise.withResolvers<JobOutcome>()
-  const heard: Recorder['heard'] = []
+  const calls: Recorder['calls'] = []
   return {
-    heard,
-    percents: () => heard.flatMap((fact) => (typeof fact === 'object' && 'percent' in fact ? [fact.percent] : [])),
+    calls,
+    percents: () => calls.flatMap((call) => (typeof call === 'object' && 'percent' in call ? [call.percent] : [])),
     end,
-    started: () => heard.push('started'),
-    progressed: (progress) => heard.push(progress),
+    started: () => calls.push('started'),
+    progressed: (progress) => calls.push(progress),
     ended: (outcome) => {
-      heard.push(outcome)
+      calls.push(outcome)
       resolve(outcome)
     },
   }

@@ -85,21 +85,21 @@ describe('however the launch was cut off, the command runs once', () => {
 
 describe('a process file that names a process of another program', () => {
   let root: string
-  let stranger: ChildProcess
+  let other: ChildProcess
   beforeEach(async () => {
     root = await makeRoot()
     // It has a session and a child of its own, as a job has.
-    stranger = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
-    await until('its child runs', () => readProcesses().some(({ parent }) => parent === stranger.pid))
+    other = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
+    await until('its child runs', () => readProcesses().some(({ parent }) => parent === other.pid))
   })
   afterEach(async () => {
-    process.kill(-(stranger.pid ?? 0), 'SIGKILL')
+    process.kill(-(other.pid ?? 0), 'SIGKILL')
     await rm(root, { recursive: true })
   })
 
   const expectLost = async (change: (identity: ProcessIdentity) => ProcessIdentity) => {
-    const entry = readProcess(stranger.pid ?? 0)
-    const identity = { pid: stranger.pid ?? 0, startTime: entry?.startTime ?? 0, bootId: currentBootId() }
+    const entry = readProcess(other.pid ?? 0)
+    const identity = { pid: other.pid ?? 0, startTime: entry?.startTime ?? 0, bootId: currentBootId() }
     expect(isAlive(identity)).toBe(true)
     const spec = jobSpec()
     await claimFolder(root, spec, undefined)
@@ -111,7 +111,7 @@ describe('a process file that names a process of another program', () => {
     await cluster.stop(spec)
     await cluster.close({ stopJobs: true })
     expect(isAlive(identity)).toBe(true)
-    expect(readProcesses().some(({ parent, over }) => parent === stranger.pid && !over)).toBe(true)
+    expect(readProcesses().some(({ parent, over }) => parent === other.pid && !over)).toBe(true)
   }
 
   test('its pid was given out again: the job is lost, the other process lives', () =>

@@ -12,8 +12,8 @@ let down = false
 beforeAll(async () => {
   world = await createGatewayWorld({
     ready: async () => ({ ready, parts: { database: ready ? 'up' : 'down' } }),
-    services: ({ read }) => ({
-      rentGpu: () => Promise.reject(new Error('the password is hunter2')),
+    services: ({ read, commands }) => ({
+      commands: { ...commands, execute: () => Promise.reject(new Error('the password is hunter2')) },
       read: {
         ...read,
         run: (label, query) => (down ? Promise.reject(new Failure('DATABASE_UNAVAILABLE')) : read.run(label, query)),

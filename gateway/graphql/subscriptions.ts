@@ -53,9 +53,9 @@ type RowUpdateOptions<Row extends AnyRow> = {
  *  leaves or the gateway closes. Throws POSITION_FOREIGN. */
 export const rowUpdates = <Row extends AnyRow>(
   { services: { store }, closing }: Context,
-  { after, ...wanted }: RowUpdateOptions<Row>,
+  { after, ...options }: RowUpdateOptions<Row>,
 ): AsyncIterableIterator<Update<Row>> =>
-  cancellable(closing, (signal) => updates({ ...wanted, store, after: parsePosition(store, after), signal }))
+  cancellable(closing, (signal) => updates({ ...options, store, after: parsePosition(store, after), signal }))
 
 /** Returns the position of its text form; undefined for none. Throws POSITION_FOREIGN. */
 export const parsePosition = (store: EventStore, text: string | null | undefined): Position | undefined =>

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createJobWorld, type JobWorld, shell } from './jobs.testing.ts'
 import { createJobRunner } from './jobs.ts'
 

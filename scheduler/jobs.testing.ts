@@ -11,11 +11,11 @@ import type { Cluster } from '../infra/clusters/port.ts'
 import { graceMs, makeRoot, runningOf } from '../infra/clusters/process.testing.ts'
 import { processCluster } from '../infra/clusters/process.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { createLog } from '../infra/telemetry.ts'
 import { endRental } from '../processes/end-rental.ts'
-import { requestRental } from '../processes/rent-a-gpu.ts'
-import { eventually } from '../testing/children.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { eventually } from '../testing/eventually.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import { createJobRunner } from './jobs.ts'
 
 const noop = async () => undefined
@@ -25,17 +25,10 @@ export const shell = (script: string): Partial<Program> => ({ command: ['sh', '-
 
 /** Creates a market in memory with an active rental of ada's, and a folder where jobs run as real processes. */
 export const createJobWorld = async () => {
-  const log = createLog({ level: 'silent', format: 'json' })
   const root = await makeRoot()
   const cleanUp: (() => Promise<void>)[] = []
   const openCluster = () => processCluster({ root, graceMs })
-  const world = createMarket()
-  await world.list('h100', 1)
-  await world.deposit('ada', 10_000_000n)
-  const request = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
-  const rented = await requestRental(world, { ...request, maxPricePerGpuHour: usdc(4_000_000n) })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const { rental } = rented
+  const { rental, ...world } = await createActiveRental()
 
   const submit = async (program: Partial<Program>): Promise<string> => {
     const usual = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 512 }
@@ -56,14 +49,12 @@ export const createJobWorld = async () => {
     const command = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
     return world.commands.execute('job', job, command, { ...ids, actor: userActor('ada'), time: world.now() })
   }
-  const endRentalOfJobs = () => {
-    const heartbeats = { acknowledged: async () => 1n, begin: noop, beat: noop, end: noop }
-    return endRental({ ...world, heartbeats }, rental, 'expired', systemActor('timer'))
-  }
+  const endRentalOfJobs = () =>
+    endRental({ ...world, heartbeats: steadyHeartbeats() }, rental, 'expired', systemActor('timer'))
 
   /** Starts a job runner that reconciles a job at each of its events, as the scheduler does. */
   const run = (cluster: Cluster = openCluster(), store: EventStore = world.store) => {
-    const runner = createJobRunner({ commands: createCommands({ store }), cluster, now: world.now, log })
+    const runner = createJobRunner({ commands: createCommands({ store }), cluster, now: world.now, log: silentLog })
     const stopping = new AbortController()
     const filter = { types: ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'], signal: stopping.signal }
     const following = (async () => {
@@ -86,7 +77,7 @@ export const createJobWorld = async () => {
 
   return {
     ...world,
-    log,
+    log: silentLog,
     openCluster,
     submit,
     eventsOf,

@@ -2,32 +2,24 @@ import { describe, expect, test } from '@jest/globals'
 import { systemActor, userActor } from '../commands/actor.ts'
 import { mustExecute } from '../commands/execute.ts'
 import { newId } from '../commands/ids.ts'
-import { isRefusal } from '../domain/errors.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { endRental } from '../processes/end-rental.ts'
-import { requestRental } from '../processes/rent-a-gpu.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { runScheduler } from './run.ts'
 
 /** Creates a market with the events of one rental: its job is submitted, a stop is requested, and the rental ends. */
 const marketWithJob = async () => {
-  const world = createMarket()
-  await world.list('h100', 1)
-  await world.deposit('ada', 10_000_000n)
-  const request = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
-  const rented = await requestRental(world, { ...request, maxPricePerGpuHour: usdc(4_000_000n) })
-  if (isRefusal(rented)) throw new Error(rented.refused)
+  const { rental, ...world } = await createActiveRental()
   const metadata = { correlationId: 'c', causationId: 'c', actor: systemActor('test'), time: world.now() }
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }
-  const { rental } = rented
   const submit = { type: 'SubmitJob', rental, renter: 'ada', submittedAt: world.now(), ...program } as const
   mustExecute(await world.commands.execute('job', 'job', submit, { ...metadata, commandId: newId() }))
   const stop = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
   mustExecute(await world.commands.execute('job', 'job', stop, { ...metadata, commandId: newId() }))
-  const heartbeats = { acknowledged: async () => 1n, begin: noop, beat: noop, end: noop }
-  await endRental({ ...world, heartbeats }, rental, 'returned', userActor('ada'))
+  await endRental({ ...world, heartbeats: steadyHeartbeats() }, rental, 'returned', userActor('ada'))
   const events: StoredEvent[] = []
   for await (const event of world.store.readAll()) events.push(event)
   return { rental, now: world.now, events }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { usdc } from '../../domain/money.testing.ts'
 import { money } from '../../domain/money.ts'
 import { type Candidate, type Needs, place } from './cheapest.ts'
 
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
 const offer = (listing: string, overrides: Partial<Candidate> = {}): Candidate => ({
   listing,
   gpu: 'H100',

@@ -10,7 +10,7 @@ type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 let world: GatewayWorld
 let operator: User
 let analyst: User
-/** A version of the program that can fold what this one cannot. */
+/** A version of the projection that can fold an event that the current one cannot. */
 let able: Projections | undefined
 beforeAll(async () => {
   const accounts = [privateKeyToAccount(generatePrivateKey()), privateKeyToAccount(generatePrivateKey())] as const
@@ -35,8 +35,8 @@ const projectionsQuery = `{ projections { name version state servedVersion posit
 const retryMutation = `mutation ($input: RetryParkedStreamInput!) { retryParkedStream(input: $input) {
   ... on RetryParkedStreamSuccess { projection stream events } ... on Error { code details { name value } } } }`
 const ghost = { projection: 'providers', stream: 'provider-ghost' }
-const retry = async (asker: Pick<User, 'ask'>, input = ghost) =>
-  (await asker.ask(retryMutation, { input })).data.retryParkedStream
+const retry = async (user: Pick<User, 'ask'>, input = ghost) =>
+  (await user.ask(retryMutation, { input })).data.retryParkedStream
 
 /** Resolves to the status of the providers once they reflect the whole log. The status reads the checkpoint before the parked
  *  streams, and a batch may be written in between: so `held` alone does not show that the checkpoint is at the head. */
@@ -74,16 +74,16 @@ describe('the read models', () => {
       ],
     })
     expect((await operator.ask(projectionsQuery)).errors).toBeUndefined()
-    for (const [asker, code] of [
+    for (const [user, code] of [
       [await world.newUser(), 'PRIVILEGE_NEEDED'],
       [world, 'NOT_SIGNED_IN'],
     ] as const)
-      expect((await asker.ask(projectionsQuery)).errors?.[0]?.extensions.code).toBe(code)
+      expect((await user.ask(projectionsQuery)).errors?.[0]?.extensions.code).toBe(code)
   })
 
-  test('are on the status page, for machines and for people', async () => {
+  test('are on the status page, as indented JSON', async () => {
     await parkedProviders()
-    // A read model that begins on a log that has events already is built first.
+    // A read model that starts on a log with events is built first.
     const { response, text } = await eventually('all read models to be served', async () => {
       const asked = await fetch(`${world.url}/status`)
       const body = await asked.text()
@@ -116,13 +116,13 @@ describe('the read models', () => {
   })
 })
 
-describe('another try for a parked stream', () => {
+describe('the retry of a parked stream', () => {
   test('is for operators', async () => {
     expect(await retry(analyst)).toMatchObject({ code: 'PRIVILEGE_NEEDED' })
     expect(await retry(world)).toMatchObject({ code: 'NOT_SIGNED_IN' })
   })
 
-  test('is refused with the reason while it cannot be folded, and where nothing is parked', async () => {
+  test('is refused with the reason while the stream cannot be folded, and for a stream that is not parked', async () => {
     await parkedProviders()
     const refused = await retry(operator)
     expect(refused.code).toBe('EVENT_NOT_FOLDED')
@@ -135,7 +135,7 @@ describe('another try for a parked stream', () => {
       expect(await retry(operator, input)).toMatchObject({ code: 'PARKED_STREAM_UNKNOWN' })
   })
 
-  test('lets the stream go on where it can be folded', async () => {
+  test('folds the stream once it can be folded', async () => {
     await parkedProviders()
     const lenient = {
       ...providers,

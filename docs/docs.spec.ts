@@ -1,5 +1,5 @@
-// Holds the pages to the project: links, paths, names, commands and lists in them are those of the code. What the pages let
-// a reader run is run by docs.e2e.spec.ts.
+// Compares the pages with the project: links, paths, names, commands and lists in them are those of the code.
+// testing/e2e/docs.e2e.spec.ts runs their snippets.
 import { writeFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -21,7 +21,7 @@ const isThere = (path: string) => files.has(path) || folders.has(path.replace(/\
 const code = [...files].filter(([path]) => !path.endsWith('.md') && !path.startsWith('docs/'))
 const isNamedInCode = (name: string) => code.some(([, text]) => text.includes(name))
 
-/** As GitHub makes it of a heading. */
+/** Returns the anchor that GitHub gives a heading. */
 const anchorOf = (heading: string) =>
   heading
     .toLowerCase()
@@ -45,16 +45,17 @@ const linkComplaints: Rule = (page) =>
 
 const looksLikePath = /^\.?[\w@-][\w.@-]*(\/[\w.@-]+)*\/?$/
 const fileEndings = /\.(ts|md|json|sol|csv|graphql|yml|mjs)$/
-/** The reader makes the first, a start the second, an export the last. */
-const noPaths = new Set(['renter.ts', '.data/', 'USDC/6', 'manifest.json'])
+/** The reader makes the first file, a start the folder, an export the last file; `x.table.ts` stands for any such name. */
+const isNoPath = (text: string) =>
+  ['renter.ts', '.data/', 'USDC/6', 'manifest.json'].includes(text) || /^x[./]/.test(text)
 
 const pathComplaints: Rule = (page) =>
   spansOf(page)
     .filter(({ text }) => looksLikePath.test(text) && (text.includes('/') || fileEndings.test(text)))
-    .filter(({ text }) => !noPaths.has(text) && !text.startsWith('DATA_DIR/') && !isThere(text))
+    .filter(({ text }) => !isNoPath(text) && !text.startsWith('DATA_DIR/') && !isThere(text))
     .map(({ page, line, text }) => `${page}:${line} names ${text}, which is not there`)
 
-/** `rentGpu`, `RentalEnded`, `LISTING_FULL`, `log.events`: whatever is written like a name of the code. */
+/** Matches names of the code: `rentGpu`, `RentalEnded`, `LISTING_FULL`, `log.events`. */
 const looksLikeName = /^(?=.*[a-z0-9][A-Z]|.*[_.])[A-Za-z]\w+(\.\w+)*$/
 
 const nameComplaints: Rule = (page) =>
@@ -65,7 +66,7 @@ const nameComplaints: Rule = (page) =>
 const scripts: Readonly<Record<string, string>> = JSON.parse(files.get('package.json') ?? '{}').scripts
 const otherPrograms = /^(git|cd|curl|cp|tar|kill|docker|sudo)$/
 
-/** One command of a shell block, its settings before it. */
+/** Returns what is wrong with one command of a shell block, the settings before it included. */
 const commandComplaint = (command: string): string | undefined => {
   const words = command.trim().split(/\s+/)
   const settingsEnd = words.findIndex((word) => !/^[A-Z_]+=/.test(word))
@@ -88,8 +89,8 @@ const commandComplaint = (command: string): string | undefined => {
   const own = files.get(/node (\S+\.ts)$/.exec(scripts[script] ?? '')?.[1] ?? '') ?? ''
   const source = own.includes("'./tool.ts'") ? `${own}${files.get('cli/tool.ts')}` : own
   const options = dashes < 0 ? [] : given.slice(dashes + 1).filter((word) => /^--[a-z]/.test(word))
-  const unheard = options.find((option) => source !== '' && !new RegExp(`\\b${option.slice(2)}'?:`).test(source))
-  return unheard && `gives ${script} the option ${unheard}, which it does not take`
+  const unknownOption = options.find((option) => source !== '' && !new RegExp(`\\b${option.slice(2)}'?:`).test(source))
+  return unknownOption && `gives ${script} the option ${unknownOption}, which it does not take`
 }
 
 const shellComplaints: Rule = (page) =>
@@ -106,7 +107,7 @@ const shellComplaints: Rule = (page) =>
         .map((complaint) => `${page.path}:${line} ${complaint}`),
     )
 
-/** A block without a language would be run by nobody, and nobody would see that it is not. */
+/** A block without a language would never be run, and that would go unnoticed. */
 const languages = ['graphql', 'sh', 'sql', 'ts', 'text', 'mermaid']
 const languageComplaints: Rule = (page) =>
   blocksOf(page)
@@ -115,7 +116,7 @@ const languageComplaints: Rule = (page) =>
       ({ line, language }) => `${page.path}:${line} is a block in "${language}": take one of ${languages.join(', ')}`,
     )
 
-/** The registry as a page, under the headings that its comments give. */
+/** Returns the registry of errors as a page, under the headings of its comments. */
 const errorsPage = (): string => {
   const lines = [
     '# Every code, and what to do',
@@ -138,15 +139,15 @@ const errorsPage = (): string => {
 
 describe.each(pages.map((page) => [page.path, page] as const))('%s', (_path, page) => {
   test.each([
-    ['its links lead somewhere', linkComplaints],
-    ['the files and folders that it names are there', pathComplaints],
-    ['the names that it gives are those of the code', nameComplaints],
-    ['the commands in it exist', shellComplaints],
-    ['its blocks say what they are', languageComplaints],
+    ['its links have targets', linkComplaints],
+    ['its files and folders exist', pathComplaints],
+    ['its names are names of the code', nameComplaints],
+    ['its commands exist', shellComplaints],
+    ['its blocks have a language', languageComplaints],
   ])('%s', (_what, rule) => expect(rule(page)).toEqual([]))
 })
 
-test('README.md leads to every page', () =>
+test('README.md links to every page', () =>
   expect(
     pages.map(({ path }) => path).filter((path) => path !== 'README.md' && !pages[0]?.text.includes(`(${path})`)),
   ).toEqual([]))
@@ -156,13 +157,13 @@ test('README.md lists the folders of the project, neither more nor less', () => 
   expect(rows.toSorted()).toEqual([...folders].filter((folder) => !folder.includes('/')).toSorted())
 })
 
-test('the chapters of the tour in README.md are those that it tells', () => {
-  const told = blocksOf(pages[0] as Page)
+test('the chapters of the tour in README.md are those that it prints', () => {
+  const shown = blocksOf(pages[0] as Page)
     .flatMap(({ language, text }) => (language === 'text' ? [...text.matchAll(/^\d+\. (.+)$/gm)] : []))
     .map(([, title = '']) => title.replace('cli/tour/offers.csv', `$${'{file}'}`))
   const source = `${files.get('cli/tour.ts')}${files.get('cli/tour/story.ts')}`
-  expect(told).toHaveLength(source.split('.chapter(').length - 1)
-  expect(told.filter((title) => !source.includes(title))).toEqual([])
+  expect(shown).toHaveLength(source.split('.chapter(').length - 1)
+  expect(shown.filter((title) => !source.includes(title))).toEqual([])
 })
 
 test('docs/errors.md is the registry of errors (UPDATE=1 writes it)', () => {
@@ -172,7 +173,7 @@ test('docs/errors.md is the registry of errors (UPDATE=1 writes it)', () => {
   expect(Object.keys(errors).filter((code) => !written?.includes(`| \`${code}\` |`))).toEqual([])
 })
 
-describe('a page that is wrong is complained about', () => {
+describe('a wrong page is found', () => {
   test.each([
     [linkComplaints, '[here](nowhere.md)', 'links to docs/nowhere.md'],
     [linkComplaints, '# A title\n[here](#another)', 'no such heading'],
@@ -189,7 +190,7 @@ describe('a page that is wrong is complained about', () => {
     expect(found[0]).toContain(complaint)
   })
 
-  test('but not one that is right', () => {
+  test('and a right one is not', () => {
     const text =
       '# A title\n[here](#a-title) `domain/rental.ts` `RentalEnded`\n```sh\nPORT=0 npm run tour -- --json # now\n```'
     for (const rule of [linkComplaints, pathComplaints, nameComplaints, shellComplaints, languageComplaints])

@@ -1,4 +1,4 @@
-// The pages of the documentation, as their specs read them: prose, links, code spans and fenced blocks.
+// The pages of the documentation, as their specs read them: prose, headings, links, code spans and fenced blocks.
 import { posix } from 'node:path'
 import { readFiles } from '../testing/tidy/source-tree.ts'
 
@@ -9,12 +9,12 @@ export type Found = { readonly page: string; readonly line: number; readonly tex
 export const root = posix.join(import.meta.dirname, '..')
 export const files = readFiles(root)
 
-/** README.md first, then the way of one rental, then the other pages by name: the order in which snippets are run. */
+/** README.md, then docs/rental.md, then the other pages of the root and of docs/ by name: the order in which snippets are run. */
 export const pages: readonly Page[] = ['README.md', 'docs/rental.md', ...[...files.keys()].toSorted()]
-  .filter((path, index, all) => /^(README|docs\/[\w-]+)\.md$/.test(path) && all.indexOf(path) === index)
+  .filter((path, index, all) => /^([A-Z]+|docs\/[\w-]+)\.md$/.test(path) && all.indexOf(path) === index)
   .map((path) => ({ path, text: files.get(path) ?? '' }))
 
-/** The fenced blocks of a page, in order. `line` is that of the opening fence. */
+/** Returns the fenced blocks of a page, in order. `line` is that of the opening fence. Throws when a block has no end. */
 export const blocksOf = ({ path, text }: Page): Block[] => {
   const blocks: Block[] = []
   let open: { line: number; language: string; lines: string[] } | undefined
@@ -30,7 +30,7 @@ export const blocksOf = ({ path, text }: Page): Block[] => {
   return blocks
 }
 
-/** The page without its blocks; lines keep their numbers. */
+/** Returns the lines of a page, those of its blocks empty: lines keep their numbers. */
 export const proseOf = (page: Page): string[] => {
   const lines = page.text.split('\n')
   for (const { line, text } of blocksOf(page)) {
@@ -40,7 +40,16 @@ export const proseOf = (page: Page): string[] => {
   return lines
 }
 
-/** What stands between backticks. Rows of a table whose head names `DATA_DIR` are about that folder, and left out. */
+/** Returns the lines of a page below the heading of that title, up to the next heading; none where there is no such heading. */
+export const sectionOf = (page: Page, title: string): string[] => {
+  const lines = proseOf(page)
+  const start = lines.findIndex((line) => line.replace(/^#+ /, '') === title && line.startsWith('#')) + 1
+  if (start === 0) return []
+  const end = lines.findIndex((line, index) => index >= start && line.startsWith('#'))
+  return lines.slice(start, end < 0 ? undefined : end)
+}
+
+/** Returns the texts between backticks. Rows of a table whose head names `DATA_DIR` are about that folder, and left out. */
 export const spansOf = (page: Page): Found[] => {
   let ofDataFolder = false
   return proseOf(page).flatMap((text, index) => {
@@ -51,7 +60,7 @@ export const spansOf = (page: Page): Found[] => {
   })
 }
 
-/** The first cells of the table whose head names `DATA_DIR`, without their backticks. */
+/** Returns the names in the first cells of the table whose head names `DATA_DIR`. */
 export const dataFolderNames = (page: Page): string[] => {
   const lines = proseOf(page)
   const head = lines.findIndex((line) => line.startsWith('|') && line.includes('in `DATA_DIR`'))

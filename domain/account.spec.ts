@@ -3,13 +3,12 @@ import * as account from './account.ts'
 import { spec } from './decider.testing.ts'
 import type { ErrorCode } from './errors.ts'
 import { chart, posting } from './ledger.ts'
-import { type Money, money } from './money.ts'
+import { usd, usdc } from './money.testing.ts'
+import type { Money } from './money.ts'
 
 const { given } = spec(account)
 
 const user = 'ada'
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
-const usd = (amount: bigint) => money(amount, 'USD/2')
 
 const credit = (amount: Money, payment = 'payment-1') =>
   ({ type: 'CreditDeposit', user, payment, amount }) as const satisfies account.Command
@@ -146,7 +145,7 @@ describe('open', () => {
       open.when(capture(usdc(5n))).refuses('HOLD_EXCEEDED', { held: '4', charge: '5' }))
     test('below nothing is refused', () => open.when(capture(usdc(-1n))).refuses('AMOUNT_INVALID'))
     test('in another asset is refused', () => open.when(capture(usd(3n))).refuses('AMOUNT_INVALID'))
-    test('of no hold is refused before the amount is looked at', () =>
+    test('of no hold is refused before the amount is checked', () =>
       open.when(capture(usdc(-1n), 'rental-3')).refuses('HOLD_UNKNOWN', { rental: 'rental-3' }))
     test('happens once', () =>
       given(credited(usdc(10n)), held(usdc(4n)), captured(usdc(3n)), released(usdc(1n)))
@@ -178,7 +177,7 @@ describe('open', () => {
   })
 })
 
-test('the accounts of the chart are named by whom they belong to', () =>
+test('the accounts of the chart are named after their owners', () =>
   expect([
     chart.custody(1),
     chart.available(user),

@@ -92,7 +92,6 @@ describe('none', () => {
         .refuses('JOB_INVALID', { files: 'at most 65536 bytes together' })
     })
   })
-  test.each(everyOther)('$type is refused', (command) => given().when(command).refuses('JOB_UNKNOWN'))
 })
 
 describe('queued', () => {
@@ -104,7 +103,6 @@ describe('queued', () => {
       attempt: 0,
       stopRequested: false,
     }))
-  test('SubmitJob is refused', () => given(submitted).when(submit).refuses('JOB_ALREADY_SUBMITTED'))
   test('StartJob begins the first attempt', () => given(submitted).when(start()).then(started()))
   test.each([0, 2])('StartJob with attempt %s is refused', (attempt) =>
     given(submitted)
@@ -113,7 +111,7 @@ describe('queued', () => {
   )
   test('StartJob is refused once a stop was requested', () =>
     given(submitted, stopRequested).when(start()).refuses('JOB_NOT_QUEUED'))
-  test('RequestStop stops at once: nobody runs who could confirm', () =>
+  test('RequestStop stops at once: no attempt is running to confirm it', () =>
     given(submitted).when(stop).then(stopRequested, stopped(0)))
   test('RequestStop again is nothing new', () => given(submitted, stopRequested).when(stop).then())
   test('FailJob says that it could not even start', () => given(submitted).when(fail(1)).then(failed(1)))
@@ -147,14 +145,6 @@ describe('running', () => {
       stopRequested: false,
       percent: 0,
     }))
-  test('SubmitJob is refused', () =>
-    given(...running)
-      .when(submit)
-      .refuses('JOB_ALREADY_SUBMITTED'))
-  test('StartJob is refused', () =>
-    given(...running)
-      .when(start(2))
-      .refuses('JOB_NOT_QUEUED'))
   test.each([...reports(1), fail(1)])('$type of a lost attempt is refused', (command) =>
     given(...running, interrupted(), started(2))
       .when(command)
@@ -162,7 +152,7 @@ describe('running', () => {
   )
 
   describe('ReportProgress', () => {
-    test.each([0, 12.5, 100])('of %s percent is told', (percent) =>
+    test.each([0, 12.5, 100])('of %s percent is recorded', (percent) =>
       given(...running)
         .when(progress(percent))
         .then(progressed(percent)),
@@ -175,7 +165,7 @@ describe('running', () => {
         .when(progress(percent))
         .then(progressed(counted)),
     )
-    test('at the same percent is told', () =>
+    test('at the same percent is recorded', () =>
       given(...running, progressed(40))
         .when(progress(40))
         .then(progressed(40)))
@@ -242,7 +232,6 @@ describe.each<[job.State['status'], job.Event, ErrorCode]>([
       attempt: 1,
       stopRequested: false,
     }))
-  test('SubmitJob is refused', () => over.when(submit).refuses('JOB_ALREADY_SUBMITTED'))
   test.each(everyOther)('$type is refused', (command) => over.when(command).refuses(code, { status }))
   test('nothing can have followed', () =>
     over.cannotBeFollowedBy(

@@ -3,23 +3,34 @@ import { access, chmod, constants, link, mkdir, readdir, readFile, rename, rm, s
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
-import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts'
+import { exists, unlessMissing } from './system/files.ts'
+import { parseJson } from './system/json.ts'
+import { isAlive, ownIdentity, type ProcessIdentity } from './system/processes.ts'
 
-/** Counts up when what lies in the folder changes its shape. */
+/** Increases when the layout of the folder changes. */
 const formatVersion = 1
 const lockTriesMax = 100
 
 export type DataFolder = {
   /** Absolute. */
   readonly path: string
-  /** Lets the next one in. What was written stays. */
+  /** Releases the lock, so that another process may open the folder. What was written stays. */
   close(): Promise<void>
 }
 
 const description = z.object({ format: z.number().int() })
+/** What a lock file holds: a ProcessIdentity under names of its own, with the start time as text. */
 const lockContent = z.object({ pid: z.number().int(), started: z.string(), boot: z.string(), released: z.boolean() })
+type LockContent = z.infer<typeof lockContent>
 
-/** Makes the folder when it is not there, and takes it for this process alone.
+const lockContentOf = ({ pid, startTime, bootId }: ProcessIdentity, released: boolean): LockContent => ({
+  pid,
+  started: String(startTime),
+  boot: bootId,
+  released,
+})
+
+/** Makes the folder when it is missing, and locks it for this process alone.
  *  Throws DATA_FOLDER_IN_USE (with the pid), DATA_FOLDER_VERSION (with both versions), DATA_FOLDER_UNREACHABLE. */
 export const openDataFolder = async (path: string): Promise<DataFolder> => {
   const folder = resolve(path)
@@ -42,15 +53,16 @@ export const openDataFolder = async (path: string): Promise<DataFolder> => {
 
 const createFolder = async (folder: string): Promise<void> => {
   const made = await makeFolders(folder)
-  // PostgreSQL may have to run as another user and must get through; what is secret inside has its own mode.
+  // PostgreSQL may have to run as another user and must be able to enter; secret files inside have their own mode.
   if (made) await chmod(folder, 0o755)
   if (!(await stat(folder)).isDirectory()) throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: 'no folder' })
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-/** One folder after the other: mkdir's own way down never ends where nothing can be made, below /proc for instance. */
+/** Makes one folder after the other: a recursive mkdir never ends where no folder can be made, for instance below /proc. Resolves to
+ *  true when the folder is new. */
 const makeFolders = async (folder: string): Promise<boolean> => {
-  if (await isThere(folder)) return false
+  if (await exists(folder)) return false
   if (dirname(folder) !== folder) await makeFolders(dirname(folder))
   await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error
@@ -58,23 +70,11 @@ const makeFolders = async (folder: string): Promise<boolean> => {
   return true
 }
 
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false
-      throw error
-    },
-  )
-
 const checkVersion = async (folder: string): Promise<void> => {
   const path = join(folder, 'neuralmesh.json')
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+  const text = await readFile(path, 'utf8').catch(unlessMissing)
   if (text === undefined) return writeWhole(path, `${JSON.stringify({ format: formatVersion })}\n`)
-  const found = readJson(text, description)?.format
+  const found = description.safeParse(parseJson(text)).data?.format
   if (found !== formatVersion)
     throw new Failure('DATA_FOLDER_VERSION', {
       folder,
@@ -83,21 +83,21 @@ const checkVersion = async (folder: string): Promise<void> => {
     })
 }
 
-/** The lock is the file with the highest number in its folder; who wants it links the next number, which only one can. The
- *  numbers never go back, not even after a release: otherwise one that looked long ago could take away, as if it belonged
- *  to the dead, a lock that somebody took since. Throws DATA_FOLDER_IN_USE.
- *  @param locks the folder of the lock itself, made when it is not there. */
+/** Takes a lock of files. The lock is the file with the highest number in its folder; a process takes it by linking the next
+ *  number, which only one process can. The numbers never go back, not even after a release: otherwise a process that looked long
+ *  ago could take a newer lock away, believing that its holder is dead. Throws DATA_FOLDER_IN_USE.
+ *  @param locks the folder of the lock itself, made when it is missing. */
 export const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
   await mkdir(locks, { recursive: true })
-  const identity = await ownIdentity()
+  const identity = ownIdentity()
   const draft = join(locks, `draft-${process.pid}-${randomBytes(4).toString('hex')}`)
-  await writeFile(draft, JSON.stringify({ ...identity, released: false }))
+  await writeFile(draft, JSON.stringify(lockContentOf(identity, false)))
   try {
     for (let tries = 0; tries < lockTriesMax; tries += 1) {
       const current = await newest(locks)
       const holder = current === undefined ? undefined : await readHolder(join(locks, String(current)))
       if (holder === 'gone') continue
-      if (holder !== undefined && (await isAlive(holder)))
+      if (holder !== undefined && isAlive(holder))
         throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: String(holder.pid) })
       const next = (current ?? 0) + 1
       if (!(await linkNew(draft, join(locks, String(next))))) continue
@@ -107,7 +107,7 @@ export const takeLock = async (locks: string, folder: string): Promise<{ release
       }
       await removeOlder(locks, next)
       return {
-        release: () => writeWhole(join(locks, String(next)), JSON.stringify({ ...identity, released: true })),
+        release: () => writeWhole(join(locks, String(next)), JSON.stringify(lockContentOf(identity, true))),
       }
     }
     throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: 'several' })
@@ -121,12 +121,13 @@ const newest = async (locks: string): Promise<number | undefined> => {
   return numbers.length === 0 ? undefined : Math.max(...numbers)
 }
 
-/** Undefined when the lock was released, or cannot be read because the machine went down while it was written. */
+/** Resolves to undefined when the lock was released, or cannot be read because the machine went down while it was written. */
 const readHolder = async (path: string): Promise<ProcessIdentity | 'gone' | undefined> => {
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return 'gone'
-  const content = readJson(text, lockContent)
-  return content === undefined || content.released ? undefined : content
+  const content = lockContent.safeParse(parseJson(text)).data
+  if (content === undefined || content.released) return undefined
+  return { pid: content.pid, startTime: Number(content.started), bootId: content.boot }
 }
 
 const linkNew = async (from: string, to: string): Promise<boolean> => {
@@ -139,31 +140,18 @@ const linkNew = async (from: string, to: string): Promise<boolean> => {
   }
 }
 
-/** Also the drafts of those who died with them. Only the holder does this. */
-const removeOlder = async (locks: string, kept: number): Promise<void> => {
+/** Removes older locks, and the drafts of processes that have died. Only the holder may do this. */
+const removeOlder = async (locks: string, current: number): Promise<void> => {
   for (const name of await readdir(locks)) {
     const draftOf = /^draft-(\d+)-/.exec(name)?.[1]
     const dead = draftOf !== undefined && !(await exists(`/proc/${draftOf}`))
-    if (dead || (/^\d+$/.test(name) && Number(name) < kept)) await rm(join(locks, name), { force: true })
+    if (dead || (/^\d+$/.test(name) && Number(name) < current)) await rm(join(locks, name), { force: true })
   }
 }
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
-
+/** Writes a file so that it is replaced whole or not at all. */
 const writeWhole = async (path: string, text: string): Promise<void> => {
   const draft = `${path}.draft`
   await writeFile(draft, text, { flush: true })
   await rename(draft, path)
-}
-
-const readJson = <Shape>(text: string, shape: z.ZodType<Shape>): Shape | undefined => {
-  try {
-    return shape.safeParse(JSON.parse(text)).data
-  } catch {
-    return undefined
-  }
 }

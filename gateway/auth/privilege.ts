@@ -1,26 +1,27 @@
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
 
-/** What a wallet may do beyond its own business. An analyst sees everybody's history; an operator sees it too, and may mend
- *  the platform. */
+/** The access of a wallet beyond its own data. An analyst reads the events of all wallets; an operator reads them too,
+ *  and may repair the platform. */
 export type Privilege = 'none' | 'analyst' | 'operator'
 
 /** The wallets that OPERATORS and ANALYSTS name, in lower case. */
 export type Privileged = { readonly operators: readonly string[]; readonly analysts: readonly string[] }
 
-/** Undefined for a guest, who has none. */
+/** Returns the privilege of a wallet; `none` for a guest, whose wallet is undefined. */
 export const privilegeOf = ({ operators, analysts }: Privileged, wallet: string | undefined): Privilege => {
   if (wallet === undefined) return 'none'
   if (operators.includes(wallet)) return 'operator'
   return analysts.includes(wallet) ? 'analyst' : 'none'
 }
 
-/** Whoever asks: the signed-in wallet, and what it may do. */
-type Asker = { readonly wallet: string | undefined; readonly privilege: Privilege }
+/** The signed-in wallet, undefined for a guest, and its privilege. */
+type Caller = { readonly wallet: string | undefined; readonly privilege: Privilege }
 
-/** NOT_SIGNED_IN for a guest, PRIVILEGE_NEEDED for a wallet without this privilege. For mutations, which answer with refusals. */
-export const refuseWithout = (
+/** Refuses NOT_SIGNED_IN for a guest, and PRIVILEGE_NEEDED for a wallet without this privilege. For mutations, which
+ *  answer with refusals. */
+export const refuseWithoutPrivilege = (
   needed: Exclude<Privilege, 'none'>,
-  { wallet, privilege }: Asker,
+  { wallet, privilege }: Caller,
 ): Refusal | undefined => {
   if (wallet === undefined) return refuse('NOT_SIGNED_IN')
   return privilege === needed || privilege === 'operator'
@@ -28,8 +29,9 @@ export const refuseWithout = (
     : refuse('PRIVILEGE_NEEDED', { privilege: needed })
 }
 
-/** For queries. Operators are analysts too. Throws NOT_SIGNED_IN, PRIVILEGE_NEEDED. */
-export const requireAnalyst = (asker: Asker): void => {
-  const refusal = refuseWithout('analyst', asker)
+/** Throws NOT_SIGNED_IN for a guest, and PRIVILEGE_NEEDED for a wallet that is neither analyst nor operator. For
+ *  queries. */
+export const requireAnalyst = (caller: Caller): void => {
+  const refusal = refuseWithoutPrivilege('analyst', caller)
   if (refusal) throw new Failure(refusal.refused, refusal.details)
 }

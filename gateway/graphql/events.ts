@@ -5,10 +5,10 @@ import { followEvents } from '../../projections/event-follow.ts'
 import { type EventFilter, type EventList, listEvents } from '../../projections/event-list.ts'
 import { redactFreeText } from '../auth/redaction.ts'
 import { builder } from './builder.ts'
-import { type Context, reach, walletOf } from './context.ts'
-import { given } from './inputs.ts'
+import { type Context, reachPosition, requireWallet } from './context.ts'
+import { withoutNulls } from './inputs.ts'
 import { atLeastArgument, connectionOf, firstDefault, toConnection } from './pages.ts'
-import { afterArgument, leavable, positionOf } from './subscriptions.ts'
+import { afterArgument, cancellable, parsePosition } from './subscriptions.ts'
 
 // The node
 
@@ -56,21 +56,26 @@ Event.implement({
   }),
 })
 
-// Who sees what
+// Access
 
-/** Whose events are asked for: a wallet's, or everybody's. Throws NOT_SIGNED_IN. */
-const scopeOf = (context: Context, mine: boolean): { readonly party: string | undefined; readonly whole: boolean } => {
-  const wallet = walletOf(context)
-  if (mine || context.privilege === 'none') return { party: wallet, whole: true }
-  return { party: undefined, whole: context.privilege === 'operator' }
+/** Returns the wallet whose events the caller may see (undefined: all events), and whether they are shown with all
+ *  their fields. Throws NOT_SIGNED_IN. */
+const scopeOf = (
+  context: Context,
+  mine: boolean,
+): { readonly party: string | undefined; readonly unredacted: boolean } => {
+  const wallet = requireWallet(context)
+  if (mine || context.privilege === 'none') return { party: wallet, unredacted: true }
+  return { party: undefined, unredacted: context.privilege === 'operator' }
 }
 
-const show = (event: StoredEvent, whole: boolean): ShownEvent => ({
+/** Returns an event as the caller may see it. */
+const show = (event: StoredEvent, unredacted: boolean): ShownEvent => ({
   ...event,
-  ...(whole ? { withheld: [] } : redactFreeText(event)),
+  ...(unredacted ? { withheld: [] } : redactFreeText(event)),
 })
 
-// What is asked for
+// The filter
 
 const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas)) as DomainEvent['type'][]
 const EventType = builder.enumType('EventType', { description: 'See docs/events.md.', values: types })
@@ -87,15 +92,15 @@ const EventFilterInput = builder.inputType('EventFilter', {
   }),
 })
 
-const readFilter = (input: typeof EventFilterInput.$inferInput | null | undefined) => {
-  const { mine = false, ...filter } = given(input ?? {})
+const parseFilter = (input: typeof EventFilterInput.$inferInput | null | undefined) => {
+  const { mine = false, ...filter } = withoutNulls(input ?? {})
   return { mine, filter: filter as EventFilter }
 }
 
 // Query
 
-/** Relay's two directions. Throws INPUT_INVALID. */
-const takeOf = (first: number | null | undefined, last: number | null | undefined): EventList['take'] => {
+/** Returns the direction and size of a page, from Relay's `first` or `last`. Throws INPUT_INVALID for both. */
+const parseTake = (first: number | null | undefined, last: number | null | undefined): EventList['take'] => {
   if (last === null || last === undefined) return { first: first ?? firstDefault }
   if (first !== null && first !== undefined)
     throw new Failure('INPUT_INVALID', { first: 'takes one of first and last' })
@@ -118,17 +123,17 @@ builder.queryField('events', (t) =>
       ...atLeastArgument,
     },
     resolve: async (_, { filter: input, first, last, after, before, atLeast }, context) => {
-      const { mine, filter } = readFilter(input)
-      const { party, whole } = scopeOf(context, mine)
-      await reach(context, atLeast)
-      const take = takeOf(first, last)
+      const { mine, filter } = parseFilter(input)
+      const { party, unredacted } = scopeOf(context, mine)
+      await reachPosition(context, atLeast)
+      const take = parseTake(first, last)
       const { events, ...page } = await listEvents(context.services, {
         ...filter,
-        ...given({ after, before }),
+        ...withoutNulls({ after, before }),
         take,
         party,
       })
-      const rows = events.map((event) => show(event, whole))
+      const rows = events.map((event) => show(event, unredacted))
       return toConnection({ ...page, rows, endCursor: undefined }, {}, ({ position }) => [position])
     },
   }),
@@ -143,11 +148,11 @@ builder.subscriptionField('events', (t) =>
     args: { filter: t.arg({ type: EventFilterInput }), ...afterArgument },
     subscribe: (_, { filter: input, after }, context) => {
       const { store } = context.services
-      const { mine, filter } = readFilter(input)
-      const { party, whole } = scopeOf(context, mine)
-      const wanted = { store, filter, party, after: positionOf(store, after) }
-      return leavable(context.closing, async function* (signal) {
-        for await (const event of followEvents({ ...wanted, signal })) yield show(event, whole)
+      const { mine, filter } = parseFilter(input)
+      const { party, unredacted } = scopeOf(context, mine)
+      const options = { store, filter, party, after: parsePosition(store, after) }
+      return cancellable(context.closing, async function* (signal) {
+        for await (const event of followEvents({ ...options, signal })) yield show(event, unredacted)
       })
     },
     resolve: (event) => event,

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { chown, lchown, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
-import { processesIn } from '../process-identity.ts'
+import { sleep } from '../async/sleep.ts'
+import { exists } from '../system/files.ts'
+import { processesIn } from '../system/processes.ts'
 import type { Log } from '../telemetry.ts'
 import { cleanEnvironment, postgresVersion, type Runner } from './run-as.ts'
 import { startWatched } from './watched-process.ts'
@@ -36,7 +37,7 @@ export const prepareCluster = async (making: Making): Promise<string> => {
   await endLeftovers(data, log)
   await endLeftovers(unfinished, log)
   await rm(unfinished, { recursive: true, force: true })
-  if (!(await isThere(data))) await createCluster(making, unfinished, data)
+  if (!(await exists(data))) await createCluster(making, unfinished, data)
   const found = (await readText(join(data, 'PG_VERSION')))?.trim()
   if (found !== postgresVersion)
     throw new Failure('DATA_FOLDER_VERSION', {
@@ -50,7 +51,7 @@ export const prepareCluster = async (making: Making): Promise<string> => {
 
 /** Ends what an earlier run of ours left behind on this data: we hold the data folder, so nobody else can want it. */
 export const endLeftovers = async (data: string, log: Log): Promise<void> => {
-  if (!(await isThere(data))) return
+  if (!(await exists(data))) return
   const folder = await realpath(data)
   const pidFile = join(data, 'postmaster.pid')
   const named = Number((await readText(pidFile))?.split('\n')[0] ?? 0)
@@ -61,13 +62,13 @@ export const endLeftovers = async (data: string, log: Log): Promise<void> => {
     // The first process ends the others by itself; only when it is gone do they have to be told.
     for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) tell(pid, signal)
     for (let waited = 0; waited < waitMs && (await processesIn(folder, programs)).length > 0; waited += 20)
-      await delay(20)
+      await sleep(20)
   }
   const pids = await processesIn(folder, programs)
   if (pids.length > 0)
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `an earlier PostgreSQL does not end: ${pids.join(', ')}` })
   // The number may belong to another program by now, and PostgreSQL would take that one for its predecessor.
-  if (named > 0 && (await isThere(`/proc/${named}`))) await rm(pidFile, { force: true })
+  if (named > 0 && (await exists(`/proc/${named}`))) await rm(pidFile, { force: true })
 }
 
 /** Made beside and moved when whole, so that a cluster is there or not. */
@@ -141,10 +142,5 @@ const tell = (pid: number, signal: NodeJS.Signals): void => {
   }
 }
 
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
-const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)
+/** Resolves to the text of a file; undefined when it cannot be read. */
+export const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)

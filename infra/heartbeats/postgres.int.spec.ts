@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
-import { connectPostgres, type Database, migrateOperations } from '../postgres.ts'
-import { createLog } from '../telemetry.ts'
+import { type Database, migrateOperations } from '../postgres.ts'
 import type { Heartbeats } from './port.ts'
 import { postgresHeartbeats } from './postgres.ts'
 
@@ -11,18 +10,11 @@ let database: Database
 let heartbeats: Heartbeats
 beforeAll(async () => {
   testDatabase = await createTestDatabase()
-  database = connectPostgres({
-    url: testDatabase.url,
-    poolSize: 8,
-    log: createLog({ level: 'silent', format: 'json' }),
-  })
+  database = testDatabase.connect({ poolSize: 8 })
   await migrateOperations(database)
   heartbeats = postgresHeartbeats(database)
 })
-afterAll(async () => {
-  await database.close()
-  await testDatabase.drop()
-})
+afterAll(() => testDatabase.drop())
 beforeEach(async () => {
   await database.query('spec.clear', 'truncate ops.heartbeats')
 })
@@ -111,19 +103,19 @@ describe('a rental', () => {
   })
 })
 
-test('of nothing to say nothing is asked', async () => {
+test('a beat for no rental runs no statement', async () => {
   const silent = postgresHeartbeats({ query: () => Promise.reject(new Error('asked')) })
   await expect(silent.beat([], start)).resolves.toBeUndefined()
 })
 
-test('two who beat at once count nothing twice', async () => {
+test('two beats at once count nothing twice', async () => {
   await heartbeats.begin('r', start)
   for (let second = 5; second <= 50; second += 5)
     await Promise.all(Array.from({ length: 6 }, () => heartbeats.beat(['r'], at(second))))
   expect(await acknowledged(50)).toBe(50n)
 })
 
-test('two who beat many rentals in different orders do not stand in each other’s way', async () => {
+test('two beats for many rentals in different orders do not deadlock', async () => {
   const rentals = Array.from({ length: 200 }, (_, index) => `r${index}`)
   for (const rental of rentals) await heartbeats.begin(rental, start)
   for (let second = 1; second <= 10; second++)

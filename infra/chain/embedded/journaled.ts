@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { z } from 'zod'
 import { Failure } from '../../../domain/errors.ts'
+import { createSemaphore } from '../../async/semaphore.ts'
+import { parseJson } from '../../system/json.ts'
 import { errorCodes, type Handle, rpcError } from '../json-rpc.ts'
 import { openJournal } from './journal.ts'
 import { sendsTransaction, treatmentOf } from './methods.ts'
@@ -49,14 +51,8 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   let blocksOwed = 0
   let timer: NodeJS.Timeout | undefined
   let closing = false
-  let lastWrite: Promise<unknown> = Promise.resolve()
-
-  /** One at a time, so that the journal's order is the order of execution. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = lastWrite.then(work)
-    lastWrite = done.catch(() => undefined)
-    return done
-  }
+  /** One write at a time, so that the journal's order is the order of execution. */
+  const oneAtATime = createSemaphore(1)
 
   const perform = async ({ at, method, params }: Entry): Promise<unknown> => {
     const before = head.number
@@ -71,7 +67,7 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   }
 
   const write = (method: string, params: readonly unknown[]): Promise<unknown> =>
-    inTurn(async () => {
+    oneAtATime(async () => {
       if (closing) throw rpcError(errorCodes.internal, 'The chain is closing')
       const at = Math.max(head.timestamp, Math.floor(clock() / 1000))
       const entry: Entry = { at, head: head.hash, method, params: [...params] }
@@ -117,7 +113,7 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
     close: async () => {
       closing = true
       clearTimeout(timer)
-      await lastWrite
+      await oneAtATime(async () => undefined) // after all writes that were asked for before
       await Promise.all([simulator.close(), journal.close()])
     },
   }
@@ -137,7 +133,7 @@ const replay = async (options: {
   if (first === undefined) return
   const broken = (line: number, why: string) => new Failure('CHAIN_JOURNAL_BROKEN', { path, line: String(line), why })
 
-  const header = headerSchema.safeParse(parse(first))
+  const header = headerSchema.safeParse(parseJson(first))
   if (!header.success) throw broken(1, 'the header cannot be read')
   if (header.data.chainId !== chainId)
     throw new Failure('DATA_FOLDER_VERSION', { path, chainId: String(header.data.chainId), wanted: String(chainId) })
@@ -146,18 +142,10 @@ const replay = async (options: {
 
   for (const [index, text] of rest.entries()) {
     const line = index + 2
-    const entry = entrySchema.safeParse(parse(text))
+    const entry = entrySchema.safeParse(parseJson(text))
     if (!entry.success) throw broken(line, 'it cannot be read')
     if (entry.data.head !== head().hash)
       throw broken(line, `it was written on block ${entry.data.head}, the replay is at ${head().hash}`)
     await perform(entry.data).catch(() => undefined)
-  }
-}
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

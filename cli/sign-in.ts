@@ -1,7 +1,7 @@
 import type { LocalAccount } from 'viem'
 import type { Client } from './client.ts'
 
-/** Signs the message that the gateway asks for, and speaks for the wallet from then on. Throws AnswerError. */
+/** Signs a client in with a wallet: signs the message of the gateway and sets the token. Throws AnswerError. */
 export const signIn = async (client: Client, wallet: LocalAccount): Promise<void> => {
   const { message } = await client.mutate<{ message: string }>('signInMessage', { address: wallet.address }, 'message')
   const signature = await wallet.signMessage({ message })

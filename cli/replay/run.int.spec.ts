@@ -212,7 +212,7 @@ describe('the former result', () => {
     await run(counts)
     await world.database.transaction('spec', async (query) => {
       await query('spec', `select * from ${schema}.counts`)
-      expect((await run(revenueByGpu(bySecond))).leftover).toContain('somebody is reading it')
+      expect((await run(revenueByGpu(bySecond))).leftover).toContain('another session is reading it')
       expect(await schemas()).toEqual([schema, `${schema}__former`])
     })
     expect((await run(counts)).leftover).toBeUndefined()

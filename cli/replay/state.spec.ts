@@ -66,11 +66,11 @@ const run = async (steps: readonly Step[], rowsMax: number, batchSize: number, c
     for (let index = 0; index < batch.length; ) {
       if (state.attempt(foldOf(batch[index] as Step), counts(from + index))) index++
       else {
-        for (const later of batch.slice(index + 1)) state.foresee(foldOf(later))
-        await state.bring()
+        for (const later of batch.slice(index + 1)) state.collectMissing(foldOf(later))
+        await state.fetchMissing()
       }
     }
-    await state.relieve()
+    await state.evict()
   }
   await state.flush()
   return { names: world.rowsOf('names'), sums: world.rowsOf('sums'), loads: world.asked.loads }

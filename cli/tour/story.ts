@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import { sleep } from '../../infra/async/sleep.ts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
 import { AnswerError, type Client, createClient } from '../client.ts'
 import { signIn } from '../sign-in.ts'
@@ -15,9 +15,9 @@ const rentHours = 1
 const trainSeconds = 8
 const waitMsMax = 30_000
 
-/** The whole way of one rental, played against the public API of the platform at `url` alone.
- *  Throws when an answer is not what the story says: the tour is a check as well. */
-export const tellStory = async (url: string, offersFile: string, print: Printer): Promise<void> => {
+/** Plays one whole rental through the public API of the platform at `url`.
+ *  Throws when an answer is not as expected: the tour is a check as well. */
+export const playTour = async (url: string, offersFile: string, print: Printer): Promise<void> => {
   const provider = createClient(url)
   const renter = createClient(url)
   try {
@@ -121,12 +121,12 @@ const search = async (client: Client, print: Printer): Promise<Listing[]> => {
 }
 
 const rent = async (client: Client, [listing, ...others]: Listing[], print: Printer): Promise<string> => {
-  if (!listing) throw new Error('Others were faster at every listing that was found.')
+  if (!listing) throw new Error('Other renters were faster at every listing that was found.')
   type Success = { rental: { id: string; status: string; held: MoneyAnswer; endsAt: string } }
-  const wish = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+  const terms = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
   const selection = `rental { id status endsAt held { ${money} } } position`
   const answer = await client
-    .mutate<Success>('rentGpu', { listing: listing.id, ...wish }, selection)
+    .mutate<Success>('rentGpu', { listing: listing.id, ...terms }, selection)
     .catch((error: unknown) => {
       if (!(error instanceof AnswerError) || error.code !== 'LISTING_FULL') throw error
       print.say(error.message)
@@ -257,17 +257,17 @@ const traceMoney = async (client: Client, rental: string, print: Printer): Promi
   }
 }
 
-/** Asks again until there is an answer. Throws when there is none in time. */
+/** Asks again and again, and resolves to the first answer. Throws when there is none in time. */
 const until = async <Answer>(what: string, ask: () => Promise<Answer | undefined>): Promise<Answer> => {
   const deadline = Date.now() + waitMsMax
   for (;;) {
     const answer = await ask()
     if (answer !== undefined) return answer
-    if (Date.now() > deadline) throw new Error(`Waited in vain until ${what}.`)
+    if (Date.now() > deadline) throw new Error(`Timed out waiting until ${what}.`)
     await sleep(100)
   }
 }
 
 const expect = (holds: boolean, otherwise: string): void => {
-  if (!holds) throw new Error(`This should not be: ${otherwise}.`)
+  if (!holds) throw new Error(`Unexpected: ${otherwise}.`)
 }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { costOf, money, subtract, times } from '../domain/money.ts'
+import { usdc } from '../domain/money.testing.ts'
+import { costOf, subtract, times } from '../domain/money.ts'
 import { bySecond, byStartedMinute, dearer, hoursOf, type PriceRule } from './revenue-by-gpu.ts'
 
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
 const lease = { gpu: 'H100', gpuCount: 2n, pricePerGpuHour: usdc(3_600_007n) }
 const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1, 9, 59, seconds)).toISOString()
 

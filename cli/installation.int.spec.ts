@@ -5,18 +5,17 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { bySecond, revenueByGpu } from '../analysis/revenue-by-gpu.ts'
 import { openEventStoreDb } from '../infra/event-store/eventstoredb.ts'
 import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
-import { connectPostgres, type Database } from '../infra/postgres.ts'
+import type { Database } from '../infra/postgres.ts'
 import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
-import { createLog } from '../infra/telemetry.ts'
 import { createSpecLog } from '../projections/engine/log.testing.ts'
 import { writeLives } from '../projections/engine/market.testing.ts'
 import { startEventStoreDbServer } from '../testing/eventstoredb/server.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import { exportLog } from './export.ts'
 import { openInstallation, secretOf } from './installation.ts'
 import { runReplay } from './replay.ts'
 
-const log = createLog({ level: 'silent', format: 'json' })
 const { signal } = new AbortController()
 let given: TestDatabase
 let database: Database
@@ -24,8 +23,8 @@ let shutdown: Shutdown
 let folder: string
 beforeEach(async () => {
   given = await createTestDatabase()
-  database = connectPostgres({ url: given.url, poolSize: 4, log })
-  shutdown = createShutdown(log)
+  database = given.connect()
+  shutdown = createShutdown(silentLog)
   folder = await mkdtemp(join(tmpdir(), 'neuralmesh-installation-'))
 })
 afterEach(async () => {
@@ -36,7 +35,7 @@ afterEach(async () => {
 })
 
 const open = (eventStoreUrl?: string) =>
-  openInstallation({ config: { dataDir: folder, databaseUrl: given.url, eventStoreUrl }, log, shutdown })
+  openInstallation({ config: { dataDir: folder, databaseUrl: given.url, eventStoreUrl }, log: silentLog, shutdown })
 const schemas = async () =>
   (
     await database.query<{ name: string }>(

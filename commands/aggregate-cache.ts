@@ -1,46 +1,53 @@
 import { type AggregateName, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
-import type { EventStore, NewEvent, StoredEvent } from '../infra/event-store/port.ts'
+import type { EventStore, NewEvent, Position, StoredEvent } from '../infra/event-store/port.ts'
 import { type CommandIndex, createCommandIndex } from './command-index.ts'
 import { createLruCache } from './lru-cache.ts'
-import { aggregateOf, domainEventOf, type RecordedEvent, recorded, type StoredRecord } from './recorded.ts'
+import { aggregateOf, type RecordedEvent, recordedEventOf } from './recorded-event.ts'
 import { weightOf } from './weight.ts'
 
 /** An aggregate after some revision of its stream. What is stored never changes, so this stays true; it may only be behind. */
 export type Folded<Name extends AggregateName> = {
   readonly state: StateOf<Name>
-  /** Undefined when nothing is there. */
+  /** Undefined when the stream does not exist. */
   readonly revision: bigint | undefined
   readonly first: RecordedEvent<EventOf<Name>> | undefined
   readonly last: RecordedEvent<EventOf<Name>> | undefined
-  /** Of the last event. */
+  /** The command of the last event. */
   readonly commandId: string | undefined
+  /** Where each command was answered. */
   readonly answers: CommandIndex
-  /** The state when it was last on the scales: once, and then whenever the stream has doubled. */
-  readonly weighed: { readonly events: bigint; readonly bytes: number }
+  /** The size of the state when it was last measured: once, and then whenever the stream has doubled. */
+  readonly measured: { readonly events: bigint; readonly bytes: number }
 }
 
-/** What may be kept; the least recently used goes first. The newest stays, however heavy. */
+/** The bounds of the cache; the least recently used entry is evicted first. The newest stays, however large it is. */
 export type AggregateCacheLimits = { readonly streamsMax: number; readonly bytesMax: number }
 export const aggregateCacheLimits: AggregateCacheLimits = { streamsMax: 10_000, bytesMax: 64 * 1024 * 1024 }
 
-/** What an entry weighs beside its state and its command ids. */
+/** The size of an entry without its state and its command ids. */
 const entryBytes = 2_000
 /** Answers are short: a command has an event or two. */
 const answerEventsRead = 8
 
+/** The events that a command has led to, and where the last of them stands. */
+export type CommandAnswer<Name extends AggregateName> = {
+  readonly events: readonly RecordedEvent<EventOf<Name>>[]
+  readonly position: Position | undefined
+}
+
 export type AggregateCache = {
-  /** What is kept, perhaps behind what is stored. Reads nothing. */
+  /** Returns the cached aggregate, which may be behind what is stored. Reads nothing. */
   cached<Name extends AggregateName>(name: Name, id: string): Folded<Name> | undefined
-  /** The aggregate as it is stored now: folds what came after what is kept. Throws EVENT_UNREADABLE. */
+  /** Resolves to the aggregate as it is stored now: folds what came after the cached revision. Throws EVENT_UNREADABLE. */
   current<Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>>
-  /** The events that the command has led to in what was folded, however long ago. */
+  /** Resolves to the events of a command among those that were folded, however long ago; to none when it has led to none. */
   answerTo<Name extends AggregateName>(
     name: Name,
     id: string,
     folded: Folded<Name>,
     commandId: string,
-  ): Promise<StoredRecord<EventOf<Name>>[]>
-  /** Folds what was just appended right after. The last event, as of `revision`, is the last that is stored. */
+  ): Promise<CommandAnswer<Name>>
+  /** Folds events that were just appended right after `folded`. */
   appended<Name extends AggregateName>(
     name: Name,
     id: string,
@@ -50,8 +57,8 @@ export type AggregateCache = {
   forget(name: AggregateName, id: string): void
 }
 
-/** Keeps aggregates by stream, so that a command costs the same however long the stream is: only what came after is read, and
- *  of the past only where each command was answered is remembered. */
+/** Caches aggregates by stream, so that a command costs the same however long the stream is: only what came after the cached
+ *  revision is read, and of the events before it only where each command was answered is kept. */
 export const createAggregateCache = ({
   store,
   limits: { streamsMax, bytesMax } = aggregateCacheLimits,
@@ -59,110 +66,108 @@ export const createAggregateCache = ({
   readonly store: Pick<EventStore, 'readStream'>
   readonly limits?: AggregateCacheLimits | undefined
 }): AggregateCache => {
-  const folds = createLruCache<Folded<AggregateName>>({ entriesMax: streamsMax, weightMax: bytesMax })
-  const beginning = new Map<string, Promise<unknown>>()
+  const entries = createLruCache<Folded<AggregateName>>({ entriesMax: streamsMax, weightMax: bytesMax })
+  const firstReads = new Map<string, Promise<unknown>>()
 
   const cached = <Name extends AggregateName>(name: Name, id: string) =>
-    folds.get(streamOf(name, id)) as Folded<Name> | undefined
+    entries.get(streamOf(name, id)) as Folded<Name> | undefined
 
   /** Another reader may have come further in the meantime. */
-  const keep = <Name extends AggregateName>(name: Name, id: string, folded: Folded<Name>): Folded<Name> => {
-    const { revision, weighed, answers } = folded
+  const keepNewest = <Name extends AggregateName>(name: Name, id: string, folded: Folded<Name>): Folded<Name> => {
+    const { revision, measured, answers } = folded
     if (revision === undefined || revision <= (cached(name, id)?.revision ?? -1n)) return folded
-    folds.set(streamOf(name, id), folded as Folded<AggregateName>, entryBytes + weighed.bytes + answers.bytes)
+    entries.set(streamOf(name, id), folded as Folded<AggregateName>, entryBytes + measured.bytes + answers.bytes)
     return folded
   }
 
-  const readOn = async <Name extends AggregateName>(name: Name, id: string, from: Folded<Name>) => {
+  const readFrom = async <Name extends AggregateName>(name: Name, id: string, from: Folded<Name>) => {
     const range = from.revision === undefined ? {} : { from: from.revision + 1n }
     let folded = from
     for await (const stored of store.readStream(streamOf(name, id), range)) folded = fold(name, folded, stored)
-    return folded === from ? from : keep(name, id, weigh(folded))
+    return folded === from ? from : keepNewest(name, id, measure(folded))
   }
 
-  /** Many who ask for the same long stream at the same time wait for the first of them. */
-  const begin = async <Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>> => {
+  /** Several callers that ask for the same long stream at the same time wait for the first read of it. */
+  const readFirst = async <Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>> => {
     const stream = streamOf(name, id)
-    const reading = readOn(name, id, nothing(name))
-    beginning.set(stream, reading)
+    const reading = readFrom(name, id, empty(name))
+    firstReads.set(stream, reading)
     try {
       return await reading
     } finally {
-      beginning.delete(stream)
+      firstReads.delete(stream)
     }
   }
 
   return {
     cached,
     current: async (name, id) => {
-      const first = beginning.get(streamOf(name, id))
+      const first = firstReads.get(streamOf(name, id))
       if (first) await first.catch(() => undefined)
       const known = cached(name, id)
-      return known ? readOn(name, id, known) : begin(name, id)
+      return known ? readFrom(name, id, known) : readFirst(name, id)
     },
     answerTo: async (name, id, { answers }, commandId) => {
-      const answer: StoredRecord<EventOf<typeof name>>[] = []
-      const aggregate = aggregateOf(name)
+      const events: RecordedEvent<EventOf<typeof name>>[] = []
+      let position: Position | undefined
       for (const revision of answers.find(commandId))
         for await (const stored of eventsFrom(store, streamOf(name, id), revision)) {
           if (stored.metadata.commandId !== commandId) break
-          answer.push(recorded(stored, domainEventOf(aggregate, stored)))
+          events.push(recordedEventOf(name, stored))
+          position = stored.position
         }
-      return answer
+      return { events, position }
     },
     appended: (name, id, before, events) => {
       const next = (before.revision ?? -1n) + 1n
-      const grown: RecordedEvent<EventOf<typeof name>>[] = []
+      const recorded: RecordedEvent<EventOf<typeof name>>[] = []
       let folded = before
       for (const [index, event] of events.entries()) {
         folded = fold(name, folded, { ...event, revision: next + BigInt(index) })
-        if (folded.last) grown.push(folded.last)
+        if (folded.last) recorded.push(folded.last)
       }
-      return { folded: keep(name, id, weigh(folded)), events: grown }
+      return { folded: keepNewest(name, id, measure(folded)), events: recorded }
     },
-    forget: (name, id) => folds.delete(streamOf(name, id)),
+    forget: (name, id) => entries.delete(streamOf(name, id)),
   }
 }
 
-const nothing = <Name extends AggregateName>(name: Name): Folded<Name> => ({
+const empty = <Name extends AggregateName>(name: Name): Folded<Name> => ({
   state: aggregateOf(name).initial,
   revision: undefined,
   first: undefined,
   last: undefined,
   commandId: undefined,
   answers: createCommandIndex(),
-  weighed: { events: 0n, bytes: 0 },
+  measured: { events: 0n, bytes: 0 },
 })
 
-/** One event further. The index is shared with whoever folds the same stream; it may know more than this fold, never less. */
+/** Folds one event. The index is shared by all folds of the same stream; it may know more than this fold, never less. */
 const fold = <Name extends AggregateName>(
   name: Name,
   before: Folded<Name>,
   stored: NewEvent & Pick<StoredEvent, 'revision'>,
 ): Folded<Name> => {
-  const aggregate = aggregateOf(name)
-  const event = domainEventOf(aggregate, stored)
-  const { commandId, correlationId } = stored.metadata
-  const { revision, id: eventId } = stored
-  const last = { event, eventId, revision, correlationId }
-  if (commandId !== before.commandId) before.answers.add(commandId, revision)
+  const last = recordedEventOf(name, stored)
+  const { commandId } = stored.metadata
+  if (commandId !== before.commandId) before.answers.add(commandId, stored.revision)
   return {
     ...before,
-    state: aggregate.evolve(before.state, event),
-    revision,
+    state: aggregateOf(name).evolve(before.state, last.event),
+    revision: stored.revision,
     first: before.first ?? last,
     last,
     commandId,
   }
 }
 
-const weigh = <Name extends AggregateName>(folded: Folded<Name>): Folded<Name> => {
+const measure = <Name extends AggregateName>(folded: Folded<Name>): Folded<Name> => {
   const events = (folded.revision ?? -1n) + 1n
-  if (events < folded.weighed.events * 2n) return folded
-  return { ...folded, weighed: { events, bytes: weightOf(folded.state) } }
+  if (events < folded.measured.events * 2n) return folded
+  return { ...folded, measured: { events, bytes: weightOf(folded.state) } }
 }
 
-/** Few at a time: who asks for an answer needs the first event or two. */
+/** Reads a few events at a time: an answer is the first one or two of them. */
 async function* eventsFrom(
   store: Pick<EventStore, 'readStream'>,
   stream: string,

@@ -2,7 +2,7 @@ import type { AggregateName, CommandOf, StateOf } from '../domain/aggregates.ts'
 import { type Refusal, refuse } from '../domain/errors.ts'
 import { type Actor, isSystem, userActor } from './actor.ts'
 
-/** The wallet that may ask for a command. `undefined`: no wallet may, only the platform itself. */
+/** Returns the wallet that may send a command; undefined when no wallet may, only the platform itself. */
 type Owner<Name extends AggregateName> = (command: CommandOf<Name>, state: StateOf<Name>) => string | undefined
 
 const owners: { readonly [Name in AggregateName]: Owner<Name> } = {
@@ -52,7 +52,8 @@ const owners: { readonly [Name in AggregateName]: Owner<Name> } = {
   },
 }
 
-/** NOT_YOURS when a wallet asks for what belongs to another, or to the platform alone. The platform may ask for anything. */
+/** Refuses NOT_YOURS when a wallet sends a command that belongs to another wallet, or to the platform alone. Returns undefined when
+ *  the actor may send it; the platform may send everything. */
 export const refuseStranger = <Name extends AggregateName>(
   name: Name,
   actor: Actor,

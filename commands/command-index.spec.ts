@@ -18,7 +18,7 @@ test('a command that came twice is found at both places', () => {
   expect(index.find('one')).toEqual([0n, 2n])
 })
 
-test('what was told before is not told again', () => {
+test('a revision that was added before is not added again', () => {
   const index = createCommandIndex()
   for (const revision of [0n, 1n, 0n, 1n, 2n]) index.add('same', revision)
   expect(index.find('same')).toEqual([0n, 1n, 2n])

@@ -1,10 +1,11 @@
-/** Where in one stream each command was answered, as small as can be: 11 to 22 bytes per command. */
+/** An index of where each command of one stream was answered, as small as possible: 11 to 22 bytes per command. */
 export type CommandIndex = {
-  /** The first event of the command's answer stands at this revision. What was told before is not told again. */
+  /** Adds the revision of the first event of a command's answer. A revision up to `through` is in the index already. */
   add(commandId: string, revision: bigint): void
-  /** Revisions where the answer may begin; mostly none or one. Another command may look alike, so read before believing. */
+  /** Returns the revisions where the answer may begin; mostly none or one. Commands are found by a hash, so the event at the
+   *  revision may be another command's: read it to be sure. */
   find(commandId: string): readonly bigint[]
-  /** The revision up to which it was told. */
+  /** The highest revision that was added. */
   readonly through: bigint
   readonly bytes: number
 }
@@ -14,7 +15,7 @@ const fullMax = 0.75
 const slotWords = 2
 const wordBytes = 4
 
-/** FNV-1a with a last stir, so that ids that differ in one digit come to lie apart. */
+/** Returns FNV-1a with a final mix, so that ids that differ in one digit land in slots far apart. */
 const hashOf = (text: string): number => {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
@@ -22,8 +23,8 @@ const hashOf = (text: string): number => {
   return (hash ^ (hash >>> 13)) >>> 0
 }
 
-/** A hash table with open addressing. A slot is two words: the hash, and the revision + 1, where 0 means that it is free. So it
- *  ends at four billion events, and folding such a stream once would take half a day. */
+/** Makes a hash table with open addressing. A slot is two words: the hash, and the revision + 1, where 0 means a free slot. Its
+ *  limit is four billion events; folding such a stream once would take half a day. */
 export const createCommandIndex = (): CommandIndex => {
   let slots = slotsMin
   let words = new Uint32Array(slots * slotWords)

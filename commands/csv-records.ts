@@ -1,16 +1,17 @@
 import { CsvError, parse } from 'csv-parse/sync'
 
-/** `line` is where the record begins, counted from 1. A record that cannot be taken apart has a `problem` instead of fields. */
+/** A record of a CSV text. `line` is where it begins, counted from 1. A record that cannot be parsed has a `problem` instead of
+ *  fields. */
 export type CsvRecord = { readonly line: number } & (
   | { readonly fields: readonly string[] }
   | { readonly problem: string }
 )
 
-/** How far a quoted field may reach. */
+/** Over how many lines a quoted field may go. */
 const recordLinesMax = 20
 
-/** The records of a CSV text, empty lines left out. Never throws. A quote that is not closed, or closed so far below that
- *  the record has not as many columns as the first, costs its own line alone: reading goes on with the next. */
+/** Returns the records of a CSV text, without empty lines. Never throws. A quote may stay open, or be closed so far below that the
+ *  record has another number of columns than the first: then only its own line is lost, and reading goes on with the next. */
 export const readCsvRecords = (text: string): readonly CsvRecord[] => {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
   const records: CsvRecord[] = []
@@ -41,7 +42,7 @@ const recordAt = (lines: readonly string[], index: number, columns: number | und
 
 const hasOddQuotes = (line: string): boolean => line.split('"').length % 2 === 0
 
-/** Undefined when the text is not one whole record. */
+/** Returns the fields; undefined when the text is not one whole record. */
 const fieldsOf = (record: string): readonly string[] | undefined => {
   try {
     const records = parse(record, { relaxColumnCount: true, relaxQuotes: true, recordDelimiter: '\n', trim: true })

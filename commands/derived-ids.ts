@@ -8,7 +8,7 @@ import type { EndReason } from '../domain/rental.ts'
 import type { Actor } from './actor.ts'
 import { derivedId } from './ids.ts'
 
-/** What somebody asks to be listed, as it was sent: price as decimal text. */
+/** The input of a listing as it was sent: the price is decimal text. */
 export type ListingInput = {
   readonly gpu: string
   readonly gpuCount: number

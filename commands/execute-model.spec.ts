@@ -8,7 +8,7 @@ import type { EventStore } from '../infra/event-store/port.ts'
 import { systemActor } from './actor.ts'
 import type { AggregateCacheLimits } from './aggregate-cache.ts'
 import { type Commands, createCommands, type Executed } from './execute.ts'
-import { aggregateOf } from './recorded.ts'
+import { aggregateOf } from './recorded-event.ts'
 
 const time = '2026-01-01T00:00:00.000Z'
 const nothing: AggregateCacheLimits = { streamsMax: 0, bytesMax: 0 }
@@ -107,26 +107,26 @@ afterEach(() => {
   jest.restoreAllMocks()
 })
 
-test('two processes that remember answer and write what two would that fold everything for each command', async () => {
+test('two processes with caches answer and write the same as two that fold everything for each command', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(asked, { maxLength: 60, size: 'max' }),
       fc.constantFrom(one, plenty),
       async (steps, limits) => {
         const stores = [createMemoryEventStore(), createMemoryEventStore()] as const
-        const processesOn = (store: EventStore, remember: AggregateCacheLimits) =>
-          [createCommands({ store, remember }), createCommands({ store, remember })] as const
-        const remembering = processesOn(stores[0], limits)
+        const processesOn = (store: EventStore, cacheLimits: AggregateCacheLimits) =>
+          [createCommands({ store, cacheLimits }), createCommands({ store, cacheLimits })] as const
+        const caching = processesOn(stores[0], limits)
         const folding = processesOn(stores[1], nothing)
         for (const step of steps) {
-          const answer = await ask(remembering[step.process], step)
+          const answer = await ask(caching[step.process], step)
           expect(withoutStore(answer, stores[0])).toEqual(
             withoutStore(await ask(folding[step.process], step), stores[1]),
           )
         }
         expect(await logOf(stores[0])).toEqual(await logOf(stores[1]))
         for (const { name, id, process } of steps) {
-          const { state, revision } = await remembering[process].current(name as AggregateName, id)
+          const { state, revision } = await caching[process].current(name as AggregateName, id)
           const loaded = await folding[process].load(name as AggregateName, id)
           expect({ state, revision }).toEqual({ state: loaded.state, revision: loaded.revision })
         }
@@ -137,7 +137,7 @@ test('two processes that remember answer and write what two would that fold ever
 }, 120_000)
 
 describe('whatever overtakes whatever', () => {
-  /** Every question to the store waits for its turn, and what was read is old by the time it is given. */
+  /** Every call of the store waits for the scheduler, and what was read is old when it is returned. */
   const scheduled = (store: EventStore, scheduler: fc.Scheduler): EventStore => ({
     ...store,
     append: async (append) => {
@@ -172,11 +172,11 @@ describe('whatever overtakes whatever', () => {
           const store = createMemoryEventStore()
           const slow = scheduled(store, scheduler)
           const processes = [
-            createCommands({ store: slow, remember: plenty }),
-            createCommands({ store: slow, remember: one }),
+            createCommands({ store: slow, cacheLimits: plenty }),
+            createCommands({ store: slow, cacheLimits: one }),
           ] as const
           const lengthOf = async ({ name, id }: Asked) => (await reader.load(name as AggregateName, id)).history.length
-          const reader = createCommands({ store, remember: nothing })
+          const reader = createCommands({ store, cacheLimits: nothing })
           const answers = await scheduler.waitFor(
             Promise.all(
               steps.map(async (step) => {
@@ -194,7 +194,9 @@ describe('whatever overtakes whatever', () => {
             )
             const decided = (revision: number) =>
               aggregateOf(step.name as AggregateName).decide(step.command, states[revision] as StateOf<AggregateName>)
-            const own = history.filter(({ commandId }) => commandId === commandIdOf(step))
+            const stored = await Array.fromAsync(store.readStream(streamOf(step.name, step.id)))
+            const isOwn = (index: number) => stored[index]?.metadata.commandId === commandIdOf(step)
+            const own = history.filter((_, index) => isOwn(index))
             if (isRefusal(answer) || answer.events.length === 0) {
               const moments = Array.from({ length: end - begin + 1 }, (_, index) => decided(begin + index))
               expect(moments).toContainEqual(isRefusal(answer) ? answer : [])

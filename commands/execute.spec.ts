@@ -68,7 +68,7 @@ describe('a command', () => {
     expect(await load('provider', 'paula')).toMatchObject({ state: answer.state, revision: 1n })
   })
 
-  test('that says nothing new stores nothing and has no position', async () => {
+  test('that leads to no event stores nothing and has no position', async () => {
     const { execute, store } = setUp()
     await execute('provider', 'paula', register, envelope())
     const answer = await execute('provider', 'paula', rename('Paula'), envelope())
@@ -92,7 +92,7 @@ describe('a command', () => {
     expect(await logOf(store)).toEqual([])
   })
 
-  test('leaves who, why and when on every one of its events', async () => {
+  test('leaves actor, cause and time on every one of its events', async () => {
     const { execute, store } = setUp()
     await execute('account', 'ada', credit, platform())
     await execute('account', 'ada', hold('r', 60n), platform())
@@ -198,7 +198,7 @@ describe('the same command id again', () => {
   })
 })
 
-describe('when somebody else writes in between', () => {
+describe('when another process writes in between', () => {
   test('the command is decided anew on what is there now', async () => {
     const store = createMemoryEventStore()
     await setUp(store).execute('account', 'ada', credit, platform())
@@ -261,7 +261,7 @@ describe('when the store fails', () => {
     expect(await logOf(store)).toEqual([])
   })
 
-  test('the next command of the stream has its turn all the same', async () => {
+  test('the next command of the stream runs all the same', async () => {
     const { execute } = setUp(
       withAppend(createMemoryEventStore(), async (append, original, count) => {
         if (count === 1) throw new Failure('DATABASE_UNAVAILABLE')
@@ -274,7 +274,7 @@ describe('when the store fails', () => {
     expect(await next).toMatchObject({ outcome: 'executed', repeated: false })
   })
 
-  test('a stored event that cannot be read stops whoever needs it', async () => {
+  test('a stored event that cannot be read stops every command of its stream', async () => {
     const { execute, load, store } = setUp()
     const stored = { id: newId(), type: 'ProviderRegistered', data: { name: 7 } }
     const metadata = { ...platform(), schemaVersion: 1 }
@@ -311,7 +311,7 @@ test('commands go one at a time per stream, in the order they came, and side by 
   await Promise.all(line)
   const names = (await logOf(store)).filter(({ stream }) => stream === 'provider-paula').map(({ data }) => data)
   expect(names).toMatchObject([{ name: 'Paula' }, { name: 'One' }, { name: 'Two' }])
-  // Nobody was disturbed, so nobody had to look twice: what was appended is remembered.
+  // No other process wrote in between, so no stream was read twice: what was appended is cached.
   expect(reads).toHaveLength(2)
 })
 

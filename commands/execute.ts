@@ -1,16 +1,18 @@
 import { type AggregateName, type CommandOf, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { encodeEvent } from '../domain/events.ts'
+import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
+import { sleep } from '../infra/async/sleep.ts'
 import type { EventStore, Json, NewEvent, Position } from '../infra/event-store/port.ts'
 import type { Actor } from './actor.ts'
 import { type AggregateCacheLimits, createAggregateCache, type Folded } from './aggregate-cache.ts'
 import { refuseStranger } from './authority.ts'
 import { eventIdOf } from './ids.ts'
-import { aggregateOf, domainEventOf, type RecordedEvent, recorded, type StoredRecord } from './recorded.ts'
+import { aggregateOf, type RecordedEvent, recordedEventOf } from './recorded-event.ts'
 
-export type { RecordedEvent } from './recorded.ts'
+export type { RecordedEvent } from './recorded-event.ts'
 
-/** What travels beside every command. The same `commandId` again is the same request: it gets the first answer. */
+/** What travels with every command. The same `commandId` again is the same request: it gets the first answer. */
 export type Envelope = {
   readonly commandId: string
   readonly correlationId: string
@@ -21,8 +23,8 @@ export type Envelope = {
   readonly time: string
 }
 
-/** The envelope of what somebody asked for, as opposed to what an event caused. `correlationId` is that of the earlier request
- *  to which this one belongs; left out, the request stands at the beginning. */
+/** Returns the envelope of a request, as opposed to a command that an event caused. `correlationId` is that of the earlier
+ *  request to which this one belongs; left out, the request stands at the beginning. */
 export const requestEnvelope = (
   commandId: string,
   actor: Actor,
@@ -36,8 +38,8 @@ export const requestEnvelope = (
   time,
 })
 
-/** `events` are those of this command, `state` is the aggregate after all that is stored, `position` where the last of the
- *  events stands; undefined when the command had nothing new to say. */
+/** The answer to a command. `events` are those of this command, `state` is the aggregate after all that is stored, `position` is
+ *  that of the last of the events; undefined when nothing followed from the command. */
 export type Executed<Name extends AggregateName> = {
   readonly outcome: 'executed'
   readonly repeated: boolean
@@ -49,10 +51,10 @@ export type Executed<Name extends AggregateName> = {
 export type Loaded<Name extends AggregateName> = {
   readonly state: StateOf<Name>
   readonly revision: bigint | undefined
-  readonly history: readonly StoredRecord<EventOf<Name>>[]
+  readonly history: readonly RecordedEvent<EventOf<Name>>[]
 }
 
-/** Undefined, all but the state, when nothing is there. */
+/** An aggregate as it is stored now: all but the state is undefined when its stream does not exist. */
 export type Current<Name extends AggregateName> = Pick<Folded<Name>, 'state' | 'revision' | 'first' | 'last'>
 
 export type Execute = <Name extends AggregateName>(
@@ -66,106 +68,132 @@ export type Load = <Name extends AggregateName>(name: Name, id: string, untilRev
 
 export type Commands = {
   readonly execute: Execute
-  /** The aggregate as it is stored now, at the same cost however long its stream is. */
+  /** Resolves to the aggregate as it is stored now, at the same cost however long its stream is. */
   readonly current: <Name extends AggregateName>(name: Name, id: string) => Promise<Current<Name>>
-  /** The aggregate with all its events, up to a revision or to the end. Reads them all. */
+  /** Resolves to the aggregate with all its events, up to a revision or to the end. Reads them all. */
   readonly load: Load
 }
+
+/** An aggregate that a command is decided on. `isCurrent`: it was just read, and not only taken from the cache. */
+type View<Name extends AggregateName> = { readonly folded: Folded<Name>; readonly isCurrent: boolean }
+
+/** One attempt at a command. After a conflict it is decided anew, on `view`. */
+type Attempt<Name extends AggregateName> =
+  | { readonly outcome: 'answered'; readonly answer: Executed<Name> }
+  | { readonly outcome: 'refused'; readonly refusal: Refusal }
+  | { readonly outcome: 'conflict'; readonly view: View<Name> }
 
 const attemptsMax = 20
 const pauseMsMax = 50
 
-/** The one way to change anything: take the aggregate as it is remembered, see whether the command was answered before, ask who
- *  may, decide, append at the revision that it was decided on, and start over when that was not the last any more. What leads
- *  to no append is judged by nobody else, so it is said only of what is stored now. Refusals are values; throws
- *  DATABASE_UNAVAILABLE when the outcome is unknown (the same command again tells it). */
+/** Makes the one way to change anything. Takes the aggregate from the cache, looks whether the command was answered before, asks
+ *  for authority, decides, appends at the revision that it was decided on, and starts over when that was not the last one.
+ *  What leads to no append is checked by no store, so it is decided only on an aggregate that was just read. Refusals are
+ *  values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it. */
 export const createCommands = ({
   store,
-  remember,
+  cacheLimits,
 }: {
   readonly store: EventStore
-  readonly remember?: AggregateCacheLimits
+  readonly cacheLimits?: AggregateCacheLimits
 }): Commands => {
-  const inTurn = createTurns()
-  const remembered = createAggregateCache({ store, limits: remember })
+  // Hundreds of commands for one listing wait here for each other, instead of failing against each other in the database.
+  // Commands of other processes are met by the expected revision.
+  const inOrder = createKeyedRunner()
+  const cache = createAggregateCache({ store, limits: cacheLimits })
 
   const load: Load = async (name, id, untilRevision) => {
-    const aggregate = aggregateOf(name)
-    let state = aggregate.initial
-    let revision: bigint | undefined
-    const history: StoredRecord<EventOf<typeof name>>[] = []
+    const { initial, evolve } = aggregateOf(name)
+    const history: RecordedEvent<EventOf<typeof name>>[] = []
     const range = untilRevision === undefined ? {} : { limit: Number(untilRevision) + 1 }
-    for await (const stored of store.readStream(streamOf(name, id), range)) {
-      const event = domainEventOf(aggregate, stored)
-      state = aggregate.evolve(state, event)
-      revision = stored.revision
-      history.push(recorded(stored, event))
-    }
-    return { state, revision, history }
+    for await (const stored of store.readStream(streamOf(name, id), range)) history.push(recordedEventOf(name, stored))
+    const state = history.reduce((before, { event }) => evolve(before, event), initial)
+    return { state, revision: history.at(-1)?.revision, history }
   }
 
-  /** Looks again after an append was not taken. Where nothing new is to be found, the store itself was put back. */
-  const lookAgain = async <Name extends AggregateName>(name: Name, id: string, before: Folded<Name>) => {
-    const folded = await remembered.current(name, id)
-    if (folded.revision !== before.revision) return folded
-    remembered.forget(name, id)
-    return remembered.current(name, id)
+  const read = async <Name extends AggregateName>(name: Name, id: string): Promise<View<Name>> => ({
+    folded: await cache.current(name, id),
+    isCurrent: true,
+  })
+
+  /** Reads again after an append that was not taken. Where there is nothing new to read, the store itself was put back. */
+  const readAgain = async <Name extends AggregateName>(name: Name, id: string, before: Folded<Name>) => {
+    const view = await read(name, id)
+    if (view.folded.revision !== before.revision) return view
+    cache.forget(name, id)
+    return read(name, id)
+  }
+
+  const earlierAnswer = async <Name extends AggregateName>(
+    name: Name,
+    id: string,
+    { folded, isCurrent }: View<Name>,
+    commandId: string,
+  ): Promise<Attempt<Name> | undefined> => {
+    const { events, position } = await cache.answerTo(name, id, folded, commandId)
+    if (events.length === 0) return undefined
+    const { state } = isCurrent ? folded : await cache.current(name, id)
+    return { outcome: 'answered', answer: { outcome: 'executed', repeated: true, events, state, position } }
+  }
+
+  const attempt = async <Name extends AggregateName>(
+    name: Name,
+    id: string,
+    command: CommandOf<Name>,
+    envelope: Envelope,
+    view: View<Name>,
+  ): Promise<Attempt<Name>> => {
+    const { folded } = view
+    const { decide, schemas } = aggregateOf(name)
+    const earlier = await earlierAnswer(name, id, view, envelope.commandId)
+    if (earlier) return earlier
+    const decided = refuseStranger(name, envelope.actor, command, folded.state) ?? decide(command, folded.state)
+    if (isRefusal(decided) || decided.length === 0) {
+      const now = view.isCurrent ? view : await read(name, id)
+      if (now.folded.revision !== folded.revision) return { outcome: 'conflict', view: now }
+      if (isRefusal(decided)) return { outcome: 'refused', refusal: decided }
+      const { state } = now.folded
+      const answer = { outcome: 'executed', repeated: false, events: [], state, position: undefined } as const
+      return { outcome: 'answered', answer }
+    }
+    const events = decided.map((event, index) => newEventOf(encodeEvent(schemas, event), envelope, index))
+    const stream = streamOf(name, id)
+    const appended = await store.append({ stream, expected: folded.revision ?? 'no stream', events })
+    if (appended.outcome === 'appended' && !appended.repeated) {
+      const { folded: after, events: recorded } = cache.appended(name, id, folded, events)
+      const { position } = appended
+      const answer = { outcome: 'executed', repeated: false, events: recorded, state: after.state, position } as const
+      return { outcome: 'answered', answer }
+    }
+    if (appended.outcome !== 'ids known') {
+      // Another process has written in between, or a repetition of this command was in flight.
+      await sleep(Math.random() * pauseMsMax)
+      return { outcome: 'conflict', view: await readAgain(name, id, folded) }
+    }
+    // Another process has answered this very command a moment earlier and thus with other data: its answer can be read now.
+    const again = await readAgain(name, id, folded)
+    const answer = await earlierAnswer(name, id, again, envelope.commandId)
+    if (!answer) throw new Failure('EVENT_INVALID', { stream, reason: `the event ids are known: ${appended.problem}` })
+    return answer
   }
 
   const execute: Execute = (name, id, command, envelope) =>
-    inTurn(streamOf(name, id), async () => {
-      const { decide, schemas } = aggregateOf(name)
-      const { commandId } = envelope
-      const known = remembered.cached(name, id)
-      let folded = known ?? (await remembered.current(name, id))
-      let isNow = known === undefined
-      let met: Failure | undefined
-      for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-        const before = await remembered.answerTo(name, id, folded, commandId)
-        if (before.length > 0) {
-          const { state } = isNow ? folded : await remembered.current(name, id)
-          return { outcome: 'executed', repeated: true, events: before, state, position: before.at(-1)?.position }
-        }
-        if (met) throw met
-        const decided = refuseStranger(name, envelope.actor, command, folded.state) ?? decide(command, folded.state)
-        if (isRefusal(decided) || decided.length === 0) {
-          const { revision } = folded
-          if (!isNow) folded = await remembered.current(name, id)
-          isNow = true
-          if (folded.revision !== revision) continue
-          if (isRefusal(decided)) return decided
-          return { outcome: 'executed', repeated: false, events: [], state: folded.state, position: undefined }
-        }
-        const events = decided.map((event, index) => toStore(encodeEvent(schemas, event), envelope, index))
-        const append = { stream: streamOf(name, id), expected: folded.revision ?? 'no stream', events } as const
-        const appended = await store.append(append).catch((error: unknown) => {
-          // Another process may have answered this command in between, a moment earlier and thus in other words: the
-          // store knows its event ids, and the next look finds the answer.
-          if (!(error instanceof Failure) || error.code !== 'EVENT_INVALID') throw error
-          met = error
-        })
-        if (appended?.outcome === 'appended' && !appended.repeated) {
-          const { folded: after, events: answer } = remembered.appended(name, id, folded, events)
-          return {
-            outcome: 'executed',
-            repeated: false,
-            events: answer,
-            state: after.state,
-            position: appended.position,
-          }
-        }
-        // Someone else wrote in between: what was decided may no longer hold. A repetition in flight ends here as well.
-        if (appended) await pause(Math.random() * pauseMsMax)
-        folded = await lookAgain(name, id, folded)
-        isNow = true
+    inOrder(streamOf(name, id), async () => {
+      const cached = cache.cached(name, id)
+      let view = cached ? { folded: cached, isCurrent: false } : await read(name, id)
+      for (let attempts = 0; attempts < attemptsMax; attempts += 1) {
+        const result = await attempt(name, id, command, envelope, view)
+        if (result.outcome === 'answered') return result.answer
+        if (result.outcome === 'refused') return result.refusal
+        view = result.view
       }
       return refuse('CONFLICT_UNRESOLVED', { stream: streamOf(name, id) })
     })
 
-  return { execute, load, current: remembered.current }
+  return { execute, load, current: cache.current }
 }
 
-const toStore = (
+const newEventOf = (
   encoded: { type: string; version: number; data: unknown },
   envelope: Envelope,
   index: number,
@@ -176,24 +204,7 @@ const toStore = (
   metadata: { ...envelope, schemaVersion: encoded.version },
 })
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-
-/** One command at a time per stream in this process, in the order they came: hundreds who want the same listing wait for
- *  each other here instead of failing against each other in the database. Other processes are met by the expected revision. */
-const createTurns = () => {
-  const last = new Map<string, Promise<unknown>>()
-  return async <T>(key: string, work: () => Promise<T>): Promise<T> => {
-    const turn = (last.get(key) ?? Promise.resolve()).then(work, work)
-    last.set(key, turn)
-    try {
-      return await turn
-    } finally {
-      if (last.get(key) === turn) last.delete(key)
-    }
-  }
-}
-
-/** The answer, or the refusal thrown: for callers to whom a refusal is a defect. */
+/** Returns the answer, or throws the refusal: for callers to which a refusal is a defect. */
 export const mustExecute = <Name extends AggregateName>(answer: Executed<Name> | Refusal): Executed<Name> => {
   if (isRefusal(answer)) throw new Failure(answer.refused, answer.details)
   return answer

@@ -6,6 +6,7 @@ import { commandIds, correlationIds, ids } from './derived-ids.ts'
 import type { Commands } from './execute.ts'
 import { type RefusedLine, readOffers } from './offers.ts'
 
+/** The lines of an offer file by outcome, and the position after the last listing. */
 export type OfferImport = {
   readonly listed: readonly { readonly line: number; readonly listing: string }[]
   /** Lines that were imported before. */
@@ -16,8 +17,8 @@ export type OfferImport = {
 
 const atOnceMax = 32
 
-/** Lists every readable line of an offer file for a registered provider. The same file again changes nothing: a listing's
- *  id comes from its provider, its line's content, and how often that content stood in the file before.
+/** Lists the GPUs of every readable line of an offer file, for a registered provider. The same file again changes nothing: the id of
+ *  a listing is made of the provider, the content of the line, and the number of earlier lines with that content.
  *  Refuses PROVIDER_NOT_REGISTERED, and INPUT_INVALID when the file has no proper header. */
 export const importOffers = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },

@@ -4,7 +4,7 @@ import { createLruCache } from './lru-cache.ts'
 const keysOf = (recent: ReturnType<typeof createLruCache<string>>, ...keys: string[]) =>
   keys.filter((key) => recent.get(key) !== undefined)
 
-test('forgets who was not asked for longest', () => {
+test('evicts the least recently used entry', () => {
   const recent = createLruCache<string>({ entriesMax: 2, weightMax: 100 })
   recent.set('a', 'A', 1)
   recent.set('b', 'B', 1)
@@ -31,7 +31,7 @@ test('the newest stays, however heavy', () => {
   expect(keysOf(recent, 'heavy', 'b')).toEqual(['b'])
 })
 
-test('none at all is kept where none may be', () => {
+test('holds no entry where none is allowed', () => {
   const recent = createLruCache<string>({ entriesMax: 0, weightMax: 10 })
   recent.set('a', 'a', 3)
   expect(keysOf(recent, 'a')).toEqual([])

@@ -1,12 +1,13 @@
-/** A map that forgets who was not asked for longest. The newest stays, however heavy. */
+/** A map with bounds. The least recently used entry is evicted first; the newest stays, however large its weight is. */
 export type LruCache<Value> = {
   get(key: string): Value | undefined
   set(key: string, value: Value, weight: number): void
   delete(key: string): void
-  /** Of all that is kept. */
+  /** The weight of all entries together. */
   readonly weight: number
 }
 
+/** Makes an empty cache that holds at most `entriesMax` entries and, but for the newest, at most `weightMax` together. */
 export const createLruCache = <Value>({
   entriesMax,
   weightMax,
@@ -14,7 +15,7 @@ export const createLruCache = <Value>({
   readonly entriesMax: number
   readonly weightMax: number
 }): LruCache<Value> => {
-  // A Map gives its keys in the order in which they were put in: the first is the one to go.
+  // A Map returns its keys in the order of insertion: the first is the least recently used one.
   const entries = new Map<string, { readonly value: Value; readonly weight: number }>()
   let total = 0
 

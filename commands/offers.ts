@@ -4,7 +4,7 @@ import type { Offer } from '../domain/listing.ts'
 import { type Money, money, parseAmount } from '../domain/money.ts'
 import { readCsvRecords } from './csv-records.ts'
 
-/** One offer of the file, under the number of its line. */
+/** An offer of the file, with the number of its line. */
 export type ReadOffer = { readonly line: number; readonly offer: Omit<Offer, 'provider'> }
 export type RefusedLine = { readonly line: number; readonly refusal: Refusal }
 
@@ -21,7 +21,7 @@ const wholeNumber = z
   .transform(Number)
   .refine(Number.isSafeInteger, 'is too large')
 
-/** Memory of all GPUs: the total stands last where there is one; a single GPU entry carries the total of its kind. */
+/** Returns the memory of all GPUs: the total stands last where there is one; a single GPU entry holds the total of its kind. */
 const gpuMemoryMib = (info: string): number =>
   Number([...info.matchAll(/'(?:SizeInMiB|TotalGpuMemoryInMiB)':\s*(\d+)/g)].at(-1)?.[1] ?? Number.NaN)
 
@@ -45,7 +45,7 @@ const row = z.object({
 
 /** Reads a file in the SkyPilot catalog format (columns InstanceType, AcceleratorName, AcceleratorCount, vCPUs, MemoryGiB,
  *  GpuInfo, Price, SpotPrice, Region): Price is USD per hour of the whole machine, SizeInMiB the memory of all its GPUs.
- *  A line that cannot be read is refused by its number (the header is line 1); the others are read all the same.
+ *  A line that cannot be read is refused under its number (the header is line 1); the other lines are read.
  *  Refuses the whole file with INPUT_INVALID when the header lacks a column. */
 export const readOffers = (
   csv: string,
@@ -92,6 +92,6 @@ const toOffer = (read: z.infer<typeof row>): Omit<Offer, 'provider'> => {
   }
 }
 
-/** Rounded up to a millionth of a dollar, so that all GPUs together never cost less than the machine. */
+/** Returns the price of one GPU, rounded up to a millionth of a dollar: all GPUs together never cost less than the machine. */
 const perGpu = (machine: Money, gpuCount: bigint): Money =>
   money((machine.amount + gpuCount - 1n) / gpuCount, machine.asset)

@@ -1,19 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { isRefusal } from '../domain/errors.ts'
 import { endRental } from '../processes/end-rental.ts'
-import { requestRental } from '../processes/rent-a-gpu.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { userActor } from './actor.ts'
 import { type JobRequest, submitJob } from './submit-job.ts'
 
 const market = async () => {
-  const world = createMarket()
-  await world.list('h100', 2)
-  await world.deposit('ada', 10_000_000n)
-  const rent = { listing: 'h100', gpuCount: 1, seconds: 3600n, maxPricePerGpuHour: usdc(4_000_000n) }
-  const rented = await requestRental(world, { renter: 'ada', idempotencyKey: 'rental', ...rent })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const { rental } = rented
+  const { rental, ...world } = await createActiveRental()
   const wish = (overrides: Partial<JobRequest> = {}): JobRequest => ({
     renter: 'ada',
     idempotencyKey: 'first',
@@ -31,10 +25,7 @@ const market = async () => {
     if (isRefusal(answer)) throw new Error(answer.refused)
     return answer
   }
-  const end = async () => {
-    const heartbeats = { acknowledged: async () => 10n, begin: noop, beat: noop, end: noop }
-    await endRental({ ...world, heartbeats }, rental, 'returned', userActor('ada'))
-  }
+  const end = () => endRental({ ...world, heartbeats: steadyHeartbeats() }, rental, 'returned', userActor('ada'))
   const submitted = async () => {
     let count = 0
     for await (const { type } of world.store.readAll()) if (type === 'JobSubmitted') count++
@@ -42,7 +33,6 @@ const market = async () => {
   }
   return { ...world, rental, wish, submit, end, submitted }
 }
-const noop = async () => undefined
 
 test('a job waits in the queue, with all it takes to run, in the story of its rental', async () => {
   const world = await market()

@@ -2,10 +2,10 @@ const objectBytes = 48
 const fieldBytes = 16
 const characterBytes = 2
 const numberBytes = 16
-/** A cache needs no exact figure of a deep one. */
+/** Deeper values are not counted: a cache needs no exact figure. */
 const depthMax = 20
 
-/** About how many bytes of memory a value of plain data takes. Costs a walk through all of it. */
+/** Returns about how many bytes of memory a value of plain data takes. Visits all of the value. */
 export const weightOf = (value: unknown, depth = 0): number => {
   if (typeof value === 'string') return objectBytes + value.length * characterBytes
   if (typeof value === 'bigint' || typeof value === 'number') return numberBytes

@@ -3,13 +3,12 @@ import * as account from './account.ts'
 import { spec } from './decider.testing.ts'
 import type { ErrorCode } from './errors.ts'
 import { chart, posting } from './ledger.ts'
-import { type Money, money } from './money.ts'
+import { usd, usdc } from './money.testing.ts'
+import type { Money } from './money.ts'
 
 const { given } = spec(account)
 
 const user = 'ada'
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
-const usd = (amount: bigint) => money(amount, 'USD/2')
 
 const credit = (amount: Money, payment = 'payment-1') =>
   ({ type: 'CreditDeposit', user, payment, amount }) as const satisfies account.Command

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Decoder, eventDecoderOf, unsure } from './decoder.ts'
+import { eventDecoderOf } from './decoder.ts'
 import { type ErrorCode, errors, Failure } from './errors.ts'
 import { assets } from './money.ts'
 
@@ -71,11 +71,13 @@ export const encodeEvent = (schemas: AnySchemas, event: { readonly type: string 
   return { type, version: entry.version, data: encoded.data }
 }
 
-const decoders = new WeakMap<EventSchema<unknown>, { readonly type: string; readonly decode: Decoder }>()
+type Decode = (fields: unknown) => object
 
-const fastDecoderOf = (type: string, entry: EventSchema<unknown>): Decoder => {
-  const known = decoders.get(entry)
-  if (known?.type === type) return known.decode
+const decoders = new WeakMap<EventSchema<unknown>, { readonly type: string; readonly decode: Decode }>()
+
+const decoderOf = (type: string, entry: EventSchema<unknown>): Decode => {
+  const cached = decoders.get(entry)
+  if (cached?.type === type) return cached.decode
   const decode = eventDecoderOf(type, entry.schema)
   decoders.set(entry, { type, decode })
   return decode
@@ -99,10 +101,10 @@ export const decodeEvent = <Event extends { type: string }>(
       throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: `step up from ${from}` }, error)
     }
   }
-  const known = fastDecoderOf(type, entry)(fields)
-  if (known !== unsure) return known as Event
-  const decoded = z.safeDecode(entry.schema, fields)
-  if (!decoded.success)
-    throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: z.prettifyError(decoded.error) })
-  return { type, ...(decoded.data as object) } as Event
+  try {
+    return decoderOf(type, entry)(fields) as Event
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error
+    throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: z.prettifyError(error) })
+  }
 }

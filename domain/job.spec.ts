@@ -92,7 +92,6 @@ describe('none', () => {
         .refuses('JOB_INVALID', { files: 'at most 65536 bytes together' })
     })
   })
-  test.each(everyOther)('$type is refused', (command) => given().when(command).refuses('JOB_UNKNOWN'))
 })
 
 describe('queued', () => {
@@ -104,7 +103,6 @@ describe('queued', () => {
       attempt: 0,
       stopRequested: false,
     }))
-  test('SubmitJob is refused', () => given(submitted).when(submit).refuses('JOB_ALREADY_SUBMITTED'))
   test('StartJob begins the first attempt', () => given(submitted).when(start()).then(started()))
   test.each([0, 2])('StartJob with attempt %s is refused', (attempt) =>
     given(submitted)
@@ -147,14 +145,6 @@ describe('running', () => {
       stopRequested: false,
       percent: 0,
     }))
-  test('SubmitJob is refused', () =>
-    given(...running)
-      .when(submit)
-      .refuses('JOB_ALREADY_SUBMITTED'))
-  test('StartJob is refused', () =>
-    given(...running)
-      .when(start(2))
-      .refuses('JOB_NOT_QUEUED'))
   test.each([...reports(1), fail(1)])('$type of a lost attempt is refused', (command) =>
     given(...running, interrupted(), started(2))
       .when(command)
@@ -242,7 +232,6 @@ describe.each<[job.State['status'], job.Event, ErrorCode]>([
       attempt: 1,
       stopRequested: false,
     }))
-  test('SubmitJob is refused', () => over.when(submit).refuses('JOB_ALREADY_SUBMITTED'))
   test.each(everyOther)('$type is refused', (command) => over.when(command).refuses(code, { status }))
   test('nothing can have followed', () =>
     over.cannotBeFollowedBy(

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { usd, usdc } from './money.testing.ts'
 import {
   add,
   assets,
@@ -14,8 +15,6 @@ import {
   times,
 } from './money.ts'
 
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
-const usd = (amount: bigint) => money(amount, 'USD/2')
 const anyAsset = fc.constantFrom(...assets)
 const anyAmount = fc.bigInt(-(10n ** 30n), 10n ** 30n)
 

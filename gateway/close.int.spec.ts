@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createGatewayWorld } from '../testing/worlds/gateway.ts'
 import { countSubscriptions, openServerSentEvents } from '../testing/worlds/gateway-streams.ts'
 

@@ -36,47 +36,47 @@ export const createHealth = ({
   readonly roles: readonly string[]
   readonly now: () => string
 }): Health => {
-  const look = async () => {
+  const check = async () => {
     const status = (await isUp()) ? await projections.status().catch(() => undefined) : undefined
     const readiness: Readiness = status
       ? {
           ready: status.projections.every(({ state }) => state === 'running'),
-          parts: { database: 'up', projections: tellAll(status.projections) },
+          parts: { database: 'up', projections: summaryOf(status.projections) },
         }
       : { ready: false, parts: { database: 'down', projections: 'unknown' } }
     return { status, readiness }
   }
   return {
-    ready: async () => (await look()).readiness,
+    ready: async () => (await check()).readiness,
     status: async () => {
-      const { status, readiness } = await look()
+      const { status, readiness } = await check()
       const models = status?.projections ?? []
-      return { ...readiness, time: now(), roles, head: status?.head ?? null, projections: models.map(pageOf) }
+      return { ...readiness, time: now(), roles, head: status?.head ?? null, projections: models.map(projectionEntryOf) }
     },
   }
 }
 
-const tellAll = (projections: readonly ProjectionStatus[]): string => {
-  const notWell = projections.flatMap(({ name, state, building }) =>
+const summaryOf = (projections: readonly ProjectionStatus[]): string => {
+  const unready = projections.flatMap(({ name, state, building }) =>
     state === 'running' ? [] : [`${name} ${state}${state === 'building' && building ? ` ${building.percent} %` : ''}`],
   )
   const streams = projections.reduce((sum, { parked }) => sum + parked.streams, 0)
   const parked = streams === 0 ? [] : [`${streams} ${streams === 1 ? 'stream' : 'streams'} parked`]
-  if (notWell.length > 0) return [...notWell, ...parked].join(', ')
+  if (unready.length > 0) return [...unready, ...parked].join(', ')
   return ['up', ...parked].join(', ')
 }
 
-const pageOf = ({ name, version, state, served, building, failure, parked }: ProjectionStatus) => ({
+const projectionEntryOf = ({ name, version, state, served, building, failure, parked }: ProjectionStatus) => ({
   name,
   version,
   state,
   served: served ?? null,
   building: building ?? null,
   failure: failure ?? null,
-  parked: { streams: parked.streams, first: parked.first.slice(0, parkedMax).map(parkedOf) },
+  parked: { streams: parked.streams, first: parked.first.slice(0, parkedMax).map(parkedEntryOf) },
 })
 
-const parkedOf = ({ stream, revision, position, type, code, message, held, since }: ParkedStream) => ({
+const parkedEntryOf = ({ stream, revision, position, type, code, message, held, since }: ParkedStream) => ({
   stream,
   revision: String(revision),
   position,

@@ -7,4 +7,4 @@ const statuses: { readonly [Code in ErrorCode]?: number } = {
   DATABASE_UNAVAILABLE: 503,
 }
 
-export const statusOf = (code: ErrorCode): number => statuses[code] ?? 500
+export const httpStatusOf = (code: ErrorCode): number => statuses[code] ?? 500

@@ -8,7 +8,7 @@ import type { Log } from '../infra/telemetry.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
 import type { Health } from './health.ts'
-import { statusOf } from './http-status.ts'
+import { httpStatusOf } from './http-status.ts'
 import { createGatewayMetrics } from './metrics.ts'
 import type { Services } from './services.ts'
 import { createWebSocketHandler } from './websocket.ts'
@@ -19,7 +19,7 @@ export const bodyBytesMax = 1024 * 1024
 const socketCloseMsMax = 500
 const corsSeconds = 86_400
 const goingAwayCode = 1001
-const path = '/graphql'
+const graphqlPath = '/graphql'
 
 export type Gateway = {
   /** Resolves to where people see the gateway: PUBLIC_URL, or the address that it listens on. Throws PORT_TAKEN. */
@@ -56,10 +56,10 @@ export const createGateway = ({
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
   })
   app.setErrorHandler(async (error, _request, reply) => {
-    const { status, code, details } = answerTo(error, log)
+    const { status, code, details } = errorAnswerTo(error, log)
     return reply.status(status).send(graphqlError(code, details))
   })
-  app.setNotFoundHandler(async (_request, reply) => reply.status(404).send({ message: `Nothing here. See ${path}` }))
+  app.setNotFoundHandler(async (_request, reply) => reply.status(404).send({ message: `Nothing here. See ${graphqlPath}` }))
 
   app.register(fastifyCors, { origin: '*', methods: ['GET', 'POST'], maxAge: corsSeconds })
   app.register(fastifyWebsocket, {
@@ -83,12 +83,12 @@ export const createGateway = ({
   app.after(() => {
     app.route({
       method: 'GET',
-      url: path,
+      url: graphqlPath,
       handler: serve,
       wsHandler: createWebSocketHandler(graphql, authenticate),
     })
-    app.route({ method: 'POST', url: path, handler: serve })
-    app.get('/', async (_request, reply) => reply.redirect(path))
+    app.route({ method: 'POST', url: graphqlPath, handler: serve })
+    app.get('/', async (_request, reply) => reply.redirect(graphqlPath))
     app.get('/health', async () => ({ status: 'alive' }))
     app.get('/ready', async (_request, reply) => {
       const readiness = await health.ready()
@@ -138,11 +138,11 @@ const graphqlError = (code: ErrorCode, details: Details) => ({
 })
 
 /** What is answered when a request ends before GraphQL has seen it. */
-const answerTo = (
+const errorAnswerTo = (
   error: unknown,
   log: Log,
 ): { readonly status: number; readonly code: ErrorCode; readonly details: Details } => {
-  if (error instanceof Failure) return { status: statusOf(error.code), code: error.code, details: error.details }
+  if (error instanceof Failure) return { status: httpStatusOf(error.code), code: error.code, details: error.details }
   const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500
   if (error instanceof Error && status < 500)
     return { status, code: 'INPUT_INVALID', details: { request: error.message, bytesMax: String(bodyBytesMax) } }

@@ -2,13 +2,13 @@ import { createYoga } from 'graphql-yoga'
 import type { Log } from '../infra/telemetry.ts'
 import { graphiqlOptions } from './graphiql.ts'
 import { type Context, createContext } from './graphql/context.ts'
-import { limitsPlugin, plainTextPlugin } from './graphql/limits.ts'
-import { createMask } from './graphql/mask.ts'
+import { limitsPlugin, storableTextPlugin } from './graphql/limits.ts'
+import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
 
 /** What the transport says about a request, HTTP and WebSocket alike. */
-export type Asker = { readonly wallet: string | undefined }
+export type Caller = { readonly wallet: string | undefined }
 
 /** GraphQL itself: schema, limits, masking and metrics, the same for every transport. */
 export const createGraphQL = ({
@@ -16,11 +16,11 @@ export const createGraphQL = ({
   metrics,
   ...shared
 }: Omit<Context, 'wallet' | 'privilege' | 'loaders'> & { readonly log: Log; readonly metrics: GatewayMetrics }) => {
-  const maskError = createMask(log)
-  const yoga = createYoga<Asker, Context>({
+  const maskError = createErrorMask(log)
+  const yoga = createYoga<Caller, Context>({
     schema,
     context: ({ wallet }) => createContext({ ...shared, wallet }),
-    plugins: [limitsPlugin(), plainTextPlugin(), metricsPlugin(metrics)],
+    plugins: [limitsPlugin(), storableTextPlugin(), metricsPlugin(metrics)],
     maskedErrors: { maskError },
     // The page is nine megabytes: loaded when somebody looks at it.
     graphiql: graphiqlOptions,

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { eventually, runChild, runs } from '../testing/children.ts'
+import { runChild, runs } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { openDataFolder } from './data-folder.ts'
 
 const module = pathToFileURL(join(import.meta.dirname, 'data-folder.ts')).href

@@ -3,7 +3,9 @@ import { access, chmod, constants, link, mkdir, readdir, readFile, rename, rm, s
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
-import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts'
+import { exists, unlessMissing } from './system/files.ts'
+import { parseJson } from './system/json.ts'
+import { isAlive, ownIdentity, type ProcessIdentity } from './system/processes.ts'
 
 /** Counts up when what lies in the folder changes its shape. */
 const formatVersion = 1
@@ -17,7 +19,16 @@ export type DataFolder = {
 }
 
 const description = z.object({ format: z.number().int() })
+/** What a lock file holds: a ProcessIdentity under names of its own, with the start time as text. */
 const lockContent = z.object({ pid: z.number().int(), started: z.string(), boot: z.string(), released: z.boolean() })
+type LockContent = z.infer<typeof lockContent>
+
+const lockContentOf = ({ pid, startTime, bootId }: ProcessIdentity, released: boolean): LockContent => ({
+  pid,
+  started: String(startTime),
+  boot: bootId,
+  released,
+})
 
 /** Makes the folder when it is not there, and takes it for this process alone.
  *  Throws DATA_FOLDER_IN_USE (with the pid), DATA_FOLDER_VERSION (with both versions), DATA_FOLDER_UNREACHABLE. */
@@ -50,7 +61,7 @@ const createFolder = async (folder: string): Promise<void> => {
 
 /** One folder after the other: mkdir's own way down never ends where nothing can be made, below /proc for instance. */
 const makeFolders = async (folder: string): Promise<boolean> => {
-  if (await isThere(folder)) return false
+  if (await exists(folder)) return false
   if (dirname(folder) !== folder) await makeFolders(dirname(folder))
   await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error
@@ -58,23 +69,11 @@ const makeFolders = async (folder: string): Promise<boolean> => {
   return true
 }
 
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false
-      throw error
-    },
-  )
-
 const checkVersion = async (folder: string): Promise<void> => {
   const path = join(folder, 'neuralmesh.json')
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+  const text = await readFile(path, 'utf8').catch(unlessMissing)
   if (text === undefined) return writeWhole(path, `${JSON.stringify({ format: formatVersion })}\n`)
-  const found = readJson(text, description)?.format
+  const found = description.safeParse(parseJson(text)).data?.format
   if (found !== formatVersion)
     throw new Failure('DATA_FOLDER_VERSION', {
       folder,
@@ -89,15 +88,15 @@ const checkVersion = async (folder: string): Promise<void> => {
  *  @param locks the folder of the lock itself, made when it is not there. */
 export const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
   await mkdir(locks, { recursive: true })
-  const identity = await ownIdentity()
+  const identity = ownIdentity()
   const draft = join(locks, `draft-${process.pid}-${randomBytes(4).toString('hex')}`)
-  await writeFile(draft, JSON.stringify({ ...identity, released: false }))
+  await writeFile(draft, JSON.stringify(lockContentOf(identity, false)))
   try {
     for (let tries = 0; tries < lockTriesMax; tries += 1) {
       const current = await newest(locks)
       const holder = current === undefined ? undefined : await readHolder(join(locks, String(current)))
       if (holder === 'gone') continue
-      if (holder !== undefined && (await isAlive(holder)))
+      if (holder !== undefined && isAlive(holder))
         throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: String(holder.pid) })
       const next = (current ?? 0) + 1
       if (!(await linkNew(draft, join(locks, String(next))))) continue
@@ -107,7 +106,7 @@ export const takeLock = async (locks: string, folder: string): Promise<{ release
       }
       await removeOlder(locks, next)
       return {
-        release: () => writeWhole(join(locks, String(next)), JSON.stringify({ ...identity, released: true })),
+        release: () => writeWhole(join(locks, String(next)), JSON.stringify(lockContentOf(identity, true))),
       }
     }
     throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: 'several' })
@@ -125,8 +124,9 @@ const newest = async (locks: string): Promise<number | undefined> => {
 const readHolder = async (path: string): Promise<ProcessIdentity | 'gone' | undefined> => {
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return 'gone'
-  const content = readJson(text, lockContent)
-  return content === undefined || content.released ? undefined : content
+  const content = lockContent.safeParse(parseJson(text)).data
+  if (content === undefined || content.released) return undefined
+  return { pid: content.pid, startTime: Number(content.started), bootId: content.boot }
 }
 
 const linkNew = async (from: string, to: string): Promise<boolean> => {
@@ -148,22 +148,8 @@ const removeOlder = async (locks: string, kept: number): Promise<void> => {
   }
 }
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
-
 const writeWhole = async (path: string, text: string): Promise<void> => {
   const draft = `${path}.draft`
   await writeFile(draft, text, { flush: true })
   await rename(draft, path)
-}
-
-const readJson = <Shape>(text: string, shape: z.ZodType<Shape>): Shape | undefined => {
-  try {
-    return shape.safeParse(JSON.parse(text)).data
-  } catch {
-    return undefined
-  }
 }

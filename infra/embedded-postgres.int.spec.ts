@@ -5,16 +5,17 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { eventually, exists, runChild, runs } from '../testing/children.ts'
+import { exists, runChild, runs } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import type { RunnerKind } from './embedded-postgres/run-as.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { connectPostgres, type Database } from './postgres.ts'
-import { processesIn } from './process-identity.ts'
+import { processesIn, readProcess } from './system/processes.ts'
 import { createLog } from './telemetry.ts'
 
 const isRoot = process.getuid?.() === 0
 const ifRoot = isRoot ? test : test.skip
-const silent = createLog({ level: 'silent', format: 'json' })
 
 let parent: string
 let folder: string
@@ -38,7 +39,7 @@ afterEach(async () => {
 
 const start = async (runAs?: RunnerKind): Promise<{ server: EmbeddedPostgres; database: Database }> => {
   const server = await startEmbeddedPostgres({ folder, log, ...(runAs === undefined ? {} : { runAs }) })
-  const database = connectPostgres({ url: server.url, log: silent, poolSize: 2 })
+  const database = connectPostgres({ url: server.url, log: silentLog, poolSize: 2 })
   opened.push(server, database)
   return { server, database }
 }
@@ -110,7 +111,7 @@ test('is version 18, safe, exact in its collation, and closed to strangers', asy
   expect((await stat(join(folder, 'keys', 'postgres'))).mode & 0o777).toBe(0o600)
   const url = new URL(server.url)
   url.password = 'guess'
-  const stranger = connectPostgres({ url: url.href, log: silent, poolSize: 1 })
+  const stranger = connectPostgres({ url: url.href, log: silentLog, poolSize: 1 })
   opened.push(stranger)
   await expect(stranger.query('test.one', 'select 1')).rejects.toMatchObject({ code: '28P01' })
 })
@@ -171,11 +172,7 @@ describe('when the platform is killed', () => {
   test('Ctrl-C in the terminal does not reach the server before the platform closes it', async () => {
     const platform = runPlatform('console.log(server.pid())')
     const pid = Number(await platform.firstLine)
-    const groupOf = async (id: number) => {
-      const fields = await readFile(`/proc/${id}/stat`, 'utf8')
-      return fields.slice(fields.lastIndexOf(')') + 2).split(' ')[2]
-    }
-    expect(await groupOf(pid)).not.toBe(await groupOf(platform.process.pid ?? 0))
+    expect(readProcess(pid)?.session).not.toBe(readProcess(platform.process.pid ?? 0)?.session)
     await platform.kill()
     await eventually('the server to end', async () => !(await runs(pid)), 2_000)
   })
@@ -206,8 +203,7 @@ describe('when the server dies', () => {
   test('and its watchdog with it, the orphan is ended and followed by another', async () => {
     const { server, database } = await start()
     const pid = server.pid() ?? 0
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    process.kill(Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]), 'SIGKILL')
+    process.kill(readProcess(pid)?.parent ?? Number.NaN, 'SIGKILL')
     await eventually('another server', () => server.pid() !== undefined && server.pid() !== pid)
     await database.waitUntilReady(10_000)
     expect(await runs(pid)).toBe(false)

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import { connectPostgres, type Database, openPool } from './postgres.ts'
 import { createLog, createMetrics, type Metrics } from './telemetry.ts'
 
-const silent = createLog({ level: 'silent', format: 'json' })
 let home: TestDatabase
 let database: Database
 let metrics: Metrics
@@ -19,7 +19,7 @@ beforeEach(async () => {
   lines = []
   metrics = createMetrics()
   const log = createLog({ level: 'debug', format: 'json' }, { write: (line) => lines.push(JSON.parse(line)) })
-  database = connectPostgres({ url: home.url, log, metrics, poolSize: 3, slowQueryMs: 200 })
+  database = home.connect({ log, metrics, poolSize: 3, slowQueryMs: 200 })
   await database.query('test.create', 'create table notes (id int primary key, text text)')
 })
 afterEach(async () => {
@@ -135,7 +135,7 @@ describe('a transaction', () => {
 
 describe('when the connection breaks', () => {
   test('idle ones are noted and replaced', async () => {
-    const other = connectPostgres({ url: home.url, log: silent, poolSize: 1 })
+    const other = home.connect({ poolSize: 1 })
     await cutOthers(other)
     await eventually('the broken connection to be noticed', () =>
       lines.some(({ msg }) => msg === 'an idle connection broke'),
@@ -145,7 +145,7 @@ describe('when the connection breaks', () => {
   })
 
   test('a write in flight fails at once and is not repeated; a read is', async () => {
-    const other = connectPostgres({ url: home.url, log: silent, poolSize: 1 })
+    const other = home.connect({ poolSize: 1 })
     const cutWhenSleeping = async () => {
       await eventually('a sleeping statement', async () => {
         const found = await other.query(
@@ -172,7 +172,7 @@ describe('when nothing answers', () => {
   const nowhere = 'postgres://user:hidden-word@127.0.0.1:1/x'
 
   test('a statement says that it was not sent, without the password', async () => {
-    const away = connectPostgres({ url: nowhere, log: silent, poolSize: 1 })
+    const away = connectPostgres({ url: nowhere, log: silentLog, poolSize: 1 })
     const failure = await failureOf(away.query('test.one', 'select 1'))
     expect([failure.code, failure.details.sent]).toEqual(['DATABASE_UNAVAILABLE', 'no'])
     expect(failure.message).not.toContain('hidden-word')
@@ -180,7 +180,7 @@ describe('when nothing answers', () => {
   })
 
   test('waiting has an end, and closing ends it at once', async () => {
-    const away = connectPostgres({ url: nowhere, log: silent, poolSize: 1 })
+    const away = connectPostgres({ url: nowhere, log: silentLog, poolSize: 1 })
     expect((await failureOf(away.waitUntilReady(100))).code).toBe('DATABASE_UNAVAILABLE')
     const waiting = failureOf(away.waitUntilReady(600_000))
     const listening = away.listen('x', () => undefined)
@@ -192,7 +192,7 @@ describe('when nothing answers', () => {
   test('a wrong password is not waited for', async () => {
     const url = new URL(home.url)
     url.password = 'wrong'
-    const stranger = connectPostgres({ url: url.href, log: silent, poolSize: 1 })
+    const stranger = connectPostgres({ url: url.href, log: silentLog, poolSize: 1 })
     const failure = await failureOf(stranger.waitUntilReady(600_000))
     expect([failure.code, failure.details.reason]).toEqual([
       'DATABASE_UNAVAILABLE',
@@ -212,7 +212,7 @@ describe('listening', () => {
     await notify('one')
     await notify('two')
     await eventually('both payloads', () => heard.length === 3)
-    const other = connectPostgres({ url: home.url, log: silent, poolSize: 1 })
+    const other = home.connect({ poolSize: 1 })
     await cutOthers(other)
     await eventually('listening again', () => heard.length === 4)
     await notify('three')
@@ -256,7 +256,7 @@ describe('what the operator sees', () => {
 })
 
 test('a connection of a bare pool that is given back twice is given back once', async () => {
-  const pool = openPool({ url: home.url, log: silent, poolSize: 1 })
+  const pool = openPool({ url: home.url, log: silentLog, poolSize: 1 })
   const given = Promise.withResolvers<void>()
   pool.connect((_, client, release) => {
     release()

@@ -12,6 +12,7 @@ import type { Log, Metrics } from './telemetry.ts'
 export { type Fields, literalOf } from './postgres/copy.ts'
 export type { Database, Query, QueryOptions, Retry } from './postgres/database.ts'
 export { isConnectionError } from './postgres/errors.ts'
+export { migrateSchema } from './postgres/migrate.ts'
 export { migrateOperations } from './postgres/ops-schema.ts'
 
 const connectMsMax = 5_000

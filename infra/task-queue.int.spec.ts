@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
 import { connectPostgres } from './postgres.ts'
 import { createTaskQueueWorld } from './task-queue.testing.ts'

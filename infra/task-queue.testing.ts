@@ -1,6 +1,5 @@
-import { eventually } from '../testing/children.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
-import { connectPostgres } from './postgres.ts'
 import { startTaskQueue, type TaskHandler, type TaskQueue } from './task-queue.ts'
 import { createLog } from './telemetry.ts'
 
@@ -10,7 +9,7 @@ export const createTaskQueueWorld = async () => {
   const lines: Record<string, unknown>[] = []
   const opened: TaskQueue[] = []
   const log = createLog({ level: 'info', format: 'json' }, { write: (line) => lines.push(JSON.parse(line)) })
-  const database = connectPostgres({ url: home.url, log, poolSize: 4 })
+  const database = home.connect({ log })
 
   const open = async (handlers: Record<string, TaskHandler>, concurrency = 2): Promise<TaskQueue> => {
     const jobs = await startTaskQueue({ url: home.url, database, log, handlers, concurrency, pollMs: 100 })

@@ -3,8 +3,9 @@ import { systemActor } from '../commands/actor.ts'
 import { createCommands, mustExecute } from '../commands/execute.ts'
 import { newId } from '../commands/ids.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
+import { usdc } from '../domain/money.testing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
+import { chartOf, createMarket } from '../testing/worlds/market.ts'
 import { creditDeposit } from './credit-deposit.ts'
 import { runSaga } from './saga.ts'
 
@@ -13,13 +14,13 @@ const sighting = { chainId: 31337, transactionHash: 'tx', blockNumber: 1n, block
 /** A deposit of ada's that the chain will not undo, and that is not credited yet. */
 const finalDeposit = async () => {
   const world = createMarket()
-  const tell = async (command: CommandOf<'payment'>) => {
+  const send = async (command: CommandOf<'payment'>) => {
     const ids = { commandId: newId(), correlationId: 'deposit', causationId: 'deposit' }
     const envelope = { ...ids, actor: systemActor('watcher'), time: world.now() }
     mustExecute(await world.commands.execute('payment', 'p', command, envelope))
   }
-  await tell({ type: 'ObserveDeposit', payment: 'p', user: 'ada', amount: usdc(5n), ...sighting })
-  await tell({ type: 'FinalizeDeposit' })
+  await send({ type: 'ObserveDeposit', payment: 'p', user: 'ada', amount: usdc(5n), ...sighting })
+  await send({ type: 'FinalizeDeposit' })
   const credit = (commands = world.commands, revision = 1n) =>
     runSaga({ commands, now: world.now }, creditDeposit, { id: 'p', revision })
   return { ...world, credit }
@@ -54,7 +55,7 @@ test('the credit names the deposit as its cause', async () => {
     })
 })
 
-test('walked again, or by several at once, it is credited once', async () => {
+test('run again, or by several processes at once, it is credited once', async () => {
   const world = await finalDeposit()
   await Promise.all([1, 2, 3].map(() => world.credit(createCommands({ store: world.store }))))
   world.pass(60)
@@ -62,8 +63,8 @@ test('walked again, or by several at once, it is credited once', async () => {
   await expectCreditedOnce(world)
 })
 
-describe('a walk that dies', () => {
-  test.each(['before', 'after'])('%s its append is walked to the end by the next', async (when) => {
+describe('a run that dies', () => {
+  test.each(['before', 'after'])('%s its append is finished by the next run', async (when) => {
     const world = await finalDeposit()
     const dying: EventStore = {
       ...world.store,

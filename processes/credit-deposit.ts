@@ -1,7 +1,7 @@
 import { creditSteps, sagaNames } from './names.ts'
 import type { Saga } from './saga.ts'
 
-/** From a deposit that the chain will not undo to money that can be spent. */
+/** From a final deposit, which the chain cannot undo, to money that can be spent. */
 export const creditDeposit: Saga<'payment', 'DepositFinalized'> = {
   name: sagaNames.creditDeposit,
   starts: { aggregate: 'payment', type: 'DepositFinalized' },

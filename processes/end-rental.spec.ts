@@ -1,23 +1,13 @@
 import { expect, test } from '@jest/globals'
 import { userActor } from '../commands/actor.ts'
-import { isRefusal } from '../domain/errors.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { usdc } from '../domain/money.testing.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { endAndSettle } from './end-rental.ts'
-import { requestRental } from './rent-a-gpu.ts'
 
-const rent = async () => {
-  const world = createMarket()
-  await world.list('h100', 1)
-  await world.deposit('ada', 10_000_000n)
-  const wish = { renter: 'ada', idempotencyKey: 'one', listing: 'h100', gpuCount: 1, seconds: 3600n }
-  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(4_000_000n) })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const acknowledged = async (_: string, startedAt: string, at: string) =>
-    BigInt((Date.parse(at) - Date.parse(startedAt)) / 1000)
-  return { ...world, heartbeats: { acknowledged }, rental: rented.rental }
-}
+const rent = async () => ({ ...(await createActiveRental()), heartbeats: steadyHeartbeats() })
 
-test('who gives a GPU back has the rental settled with the answer, and the answer names the last event', async () => {
+test('a GPU that is given back is settled with the answer, and the answer names the last event', async () => {
   const world = await rent()
   world.pass(10)
   const answer = await endAndSettle(world, world.rental, 'returned', userActor('ada'))

@@ -3,34 +3,26 @@ import fc from 'fast-check'
 import { systemActor, userActor } from '../commands/actor.ts'
 import { createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { usdc } from '../domain/money.testing.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { endRental } from './end-rental.ts'
 import { meterPeriod, startMeter } from './meter.ts'
-import { requestRental } from './rent-a-gpu.ts'
 import type { Schedule } from './timers.ts'
 
-const noop = async () => undefined
 const start = '2026-01-01T00:00:00.000Z'
 
 /** A rental of an hour that runs from the start. The provider has acknowledged all but the `silentSeconds`. */
 const runningRental = async ({ price = 3_600_000n, chargePeriodSeconds = 300 } = {}) => {
-  const world = createMarket()
-  await world.list('h100', 1, usdc(price))
-  await world.deposit('ada', 10n * price)
-  const wish = { renter: 'ada', idempotencyKey: 'rental', listing: 'h100', gpuCount: 1, seconds: 3600n }
-  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(price) })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const { rental } = rented
+  const { rental, ...world } = await createActiveRental({ pricePerGpuHour: price, deposit: 10n * price })
   let silentSeconds = 0
-  const acknowledged = async (_rental: string, startedAt: string, at: string) =>
-    BigInt((Date.parse(at) - Date.parse(startedAt)) / 1000 - silentSeconds)
   const timers = new Map<string, unknown>()
   const schedule: Schedule = async (name, payload, { key, runAt }) => {
     timers.set(key, { name, payload, runAt })
   }
   const dependencies = {
     ...world,
-    heartbeats: { acknowledged, begin: noop, beat: noop, end: noop },
+    heartbeats: steadyHeartbeats(() => silentSeconds),
     schedule,
     chargePeriodSeconds,
   }
@@ -97,7 +89,7 @@ describe('a charge period that is over', () => {
     world.pass(100)
     await world.period(1)
     expect(await world.metered()).toMatchObject([{ runSeconds: 300n }])
-    // Whoever metered may have died before it set the next timer.
+    // The process that metered may have died before it set the next timer.
     expect(world.timers.get(`meter:${world.rental}`)).toMatchObject({ payload: { period: 2 } })
   })
 
@@ -189,7 +181,7 @@ describe('the end', () => {
     })
   })
 
-  test('of a provider who was silent costs what was acknowledged', async () => {
+  test('of a silent provider costs what was acknowledged', async () => {
     const world = await runningRental()
     world.pass(600)
     world.goSilent(3000)

@@ -3,8 +3,9 @@ import fc from 'fast-check'
 import { createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
+import { usdc } from '../domain/money.testing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { breakingAt, chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
+import { breakingAt, chartOf, createMarket } from '../testing/worlds/market.ts'
 import { type RentalRequest, rentAGpu, requestRental } from './rent-a-gpu.ts'
 import { runSaga } from './saga.ts'
 
@@ -58,14 +59,14 @@ describe('a rental that everybody agrees to', () => {
     expect(await free(world)).toBe(1)
   })
 
-  test('does not give its key away to another wish', async () => {
+  test('does not share its key with another request', async () => {
     const world = await market({ gpus: 2 })
     await request(world)
     expect(await requestRental(world, wish({ gpuCount: 2 }))).toMatchObject({ refused: 'IDEMPOTENCY_KEY_REUSED' })
   })
 })
 
-describe('a rental that somebody refuses', () => {
+describe('a rental that is refused', () => {
   test('is rejected when the listing is full', async () => {
     const world = await market()
     await request(world)
@@ -108,7 +109,7 @@ describe('a rental that somebody refuses', () => {
 describe('a request that dies on the way', () => {
   const cases = [1, 2, 3, 4, 5, 6].flatMap((at) => (['before', 'after'] as const).map((when) => ({ at, when })))
 
-  test.each(cases)('is walked to its end when it dies $when append $at', async ({ at, when }) => {
+  test.each(cases)('is run to its end when it dies $when append $at', async ({ at, when }) => {
     for (const funds of [10_000_000n, 1n]) {
       const world = await market({ funds })
       const dying = { ...world, commands: createCommands({ store: breakingAt(world.store, at, when) }) }
@@ -128,8 +129,8 @@ describe('a request that dies on the way', () => {
     expect(await free(world)).toBe(0)
     world.pass(31)
     for await (const { stream } of world.store.readAll({ types: ['RentalRequested'] })) {
-      const walked = await runSaga(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
-      expect(walked).toMatchObject({ outcome: 'rejected', code: 'DEADLINE_PASSED' })
+      const ended = await runSaga(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
+      expect(ended).toMatchObject({ outcome: 'rejected', code: 'DEADLINE_PASSED' })
     }
     await expectWhole(world)
     expect(await free(world)).toBe(1)
@@ -155,7 +156,7 @@ const expectWhole = async (world: Awaited<ReturnType<typeof market>>) => {
   expect([...(await chartOf(world.store)).values()].reduce((sum, amount) => sum + amount, 0n)).toBe(0n)
 }
 
-test('however many walk the same rentals, in whatever order, they meet in the same events', async () => {
+test('any number of runs of the same rentals, in any order, lead to the same events', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.scheduler(),
@@ -163,12 +164,12 @@ test('however many walk the same rentals, in whatever order, they meet in the sa
       fc.integer({ min: 0, max: 4 }),
       async (scheduler, gpus, hours) => {
         const world = await market({ gpus, funds: BigInt(hours) * 3_600_000n })
-        // Each walker has commands of its own, as other processes have: only the store is shared, and its order is shuffled.
+        // Each run has commands of its own, as other processes have: only the store is shared, and its order is shuffled.
         const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
-        const walker = () => ({ now: world.now, commands: createCommands({ store: shuffled }) })
+        const process = () => ({ now: world.now, commands: createCommands({ store: shuffled }) })
         const requests = ['a', 'b', 'c'].flatMap((idempotencyKey) => [
-          requestRental(walker(), wish({ idempotencyKey })),
-          requestRental(walker(), wish({ idempotencyKey })),
+          requestRental(process(), wish({ idempotencyKey })),
+          requestRental(process(), wish({ idempotencyKey })),
         ])
         const answers = await scheduler.waitFor(Promise.all(requests))
         for (const index of [0, 2, 4]) expect(answers[index]).toEqual(answers[index + 1])

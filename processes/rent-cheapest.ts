@@ -56,7 +56,7 @@ const earlierAnswer = async (
   return answer
 }
 
-/** All listings of the model: placement says why none fits, so nothing is filtered here but the model. */
+/** Resolves to all open listings of the model: placement returns why none fits, so nothing else is filtered here. */
 const findOffers = async (read: ReadModels, { gpu }: Needs): Promise<Candidate[]> => {
   const offers: Candidate[] = []
   let after: string | undefined

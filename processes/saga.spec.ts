@@ -3,7 +3,8 @@ import { systemActor, userActor } from '../commands/actor.ts'
 import { mustExecute } from '../commands/execute.ts'
 import { derivedId, newId } from '../commands/ids.ts'
 import { Failure } from '../domain/errors.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { usdc } from '../domain/money.testing.ts'
+import { createMarket } from '../testing/worlds/market.ts'
 import { type OutgoingCommand, requireEvent, runSaga, type Saga } from './saga.ts'
 
 type Listed = Saga<'listing', 'GpusListed'>
@@ -21,7 +22,7 @@ const change = (amount: bigint): OutgoingCommand => ({
 /** Refused: this amount is not above zero. */
 const impossible = change(0n)
 
-/** A listing of the provider's, from which the walk starts. */
+/** A listing of the provider, at which the saga starts. */
 const listed = async (steps: Listed['steps'], rejected?: Listed['rejected']) => {
   const world = createMarket()
   await world.list('h100', 1)
@@ -36,27 +37,27 @@ const listed = async (steps: Listed['steps'], rejected?: Listed['rejected']) => 
     for await (const event of world.store.readAll()) all.push(event)
     return all.slice(1)
   }
-  return { ...world, events, walked: () => runSaga(world, process, { id: 'h100', revision: 0n }) }
+  return { ...world, events, run: () => runSaga(world, process, { id: 'h100', revision: 0n }) }
 }
 
 describe('forwards', () => {
-  test('each step sends its command under an id of its own, made of the cause', async () => {
+  test('each step sends its command under an id of its own, made of the trigger', async () => {
     const world = await listed([
       { name: 'one', invoke: ({ event }) => credit(event.provider) },
       { name: 'two', invoke: () => change(7n) },
     ])
-    expect(await world.walked()).toEqual({ outcome: 'done', position: await world.store.head() })
+    expect(await world.run()).toEqual({ outcome: 'done', position: await world.store.head() })
     const { history } = await world.commands.load('listing', 'h100')
-    const cause = history[0]?.eventId ?? ''
+    const trigger = history[0]?.eventId ?? ''
     expect((await world.events()).map(({ type, metadata }) => ({ type, ...metadata }))).toEqual(
       [
         { type: 'DepositCredited', step: 'one' },
         { type: 'PriceChanged', step: 'two' },
       ].map(({ type, step }) => ({
         type,
-        commandId: derivedId('welcome', cause, step),
+        commandId: derivedId('welcome', trigger, step),
         correlationId: history[0]?.correlationId,
-        causationId: cause,
+        causationId: trigger,
         actor: systemActor('welcome'),
         time: world.now(),
         schemaVersion: 1,
@@ -69,36 +70,36 @@ describe('forwards', () => {
       { name: 'one', invoke: () => undefined },
       { name: 'two', invoke: () => credit('ada') },
     ])
-    expect(await world.walked()).toMatchObject({ outcome: 'done' })
+    expect(await world.run()).toMatchObject({ outcome: 'done' })
     expect((await world.events()).map(({ type }) => type)).toEqual(['DepositCredited'])
   })
 
-  test('a step sees the facts of those before, also on another walk', async () => {
+  test('a step receives the events of the steps before, also in another run', async () => {
     const seen: unknown[] = []
     const world = await listed([
       { name: 'one', invoke: () => credit('ada') },
       {
         name: 'two',
-        invoke: (_cause, facts) => {
-          seen.push(requireEvent(facts, 'DepositCredited').posting.amount)
+        invoke: (_trigger, events) => {
+          seen.push(requireEvent(events, 'DepositCredited').posting.amount)
           return undefined
         },
       },
     ])
-    await world.walked()
-    await world.walked()
+    await world.run()
+    await world.run()
     expect(seen).toEqual([usdc(5n), usdc(5n)])
     expect(await world.events()).toHaveLength(1)
   })
 
-  test('what is known of the cause is what was known then', async () => {
+  test('the trigger holds the aggregate as it was then', async () => {
     const world = await listed([
       { name: 'one', invoke: ({ state }) => (state.status === 'open' ? credit('ada') : undefined) },
     ])
     const withdraw = { commandId: newId(), correlationId: 'c', causationId: 'c', time: world.now() }
     const actor = userActor('provider')
     mustExecute(await world.commands.execute('listing', 'h100', { type: 'WithdrawListing' }, { ...withdraw, actor }))
-    await world.walked()
+    await world.run()
     expect((await world.events()).map(({ type }) => type)).toEqual(['ListingWithdrawn', 'DepositCredited'])
   })
 
@@ -118,11 +119,11 @@ describe('when a step is refused', () => {
 
   test('that is recorded first, and what was done is undone, last first', async () => {
     const codes: string[] = []
-    const world = await listed(steps, (_cause, code) => {
+    const world = await listed(steps, (_trigger, code) => {
       codes.push(code)
       return credit('rejected')
     })
-    expect(await world.walked()).toEqual({
+    expect(await world.run()).toEqual({
       outcome: 'rejected',
       code: 'LISTING_INVALID',
       position: await world.store.head(),
@@ -135,11 +136,11 @@ describe('when a step is refused', () => {
     expect(told).toEqual(['account-ada', 'account-bob', 'account-eve', 'account-rejected', 'price 2', 'price 1'])
   })
 
-  test('it is undone once, however often it is walked', async () => {
+  test('it is compensated once, however often it is run', async () => {
     const world = await listed(steps, () => credit('rejected'))
-    await world.walked()
+    await world.run()
     const head = await world.store.head()
-    expect(await world.walked()).toMatchObject({ outcome: 'rejected', code: 'LISTING_INVALID' })
+    expect(await world.run()).toMatchObject({ outcome: 'rejected', code: 'LISTING_INVALID' })
     expect(await world.store.head()).toBe(head)
   })
 
@@ -147,11 +148,11 @@ describe('when a step is refused', () => {
     const world = await listed([{ name: 'two', invoke: () => impossible }])
     const { history } = await world.commands.load('listing', 'h100')
     const details = { process: 'welcome', step: 'two', cause: history[0]?.eventId ?? '' }
-    await expect(world.walked()).rejects.toEqual(new Failure('LISTING_INVALID', details))
+    await expect(world.run()).rejects.toEqual(new Failure('LISTING_INVALID', details))
   })
 })
 
-test('a walk starts from its own event alone', async () => {
+test('a saga starts at its own event alone', async () => {
   const world = await listed([])
   const process: Listed = { name: 'welcome', starts: { aggregate: 'listing', type: 'GpusListed' }, steps: [] }
   await expect(runSaga(world, process, { id: 'nobody', revision: 0n })).rejects.toThrow(

@@ -5,8 +5,11 @@ import { createCommands } from '../commands/execute.ts'
 import { derivedId } from '../commands/ids.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
+import { usdc } from '../domain/money.testing.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { breakingAt, chartOf, createMarket, usdc } from '../testing/worlds/market.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
+import { breakingAt, chartOf, createMarket } from '../testing/worlds/market.ts'
 import { endRental } from './end-rental.ts'
 import { meterPeriod } from './meter.ts'
 import { requestRental } from './rent-a-gpu.ts'
@@ -20,24 +23,8 @@ const noop = async () => undefined
 
 /** A rental metered after each of the runs, in seconds, and returned after the last; not settled yet. */
 const endedRental = async (...runs: readonly number[]) => {
-  const world = createMarket()
-  await world.list('h100', 4, usdc(price))
-  await world.deposit('ada', deposit)
-  const rented = await requestRental(world, {
-    renter: 'ada',
-    idempotencyKey: 'rental',
-    listing: 'h100',
-    gpuCount: 2,
-    seconds: 3600n,
-    maxPricePerGpuHour: usdc(price),
-  })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const { rental } = rented
-  const startedAt = Date.parse(world.now())
-  const acknowledged = async (_rental: string, _startedAt: string, at: string) =>
-    BigInt((Date.parse(at) - startedAt) / 1000)
-  const heartbeats = { acknowledged, begin: noop, beat: noop, end: noop }
-  const meter = { ...world, heartbeats, schedule: noop, chargePeriodSeconds: 300 }
+  const { rental, ...world } = await createActiveRental({ listedGpus: 4, gpuCount: 2, pricePerGpuHour: price, deposit })
+  const meter = { ...world, heartbeats: steadyHeartbeats(), schedule: noop, chargePeriodSeconds: 300 }
   let before = 0
   for (const [index, run] of runs.entries()) {
     world.pass(run - before)
@@ -168,7 +155,7 @@ describe('a settled rental', () => {
     expect(steps[0]?.metadata.commandId).toBe(derivedId('settle', end?.eventId ?? '', 'capture'))
   })
 
-  test('is settled once, however often it is walked', async () => {
+  test('is settled once, however often the saga is run', async () => {
     const world = await endedRental(1234)
     await world.settleWith()
     const head = await world.store.head()
@@ -194,10 +181,10 @@ describe('a settled rental', () => {
   })
 })
 
-describe('a walk that dies on the way', () => {
+describe('a run that dies half way', () => {
   const cases = [1, 2, 3, 4].flatMap((at) => (['before', 'after'] as const).map((when) => ({ at, when })))
 
-  test.each(cases)('is walked to its end when it dies $when append $at', async ({ at, when }) => {
+  test.each(cases)('is run to its end when it dies $when append $at', async ({ at, when }) => {
     for (const run of [1234, 3600]) {
       const world = await endedRental(600, run)
       const dying = createCommands({ store: breakingAt(world.store, at, when) })
@@ -215,13 +202,13 @@ describe('a walk that dies on the way', () => {
   })
 })
 
-test('however many walk it, in whatever order and at whatever times, they settle it once', async () => {
+test('any number of runs, in any order and at any time, settle it once', async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.integer({ min: 0, max: 4000 }), async (scheduler, run) => {
       const world = await endedRental(run)
       const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
       // Each has commands and a clock of its own, as other processes have: what they write differs in its time.
-      const walker = (second: number) =>
+      const runAt = (second: number) =>
         runSaga(
           { commands: createCommands({ store: shuffled }), now: () => `2026-01-02T00:00:0${second}.000Z` },
           settle,
@@ -230,8 +217,8 @@ test('however many walk it, in whatever order and at whatever times, they settle
             revision: run === 0 ? 2n : 3n,
           },
         )
-      const walked = await scheduler.waitFor(Promise.all([1, 2, 3].map(walker)))
-      expect(walked.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done'])
+      const outcomes = await scheduler.waitFor(Promise.all([1, 2, 3].map(runAt)))
+      expect(outcomes.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done'])
       await expectSettled(world, owed(Math.min(run, 3600)))
       const times = (await logOf(world.store)).filter(({ type }) => type === 'InvoiceIssued')
       expect(times).toHaveLength(1)

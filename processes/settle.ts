@@ -5,13 +5,13 @@ import type { Saga, Trigger } from './saga.ts'
 
 type Ended = Trigger<'rental', 'RentalEnded'>
 
-/** The lease that ended. Throws when history could not have happened. */
+/** Returns the lease that ended. Throws for a history that cannot have happened. */
 const lease = ({ state, id }: Ended) => {
   if (state.status !== 'ended') throw new Error(`Rental ${id} is ${state.status}, not ended`)
   return state
 }
 
-/** A line for each metered period, citing the event that it charges for. */
+/** Returns a line for each metered period, which cites the event that it charges for. */
 const invoiceLines = ({ history, state }: Ended): InvoiceLine[] => {
   const gpus = state.status === 'ended' ? `${state.gpuCount} × ${state.gpu}` : ''
   let before = 0n
@@ -29,8 +29,8 @@ const invoiceLines = ({ history, state }: Ended): InvoiceLine[] => {
   return lines
 }
 
-/** From the end of a rental to its invoice: take what was used out of the hold and release the rest, pay the provider, free
- *  the GPUs, write the invoice. Only forwards: what was used is owed. */
+/** From the end of a rental to its invoice: take the charge out of the hold and release the rest, pay the provider, free the
+ *  GPUs, issue the invoice. There is no compensation: what was used is owed. */
 export const settle: Saga<'rental', 'RentalEnded'> = {
   name: sagaNames.settle,
   starts: { aggregate: 'rental', type: 'RentalEnded' },

@@ -3,9 +3,10 @@ import { systemActor } from '../commands/actor.ts'
 import { type Commands, createCommands, mustExecute } from '../commands/execute.ts'
 import { derivedId, newId } from '../commands/ids.ts'
 import { Failure } from '../domain/errors.ts'
+import { usdc } from '../domain/money.testing.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { createMarket } from '../testing/worlds/market.ts'
 import { retryHandler, runSubscriber } from './subscriber.ts'
 import type { Schedule } from './timers.ts'
 
@@ -74,7 +75,7 @@ const failingAt = (world: World, stream: string, error: Error, broken: { yes: bo
     },
   })
 
-test('what died on the way is walked to its end, and who waits for the start hears of it', async () => {
+test('a saga that died half way is run to its end, and the timers of the rental are set', async () => {
   const world = await market()
   await world.request('one')
   await world.request('two', 'nowhere')
@@ -117,7 +118,7 @@ test('only what starts a process is asked for, under one name', async () => {
 
 const noTimers = async () => undefined
 
-describe('a walk that meets an error that nobody expected', () => {
+describe('a handler that meets an unexpected error', () => {
   test('goes to the queue, and all the others go on', async () => {
     const world = await market()
     for (let index = 0; index < 10; index++) await world.request(`r${index}`)
@@ -180,7 +181,7 @@ test('while the database is away the batch is handed over again, and nothing goe
   expect(second.begun.map(([rental]) => rental).sort()).toEqual(['one', 'two'])
 })
 
-test('a batch is handed over again when the queue cannot take a walk', async () => {
+test('a batch is handed over again when the task queue cannot take a handler', async () => {
   const world = await market()
   await world.request('one')
   const commands = failingAt(world, 'rental-one', new Error('what?'), { yes: true })
@@ -196,18 +197,18 @@ test('a batch is handed over again when the queue cannot take a walk', async () 
   expect(await bus.position('processes')).toBeUndefined()
 })
 
-test('a few walk side by side, not one after the other and not all at once', async () => {
+test('a few sagas run side by side, not one after the other and not all at once', async () => {
   const world = await market()
   for (let index = 0; index < 20; index++) await world.request(`r${index}`)
-  let walking = 0
+  let running = 0
   let most = 0
   const commands: Commands = {
     ...world.commands,
     execute: async (...command) => {
       const reserves = command[2].type === 'ReserveCapacity'
-      if (reserves) most = Math.max(most, ++walking)
+      if (reserves) most = Math.max(most, ++running)
       const answer = await world.commands.execute(...command)
-      if (reserves) walking--
+      if (reserves) running--
       return answer
     },
   }
@@ -215,7 +216,7 @@ test('a few walk side by side, not one after the other and not all at once', asy
   expect(most).toBe(8)
 })
 
-test('there is no walking again of what is not known', async () => {
+test('an unknown handler is not retried', async () => {
   const world = await market()
   const unknown = { process: 'dance', id: derivedId('x'), revision: '0' }
   await expect(retryHandler({ ...world, activated: noTimers }, unknown)).rejects.toThrow('There is no process dance')

@@ -179,7 +179,7 @@ describe('the cursor', () => {
     expect(await cursor.load()).toBeUndefined()
   })
 
-  test('walks a long chain in parts, and says that more waits', async () => {
+  test('reads a long chain in parts, and returns that there is more', async () => {
     const { chain, look, watcher, cursor } = createWatchWorld()
     const heights = async () => ({ head: 12_000n, final: 11_000n })
     const asked: bigint[][] = []

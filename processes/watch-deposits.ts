@@ -1,9 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { systemActors } from '../commands/actor.ts'
 import { commandIds, correlationIds } from '../commands/derived-ids.ts'
 import { type Commands, mustExecute } from '../commands/execute.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
+import { createBackoff } from '../infra/async/backoff.ts'
+import { sleep } from '../infra/async/sleep.ts'
 import type { Chain, ChainCursor, Deposit } from '../infra/chain/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 
@@ -11,7 +12,7 @@ type Dependencies = {
   readonly chain: Chain
   readonly cursor: ChainCursor
   readonly commands: Commands
-  /** Payments that were observed in a block up to `block` and are not final, by id: may lag behind. */
+  /** Resolves to the ids of payments that were observed in a block up to `block` and are not final; may lag behind. */
   readonly pendingPayments: (block: bigint) => Promise<readonly string[]>
   /** ISO 8601 in UTC. */
   readonly now: () => string
@@ -19,9 +20,9 @@ type Dependencies = {
 
 const blocksAtOnceMax = 5_000n
 
-/** Looks at the chain once. Every block above the cursor is looked at again each time, because it may still change: what is
- *  found there is observed; what is found in blocks that stay is final, and only then is it money. What was observed in
- *  such a block and is not there any more has vanished. Resolves to whether more blocks wait. */
+/** Reads the chain once. Every block above the cursor is read again each time, because it may still change: a deposit in it is
+ *  observed. A deposit in a final block is final, and only then is it money. A deposit that was observed in such a block and
+ *  is not in it any more has vanished. Resolves to whether there are more blocks to read. */
 export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now }: Dependencies): Promise<boolean> => {
   const { head, final } = await chain.heights()
   const from = ((await cursor.load()) ?? -1n) + 1n
@@ -45,7 +46,7 @@ export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now 
 
   for (const deposit of deposits) {
     const { revision } = await commands.current('payment', deposit.depositId)
-    // How often it was seen belongs to the id: the same block may come, go and come back.
+    // The number of sightings is part of the id: the same block may come, go and come back.
     await send(deposit.depositId, observe(chain, deposit), deposit.blockHash, timesSeen(revision))
     if (deposit.blockNumber > finalTo) continue
     const { state } = await commands.current('payment', deposit.depositId)
@@ -75,34 +76,31 @@ const observe = (
   blockHash,
 })
 
-/** Every event of a payment is something that was seen of it. */
+/** Returns the number of sightings: every event of a payment is one. */
 const timesSeen = (revision: bigint | undefined): string => String((revision ?? -1n) + 1n)
 
 const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
 
 const pollEveryMs = 400
+const pauseMsMin = 800
 const pauseMsMax = 5_000
 
-/** Watches until the signal aborts. While the chain or the database is away it keeps trying, and says so once. */
+/** Watches until the signal aborts. While the chain or the database is away it tries again, and logs that once. */
 export const watchDeposits = async (
   dependencies: Dependencies & { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<void> => {
   const { log, signal } = dependencies
-  let pauseMs = pollEveryMs
+  const backoff = createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
   while (!signal.aborted) {
     try {
       const more = await watchOnce(dependencies)
-      if (pauseMs > pollEveryMs) log.info('the chain is watched again')
-      pauseMs = pollEveryMs
-      if (more) continue
+      if (!backoff.isFresh) log.info('the chain is watched again')
+      backoff.reset()
+      if (!more) await sleep(pollEveryMs, signal)
     } catch (error) {
-      if (pauseMs === pollEveryMs)
-        log.warn(
-          { err: error, code: error instanceof Failure ? error.code : 'INTERNAL' },
-          'the chain cannot be watched; trying again',
-        )
-      pauseMs = Math.min(pauseMs * 2, pauseMsMax)
+      const code = error instanceof Failure ? error.code : 'INTERNAL'
+      if (backoff.isFresh) log.warn({ err: error, code }, 'the chain cannot be watched; trying again')
+      await backoff.pause(signal)
     }
-    await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
   }
 }

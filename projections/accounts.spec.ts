@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Event } from '../domain/account.ts'
 import { chart, posting } from '../domain/ledger.ts'
+import { usdc } from '../domain/money.testing.ts'
 import { money } from '../domain/money.ts'
 import { accounts } from './accounts.ts'
-import { at, createSpecLog, rowsOf, stampsOf, usdc } from './engine/log.testing.ts'
+import { at, createSpecLog, rowsOf, stampsOf } from './engine/log.testing.ts'
 import { ledgerEntries } from './ledger-entries.ts'
 
 const user = '0xr'

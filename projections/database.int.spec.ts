@@ -1,19 +1,17 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { connectPostgres } from '../infra/postgres.ts'
-import { createLog } from '../infra/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import { allProjections } from './all.ts'
 import { openReadModels, type ReadModels } from './database.ts'
 import { migrations } from './migrations/all.ts'
 
-const log = createLog({ level: 'silent', format: 'json' })
 let database: TestDatabase
 beforeEach(async () => {
   database = await createTestDatabase()
 })
 afterEach(() => database.drop())
 
-const open = () => openReadModels({ url: database.url, log, projections: allProjections })
+const open = () => openReadModels({ url: database.url, log: silentLog, projections: allProjections })
 const checkpoints = (read: ReadModels) =>
   read.run('spec.checkpoints', (db) => db.selectFrom('Checkpoint').selectAll().execute())
 
@@ -43,14 +41,14 @@ test('a schema of a newer version is refused by name', async () => {
 
 test('a database that is not there is said to be so', () =>
   expect(
-    openReadModels({ url: 'postgres://postgres@127.0.0.1:1/none', log, projections: allProjections }),
+    openReadModels({ url: 'postgres://postgres@127.0.0.1:1/none', log: silentLog, projections: allProjections }),
   ).rejects.toMatchObject({
     code: 'DATABASE_UNAVAILABLE',
   }))
 
 test('a read survives the loss of its connections', async () => {
   const read = await open()
-  const other = connectPostgres({ url: database.url, log, poolSize: 1 })
+  const other = database.connect({ poolSize: 1 })
   await checkpoints(read)
   await other.query(
     'spec.terminate',

@@ -1,8 +1,9 @@
 import type { Event } from '../domain/rental.ts'
-import type { ReadModels } from './database.ts'
+import type { ReadDatabase, ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
 import { type InvoiceRow, type InvoiceTableRow, invoicesTable } from './invoices.table.ts'
-import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import type { Page, PageRequest } from './page.ts'
+import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 
 export const invoices = projection<Event, InvoiceTableRow>({
   name: 'invoices',
@@ -53,32 +54,23 @@ export const invoices = projection<Event, InvoiceTableRow>({
   },
 })
 
-const isIssued = (row: InvoiceTableRow): row is InvoiceRow => row.status === 'issued' && row.issuedAt !== null
+const selectIssued = (db: ReadDatabase) =>
+  db
+    .selectFrom('Invoice')
+    .selectAll()
+    .where('status', '=', 'issued')
+    .$narrowType<{ status: 'issued'; issuedAt: string }>()
 
-/** Many issued invoices with one query, in the order asked. */
-export const findInvoices = (read: ReadModels, ids: readonly string[]): Promise<(InvoiceRow | undefined)[]> =>
-  byIds(ids, async (wanted) => {
-    const rows = await read.run('invoices.find', (db) =>
-      db.selectFrom('Invoice').selectAll().where('id', 'in', wanted).where('status', '=', 'issued').execute(),
-    )
-    return rows.filter(isIssued)
-  })
+/** Finds issued invoices with one query, in the order of the ids. */
+export const findInvoices = findByIds<InvoiceRow>('invoices.find', selectIssued)
 
-export const findInvoice = async (read: ReadModels, id: string): Promise<InvoiceRow | undefined> =>
-  (await findInvoices(read, [id]))[0]
+/** Finds one issued invoice. */
+export const findInvoice = findOne(findInvoices)
 
 export type InvoiceList = PageRequest & { readonly renter?: string | undefined }
 
-/** Issued invoices, the newest first. Throws INPUT_INVALID. */
-export const listInvoices = async (read: ReadModels, list: InvoiceList): Promise<Page<InvoiceRow>> => {
+/** Resolves to one page of issued invoices, the newest first. Throws INPUT_INVALID. */
+export const listInvoices = (read: ReadModels, list: InvoiceList): Promise<Page<InvoiceRow>> => {
   const { renter } = list
-  const [issuedAt, id] = readCursor(list.after, [isMoment, isText]) ?? []
-  const rows = await read.run('invoices.list', (db) => {
-    let found = db.selectFrom('Invoice').selectAll().where('status', '=', 'issued')
-    if (renter !== undefined) found = found.where('renter', '=', renter)
-    if (issuedAt !== undefined && id !== undefined)
-      found = found.where((eb) => eb(eb.refTuple('issuedAt', 'id'), '<', eb.tuple(issuedAt, id)))
-    return found.orderBy('issuedAt', 'desc').orderBy('id', 'desc').limit(rowsToRead(list)).execute()
-  })
-  return pageOf(rows.filter(isIssued), list, (row) => [row.issuedAt, row.id])
+  return newestFirst(read, 'invoices.list', list, 'issuedAt', (db) => whereEqual(selectIssued(db), { renter }))
 }

@@ -2,7 +2,8 @@ import type { Event } from '../domain/job.ts'
 import type { ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
 import { type JobRow, type JobStatus, jobsTable } from './jobs.table.ts'
-import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import type { Page, PageRequest } from './page.ts'
+import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 
 export const jobs = projection<Event, JobRow>({
   name: 'jobs',
@@ -64,14 +65,11 @@ export const jobs = projection<Event, JobRow>({
   },
 })
 
-/** Many jobs with one query, in the order asked. */
-export const findJobs = (read: ReadModels, ids: readonly string[]): Promise<(JobRow | undefined)[]> =>
-  byIds(ids, (wanted) =>
-    read.run('jobs.find', (db) => db.selectFrom('Job').selectAll().where('id', 'in', wanted).execute()),
-  )
+/** Finds jobs with one query, in the order of the ids. */
+export const findJobs = findByIds<JobRow>('jobs.find', (db) => db.selectFrom('Job').selectAll())
 
-export const findJob = async (read: ReadModels, id: string): Promise<JobRow | undefined> =>
-  (await findJobs(read, [id]))[0]
+/** Finds one job. */
+export const findJob = findOne(findJobs)
 
 export type JobList = PageRequest & {
   readonly rental?: string | undefined
@@ -79,18 +77,10 @@ export type JobList = PageRequest & {
   readonly status?: JobStatus | undefined
 }
 
-/** Jobs, the newest first. Throws INPUT_INVALID. */
-export const listJobs = async (read: ReadModels, list: JobList): Promise<Page<JobRow>> => {
+/** Resolves to one page of jobs, the newest first. Throws INPUT_INVALID. */
+export const listJobs = (read: ReadModels, list: JobList): Promise<Page<JobRow>> => {
   const { rental, renter, status } = list
-  const [submittedAt, id] = readCursor(list.after, [isMoment, isText]) ?? []
-  const rows = await read.run('jobs.list', (db) => {
-    let found = db.selectFrom('Job').selectAll()
-    if (rental !== undefined) found = found.where('rental', '=', rental)
-    if (renter !== undefined) found = found.where('renter', '=', renter)
-    if (status !== undefined) found = found.where('status', '=', status)
-    if (submittedAt !== undefined && id !== undefined)
-      found = found.where((eb) => eb(eb.refTuple('submittedAt', 'id'), '<', eb.tuple(submittedAt, id)))
-    return found.orderBy('submittedAt', 'desc').orderBy('id', 'desc').limit(rowsToRead(list)).execute()
-  })
-  return pageOf(rows, list, (row) => [row.submittedAt, row.id])
+  return newestFirst(read, 'jobs.list', list, 'submittedAt', (db) =>
+    whereEqual(db.selectFrom('Job').selectAll(), { rental, renter, status }),
+  )
 }

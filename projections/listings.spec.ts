@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Event } from '../domain/listing.ts'
-import { at, rowsOf, stampsOf, usdc } from './engine/log.testing.ts'
+import { usdc } from '../domain/money.testing.ts'
+import { at, rowsOf, stampsOf } from './engine/log.testing.ts'
 import { listings } from './listings.ts'
 
 const offer = { provider: '0xp', gpu: 'H100', gpuCount: 8, vramMib: 81_559, vcpus: 32, memoryMib: 65_536, region: 'FR' }

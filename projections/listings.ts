@@ -3,7 +3,8 @@ import type { Money } from '../domain/money.ts'
 import type { ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
 import { type ListingRow, listingsTable } from './listings.table.ts'
-import { byIds, isInteger, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import { isInteger, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import { findByIds, findOne } from './queries.ts'
 
 export const listings = projection<Event, ListingRow>({
   name: 'listings',
@@ -38,14 +39,11 @@ export const listings = projection<Event, ListingRow>({
   },
 })
 
-/** Many listings with one query, in the order asked. */
-export const findListings = (read: ReadModels, ids: readonly string[]): Promise<(ListingRow | undefined)[]> =>
-  byIds(ids, (wanted) =>
-    read.run('listings.find', (db) => db.selectFrom('Listing').selectAll().where('id', 'in', wanted).execute()),
-  )
+/** Finds listings with one query, in the order of the ids. */
+export const findListings = findByIds<ListingRow>('listings.find', (db) => db.selectFrom('Listing').selectAll())
 
-export const findListing = async (read: ReadModels, id: string): Promise<ListingRow | undefined> =>
-  (await findListings(read, [id]))[0]
+/** Finds one listing. */
+export const findListing = findOne(findListings)
 
 /** `gpu` in any case; `onlyFree`: with at least `gpuCountMin` GPUs free. A maximum price also chooses its asset. */
 export type ListingSearch = PageRequest & {

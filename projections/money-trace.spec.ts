@@ -4,9 +4,10 @@ import { userActor } from '../commands/actor.ts'
 import type { DomainEvent } from '../domain/aggregates.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { posting } from '../domain/ledger.ts'
+import { usdc } from '../domain/money.testing.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import { requestRental } from '../processes/rent-a-gpu.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { createMarket } from '../testing/worlds/market.ts'
 import { fundingOf, traceMoney } from './money-trace.ts'
 
 const between = (amount: bigint) => posting('from', 'to', usdc(amount))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { byIds, cursorOf, isInteger, isMoment, isText, pageOf, pageRowsMax, readCursor, rowsToRead } from './page.ts'
+import { cursorOf, isInteger, isMoment, isText, pageOf, pageRowsMax, readCursor, rowsToRead } from './page.ts'
 
 const refusal = expect.objectContaining({ code: 'INPUT_INVALID' })
 
@@ -33,23 +33,4 @@ describe('a page', () => {
     expect(page(['a', 'b'])).toEqual({ rows: ['a', 'b'], hasNextPage: false, endCursor: cursorOf(['b']) })
     expect(page(['a', 'b', 'c'])).toEqual({ rows: ['a', 'b'], hasNextPage: true, endCursor: cursorOf(['b']) })
   })
-})
-
-describe('loading by ids', () => {
-  test('asks once for each and answers in the order asked', async () => {
-    const asked: (readonly string[])[] = []
-    const load = async (ids: readonly string[]) => {
-      asked.push(ids)
-      return [{ id: 'b' }, { id: 'a' }]
-    }
-    expect(await byIds(['a', 'x', 'b', 'a'], load)).toEqual([{ id: 'a' }, undefined, { id: 'b' }, { id: 'a' }])
-    expect(asked).toEqual([['a', 'x', 'b']])
-  })
-
-  test('asks nothing for none', async () =>
-    expect(
-      await byIds([], async () => {
-        throw new Error('asked')
-      }),
-    ).toEqual([]))
 })

@@ -58,13 +58,3 @@ export const pageOf = <Row>(
   const last = rows.at(-1)
   return { rows, hasNextPage: read.length > first, endCursor: last && cursorOf(sortKeyOf(last)) }
 }
-
-/** Loads many rows by id with one query, and answers in the order asked, undefined where there is none. */
-export const byIds = async <Row extends { readonly id: string }>(
-  ids: readonly string[],
-  load: (ids: readonly string[]) => Promise<readonly Row[]>,
-): Promise<(Row | undefined)[]> => {
-  if (ids.length === 0) return []
-  const rows = new Map((await load([...new Set(ids)])).map((row) => [row.id, row]))
-  return ids.map((id) => rows.get(id))
-}

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { chart, posting } from '../domain/ledger.ts'
+import { usdc } from '../domain/money.testing.ts'
 import type { Event } from '../domain/payment.ts'
-import { at, rowsOf, stampsOf, usdc } from './engine/log.testing.ts'
+import { at, rowsOf, stampsOf } from './engine/log.testing.ts'
 import { ledgerEntries } from './ledger-entries.ts'
 import { payments } from './payments.ts'
 

@@ -1,8 +1,9 @@
 import type { Event } from '../domain/payment.ts'
 import type { ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
-import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import type { Page, PageRequest } from './page.ts'
 import { type PaymentRow, paymentsTable } from './payments.table.ts'
+import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 
 export const payments = projection<Event, PaymentRow>({
   name: 'payments',
@@ -31,29 +32,20 @@ export const payments = projection<Event, PaymentRow>({
   },
 })
 
-/** Many payments with one query, in the order asked. */
-export const findPayments = (read: ReadModels, ids: readonly string[]): Promise<(PaymentRow | undefined)[]> =>
-  byIds(ids, (wanted) =>
-    read.run('payments.find', (db) => db.selectFrom('Payment').selectAll().where('id', 'in', wanted).execute()),
-  )
+/** Finds payments with one query, in the order of the ids. */
+export const findPayments = findByIds<PaymentRow>('payments.find', (db) => db.selectFrom('Payment').selectAll())
 
-export const findPayment = async (read: ReadModels, id: string): Promise<PaymentRow | undefined> =>
-  (await findPayments(read, [id]))[0]
+/** Finds one payment. */
+export const findPayment = findOne(findPayments)
 
 export type PaymentList = PageRequest & { readonly user?: string | undefined }
 
-/** Payments, the newest first. Throws INPUT_INVALID. */
-export const listPayments = async (read: ReadModels, list: PaymentList): Promise<Page<PaymentRow>> => {
+/** Resolves to one page of payments, the newest first. Throws INPUT_INVALID. */
+export const listPayments = (read: ReadModels, list: PaymentList): Promise<Page<PaymentRow>> => {
   const { user } = list
-  const [observedAt, id] = readCursor(list.after, [isMoment, isText]) ?? []
-  const rows = await read.run('payments.list', (db) => {
-    let found = db.selectFrom('Payment').selectAll()
-    if (user !== undefined) found = found.where('user', '=', user)
-    if (observedAt !== undefined && id !== undefined)
-      found = found.where((eb) => eb(eb.refTuple('observedAt', 'id'), '<', eb.tuple(observedAt, id)))
-    return found.orderBy('observedAt', 'desc').orderBy('id', 'desc').limit(rowsToRead(list)).execute()
-  })
-  return pageOf(rows, list, (row) => [row.observedAt, row.id])
+  return newestFirst(read, 'payments.list', list, 'observedAt', (db) =>
+    whereEqual(db.selectFrom('Payment').selectAll(), { user }),
+  )
 }
 
 /** The most payments that one look of the watcher takes; the oldest come first, so the rest comes with the next look. */

@@ -1,8 +1,7 @@
 import type { Event } from '../domain/provider.ts'
-import type { ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
-import { byIds } from './page.ts'
 import { type ProviderRow, providersTable } from './providers.table.ts'
+import { findByIds, findOne } from './queries.ts'
 
 export const providers = projection<Event, ProviderRow>({
   name: 'providers',
@@ -15,11 +14,8 @@ export const providers = projection<Event, ProviderRow>({
   },
 })
 
-/** Many providers with one query, in the order asked. */
-export const findProviders = (read: ReadModels, ids: readonly string[]): Promise<(ProviderRow | undefined)[]> =>
-  byIds(ids, (wanted) =>
-    read.run('providers.find', (db) => db.selectFrom('Provider').selectAll().where('id', 'in', wanted).execute()),
-  )
+/** Finds providers with one query, in the order of the ids. */
+export const findProviders = findByIds<ProviderRow>('providers.find', (db) => db.selectFrom('Provider').selectAll())
 
-export const findProvider = async (read: ReadModels, id: string): Promise<ProviderRow | undefined> =>
-  (await findProviders(read, [id]))[0]
+/** Finds one provider. */
+export const findProvider = findOne(findProviders)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
+import { usdc } from '../domain/money.testing.ts'
 import type { Event } from '../domain/rental.ts'
-import { at, rowsOf, stampsOf, usdc } from './engine/log.testing.ts'
+import { at, rowsOf, stampsOf } from './engine/log.testing.ts'
 import { invoices } from './invoices.ts'
 import { rentals } from './rentals.ts'
 

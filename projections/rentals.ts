@@ -2,14 +2,37 @@ import type { Event } from '../domain/rental.ts'
 import type { ReadModels } from './database.ts'
 import { type EventMetadata, existing, projection } from './engine/projection.ts'
 import { toMoment } from './engine/table.ts'
-import { byIds, isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import type { Page, PageRequest } from './page.ts'
+import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 import { type RentalRow, type RentalStatus, rentalsTable } from './rentals.table.ts'
 
-/** The latest time of the events so far. Clocks disagree, and a history as of a time ends before its first event later than
- *  that (StreamRange): so an event belongs to it when none up to it is later. */
-const lateness = (row: RentalRow | undefined, { time }: EventMetadata): string => {
-  const now = toMoment(time)
-  return row?.latestTime && row.latestTime > now ? row.latestTime : now
+/** Returns the latest time of a rental's events so far. Clocks disagree, and a history as of a time ends before its first event
+ *  later than that time (StreamRange). So an event belongs to it when neither it nor an event before it is later. */
+const latestTimeOf = (row: RentalRow | undefined, { time }: EventMetadata): string => {
+  const eventTime = toMoment(time)
+  return row?.latestTime && row.latestTime > eventTime ? row.latestTime : eventTime
+}
+
+const noPhase = {
+  requestedPosition: null,
+  requestedBy: null,
+  activePosition: null,
+  activeBy: null,
+  overPosition: null,
+  overBy: null,
+  settledPosition: null,
+  settledBy: null,
+  latestTime: null,
+}
+
+type Phase = 'requested' | 'active' | 'over' | 'settled'
+
+/** Returns the columns that lists as of a moment need of an event that begins a phase: its position, and the latest time by
+ *  then. */
+const begin = <Name extends Phase>(phase: Name, row: RentalRow | undefined, metadata: EventMetadata) => {
+  const latestTime = latestTimeOf(row, metadata)
+  const columns = { [`${phase}Position`]: metadata.position, [`${phase}By`]: latestTime, latestTime }
+  return columns as Record<`${Name}Position` | `${Name}By` | 'latestTime', string>
 }
 
 export const rentals = projection<Event, RentalRow>({
@@ -18,7 +41,7 @@ export const rentals = projection<Event, RentalRow>({
   table: rentalsTable,
   key: (_, { id }) => id,
   fold: {
-    RentalRequested: (_, { type, maxPricePerGpuHour, ...terms }, recorded) => ({
+    RentalRequested: (_, { type, maxPricePerGpuHour, ...terms }, metadata) => ({
       ...terms,
       status: 'requested',
       provider: null,
@@ -36,73 +59,55 @@ export const rentals = projection<Event, RentalRow>({
       endsAt: null,
       endedAt: null,
       settledAt: null,
-      correlationId: recorded.correlationId,
-      requestedPosition: recorded.position,
-      requestedBy: lateness(undefined, recorded),
-      activePosition: null,
-      activeBy: null,
-      overPosition: null,
-      overBy: null,
-      settledPosition: null,
-      settledBy: null,
-      latestTime: lateness(undefined, recorded),
+      correlationId: metadata.correlationId,
+      ...noPhase,
+      ...begin('requested', undefined, metadata),
     }),
-    RentalActivated: (row, { type, pricePerGpuHour, held, ...lease }, recorded) => ({
-      ...existing(row, recorded),
+    RentalActivated: (row, { type, pricePerGpuHour, held, ...lease }, metadata) => ({
+      ...existing(row, metadata),
       ...lease,
       status: 'active',
       pricePerGpuHour: pricePerGpuHour.amount,
       held: held.amount,
-      activePosition: recorded.position,
-      activeBy: lateness(row, recorded),
-      latestTime: lateness(row, recorded),
+      ...begin('active', row, metadata),
     }),
-    RentalRejected: (row, { code, rejectedAt }, recorded) => ({
-      ...existing(row, recorded),
+    RentalRejected: (row, { code, rejectedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'rejected',
       refusal: code,
       endedAt: rejectedAt,
-      overPosition: recorded.position,
-      overBy: lateness(row, recorded),
-      latestTime: lateness(row, recorded),
+      ...begin('over', row, metadata),
     }),
-    UsageMetered: (row, { runSeconds, total }, recorded) => ({
-      ...existing(row, recorded),
+    UsageMetered: (row, { runSeconds, total }, metadata) => ({
+      ...existing(row, metadata),
       runSeconds,
       charged: total.amount,
-      latestTime: lateness(row, recorded),
+      latestTime: latestTimeOf(row, metadata),
     }),
-    RentalEnded: (row, { reason, runSeconds, charged, endedAt }, recorded) => ({
-      ...existing(row, recorded),
+    RentalEnded: (row, { reason, runSeconds, charged, endedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'ended',
       endReason: reason,
       runSeconds,
       charged: charged.amount,
       endedAt,
-      overPosition: recorded.position,
-      overBy: lateness(row, recorded),
-      latestTime: lateness(row, recorded),
+      ...begin('over', row, metadata),
     }),
-    InvoiceIssued: (row, { released, issuedAt }, recorded) => ({
-      ...existing(row, recorded),
+    InvoiceIssued: (row, { released, issuedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'settled',
       released: released.amount,
       settledAt: issuedAt,
-      settledPosition: recorded.position,
-      settledBy: lateness(row, recorded),
-      latestTime: lateness(row, recorded),
+      ...begin('settled', row, metadata),
     }),
   },
 })
 
-/** Many rentals with one query, in the order asked. */
-export const findRentals = (read: ReadModels, ids: readonly string[]): Promise<(RentalRow | undefined)[]> =>
-  byIds(ids, (wanted) =>
-    read.run('rentals.find', (db) => db.selectFrom('Rental').selectAll().where('id', 'in', wanted).execute()),
-  )
+/** Finds rentals with one query, in the order of the ids. */
+export const findRentals = findByIds<RentalRow>('rentals.find', (db) => db.selectFrom('Rental').selectAll())
 
-export const findRental = async (read: ReadModels, id: string): Promise<RentalRow | undefined> =>
-  (await findRentals(read, [id]))[0]
+/** Finds one rental. */
+export const findRental = findOne(findRentals)
 
 export type RentalList = PageRequest & {
   readonly renter?: string | undefined
@@ -110,18 +115,10 @@ export type RentalList = PageRequest & {
   readonly status?: RentalStatus | undefined
 }
 
-/** Rentals, the newest first. Throws INPUT_INVALID. */
-export const listRentals = async (read: ReadModels, list: RentalList): Promise<Page<RentalRow>> => {
+/** Resolves to one page of rentals, the newest first. Throws INPUT_INVALID. */
+export const listRentals = (read: ReadModels, list: RentalList): Promise<Page<RentalRow>> => {
   const { renter, provider, status } = list
-  const [requestedAt, id] = readCursor(list.after, [isMoment, isText]) ?? []
-  const rows = await read.run('rentals.list', (db) => {
-    let found = db.selectFrom('Rental').selectAll()
-    if (renter !== undefined) found = found.where('renter', '=', renter)
-    if (provider !== undefined) found = found.where('provider', '=', provider)
-    if (status !== undefined) found = found.where('status', '=', status)
-    if (requestedAt !== undefined && id !== undefined)
-      found = found.where((eb) => eb(eb.refTuple('requestedAt', 'id'), '<', eb.tuple(requestedAt, id)))
-    return found.orderBy('requestedAt', 'desc').orderBy('id', 'desc').limit(rowsToRead(list)).execute()
-  })
-  return pageOf(rows, list, (row) => [row.requestedAt, row.id])
+  return newestFirst(read, 'rentals.list', list, 'requestedAt', (db) =>
+    whereEqual(db.selectFrom('Rental').selectAll(), { renter, provider, status }),
+  )
 }

@@ -22,12 +22,12 @@ export const startScheduler = ({
     const ids: string[] = []
     for (const status of ['queued', 'running'] as const)
       ids.push(
-        ...(await all((after) => listJobs(read, { rental, status, first: pageRowsMax, after }))).map(({ id }) => id),
+        ...(await readAllPages((after) => listJobs(read, { rental, status, first: pageRowsMax, after }))).map(({ id }) => id),
       )
     return ids
   }
   const activeRentals = async () => {
-    const rows = await all((after) => listRentals(read, { status: 'active', first: pageRowsMax, after }))
+    const rows = await readAllPages((after) => listRentals(read, { status: 'active', first: pageRowsMax, after }))
     return rows.flatMap(({ id, endsAt }) => (endsAt === null ? [] : { id, endsAt }))
   }
   const running = runScheduler({
@@ -46,7 +46,7 @@ export const startScheduler = ({
 }
 
 /** Every page, one after the other. */
-const all = async <Row>(page: (after: string | undefined) => Promise<Page<Row>>): Promise<Row[]> => {
+const readAllPages = async <Row>(page: (after: string | undefined) => Promise<Page<Row>>): Promise<Row[]> => {
   const rows: Row[] = []
   let after: string | undefined
   do {

@@ -24,8 +24,8 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
 /** Walks every process to its end, and sets the timers of each rental that begins. */
 export const startWorker = (platform: Platform): void => {
   const { bus, schedule, shutdown } = platform
-  const walking = runSubscriber({ ...partsOf(platform), bus, schedule, signal: shutdown.signal })
-  shutdown.add('worker', () => walking)
+  const running = runSubscriber({ ...partsOf(platform), bus, schedule, signal: shutdown.signal })
+  shutdown.add('worker', () => running)
 }
 
 const partsOf = ({ commands, heartbeats, schedule, now, config }: Parts) => {

@@ -11,33 +11,33 @@ beforeEach(async () => {
 afterEach(() => world.close())
 
 describe('a job', () => {
-  test('is started, tells its progress, and succeeds', async () => {
+  test('is started, reports its progress, and succeeds', async () => {
     world.run()
-    const job = await world.submit(shell(`echo "progress 10 loss 2"; ${world.waiting}; echo "progress 60% loss 1"`))
+    const job = await world.submit(shell(`echo "progress 10 loss 2"; ${world.waitForGo}; echo "progress 60% loss 1"`))
     await world.until(job, 'JobProgressed')
     expect(await world.state('job', job)).toMatchObject({ status: 'running', attempt: 1, percent: 10 })
     await world.go()
     await world.until(job, 'JobSucceeded')
-    expect(await world.story(job)).toMatchObject([
+    expect(await world.eventsOf(job)).toMatchObject([
       { type: 'JobSubmitted' },
       { type: 'JobStarted', attempt: 1, cluster: 'process', startedAt: world.now() },
       { type: 'JobProgressed', attempt: 1, percent: 10, message: 'loss 2' },
       { type: 'JobProgressed', attempt: 1, percent: 60, message: 'loss 1' },
       { type: 'JobSucceeded', attempt: 1, endedAt: world.now() },
     ])
-    expect(world.gone(job)).toBe(true)
+    expect(world.isGone(job)).toBe(true)
   })
 
-  test('has its last progress told also when it then goes on in silence', async () => {
+  test('has its last progress reported, also when it prints no more after that', async () => {
     world.run()
-    const job = await world.submit(shell(`echo progress 1; sleep 0.4; echo progress 50; ${world.waiting}`))
+    const job = await world.submit(shell(`echo progress 1; sleep 0.4; echo progress 50; ${world.waitForGo}`))
     await world.until(job, 'JobProgressed', 2)
     expect(await world.state('job', job)).toMatchObject({ status: 'running', percent: 50 })
     await world.go()
     await world.until(job, 'JobSucceeded')
   })
 
-  test('finds its files and its environment', async () => {
+  test('has its files and its environment', async () => {
     world.run()
     const files = [{ path: 'data/in.txt', content: 'hello' }]
     const job = await world.submit({ ...shell('cat data/in.txt; echo " $NAME"'), files, environment: { NAME: 'ada' } })
@@ -46,53 +46,53 @@ describe('a job', () => {
   })
 
   test.each<[string, Partial<Program>, object]>([
-    ['with another exit code', shell('exit 3'), { code: 'JOB_EXIT_NONZERO', message: 'exit code 3' }],
-    ['with a program that is not there', { command: ['no-such-program'] }, { code: 'JOB_COMMAND_NOT_FOUND' }],
-    ['after its time', { ...shell('sleep 60'), timeoutSeconds: 1 }, { code: 'JOB_TIMED_OUT' }],
-    ['at once, when no cluster could run it', { environment: { 'A-B': 'c' } }, { code: 'JOB_INVALID' }],
+    ['with an exit code that is not 0', shell('exit 3'), { code: 'JOB_EXIT_NONZERO', message: 'exit code 3' }],
+    ['with a program that does not exist', { command: ['no-such-program'] }, { code: 'JOB_COMMAND_NOT_FOUND' }],
+    ['after its timeout', { ...shell('sleep 60'), timeoutSeconds: 1 }, { code: 'JOB_TIMED_OUT' }],
+    ['at once, when no cluster can run it', { environment: { 'A-B': 'c' } }, { code: 'JOB_INVALID' }],
   ])('fails %s', async (_, program, failed) => {
     world.run()
     const job = await world.submit(program)
     await world.until(job, 'JobFailed')
-    expect((await world.story(job)).slice(1)).toMatchObject([
+    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
       { type: 'JobStarted', attempt: 1 },
       { type: 'JobFailed', attempt: 1, ...failed },
     ])
-    expect(world.gone(job)).toBe(true)
+    expect(world.isGone(job)).toBe(true)
   })
 
   test('is stopped when its renter asks', async () => {
     world.run()
-    const job = await world.submit(shell(`echo progress 1; ${world.waiting}`))
+    const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(job, 'JobProgressed')
     await world.requestStop(job)
     await world.until(job, 'JobStopped')
-    expect((await world.types(job)).slice(-2)).toEqual(['JobStopRequested', 'JobStopped'])
-    expect(world.gone(job)).toBe(true)
+    expect((await world.eventTypesOf(job)).slice(-2)).toEqual(['JobStopRequested', 'JobStopped'])
+    expect(world.isGone(job)).toBe(true)
   })
 
   test('ends with its rental', async () => {
     const runner = world.run()
-    const running = await world.submit(shell(`echo progress 1; ${world.waiting}`))
+    const running = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(running, 'JobProgressed')
-    await world.end()
+    await world.endRental()
     await runner.reconcile(running)
     await world.until(running, 'JobStopped')
-    expect(await world.story(running)).toContainEqual(
+    expect(await world.eventsOf(running)).toContainEqual(
       expect.objectContaining({ type: 'JobStopRequested', reason: 'the rental has ended' }),
     )
-    expect(world.gone(running)).toBe(true)
+    expect(world.isGone(running)).toBe(true)
   })
 
-  test('that is still in the queue when its rental ends is never started', async () => {
+  test('that is still queued when its rental ends is never started', async () => {
     const queued = await world.submit(shell('true'))
-    await world.end()
+    await world.endRental()
     await world.run().reconcile(queued)
-    expect(await world.types(queued)).toEqual(['JobSubmitted', 'JobStopRequested', 'JobStopped'])
+    expect(await world.eventTypesOf(queued)).toEqual(['JobSubmitted', 'JobStopRequested', 'JobStopped'])
     expect(await world.outputOf(queued)).toBe('')
   })
 
-  test('that vanishes is tried again, and fails when its attempts are used up', async () => {
+  test('whose process vanishes is started again, and fails after its last attempt', async () => {
     world.run()
     const job = await world.submit(shell('echo progress 1; sleep 60'))
     for (const attempt of [1, 2, 3]) {
@@ -101,15 +101,15 @@ describe('a job', () => {
       await world.until(job, 'JobInterrupted', attempt)
     }
     await world.until(job, 'JobFailed')
-    expect((await world.story(job)).slice(-2)).toMatchObject([
+    expect((await world.eventsOf(job)).slice(-2)).toMatchObject([
       { type: 'JobInterrupted', attempt: 3, reason: 'its process vanished' },
       { type: 'JobFailed', attempt: 3, code: 'JOB_INTERRUPTED' },
     ])
   })
 })
 
-describe('the runner', () => {
-  test('leaves alone what is not there, what is over, and what another cluster runs', async () => {
+describe('the job runner', () => {
+  test('leaves alone an unknown job, a job that has ended, and a job of another cluster', async () => {
     const elsewhere = world.run({ ...world.openCluster(), name: 'elsewhere', launch: async () => 'launched' })
     const theirs = await world.submit(shell('echo mine'))
     await world.until(theirs, 'JobStarted')
@@ -118,25 +118,25 @@ describe('the runner', () => {
     const done = await world.submit({})
     await world.until(done, 'JobSucceeded')
     const head = await world.store.head()
-    for (const job of [theirs, done, 'nobody']) await runner.reconcile(job)
+    for (const job of [theirs, done, 'unknown']) await runner.reconcile(job)
     expect(await world.store.head()).toBe(head)
     expect(await world.outputOf(theirs)).toBe('')
   })
 
-  test('gives up a job whose rental is over and whose cluster does not answer, but not at once', async () => {
+  test('interrupts a job whose rental has ended and whose cluster does not answer, after a minute', async () => {
     const elsewhere = world.run({ ...world.openCluster(), name: 'elsewhere', launch: async () => 'launched' })
     const theirs = await world.submit({})
     await world.until(theirs, 'JobStarted')
     await elsewhere.close()
     const runner = world.run()
-    await world.end()
+    await world.endRental()
     await runner.reconcile(theirs)
     world.pass(60)
     await runner.reconcile(theirs)
     expect(await world.state('job', theirs)).toMatchObject({ status: 'running', stopRequested: true })
     world.pass(1)
     await runner.reconcile(theirs)
-    expect(await world.types(theirs)).toEqual([
+    expect(await world.eventTypesOf(theirs)).toEqual([
       'JobSubmitted',
       'JobStarted',
       'JobStopRequested',
@@ -145,7 +145,7 @@ describe('the runner', () => {
     ])
   })
 
-  test('tries again when its cluster cannot start a job', async () => {
+  test('starts another attempt when its cluster could not start a job', async () => {
     const cluster = world.openCluster()
     let launches = 0
     const launch: Cluster['launch'] = async (spec, watcher) => {
@@ -156,7 +156,7 @@ describe('the runner', () => {
     world.run({ ...cluster, launch })
     const job = await world.submit({})
     await world.until(job, 'JobSucceeded')
-    expect((await world.story(job)).slice(1)).toMatchObject([
+    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
       { type: 'JobStarted', attempt: 1 },
       { type: 'JobInterrupted', attempt: 1, reason: 'no room' },
       { type: 'JobStarted', attempt: 2 },
@@ -164,7 +164,7 @@ describe('the runner', () => {
     ])
   })
 
-  test('launches an attempt once, however often it looks', async () => {
+  test('launches an attempt once, however often it reconciles', async () => {
     const cluster = world.openCluster()
     let launches = 0
     const launch: Cluster['launch'] = (spec, watcher) => {
@@ -172,7 +172,7 @@ describe('the runner', () => {
       return cluster.launch(spec, watcher)
     }
     const runner = world.run({ ...cluster, launch })
-    const job = await world.submit(shell(`echo progress 1; ${world.waiting}`))
+    const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(job, 'JobProgressed')
     await Promise.all([1, 2, 3].map(() => runner.reconcile(job)))
     expect(launches).toBe(1)
@@ -180,24 +180,24 @@ describe('the runner', () => {
     await world.until(job, 'JobSucceeded')
   })
 
-  test('twice on one store and one folder starts an attempt once', async () => {
+  test('next to another one on the same store and folder starts an attempt once', async () => {
     world.run()
     world.run()
     const jobs = await Promise.all([1, 2, 3].map(() => world.submit(shell('echo ran; echo progress 100'))))
     for (const job of jobs) {
       await world.until(job, 'JobSucceeded')
-      expect(await world.types(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobProgressed', 'JobSucceeded'])
+      expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobProgressed', 'JobSucceeded'])
       expect(await world.outputOf(job)).toBe('ran\nprogress 100\n')
     }
   })
 
-  test('that closes interrupts its jobs, records it, and leaves no process; the next starts them anew', async () => {
+  test('that closes interrupts its jobs, records that, and leaves no process; the next runner starts them again', async () => {
     const first = world.run()
-    const job = await world.submit(shell(`echo progress 1; ${world.waiting}`))
+    const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(job, 'JobProgressed')
     await first.close()
-    expect(world.gone(job)).toBe(true)
-    expect((await world.story(job)).at(-1)).toMatchObject({
+    expect(world.isGone(job)).toBe(true)
+    expect((await world.eventsOf(job)).at(-1)).toMatchObject({
       type: 'JobInterrupted',
       attempt: 1,
       reason: 'the platform was stopped',
@@ -205,35 +205,35 @@ describe('the runner', () => {
     await world.go()
     world.run()
     await world.until(job, 'JobSucceeded')
-    expect((await world.story(job)).at(-1)).toMatchObject({ attempt: 2 })
+    expect((await world.eventsOf(job)).at(-1)).toMatchObject({ attempt: 2 })
   })
 
-  test('that closes while a job is on its way to the cluster ends that as well', async () => {
+  test('that closes while its cluster launches a job stops that job too', async () => {
     const cluster = world.openCluster()
-    const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const [launching, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     const launch: Cluster['launch'] = async (spec, watcher) => {
-      asked.resolve()
+      launching.resolve()
       await gate.promise
       return cluster.launch(spec, watcher)
     }
     const runner = createJobRunner({ ...world, cluster: { ...cluster, launch } })
-    const job = await world.submit(shell(world.waiting))
+    const job = await world.submit(shell(world.waitForGo))
     const reconciled = runner.reconcile(job)
-    await asked.promise
+    await launching.promise
     const closed = runner.close()
     gate.resolve()
     await Promise.all([reconciled, closed])
-    expect(await world.types(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobInterrupted'])
-    expect(world.gone(job)).toBe(true)
+    expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobInterrupted'])
+    expect(world.isGone(job)).toBe(true)
   })
 
-  test('that closes while a stop was asked for records the stop', async () => {
+  test('that closes after a stop was requested records the stop', async () => {
     const runner = world.run()
-    const job = await world.submit(shell(`trap '' TERM; echo progress 1; ${world.waiting}`))
+    const job = await world.submit(shell(`trap '' TERM; echo progress 1; ${world.waitForGo}`))
     await world.until(job, 'JobProgressed')
     await world.requestStop(job)
     await runner.close()
-    expect((await world.types(job)).at(-1)).toBe('JobStopped')
-    expect(world.gone(job)).toBe(true)
+    expect((await world.eventTypesOf(job)).at(-1)).toBe('JobStopped')
+    expect(world.isGone(job)).toBe(true)
   })
 })

@@ -11,31 +11,24 @@ import type { Cluster } from '../infra/clusters/port.ts'
 import { graceMs, makeRoot, runningOf } from '../infra/clusters/process.testing.ts'
 import { processCluster } from '../infra/clusters/process.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
-import { createLog } from '../infra/telemetry.ts'
 import { endRental } from '../processes/end-rental.ts'
-import { requestRental } from '../processes/rent-a-gpu.ts'
-import { eventually } from '../testing/children.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { eventually } from '../testing/eventually.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import { createJobRunner } from './jobs.ts'
 
 const noop = async () => undefined
 
-/** A job that is a script for the shell. */
+/** Returns a job whose program is a shell script. */
 export const shell = (script: string): Partial<Program> => ({ command: ['sh', '-c', script] })
 
-/** A market in memory with a rental of ada's, and a folder where jobs really run as processes. */
+/** Creates a market in memory with an active rental of ada's, and a folder where jobs run as real processes. */
 export const createJobWorld = async () => {
-  const log = createLog({ level: 'silent', format: 'json' })
   const root = await makeRoot()
   const cleanUp: (() => Promise<void>)[] = []
   const openCluster = () => processCluster({ root, graceMs })
-  const world = createMarket()
-  await world.list('h100', 1)
-  await world.deposit('ada', 10_000_000n)
-  const wish = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
-  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(4_000_000n) })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const { rental } = rented
+  const { rental, ...world } = await createActiveRental()
 
   const submit = async (program: Partial<Program>): Promise<string> => {
     const usual = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 512 }
@@ -44,11 +37,11 @@ export const createJobWorld = async () => {
     if (isRefusal(submitted)) throw new Error(submitted.refused)
     return submitted.job
   }
-  const story = async (job: string) => (await world.commands.load('job', job)).history.map(({ event }) => event)
-  const types = async (job: string) => (await story(job)).map(({ type }) => type)
+  const eventsOf = async (job: string) => (await world.commands.load('job', job)).history.map(({ event }) => event)
+  const eventTypesOf = async (job: string) => (await eventsOf(job)).map(({ type }) => type)
   const until = (job: string, type: string, count = 1) =>
     eventually(`${count} ${type} of ${job}`, async () => {
-      const found = (await types(job)).filter((one) => one === type).length
+      const found = (await eventTypesOf(job)).filter((one) => one === type).length
       return found >= count
     })
   const requestStop = (job: string) => {
@@ -56,14 +49,12 @@ export const createJobWorld = async () => {
     const command = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
     return world.commands.execute('job', job, command, { ...ids, actor: userActor('ada'), time: world.now() })
   }
-  const end = () => {
-    const heartbeats = { acknowledged: async () => 1n, begin: noop, beat: noop, end: noop }
-    return endRental({ ...world, heartbeats }, rental, 'expired', systemActor('timer'))
-  }
+  const endRentalOfJobs = () =>
+    endRental({ ...world, heartbeats: steadyHeartbeats() }, rental, 'expired', systemActor('timer'))
 
-  /** A runner that acts on what the log says of jobs, as the scheduler lets it. */
+  /** Starts a job runner that reconciles a job at each of its events, as the scheduler does. */
   const run = (cluster: Cluster = openCluster(), store: EventStore = world.store) => {
-    const runner = createJobRunner({ commands: createCommands({ store }), cluster, now: world.now, log })
+    const runner = createJobRunner({ commands: createCommands({ store }), cluster, now: world.now, log: silentLog })
     const stopping = new AbortController()
     const filter = { types: ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'], signal: stopping.signal }
     const following = (async () => {
@@ -86,17 +77,17 @@ export const createJobWorld = async () => {
 
   return {
     ...world,
-    log,
+    log: silentLog,
     openCluster,
     submit,
-    story,
-    types,
+    eventsOf,
+    eventTypesOf,
     until,
     requestStop,
-    end,
+    endRental: endRentalOfJobs,
     run,
-    /** A part of a script that waits for `go`. */
-    waiting: `while [ ! -e ${root}/go ]; do sleep 0.02; done`,
+    /** A line of a script that waits until `go` is called. */
+    waitForGo: `while [ ! -e ${root}/go ]; do sleep 0.02; done`,
     go: () => writeFile(join(root, 'go'), ''),
     outputOf: async (job: string, attempt = 1) => {
       const cluster = openCluster()
@@ -104,15 +95,15 @@ export const createJobWorld = async () => {
       await cluster.close({ stopJobs: false })
       return text
     },
-    /** The processes of the attempt that run. */
+    /** Returns the ids of the running processes of an attempt. */
     pids: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }),
-    gone: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }).length === 0,
-    /** A cluster as a program has it that is killed: nobody hears any more what it says. */
-    unheard: (): Cluster => {
+    isGone: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }).length === 0,
+    /** Opens a cluster whose watchers are never called, as if the program that opened it was killed. */
+    unwatched: (): Cluster => {
       const cluster = openCluster()
       cleanUp.push(() => cluster.close({ stopJobs: false }))
-      const deaf = { started: () => undefined, progressed: () => undefined, ended: () => undefined }
-      return { ...cluster, launch: (spec) => cluster.launch(spec, deaf), stop: noop, close: noop }
+      const noWatcher = { started: () => undefined, progressed: () => undefined, ended: () => undefined }
+      return { ...cluster, launch: (spec) => cluster.launch(spec, noWatcher), stop: noop, close: noop }
     },
     close: async () => {
       for (const clean of cleanUp.reverse()) await clean()

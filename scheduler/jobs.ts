@@ -1,8 +1,10 @@
 import type { Commands } from '../commands/execute.ts'
 import type { CommandOf, EventOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal } from '../domain/errors.ts'
+import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
+import { createPending } from './pending.ts'
 import { createReports } from './reports.ts'
 
 type Dependencies = {
@@ -13,60 +15,63 @@ type Dependencies = {
   readonly log: Log
 }
 
-/** How long another cluster may take to stop a job before it counts as gone. */
+/** How long another cluster may take to stop a job before the job counts as gone. */
 const foreignStopMsMax = 60_000
 
 export type JobRunner = {
-  /** Looks at what the log says of the job and at what the cluster does, and brings the second to the first: starts it,
-   *  adopts it, stops it, or leaves it. Safe to call at any time, any number of times. */
+  /** Compares what the log has of a job with what the cluster runs, and brings the cluster to the state of the log: starts the
+   *  job, adopts it, stops it, or leaves it. Safe to call at any time, any number of times. */
   reconcile(job: string): Promise<void>
-  /** Stops the jobs of this cluster and resolves when their ends are recorded: they start anew with the next platform. */
+  /** Stops the jobs of this cluster. Resolves when their ends are recorded; the next platform starts them anew. */
   close(): Promise<void>
 }
 
-/** Runs the jobs that the log knows on one cluster. */
+/** Creates the runner that runs the jobs of the log on one cluster. */
 export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): JobRunner => {
-  const { send, report, watcherOf, idle } = createReports({ commands, now, log })
-  const watched = new Map<string, number>()
-  const turns = new Map<string, Promise<void>>()
+  const reports = createReports({ commands, now, log })
+  /** By job, the attempt that this runner watches on its cluster. */
+  const watchedAttempts = new Map<string, number>()
+  const inOrder = createKeyedRunner()
+  const reconciliations = createPending()
   let closing = false
 
   const launch = async (spec: JobSpec): Promise<void> => {
     const { jobId: job, attempt } = spec
-    watched.set(job, attempt)
-    const ended = () => {
-      watched.delete(job)
+    watchedAttempts.set(job, attempt)
+    const onEndRecorded = () => {
+      watchedAttempts.delete(job)
       return reconcile(job)
     }
     try {
-      const outcome = await cluster.launch(spec, watcherOf(job, attempt, ended))
+      const outcome = await cluster.launch(spec, reports.createWatcher(job, attempt, onEndRecorded))
       log.info({ job, attempt, cluster: cluster.name }, `job ${outcome}`)
     } catch (error) {
-      watched.delete(job)
+      watchedAttempts.delete(job)
       log.error({ job, attempt, err: error }, 'the cluster could not start a job')
-      await report(job, async () => failedToStart(attempt, error, now()), String(attempt))
+      await reports.sendWithRetry(job, async () => failedStartCommandOf(attempt, error, now()), String(attempt))
     }
   }
 
-  const bringTogether = async (job: string): Promise<void> => {
+  const reconcileNow = async (job: string): Promise<void> => {
     const { state, first } = await commands.current('job', job)
     const submitted = first?.event
     if (closing || submitted?.type !== 'JobSubmitted') return
     if (state.status !== 'queued' && state.status !== 'running') return
     const { state: rental } = await commands.current('rental', state.rental)
     if (rental.status !== 'active' && !state.stopRequested) {
-      await send(job, { type: 'RequestStop', reason: 'the rental has ended', requestedAt: now() })
-      return bringTogether(job)
+      await reports.send(job, { type: 'RequestStop', reason: 'the rental has ended', requestedAt: now() })
+      return reconcileNow(job)
     }
     if (state.status === 'queued') {
-      // The intent comes first: of several schedulers only one may start this attempt, and a crash after it is found below.
+      // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the attempt is
+      // found as running below.
       const attempt = state.attempt + 1
       const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
-      const answer = await send(job, start, cluster.name, String(attempt))
+      const answer = await reports.send(job, start, cluster.name, String(attempt))
       if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted))
       return
     }
-    if (watched.has(job)) {
+    if (watchedAttempts.has(job)) {
       if (state.stopRequested) await cluster.stop({ jobId: job, attempt: state.attempt })
       return
     }
@@ -76,7 +81,7 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
     if (started.cluster !== cluster.name) {
       const stop = history.findLast(({ event }) => event.type === 'JobStopRequested')?.event
       if (stop?.type === 'JobStopRequested' && Date.parse(now()) - Date.parse(stop.requestedAt) > foreignStopMsMax)
-        await send(job, {
+        await reports.send(job, {
           type: 'InterruptJob',
           attempt: state.attempt,
           reason: 'its cluster does not answer',
@@ -88,28 +93,18 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
     if (state.stopRequested) await cluster.stop({ jobId: job, attempt: state.attempt })
   }
 
-  /** One look at a time per job. */
-  const reconcile = (job: string): Promise<void> => {
-    const turn = (turns.get(job) ?? Promise.resolve()).then(() => bringTogether(job))
-    const over = turn
-      .catch(() => undefined)
-      .then(() => {
-        if (turns.get(job) === over) turns.delete(job)
-      })
-    turns.set(job, over)
-    return turn
-  }
+  const reconcile = (job: string): Promise<void> => reconciliations.track(inOrder(job, () => reconcileNow(job)))
 
   return {
     reconcile,
     close: async () => {
       closing = true
-      await Promise.all(turns.values())
-      // A cluster that closes forgets its watchers: they must hear the end before.
-      const stops = [...watched].map(([jobId, attempt]) => cluster.stop({ jobId, attempt }))
+      await reconciliations.idle()
+      // A cluster that closes drops its watchers, so the jobs are stopped first: the watchers then report their ends.
+      const stops = [...watchedAttempts].map(([jobId, attempt]) => cluster.stop({ jobId, attempt }))
       for (const stop of await Promise.allSettled(stops))
         if (stop.status === 'rejected') log.warn({ err: stop.reason }, 'a job could not be stopped')
-      await idle()
+      await reports.idle()
       await cluster.close({ stopJobs: true })
     },
   }
@@ -124,8 +119,9 @@ const specOf = (
   return { jobId, attempt, command, files, environment, timeoutSeconds, cpuCores, memoryMib }
 }
 
-/** What cannot be run here cannot be run at the next attempt either; anything else may be better then. */
-const failedToStart = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
+/** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once; after any
+ *  other error the next attempt may succeed. */
+const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
   const message = error instanceof Error ? error.message : String(error)
   return error instanceof Failure && error.code === 'JOB_INVALID'
     ? { type: 'FailJob', attempt, code: 'JOB_INVALID', message, endedAt: at }

@@ -1,14 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { systemActors } from '../commands/actor.ts'
 import { commandIds } from '../commands/derived-ids.ts'
 import type { Commands, Executed } from '../commands/execute.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal } from '../domain/errors.ts'
+import { sleep } from '../infra/async/sleep.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
+import { createPending } from './pending.ts'
 
-/** Progress is a fact worth keeping about once a second; the end is always told. */
-const progressEveryMs = 1_000
+/** Progress is reported about once a second at most; the end of an attempt is always reported. */
+const progressPeriodMs = 1_000
 const retryPauseMs = 500
 
 type Dependencies = {
@@ -19,24 +20,22 @@ type Dependencies = {
 }
 
 export type Reports = {
-  /** Says something of a job, once. `identity` makes the command id, so that what is said twice is stored once. */
+  /** Sends one command to a job. Its command id is derived from the job, the type of the command and `identity`: a report that
+   *  is sent twice is stored once. */
   send(job: string, command: CommandOf<'job'>, ...identity: string[]): Promise<Executed<'job'> | Refusal>
-  /** The same, again and again while the database is away: a report must not be lost. */
-  report(job: string, say: () => Promise<CommandOf<'job'>>, ...identity: string[]): Promise<void>
-  /** Turns what a cluster says of an attempt into reports, in order; `ended` comes when the end is recorded. */
-  watcherOf(job: string, attempt: number, ended: () => Promise<void>): JobWatcher
-  /** Resolves when nothing waits to be reported. */
+  /** Makes and sends one command to a job, again and again while the database is unavailable, so that no report is lost. Never
+   *  throws: a refusal and any other error are logged. */
+  sendWithRetry(job: string, makeCommand: () => Promise<CommandOf<'job'>>, ...identity: string[]): Promise<void>
+  /** Returns a watcher for one attempt. It turns what the cluster observes into reports, in order, and calls `onEndRecorded`
+   *  when the end of the attempt is recorded. */
+  createWatcher(job: string, attempt: number, onEndRecorded: () => Promise<void>): JobWatcher
+  /** Resolves when no report is pending. */
   idle(): Promise<void>
 }
 
-/** How the scheduler tells the log what becomes of jobs. */
+/** Creates the reports of the scheduler: they record in the log what happens to jobs on a cluster. */
 export const createReports = ({ commands, now, log }: Dependencies): Reports => {
-  const open = new Set<Promise<void>>()
-  const track = (work: Promise<void>): Promise<void> => {
-    const done = work.finally(() => open.delete(done))
-    open.add(done)
-    return done
-  }
+  const pending = createPending()
 
   const send: Reports['send'] = async (job, command, ...identity) => {
     const { first, last } = await commands.current('job', job)
@@ -47,12 +46,16 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
     return commands.execute('job', job, command, envelope)
   }
 
-  const sendUntilAnswered = async (job: string, say: () => Promise<CommandOf<'job'>>, identity: readonly string[]) => {
+  const sendUntilAnswered = async (
+    job: string,
+    makeCommand: () => Promise<CommandOf<'job'>>,
+    identity: readonly string[],
+  ) => {
     for (;;) {
       try {
-        const command = await say()
+        const command = await makeCommand()
         const answer = await send(job, command, ...identity)
-        if (isRefusal(answer)) log.info({ job, command: command.type, code: answer.refused }, 'a report came too late')
+        if (isRefusal(answer)) log.info({ job, command: command.type, code: answer.refused }, 'a report was refused')
         return
       } catch (error) {
         if (!(error instanceof Failure) || error.code !== 'DATABASE_UNAVAILABLE') {
@@ -63,9 +66,10 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
       }
     }
   }
-  const report: Reports['report'] = (job, say, ...identity) => track(sendUntilAnswered(job, say, identity))
+  const sendWithRetry: Reports['sendWithRetry'] = (job, makeCommand, ...identity) =>
+    pending.track(sendUntilAnswered(job, makeCommand, identity))
 
-  const ending = async (job: string, attempt: number, outcome: JobOutcome): Promise<CommandOf<'job'>> => {
+  const endCommandOf = async (job: string, attempt: number, outcome: JobOutcome): Promise<CommandOf<'job'>> => {
     const endedAt = now()
     switch (outcome.ended) {
       case 'failed':
@@ -85,7 +89,7 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
     }
   }
 
-  const watcherOf: Reports['watcherOf'] = (job, attempt, ended) => {
+  const createWatcher: Reports['createWatcher'] = (job, attempt, onEndRecorded) => {
     let latest: JobProgress | undefined
     let sentAt = 0
     let sending: Promise<void> = Promise.resolve()
@@ -98,34 +102,29 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
       const command = { type: 'ReportProgress', attempt, percent, message, reportedAt: now() } as const
       latest = undefined
       sentAt = Date.now()
-      sending = sending.then(() => report(job, async () => command, String(attempt), String(percent), message))
+      sending = sending.then(() => sendWithRetry(job, async () => command, String(attempt), String(percent), message))
     }
     return {
       started: () => undefined,
       progressed: (progress) => {
         latest = progress
-        const waitMs = sentAt + progressEveryMs - Date.now()
+        const waitMs = sentAt + progressPeriodMs - Date.now()
         if (waitMs <= 0) sendLatest()
         else timer ??= setTimeout(sendLatest, waitMs)
       },
-      ended: (how) => {
+      ended: (outcome) => {
         sendLatest()
-        log.info({ job, attempt, ...how }, 'job ended')
-        const recorded = sending.then(() => report(job, () => ending(job, attempt, how), String(attempt)))
-        // Whoever looks through the open jobs comes by again.
-        const trouble = (error: unknown) =>
-          log.warn({ job, attempt, err: error }, 'a job was not looked at after its end')
-        track(recorded.then(ended).catch(trouble))
+        log.info({ job, attempt, ...outcome }, 'job ended')
+        const recorded = sending.then(() =>
+          sendWithRetry(job, () => endCommandOf(job, attempt, outcome), String(attempt)),
+        )
+        // The next pass over all open jobs reconciles this one too.
+        const warn = (error: unknown) =>
+          log.warn({ job, attempt, err: error }, 'a job could not be reconciled after its end')
+        pending.track(recorded.then(onEndRecorded).catch(warn))
       },
     }
   }
 
-  return {
-    send,
-    report,
-    watcherOf,
-    idle: async () => {
-      while (open.size > 0) await Promise.allSettled(open)
-    },
-  }
+  return { send, sendWithRetry, createWatcher, idle: pending.idle }
 }

@@ -2,53 +2,46 @@ import { describe, expect, test } from '@jest/globals'
 import { systemActor, userActor } from '../commands/actor.ts'
 import { mustExecute } from '../commands/execute.ts'
 import { newId } from '../commands/ids.ts'
-import { isRefusal } from '../domain/errors.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { endRental } from '../processes/end-rental.ts'
-import { requestRental } from '../processes/rent-a-gpu.ts'
-import { createMarket, usdc } from '../testing/worlds/market.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { runScheduler } from './run.ts'
 
-/** A rental with a job that waits. */
-const market = async () => {
-  const world = createMarket()
-  await world.list('h100', 1)
-  await world.deposit('ada', 10_000_000n)
-  const wish = { renter: 'ada', idempotencyKey: 'r', listing: 'h100', gpuCount: 1, seconds: 3600n }
-  const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(4_000_000n) })
-  if (isRefusal(rented)) throw new Error(rented.refused)
-  const tell = { correlationId: 'c', causationId: 'c', actor: systemActor('test'), time: world.now() }
+/** Creates a market with the events of one rental: its job is submitted, a stop is requested, and the rental ends. */
+const marketWithJob = async () => {
+  const { rental, ...world } = await createActiveRental()
+  const metadata = { correlationId: 'c', causationId: 'c', actor: systemActor('test'), time: world.now() }
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }
-  const { rental } = rented
   const submit = { type: 'SubmitJob', rental, renter: 'ada', submittedAt: world.now(), ...program } as const
-  mustExecute(await world.commands.execute('job', 'job', submit, { ...tell, commandId: newId() }))
+  mustExecute(await world.commands.execute('job', 'job', submit, { ...metadata, commandId: newId() }))
   const stop = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
-  mustExecute(await world.commands.execute('job', 'job', stop, { ...tell, commandId: newId() }))
-  const heartbeats = { acknowledged: async () => 1n, begin: noop, beat: noop, end: noop }
-  await endRental({ ...world, heartbeats }, rental, 'returned', userActor('ada'))
+  mustExecute(await world.commands.execute('job', 'job', stop, { ...metadata, commandId: newId() }))
+  await endRental({ ...world, heartbeats: steadyHeartbeats() }, rental, 'returned', userActor('ada'))
   const events: StoredEvent[] = []
   for await (const event of world.store.readAll()) events.push(event)
   return { rental, now: world.now, events }
 }
 const noop = async () => undefined
 
-/** Runs the scheduler on a bus with these events, and writes down what it does; stops when `until` is heard. */
-const heard = async (
+/** Runs the scheduler on a bus with these events. Stops it when it makes the call `until` or logs it as a warning, and resolves to
+ *  all calls and warnings. */
+const runUntil = async (
   { now, events }: { now: () => string; events: readonly StoredEvent[] },
   until: string,
-  open: { jobs?: string[]; rentals?: { id: string; endsAt: string }[]; brokenLists?: boolean } = {},
+  open: { jobs?: string[]; rentals?: { id: string; endsAt: string }[]; listsFail?: boolean } = {},
 ) => {
-  const said: string[] = []
+  const calls: string[] = []
   const warnings: string[] = []
   const stopping = new AbortController()
   const stopped = Promise.withResolvers<void>()
   stopping.signal.addEventListener('abort', () => stopped.resolve())
   const reached = Promise.withResolvers<void>()
-  const say = async (what: string) => {
-    said.push(what)
-    if (what === until) reached.resolve()
+  const record = async (call: string) => {
+    calls.push(call)
+    if (call === until) reached.resolve()
   }
   const bus: Bus = {
     name: 'spec',
@@ -57,12 +50,12 @@ const heard = async (
       const wanted = events.filter(({ type }) => filter.types?.includes(type))
       const last = wanted.at(-1)
       if (last) await handle({ events: wanted, position: last.position })
-      await say(`${consumer} saw ${wanted.map(({ type }) => type).join(', ')}`)
+      await record(`${consumer} saw ${wanted.map(({ type }) => type).join(', ')}`)
       await stopped.promise
     },
   }
-  const listed = async <T>(list: readonly T[]) => {
-    if (open.brokenLists) throw new Error('no list today')
+  const listOf = async <T>(list: readonly T[]) => {
+    if (open.listsFail) throw new Error('no list')
     return list
   }
   const write = (line: string) => {
@@ -72,16 +65,16 @@ const heard = async (
   }
   const scheduler = runScheduler({
     bus,
-    jobs: { reconcile: (job) => say(`reconcile ${job}`), close: noop },
+    jobs: { reconcile: (job) => record(`reconcile ${job}`), close: noop },
     heartbeats: {
-      begin: (rental, startedAt) => say(`begin ${rental} ${startedAt}`),
-      beat: (rentals, at) => say(`beat ${rentals.join(' ')} ${at}`),
+      begin: (rental, startedAt) => record(`begin ${rental} ${startedAt}`),
+      beat: (rentals, at) => record(`beat ${rentals.join(' ')} ${at}`),
       acknowledged: async () => 0n,
-      end: (rental) => say(`end ${rental}`),
+      end: (rental) => record(`end ${rental}`),
     },
     openWork: {
-      openJobs: async (rental) => (rental ? [`job-of-${rental}`] : listed(open.jobs ?? [])),
-      activeRentals: async () => listed(open.rentals ?? []),
+      openJobs: async (rental) => (rental ? [`job-of-${rental}`] : listOf(open.jobs ?? [])),
+      activeRentals: async () => listOf(open.rentals ?? []),
     },
     now,
     log: createLog({ level: 'warn', format: 'json' }, { write }),
@@ -90,15 +83,15 @@ const heard = async (
   await Promise.race([reached.promise, scheduler])
   stopping.abort()
   await scheduler
-  return { said, warnings }
+  return { calls, warnings }
 }
 
 describe('the scheduler', () => {
-  test('acts on what the log says of jobs and rentals, in order', async () => {
-    const world = await market()
+  test('handles the events of jobs and rentals in order', async () => {
+    const world = await marketWithJob()
     const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
-    const { said } = await heard(world, `scheduler saw ${types}`)
-    expect(said.filter((what) => !what.startsWith('beat'))).toEqual([
+    const { calls } = await runUntil(world, `scheduler saw ${types}`)
+    expect(calls.filter((call) => !call.startsWith('beat'))).toEqual([
       `begin ${world.rental} ${world.now()}`,
       'reconcile job',
       'reconcile job',
@@ -108,28 +101,28 @@ describe('the scheduler', () => {
     ])
   })
 
-  test('looks through all open jobs as soon as it starts', async () => {
-    const { said } = await heard({ now: () => 'now', events: [] }, 'reconcile two', { jobs: ['one', 'two'] })
-    expect(said.filter((what) => what.startsWith('reconcile'))).toEqual(['reconcile one', 'reconcile two'])
+  test('reconciles all open jobs as soon as it starts', async () => {
+    const { calls } = await runUntil({ now: () => 'now', events: [] }, 'reconcile two', { jobs: ['one', 'two'] })
+    expect(calls.filter((call) => call.startsWith('reconcile'))).toEqual(['reconcile one', 'reconcile two'])
   })
 
-  test('says at once of all active rentals that they live, but not of one whose time is up', async () => {
+  test('records heartbeats of all active rentals as soon as it starts, but not of one whose time is over', async () => {
     const rentals = ['2026-01-01T00:00:02.000Z', '2026-01-01T00:00:01.000Z', '2026-01-01T00:00:03.000Z']
-    const { said } = await heard(
+    const { calls } = await runUntil(
       { now: () => '2026-01-01T00:00:01.000Z', events: [] },
       'beat 0 2 2026-01-01T00:00:01.000Z',
       {
         rentals: rentals.map((endsAt, index) => ({ id: String(index), endsAt })),
       },
     )
-    expect(said.filter((what) => /^b/.test(what))).toEqual(['beat 0 2 2026-01-01T00:00:01.000Z'])
+    expect(calls.filter((call) => /^b/.test(call))).toEqual(['beat 0 2 2026-01-01T00:00:01.000Z'])
   })
 
-  test('goes on when a list cannot be had, and says so', async () => {
-    const trouble = ['heartbeats could not be recorded', 'open jobs could not be looked through']
-    const { warnings } = await heard({ now: () => 'now', events: [] }, 'heartbeats could not be recorded', {
-      brokenLists: true,
+  test('goes on when open work cannot be listed, and logs a warning', async () => {
+    const expected = ['heartbeats could not be recorded', 'open jobs could not be reconciled']
+    const { warnings } = await runUntil({ now: () => 'now', events: [] }, 'heartbeats could not be recorded', {
+      listsFail: true,
     })
-    expect(warnings.toSorted()).toEqual(trouble)
+    expect(warnings.toSorted()).toEqual(expected)
   })
 })

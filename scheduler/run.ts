@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeDomainEvent, idOf } from '../domain/aggregates.ts'
+import { sleep } from '../infra/async/sleep.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
@@ -7,20 +7,22 @@ import type { Log } from '../infra/telemetry.ts'
 import { consumers } from '../processes/names.ts'
 import type { JobRunner } from './jobs.ts'
 
-/** What the read models say is open. The log is a hint of what changed; this list is the truth that is gone back to. */
+/** Lists open work from the read models. An event is only a hint that something changed; these lists are the truth, and they are
+ *  read again and again. */
 export type OpenWork = {
+  /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. */
   readonly openJobs: (rental?: string) => Promise<readonly string[]>
-  /** `endsAt` is ISO 8601. */
+  /** Resolves to the rentals that are active. `endsAt` is ISO 8601. */
   readonly activeRentals: () => Promise<readonly { readonly id: string; readonly endsAt: string }[]>
 }
 
 const relistEveryMs = 10_000
-const beatEveryMs = 5_000
+const heartbeatEveryMs = 5_000
 
 const jobEvents = ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'] as const
 
-/** Runs the jobs of this cluster and says that their rentals live. Resolves on abort; the jobs run on until the runner is
- *  closed. */
+/** Runs the jobs of this cluster, and records heartbeats of all active rentals. Resolves when the signal aborts; the jobs run on
+ *  until the runner is closed. */
 export const runScheduler = async ({
   bus,
   jobs,
@@ -51,19 +53,19 @@ export const runScheduler = async ({
     for (const job of await openWork.openJobs()) await jobs.reconcile(job)
   }
 
-  const beat = async (): Promise<void> => {
+  const recordHeartbeats = async (): Promise<void> => {
     const at = now()
-    // Time beyond the end was not rented, and must not make up for an earlier silence.
-    const running = (await openWork.activeRentals()).filter(({ endsAt }) => endsAt > at)
+    // Time after the end was not rented, and must not make up for heartbeats that were missed before.
+    const live = (await openWork.activeRentals()).filter(({ endsAt }) => endsAt > at)
     await heartbeats.beat(
-      running.map(({ id }) => id),
+      live.map(({ id }) => id),
       at,
     )
   }
 
   await Promise.all([
-    every(relistEveryMs, relist, 'open jobs could not be looked through', log, signal),
-    every(beatEveryMs, beat, 'heartbeats could not be recorded', log, signal),
+    every(relistEveryMs, relist, 'open jobs could not be reconciled', log, signal),
+    every(heartbeatEveryMs, recordHeartbeats, 'heartbeats could not be recorded', log, signal),
     bus.consume({
       consumer: consumers.scheduler,
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEnded'] },
@@ -75,16 +77,16 @@ export const runScheduler = async ({
   ])
 }
 
-/** At once, and then again and again until the signal aborts. A failure is logged and the next time comes. */
+/** Does the work at once, and then again `ms` after each end, until the signal aborts. Logs a failure and goes on. */
 const every = async (
   ms: number,
   work: () => Promise<void>,
-  trouble: string,
+  failureMessage: string,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> => {
   while (!signal.aborted) {
-    await work().catch((error) => log.warn({ err: error }, trouble))
-    await sleep(ms, undefined, { signal }).catch(() => undefined)
+    await work().catch((error) => log.warn({ err: error }, failureMessage))
+    await sleep(ms, signal)
   }
 }

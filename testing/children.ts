@@ -1,19 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as delay } from 'node:timers/promises'
 
 export type Child = {
   readonly process: ChildProcess
-  /** The first line that the child prints; throws with what it said when it ends without one. */
+  /** The first line that the child prints. Throws, with all that it printed, when it ends without a line. */
   readonly firstLine: Promise<string>
-  /** Exit code and everything printed, once it has ended. */
+  /** Resolves to the exit code and everything printed, once the child has ended. */
   readonly ended: Promise<{ code: number | null; output: string }>
   kill(): Promise<void>
 }
 
-/** Runs code in a Node process of its own, which may import TypeScript files. */
+/** Starts code in a Node process of its own. The code may import TypeScript files. */
 export const runChild = (code: string, options: { cwd?: string; env?: Record<string, string> } = {}): Child => {
   const { cwd, env } = options
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
@@ -30,7 +30,7 @@ export const runChild = (code: string, options: { cwd?: string; env?: Record<str
     child.stderr.on('data', (chunk: Buffer) => {
       output += String(chunk)
     })
-    child.once('close', (exit) => reject(new Error(`the child ended with ${exit} before it said anything: ${output}`)))
+    child.once('close', (exit) => reject(new Error(`the child ended with ${exit} before it printed a line: ${output}`)))
   })
   firstLine.catch(() => undefined)
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output }))
@@ -45,22 +45,44 @@ export const runChild = (code: string, options: { cwd?: string; env?: Record<str
   }
 }
 
-/** Resolves to the first answer that is not undefined or false; throws, naming what it waited for, after `timeoutMs`. */
-export const eventually = async <T>(
-  what: string,
-  look: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 15_000,
-): Promise<T> => {
-  const until = performance.now() + timeoutMs
-  for (;;) {
-    const found = await look()
-    if (found !== undefined && found !== false) return found
-    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`)
-    await delay(20)
-  }
+/** What a program has printed, and its exit code. */
+export type Ended = {
+  readonly code: number | null
+  /** Its standard output. */
+  readonly output: string
+  /** Its error output. */
+  readonly errors: string
+  /** Both, in the order in which they came. */
+  readonly printed: string
 }
 
-/** True when a process with this pid runs; a zombie does not. */
+/** Runs Node with these arguments until it ends, in the root of the project and with nothing but `env` set for the platform.
+ *  @param onOutput gets the standard output as it grows, and can press Ctrl-C. */
+export const runNode = async (
+  given: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  onOutput: (output: string, interrupt: () => void) => void = () => undefined,
+): Promise<Ended> => {
+  const child = spawn(process.execPath, given, {
+    cwd: join(import.meta.dirname, '..'),
+    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: '', EVENTSTORE_URL: '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const printed = { output: '', errors: '', printed: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed.output += text
+    printed.printed += text
+    onOutput(printed.output, () => child.kill('SIGINT'))
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    printed.errors += text
+    printed.printed += text
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, ...printed }
+}
+
+/** Resolves to true when a process with this pid runs. A zombie does not. */
 export const runs = async (pid: number): Promise<boolean> => {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   return stat !== undefined && stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z'

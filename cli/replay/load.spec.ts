@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { integer, isReplay, moment, money, nullable, replay, table, text } from '../../analysis/replay.ts'
+import { usdc } from '../../domain/money.testing.ts'
 import { money as moneyOf } from '../../domain/money.ts'
 import { decode, encode, normalize, sqlTypeOf } from './columns.ts'
 import { loadReplay, schemaNameOf } from './load.ts'
@@ -74,7 +75,6 @@ test('a fold that is async would set rows when nobody looks any more: it is refu
 })
 
 describe('a value of a column', () => {
-  const usdc = (amount: bigint) => moneyOf(amount, 'USDC/6')
   test.each([
     [text(), 'é', 'é'],
     [integer(), -(2n ** 62n), '-4611686018427387904'],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { privilegeOf, refuseWithout, requireAnalyst } from './privilege.ts'
+import { privilegeOf, refuseWithoutPrivilege, requireAnalyst } from './privilege.ts'
 
 const privileged = { operators: ['0xop', '0xboth'], analysts: ['0xan', '0xboth'] }
 
@@ -19,13 +19,13 @@ describe.each([
   ['analyst', { none: false, analyst: true, operator: true }],
 ] as const)('where %s is needed', (needed, allowed) => {
   test.each(['none', 'analyst', 'operator'] as const)('%s asks', (privilege) =>
-    expect(refuseWithout(needed, { wallet: '0xada', privilege })).toEqual(
+    expect(refuseWithoutPrivilege(needed, { wallet: '0xada', privilege })).toEqual(
       allowed[privilege] ? undefined : { refused: 'PRIVILEGE_NEEDED', details: { privilege: needed } },
     ),
   )
 
   test('a guest is told to sign in', () =>
-    expect(refuseWithout(needed, { wallet: undefined, privilege: 'none' })).toMatchObject({ refused: 'NOT_SIGNED_IN' }))
+    expect(refuseWithoutPrivilege(needed, { wallet: undefined, privilege: 'none' })).toMatchObject({ refused: 'NOT_SIGNED_IN' }))
 })
 
 test('requireAnalyst throws what would be refused', () => {

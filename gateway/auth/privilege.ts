@@ -15,12 +15,12 @@ export const privilegeOf = ({ operators, analysts }: Privileged, wallet: string 
 }
 
 /** Whoever asks: the signed-in wallet, and what it may do. */
-type Asker = { readonly wallet: string | undefined; readonly privilege: Privilege }
+type Caller = { readonly wallet: string | undefined; readonly privilege: Privilege }
 
 /** NOT_SIGNED_IN for a guest, PRIVILEGE_NEEDED for a wallet without this privilege. For mutations, which answer with refusals. */
-export const refuseWithout = (
+export const refuseWithoutPrivilege = (
   needed: Exclude<Privilege, 'none'>,
-  { wallet, privilege }: Asker,
+  { wallet, privilege }: Caller,
 ): Refusal | undefined => {
   if (wallet === undefined) return refuse('NOT_SIGNED_IN')
   return privilege === needed || privilege === 'operator'
@@ -29,7 +29,7 @@ export const refuseWithout = (
 }
 
 /** For queries. Operators are analysts too. Throws NOT_SIGNED_IN, PRIVILEGE_NEEDED. */
-export const requireAnalyst = (asker: Asker): void => {
-  const refusal = refuseWithout('analyst', asker)
+export const requireAnalyst = (asker: Caller): void => {
+  const refusal = refuseWithoutPrivilege('analyst', asker)
   if (refusal) throw new Failure(refusal.refused, refusal.details)
 }

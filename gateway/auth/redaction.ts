@@ -12,7 +12,7 @@ const schemas: Readonly<Record<string, EventSchema<unknown>>> = Object.assign(
 
 /** By type, the fields that hold what people or their programs wrote: personal, and of no unit, as a wallet would have. They may
  *  hold secrets; a wallet is a pseudonym without which history cannot be told. */
-const ownWords = new Map(
+const freeTextFields = new Map(
   Object.entries(schemas).map(([type, schema]) => [
     type,
     Object.entries(shapeOf(schema).properties ?? {}).flatMap(([name, { personal, unit }]) =>
@@ -26,7 +26,7 @@ export type RedactedData = { readonly data: Json; readonly withheld: readonly st
 /** What an event carries without what people wrote into it, in the current version of its type; nothing at all when it cannot be
  *  read, for then nobody knows what it holds. `withheld` names what was left out. */
 export const redactFreeText = (stored: StoredEvent): RedactedData => {
-  const withheld = ownWords.get(stored.type)
+  const withheld = freeTextFields.get(stored.type)
   if (withheld?.length === 0) return { data: stored.data, withheld }
   try {
     const fields = Object.entries(encodeEvent(schemas, decodeStored(stored).event).data as Record<string, Json>)

@@ -4,9 +4,9 @@ import type { AccountRow } from '../../projections/accounts.table.ts'
 import { accountBalances, accounts } from '../../projections/accounts.ts'
 import type { LedgerEntryRow } from '../../projections/ledger-entries.table.ts'
 import { lastEntryBy, ledgerSums, listLedgerEntries } from '../../projections/ledger-entries.ts'
-import { asOfArgument, listAsOfArgument, type Moment, reachMoment, rowsAt } from './as-of.ts'
+import { asOfArgument, listAsOfArgument, type AsOfInput, reachMoment, rowsAt } from './as-of.ts'
 import { builder } from './builder.ts'
-import { reach, walletOf } from './context.ts'
+import { reachPosition, requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
 import { Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
@@ -26,7 +26,7 @@ const Balance = builder.objectRef<AccountRow>('Balance').implement({
   }),
 })
 
-type Wallet = { readonly wallet: string; readonly asOf?: Moment }
+type Wallet = { readonly wallet: string; readonly asOf?: AsOfInput }
 
 const Account = builder.objectRef<Wallet>('Account').implement({
   description: 'What a wallet has with us.',
@@ -101,7 +101,7 @@ builder.queryField('viewer', (t) =>
     description: 'Null for a guest.',
     args: atLeastArgument,
     resolve: async (_, { atLeast }, context) => {
-      await reach(context, atLeast)
+      await reachPosition(context, atLeast)
       return context.wallet === undefined ? null : { wallet: context.wallet }
     },
   }),
@@ -114,8 +114,8 @@ builder.queryField('account', (t) =>
     description: 'The account of the viewer.',
     args: { ...asOfArgument, ...atLeastArgument },
     resolve: async (_, { asOf, atLeast }, context) => {
-      const wallet = walletOf(context)
-      await reach(context, atLeast)
+      const wallet = requireWallet(context)
+      await reachPosition(context, atLeast)
       return { wallet, asOf }
     },
   }),
@@ -129,8 +129,8 @@ builder.queryField('ledgerEntries', (t) =>
     description: 'The entries that touch the account of the viewer, the newest first.',
     args: { ...listAsOfArgument, ...pageArguments, ...atLeastArgument },
     resolve: async (_, { asOf, atLeast, ...page }, context) => {
-      const user = walletOf(context)
-      await reach(context, atLeast)
+      const user = requireWallet(context)
+      await reachPosition(context, atLeast)
       const moment = await reachMoment(context, asOf)
       const until = moment && (await lastEntryBy(context.services.store, user, moment))
       const request = { ...pageRequest(page), user, until }
@@ -147,8 +147,8 @@ builder.queryField('ledgerSums', (t) =>
     description: 'The sum over all accounts of the platform, per asset. Reads the whole ledger.',
     args: atLeastArgument,
     resolve: async (_, { atLeast }, context) => {
-      walletOf(context)
-      await reach(context, atLeast)
+      requireWallet(context)
+      await reachPosition(context, atLeast)
       const { assets } = await ledgerSums(context.services.read)
       return assets.map(({ asset, sum }) => money(sum, asset))
     },

@@ -2,8 +2,8 @@ import { Failure } from '../../domain/errors.ts'
 import { type PastMoment, type Projection, rowsAsOf } from '../../projections/engine/projection.ts'
 import type { AnyRow } from '../../projections/engine/table.ts'
 import { builder } from './builder.ts'
-import { type Context, reach } from './context.ts'
-import { isOneOf } from './inputs.ts'
+import { type Context, reachPosition } from './context.ts'
+import { isExactlyOne } from './inputs.ts'
 
 const AsOf = builder.inputType('AsOf', {
   description: 'A moment of the past: a time or a position, exactly one of them.',
@@ -30,30 +30,30 @@ export const listAsOfArgument = builder.args((t) => ({
   }),
 }))
 
-export type Moment = typeof AsOf.$inferInput | null | undefined
+export type AsOfInput = typeof AsOf.$inferInput | null | undefined
 
 /** The moment that is asked for. Throws INPUT_INVALID, POSITION_FOREIGN. */
-const momentOf = ({ services: { store } }: Context, { time, position }: NonNullable<Moment>): PastMoment => {
-  if (!isOneOf(time, position)) throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
+const parseMoment = ({ services: { store } }: Context, { time, position }: NonNullable<AsOfInput>): PastMoment => {
+  if (!isExactlyOne(time, position)) throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
   return position ? { position: store.parsePosition(position) } : { time: time ?? '' }
 }
 
 /** The moment that a list is asked for, once the read models know it: a position they must have reached. Undefined for now.
  *  Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_NOT_REACHED. */
-export const reachMoment = async (context: Context, asOf: Moment): Promise<PastMoment | undefined> => {
+export const reachMoment = async (context: Context, asOf: AsOfInput): Promise<PastMoment | undefined> => {
   if (!asOf) return undefined
-  const moment = momentOf(context, asOf)
-  if ('position' in moment) await reach(context, moment.position)
+  const moment = parseMoment(context, asOf)
+  if ('position' in moment) await reachPosition(context, moment.position)
   return moment
 }
 
 /** The rows of a stream as of a moment, by key. Throws INPUT_INVALID, POSITION_FOREIGN. */
 export const rowsAt = <Row extends AnyRow>(
   context: Context,
-  asOf: NonNullable<Moment>,
+  asOf: NonNullable<AsOfInput>,
   past: { readonly projection: Projection<Row>; readonly stream: string },
 ): Promise<Map<string, Row>> => {
-  const moment = momentOf(context, asOf)
+  const moment = parseMoment(context, asOf)
   const until = 'time' in moment ? { untilTime: moment.time } : { untilPosition: moment.position }
   return rowsAsOf({ store: context.services.store, ...past, ...until })
 }
@@ -62,7 +62,7 @@ export const rowsAt = <Row extends AnyRow>(
  *  Throws INPUT_INVALID, POSITION_FOREIGN. */
 export const rowAt = async <Row extends AnyRow>(
   context: Context,
-  asOf: Moment,
+  asOf: AsOfInput,
   { id, ...past }: { readonly projection: Projection<Row>; readonly stream: string; readonly id: string },
   now: () => Promise<Row | undefined>,
 ): Promise<Row | undefined> => (asOf ? (await rowsAt(context, asOf, past)).get(id) : now())

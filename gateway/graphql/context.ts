@@ -27,14 +27,14 @@ export const createContext = (parts: Omit<Context, 'loaders' | 'privilege'>): Co
 })
 
 /** The signed-in wallet. Throws NOT_SIGNED_IN. */
-export const walletOf = ({ wallet }: Context): string => {
+export const requireWallet = ({ wallet }: Context): string => {
   if (wallet === undefined) throw new Failure('NOT_SIGNED_IN')
   return wallet
 }
 
 /** Waits until the read models have seen the position that the asker has seen. Throws POSITION_FOREIGN,
  *  POSITION_NOT_REACHED. */
-export const reach = async ({ services }: Context, atLeast: string | null | undefined): Promise<void> => {
+export const reachPosition = async ({ services }: Context, atLeast: string | null | undefined): Promise<void> => {
   if (atLeast === null || atLeast === undefined) return
   await services.waitFor(services.store.parsePosition(atLeast), waitMsMax)
 }

@@ -36,7 +36,7 @@ export const Refused = builder.objectRef<Refusal>('Refused').implement({
 
 export const detailsOf = (details: Details) => Object.entries(details).map(([name, value]) => ({ name, value }))
 
-const unknown: { readonly [Name in AggregateName]?: ErrorCode } = {
+const unknownCodes: { readonly [Name in AggregateName]?: ErrorCode } = {
   job: 'JOB_UNKNOWN',
   listing: 'LISTING_UNKNOWN',
   provider: 'PROVIDER_NOT_REGISTERED',
@@ -44,13 +44,13 @@ const unknown: { readonly [Name in AggregateName]?: ErrorCode } = {
 }
 
 /** Commands refuse a stranger before they look further, also where there is nothing: here that is said by name. */
-export const orUnknown = async (
+export const unknownIfMissing = async (
   { current }: Commands,
   name: AggregateName,
   id: string,
   refusal: Refusal,
 ): Promise<Refusal> => {
-  const code = unknown[name]
+  const code = unknownCodes[name]
   if (code === undefined || refusal.refused !== 'NOT_YOURS') return refusal
   return (await current(name, id)).state.status === 'none' ? refuse(code, { [name]: id }) : refusal
 }

@@ -4,7 +4,7 @@ import { userActor } from '../../commands/actor.ts'
 import { requestEnvelope } from '../../commands/execute.ts'
 import { newId } from '../../commands/ids.ts'
 import type { StoredEvent } from '../../infra/event-store/port.ts'
-import { eventually } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 import { countSubscriptions } from '../../testing/worlds/gateway-streams.ts'
 

@@ -5,10 +5,10 @@ import { followEvents } from '../../projections/event-follow.ts'
 import { type EventFilter, type EventList, listEvents } from '../../projections/event-list.ts'
 import { redactFreeText } from '../auth/redaction.ts'
 import { builder } from './builder.ts'
-import { type Context, reach, walletOf } from './context.ts'
-import { given } from './inputs.ts'
+import { type Context, reachPosition, requireWallet } from './context.ts'
+import { withoutNulls } from './inputs.ts'
 import { atLeastArgument, connectionOf, firstDefault, toConnection } from './pages.ts'
-import { afterArgument, leavable, positionOf } from './subscriptions.ts'
+import { afterArgument, cancellable, parsePosition } from './subscriptions.ts'
 
 // The node
 
@@ -60,7 +60,7 @@ Event.implement({
 
 /** Whose events are asked for: a wallet's, or everybody's. Throws NOT_SIGNED_IN. */
 const scopeOf = (context: Context, mine: boolean): { readonly party: string | undefined; readonly whole: boolean } => {
-  const wallet = walletOf(context)
+  const wallet = requireWallet(context)
   if (mine || context.privilege === 'none') return { party: wallet, whole: true }
   return { party: undefined, whole: context.privilege === 'operator' }
 }
@@ -87,15 +87,15 @@ const EventFilterInput = builder.inputType('EventFilter', {
   }),
 })
 
-const readFilter = (input: typeof EventFilterInput.$inferInput | null | undefined) => {
-  const { mine = false, ...filter } = given(input ?? {})
+const parseFilter = (input: typeof EventFilterInput.$inferInput | null | undefined) => {
+  const { mine = false, ...filter } = withoutNulls(input ?? {})
   return { mine, filter: filter as EventFilter }
 }
 
 // Query
 
 /** Relay's two directions. Throws INPUT_INVALID. */
-const takeOf = (first: number | null | undefined, last: number | null | undefined): EventList['take'] => {
+const parseTake = (first: number | null | undefined, last: number | null | undefined): EventList['take'] => {
   if (last === null || last === undefined) return { first: first ?? firstDefault }
   if (first !== null && first !== undefined)
     throw new Failure('INPUT_INVALID', { first: 'takes one of first and last' })
@@ -118,13 +118,13 @@ builder.queryField('events', (t) =>
       ...atLeastArgument,
     },
     resolve: async (_, { filter: input, first, last, after, before, atLeast }, context) => {
-      const { mine, filter } = readFilter(input)
+      const { mine, filter } = parseFilter(input)
       const { party, whole } = scopeOf(context, mine)
-      await reach(context, atLeast)
-      const take = takeOf(first, last)
+      await reachPosition(context, atLeast)
+      const take = parseTake(first, last)
       const { events, ...page } = await listEvents(context.services, {
         ...filter,
-        ...given({ after, before }),
+        ...withoutNulls({ after, before }),
         take,
         party,
       })
@@ -143,10 +143,10 @@ builder.subscriptionField('events', (t) =>
     args: { filter: t.arg({ type: EventFilterInput }), ...afterArgument },
     subscribe: (_, { filter: input, after }, context) => {
       const { store } = context.services
-      const { mine, filter } = readFilter(input)
+      const { mine, filter } = parseFilter(input)
       const { party, whole } = scopeOf(context, mine)
-      const wanted = { store, filter, party, after: positionOf(store, after) }
-      return leavable(context.closing, async function* (signal) {
+      const wanted = { store, filter, party, after: parsePosition(store, after) }
+      return cancellable(context.closing, async function* (signal) {
         for await (const event of followEvents({ ...wanted, signal })) yield show(event, whole)
       })
     },

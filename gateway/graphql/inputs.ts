@@ -3,15 +3,15 @@ import { type Refusal, refuse } from '../../domain/errors.ts'
 const keyCharactersMax = 200
 
 /** Refuses INPUT_INVALID for a key that is empty or too long. */
-export const refuseKey = (idempotencyKey: string): Refusal | undefined =>
+export const refuseInvalidKey = (idempotencyKey: string): Refusal | undefined =>
   idempotencyKey.length >= 1 && idempotencyKey.length <= keyCharactersMax
     ? undefined
     : refuse('INPUT_INVALID', { idempotencyKey: `takes 1 to ${keyCharactersMax} characters` })
 
 /** True when one of the two was given, and not both. */
-export const isOneOf = (a: unknown, b: unknown): boolean =>
+export const isExactlyOne = (a: unknown, b: unknown): boolean =>
   ((a ?? undefined) === undefined) !== ((b ?? undefined) === undefined)
 
 /** The same without its empty fields: absent and null are one to us. */
-export const given = <Fields extends object>(fields: Fields): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } =>
+export const withoutNulls = <Fields extends object>(fields: Fields): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)) as never

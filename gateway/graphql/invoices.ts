@@ -2,7 +2,7 @@ import { Failure } from '../../domain/errors.ts'
 import { type Money, money } from '../../domain/money.ts'
 import { findInvoice, listInvoices } from '../../projections/invoices.ts'
 import { builder } from './builder.ts'
-import { reach, walletOf } from './context.ts'
+import { reachPosition, requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
 import { Invoice, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
@@ -66,8 +66,8 @@ builder.queryField('invoice', (t) =>
     description: 'The invoice of a rental of the viewer; null until it is issued. Fails with NOT_YOURS.',
     args: { id: t.arg.id({ required: true, description: 'The id of the rental.' }), ...atLeastArgument },
     resolve: async (_, { id, atLeast }, context) => {
-      const wallet = walletOf(context)
-      await reach(context, atLeast)
+      const wallet = requireWallet(context)
+      await reachPosition(context, atLeast)
       const invoice = await findInvoice(context.services.read, id)
       if (invoice && invoice.renter !== wallet && invoice.provider !== wallet) throw new Failure('NOT_YOURS')
       return invoice ?? null
@@ -83,8 +83,8 @@ builder.queryField('invoices', (t) =>
     description: 'The invoices that the viewer has to pay or has paid, the newest first.',
     args: { ...pageArguments, ...atLeastArgument },
     resolve: async (_, { atLeast, ...page }, context) => {
-      const renter = walletOf(context)
-      await reach(context, atLeast)
+      const renter = requireWallet(context)
+      await reachPosition(context, atLeast)
       const request = { ...pageRequest(page), renter }
       const found = await listInvoices(context.services.read, request)
       return toConnection(found, request, ({ issuedAt, id }) => [issuedAt, id])

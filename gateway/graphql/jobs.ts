@@ -7,14 +7,14 @@ import type { JobRow, JobStatus } from '../../projections/jobs.table.ts'
 import { findJob, jobs, listJobs } from '../../projections/jobs.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
-import { reach, walletOf } from './context.ts'
+import { reachPosition, requireWallet } from './context.ts'
 import { ErrorCodeType } from './errors.ts'
-import { refuseKey } from './inputs.ts'
+import { refuseInvalidKey } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { afterArgument, follow } from './subscriptions.ts'
-import { dispatch } from './tell.ts'
+import { afterArgument, rowUpdates } from './subscriptions.ts'
+import { dispatch } from './dispatch.ts'
 
 // The node
 
@@ -104,8 +104,8 @@ builder.queryField('job', (t) =>
     description: 'A job of the viewer. Fails with JOB_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
     resolve: async (_, { id, asOf, atLeast }, context) => {
-      const wallet = walletOf(context)
-      await reach(context, atLeast)
+      const wallet = requireWallet(context)
+      await reachPosition(context, atLeast)
       const past = { projection: jobs, stream: streamOf('job', id), id }
       const job = await rowAt(context, asOf, past, () => findJob(context.services.read, id))
       if (!job) throw new Failure('JOB_UNKNOWN', { job: id })
@@ -128,8 +128,8 @@ builder.queryField('jobs', (t) =>
       ...atLeastArgument,
     },
     resolve: async (_, { rental, status, atLeast, ...page }, context) => {
-      const renter = walletOf(context)
-      await reach(context, atLeast)
+      const renter = requireWallet(context)
+      await reachPosition(context, atLeast)
       const request = { ...pageRequest(page), renter, rental: rental ?? undefined, status: status ?? undefined }
       const found = await listJobs(context.services.read, request)
       return toConnection(found, request, ({ submittedAt, id }) => [submittedAt, id])
@@ -171,7 +171,7 @@ builder.mutationField('submitJob', (t) =>
     args: { input: t.arg({ type: SubmitJobInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const refusedKey = refuseKey(input.idempotencyKey)
+      const refusedKey = refuseInvalidKey(input.idempotencyKey)
       if (refusedKey) return refusedKey
       const variables = input.environment ?? []
       const submitted = await submitJob(services, {
@@ -223,12 +223,12 @@ builder.subscriptionField('jobProgress', (t) =>
     description: 'How a job of the viewer stands, then each change.',
     args: { job: t.arg.id({ required: true }), ...afterArgument },
     subscribe: async (_, { job, after }, context) => {
-      const wallet = walletOf(context)
+      const wallet = requireWallet(context)
       // Asked of the log, not of the read model: whoever has just submitted may look at once.
       const { state } = await context.services.commands.current('job', job)
       if (state.status === 'none') throw new Failure('JOB_UNKNOWN', { job })
       if (state.renter !== wallet) throw new Failure('NOT_YOURS')
-      return follow(context, { projection: jobs, stream: streamOf('job', job), after })
+      return rowUpdates(context, { projection: jobs, stream: streamOf('job', job), after })
     },
     resolve: (update) => update,
   }),

@@ -15,35 +15,35 @@ export const limitsPlugin = (): Plugin =>
   })
 
 /** PostgreSQL stores neither a NUL nor half a surrogate pair. */
-const isPlain = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
-const hasOddText = (value: unknown): boolean => {
-  if (typeof value === 'string') return !isPlain(value)
-  return typeof value === 'object' && value !== null && Object.values(value).some(hasOddText)
+const hasUnstorableText = (value: unknown): boolean => {
+  if (typeof value === 'string') return !isStorable(value)
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasUnstorableText)
 }
 
-const hasOddLiteral = (document: DocumentNode): boolean => {
+const hasUnstorableLiteral = (document: DocumentNode): boolean => {
   let odd = false
   visit(document, {
     StringValue: ({ value }) => {
-      odd ||= !isPlain(value)
+      odd ||= !isStorable(value)
     },
   })
   return odd
 }
 
-const oddText = () =>
+const unstorableTextError = () =>
   new GraphQLError('Text must be well-formed and without NUL.', { extensions: { code: 'INPUT_INVALID' } })
 
 /** Turns text away that no database can store, wherever it stands in a request. */
-export const plainTextPlugin = (): Plugin => ({
+export const storableTextPlugin = (): Plugin => ({
   onValidate: ({ params: { documentAST }, setResult }) => {
-    if (hasOddLiteral(documentAST)) setResult([oddText()])
+    if (hasUnstorableLiteral(documentAST)) setResult([unstorableTextError()])
   },
   onExecute: ({ args, setResultAndStopExecution }) => {
-    if (hasOddText(args.variableValues)) setResultAndStopExecution({ errors: [oddText()] })
+    if (hasUnstorableText(args.variableValues)) setResultAndStopExecution({ errors: [unstorableTextError()] })
   },
   onSubscribe: ({ args, setResultAndStopExecution }) => {
-    if (hasOddText(args.variableValues)) setResultAndStopExecution({ errors: [oddText()] })
+    if (hasUnstorableText(args.variableValues)) setResultAndStopExecution({ errors: [unstorableTextError()] })
   },
 })

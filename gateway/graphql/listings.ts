@@ -7,14 +7,14 @@ import type { ListingRow } from '../../projections/listings.table.ts'
 import { findListing, gpuModels, listings, searchListings } from '../../projections/listings.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
-import { reach } from './context.ts'
-import { given, refuseKey } from './inputs.ts'
-import { assetDefault, MoneyType, readMoney } from './money.ts'
+import { reachPosition } from './context.ts'
+import { withoutNulls, refuseInvalidKey } from './inputs.ts'
+import { assetDefault, MoneyType, parseMoney } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { afterArgument, follow } from './subscriptions.ts'
-import { dispatch } from './tell.ts'
+import { afterArgument, rowUpdates } from './subscriptions.ts'
+import { dispatch } from './dispatch.ts'
 
 // The node
 
@@ -56,7 +56,7 @@ builder.queryField('listing', (t) =>
     description: 'Fails with LISTING_UNKNOWN.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
     resolve: async (_, { id, asOf, atLeast }, context) => {
-      await reach(context, atLeast)
+      await reachPosition(context, atLeast)
       const past = { projection: listings, stream: streamOf('listing', id), id }
       const listing = await rowAt(context, asOf, past, () => findListing(context.services.read, id))
       if (!listing) throw new Failure('LISTING_UNKNOWN', { listing: id })
@@ -85,13 +85,13 @@ builder.queryField('listings', (t) =>
     description: 'Open listings, the cheapest first.',
     args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
     resolve: async (_, { filter, atLeast, ...page }, context) => {
-      await reach(context, atLeast)
+      await reachPosition(context, atLeast)
       const { maxPricePerGpuHour, asset, ...wanted } = filter ?? {}
       const pricePerGpuHourMax = maxPricePerGpuHour
-        ? readMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
+        ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
         : undefined
       if (isRefusal(pricePerGpuHourMax)) throw new Failure(pricePerGpuHourMax.refused, pricePerGpuHourMax.details)
-      const request = { ...pageRequest(page), ...given(wanted), pricePerGpuHourMax }
+      const request = { ...pageRequest(page), ...withoutNulls(wanted), pricePerGpuHourMax }
       const found = await searchListings(context.services.read, request)
       return toConnection(found, request, ({ pricePerGpuHour, id }) => [String(pricePerGpuHour), id])
     },
@@ -103,7 +103,7 @@ builder.queryField('gpuModels', (t) =>
     description: 'The names of all GPUs that were ever listed.',
     args: atLeastArgument,
     resolve: async (_, { atLeast }, context) => {
-      await reach(context, atLeast)
+      await reachPosition(context, atLeast)
       return [...(await gpuModels(context.services.read))]
     },
   }),
@@ -134,7 +134,7 @@ builder.mutationField('listGpus', (t) =>
       const { services, wallet } = context
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const { pricePerGpuHour: price, asset, idempotencyKey, ...offer } = input
-      const refusedKey = refuseKey(idempotencyKey)
+      const refusedKey = refuseInvalidKey(idempotencyKey)
       if (refusedKey) return refusedKey
       const numbers = {
         vramMib: offer.vramMib,
@@ -144,7 +144,7 @@ builder.mutationField('listGpus', (t) =>
       }
       for (const [field, value] of Object.entries(numbers))
         if (value < 0) return refuse('LISTING_INVALID', { [field]: String(value) })
-      const pricePerGpuHour = readMoney('pricePerGpuHour', price, asset)
+      const pricePerGpuHour = parseMoney('pricePerGpuHour', price, asset)
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
       if ((await services.commands.current('provider', wallet)).state.status === 'none')
         return refuse('PROVIDER_NOT_REGISTERED')
@@ -177,7 +177,7 @@ builder.mutationField('changePrice', (t) =>
     description: 'Running rentals keep the price at which they began.',
     args: { input: t.arg({ type: ChangePriceInput, required: true }) },
     resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, context) => {
-      const pricePerGpuHour = readMoney('pricePerGpuHour', price, asset)
+      const pricePerGpuHour = parseMoney('pricePerGpuHour', price, asset)
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
       return dispatch(context, 'listing', listing, () => ({ type: 'ChangePrice', pricePerGpuHour }))
     },
@@ -214,7 +214,7 @@ builder.subscriptionField('listingChanged', (t) =>
     description: 'Each change of any listing, or of those of one model.',
     args: { gpu: t.arg.string({ description: 'The model, in any case.' }), ...afterArgument },
     subscribe: (_, { gpu, after }, context) =>
-      follow(context, {
+      rowUpdates(context, {
         projection: listings,
         matches: (row) => !gpu || row.gpu.toLowerCase() === gpu.toLowerCase(),
         after,

@@ -15,7 +15,7 @@ type Waiting<Value> = {
 
 /** Collects the keys that are asked for one by one in the same turn, and loads them with one call. Remembers nothing: a
  *  subscription lives long, and its nodes must not grow old. */
-export const batched = <Value>(
+export const createBatchLoader = <Value>(
   loadMany: (keys: readonly string[]) => Promise<readonly Value[]>,
 ): ((key: string) => Promise<Value>) => {
   let waiting: Waiting<Value>[] = []
@@ -45,9 +45,9 @@ export const batched = <Value>(
 
 /** Nodes within nodes, loaded with one query per kind however many there are. */
 export const createLoaders = (read: ReadModels) => ({
-  invoice: batched((ids) => findInvoices(read, ids)),
-  listing: batched((ids) => findListings(read, ids)),
-  provider: batched((ids) => findProviders(read, ids)),
-  rental: batched((ids) => findRentals(read, ids)),
+  invoice: createBatchLoader((ids) => findInvoices(read, ids)),
+  listing: createBatchLoader((ids) => findListings(read, ids)),
+  provider: createBatchLoader((ids) => findProviders(read, ids)),
+  rental: createBatchLoader((ids) => findRentals(read, ids)),
 })
 export type Loaders = ReturnType<typeof createLoaders>

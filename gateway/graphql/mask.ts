@@ -4,35 +4,35 @@ import { errors, Failure } from '../../domain/errors.ts'
 import type { Log } from '../../infra/telemetry.ts'
 
 /** What was thrown first, below all that GraphQL wrapped around it. */
-const rootOf = (error: unknown): unknown =>
-  error instanceof GraphQLError && error.originalError ? rootOf(error.originalError) : error
+const rootCauseOf = (error: unknown): unknown =>
+  error instanceof GraphQLError && error.originalError ? rootCauseOf(error.originalError) : error
 
 /** Where in the answer it happened. */
-const placeOf = (error: unknown) =>
+const locationOf = (error: unknown) =>
   error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
 
 /** A failure as GraphQL shows it: its code, hint and details in the extensions. Anything else as it is. */
 export const asGraphQLError = (error: unknown): unknown => {
-  const root = rootOf(error)
+  const root = rootCauseOf(error)
   if (!(root instanceof Failure)) return error
   const { code, details } = root
   return new GraphQLError(errors[code].message, {
-    ...placeOf(error),
+    ...locationOf(error),
     extensions: { code, hint: errors[code].hint, details },
   })
 }
 
 /** What leaves the house: failures with their code; errors of the request itself as they are; and of what nobody expected
  *  only an id, under which the log tells all. */
-export const createMask =
+export const createErrorMask =
   (log: Pick<Log, 'error'>) =>
   (error: unknown): GraphQLError => {
     const shown = asGraphQLError(error)
-    if (shown instanceof GraphQLError && rootOf(shown) instanceof GraphQLError) return shown
+    if (shown instanceof GraphQLError && rootCauseOf(shown) instanceof GraphQLError) return shown
     const correlationId = newId()
-    log.error({ err: rootOf(error), correlationId }, 'an unexpected error')
+    log.error({ err: rootCauseOf(error), correlationId }, 'an unexpected error')
     return new GraphQLError(errors.INTERNAL.message, {
-      ...placeOf(error),
+      ...locationOf(error),
       extensions: { code: 'INTERNAL', hint: errors.INTERNAL.hint, details: { correlationId } },
     })
   }

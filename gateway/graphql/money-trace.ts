@@ -2,7 +2,7 @@ import { Failure } from '../../domain/errors.ts'
 import type { Posting } from '../../domain/ledger.ts'
 import { type Funding, type MoneyTrace, type TraceStep, traceMoney } from '../../projections/money-trace.ts'
 import { builder } from './builder.ts'
-import { walletOf } from './context.ts'
+import { requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
 
 // The nodes
@@ -65,7 +65,7 @@ builder.queryField('moneyTrace', (t) =>
       'Read from the log itself. For the renter alone: it shows deposits. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
     args: { rental: t.arg.id({ required: true }) },
     resolve: async (_, { rental }, context) => {
-      const wallet = walletOf(context)
+      const wallet = requireWallet(context)
       const trace = await traceMoney(context.services.store, rental)
       if (!trace) throw new Failure('RENTAL_UNKNOWN', { rental })
       if (trace.renter !== wallet) throw new Failure('NOT_YOURS')

@@ -21,7 +21,7 @@ export const assetDefault = 'USDC/6'
 const isAsset = (text: string): text is Asset => (assets as readonly string[]).includes(text)
 
 /** "2.65" of an asset. Refuses INPUT_INVALID, naming the field. */
-export const readMoney = (
+export const parseMoney = (
   field: string,
   text: string,
   asset: string | null | undefined = assetDefault,

@@ -4,11 +4,11 @@ import type { Update } from '../../projections/engine/updates.ts'
 import type { PaymentRow, PaymentStatus } from '../../projections/payments.table.ts'
 import { findPayment, listPayments, payments } from '../../projections/payments.ts'
 import { builder } from './builder.ts'
-import { reach, walletOf } from './context.ts'
+import { reachPosition, requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
 import { Payment } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
-import { afterArgument, follow } from './subscriptions.ts'
+import { afterArgument, rowUpdates } from './subscriptions.ts'
 
 // The node
 
@@ -45,8 +45,8 @@ builder.queryField('payment', (t) =>
     description: 'A payment of the viewer. Fails with PAYMENT_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...atLeastArgument },
     resolve: async (_, { id, atLeast }, context) => {
-      const wallet = walletOf(context)
-      await reach(context, atLeast)
+      const wallet = requireWallet(context)
+      await reachPosition(context, atLeast)
       const payment = await findPayment(context.services.read, id)
       if (!payment) throw new Failure('PAYMENT_UNKNOWN', { payment: id })
       if (payment.user !== wallet) throw new Failure('NOT_YOURS')
@@ -63,8 +63,8 @@ builder.queryField('payments', (t) =>
     description: 'The payments of the viewer, the newest first.',
     args: { ...pageArguments, ...atLeastArgument },
     resolve: async (_, { atLeast, ...page }, context) => {
-      const user = walletOf(context)
-      await reach(context, atLeast)
+      const user = requireWallet(context)
+      await reachPosition(context, atLeast)
       const request = { ...pageRequest(page), user }
       const found = await listPayments(context.services.read, request)
       return toConnection(found, request, ({ observedAt, id }) => [observedAt, id])
@@ -88,8 +88,8 @@ builder.subscriptionField('paymentUpdated', (t) =>
     description: 'Each change of any payment of the viewer.',
     args: afterArgument,
     subscribe: (_, { after }, context) => {
-      const wallet = walletOf(context)
-      return follow(context, { projection: payments, matches: ({ user }) => user === wallet, after })
+      const wallet = requireWallet(context)
+      return rowUpdates(context, { projection: payments, matches: ({ user }) => user === wallet, after })
     },
     resolve: (update) => update,
   }),

@@ -3,7 +3,7 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { createSpecLog } from '../../projections/engine/log.testing.ts'
 import { followProjections, type Projections } from '../../projections/engine/start.ts'
 import { providers } from '../../projections/providers.ts'
-import { eventually } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>

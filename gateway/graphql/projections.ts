@@ -1,7 +1,7 @@
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
 import type { ParkedStream } from '../../projections/engine/parked-streams.ts'
 import type { ProjectionStatus } from '../../projections/engine/status.ts'
-import { refuseWithout, requireAnalyst } from '../auth/privilege.ts'
+import { refuseWithoutPrivilege, requireAnalyst } from '../auth/privilege.ts'
 import { builder } from './builder.ts'
 import { payloadOf } from './payloads.ts'
 
@@ -117,7 +117,7 @@ const RetryInput = builder.inputType('RetryParkedStreamInput', {
   fields: (t) => ({ projection: t.string({ required: true }), stream: t.string({ required: true }) }),
 })
 
-const codesOfRetry = ['PARKED_STREAM_UNKNOWN', 'DATABASE_SCHEMA_NEWER']
+const refusalCodes = ['PARKED_STREAM_UNKNOWN', 'DATABASE_SCHEMA_NEWER']
 
 builder.mutationField('retryParkedStream', (t) =>
   t.field({
@@ -127,7 +127,7 @@ builder.mutationField('retryParkedStream', (t) =>
       'EVENT_NOT_FOLDED or EVENT_UNREADABLE when it still cannot be folded.',
     args: { input: t.arg({ type: RetryInput, required: true }) },
     resolve: async (_, { input: { projection, stream } }, context): Promise<Answer | Refusal> => {
-      const refusal = refuseWithout('operator', context)
+      const refusal = refuseWithoutPrivilege('operator', context)
       if (refusal) return refusal
       try {
         const retried = await context.services.projections.retry(projection, stream)
@@ -140,7 +140,7 @@ builder.mutationField('retryParkedStream', (t) =>
           error: message,
         })
       } catch (error) {
-        if (error instanceof Failure && codesOfRetry.includes(error.code)) return refuse(error.code, error.details)
+        if (error instanceof Failure && refusalCodes.includes(error.code)) return refuse(error.code, error.details)
         throw error
       }
     },

@@ -2,11 +2,11 @@ import { Failure } from '../../domain/errors.ts'
 import type { Command } from '../../domain/provider.ts'
 import { findProvider } from '../../projections/providers.ts'
 import { builder } from './builder.ts'
-import { type Context, reach } from './context.ts'
+import { type Context, reachPosition } from './context.ts'
 import { Provider } from './nodes.ts'
 import { atLeastArgument } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { dispatch } from './tell.ts'
+import { dispatch } from './dispatch.ts'
 
 // The node
 
@@ -29,7 +29,7 @@ builder.queryField('provider', (t) =>
     description: 'Fails with PROVIDER_NOT_REGISTERED.',
     args: { id: t.arg.id({ required: true, description: 'A wallet.' }), ...atLeastArgument },
     resolve: async (_, { id, atLeast }, context) => {
-      await reach(context, atLeast)
+      await reachPosition(context, atLeast)
       const provider = await findProvider(context.services.read, id.toLowerCase())
       if (!provider) throw new Failure('PROVIDER_NOT_REGISTERED', { wallet: id })
       return provider
@@ -40,7 +40,7 @@ builder.queryField('provider', (t) =>
 // Mutations
 
 /** A provider is told in its own name. */
-const tellProvider = (context: Context, command: (wallet: string, time: string) => Command) =>
+const dispatchToProvider = (context: Context, command: (wallet: string, time: string) => Command) =>
   dispatch(context, 'provider', context.wallet ?? '', command)
 
 const RegisterProviderInput = builder.inputType('RegisterProviderInput', {
@@ -53,7 +53,7 @@ builder.mutationField('registerProvider', (t) =>
     description: 'Makes the viewer a provider. Refuses PROVIDER_ALREADY_REGISTERED.',
     args: { input: t.arg({ type: RegisterProviderInput, required: true }) },
     resolve: (_, { input: { name } }, context) =>
-      tellProvider(context, (wallet, registeredAt) => ({ type: 'RegisterProvider', wallet, name, registeredAt })),
+      dispatchToProvider(context, (wallet, registeredAt) => ({ type: 'RegisterProvider', wallet, name, registeredAt })),
   }),
 )
 
@@ -66,6 +66,6 @@ builder.mutationField('renameProvider', (t) =>
     type: nodePayloadOf('RenameProvider', 'provider', Provider, findProvider),
     description: 'Changes the name of the viewer as a provider. Refuses PROVIDER_NOT_REGISTERED.',
     args: { input: t.arg({ type: RenameProviderInput, required: true }) },
-    resolve: (_, { input: { name } }, context) => tellProvider(context, () => ({ type: 'RenameProvider', name })),
+    resolve: (_, { input: { name } }, context) => dispatchToProvider(context, () => ({ type: 'RenameProvider', name })),
   }),
 )

@@ -11,14 +11,14 @@ import { findRental, listRentals, rentals } from '../../projections/rentals.ts'
 import { listRentalsAsOf } from '../../projections/rentals-as-of.ts'
 import { asOfArgument, listAsOfArgument, reachMoment, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
-import { reach, walletOf } from './context.ts'
-import { ErrorCodeType, orUnknown } from './errors.ts'
-import { given, isOneOf, refuseKey } from './inputs.ts'
-import { assetDefault, MoneyType, readMoney } from './money.ts'
+import { reachPosition, requireWallet } from './context.ts'
+import { ErrorCodeType, unknownIfMissing } from './errors.ts'
+import { withoutNulls, isExactlyOne, refuseInvalidKey } from './inputs.ts'
+import { assetDefault, MoneyType, parseMoney } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { afterArgument, follow } from './subscriptions.ts'
+import { afterArgument, rowUpdates } from './subscriptions.ts'
 
 // The node
 
@@ -107,8 +107,8 @@ builder.queryField('rental', (t) =>
     description: 'A rental of the viewer, as renter or provider. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
     resolve: async (_, { id, asOf, atLeast }, context) => {
-      const wallet = walletOf(context)
-      await reach(context, atLeast)
+      const wallet = requireWallet(context)
+      await reachPosition(context, atLeast)
       const past = { projection: rentals, stream: streamOf('rental', id), id }
       const rental = await rowAt(context, asOf, past, () => findRental(context.services.read, id))
       if (!rental) throw new Failure('RENTAL_UNKNOWN', { rental: id })
@@ -133,8 +133,8 @@ builder.queryField('rentals', (t) =>
       ...atLeastArgument,
     },
     resolve: async (_, { as, status, asOf, atLeast, ...page }, context) => {
-      const wallet = walletOf(context)
-      await reach(context, atLeast)
+      const wallet = requireWallet(context)
+      await reachPosition(context, atLeast)
       const moment = await reachMoment(context, asOf)
       const request = { ...pageRequest(page), [as ?? 'renter']: wallet, status: status ?? undefined }
       const found = await (moment
@@ -171,7 +171,7 @@ builder.mutationField('rentGpu', (t) =>
     args: { input: t.arg({ type: RentGpuInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const request = readRequest(input)
+      const request = parseRentGpuInput(input)
       if (isRefusal(request)) return request
       const rented = await ('needs' in request
         ? rentCheapest(services, { renter: wallet, ...request })
@@ -189,20 +189,20 @@ const secondsPerHour = 3600
 const secondsMax = 2 ** 31 - 1
 
 /** Returns the request of the input: for a listing, or with needs for placement. Refuses INPUT_INVALID. */
-const readRequest = (input: typeof RentGpuInput.$inferInput) => {
+const parseRentGpuInput = (input: typeof RentGpuInput.$inferInput) => {
   const { listing, gpu, vramMibMin, region, seconds, hours, idempotencyKey } = input
-  const refusedKey = refuseKey(idempotencyKey)
+  const refusedKey = refuseInvalidKey(idempotencyKey)
   if (refusedKey) return refusedKey
-  if (!isOneOf(listing || undefined, gpu || undefined))
+  if (!isExactlyOne(listing || undefined, gpu || undefined))
     return refuse('INPUT_INVALID', { listing: 'takes exactly one of listing and gpu' })
-  if (!isOneOf(seconds, hours)) return refuse('INPUT_INVALID', { seconds: 'takes exactly one of seconds and hours' })
+  if (!isExactlyOne(seconds, hours)) return refuse('INPUT_INVALID', { seconds: 'takes exactly one of seconds and hours' })
   const time = seconds ?? (hours ?? 0) * secondsPerHour
   if (time > secondsMax) return refuse('INPUT_INVALID', { seconds: `takes at most ${secondsMax}` })
-  const maxPricePerGpuHour = readMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
+  const maxPricePerGpuHour = parseMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
   if (isRefusal(maxPricePerGpuHour)) return maxPricePerGpuHour
   const gpuCount = input.gpuCount ?? 1
   const terms = { idempotencyKey, gpuCount, seconds: BigInt(time), maxPricePerGpuHour }
-  if (gpu) return { ...terms, needs: { gpu, gpuCount, maxPricePerGpuHour, ...given({ vramMib: vramMibMin, region }) } }
+  if (gpu) return { ...terms, needs: { gpu, gpuCount, maxPricePerGpuHour, ...withoutNulls({ vramMib: vramMibMin, region }) } }
   if (vramMibMin || region) return refuse('INPUT_INVALID', { listing: 'takes no vramMibMin and no region beside it' })
   return { ...terms, listing: listing ?? '' }
 }
@@ -217,7 +217,7 @@ builder.mutationField('endRental', (t) =>
     resolve: async (_, { input: { rental } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const ended = await endAndSettle(services, rental, 'returned', userActor(wallet))
-      if (isRefusal(ended)) return orUnknown(services.commands, 'rental', rental, ended)
+      if (isRefusal(ended)) return unknownIfMissing(services.commands, 'rental', rental, ended)
       return { id: rental, position: ended.position ?? (await services.store.head()) }
     },
   }),
@@ -239,12 +239,12 @@ builder.subscriptionField('rentalUpdated', (t) =>
     description: 'How a rental stands, then each change.',
     args: { id: t.arg.id({ required: true }), ...afterArgument },
     subscribe: async (_, { id, after }, context) => {
-      const wallet = walletOf(context)
+      const wallet = requireWallet(context)
       // Asked of the log, not of the read model: whoever has just rented may look at once.
       const { state } = await context.services.commands.current('rental', id)
       if (state.status === 'none') throw new Failure('RENTAL_UNKNOWN', { rental: id })
       if (!mayRead(wallet, state)) throw new Failure('NOT_YOURS')
-      return follow(context, { projection: rentals, stream: streamOf('rental', id), after })
+      return rowUpdates(context, { projection: rentals, stream: streamOf('rental', id), after })
     },
     resolve: (update) => update,
   }),

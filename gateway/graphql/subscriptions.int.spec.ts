@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { newId } from '../../commands/ids.ts'
 import { Failure } from '../../domain/errors.ts'
-import { eventually } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 import { countSubscriptions, openServerSentEvents } from '../../testing/worlds/gateway-streams.ts'
 

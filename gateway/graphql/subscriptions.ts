@@ -14,7 +14,7 @@ export const afterArgument = builder.args((t) => ({
   }),
 }))
 
-type Wanted<Row extends AnyRow> = {
+type RowUpdateOptions<Row extends AnyRow> = {
   readonly projection: Projection<Row>
   readonly after: string | null | undefined
   /** Only what happens in this stream; it then begins with a snapshot, unless it resumes. */
@@ -24,19 +24,19 @@ type Wanted<Row extends AnyRow> = {
 
 /** What changes in a read model, for one subscriber. The subscriber's pace is the pace. Ends when the subscriber leaves or
  *  the gateway closes. Throws POSITION_FOREIGN. */
-export const follow = <Row extends AnyRow>(
+export const rowUpdates = <Row extends AnyRow>(
   { services: { store }, closing }: Context,
-  { after, ...wanted }: Wanted<Row>,
+  { after, ...wanted }: RowUpdateOptions<Row>,
 ): AsyncIterableIterator<Update<Row>> =>
-  leavable(closing, (signal) => updates({ ...wanted, store, after: positionOf(store, after), signal }))
+  cancellable(closing, (signal) => updates({ ...wanted, store, after: parsePosition(store, after), signal }))
 
 /** Throws POSITION_FOREIGN. */
-export const positionOf = (store: EventStore, text: string | null | undefined): Position | undefined =>
+export const parsePosition = (store: EventStore, text: string | null | undefined): Position | undefined =>
   text === null || text === undefined ? undefined : store.parsePosition(text)
 
 /** What a subscription gives to one subscriber, until that leaves or the gateway closes. A generator cannot be told to return
  *  while it waits for its next value: leaving must abort what it waits for. */
-export const leavable = <Value>(
+export const cancellable = <Value>(
   closing: AbortSignal,
   open: (signal: AbortSignal) => AsyncGenerator<Value, void, undefined>,
 ): AsyncIterableIterator<Value> => {

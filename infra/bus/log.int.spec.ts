@@ -1,28 +1,25 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { newId } from '../../commands/ids.ts'
 import { Failure } from '../../domain/errors.ts'
-import { eventually } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
+import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { createMemoryEventStore } from '../event-store/memory.ts'
 import type { Batch, EventStore, Filter } from '../event-store/port.ts'
 import { openPostgresEventStore } from '../event-store/postgres.ts'
-import { connectPostgres, type Database, migrateOperations } from '../postgres.ts'
+import { type Database, migrateOperations } from '../postgres.ts'
 import { createLog } from '../telemetry.ts'
 import { logBus } from './log.ts'
 
-const silent = createLog({ level: 'silent', format: 'json' })
 let testDatabase: TestDatabase
 let database: Database
 let store: EventStore
 beforeAll(async () => {
   testDatabase = await createTestDatabase()
-  database = connectPostgres({ url: testDatabase.url, poolSize: 8, log: silent })
+  database = testDatabase.connect({ poolSize: 8 })
   await migrateOperations(database)
 })
-afterAll(async () => {
-  await database.close()
-  await testDatabase.drop()
-})
+afterAll(() => testDatabase.drop())
 beforeEach(async () => {
   await database.query('spec.clear', 'truncate ops.consumers')
   store = createMemoryEventStore()
@@ -37,11 +34,16 @@ const append = async (stream: string, type: string, to: EventStore = store) => {
 
 /** Consumes until stopped; `seen` is what was handled to the end, as `stream@revision`. */
 const consume = (
-  options: { consumer?: string; filter?: Filter; handle?: (batch: Batch) => Promise<void>; log?: typeof silent } = {},
+  options: {
+    consumer?: string
+    filter?: Filter
+    handle?: (batch: Batch) => Promise<void>
+    log?: typeof silentLog
+  } = {},
   from: EventStore = store,
   db: Pick<Database, 'query'> = database,
 ) => {
-  const { consumer = 'spec', filter = {}, handle, log = silent } = options
+  const { consumer = 'spec', filter = {}, handle, log = silentLog } = options
   const seen: string[] = []
   const stopping = new AbortController()
   const done = logBus({ store: from, database: db, log }).consume({
@@ -62,7 +64,7 @@ const consume = (
     },
   }
 }
-const position = (consumer = 'spec') => logBus({ store, database, log: silent }).position(consumer)
+const position = (consumer = 'spec') => logBus({ store, database, log: silentLog }).position(consumer)
 const reaches = (where: string, consumer = 'spec') =>
   eventually(`${consumer} stands at ${where}`, async () => (await position(consumer)) === where)
 
@@ -249,7 +251,7 @@ test('it is the same over the log on PostgreSQL', async () => {
     await consumer.sees(251)
     await consumer.stop()
     expect(consumer.seen).toEqual([...Array.from({ length: 250 }, (_, index) => `a@${index}`), 'b@0'])
-    const bus = logBus({ store: real, database, log: silent })
+    const bus = logBus({ store: real, database, log: silentLog })
     expect(await bus.position('real')).toBe(await real.head())
   } finally {
     await real.close()

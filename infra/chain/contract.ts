@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { encodeAbiParameters, keccak256 } from 'viem'
-import { eventually } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import type { ChainWallet } from '../../testing/worlds/chain-wallet.ts'
 import type { Chain } from './port.ts'
 

@@ -1,22 +1,16 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
-import { connectPostgres, type Database, migrateOperations } from '../postgres.ts'
-import { createLog } from '../telemetry.ts'
+import { type Database, migrateOperations } from '../postgres.ts'
 import { postgresChainCursor } from './cursor.ts'
 
-const connect = () =>
-  connectPostgres({ url: testDatabase.url, poolSize: 4, log: createLog({ level: 'silent', format: 'json' }) })
 let testDatabase: TestDatabase
 let database: Database
 beforeAll(async () => {
   testDatabase = await createTestDatabase()
-  database = connect()
+  database = testDatabase.connect()
   await migrateOperations(database)
 })
-afterAll(async () => {
-  await database.close()
-  await testDatabase.drop()
-})
+afterAll(() => testDatabase.drop())
 
 test('a cursor begins nowhere, goes on, and never back', async () => {
   const cursor = postgresChainCursor(database, 'one')
@@ -36,7 +30,7 @@ test('of many who save at once the highest stands', async () => {
 
 test('a cursor survives a restart, and stands for its own contract alone', async () => {
   await postgresChainCursor(database, 'kept').save(5n)
-  const later = connect()
+  const later = testDatabase.connect()
   try {
     expect(await postgresChainCursor(later, 'kept').load()).toBe(5n)
     expect(await postgresChainCursor(later, 'another').load()).toBeUndefined()

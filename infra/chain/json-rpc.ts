@@ -1,3 +1,5 @@
+import { parseJson } from '../system/json.ts'
+
 /** JSON-RPC 2.0 as Ethereum nodes speak it: what is asked, what is answered, and which error is which. */
 
 export type RpcError = Error & { readonly code: number; readonly data?: unknown }
@@ -57,12 +59,8 @@ export const answer = async (
   { batchRequestsMax }: { batchRequestsMax: number },
 ): Promise<object | undefined> => {
   const refuse = (code: number, message: string) => answerError(null, { code, message })
-  let request: unknown
-  try {
-    request = JSON.parse(body)
-  } catch {
-    return refuse(errorCodes.parse, 'This is not JSON')
-  }
+  const request = parseJson(body)
+  if (request === undefined) return refuse(errorCodes.parse, 'This is not JSON')
   if (!Array.isArray(request)) return answerOne(request, handle)
   if (request.length === 0) return refuse(errorCodes.invalidRequest, 'The batch is empty')
   if (request.length > batchRequestsMax)

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { eventually } from '../../testing/eventually.ts'
 import { survivalContract } from './contract/survival.ts'
-import { type ClusterHarness, jobSpec, recorder, shellJob, until } from './contract/world.ts'
+import { type ClusterHarness, jobSpec, recorder, shellJob } from './contract/world.ts'
 import type { Cluster, JobHandle, JobSpec } from './port.ts'
 
-export { type ClusterHarness, jobSpec, recorder, shellJob, until } from './contract/world.ts'
+export { type ClusterHarness, jobSpec, recorder, shellJob } from './contract/world.ts'
 
 /** What every engine of the Cluster port must do. Jobs need `sh` and `node`. A case is skipped only with a reason. */
 export const clusterContract = (
@@ -30,7 +31,7 @@ export const clusterContract = (
     const launchUntilReady = async (spec: JobSpec) => {
       const watcher = recorder()
       await cluster.launch(spec, watcher)
-      await until('the job is ready', async () => (await logOf(spec)).includes('ready'))
+      await eventually('the job is ready', async () => (await logOf(spec)).includes('ready'))
       return watcher
     }
     const reopen = async (options: { stopJobs: boolean }) => {
@@ -197,7 +198,7 @@ export const clusterContract = (
       it('takes its children with it, also such as left its session', async () => {
         const spec = shellJob('sh -c "sleep 60 & sleep 60" & (setsid sh -c "sleep 60; :" &) ; echo ready; wait')
         await launchUntilReady(spec)
-        await until('all of them run', async () => (await harness.processes(spec)) >= 6)
+        await eventually('all of them run', async () => (await harness.processes(spec)) >= 6)
         await cluster.stop(spec)
         expect(await harness.processes(spec)).toBe(0)
       })

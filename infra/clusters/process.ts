@@ -3,6 +3,7 @@ import { open, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
+import { exists } from '../system/files.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
 import { endProcesses } from './process/end.ts'
 import * as folders from './process/folder.ts'
@@ -148,7 +149,7 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
       const { root } = await ready()
       const folder = folders.attemptFolder(root, handle)
       const attempt = await followers.get(key(handle))?.catch(() => undefined)
-      if (!(await folders.exists(folder))) return
+      if (!(await exists(folder))) return
       await endAttempt(folder, { ended: 'stopped' })
       attempt?.follower.wake()
       await attempt?.follower.done

@@ -3,7 +3,8 @@ import { chown, lchown, mkdir, readdir, readFile, realpath, rename, rm, stat, wr
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
-import { processesIn } from '../process-identity.ts'
+import { exists } from '../system/files.ts'
+import { processesIn } from '../system/processes.ts'
 import type { Log } from '../telemetry.ts'
 import { cleanEnvironment, postgresVersion, type Runner } from './run-as.ts'
 import { startWatched } from './watched-process.ts'
@@ -36,7 +37,7 @@ export const prepareCluster = async (making: Making): Promise<string> => {
   await endLeftovers(data, log)
   await endLeftovers(unfinished, log)
   await rm(unfinished, { recursive: true, force: true })
-  if (!(await isThere(data))) await createCluster(making, unfinished, data)
+  if (!(await exists(data))) await createCluster(making, unfinished, data)
   const found = (await readText(join(data, 'PG_VERSION')))?.trim()
   if (found !== postgresVersion)
     throw new Failure('DATA_FOLDER_VERSION', {
@@ -50,7 +51,7 @@ export const prepareCluster = async (making: Making): Promise<string> => {
 
 /** Ends what an earlier run of ours left behind on this data: we hold the data folder, so nobody else can want it. */
 export const endLeftovers = async (data: string, log: Log): Promise<void> => {
-  if (!(await isThere(data))) return
+  if (!(await exists(data))) return
   const folder = await realpath(data)
   const pidFile = join(data, 'postmaster.pid')
   const named = Number((await readText(pidFile))?.split('\n')[0] ?? 0)
@@ -67,7 +68,7 @@ export const endLeftovers = async (data: string, log: Log): Promise<void> => {
   if (pids.length > 0)
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `an earlier PostgreSQL does not end: ${pids.join(', ')}` })
   // The number may belong to another program by now, and PostgreSQL would take that one for its predecessor.
-  if (named > 0 && (await isThere(`/proc/${named}`))) await rm(pidFile, { force: true })
+  if (named > 0 && (await exists(`/proc/${named}`))) await rm(pidFile, { force: true })
 }
 
 /** Made beside and moved when whole, so that a cluster is there or not. */
@@ -141,10 +142,5 @@ const tell = (pid: number, signal: NodeJS.Signals): void => {
   }
 }
 
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
-const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)
+/** Resolves to the text of a file; undefined when it cannot be read. */
+export const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { eventually, runChild, runs } from '../../testing/children.ts'
+import { runChild, runs } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { startWatched } from './watched-process.ts'
 
 let folder: string

@@ -10,6 +10,8 @@ import type {
   Conflict,
   EventStore,
   Filter,
+  IdProblem,
+  IdsKnown,
   Json,
   Metadata,
   StoredEvent,
@@ -17,7 +19,7 @@ import type {
   SubscribeOptions,
 } from './port.ts'
 import { positionsOf } from './position.ts'
-import { type CheckedAppend, checkAppends, type IdProblem, idFailure, isNamePrefix, isUtcTime } from './validation.ts'
+import { type CheckedAppend, checkAppends, isNamePrefix, isUtcTime } from './validation.ts'
 
 export const memoryCapabilities: Capabilities = {
   appendToMany: true,
@@ -114,15 +116,19 @@ export const createMemoryEventStore = ({
     return answerOf(written.at(-1) as Row, false)
   }
 
-  const appendAll = (checked: readonly CheckedAppend[]): readonly Appended[] | Conflict => {
+  const appendAll = (checked: readonly CheckedAppend[]): readonly Appended[] | Conflict | IdsKnown => {
     if (closed) throw new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' })
     const verdicts = checked.map(known)
-    if (verdicts.some((verdict) => verdict !== 'unknown'))
-      return checked.map(({ stream }, index) => {
+    if (verdicts.some((verdict) => verdict !== 'unknown')) {
+      const repeated: Appended[] = []
+      for (const [index, { stream }] of checked.entries()) {
         const verdict = verdicts[index] ?? 'unknown'
-        if (typeof verdict === 'object') return answerOf(verdict.last, true)
-        throw idFailure(stream, verdict === 'unknown' ? 'partly known' : verdict)
-      })
+        if (typeof verdict === 'string')
+          return { outcome: 'ids known', stream, problem: verdict === 'unknown' ? 'partly known' : verdict }
+        repeated.push(answerOf(verdict.last, true))
+      }
+      return repeated
+    }
     for (const append of checked) {
       const conflict = conflictOf(append)
       if (conflict) return conflict

@@ -37,6 +37,15 @@ export type Appended = {
 /** Nothing was written. `actual` is undefined when the stream does not exist. */
 export type Conflict = { readonly outcome: 'conflict'; readonly stream: string; readonly actual: bigint | undefined }
 
+/** Nothing was written: some of these event ids are stored already, and this append is no repetition of what was stored. */
+export type IdsKnown = { readonly outcome: 'ids known'; readonly stream: string; readonly problem: IdProblem }
+
+/** `partly known`: others of them are not stored. `known elsewhere`: they are in another stream or order. `other content`: they
+ *  have another type or other data. */
+export type IdProblem = 'partly known' | 'known elsewhere' | 'other content'
+
+export type AppendOutcome = Appended | Conflict | IdsKnown
+
 export type Append = {
   readonly stream: string
   readonly expected: ExpectedRevision
@@ -92,10 +101,10 @@ export type EventStore = {
 
   /** Appends to one stream, all or nothing. Throws EVENT_INVALID when an event cannot be stored and DATABASE_UNAVAILABLE
    *  when the outcome is unknown: the same call again tells the truth. */
-  append(append: Append): Promise<Appended | Conflict>
+  append(append: Append): Promise<AppendOutcome>
 
   /** Appends to several streams, all or nothing; the answers are in the order asked. Only where capabilities say so. */
-  appendToMany(appends: readonly Append[]): Promise<readonly Appended[] | Conflict>
+  appendToMany(appends: readonly Append[]): Promise<readonly Appended[] | Conflict | IdsKnown>
 
   /** One stream. An unknown stream is empty. */
   readStream(stream: string, range?: StreamRange): AsyncIterable<StoredEvent>

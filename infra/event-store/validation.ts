@@ -147,18 +147,6 @@ export const checkAppends = (appends: readonly Append[]): readonly CheckedAppend
   return checked
 }
 
-/** Why known event ids are no repetition. One text for every engine, keyed by the verdict. */
-export const idProblems = {
-  'partly known': 'some of these event ids are stored already, others are not',
-  'known elsewhere': 'these event ids are stored already in another stream or order',
-  'other content': 'these event ids are stored already with another type or other data',
-} as const
-
-export type IdProblem = keyof typeof idProblems
-
-export const idFailure = (stream: string, problem: IdProblem): Failure =>
-  new Failure('EVENT_INVALID', { stream, reason: idProblems[problem] })
-
 /** True for what the door to the database throws when it is away: it holds the list of codes, and a retry helps. */
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE'

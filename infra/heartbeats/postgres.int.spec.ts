@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
-import { connectPostgres, type Database, migrateOperations } from '../postgres.ts'
-import { createLog } from '../telemetry.ts'
+import { type Database, migrateOperations } from '../postgres.ts'
 import type { Heartbeats } from './port.ts'
 import { postgresHeartbeats } from './postgres.ts'
 
@@ -11,18 +10,11 @@ let database: Database
 let heartbeats: Heartbeats
 beforeAll(async () => {
   testDatabase = await createTestDatabase()
-  database = connectPostgres({
-    url: testDatabase.url,
-    poolSize: 8,
-    log: createLog({ level: 'silent', format: 'json' }),
-  })
+  database = testDatabase.connect({ poolSize: 8 })
   await migrateOperations(database)
   heartbeats = postgresHeartbeats(database)
 })
-afterAll(async () => {
-  await database.close()
-  await testDatabase.drop()
-})
+afterAll(() => testDatabase.drop())
 beforeEach(async () => {
   await database.query('spec.clear', 'truncate ops.heartbeats')
 })

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { unlessMissing } from '../system/files.ts'
 
 const secretBytes = 32
 
@@ -26,11 +27,5 @@ export const readOrCreateSecret = async (path: string): Promise<string> => {
   return (await readFile(path, 'utf8')).trim()
 }
 
-const readSecret = async (path: string): Promise<string | undefined> => {
-  try {
-    return (await readFile(path, 'utf8')).trim()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
+const readSecret = async (path: string): Promise<string | undefined> =>
+  (await readFile(path, 'utf8').catch(unlessMissing))?.trim()

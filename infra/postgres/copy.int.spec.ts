@@ -1,22 +1,17 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { createTestDatabase } from '../../testing/servers/database.ts'
-import { connectPostgres, type Database } from '../postgres.ts'
-import { createLog } from '../telemetry.ts'
+import type { Database } from '../postgres.ts'
 import { type Fields, literalOf } from './copy.ts'
 
 let database: Database
 let drop: () => Promise<void>
-
 beforeAll(async () => {
   const made = await createTestDatabase()
   drop = made.drop
   // One connection: who leaves it in disorder is found out by the next.
-  database = connectPostgres({ url: made.url, poolSize: 1, log: createLog({ level: 'silent', format: 'json' }) })
+  database = made.connect({ poolSize: 1 })
 })
-afterAll(async () => {
-  await database.close()
-  await drop()
-})
+afterAll(() => drop())
 
 const copy = <Row>(select: string, decode: (fields: Fields) => Row) =>
   database.query<Row>('spec', select, [], { decode })

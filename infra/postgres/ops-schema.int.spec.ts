@@ -1,23 +1,15 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
-import { connectPostgres, type Database } from '../postgres.ts'
-import { createLog } from '../telemetry.ts'
+import type { Database } from '../postgres.ts'
 import { migrateOperations } from './ops-schema.ts'
 
 let testDatabase: TestDatabase
 let database: Database
 beforeEach(async () => {
   testDatabase = await createTestDatabase()
-  database = connectPostgres({
-    url: testDatabase.url,
-    poolSize: 8,
-    log: createLog({ level: 'silent', format: 'json' }),
-  })
+  database = testDatabase.connect({ poolSize: 8 })
 })
-afterEach(async () => {
-  await database.close()
-  await testDatabase.drop()
-})
+afterEach(() => testDatabase.drop())
 
 const shape = async () => {
   const columns = `select table_name || '.' || column_name || ' ' || data_type as shape

@@ -1,13 +1,11 @@
 import { type AggregateName, aggregates, type EventOf, streamOf } from '../../domain/aggregates.ts'
 import { encodeEvent } from '../../domain/events.ts'
-import { type Money, money } from '../../domain/money.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import type { EventStore, Json, Position, StoredEvent } from '../../infra/event-store/port.ts'
 import { foldStream, type Projection } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
 /** For specs: a log with a clock of its own, written event by event, without the rules of the aggregates. */
-export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
 export const at = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
 
 /** Ids and times depend only on `from` and on how many events were written: event n has the time `at(n)`. */

@@ -1,7 +1,8 @@
 import type { AggregateName, DomainEvent } from '../../domain/aggregates.ts'
 import { chart, posting } from '../../domain/ledger.ts'
+import { usdc } from '../../domain/money.testing.ts'
 import type { Position } from '../../infra/event-store/port.ts'
-import { at, type SpecLog, usdc } from './log.testing.ts'
+import { at, type SpecLog } from './log.testing.ts'
 
 /** For specs: the whole life of a rental, as one list of events for each stream. `end` says how far it comes. */
 export type Life = { readonly number: number; readonly end: 'rejected' | 'active' | 'settled' }

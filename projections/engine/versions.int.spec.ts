@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { eventually, runChild } from '../../testing/children.ts'
+import { runChild } from '../../testing/children.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { allProjections } from '../all.ts'
 import type { ProviderRow } from '../providers.table.ts'
 import { findProvider, providers } from '../providers.ts'

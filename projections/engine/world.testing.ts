@@ -1,16 +1,14 @@
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog, type Log } from '../../infra/telemetry.ts'
+import type { Log } from '../../infra/telemetry.ts'
 import { createTestDatabase } from '../../testing/servers/database.ts'
+import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { allProjections } from '../all.ts'
 import { openReadModels } from '../database.ts'
 
-const quiet = createLog({ level: 'silent', format: 'json' })
-
 /** For specs: a database with the event store and empty read models; `asked` counts the reads by label. */
-export const createReadWorld = async (log: Log = quiet) => {
-  const { url, drop } = await createTestDatabase()
-  const database = connectPostgres({ url, log, poolSize: 10 })
+export const createReadWorld = async (log: Log = silentLog) => {
+  const { url, connect, drop } = await createTestDatabase()
+  const database = connect({ log, poolSize: 10 })
   const store = await openPostgresEventStore({ database, pollMs: 50 })
   const asked: string[] = []
   const read = await openReadModels({
@@ -30,7 +28,6 @@ export const createReadWorld = async (log: Log = quiet) => {
     close: async () => {
       await read.close()
       await store.close()
-      await database.close()
       await drop()
     },
   }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { usdc } from '../../domain/money.testing.ts'
 import { money } from '../../domain/money.ts'
 import { type Candidate, type Needs, place } from './cheapest.ts'
 
-const usdc = (amount: bigint) => money(amount, 'USDC/6')
 const offer = (listing: string, overrides: Partial<Candidate> = {}): Candidate => ({
   listing,
   gpu: 'H100',
@@ -19,50 +19,50 @@ const needs = (overrides: Partial<Needs> = {}): Needs => ({
   maxPricePerGpuHour: usdc(3n),
   ...overrides,
 })
-const placed = (wanted: Needs, ...offers: Candidate[]) => {
-  const answer = place(wanted, offers)
+const placed = (request: Needs, ...offers: Candidate[]) => {
+  const answer = place(request, offers)
   return 'code' in answer ? answer.code : answer.candidates.map(({ listing }) => listing)
 }
 
 describe('fitting offers', () => {
   test('come cheapest first', () => {
     const offers = [
-      offer('dear', { pricePerGpuHour: usdc(3n) }),
+      offer('expensive', { pricePerGpuHour: usdc(3n) }),
       offer('cheap', { pricePerGpuHour: usdc(1n) }),
       offer('fair'),
     ]
-    expect(placed(needs(), ...offers)).toEqual(['cheap', 'fair', 'dear'])
+    expect(placed(needs(), ...offers)).toEqual(['cheap', 'fair', 'expensive'])
   })
 
-  test('of one price: the one that is filled best, then by name', () => {
+  test('of one price come with the fewest free GPUs first, then by name', () => {
     const offers = [offer('d', { freeGpus: 8 }), offer('c', { freeGpus: 2 }), offer('b', { freeGpus: 4 }), offer('a')]
     expect(placed(needs({ gpuCount: 2 }), ...offers)).toEqual(['c', 'b', 'a', 'd'])
   })
 
-  test('are compared exactly, also beyond what a number can hold', () => {
+  test('are compared exactly, also beyond the range of a number', () => {
     const huge = 2n ** 64n
     const offers = [offer('more', { pricePerGpuHour: usdc(huge + 1n) }), offer('less', { pricePerGpuHour: usdc(huge) })]
     expect(placed(needs({ maxPricePerGpuHour: usdc(huge + 1n) }), ...offers)).toEqual(['less', 'more'])
   })
 
-  test('may be at the very limit of what was asked', () => {
-    const wanted = needs({ gpuCount: 8, vramMib: 81_559, maxPricePerGpuHour: usdc(2n) })
-    expect(placed(wanted, offer('exact'))).toEqual(['exact'])
+  test('may be exactly at the limits of the request', () => {
+    const request = needs({ gpuCount: 8, vramMib: 81_559, maxPricePerGpuHour: usdc(2n) })
+    expect(placed(request, offer('exact'))).toEqual(['exact'])
   })
 
-  test('are found whatever the case of model and region, by a part of the region', () => {
+  test('are found by model and part of a region, in any case', () => {
     expect(placed(needs({ gpu: 'h100', region: 'france' }), offer('a'), offer('b', { region: 'US' }))).toEqual(['a'])
   })
 })
 
-describe('when none fits, the code says what stood in the way of the closest', () => {
+describe('when none fits, the code names the reason of the closest one', () => {
   const a100 = offer('a100', { gpu: 'A100' })
   const small = offer('small', { vramMib: 1 })
-  const dear = offer('dear', { pricePerGpuHour: usdc(4n) })
+  const expensive = offer('expensive', { pricePerGpuHour: usdc(4n) })
   const taken = offer('taken', { freeGpus: 0 })
   const elsewhere = offer('elsewhere', { region: 'US, NA' })
   const euros = offer('euros', { pricePerGpuHour: money(1n, 'USD/2') })
-  const wanted = needs({ vramMib: 40_000, region: 'FR' })
+  const request = needs({ vramMib: 40_000, region: 'FR' })
 
   test.each([
     ['GPU_UNKNOWN', []],
@@ -70,15 +70,15 @@ describe('when none fits, the code says what stood in the way of the closest', (
     ['GPU_UNKNOWN', [offer('part', { gpu: 'H100 NVL' })]],
     ['NO_FITTING_OFFER', [a100, small]],
     ['NO_FITTING_OFFER', [a100, elsewhere]],
-    ['PRICE_ABOVE_MAXIMUM', [a100, small, dear]],
+    ['PRICE_ABOVE_MAXIMUM', [a100, small, expensive]],
     ['PRICE_ABOVE_MAXIMUM', [euros]],
-    ['LISTING_FULL', [a100, small, dear, taken]],
+    ['LISTING_FULL', [a100, small, expensive, taken]],
   ] as const)('%s', (code, offers) => {
-    expect(placed(wanted, ...offers)).toBe(code)
+    expect(placed(request, ...offers)).toBe(code)
   })
 })
 
-test('what is placed fits, in order, and nothing that fits is left out', () => {
+test('all fitting listings are returned, no other, the cheapest first', () => {
   const candidates = fc.array(
     fc.record({
       listing: fc.uuid(),

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../domain/errors.ts'
 import type { Money } from '../../domain/money.ts'
 
-/** What a renter needs, when no listing was named. */
+/** What a listing must offer when the renter names no listing. */
 export type Needs = {
   readonly gpu: string
   readonly gpuCount: number
@@ -10,6 +10,7 @@ export type Needs = {
   readonly maxPricePerGpuHour: Money
 }
 
+/** An open listing, as placement compares it. */
 export type Candidate = {
   readonly listing: string
   readonly gpu: string
@@ -19,8 +20,9 @@ export type Candidate = {
   readonly pricePerGpuHour: Money
 }
 
-/** Filter, then score: the fitting offers, cheapest first, and among equals the one that the rental fills best. When none
- *  fits, the code says what stood in the way of the closest. */
+/** Returns the listings that fit, the cheapest first. Among those of one price, the one with the fewest free GPUs comes first, so
+ *  that the rental fills it best; then they are sorted by id. When none fits, returns the code of the last filter that some
+ *  listing reached: GPU_UNKNOWN, NO_FITTING_OFFER, PRICE_ABOVE_MAXIMUM, LISTING_FULL. */
 export const place = (
   needs: Needs,
   offers: readonly Candidate[],

@@ -6,7 +6,7 @@ import { createRandom, type Random } from '../random.ts'
 import { type Child, runChild, untilAnswered } from './child.ts'
 import { type Begun, openJournal } from './journal.ts'
 import { nextAppends, rawEvent } from './raw-load.ts'
-import { createRecorder, type Recorder } from './recorder.ts'
+import { type Answer, createRecorder, type Recorder } from './recorder.ts'
 
 const callers = 8
 const poolSize = 5
@@ -29,13 +29,16 @@ const sendUntilAnswered = async (
   const [first] = appends
   if (!first) return
   const answer = await untilAnswered(() =>
-    recorder.send(n, async () => {
+    recorder.send(n, async (): Promise<Answer> => {
       if (appends.length > 1) return store.appendToMany(appends)
       const one = await store.append(first)
-      return one.outcome === 'conflict' ? one : [one]
+      return one.outcome === 'appended' ? [one] : one
     }),
   )
   if ('outcome' in answer) {
+    if (answer.outcome === 'ids known')
+      throw new Error(`the ids of ${answer.stream} were known already: ${answer.problem}`)
+    if (answer.outcome !== 'conflict') throw new Error('one answer is given as a list')
     child.count('conflicts')
     if (answer.actual !== undefined) revisions.set(answer.stream, answer.actual)
     return

@@ -7,7 +7,7 @@ import { createRandom } from '../random.ts'
 import type { Line } from './journal.ts'
 import { examineAppends } from './proof-appends.ts'
 import { nextAppends, rawEvent } from './raw-load.ts'
-import { createRecorder, type Recorder } from './recorder.ts'
+import { type Answer, createRecorder, type Recorder } from './recorder.ts'
 
 /** A writer whose journal lies in memory. */
 const createWriter = (name: string) => {
@@ -25,11 +25,11 @@ const append = (stream: string, expected: ExpectedRevision, ...numbers: number[]
 })
 
 const send = (recorder: Recorder, n: number, store: EventStore, appends: readonly Append[]) =>
-  recorder.send(n, async () => {
+  recorder.send(n, async (): Promise<Answer> => {
     const [first] = appends
     if (appends.length > 1 || !first) return store.appendToMany(appends)
     const answer = await store.append(first)
-    return answer.outcome === 'conflict' ? answer : [answer]
+    return answer.outcome === 'appended' ? [answer] : answer
   })
 
 const examine = async (

@@ -1,8 +1,8 @@
 import { Failure } from '../../domain/errors.ts'
-import type { Append, Appended, Conflict, EventStore } from '../../infra/event-store/port.ts'
+import type { Append, Appended, AppendOutcome, EventStore } from '../../infra/event-store/port.ts'
 import { type Journal, partsOf } from './journal.ts'
 
-export type Answer = Appended | readonly Appended[] | Conflict
+export type Answer = AppendOutcome | readonly Appended[]
 
 export type Recorder = {
   /** Writes down that these appends are about to be sent together; answers with their number. */
@@ -40,6 +40,8 @@ export const createRecorder = (journal: Journal, firstNumber: number): Recorder 
 const lineOf = (n: number, answer: Answer) => {
   if ('outcome' in answer && answer.outcome === 'conflict')
     return { is: 'refused', n, why: `conflict on ${answer.stream}` } as const
+  if ('outcome' in answer && answer.outcome === 'ids known')
+    return { is: 'refused', n, why: `ids ${answer.problem} on ${answer.stream}` } as const
   const all = 'outcome' in answer ? [answer] : answer
   return {
     is: 'stored',

@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from '@jest/globals'
 import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import type { Verdict } from '../chaos.ts'
-import { eventually } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { embeddedDatabaseUrl } from '../worlds/platform.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 const minutes = process.env.CHAOS_MINUTES ?? '0.6'
 const seconds = Number(minutes) * 60
@@ -81,9 +81,8 @@ test('a row that somebody alters meanwhile is found: exit code 1, and the folder
   const chaos = startChaos('--minutes', '30')
   const folder = await eventually('a folder', chaos.folder)
   kept.push(folder)
-  const log = createLog({ level: 'silent', format: 'json' })
   const url = await eventually('a database', () => embeddedDatabaseUrl(folder).catch(() => undefined))
-  const database = connectPostgres({ url, log, poolSize: 1 })
+  const database = connectPostgres({ url, log: silentLog, poolSize: 1 })
   await eventually(
     'a row to alter',
     async () => {

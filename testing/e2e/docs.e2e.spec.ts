@@ -1,7 +1,5 @@
 // Runs what the pages let a reader run, in their order, against a real platform: each GraphQL operation with variables that
 // the ones before it have earned, each program, and each address that a shell block asks for.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,17 +9,16 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { type Client, createClient } from '../../cli/client.ts'
 import { signIn } from '../../cli/sign-in.ts'
 import { type ChainInfo, deposit, fund } from '../../cli/wallet.ts'
-import { type Block, blocksOf, dataFolderNames, pages, root } from '../../docs/docs.testing.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
+import { type Block, blocksOf, dataFolderNames, pages } from '../../docs/docs.testing.ts'
+import { runNode } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { openDuckdb } from '../servers/duckdb.ts'
 import {
   createTestFolder,
-  embeddedDatabaseUrl,
   startTestPlatform,
   stopTestPlatforms,
   type TestPlatform,
+  withPlatformDatabase,
 } from '../worlds/platform.ts'
 import { availableUnits, createListing } from '../worlds/renter.ts'
 
@@ -142,24 +139,15 @@ const runGraphql = async (text: string): Promise<void> => {
       await runOperation(definition, [definition, ...fragments].map((node) => print(node)).join('\n'))
 }
 
-/** Runs Node in the root of the project, on the data of the platform, and gives what it printed. */
-const runNode = async (given: readonly string[]): Promise<string> => {
-  const child = spawn(process.execPath, given, {
-    cwd: root,
-    env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: folder.path, DATABASE_URL: '' },
-  })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      said += String(chunk)
-    })
-  const [exit] = await once(child, 'close')
-  expect({ exit, said }).toEqual({ exit: 0, said })
-  return said.trim()
+/** Runs Node on the data of the platform. Returns what it printed. */
+const runOnPlatform = async (given: readonly string[]): Promise<string> => {
+  const { code, printed } = await runNode(given, { DATA_DIR: folder.path })
+  expect({ code, printed }).toEqual({ code: 0, printed })
+  return printed.trim()
 }
 
 const runProgram = (text: string): Promise<string> =>
-  runNode(['--input-type=module-typescript', '-e', text.replaceAll(publicUrl, platform.url)])
+  runOnPlatform(['--input-type=module-typescript', '-e', text.replaceAll(publicUrl, platform.url)])
 
 const inExports = (text: string): string => text.replaceAll('log-export', join(exports, 'log-export'))
 
@@ -178,10 +166,7 @@ const runSql = async (text: string): Promise<void> => {
     duckdb.close()
     return expect(rows).not.toEqual([])
   }
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 1 })
-  const rows = await database.query('docs', text)
-  await database.close()
+  const rows = await withPlatformDatabase(folder.path, (database) => database.query('docs', text))
   if (/^(select|with)\b/.test(text)) expect(rows).not.toEqual([])
 }
 
@@ -198,7 +183,7 @@ const requestsOf = (text: string): Request[] =>
     })
 
 const runShell = async (text: string): Promise<void> => {
-  for (const call of toolsOf(text)) await runNode(call)
+  for (const call of toolsOf(text)) await runOnPlatform(call)
   for (const { path, body } of requestsOf(text)) {
     const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: body ?? '' }
     const response = await fetch(`${platform.url}${path}`, body === undefined ? {} : post)

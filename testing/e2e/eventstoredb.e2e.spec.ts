@@ -1,16 +1,12 @@
 // The whole platform with its log on a server of EventStoreDB's protocol, and all else in PostgreSQL as always.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'
 import { openEventStore } from '../../infra/event-store/open.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
+import { runNode } from '../children.ts'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../eventstoredb/server.ts'
-import { inconsistencies } from '../worlds/consistency.ts'
-import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+import { eventually } from '../eventually.ts'
+import { inconsistencies, inconsistenciesAtRest } from '../worlds/consistency.ts'
+import { createTestFolder, startTestPlatform, stopTestPlatforms, withPlatformDatabase } from '../worlds/platform.ts'
 import { availableUnits, createListing, createRenter } from '../worlds/renter.ts'
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
@@ -34,20 +30,6 @@ const headOf = async (url: string): Promise<string> => {
   return head
 }
 
-/** The tour as a user would run it: from a deposit on chain to the invoice of a rental whose job has run. */
-const runTour = async (url: string) => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), '--url', url], {
-    env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: folder.path },
-  })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      said += String(chunk)
-    })
-  const [code] = await once(child, 'close')
-  return { code, said }
-}
-
 const freeGpus = async (url: string, id: string, atLeast: string): Promise<number> => {
   const client = createClient(url)
   const ask = 'query ($id: ID!, $atLeast: Position) { listing(id: $id, atLeast: $atLeast) { freeGpus } }'
@@ -57,28 +39,20 @@ const freeGpus = async (url: string, id: string, atLeast: string): Promise<numbe
 }
 
 const expectRest = async (): Promise<void> => {
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 4 })
-  const store = await openEventStore({ database, eventStoreUrl: server.url })
-  try {
-    let found: readonly string[] = ['nothing was looked at']
-    await eventually('everything is at rest', async () => {
-      found = await inconsistencies(store, database, () => true)
-      return found.length === 0
-    }).catch(() => undefined)
-    expect(found).toEqual([])
+  await withPlatformDatabase(folder.path, async (database) => {
+    const store = await openEventStore({ database, eventStoreUrl: server.url })
+    const look = () => inconsistencies(store, database, () => true)
+    expect(await inconsistenciesAtRest(look).finally(store.close)).toEqual([])
     const schemas = await database.query<{ nspname: string }>('spec', 'select nspname from pg_namespace')
     expect(schemas.map(({ nspname }) => nspname)).not.toContain('log')
-  } finally {
-    await store.close()
-    await database.close()
-  }
+  })
 }
 
 test('plays the tour, and whoever rents while the server is away gets the GPU once', async () => {
   const first = await startPlatform()
-  const { code, said } = await runTour(first.url)
-  expect({ code, said }).toEqual({ code: 0, said })
+  // From a deposit on chain to the invoice of a rental whose job has run.
+  const { code, printed } = await runNode(['cli/tour.ts', '--url', first.url], { DATA_DIR: folder.path })
+  expect({ code, printed }).toEqual({ code: 0, printed })
   expect(await headOf(first.url)).toMatch(/^esdb-/)
 
   const listing = await createListing(first.url, 2, '2.5')

@@ -7,19 +7,16 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
 import { processesNaming } from '../processes.ts'
 import { createRandom } from '../random.ts'
-import { inconsistencies } from '../worlds/consistency.ts'
+import { inconsistencies, inconsistenciesAtRest } from '../worlds/consistency.ts'
 import { startRentingLoad } from '../worlds/load.ts'
 import {
   createTestFolder,
-  embeddedDatabaseUrl,
   startTestPlatform,
   stopTestPlatforms,
   type TestPlatform,
+  withPlatformDatabase,
 } from '../worlds/platform.ts'
 
 const kills = Number(process.env.KILLS ?? 10)
@@ -57,26 +54,15 @@ const runningJobs = async (): Promise<ReadonlySet<string>> => {
 }
 
 const expectRest = async (platform: TestPlatform): Promise<void> => {
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 4 })
-  const store = await openPostgresEventStore({ database })
-  let found: readonly string[] = ['nothing was looked at']
-  try {
-    await eventually(
-      'everything is at rest',
-      async () => {
-        const jobs = await runningJobs()
-        const running = (job: string, attempt: number) => jobs.has(`${job}/${attempt}`)
-        found = await inconsistencies(store, database, running)
-        return found.length === 0
-      },
-      restMsMax,
-    ).catch(() => undefined)
-    expect({ found, output: found.length > 0 ? platform.output() : '' }).toEqual({ found: [], output: '' })
-  } finally {
-    await store.close()
-    await database.close()
-  }
+  const found = await withPlatformDatabase(folder.path, async (database) => {
+    const store = await openPostgresEventStore({ database })
+    const look = async () => {
+      const jobs = await runningJobs()
+      return inconsistencies(store, database, (job, attempt) => jobs.has(`${job}/${attempt}`))
+    }
+    return inconsistenciesAtRest(look, restMsMax).finally(store.close)
+  })
+  expect({ found, output: found.length > 0 ? platform.output() : '' }).toEqual({ found: [], output: '' })
 }
 
 test(`killed ${kills} times during a tour, it always comes to rest whole (KILL_SEED=${seed})`, async () => {

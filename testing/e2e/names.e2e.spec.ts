@@ -1,7 +1,5 @@
 // Names that are data, as a whole platform leaves them: in its database, its folder, its metrics and the JSON that its tools
 // print. Pinned like those of testing/golden/names.spec.ts; UPDATE=1 adds what is new.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -10,20 +8,19 @@ import { byStartedMinute, revenueByGpu } from '../../analysis/revenue-by-gpu.ts'
 import { runReplay } from '../../cli/replay.ts'
 import { openEventStoreDb } from '../../infra/event-store/eventstoredb.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { connectPostgres, migrateOperations } from '../../infra/postgres.ts'
+import { migrateOperations } from '../../infra/postgres.ts'
 import { startTaskQueue } from '../../infra/task-queue.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
 import { openModel } from '../../projections/engine/versions.ts'
-import { eventually } from '../children.ts'
+import { runNode } from '../children.ts'
 import { startEventStoreDbServer } from '../eventstoredb/server.ts'
+import { eventually } from '../eventually.ts'
 import { lostNames, newNames, type Pinned, pinNames, readPinned } from '../golden/pinned.ts'
 import { createTestDatabase } from '../servers/database.ts'
 import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
-const root = join(import.meta.dirname, '../..')
-const log = createLog({ level: 'silent', format: 'json' })
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 let dataDir: string
 
@@ -55,15 +52,8 @@ const unique = (names: readonly string[]): string[] => [...new Set(names)].toSor
 
 /** Runs a tool of the project with `--json`, and gives the fields of what it prints. */
 const fieldsPrintedBy = async (tool: string, ...options: string[]): Promise<string[]> => {
-  const child = spawn(process.execPath, [join(root, 'cli', `${tool}.ts`), ...options, '--json'], {
-    cwd: root,
-    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: '', DATA_DIR: dataDir, LOG_LEVEL: 'error' },
-  })
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += String(chunk)
-  })
-  const [code] = await once(child, 'close')
+  const env = { DATA_DIR: dataDir, LOG_LEVEL: 'error' }
+  const { code, output } = await runNode([`cli/${tool}.ts`, ...options, '--json'], env)
   expect({ tool, code, output }).toEqual({ tool, code: 0, output })
   const lines = output.split('\n').filter((line) => line !== '')
   return unique(lines.flatMap((line) => fieldsOf(JSON.parse(line)).map((field) => `${tool} ${field}`)))
@@ -142,7 +132,7 @@ const HASH = 'select hashtextextended($1, 0) as key'
 
 test('locks and channels by which processes of two versions know each other', async () => {
   const own = await createTestDatabase()
-  const database = connectPostgres({ url: own.url, log, poolSize: 8 })
+  const database = own.connect({ poolSize: 8 })
   const channels: string[] = []
   const heard = {
     ...database,
@@ -195,10 +185,10 @@ test('locks and channels by which processes of two versions know each other', as
     await waitingFor(numbers, [family, 2], async () => (await openPostgresEventStore({ database: heard })).close()),
     await waitingFor(numbers, [family, 3], () => migrateOperations(database)),
     await waitingFor(numbers, [family, 4], async () =>
-      (await openReadModels({ url: own.url, log, projections: allProjections, store })).close(),
+      (await openReadModels({ url: own.url, log: silentLog, projections: allProjections, store })).close(),
     ),
     await waitingFor(text, ['jobs.migrate'], async () =>
-      (await startTaskQueue({ url: own.url, database, log, handlers: {}, concurrency: 1 })).close(),
+      (await startTaskQueue({ url: own.url, database, log: silentLog, handlers: {}, concurrency: 1 })).close(),
     ),
     await waitingFor(text, [`neuralmesh read model ${model.name}`], () => openModel(database, model, store)),
   ]
@@ -238,7 +228,6 @@ test('locks and channels by which processes of two versions know each other', as
   await reading
   await store.close()
   await holder.end()
-  await database.close()
   await own.drop()
   expectPinned({
     channels: unique(channels),

@@ -1,15 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { AnswerError, type Client } from '../../cli/client.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { inconsistencies } from '../worlds/consistency.ts'
 import {
   createTestFolder,
-  embeddedDatabaseUrl,
   startTestPlatform,
   stopTestPlatforms,
   type TestPlatform,
+  withPlatformDatabase,
 } from '../worlds/platform.ts'
 import { availableUnits, createListing, createRenter } from '../worlds/renter.ts'
 
@@ -74,12 +72,10 @@ test('200 who want one listing of 8 GPUs at once: exactly 8 get one, 192 are tol
   const left = await Promise.all(renters.map((renter) => availableUnits(renter.client)))
   expect(left.reduce((sum, units) => sum + units, 0n)).toBe(4n * 200_000_000n - 8n * 2_500_000n)
 
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: await embeddedDatabaseUrl(folder.path), log, poolSize: 4 })
-  const store = await openPostgresEventStore({ database })
-  expect(await inconsistencies(store, database, () => true)).toEqual([])
-  await store.close()
-  await database.close()
+  await withPlatformDatabase(folder.path, async (database) => {
+    const store = await openPostgresEventStore({ database })
+    expect(await inconsistencies(store, database, () => true).finally(store.close)).toEqual([])
+  })
 }, 120_000)
 
 describe('a wish that cannot be granted is refused with its code, and nothing stays held', () => {

@@ -6,11 +6,10 @@ import { createPrinter, playTour } from '../../cli/tour.ts'
 import type { ChainInfo } from '../../cli/wallet.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
-import { inconsistencies } from '../worlds/consistency.ts'
+import { inconsistencies, inconsistenciesAtRest } from '../worlds/consistency.ts'
 import { startRentingLoad } from '../worlds/load.ts'
 import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {
@@ -48,14 +47,9 @@ test('two platforms share their work: tours on both, renters on both, and the bo
   await Promise.all([first, second].map(({ url }) => playTour(url, offers, silent)))
   for (const load of loads) expect(await load.stop()).toBeGreaterThan(1)
 
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: databaseUrl, log, poolSize: 4 })
+  const database = connectPostgres({ url: databaseUrl, log: silentLog, poolSize: 4 })
   const store = await openPostgresEventStore({ database })
-  await eventually(
-    'everything is at rest',
-    async () => (await inconsistencies(store, database, () => true)).length === 0,
-  )
-  expect(await inconsistencies(store, database, () => true)).toEqual([])
+  expect(await inconsistenciesAtRest(() => inconsistencies(store, database, () => true))).toEqual([])
   const started = (await Array.fromAsync(store.readAll({ types: ['JobStarted'] }))).map(({ stream }) => stream)
   expect(started).toHaveLength(2)
   expect(new Set(started).size).toBe(2)

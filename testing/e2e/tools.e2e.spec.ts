@@ -1,6 +1,4 @@
 // The two tools as an analyst calls them: beside a running platform, and with none.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,11 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Installation, openInstallation } from '../../cli/installation.ts'
 import { readConfig } from '../../infra/config.ts'
 import { createShutdown } from '../../infra/shutdown.ts'
-import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
+import { runNode } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { createTestFolder, startTestPlatform, stopTestPlatforms, type TestPlatform } from '../worlds/platform.ts'
 import { createListing, createRenter } from '../worlds/renter.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 const units = 9_000_000n
 const example = 'analysis/revenue-by-gpu.ts'
@@ -41,30 +40,13 @@ afterAll(async () => {
   await folder.remove()
 })
 
-type Ended = { readonly code: number | null; readonly output: string; readonly errors: string }
-
-/** @param heard gets the standard output as it grows. */
-const runTool = async (
+/** @param onOutput gets the standard output as it grows. */
+const runTool = (
   tool: 'replay' | 'export',
   given: readonly string[],
-  heard: (output: string, interrupt: () => void) => void = () => undefined,
+  onOutput?: Parameters<typeof runNode>[2],
   settings: Record<string, string> = {},
-): Promise<Ended> => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, `../../cli/${tool}.ts`), ...given], {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: '', DATA_DIR: dataDir, ...settings },
-  })
-  let [output, errors] = ['', '']
-  child.stdout.on('data', (text: Buffer) => {
-    output += String(text)
-    heard(output, () => child.kill('SIGINT'))
-  })
-  child.stderr.on('data', (text: Buffer) => {
-    errors += String(text)
-  })
-  const [code] = await once(child, 'close')
-  return { code, output, errors }
-}
+) => runNode([`cli/${tool}.ts`, ...given], { DATA_DIR: dataDir, ...settings }, onOutput)
 
 type Answer = {
   readonly result?: {
@@ -73,15 +55,14 @@ type Answer = {
   }
   readonly error?: { readonly code: string; readonly details: Record<string, string> }
 }
-const answerOf = ({ output }: Ended): Answer => JSON.parse(output.trim().split('\n').at(-1) ?? '')
+const answerOf = ({ output }: { readonly output: string }): Answer => JSON.parse(output.trim().split('\n').at(-1) ?? '')
 
 /** Looks into the database as the tools do. */
 const look = async <T>(question: (installation: Installation) => Promise<T>): Promise<T> => {
-  const log = createLog({ level: 'silent', format: 'json' })
-  const shutdown = createShutdown(log)
+  const shutdown = createShutdown(silentLog)
   const config = readConfig({ DATA_DIR: dataDir })
   try {
-    return await question(await openInstallation({ config, log, shutdown }))
+    return await question(await openInstallation({ config, log: silentLog, shutdown }))
   } finally {
     await shutdown.stop('seen')
   }

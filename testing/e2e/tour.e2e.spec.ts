@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { runNode } from '../children.ts'
 import { processesNaming } from '../processes.ts'
 import { createTestFolder, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
 
@@ -13,33 +12,15 @@ beforeAll(async () => {
 afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
-/** Runs the tour as a user would and gives its exit code and what it said. */
-const runTour = async (options: readonly string[], settings: Record<string, string> = {}) => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), ...options], {
-    env: {
-      ...process.env,
-      NODE_OPTIONS: '',
-      DATABASE_URL: '',
-      EVENTSTORE_URL: '',
-      CHAIN_PORT: '0',
-      DATA_DIR: folder.path,
-      ...settings,
-    },
-  })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      said += String(chunk)
-    })
-  const [code] = await once(child, 'close')
-  return { code, said }
-}
+/** Runs the tour as a user would. */
+const runTour = (options: readonly string[], settings: Record<string, string> = {}) =>
+  runNode(['cli/tour.ts', ...options], { CHAIN_PORT: '0', DATA_DIR: folder.path, ...settings })
 
 test('starts a platform of its own, tells the whole story in under a minute, and leaves no process', async () => {
   const began = performance.now()
   // Nothing listens on the discard port, so it starts one.
-  const { code, said } = await runTour([], { PORT: '9' })
-  expect({ code, said }).toEqual({ code: 0, said })
+  const { code, printed } = await runTour([], { PORT: '9' })
+  expect({ code, printed }).toEqual({ code: 0, printed })
   expect(performance.now() - began).toBeLessThan(60_000)
   for (const chapter of [
     'imports offers',
@@ -52,7 +33,7 @@ test('starts a platform of its own, tells the whole story in under a minute, and
     'invoice',
     'trace',
   ])
-    expect(said).toContain(chapter)
+    expect(printed).toContain(chapter)
   for (const type of [
     'DepositObserved',
     'DepositFinalized',
@@ -66,9 +47,9 @@ test('starts a platform of its own, tells the whole story in under a minute, and
     'EarningsCredited',
     'InvoiceIssued',
   ])
-    expect(said).toContain(type)
-  expect(said).toMatch(/100 %.*loss/)
-  expect(said).toContain('the sum of all entries in USDC/6 is 0')
+    expect(printed).toContain(type)
+  expect(printed).toMatch(/100 %.*loss/)
+  expect(printed).toContain('the sum of all entries in USDC/6 is 0')
   expect(await processesNaming(folder.path)).toEqual([])
 })
 
@@ -86,10 +67,10 @@ test('plays on a running platform, with the offers of another file, and names th
     ].join('\n'),
   )
   const platform = await startTestPlatform(folder.path)
-  const { code, said } = await runTour(['--url', platform.url, '--offers', offers, '--json'])
-  expect({ code, said }).toEqual({ code: 0, said })
-  expect(said).toContain('2 offers listed, 0 known before, 1 refused')
-  expect(said).toContain('line 3')
-  for (const text of said.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
+  const { code, printed } = await runTour(['--url', platform.url, '--offers', offers, '--json'])
+  expect({ code, printed }).toEqual({ code: 0, printed })
+  expect(printed).toContain('2 offers listed, 0 known before, 1 refused')
+  expect(printed).toContain('line 3')
+  for (const text of printed.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
   expect(await platform.stop()).toBe(0)
 })

@@ -7,12 +7,13 @@ import { isRefusal } from '../../domain/errors.ts'
 import type { Bus } from '../../infra/bus/port.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { handlersOf, sagas } from '../../processes/subscriber.ts'
 import { allProjections } from '../../projections/all.ts'
 import { decodeStored, foldInto } from '../../projections/engine/projection.ts'
 import type { AnyRow } from '../../projections/engine/table.ts'
 import { runScheduler } from '../../scheduler/run.ts'
+import { steadyHeartbeats } from '../worlds/heartbeats.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 import { chapterNames, playChapter } from './story.ts'
 import type { SentCommand } from './world.ts'
 
@@ -72,10 +73,10 @@ const schedulerTypes = async (): Promise<readonly string[]> => {
   await runScheduler({
     bus,
     jobs: { reconcile: nothing, close: nothing },
-    heartbeats: { begin: nothing, beat: nothing, end: nothing, acknowledged: async () => 0n },
+    heartbeats: steadyHeartbeats(),
     openWork: { openJobs: async () => [], activeRentals: async () => [] },
     now: () => '',
-    log: createLog({ level: 'silent', format: 'json' }),
+    log: silentLog,
     signal: AbortSignal.abort(),
   })
   return types

@@ -1,7 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
 import { foldStream } from '../../projections/engine/projection.ts'
 import { createTestDatabase, type TestDatabase } from '../servers/database.ts'
@@ -14,8 +12,7 @@ beforeEach(async () => {
 afterEach(() => own.drop())
 
 test('the golden log loads into PostgreSQL as it stands, once, and can be read from there', async () => {
-  const log = createLog({ level: 'silent', format: 'json' })
-  const database = connectPostgres({ url: own.url, log, poolSize: 2 })
+  const database = own.connect({ poolSize: 2 })
   const store = await openPostgresEventStore({ database })
   await loadGoldenLog(store)
   expect(await loadGoldenLog(store)).toBe(await store.head())
@@ -23,5 +20,4 @@ test('the golden log loads into PostgreSQL as it stands, once, and can be read f
   expect(events.map((event) => fromLine(toLine(event)))).toEqual(linesOf('events.jsonl').map(fromLine))
   for (const projection of allProjections) expect(foldStream(projection, events).size).toBeGreaterThan(0)
   await store.close()
-  await database.close()
 })

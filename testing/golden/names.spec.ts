@@ -12,13 +12,13 @@ import { importOffers } from '../../commands/import-offers.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { aggregates, idOf } from '../../domain/aggregates.ts'
 import { errors } from '../../domain/errors.ts'
+import { usdc } from '../../domain/money.testing.ts'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
 import type { Bus } from '../../infra/bus/port.ts'
 import { memoryCache } from '../../infra/cache/memory.ts'
 import { logLevels, roles, settings } from '../../infra/config.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { positionsOf } from '../../infra/event-store/position.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { runSaga } from '../../processes/saga.ts'
@@ -26,12 +26,13 @@ import { handlersOf, runSubscriber, sagas } from '../../processes/subscriber.ts'
 import { allProjections } from '../../projections/all.ts'
 import { migrations } from '../../projections/migrations/all.ts'
 import { runScheduler } from '../../scheduler/run.ts'
-import { createMarket, usdc } from '../worlds/market.ts'
+import { steadyHeartbeats } from '../worlds/heartbeats.ts'
+import { createMarket } from '../worlds/market.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 import { fromLine, goldenFolder, linesOf, loadGoldenLog } from './log.ts'
 import { lostNames, newNames, type Pinned, pinNames, readPinned } from './pinned.ts'
 import { chapterNames, playChapter } from './story.ts'
 
-const log = createLog({ level: 'silent', format: 'json' })
 const nothing = async () => undefined
 
 /** What each process, consumer and timer does in the golden story: with every id that it derives. */
@@ -58,10 +59,10 @@ const consumers = async (): Promise<string[]> => {
   await runScheduler({
     bus,
     jobs: { reconcile: nothing, close: nothing },
-    heartbeats: { begin: nothing, beat: nothing, end: nothing, acknowledged: async () => 0n },
+    heartbeats: steadyHeartbeats(),
     openWork: { openJobs: async () => [], activeRentals: async () => [] },
     now,
-    log,
+    log: silentLog,
     signal,
   })
   return asked

@@ -1,9 +1,11 @@
 // A story that says every type of event: chapters that have nothing to do with each other, each with people and ids of its own.
 // domain/golden-log/ keeps what it said; docs/events.md says who said it.
+
+import { usdc } from '../../domain/money.testing.ts'
 import { money } from '../../domain/money.ts'
 import type { JobOutcome } from '../../infra/clusters/port.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
-import { createGoldenWorld, type GoldenWorld, type StoryRecord, usdc } from './world.ts'
+import { createGoldenWorld, type GoldenWorld, type StoryRecord } from './world.ts'
 
 type Chapter = (world: GoldenWorld) => Promise<void>
 
@@ -28,7 +30,7 @@ const runAttempt = async ({ reports, now, pass }: GoldenWorld, job: string, atte
   const cluster = 'process'
   await reports.send(job, { type: 'StartJob', attempt, cluster, startedAt: now() }, cluster, String(attempt))
   await pass(5)
-  return reports.watcherOf(job, attempt, async () => undefined)
+  return reports.createWatcher(job, attempt, async () => undefined)
 }
 
 /** One attempt, from its start to this end. */
@@ -47,7 +49,7 @@ const chapters: Readonly<Record<string, Chapter>> = {
     const job = await world.submit(renter, rental)
     const watcher = await runAttempt(world, job, 1)
     const progress = { attempt: 1, percent: 33.3, message: 'loss 0.25', reportedAt: world.now() } as const
-    await world.reports.report(job, async () => ({ type: 'ReportProgress', ...progress }), '1', 'a third')
+    await world.reports.sendWithRetry(job, async () => ({ type: 'ReportProgress', ...progress }), '1', 'a third')
     await world.pass(400)
     watcher.ended({ ended: 'exited', exitCode: 0 })
     await world.reports.idle()

@@ -8,10 +8,10 @@ import { submitJob } from '../../commands/submit-job.ts'
 import { type AggregateName, type CommandOf, idOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal } from '../../domain/errors.ts'
 import type { Program } from '../../domain/job.ts'
-import { type Money, money } from '../../domain/money.ts'
+import { usdc } from '../../domain/money.testing.ts'
+import type { Money } from '../../domain/money.ts'
 import type { Chain, ChainCursor, Deposit } from '../../infra/chain/port.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
-import { createLog } from '../../infra/telemetry.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { handlersOf } from '../../processes/subscriber.ts'
@@ -19,6 +19,8 @@ import type { Schedule, Timers } from '../../processes/timers.ts'
 import { watchOnce } from '../../processes/watch-deposits.ts'
 import { timerHandlers } from '../../roles/worker.ts'
 import { createReports } from '../../scheduler/reports.ts'
+import { steadyHeartbeats } from '../worlds/heartbeats.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 /** A command as it was sent: by whom, and what it said. */
 export type SentCommand = {
@@ -44,7 +46,6 @@ type Timer = {
   readonly runAt: string
 }
 
-export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
 const offer = { gpu: 'H100 SXM', gpuCount: 2, vramMib: 81_559, vcpus: 26, memoryMib: 225_280, region: 'FR' }
 const program: Program = {
   command: ['python3', 'train.py', '--epochs', '3'],
@@ -84,13 +85,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     heard.acts.push({ timer: name, payload, key, runAt })
     if (followed) heard.timers.set(followed, (heard.timers.get(followed) ?? new Set()).add(name))
   }
-  const heartbeats = {
-    begin: async () => undefined,
-    beat: async () => undefined,
-    end: async () => undefined,
-    acknowledged: async (_rental: string, startedAt: string, at: string) =>
-      BigInt((Date.parse(at) - Date.parse(startedAt)) / 1000),
-  }
+  const heartbeats = steadyHeartbeats()
   const handlers = timerHandlers({ commands, heartbeats, now, config: { chargePeriodSeconds: 300 } }, schedule)
 
   let seen: Position | undefined
@@ -219,7 +214,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     },
     stopJob: (renter: string, job: string) =>
       ask('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
-    reports: createReports({ commands, now, log: createLog({ level: 'silent', format: 'json' }) }),
+    reports: createReports({ commands, now, log: silentLog }),
   }
 }
 

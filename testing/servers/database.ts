@@ -1,14 +1,21 @@
 import { randomBytes } from 'node:crypto'
-import { connectPostgres } from '../../infra/postgres.ts'
-import { createLog } from '../../infra/telemetry.ts'
-import { eventually } from '../children.ts'
+import { connectPostgres, type Database } from '../../infra/postgres.ts'
+import { eventually } from '../eventually.ts'
+import { silentLog } from '../worlds/silent-log.ts'
 
 /** An SQLSTATE. */
 const insufficientPrivilege = '42501'
 
-export type TestDatabase = { readonly url: string; readonly name: string; drop(): Promise<void> }
+export type TestDatabase = {
+  readonly url: string
+  readonly name: string
+  /** Connects to it; `drop` closes what is open then. The log is silent, and the pool has 4 connections, unless they are given. */
+  connect(options?: Partial<Omit<Parameters<typeof connectPostgres>[0], 'url'>>): Database
+  drop(): Promise<void>
+}
 
-/** A database of the caller's own on the test server: empty, or a copy of `template`, to which nobody may be connected then. */
+/** Creates a database of the caller's own on the test server: empty, or a copy of `template`, which nothing may be connected to.
+ *  Throws when TEST_DATABASE_URL names no server. */
 export const createTestDatabase = async (options: { template?: string } = {}): Promise<TestDatabase> => {
   const server = process.env.TEST_DATABASE_URL
   if (server === undefined) throw new Error('TEST_DATABASE_URL is not set: specs that need servers are x.int.spec.ts')
@@ -19,10 +26,30 @@ export const createTestDatabase = async (options: { template?: string } = {}): P
   )
   const url = new URL(server)
   url.pathname = `/${name}`
-  return { url: url.href, name, drop: () => dropDatabase(server, name) }
+  const open = new Set<Database>()
+  return {
+    url: url.href,
+    name,
+    connect: (connection) => {
+      const connected = connectPostgres({ url: url.href, log: silentLog, poolSize: 4, ...connection })
+      const database: Database = {
+        ...connected,
+        close: () => {
+          open.delete(database)
+          return connected.close()
+        },
+      }
+      open.add(database)
+      return database
+    },
+    drop: async () => {
+      await Promise.all([...open].map((database) => database.close()))
+      await dropDatabase(server, name)
+    },
+  }
 }
 
-/** With `force` the server ends all sessions in it, but refuses while one of its own, vacuuming, is among them. */
+/** Drops a database with `force`, which ends all sessions in it, but is refused while the server itself vacuums there. */
 const dropDatabase = (server: string, name: string): Promise<void> =>
   eventually('the server to be done with a database', async () => {
     try {
@@ -35,7 +62,7 @@ const dropDatabase = (server: string, name: string): Promise<void> =>
   }).then(() => undefined)
 
 const onServer = async (url: string, statement: string): Promise<void> => {
-  const database = connectPostgres({ url, poolSize: 1, log: createLog({ level: 'silent', format: 'json' }) })
+  const database = connectPostgres({ url, poolSize: 1, log: silentLog })
   try {
     await database.query('test.database', statement)
   } finally {

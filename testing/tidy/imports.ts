@@ -5,7 +5,7 @@ import { type Files, isTest, type Source, targetOf } from './source-tree.ts'
 /** Lower first; rooms in one row do not know each other. Of two names that fit, the longer is the room. */
 const floors = [
   ['domain'],
-  ['infra/async'],
+  ['infra/async', 'infra/system'],
   ['contracts'],
   ['infra'],
   ['commands', 'projections'],

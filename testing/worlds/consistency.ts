@@ -4,6 +4,7 @@ import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import { allProjections } from '../../projections/all.ts'
 import { compareWithRebuild } from '../../projections/engine/verify.ts'
+import { eventually } from '../eventually.ts'
 import { chartOf } from './market.ts'
 
 /** What must hold of a platform at rest, read from its log and its tables: one sentence per thing that does not. Empty when all
@@ -62,6 +63,20 @@ export const inconsistencies = async (
     found.push(
       `read model: ${JSON.stringify(difference, (_, value) => (typeof value === 'bigint' ? String(value) : value))}`,
     )
+  return found
+}
+
+/** Waits until the platform is at rest and consistent. Resolves to what still is not after `timeoutMs`, one sentence each. */
+export const inconsistenciesAtRest = async (
+  look: () => Promise<readonly string[]>,
+  timeoutMs?: number,
+): Promise<readonly string[]> => {
+  let found: readonly string[] = ['nothing was looked at']
+  const isConsistent = async () => {
+    found = await look()
+    return found.length === 0
+  }
+  await eventually('everything is at rest', isConsistent, timeoutMs).catch(() => undefined)
   return found
 }
 

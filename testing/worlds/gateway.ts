@@ -8,13 +8,12 @@ import { createServices, type Services } from '../../gateway/services.ts'
 import { memoryCache } from '../../infra/cache/memory.ts'
 import type { Cluster } from '../../infra/clusters/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import type { Heartbeats } from '../../infra/heartbeats/port.ts'
-import { connectPostgres } from '../../infra/postgres.ts'
 import { createLog, createMetrics } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
 import { startProjections } from '../../projections/engine/start.ts'
 import { createTestDatabase } from '../servers/database.ts'
+import { steadyHeartbeats } from './heartbeats.ts'
 import { createMarket } from './market.ts'
 
 const chain = {
@@ -42,10 +41,10 @@ export type Replaced = {
  *  cluster and background processes: what a request walks itself is all that happens. `asked` are the labels of the
  *  queries to the read models, `logged` what was logged as an error. */
 export const createGatewayWorld = async (replaced: Replaced = {}) => {
-  const { url: databaseUrl, drop } = await createTestDatabase()
+  const { url: databaseUrl, connect, drop } = await createTestDatabase()
   const logged: Record<string, unknown>[] = []
   const log = createLog({ level: 'error', format: 'json' }, { write: (line) => logged.push(JSON.parse(line)) })
-  const database = connectPostgres({ url: databaseUrl, log, poolSize: 10 })
+  const database = connect({ log, poolSize: 10 })
   const store = await openPostgresEventStore({ database, pollMs: 50 })
   const asked: string[] = []
   const read = await openReadModels({
@@ -58,9 +57,6 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const market = createMarket(store)
   const { commands, now } = market
   const jobLogs = new Map<string, string>()
-  const heartbeats: Pick<Heartbeats, 'acknowledged'> = {
-    acknowledged: async (_rental, startedAt, at) => BigInt(Math.floor((Date.parse(at) - Date.parse(startedAt)) / 1000)),
-  }
   const readLog: Cluster['readLog'] = async ({ jobId, attempt }, offset, bytesMax) => {
     const text = (jobLogs.get(`${jobId}/${attempt}`) ?? '').slice(offset, offset + bytesMax)
     return { text, nextOffset: offset + text.length }
@@ -69,7 +65,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     store,
     commands,
     read,
-    heartbeats,
+    heartbeats: steadyHeartbeats(),
     cluster: { readLog },
     projections,
     chain: { description: chain },
@@ -147,7 +143,6 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
       await projections.close()
       await read.close()
       await store.close()
-      await database.close()
       await drop()
     },
   }

@@ -2,15 +2,13 @@ import { systemActor, userActor } from '../../commands/actor.ts'
 import { type Commands, createCommands, mustExecute } from '../../commands/execute.ts'
 import { derivedId, newId } from '../../commands/ids.ts'
 import type { AggregateName, CommandOf } from '../../domain/aggregates.ts'
-import { type Money, money } from '../../domain/money.ts'
+import { usdc } from '../../domain/money.testing.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { creditDeposit } from '../../processes/credit-deposit.ts'
 import { runSaga } from '../../processes/saga.ts'
 
-/** For specs: a market in memory with a clock of its own, a provider's listing and renters with money. */
-export const usdc = (amount: bigint): Money => money(amount, 'USDC/6')
-
+/** A market in memory with a clock of its own, for specs: providers list, and renters deposit money. */
 export const createMarket = (store: EventStore = createMemoryEventStore()) => {
   let time = Date.parse('2026-01-01T00:00:00.000Z')
   const now = () => new Date(time).toISOString()

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type SpawnedPlatform, spawnPlatform } from '../../cli/platform.ts'
 import { embeddedPostgresUrl } from '../../infra/embedded-postgres.ts'
-import { eventually } from '../children.ts'
+import { connectPostgres, type Database } from '../../infra/postgres.ts'
+import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
+import { silentLog } from './silent-log.ts'
 
 export type TestPlatform = SpawnedPlatform & {
   /** kill -9 of the platform's own process, as a crash would be. */
@@ -66,9 +68,22 @@ export const createTestFolder = async (): Promise<{ readonly path: string; remov
   }
 }
 
-/** The address of the embedded database of a running platform. */
+/** Resolves to the address of the embedded database of a running platform. Throws when none has run on the folder. */
 export const embeddedDatabaseUrl = async (dataDir: string): Promise<string> => {
   const url = await embeddedPostgresUrl(dataDir)
   if (url === undefined) throw new Error(`no database has run on ${dataDir}`)
   return url
+}
+
+/** Opens the embedded database of a running platform for this work, and closes it afterwards. */
+export const withPlatformDatabase = async <Result>(
+  dataDir: string,
+  work: (database: Database) => Promise<Result>,
+): Promise<Result> => {
+  const database = connectPostgres({ url: await embeddedDatabaseUrl(dataDir), log: silentLog, poolSize: 4 })
+  try {
+    return await work(database)
+  } finally {
+    await database.close()
+  }
 }

@@ -4,13 +4,15 @@ import { mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { derivedId, newId } from '../../commands/ids.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { isRefusal } from '../../domain/errors.ts'
+import { usdc } from '../../domain/money.testing.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { endRental } from '../../processes/end-rental.ts'
 import { meterPeriod } from '../../processes/meter.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { runSaga } from '../../processes/saga.ts'
 import { settle } from '../../processes/settle.ts'
-import { createMarket, usdc } from './market.ts'
+import { steadyHeartbeats } from './heartbeats.ts'
+import { createMarket } from './market.ts'
 
 /** `runs` are the seconds after which it was metered, the last one when it was given back; `open` leaves it running. */
 export type RentedOut = {
@@ -62,10 +64,7 @@ export const createRentals = (store: EventStore) => {
     if (isRefusal(rented) || rented.outcome !== 'active') throw new Error(`not rented: ${JSON.stringify(rented)}`)
     const { rental } = rented
     if (says !== undefined) await sayIn(rental, renter, says)
-    const began = Date.parse(now())
-    const acknowledged = async (_rental: string, _from: string, at: string) => BigInt((Date.parse(at) - began) / 1000)
-    const heartbeats = { acknowledged, begin: noop, beat: noop, end: noop }
-    const meter = { ...market, heartbeats, schedule: noop, chargePeriodSeconds: 300 }
+    const meter = { ...market, heartbeats: steadyHeartbeats(), schedule: noop, chargePeriodSeconds: 300 }
     let before = 0
     for (const [index, run] of runs.entries()) {
       pass(run - before)

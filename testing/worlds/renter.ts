@@ -2,7 +2,7 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { type Client, createClient } from '../../cli/client.ts'
 import { signIn } from '../../cli/sign-in.ts'
 import { type ChainInfo, deposit, fund } from '../../cli/wallet.ts'
-import { eventually } from '../children.ts'
+import { eventually } from '../eventually.ts'
 
 export type TestRenter = { readonly client: Client; readonly wallet: string }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { z } from 'zod'
 import { Failure } from '../../../domain/errors.ts'
+import { parseJson } from '../../system/json.ts'
 import { errorCodes, type Handle, rpcError } from '../json-rpc.ts'
 import { openJournal } from './journal.ts'
 import { sendsTransaction, treatmentOf } from './methods.ts'
@@ -137,7 +138,7 @@ const replay = async (options: {
   if (first === undefined) return
   const broken = (line: number, why: string) => new Failure('CHAIN_JOURNAL_BROKEN', { path, line: String(line), why })
 
-  const header = headerSchema.safeParse(parse(first))
+  const header = headerSchema.safeParse(parseJson(first))
   if (!header.success) throw broken(1, 'the header cannot be read')
   if (header.data.chainId !== chainId)
     throw new Failure('DATA_FOLDER_VERSION', { path, chainId: String(header.data.chainId), wanted: String(chainId) })
@@ -146,18 +147,10 @@ const replay = async (options: {
 
   for (const [index, text] of rest.entries()) {
     const line = index + 2
-    const entry = entrySchema.safeParse(parse(text))
+    const entry = entrySchema.safeParse(parseJson(text))
     if (!entry.success) throw broken(line, 'it cannot be read')
     if (entry.data.head !== head().hash)
       throw broken(line, `it was written on block ${entry.data.head}, the replay is at ${head().hash}`)
     await perform(entry.data).catch(() => undefined)
-  }
-}
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect } from '@jest/globals'
-import { type ContractWorld, recorder, shellJob, until } from './world.ts'
+import { eventually } from '../../../testing/eventually.ts'
+import { type ContractWorld, recorder, shellJob } from './world.ts'
 
 /** The part of the contract about starting twice, and about outliving the program that started a job. */
 export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUntilReady }: ContractWorld): void => {
@@ -47,10 +48,10 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
         'echo progress 10; echo progress 40 so far; echo ready; until [ -e go ]; do sleep 0.05; done; echo progress 90'
       const spec = shellJob(script)
       await harness().launchAndDie(spec)
-      await until('it is ready', async () => (await logOf(spec)).includes('ready'))
+      await eventually('it is ready', async () => (await logOf(spec)).includes('ready'))
       const watcher = recorder()
       expect(await cluster().launch(spec, watcher)).toBe('adopted')
-      await until('the progress is told', () => watcher.percents().length > 0)
+      await eventually('the progress is told', () => watcher.percents().length > 0)
       expect(watcher.heard).toEqual(['started', { percent: 40, message: 'so far' }])
       await cluster().stop(spec)
       expect(await watcher.end).toEqual({ ended: 'stopped' })
@@ -69,7 +70,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
     it('has its end reported though it ended while nobody looked', async () => {
       const spec = shellJob('echo progress 100 all; exit 5')
       await harness().launchAndDie(spec)
-      await until('no process is left', async () => (await harness().processes(spec)) === 0)
+      await eventually('no process is left', async () => (await harness().processes(spec)) === 0)
       const watcher = recorder()
       expect(await cluster().launch(spec, watcher)).toBe('adopted')
       expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 5 })

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Cluster, JobHandle, JobOutcome, JobProgress, JobSpec, JobWatcher } from '../port.ts'
 
 /** One place where jobs run, empty at first, as seen by several programs. The engine's grace time should be short. */
@@ -53,13 +52,6 @@ export const recorder = (): Recorder => {
       resolve(outcome)
     },
   }
-}
-
-/** Resolves as soon as the condition holds. Throws after 15 s. */
-export const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  for (const giveUpAt = performance.now() + 15_000; performance.now() < giveUpAt; await pause(20))
-    if (await holds()) return
-  throw new Error(`waited in vain until ${what}`)
 }
 
 /** What the cases of a contract share: the cluster of this case, and short ways to use it. */

@@ -4,12 +4,13 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { jobSpec, recorder, shellJob, until } from '../contract.ts'
+import { eventually } from '../../../testing/eventually.ts'
+import { currentBootId, isAlive, type ProcessIdentity, readProcess, readProcesses } from '../../system/processes.ts'
+import { jobSpec, recorder, shellJob } from '../contract.ts'
 import type { JobSpec } from '../port.ts'
 import { folderOf, graceMs, kill, launchElsewhere, makeRoot } from '../process.testing.ts'
 import { processCluster } from '../process.ts'
 import { claimFolder, passVerdict } from './folder.ts'
-import { currentBootId, isAlive, type ProcessIdentity, readProcessTable } from './table.ts'
 import { wrapperCommand } from './wrapper.ts'
 
 describe('however the launch was cut off, the command runs once', () => {
@@ -90,7 +91,7 @@ describe('a process file that names a stranger', () => {
     root = await makeRoot()
     // With a session and a child of its own: all that could be taken for a job.
     stranger = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
-    await until('its child runs', () => readProcessTable().some(({ parent }) => parent === stranger.pid))
+    await eventually('its child runs', () => readProcesses().some(({ parent }) => parent === stranger.pid))
   })
   afterEach(async () => {
     process.kill(-(stranger.pid ?? 0), 'SIGKILL')
@@ -98,7 +99,7 @@ describe('a process file that names a stranger', () => {
   })
 
   const expectLost = async (change: (identity: ProcessIdentity) => ProcessIdentity) => {
-    const entry = readProcessTable().find(({ pid }) => pid === stranger.pid)
+    const entry = readProcess(stranger.pid ?? 0)
     const identity = { pid: stranger.pid ?? 0, startTime: entry?.startTime ?? 0, bootId: currentBootId() }
     expect(isAlive(identity)).toBe(true)
     const spec = jobSpec()
@@ -111,7 +112,7 @@ describe('a process file that names a stranger', () => {
     await cluster.stop(spec)
     await cluster.close({ stopJobs: true })
     expect(isAlive(identity)).toBe(true)
-    expect(readProcessTable().some(({ parent, over }) => parent === stranger.pid && !over)).toBe(true)
+    expect(readProcesses().some(({ parent, over }) => parent === stranger.pid && !over)).toBe(true)
   }
 
   test('its number was given out again: the job is lost, the stranger lives', () =>

@@ -25,8 +25,9 @@ import {
 } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
+import { exists, unlessMissing } from '../../system/files.ts'
+import type { ProcessIdentity } from '../../system/processes.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
-import type { ProcessIdentity } from './table.ts'
 
 const stagingName = '.staging'
 const jobIdPattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/
@@ -38,11 +39,6 @@ export type Owner = { readonly uid: number; readonly gid: number }
 
 const errorCode = (error: unknown): unknown =>
   typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
-
-const unlessMissing = (error: unknown): undefined => {
-  if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return undefined
-  throw error
-}
 
 /** Where an attempt lives. Throws JOB_INVALID for an id or an attempt that could lead elsewhere. */
 export const attemptFolder = (root: string, { jobId, attempt }: JobHandle): string => {
@@ -137,9 +133,6 @@ export const clusterIdOf = async (root: string): Promise<string> => {
   })
   return (await readFile(path, 'utf8')).trim()
 }
-
-export const exists = async (folder: string): Promise<boolean> =>
-  (await stat(folder).catch(unlessMissing)) !== undefined
 
 /** All attempts that have a folder. */
 export const listFolders = async (root: string): Promise<JobHandle[]> => {

@@ -1,8 +1,9 @@
+import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
 import type { JobOutcome, JobProgress, JobSpec, JobWatcher } from '../port.ts'
 import { endProcesses } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutcome, readOutput, readVerdict } from './folder.ts'
 import { progressLines } from './progress-lines.ts'
-import { isAlive, type ProcessIdentity, type ProcessTable, processesOf, proportionalMib, residentMib } from './table.ts'
+import { type ProcessTable, processesOf, proportionalMib, residentMib } from './table.ts'
 
 const pollMs = 100
 const pollAfterErrorMs = 1000

@@ -1,21 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { currentBootId, parseStat, processesOf } from './table.ts'
-
-const stat = (name: string, state = 'S') =>
-  `4415 (${name}) ${state} 4409 4410 2676 0 -1 4194304 103 0 0 0 0 0 0 0 20 0 1 0 154860 3133440 415 18446744073709551615 1`
-
-test.each(['cat', 'a b', 'a) S 1 2 3', '((', ''])('the program name %j does not hide the fields', (name) =>
-  expect(parseStat(stat(name))).toEqual({ pid: 4415, parent: 4409, session: 2676, startTime: 154860, over: false }),
-)
-
-test.each([
-  ['Z', true],
-  ['X', true],
-  ['R', false],
-  ['D', false],
-])('state %s: over is %s', (state, over) => expect(parseStat(stat('cat', state))?.over).toBe(over))
-
-test.each(['', '12', '12 (sh', '12 (sh) S 1'])('%j is no process', (text) => expect(parseStat(text)).toBeUndefined())
+import { currentBootId } from '../../system/processes.ts'
+import { processesOf } from './table.ts'
 
 const entry = (
   pid: number,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
 import type { ExpectedRevision } from '../port.ts'
-import { codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
+import { codeThrownBy, collect, idsKnown, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
 
 export const retryCases = ({ store, capabilities }: World): void => {
   const read = (stream: string) => collect(store().readStream(stream))
@@ -45,7 +45,7 @@ export const retryCases = ({ store, capabilities }: World): void => {
     })
   })
 
-  describe('known event ids are no repetition and are refused', () => {
+  describe('known event ids are no repetition: nothing is written, and the outcome says why', () => {
     const [first, second, third] = [newEvent(), newEvent(), newEvent()]
     const stored = async () => {
       const stream = newStream()
@@ -58,38 +58,39 @@ export const retryCases = ({ store, capabilities }: World): void => {
     test('with other data', async () => {
       const { stream, one } = await stored()
       const changed = { ...one, data: { n: 2 } }
-      expect(await codeThrownBy(() => store().append(to(stream, 'any', changed)))).toBe('EVENT_INVALID')
+      expect(await store().append(to(stream, 'any', changed))).toEqual(idsKnown({ stream }, 'other content'))
     })
     test('with another type', async () => {
       const { stream, one } = await stored()
-      expect(await codeThrownBy(() => store().append(to(stream, 'any', { ...one, type: 'Else' })))).toBe(
-        'EVENT_INVALID',
-      )
+      const changed = { ...one, type: 'Else' }
+      expect(await store().append(to(stream, 'any', changed))).toEqual(idsKnown({ stream }, 'other content'))
     })
     const inLog = capabilities.idsKnownWithin === 'log' ? test : test.skip
     inLog('in another stream', async () => {
       const { one } = await stored()
-      expect(await codeThrownBy(() => store().append(to(newStream(), 'any', one)))).toBe('EVENT_INVALID')
+      const other = newStream()
+      expect(await store().append(to(other, 'any', one))).toEqual(idsKnown({ stream: other }, 'known elsewhere'))
     })
     inLog('in another stream at the same moment', async () => {
       const event = newEvent()
       const streams = [newStream(), newStream()]
-      const codes = await Promise.all(
-        streams.map((stream) => codeThrownBy(() => store().append(to(stream, 'no stream', event)))),
-      )
-      expect(codes).toEqual([undefined, 'EVENT_INVALID'])
+      const outcomes = await Promise.all(streams.map((stream) => store().append(to(stream, 'no stream', event))))
+      expect(outcomes).toMatchObject([
+        { outcome: 'appended' },
+        idsKnown({ stream: streams[1] ?? '' }, 'known elsewhere'),
+      ])
     })
     test('in another order', async () => {
       const { stream, one, two } = await stored()
-      expect(await codeThrownBy(() => store().append(to(stream, 'any', two, one)))).toBe('EVENT_INVALID')
+      expect(await store().append(to(stream, 'any', two, one))).toEqual(idsKnown({ stream }, 'known elsewhere'))
     })
     test('with one between them left out', async () => {
       const { stream, one, three } = await stored()
-      expect(await codeThrownBy(() => store().append(to(stream, 'any', one, three)))).toBe('EVENT_INVALID')
+      expect(await store().append(to(stream, 'any', one, three))).toEqual(idsKnown({ stream }, 'known elsewhere'))
     })
     test('with a new one among them', async () => {
       const { stream, three } = await stored()
-      expect(await codeThrownBy(() => store().append(to(stream, 'any', three, newEvent())))).toBe('EVENT_INVALID')
+      expect(await store().append(to(stream, 'any', three, newEvent()))).toEqual(idsKnown({ stream }, 'partly known'))
       expect(await read(stream)).toHaveLength(3)
     })
   })
@@ -139,7 +140,7 @@ export const appendToManyCases = ({ store }: World): void => {
     test('refuses when only some of it is known, and writes nothing', async () => {
       const [known, fresh] = [to(newStream(), 'any', newEvent()), to(newStream(), 'any', newEvent())]
       await store().append(known)
-      expect(await codeThrownBy(() => store().appendToMany([known, fresh]))).toBe('EVENT_INVALID')
+      expect(await store().appendToMany([known, fresh])).toEqual(idsKnown(fresh, 'partly known'))
       expect(await read(fresh.stream)).toEqual([])
     })
 

@@ -5,6 +5,8 @@ import type {
   Capabilities,
   EventStore,
   ExpectedRevision,
+  IdProblem,
+  IdsKnown,
   Json,
   NewEvent,
   StoredEvent,
@@ -70,6 +72,13 @@ export const collect = async <Item>(items: AsyncIterable<Item>): Promise<Item[]>
 
 export const revisionsOf = (events: readonly StoredEvent[]): bigint[] => events.map(({ revision }) => revision)
 export const idsOf = (events: readonly { readonly id: string }[]): string[] => events.map(({ id }) => id)
+
+/** The outcome of an append whose event ids are stored already, without being a repetition. */
+export const idsKnown = ({ stream }: Pick<Append, 'stream'>, problem: IdProblem): IdsKnown => ({
+  outcome: 'ids known',
+  stream,
+  problem,
+})
 
 /** The code of the failure that this throws; undefined when it throws none. */
 export const codeThrownBy = async (work: () => unknown): Promise<string | undefined> => {

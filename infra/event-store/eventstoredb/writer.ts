@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '../../../domain/errors.ts'
 import { createKeyedQueue, type Keyed } from '../../async/keyed-queue.ts'
 import { createSignal } from '../../async/signal.ts'
-import type { Appended, Conflict } from '../port.ts'
-import { type CheckedAppend, type CheckedEvent, type IdProblem, idFailure } from '../validation.ts'
+import type { Appended, Conflict, IdProblem, IdsKnown } from '../port.ts'
+import type { CheckedAppend, CheckedEvent } from '../validation.ts'
 import type { Connection } from './client.ts'
 import { storeUnavailable } from './errors.ts'
 import { attemptOf, identityStream, type ServerEvent, toOutgoing } from './events.ts'
@@ -43,7 +43,7 @@ type Options = {
   readonly known: KnownIds
 }
 
-export type Writer = { append(append: CheckedAppend): Promise<Appended | Conflict>; close(): Promise<void> }
+export type Writer = { append(append: CheckedAppend): Promise<Appended | Conflict | IdsKnown>; close(): Promise<void> }
 
 /** The writing half of the store. Whatever a caller expects, the server is asked for an exact revision: only there does it
  *  know a repetition for certain (elsewhere it looks into a cache that it loses when it restarts), and only so are the ids
@@ -92,9 +92,9 @@ export const createWriter = ({ connection, reader, positions, known }: Options):
   }
 
   /** The first answer, when what is stored up to this revision is what was asked. */
-  const repetition = async ({ stream, events }: CheckedAppend, last: bigint): Promise<Appended> => {
+  const repetition = async ({ stream, events }: CheckedAppend, last: bigint): Promise<Appended | IdsKnown> => {
     const stored = await read(stream, last - BigInt(events.length - 1), events.length)
-    if (!sameContent(events, stored)) throw idFailure(stream, 'other content')
+    if (!sameContent(events, stored)) return { outcome: 'ids known', stream, problem: 'other content' }
     return answer(stored.at(-1), true)
   }
 
@@ -109,13 +109,13 @@ export const createWriter = ({ connection, reader, positions, known }: Options):
     return expected === 'any' ? 'no stream' : undefined
   }
 
-  const settle = async (append: CheckedAppend): Promise<Appended | Conflict> => {
+  const appendExactly = async (append: CheckedAppend): Promise<Appended | Conflict | IdsKnown> => {
     const { stream, expected, events } = append
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
       const revision = await expectedOf(append)
       const verdict = verdictOn(known.get(stream), events)
       if (typeof verdict === 'object') return repetition(append, verdict.last)
-      if (verdict !== 'unknown') throw idFailure(stream, verdict)
+      if (verdict !== 'unknown') return { outcome: 'ids known', stream, problem: verdict }
       if (revision === undefined) return { outcome: 'conflict', stream, actual: undefined }
 
       const id = randomUUID()
@@ -165,7 +165,7 @@ export const createWriter = ({ connection, reader, positions, known }: Options):
       if (closing.signal.aborted) throw storeUnavailable('the event store is closed')
       if (stream.startsWith('$') || stream === identityStream || events.some(({ type }) => type.startsWith('$')))
         throw new Failure('EVENT_INVALID', { stream, reason: 'the event store keeps this name for itself' })
-      const appending = inTurn(stream, () => settle(append))
+      const appending = inTurn(stream, () => appendExactly(append))
       pending.add(appending)
       const done = () => pending.delete(appending)
       appending.then(done, done)

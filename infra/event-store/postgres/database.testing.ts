@@ -1,8 +1,7 @@
 import pg from 'pg'
 import { Failure } from '../../../domain/errors.ts'
 import { createTestDatabase } from '../../../testing/servers/database.ts'
-import { connectPostgres, type Database } from '../../postgres.ts'
-import { createLog } from '../../telemetry.ts'
+import type { Database } from '../../postgres.ts'
 
 /** The door to the database, but one that can be watched and broken. */
 export type WatchedDatabase = Database & {
@@ -22,8 +21,7 @@ export type SpecDatabase = {
   drop(): Promise<void>
 }
 
-const openDoor = (url: string): WatchedDatabase => {
-  const database = connectPostgres({ url, poolSize: 10, log: createLog({ level: 'silent', format: 'json' }) })
+const watch = (database: Database): WatchedDatabase => {
   const asked = new Map<string, number>()
   const losing = new Set<string>()
   let away = false
@@ -46,23 +44,15 @@ const openDoor = (url: string): WatchedDatabase => {
 
 /** Throws when TEST_DATABASE_URL names no server. */
 export const createSpecDatabase = async (): Promise<SpecDatabase> => {
-  const { url, drop } = await createTestDatabase()
-  const doors: WatchedDatabase[] = []
+  const { url, connect, drop } = await createTestDatabase()
   return {
-    open: () => {
-      const door = openDoor(url)
-      doors.push(door)
-      return door
-    },
+    open: () => watch(connect({ poolSize: 10 })),
     connect: async () => {
       const client = new pg.Client({ connectionString: url })
       client.on('error', () => undefined)
       await client.connect()
       return client
     },
-    drop: async () => {
-      await Promise.all(doors.map((door) => door.close()))
-      await drop()
-    },
+    drop,
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { eventually } from '../../../testing/children.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import { appendUntilAnswered, codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
 import type { Batch } from '../port.ts'
 import { givenOwnDatabase, tail } from './store.testing.ts'

@@ -1,6 +1,6 @@
 import { Failure } from '../../../domain/errors.ts'
-import { locks, TAKE_LOCK } from '../../locks.ts'
-import type { Database, Query } from '../../postgres.ts'
+import { locks } from '../../locks.ts'
+import { type Database, migrateSchema, type Query } from '../../postgres.ts'
 
 /** One row per event. Positions have no gaps: they are handed out under the lock of the append, so an append that is rolled
  *  back leaves none. `json` and not `jsonb`: cheaper both ways, and the text comes back as it was written. Names compare by
@@ -212,26 +212,20 @@ const migrations: readonly (readonly string[])[] = [
   [functionAppendBatch, indexOfTypes],
 ]
 
-/** Brings the schema `log` to the version that this code knows, or leaves it as it is; safe to run from many processes at
- *  once. Gives the id of the store. Throws DATABASE_SCHEMA_NEWER when a newer version of the program migrated it. */
+/** One row per version, with the time of its migration. */
+const versions = {
+  table: 'log.schema_versions',
+  create: `create table if not exists log.schema_versions (
+      version int primary key, applied_at timestamptz not null default now())`,
+  record: 'insert into log.schema_versions (version) values ($1)',
+} as const
+
+/** Brings the schema `log` to the newest version that this program knows, or leaves it as it is; any number of processes may do
+ *  so at once. Resolves to the id of the store. Throws DATABASE_SCHEMA_NEWER when a newer program has migrated it. */
 export const migrateEventStore = (database: Pick<Database, 'transaction'>): Promise<{ readonly storeId: string }> =>
   database.transaction('eventStore.migrate', async (query) => {
-    const run = (text: string, values: readonly unknown[] = []) =>
-      query<Readonly<Record<string, unknown>>>('eventStore.migrate', text, values)
-    await run(TAKE_LOCK, locks.migrateLog)
-    await run('create schema if not exists log')
-    await run(`create table if not exists log.schema_versions (
-      version int primary key, applied_at timestamptz not null default now())`)
-    const [newest] = await run('select coalesce(max(version), 0)::int as version from log.schema_versions')
-    const found = Number(newest?.version)
-    if (found > migrations.length)
-      throw new Failure('DATABASE_SCHEMA_NEWER', { schema: 'log', found: `${found}`, known: `${migrations.length}` })
-    for (const [index, statements] of migrations.entries()) {
-      if (index < found) continue
-      for (const statement of statements) await run(statement)
-      await run('insert into log.schema_versions (version) values ($1)', [index + 1])
-    }
-    const [store] = await run('select id from log.store')
+    await migrateSchema(query, 'eventStore.migrate', { schema: 'log', lock: locks.migrateLog, versions, migrations })
+    const [store] = await query<{ id: string }>('eventStore.migrate', 'select id from log.store')
     return { storeId: String(store?.id) }
   })
 

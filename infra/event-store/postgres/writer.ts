@@ -1,17 +1,9 @@
 import { Failure } from '../../../domain/errors.ts'
 import { createKeyedQueue } from '../../async/keyed-queue.ts'
 import type { Query } from '../../postgres.ts'
-import type { Appended, Conflict, ExpectedRevision } from '../port.ts'
+import type { Appended, Conflict, ExpectedRevision, IdProblem, IdsKnown } from '../port.ts'
 import type { Positions } from '../position.ts'
-import {
-  type CheckedAppend,
-  type CheckedEvent,
-  type IdProblem,
-  idFailure,
-  idProblems,
-  isUnavailable,
-  weightOf,
-} from '../validation.ts'
+import { type CheckedAppend, type CheckedEvent, isUnavailable, weightOf } from '../validation.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
 
 /** While one connection waits for its commit to reach the disk, the other prepares the next batch. More only queue up at the
@@ -26,7 +18,7 @@ const carefulBatches = 10
 
 const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)'
 
-type Answer = readonly Appended[] | Conflict
+type Answer = readonly Appended[] | Conflict | IdsKnown
 /** Of one append. `at` is undefined where nothing is stored. */
 type Outcome = { readonly verdict: string; readonly revision: bigint; readonly at: bigint | undefined }
 
@@ -116,14 +108,15 @@ const outcomesOf = (
   return { plain, outcomes }
 }
 
-const isIdProblem = (verdict: string): verdict is IdProblem => verdict in idProblems
+const idProblems: readonly string[] = ['partly known', 'known elsewhere', 'other content'] satisfies IdProblem[]
+const isIdProblem = (verdict: string): verdict is IdProblem => idProblems.includes(verdict)
 
-const answerOf = ({ appends }: Unit, outcomes: readonly Outcome[], positions: Positions): Answer | Failure => {
+const answerOf = ({ appends }: Unit, outcomes: readonly Outcome[], positions: Positions): Answer => {
   const appended: Appended[] = []
   let conflict: Conflict | undefined
   for (const [index, { stream }] of appends.entries()) {
     const { verdict, revision, at } = outcomes[index] ?? { verdict: 'missing', revision: -1n, at: undefined }
-    if (isIdProblem(verdict)) return idFailure(stream, verdict)
+    if (isIdProblem(verdict)) return { outcome: 'ids known', stream, problem: verdict }
     if (verdict === 'conflict')
       conflict ??= { outcome: 'conflict', stream, actual: revision < 0n ? undefined : revision }
     else if (at !== undefined)
@@ -167,8 +160,7 @@ export const createWriter = ({
     for (const unit of units) {
       const answer = answerOf(unit, outcomes.slice(first, first + unit.appends.length), positions)
       first += unit.appends.length
-      if (answer instanceof Failure) unit.reject(answer)
-      else unit.resolve(answer)
+      unit.resolve(answer)
     }
     let head = 0n
     for (const { at } of outcomes) if (at !== undefined && at > head) head = at

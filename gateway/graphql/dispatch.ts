@@ -4,7 +4,7 @@ import { newId } from '../../commands/ids.ts'
 import type { AggregateName, CommandOf } from '../../domain/aggregates.ts'
 import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Context } from './context.ts'
-import { orUnknown } from './errors.ts'
+import { unknownIfMissing } from './errors.ts'
 import type { NodeAnswer } from './payloads.ts'
 
 /** Gives one command in the name of the signed-in wallet, and names the position that shows what came of it.
@@ -22,6 +22,6 @@ export const dispatch = async <Name extends AggregateName>(
   const time = now()
   const envelope = requestEnvelope(commandId, userActor(wallet), time)
   const answer = await commands.execute(name, id, command(wallet, time), envelope)
-  if (isRefusal(answer)) return orUnknown(commands, name, id, answer)
+  if (isRefusal(answer)) return unknownIfMissing(commands, name, id, answer)
   return { id, position: answer.position ?? (await store.head()) }
 }

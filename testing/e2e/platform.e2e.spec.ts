@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'
-import { eventually } from '../children.ts'
+import { runNode } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { createTestFolder, embeddedDatabaseUrl, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
 
@@ -158,13 +158,7 @@ describe('a platform on one data folder', () => {
 })
 
 test('help for the tour needs no platform', async () => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), '--help'], {
-    env: { ...process.env, NODE_OPTIONS: '' },
-  })
-  let said = ''
-  child.stdout.on('data', (chunk) => {
-    said += chunk
-  })
-  expect((await once(child, 'close'))[0]).toBe(0)
-  expect(said).toContain('--offers FILE')
+  const { code, output } = await runNode(['cli/tour.ts', '--help'])
+  expect(code).toBe(0)
+  expect(output).toContain('--offers FILE')
 })

@@ -1,0 +1,57 @@
+import type { Lifecycle } from './lifecycle.ts'
+import type { Command, Event, State } from './rental.ts'
+
+/** What each command leads to in each status of a rental. */
+export const lifecycle: Lifecycle<Command, Event, State> = {
+  none: {
+    RequestRental: [{ events: ['RentalRequested'], next: 'requested' }, { refused: 'RENTAL_INVALID' }],
+    ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
+  },
+  requested: {
+    RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
+    ActivateRental: [{ events: ['RentalActivated'], next: 'active' }, { refused: 'PRICE_ABOVE_MAXIMUM' }],
+    RejectRental: [{ events: ['RentalRejected'], next: 'rejected' }],
+    MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
+  },
+  rejected: {
+    RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
+    ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
+  },
+  active: {
+    RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
+    ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    MeterRental: [{ events: ['UsageMetered'], next: 'active' }, 'nothing new'],
+    EndRental: [
+      { events: ['UsageMetered', 'RentalEnded'], next: 'ended' },
+      { events: ['RentalEnded'], next: 'ended' },
+    ],
+    IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
+  },
+  ended: {
+    RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
+    ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    IssueInvoice: [{ events: ['InvoiceIssued'], next: 'settled' }, { refused: 'RENTAL_SETTLEMENT_UNBALANCED' }],
+  },
+  settled: {
+    RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
+    ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+    MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+    IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
+  },
+}

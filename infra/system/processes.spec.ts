@@ -1,0 +1,37 @@
+import { expect, test } from '@jest/globals'
+import { isAlive, ownIdentity, parseStat, readProcess, readProcesses, readProcessFile } from './processes.ts'
+
+const stat = (name: string, state = 'S') =>
+  `4415 (${name}) ${state} 4409 4410 2676 0 -1 4194304 103 0 0 0 0 0 0 0 20 0 1 0 154860 3133440 415 18446744073709551615 1`
+
+test.each(['cat', 'a b', 'a) S 1 2 3', '((', ''])('the program name %j does not hide the fields', (name) =>
+  expect(parseStat(stat(name))).toEqual({ pid: 4415, parent: 4409, session: 2676, startTime: 154860, over: false }),
+)
+
+test.each([
+  ['Z', true],
+  ['X', true],
+  ['R', false],
+  ['D', false],
+])('state %s: over is %s', (state, over) => expect(parseStat(stat('cat', state))?.over).toBe(over))
+
+test.each(['', '12', '12 (sh', '12 (sh) S 1'])('%j is no process', (text) => expect(parseStat(text)).toBeUndefined())
+
+test('this process is among all processes and has its parent', () => {
+  const own = readProcess(process.pid)
+  expect(own).toMatchObject({ pid: process.pid, parent: process.ppid, over: false })
+  expect(readProcesses()).toContainEqual(own)
+})
+
+const noPid = 4194305 // above all that Linux gives
+
+test('a process that has ended has no files', () =>
+  expect([readProcessFile(noPid, 'stat'), readProcess(noPid)]).toEqual(['', undefined]))
+
+test('a process lives with its own pid, start time and boot only', () => {
+  const own = ownIdentity()
+  expect(isAlive(own)).toBe(true)
+  expect(isAlive({ ...own, pid: noPid })).toBe(false)
+  expect(isAlive({ ...own, startTime: own.startTime + 1 })).toBe(false)
+  expect(isAlive({ ...own, bootId: 'another' })).toBe(false)
+})

@@ -1,0 +1,84 @@
+/** What Linux shows of processes under /proc. Reading is synchronous: the kernel answers from memory, about 10 µs a file. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { readlink } from 'node:fs/promises'
+import { basename, sep } from 'node:path'
+
+/** Names one process for ever: a pid that was given out again has another start time, or another boot. `startTime` is field 22
+ *  of /proc/<pid>/stat: clock ticks since the machine started. */
+export type ProcessIdentity = { readonly pid: number; readonly startTime: number; readonly bootId: string }
+
+export type ProcessEntry = {
+  readonly pid: number
+  readonly parent: number
+  readonly session: number
+  /** As in ProcessIdentity. */
+  readonly startTime: number
+  /** True for a zombie, which has ended and waits for its parent to collect it. */
+  readonly over: boolean
+}
+
+/** Parses the line in /proc/<pid>/stat. Returns undefined for any other text. */
+export const parseStat = (text: string): ProcessEntry | undefined => {
+  // The program's name, in parentheses, may itself hold spaces and parentheses.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  const [state, parent, , session] = fields
+  const [pid, startTime] = [Number.parseInt(text, 10), Number(fields[19])]
+  if (state === undefined || !Number.isInteger(pid) || !Number.isInteger(startTime)) return undefined
+  return { pid, parent: Number(parent), session: Number(session), startTime, over: state === 'Z' || state === 'X' }
+}
+
+/** Reads /proc/<pid>/<name>. Returns an empty text when the process has ended or the file may not be read. */
+export const readProcessFile = (pid: number, name: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Returns the process with this pid, a zombie too; undefined when there is none. */
+export const readProcess = (pid: number): ProcessEntry | undefined => parseStat(readProcessFile(pid, 'stat'))
+
+/** Returns all processes of this machine that this user may see. */
+export const readProcesses = (): ProcessEntry[] =>
+  allPids()
+    .map(readProcess)
+    .filter((entry) => entry !== undefined)
+
+/** Returns the id that Linux gave to this run of the machine. */
+export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+
+/** Returns the identity of this process. */
+export const ownIdentity = (): ProcessIdentity => ({
+  pid: process.pid,
+  startTime: readProcess(process.pid)?.startTime ?? 0,
+  bootId: currentBootId(),
+})
+
+/** Returns true while exactly this process runs. A zombie does not. */
+export const isAlive = ({ pid, startTime, bootId }: ProcessIdentity): boolean => {
+  if (bootId !== currentBootId()) return false
+  const entry = readProcess(pid)
+  return entry !== undefined && !entry.over && entry.startTime === startTime
+}
+
+/** Resolves to the pids of the processes that run one of these programs with their working folder at or below `folder`.
+ *  Processes of other users may be missing. */
+export const processesIn = async (folder: string, programs: readonly string[]): Promise<number[]> => {
+  const found = await Promise.all(
+    allPids().map(async (pid) => {
+      const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => undefined)
+      if (cwd !== folder && !cwd?.startsWith(folder + sep)) return undefined
+      const program = await readlink(`/proc/${pid}/exe`).catch(() => undefined)
+      return program !== undefined && programs.includes(basename(program.replace(/ \(deleted\)$/, '')))
+        ? pid
+        : undefined
+    }),
+  )
+  return found.filter((pid) => pid !== undefined)
+}
+
+const allPids = (): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)

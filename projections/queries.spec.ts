@@ -1,0 +1,44 @@
+import { describe, expect, test } from '@jest/globals'
+import type { ReadModels } from './database.ts'
+import { findByIds, findOne } from './queries.ts'
+
+/** Read models with the rows a and b: each query is noted as its label and the ids that it asks for. */
+const createReadModels = () => {
+  const asked: (readonly [label: string, ids: readonly string[]])[] = []
+  const run = async (label: string, query: (label: never) => Promise<unknown>) => query(label as never)
+  const read = { run } as unknown as ReadModels
+  const select = (db: unknown) => ({
+    where: (_column: string, _operator: string, ids: readonly string[]) => {
+      asked.push([db as string, ids])
+      return select(db)
+    },
+    execute: async () => [{ id: 'b' }, { id: 'a' }],
+  })
+  return { read, select, asked }
+}
+
+describe('finding rows by id', () => {
+  test('asks once for each id and answers in the order asked', async () => {
+    const { read, select, asked } = createReadModels()
+    const found = await findByIds('rows.find', select)(read, ['a', 'x', 'b', 'a'])
+    expect(found).toEqual([{ id: 'a' }, undefined, { id: 'b' }, { id: 'a' }])
+    expect(asked).toEqual([['rows.find', ['a', 'x', 'b']]])
+  })
+
+  test('asks nothing for no ids', async () => {
+    const { read, select, asked } = createReadModels()
+    expect(await findByIds('rows.find', select)(read, [])).toEqual([])
+    expect(asked).toEqual([])
+  })
+
+  test('finds one row with the same query, or nothing', async () => {
+    const { read, select, asked } = createReadModels()
+    const find = findOne(findByIds('rows.find', select))
+    expect(await find(read, 'a')).toEqual({ id: 'a' })
+    expect(await find(read, 'x')).toBeUndefined()
+    expect(asked).toEqual([
+      ['rows.find', ['a']],
+      ['rows.find', ['x']],
+    ])
+  })
+})

@@ -1,0 +1,74 @@
+import type { Kysely } from '@mikro-orm/postgresql'
+import type { ReadDatabase, ReadModels } from './database.ts'
+import { isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+
+/** A column of some read model by which its rows can be listed, the newest first. */
+type TimeColumn = 'requestedAt' | 'submittedAt' | 'issuedAt' | 'observedAt'
+type Columns = { readonly id: string } & { readonly [Column in TimeColumn]: string }
+
+/** A query of the query builder for rows of this type, which can still be narrowed. */
+type Select<Row> = { execute(): Promise<Row[]> }
+type RowOf<Query> = Query extends Select<infer Row> ? Row : never
+
+declare const anyTable: Kysely<{ rows: Columns }>
+/** What the helpers here see of a query, whatever its table. */
+type AnySelect = ReturnType<ReturnType<typeof anyTable.selectFrom<'rows'>>['selectAll']>
+
+/** Returns the function that finds rows by id with one query, in the order asked; undefined stands for an id without a row. The
+ *  label names the query for metrics.
+ *
+ *  @example const findJobs = findByIds('jobs.find', (db) => db.selectFrom('Job').selectAll()) */
+export const findByIds =
+  <Row extends { readonly id: string }>(label: string, select: (db: ReadDatabase) => Select<Row>) =>
+  async (read: ReadModels, ids: readonly string[]): Promise<(Row | undefined)[]> => {
+    if (ids.length === 0) return []
+    const found = await read.run(label, (db) => {
+      const query = (select(db) as unknown as AnySelect).where('id', 'in', [...new Set(ids)])
+      return (query as unknown as Select<Row>).execute()
+    })
+    const rows = new Map(found.map((row) => [row.id, row]))
+    return ids.map((id) => rows.get(id))
+  }
+
+/** Returns the function that finds one row by id, made of one that finds many. */
+export const findOne =
+  <Row>(findMany: (read: ReadModels, ids: readonly string[]) => Promise<(Row | undefined)[]>) =>
+  async (read: ReadModels, id: string): Promise<Row | undefined> =>
+    (await findMany(read, [id]))[0]
+
+/** Narrows a query to rows that have the given values; a column whose value is undefined may have any. */
+export const whereEqual = <Query extends Select<unknown>>(
+  query: Query,
+  values: { readonly [Column in keyof RowOf<Query>]?: RowOf<Query>[Column] | undefined },
+): Query => {
+  let narrowed = query as unknown as AnySelect
+  for (const [column, value] of Object.entries(values))
+    if (value !== undefined) narrowed = narrowed.where(column as keyof Columns, '=', value as string)
+  return narrowed as unknown as Query
+}
+
+/** Resolves to one page of rows, the newest first by a time column; rows of the same time follow their ids. The label names the
+ *  query for metrics. Throws INPUT_INVALID. */
+export const newestFirst = async <
+  Column extends TimeColumn,
+  Row extends { readonly id: string } & { readonly [Time in Column]: string },
+>(
+  read: ReadModels,
+  label: string,
+  list: PageRequest,
+  column: Column,
+  select: (db: ReadDatabase) => Select<Row>,
+): Promise<Page<Row>> => {
+  const [time, id] = readCursor(list.after, [isMoment, isText]) ?? []
+  const rows = await read.run(label, (db) => {
+    let query = select(db) as unknown as AnySelect
+    if (time !== undefined && id !== undefined)
+      query = query.where((eb) => eb(eb.refTuple(column as TimeColumn, 'id'), '<', eb.tuple(time, id)))
+    const sorted = query
+      .orderBy(column as TimeColumn, 'desc')
+      .orderBy('id', 'desc')
+      .limit(rowsToRead(list))
+    return (sorted as unknown as Select<Row>).execute()
+  })
+  return pageOf(rows, list, (row) => [row[column], row.id])
+}

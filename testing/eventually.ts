@@ -1,0 +1,17 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Looks again and again, and resolves to the first result that is not undefined or false.
+ *  Throws, naming what it waited for, after `timeoutMs`. */
+export const eventually = async <T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 15_000,
+): Promise<T> => {
+  const until = performance.now() + timeoutMs
+  for (;;) {
+    const found = await look()
+    if (found !== undefined && found !== false) return found
+    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`)
+    await delay(20)
+  }
+}

@@ -1,5 +1,5 @@
-// The whole platform, or the roles of it that ROLES names: reads the settings, opens each part in turn, wires them, and
-// closes them in reverse. Nothing else in the project knows which engine stands behind a port.
+// The whole platform, or the roles of it that ROLES names. Reads the configuration, opens the parts one after the
+// other, wires them, and closes them in reverse order. No other file of the project chooses the engine behind a port.
 import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
 import { Failure } from './domain/errors.ts'
@@ -39,15 +39,15 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const began = performance.now()
   const metrics = createMetrics()
 
-  /** Opens one part, says so, and remembers how to close it. */
+  /** Opens one part, logs how long that took, and registers its close with the shutdown. */
   const open = async <Part>(
     name: string,
-    work: () => Promise<Part>,
+    openPart: () => Promise<Part>,
     close?: (part: Part) => unknown,
   ): Promise<Part> => {
     shutdown.signal.throwIfAborted()
     const from = performance.now()
-    const part = await work()
+    const part = await openPart()
     if (close) shutdown.add(name, () => close(part))
     log.info({ part: name, ms: Math.round(performance.now() - from) }, 'ready')
     return part
@@ -178,19 +178,20 @@ const run = async (): Promise<void> => {
     await start(config, log, shutdown)
   } catch (error) {
     if (shutdown.signal.aborted) return
-    explain(error)
+    printError(error)
     await shutdown.stop('could not start')
     process.exit(1)
   }
 }
 
-/** For whoever sits at the terminal: what is wrong and what to do; a stack only when nobody expected it. */
-const explain = (error: unknown): void => {
+/** Prints an error for the terminal: a `Failure` as what is wrong and what to do, and any other error with its
+ *  stack. */
+const printError = (error: unknown): void => {
   if (error instanceof Failure) console.error(`\n${error.code}: ${error.message}\n`)
   else console.error(error)
 }
 
 run().catch((error) => {
-  explain(error)
+  printError(error)
   process.exit(1)
 })

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals'
 import { z } from 'zod'
 import { type AggregateName, type CommandOf, idOf } from '../domain/aggregates.ts'
 import { personalStreams } from '../domain/catalogue.ts'
-import { type Catalogued, gatherCatalogue } from '../testing/golden/facts.ts'
+import { type EventCatalogue, gatherCatalogue } from '../testing/golden/catalogue.ts'
 import { fromLine, linesOf } from '../testing/golden/log.ts'
 import { readFiles } from '../testing/tidy/source-tree.ts'
 import { root } from './docs.testing.ts'
@@ -24,7 +24,7 @@ import {
 const folder = 'docs/events'
 const golden = linesOf('events.jsonl').map(fromLine)
 
-let told: Catalogued
+let told: EventCatalogue
 let files: ReadonlyMap<string, string>
 
 beforeAll(async () => {
@@ -32,13 +32,13 @@ beforeAll(async () => {
   if (process.env.UPDATE === '1') {
     mkdirSync(posix.join(root, folder), { recursive: true })
     for (const [file, text] of schemaFiles()) writeFileSync(posix.join(root, folder, file), text)
-    writeFileSync(posix.join(root, 'docs/events.md'), eventsPage(told.facts))
+    writeFileSync(posix.join(root, 'docs/events.md'), eventsPage(told.events))
   }
   files = readFiles(root)
 })
 
 test('docs/events.md is what the schemas and the story say (UPDATE=1 writes it)', () =>
-  expect(files.get('docs/events.md')).toBe(eventsPage(told.facts)))
+  expect(files.get('docs/events.md')).toBe(eventsPage(told.events)))
 
 describe('the JSON Schemas (UPDATE=1 writes them)', () => {
   test.each([...schemaFiles()])('%s is the schema of the program', (file, text) =>
@@ -97,7 +97,7 @@ describe('the story from which the page knows who says what', () => {
     expect([...sent].toSorted()).toEqual(all.toSorted())
   })
   test('comes to every event', () =>
-    expect(types.filter(([type]) => !told.facts.get(type)?.saidBy.size).map(([type]) => type)).toEqual([]))
+    expect(types.filter(([type]) => !told.events.get(type)?.sentBy.size).map(([type]) => type)).toEqual([]))
 })
 
 describe('what the page says of all events', () => {

@@ -3,7 +3,7 @@ import { type AggregateName, aggregates } from '../domain/aggregates.ts'
 import { personalMetadata, personalStreams, type StoredShape, shapeOf } from '../domain/catalogue.ts'
 import type { EventSchema } from '../domain/events.ts'
 import type { Metadata, StoredEvent } from '../infra/event-store/port.ts'
-import type { EventCatalogue, Follower } from '../testing/golden/facts.ts'
+import type { EventEntry, StartedSaga } from '../testing/golden/catalogue.ts'
 
 type Entry = EventSchema<unknown>
 const entriesOf = (name: AggregateName): [string, Entry][] => Object.entries<Entry>(aggregates[name].schemas)
@@ -94,20 +94,20 @@ const fieldRows = (shape: StoredShape, path = ''): string[] =>
 const listed = (items: Iterable<string>): string => [...items].map((item) => `\`${item}\``).join(', ')
 const withEnd = (sentence: string): string => `- ${sentence}.`
 
-const followerWords = ({ name, forwards, back }: Follower): string =>
-  `Starts the process \`${name}\`: ${listed(forwards)}${back.length > 0 ? `; refused on the way: ${listed(back)}` : ''}`
+const followerWords = ({ name, commands, compensations }: StartedSaga): string =>
+  `Starts the process \`${name}\`: ${listed(commands)}${compensations.length > 0 ? `; refused on the way: ${listed(compensations)}` : ''}`
 
-const factLines = ({ saidBy, processes, timers, scheduler, causes, projections }: EventCatalogue): string[] =>
+const factLines = ({ sentBy, sagas, timers, scheduler, causes, projections }: EventEntry): string[] =>
   [
-    `Said by ${[...saidBy].map(([command, senders]) => `\`${command}\` (${[...senders].toSorted().join(', ')})`).join(', ')}`,
-    ...processes.map(followerWords),
+    `Said by ${[...sentBy].map(([command, senders]) => `\`${command}\` (${[...senders].toSorted().join(', ')})`).join(', ')}`,
+    ...sagas.map(followerWords),
     ...(timers.length > 0 ? [`Sets the timers ${listed(timers)}`] : []),
     ...(scheduler ? ['Makes the scheduler look at the jobs that it is about'] : []),
     ...(causes.size > 0 ? [`From it come ${listed([...causes].toSorted())}`] : []),
     `Changes ${projections.length > 0 ? `rows of ${listed(projections.toSorted())}` : 'no read model'}`,
   ].map(withEnd)
 
-const eventLines = (type: string, entry: Entry, facts: EventCatalogue): string[] => {
+const eventLines = (type: string, entry: Entry, facts: EventEntry): string[] => {
   const shape = shapeOf(entry)
   const rows = fieldRows(shape)
   const table = ['| field | type | unit | personal | |', '|---|---|---|---|---|', ...rows, '']
@@ -123,21 +123,21 @@ const eventLines = (type: string, entry: Entry, facts: EventCatalogue): string[]
 }
 
 const isPersonal = (name: AggregateName) => (personalStreams.includes(name) ? 'yes' : '')
-const factsOf = (type: string, facts: ReadonlyMap<string, EventCatalogue>): EventCatalogue => {
+const factsOf = (type: string, facts: ReadonlyMap<string, EventEntry>): EventEntry => {
   const known = facts.get(type)
   if (!known) throw new Error(`Nothing is known of ${type}`)
   return known
 }
 
 /** The whole page. */
-export const eventsPage = (facts: ReadonlyMap<string, EventCatalogue>): string =>
+export const eventsPage = (facts: ReadonlyMap<string, EventEntry>): string =>
   [
     '# Every event',
     '',
     'The log is a list of facts, and this is the list of their kinds: what each says, in which units, who says it and what',
     'follows. Fields, units, personal data and sentences come from the event schemas (`domain/rental.events.ts` and its',
     'neighbours). Who says an event and what follows is found out by telling a story with the real commands and processes',
-    '(`testing/golden/facts.ts`), and the story sends every command that there is. `UPDATE=1 npm test -- docs/events.spec.ts`',
+    '(`testing/golden/catalogue.ts`), and the story sends every command that there is. `UPDATE=1 npm test -- docs/events.spec.ts`',
     'writes the page and the JSON Schemas in `docs/events/`; the same test fails when they differ.',
     '',
     'Stored events never change. A changed shape is a new version with a step up from the one before, so whoever reads the',

@@ -3,9 +3,9 @@ import type { Event } from './account.ts'
 
 import { type EventSchemas, field } from './events.ts'
 
-const user = field.wallet.describe('Whose account it is.')
+const user = field.wallet.describe('The owner of the account.')
 const rental = field.id.describe('The rental that the money is for.')
-const moved = (what: string) => field.posting.describe(what)
+const posting = (description: string) => field.posting.describe(description)
 
 /** How account events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
@@ -14,16 +14,16 @@ export const schemas: EventSchemas<Event> = {
     schema: z
       .object({
         user,
-        payment: field.onChain.describe('The deposit that it comes from.'),
-        posting: moved("From the deposit's transit account to what the user can spend."),
+        payment: field.onChain.describe('The deposit that the money comes from.'),
+        posting: posting('From the transit account of the deposit to the available money of the user.'),
       })
-      .describe('A deposit that the chain will not undo has become money that its payer can spend.'),
+      .describe('A final deposit became money that its payer can spend.'),
   },
   FundsHeld: {
     version: 1,
     schema: z
-      .object({ user, rental, posting: moved('From what the user can spend to what is held.') })
-      .describe('The cost of the whole time of a rental was set aside.'),
+      .object({ user, rental, posting: posting('From the available money of the user to the held money.') })
+      .describe('The cost of the whole time of a rental was held.'),
   },
   HoldRefused: {
     version: 1,
@@ -31,27 +31,31 @@ export const schemas: EventSchemas<Event> = {
       .object({
         user,
         rental,
-        amount: field.money.describe('What should have been held.'),
-        code: field.code.describe('Why it was not.'),
+        amount: field.money.describe('The amount that could not be held.'),
+        code: field.code.describe('Why the hold was refused.'),
       })
-      .describe('Money for a rental could not be set aside; nothing moved.'),
+      .describe('The money for a rental could not be held; no money moved.'),
   },
   HoldCaptured: {
     version: 1,
     schema: z
-      .object({ rental, posting: moved("From what is held to the rental's transit account.") })
-      .describe('What a rental really cost was taken out of its hold.'),
+      .object({ rental, posting: posting('From the held money to the transit account of the rental.') })
+      .describe('The cost of a rental was taken out of its hold.'),
   },
   HoldReleased: {
     version: 1,
     schema: z
-      .object({ rental, posting: moved('From what is held back to what the user can spend.') })
-      .describe('What was left of a hold came back to the renter.'),
+      .object({ rental, posting: posting('From the held money back to the available money of the user.') })
+      .describe('The rest of a hold was given back to the renter.'),
   },
   EarningsCredited: {
     version: 1,
     schema: z
-      .object({ user, rental, posting: moved("From the rental's transit account to what the provider can spend.") })
+      .object({
+        user,
+        rental,
+        posting: posting('From the transit account of the rental to the available money of the provider.'),
+      })
       .describe('A provider was paid for a rental.'),
   },
 }

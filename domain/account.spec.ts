@@ -145,7 +145,7 @@ describe('open', () => {
       open.when(capture(usdc(5n))).refuses('HOLD_EXCEEDED', { held: '4', charge: '5' }))
     test('below nothing is refused', () => open.when(capture(usdc(-1n))).refuses('AMOUNT_INVALID'))
     test('in another asset is refused', () => open.when(capture(usd(3n))).refuses('AMOUNT_INVALID'))
-    test('of no hold is refused before the amount is looked at', () =>
+    test('of no hold is refused before the amount is checked', () =>
       open.when(capture(usdc(-1n), 'rental-3')).refuses('HOLD_UNKNOWN', { rental: 'rental-3' }))
     test('happens once', () =>
       given(credited(usdc(10n)), held(usdc(4n)), captured(usdc(3n)), released(usdc(1n)))
@@ -177,7 +177,7 @@ describe('open', () => {
   })
 })
 
-test('the accounts of the chart are named by whom they belong to', () =>
+test('the accounts of the chart are named after their owners', () =>
   expect([
     chart.custody(1),
     chart.available(user),

@@ -1,4 +1,4 @@
-// One user's money with us: what is available, what is held for rentals, what came in and went out. Stream `account-<user>`.
+// One user's money on the platform: the available part and the part that is held for rentals. Stream `account-<user>`.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 import { chart, type Posting, posting } from './ledger.ts'
 import { type Asset, exceeds, type Money, money, subtract } from './money.ts'
@@ -13,13 +13,13 @@ export type Command =
       readonly at: string
       readonly notAfter: string
     }
-  /** Takes the charge out of the hold and gives the rest back, in one step. */
+  /** Takes the charge out of the hold and releases the rest, in one step. */
   | { readonly type: 'CaptureHold'; readonly rental: string; readonly charge: Money }
   | { readonly type: 'ReleaseHold'; readonly rental: string }
   | { readonly type: 'CreditEarnings'; readonly user: string; readonly rental: string; readonly amount: Money }
 
-/** Every event that moves money is one balanced entry of the ledger by itself. A refused hold is a fact of its own: whoever
- *  walks the same rental again must meet the same answer. */
+/** Every event that moves money is one balanced entry of the ledger by itself. A refused hold is an event of its
+ *  own: another run of the same saga must get the same answer. */
 export type Event =
   | { readonly type: 'DepositCredited'; readonly user: string; readonly payment: string; readonly posting: Posting }
   | { readonly type: 'FundsHeld'; readonly user: string; readonly rental: string; readonly posting: Posting }
@@ -37,7 +37,7 @@ export type Event =
 /** In minor units of one asset. */
 export type Balance = { readonly available: bigint; readonly held: bigint }
 
-/** `holds`: what is left of each open hold, by rental. */
+/** `holds`: the remainder of each open hold, by rental. */
 export type State =
   | { readonly status: 'none' }
   | {
@@ -49,10 +49,7 @@ export type State =
 
 export const initial: State = { status: 'none' }
 
-export const balanceOf = (state: State, asset: Asset): Balance =>
-  (state.status === 'open' ? state.balances.get(asset) : undefined) ?? { available: 0n, held: 0n }
-
-/** Says what follows from a command. Pure. A hold that cannot be made answers with HoldRefused. */
+/** Returns the events that follow from a command, or a refusal. Pure. A hold that cannot be made is HoldRefused. */
 export function decide(command: Command, state: State): Event[] | Refusal {
   switch (command.type) {
     case 'CreditDeposit': {
@@ -116,12 +113,32 @@ const released = (user: string, rental: string, rest: Money): Event[] =>
     ? []
     : [{ type: 'HoldReleased', rental, posting: posting(chart.held(user), chart.available(user), rest) }]
 
+/** Folds one event. Throws only for a corrupt history, one that `decide` cannot produce. */
+export function evolve(state: State, event: Event): State {
+  if (event.type === 'HoldRefused') return opened(state, event.user)
+  const { amount, asset } = event.posting.amount
+  switch (event.type) {
+    case 'DepositCredited':
+    case 'EarningsCredited':
+      return moved(opened(state, event.user), asset, amount, 0n)
+    case 'FundsHeld':
+      return moved(mustBe(state, 'open'), asset, -amount, amount, { rental: event.rental, left: amount })
+    case 'HoldCaptured':
+    case 'HoldReleased': {
+      const account = mustBe(state, 'open')
+      const left = (account.holds.get(event.rental)?.amount ?? 0n) - amount
+      if (left < 0n) throw new Error(`History is corrupt: more left the hold of rental ${event.rental} than it held`)
+      return moved(account, asset, event.type === 'HoldReleased' ? amount : 0n, -amount, { rental: event.rental, left })
+    }
+  }
+}
+
 type Open = Extract<State, { status: 'open' }>
 
 const opened = (state: State, user: string): Open =>
   state.status === 'open' ? state : { status: 'open', user, balances: new Map(), holds: new Map() }
 
-/** Moves the figures of one asset; what is left of a hold, and a hold of nothing is closed. */
+/** Adds to the balance of one asset, and sets what is left of a hold. A hold with nothing left is closed. */
 const moved = (
   account: Open,
   asset: Asset,
@@ -141,22 +158,6 @@ const moved = (
   return { ...account, balances, holds }
 }
 
-/** Folds one event. Throws only when history could not have happened. */
-export function evolve(state: State, event: Event): State {
-  if (event.type === 'HoldRefused') return opened(state, event.user)
-  const { amount, asset } = event.posting.amount
-  switch (event.type) {
-    case 'DepositCredited':
-    case 'EarningsCredited':
-      return moved(opened(state, event.user), asset, amount, 0n)
-    case 'FundsHeld':
-      return moved(mustBe(state, 'open'), asset, -amount, amount, { rental: event.rental, left: amount })
-    case 'HoldCaptured':
-    case 'HoldReleased': {
-      const account = mustBe(state, 'open')
-      const left = (account.holds.get(event.rental)?.amount ?? 0n) - amount
-      if (left < 0n) throw new Error(`History is corrupt: more left the hold of rental ${event.rental} than it held`)
-      return moved(account, asset, event.type === 'HoldReleased' ? amount : 0n, -amount, { rental: event.rental, left })
-    }
-  }
-}
+/** Returns the balance in one asset: zero for an asset that the account has never had. */
+export const balanceOf = (state: State, asset: Asset): Balance =>
+  (state.status === 'open' ? state.balances.get(asset) : undefined) ?? { available: 0n, held: 0n }

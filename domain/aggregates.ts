@@ -13,7 +13,7 @@ import * as provider from './provider.ts'
 import { schemas as rentalSchemas } from './rental.events.ts'
 import * as rental from './rental.ts'
 
-/** What every aggregate is: plain functions, and how its events are stored. */
+/** An aggregate: plain functions, and the schemas of its stored events. */
 export type Aggregate<Command, Event extends { type: string }, State> = {
   readonly initial: State
   readonly decide: (command: Command, state: State) => readonly Event[] | Refusal
@@ -26,7 +26,7 @@ const aggregate = <Command, Event extends { type: string }, State>(
   schemas: EventSchemas<Event>,
 ): Aggregate<Command, Event, State> => ({ initial, decide, evolve, schemas })
 
-/** All aggregates by the name that begins their streams. */
+/** All aggregates, by the name with which their streams begin. */
 export const aggregates = {
   account: aggregate<account.Command, account.Event, account.State>(account, accountSchemas),
   job: aggregate<job.Command, job.Event, job.State>(job, jobSchemas),
@@ -51,19 +51,19 @@ export type EventOf<Name extends AggregateName> = Name extends AggregateName
   : never
 export type StateOf<Name extends AggregateName> = Of<Name>['initial']
 
-/** Any event of the platform. Type names are unique over all aggregates (a spec holds it). */
+/** Any event of the platform. Type names are unique over all aggregates; events.spec.ts holds that. */
 export type DomainEvent = EventOf<AggregateName>
 
-/** The stream of one aggregate: its name, a dash, its id. */
+/** Returns the stream of one aggregate: its name, a dash, its id. */
 export const streamOf = (name: AggregateName, id: string): string => `${name}-${id}`
 
-/** The id within a stream's name: what follows the first dash. */
+/** Returns the id in the name of a stream: the part after the first dash. */
 export const idOf = (stream: string): string => stream.slice(stream.indexOf('-') + 1)
 
 const schemasByType = new Map(
   Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas).map((type) => [type, schemas] as const)),
 )
 
-/** Reads a stored event of any aggregate. Throws EVENT_UNREADABLE. */
+/** Decodes a stored event of any aggregate. Throws EVENT_UNREADABLE. */
 export const decodeDomainEvent = (encoded: EncodedEvent): DomainEvent =>
   decodeEvent((schemasByType.get(encoded.type) ?? {}) as EventSchemas<DomainEvent>, encoded)

@@ -16,13 +16,13 @@ const entries = Object.values(aggregates).flatMap(({ schemas }) => Object.entrie
 const golden = linesOf('events.jsonl').map(fromLine)
 
 describe('every event type', () => {
-  test.each(entries)('%s says in a sentence what it is, and so does each of its fields', (_, entry) => {
+  test.each(entries)('%s has a sentence that describes it, and so does each of its fields', (_, entry) => {
     const sentence = /^[A-Z].*\.$/
     const { description, properties = {} } = shapeOf(entry)
     expect(description).toMatch(sentence)
     for (const shape of Object.values(properties)) expect(shape.description).toMatch(sentence)
   })
-  test.each(entries)('%s says the unit of each number and of each moment in it', (_, entry) => {
+  test.each(entries)('%s has a unit for each of its numbers and times', (_, entry) => {
     const bare = (shape: StoredShape, path: string): string[] => [
       ...((shape.type === 'integer' || shape.type === 'number' || /d\+|Z\$/.test(shape.pattern ?? '')) && !shape.unit
         ? [path]
@@ -35,7 +35,7 @@ describe('every event type', () => {
 })
 
 describe('what is personal', () => {
-  test('is told by path', () => {
+  test('is listed by path', () => {
     expect(personalFieldsOf('EarningsCredited')).toEqual(['user', 'posting.debit', 'posting.credit'])
     expect(personalFieldsOf('JobSubmitted')).toEqual(['renter', 'command', 'files', 'environment'])
     expect(personalFieldsOf('ProviderRenamed')).toEqual(['name'])
@@ -57,33 +57,33 @@ describe('what is personal', () => {
     expect(payer).toMatchObject({ personal: true, unit: 'wallet address, lower case' })
   })
 
-  // Whatever names a person in the golden log must be gone: wallets (also within accounts of the chart), the deposits and
-  // transactions that the chain shows beside them, and what people wrote.
+  // Whatever names a person in the golden log must be gone: wallets (also within accounts of the chart), the deposits
+  // and transactions that the chain shows beside them, and what people wrote.
   const people = new Set(
     golden.flatMap(({ type, data, stream }) => [
       ...(JSON.stringify(data).match(/0x[0-9a-f]{40}\b/g) ?? []),
       ...(type === 'DepositObserved' ? [(data as { transactionHash: string }).transactionHash, idOf(stream)] : []),
     ]),
   )
-  const namesSomebody = (text: string) =>
+  const namesPerson = (text: string) =>
     [...people, 'Nébuleuse', 'train.py', 'résumé', 'naïve'].filter((name) => text.includes(name))
-  test('shows nobody when it is left out of the golden log', () => {
+  test('names no person when it is left out of the golden log', () => {
     expect(people.size).toBeGreaterThan(15)
     expect(
       golden
-        .map(({ type, data }) => [type, namesSomebody(JSON.stringify(withoutPersonalFields(type, data)))] as const)
+        .map(({ type, data }) => [type, namesPerson(JSON.stringify(withoutPersonalFields(type, data)))] as const)
         .filter(([, names]) => names.length > 0),
     ).toEqual([])
   })
-  test('shows in the names of these streams', () => {
-    const named = golden.filter(({ stream }) => namesSomebody(stream).length > 0)
+  test('is in the names of these streams', () => {
+    const named = golden.filter(({ stream }) => namesPerson(stream).length > 0)
     const aggregateOf = ({ stream }: { readonly stream: string }) =>
       stream.slice(0, stream.indexOf('-')) as AggregateName
     expect([...new Set(named.map(aggregateOf))].toSorted()).toEqual([...personalStreams])
   })
-  test('shows in this metadata', () => {
+  test('is in this metadata', () => {
     const shown = golden.flatMap(({ metadata }) =>
-      Object.entries(metadata).flatMap(([name, value]) => (namesSomebody(String(value)).length > 0 ? [name] : [])),
+      Object.entries(metadata).flatMap(([name, value]) => (namesPerson(String(value)).length > 0 ? [name] : [])),
     )
     expect([...new Set(shown)]).toEqual([...personalMetadata])
   })

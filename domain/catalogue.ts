@@ -1,10 +1,10 @@
-// What is known about every event type without reading its code: the shape in which it is stored, and what in it is
-// personal. docs/events.md, the JSON Schemas beside it and exports are made from this.
+// The catalogue of event types: the shape in which each is stored, and its personal fields. docs/events.md, its JSON
+// Schemas and exports are made from it.
 import { z } from 'zod'
 import { type AggregateName, aggregates } from './aggregates.ts'
 import type { EventSchema } from './events.ts'
 
-/** A JSON Schema (draft 2020-12) with two words more: `unit`, and `personal: true` where a person shows. */
+/** A JSON Schema (draft 2020-12) with two more keywords: `unit`, and `personal: true` for personal data. */
 export type StoredShape = {
   readonly description?: string
   readonly unit?: string
@@ -20,16 +20,17 @@ export type StoredShape = {
 
 const codeUnit = 'code of docs/errors.md'
 
-/** The shape in which the fields of an event are stored: whole numbers without bound are decimal strings there. */
+/** Returns the shape in which the fields of an event are stored. Whole numbers without bound are decimal strings
+ *  there. */
 export const shapeOf = ({ schema }: EventSchema<unknown>): StoredShape =>
   z.toJSONSchema(schema, {
     io: 'input',
     override: ({ jsonSchema }) => {
-      // Nobody writes to history, so there is no need to say of parts of it that nobody may.
+      // All of history is read-only, so the keyword would distinguish nothing.
       delete jsonSchema.readOnly
-      // What a calendar is need not be spelled out; that it is UTC must be.
+      // zod's pattern spells out the calendar, which the format implies. That the time is in UTC is not implied.
       if (jsonSchema.format === 'date-time') jsonSchema.pattern = 'Z$'
-      // The registry of codes grows without any event changing.
+      // New codes may be registered without a new version of an event.
       if (jsonSchema.unit === codeUnit) {
         delete jsonSchema.enum
         jsonSchema.pattern = '^[A-Z]+(_[A-Z]+)*$'
@@ -37,11 +38,11 @@ export const shapeOf = ({ schema }: EventSchema<unknown>): StoredShape =>
     },
   }) as StoredShape
 
-/** The aggregates whose id, and so the name of their streams, leads to a person: a wallet, or a deposit that the chain shows
- *  beside its payer's address. */
+/** The aggregates whose id leads to a person, and so do the names of their streams. The id is a wallet, or a deposit
+ *  that the chain shows beside the payer's address. */
 export const personalStreams: readonly AggregateName[] = ['account', 'payment', 'provider']
 
-/** What in the metadata leads to a person: `user:<wallet>` asks for things. */
+/** The metadata that leads to a person: an actor may be `user:<wallet>`. */
 export const personalMetadata = ['actor'] as const
 
 const shapes = new Map(
@@ -60,9 +61,9 @@ const personalPaths = (shape: StoredShape, path: string): string[] => {
 
 const personalFields = new Map([...shapes].map(([type, shape]) => [type, personalPaths(shape, '')]))
 
-/** The personal fields of an event type in its current version, as paths into its stored data: `renter`, `posting.debit`,
- *  `lines[].payer`. What lies below such a path (an array, an object) is personal as a whole. Empty for a type without any.
- *  Of an older version nothing is said: step it up first. */
+/** Returns the personal fields of an event type in its current version, as paths into its stored data: `renter`,
+ *  `posting.debit`, `lines[].payer`. An array or object at such a path is personal as a whole. The list is empty for
+ *  a type without personal fields. Upcast an older version first. */
 export const personalFieldsOf = (type: string): readonly string[] => personalFields.get(type) ?? []
 
 const strip = (shape: StoredShape, value: unknown): unknown => {
@@ -72,7 +73,8 @@ const strip = (shape: StoredShape, value: unknown): unknown => {
   return Object.fromEntries(kept.map(([name, child]) => [name, strip(child, (value as Record<string, unknown>)[name])]))
 }
 
-/** The stored data of an event in its current version, without its personal fields; nothing of a type that is not known. */
+/** Returns the stored data of an event in its current version, without its personal fields. Returns `{}` for an
+ *  unknown type. */
 export const withoutPersonalFields = (type: string, data: unknown): unknown => {
   const shape = shapes.get(type)
   return shape ? strip(shape, data) : {}

@@ -6,10 +6,10 @@ import { attemptsMax } from './job.ts'
 import type { Asset, Money } from './money.ts'
 import type { EndReason } from './rental.ts'
 
-// JSON gives plain objects back, so no other kind is sent.
+// JSON is parsed to plain objects, so no other kind is sent.
 const record = <T>(model: { [Key in keyof T]: fc.Arbitrary<T[Key]> }): fc.Arbitrary<T> =>
   fc.record(model, { noNullPrototype: true })
-// Mostly what can be accepted, or no sequence would get far.
+// Mostly values that can be accepted, or no sequence would get far.
 const mostly = <T>(usual: fc.Arbitrary<T>, seldom: fc.Arbitrary<T>): fc.Arbitrary<T> =>
   fc.oneof({ arbitrary: usual, weight: 9 }, { arbitrary: seldom, weight: 1 })
 const asset = mostly<Asset>(fc.constant('USDC/6'), fc.constant('USD/2'))
@@ -41,8 +41,8 @@ type CommandsOf<Name extends AggregateName> = {
   readonly [Type in CommandOf<Name>['type']]: fc.WeightedArbitrary<Extract<CommandOf<Name>, { type: Type }>>
 }
 
-/** Any command of each type, made of few ids and small amounts, so that commands often concern the same thing. The weights
- *  make long sequences likely. Leaving out a command does not compile. */
+/** Any command of each type, made of few ids and small amounts, so that commands often concern the same thing. The
+ *  weights make long sequences likely. Leaving out a command does not compile. */
 export const commandsOf: { readonly [Name in AggregateName]: CommandsOf<Name> } = {
   account: {
     CreditDeposit: often(1, record({ type: is('CreditDeposit'), user, payment: text.filter(Boolean), amount })),

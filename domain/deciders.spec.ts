@@ -1,16 +1,16 @@
-// What holds for each aggregate alone, whatever commands arrive in whatever order:
-//  1. The same command in the same state gets the same answer, and no answer is an exception.
-//  2. Neither decide nor evolve changes what it was given.
-//  3. What decide answers can be folded, stored and read back.
-//  4. What a command leads to stands in the aggregate's lifecycle table, and a terminal status (a rejected or settled rental,
-//     a finished job, a final payment) accepts no further event.
-//  5. A listing's free GPUs are what it has less what was reserved and not freed: never negative, never
-//     more than it has.
+// What holds for each aggregate alone, for any commands in any order:
+//  1. The same command in the same state gets the same answer, and `decide` never throws.
+//  2. Neither decide nor evolve changes its arguments.
+//  3. The events that decide returns can be folded, stored and read back.
+//  4. The lifecycle table of the aggregate lists what a command leads to, and a terminal status (a rejected or settled
+//     rental, a finished job, a final payment) accepts no further event.
+//  5. A listing's free GPUs are its GPUs less those that were reserved and not freed: never negative, never more
+//     than it has.
 //  6. No balance is negative, and the open holds add up to the held balance, per asset.
-//  7. Every hold that was made was captured, released, or is still open: the three add up to it.
-//  8. A rental's charge is the floor of its hourly rate times its run, its fees add
-//     up to it, and it never runs longer than was rented.
-//  9. A job's attempts count up one by one to no more than three, and its progress lies between 0 and 100.
+//  7. The captured, the released and the open part of every hold add up to the hold.
+//  8. A rental's charge is the floor of its hourly rate times its run, its fees add up to the charge, and it never
+//     runs longer than the rented time.
+//  9. A job's attempts count up one by one to at most three, and its progress lies between 0 and 100.
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -37,7 +37,7 @@ const copied = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, copied(entry)]))
 }
 
-/** Sends random commands, ignores the refused ones, and looks at `always` after every event. */
+/** Sends random commands, ignores the refused ones, and calls `always` after every event. */
 const holds = <
   Command extends { readonly type: string },
   Event extends { readonly type: string },

@@ -11,7 +11,7 @@ describe('the registry', () => {
     expect(message).toMatch(/^[A-Z].*\.$/)
     expect(hint).toMatch(/^[A-Z].*\.$/)
   })
-  test('no two codes say the same', () =>
+  test('no two codes have the same message', () =>
     expect(new Set(codes.map((code) => errors[code].message)).size).toBe(codes.length))
 
   const quotedIn = (files: string[]): Set<string> =>
@@ -32,7 +32,7 @@ describe('a refusal', () => {
     expect(refuse('LISTING_FULL')).toStrictEqual({ refused: 'LISTING_FULL', details: {} })
     expect(refuse('HOLD_UNKNOWN', { rental: 'r' })).toStrictEqual({ refused: 'HOLD_UNKNOWN', details: { rental: 'r' } })
   })
-  test('is told from events and from everything else', () => {
+  test('is distinguished from events and from everything else', () => {
     expect(isRefusal(refuse('LISTING_FULL'))).toBe(true)
     for (const other of [[], [{ type: 'PriceChanged' }], {}, null, undefined, 'refused'])
       expect(isRefusal(other)).toBe(false)
@@ -40,7 +40,7 @@ describe('a refusal', () => {
 })
 
 describe('a failure', () => {
-  test('tells people message, details and hint in one line', () => {
+  test('has message, details and hint in one line', () => {
     expect(describeError('JOB_UNKNOWN')).toBe('There is no such job. Check the id.')
     expect(describeError('PORT_TAKEN', { port: '4000', host: 'localhost' })).toBe(
       'The port is taken by another program. (port: 4000, host: localhost) Stop that program or set PORT to another one.',

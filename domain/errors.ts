@@ -1,48 +1,48 @@
-/** Every refusal and failure that this platform can answer with. A code, once published, keeps its meaning for ever.
- *  Transport status codes are not here: they are mapped in gateway/ alone. */
+/** All refusals and failures of the platform. A published code keeps its meaning for ever. gateway/ alone maps codes to
+ *  transport status codes. */
 export const errors = {
-  // Who asks
+  // Identity and input
   NOT_SIGNED_IN: {
     message: 'This needs a signed-in wallet.',
     hint: 'Call signIn and send the token as "Authorization: Bearer …".',
   },
-  NOT_YOURS: { message: 'This belongs to someone else.', hint: 'Sign in with the wallet that owns it.' },
+  NOT_YOURS: { message: 'This belongs to another user.', hint: 'Sign in with the wallet that owns it.' },
   PRIVILEGE_NEEDED: {
     message: 'This needs a privilege that your wallet does not have.',
-    hint: 'Whoever runs the platform gives it, by naming the wallet in OPERATORS or ANALYSTS.',
+    hint: 'The operator of the platform grants it by naming the wallet in OPERATORS or ANALYSTS.',
   },
   SIGN_IN_NONCE_UNKNOWN: {
     message: 'The sign-in nonce is unknown, used or expired.',
-    hint: 'Ask for a new signInMessage and sign that.',
+    hint: 'Request a new signInMessage and sign it.',
   },
   SIGN_IN_SIGNATURE_INVALID: {
     message: 'The signature does not match the sign-in message.',
-    hint: 'Sign the message exactly as it was given, with the wallet it names.',
+    hint: 'Sign the message without changing it, with the wallet that it names.',
   },
   TOKEN_INVALID: { message: 'The token is invalid or has expired.', hint: 'Sign in again.' },
-  INPUT_INVALID: { message: 'The input is not valid.', hint: 'See the details for the field and what it takes.' },
+  INPUT_INVALID: { message: 'The input is not valid.', hint: 'See the details for the field and its valid values.' },
   IDEMPOTENCY_KEY_REUSED: {
     message: 'This idempotency key was used for another request.',
-    hint: 'Use a new key for a new request, and the same key only to repeat one.',
+    hint: 'Use a new key for a new request, and the same key only to repeat a request.',
   },
 
   // Provider and listing
   PROVIDER_ALREADY_REGISTERED: {
     message: 'This provider is already registered.',
-    hint: 'Nothing to do; renameProvider changes the name.',
+    hint: 'There is nothing to do; renameProvider changes the name.',
   },
   PROVIDER_NOT_REGISTERED: {
     message: 'This wallet is not a registered provider.',
     hint: 'Call registerProvider first.',
   },
   LISTING_ALREADY_EXISTS: {
-    message: 'This listing exists already.',
-    hint: 'Change its price, or withdraw it and list anew.',
+    message: 'This listing already exists.',
+    hint: 'Change its price, or withdraw it and create a new listing.',
   },
   LISTING_UNKNOWN: { message: 'There is no such listing.', hint: 'Search listings for one that is open.' },
-  LISTING_WITHDRAWN: { message: 'The provider has withdrawn this listing.', hint: 'Search listings for another.' },
+  LISTING_WITHDRAWN: { message: 'The provider has withdrawn this listing.', hint: 'Search listings for another one.' },
   LISTING_FULL: {
-    message: 'The listing has not enough free GPUs; someone else was faster.',
+    message: 'The listing does not have enough free GPUs; other rentals have reserved them.',
     hint: 'Ask for fewer GPUs or take another listing.',
   },
   LISTING_INVALID: {
@@ -51,15 +51,15 @@ export const errors = {
   },
   GPU_UNKNOWN: { message: 'No listing has ever offered this GPU.', hint: 'See the details for the models on offer.' },
   NO_FITTING_OFFER: {
-    message: 'No open listing fits what was asked.',
+    message: 'No open listing fits the request.',
     hint: 'Raise the price, ask for fewer GPUs, or try again later.',
   },
   PRICE_ABOVE_MAXIMUM: {
-    message: 'The price is above the maximum that was given.',
+    message: 'The price is above the given maximum.',
     hint: 'Raise maxPricePerHour or take another listing.',
   },
   RESERVATION_UNKNOWN: {
-    message: 'The listing holds no such reservation.',
+    message: 'The listing has no such reservation.',
     hint: 'It was freed before, or never made.',
   },
   OFFER_LINE_INVALID: {
@@ -78,16 +78,16 @@ export const errors = {
     hint: 'See the details for the field.',
   },
   RENTAL_NOT_REQUESTED: {
-    message: 'The rental is not waiting for an answer.',
-    hint: 'It was activated or rejected before.',
+    message: 'The rental is not waiting to be activated or rejected.',
+    hint: 'It was already activated or rejected, or never requested.',
   },
   RENTAL_NOT_ACTIVE: { message: 'The rental is not active.', hint: 'Rent a GPU first, or look at its status.' },
-  RENTAL_NOT_ENDED: { message: 'The rental has not ended, or is settled already.', hint: 'End it first.' },
+  RENTAL_NOT_ENDED: { message: 'The rental has not ended, or is already settled.', hint: 'End it first.' },
   RENTAL_SETTLEMENT_UNBALANCED: {
     message: 'The invoice lines do not add up to what was charged.',
     hint: 'This is a defect; nothing was settled.',
   },
-  DEADLINE_PASSED: { message: 'The step came after its deadline.', hint: 'Ask again.' },
+  DEADLINE_PASSED: { message: 'The step was taken after its deadline.', hint: 'Send a new request.' },
 
   // Account and payment
   INSUFFICIENT_FUNDS: {
@@ -95,14 +95,14 @@ export const errors = {
     hint: 'Deposit more, or rent for a shorter time.',
   },
   AMOUNT_INVALID: { message: 'The amount must be above zero.', hint: 'Give a positive amount.' },
-  HOLD_ALREADY_EXISTS: { message: 'This hold exists already.', hint: 'Capture or release it.' },
+  HOLD_ALREADY_EXISTS: { message: 'This hold already exists.', hint: 'Capture or release it.' },
   HOLD_UNKNOWN: { message: 'There is no such open hold.', hint: 'It was released or captured before, or never made.' },
   HOLD_EXCEEDED: {
     message: 'The capture is larger than what is left of the hold.',
     hint: 'Capture no more than the remainder.',
   },
   PAYMENT_UNKNOWN: { message: 'There is no such payment.', hint: 'Wait until the watcher has seen the transaction.' },
-  PAYMENT_FINAL: { message: 'This payment is final and cannot change any more.', hint: 'Nothing to do.' },
+  PAYMENT_FINAL: { message: 'This payment is final and cannot change.', hint: 'There is nothing to do.' },
 
   // Job
   JOB_UNKNOWN: { message: 'There is no such job.', hint: 'Check the id.' },
@@ -128,54 +128,54 @@ export const errors = {
     message: 'The job used more memory than its limit and was stopped.',
     hint: 'Raise memoryMib, or use less.',
   },
-  JOB_OUTPUT_EXCEEDED: { message: 'The job printed more than its log may hold and was stopped.', hint: 'Print less.' },
+  JOB_OUTPUT_EXCEEDED: { message: 'The job printed more than its log can hold and was stopped.', hint: 'Print less.' },
   JOB_INTERRUPTED: {
-    message: 'The job was lost with its cluster and its attempts are used up.',
+    message: 'The job was lost with its cluster, and no attempt is left.',
     hint: 'Submit it again.',
   },
 
   // Replay and export
   REPLAY_FILE_INVALID: {
-    message: 'This file has no replay that can be run.',
-    hint: 'See the details; docs/replaying.md shows what a file exports.',
+    message: 'This file exports no replay that can be run.',
+    hint: 'See the details; docs/replaying.md shows what such a file exports.',
   },
   REPLAY_SCHEMA_FOREIGN: {
-    message: 'This schema of the database was not made by a replay and is left alone.',
+    message: 'This database schema was not made by a replay and is left unchanged.',
     hint: 'Give another name with --schema.',
   },
   REPLAY_SCHEMA_IN_USE: {
-    message: 'The former result of this replay cannot be replaced.',
-    hint: 'See the details for who holds it; or give another name with --schema.',
+    message: 'The previous result of this replay cannot be replaced.',
+    hint: 'See the details for the reason, or give another name with --schema.',
   },
   REPLAY_FOLD_FAILED: {
-    message: 'The replay has stopped at an event that its fold cannot take; the former result was kept.',
-    hint: 'See the details for the event and what the fold threw.',
+    message: 'The replay stopped at an event that its fold cannot process; the previous result was kept.',
+    hint: 'See the details for the event and the error of the fold.',
   },
   REPLAY_ROW_INVALID: {
-    message: 'A fold has set a row that does not fit its table.',
-    hint: 'See the details for the column and what it takes.',
+    message: 'A fold wrote a row that does not fit its table.',
+    hint: 'See the details for the column and its valid values.',
   },
   EXPORT_FOLDER_FOREIGN: {
-    message: 'The folder holds something else than an export.',
+    message: 'The folder contains something other than an export.',
     hint: 'Give an empty folder, or one that does not exist yet.',
   },
   EXPORT_FOLDER_DIFFERS: {
-    message: 'The folder holds an export that was made in another way.',
-    hint: 'Go on as the details say, or give another folder.',
+    message: 'The folder contains an export that differs from this one.',
+    hint: 'Continue as the details say, or give another folder.',
   },
   EXPORT_FOLDER_IN_USE: {
     message: 'Another export is writing into this folder.',
-    hint: 'Wait until it has ended, or give another folder.',
+    hint: 'Wait until it has finished, or give another folder.',
   },
   EXPORT_FOLDER_UNWRITABLE: {
-    message: 'The folder of the export cannot be written.',
-    hint: 'See the details for the reason; what was written before is whole, and the next run goes on from there.',
+    message: 'The export folder cannot be written.',
+    hint: 'See the details. The files written so far are complete, and the next run continues from there.',
   },
 
   // The platform itself
   CONFIG_INVALID: {
     message: 'A setting is not valid.',
-    hint: 'See the details for the variable, its value and what it takes.',
+    hint: 'See the details for the variable, its value and its valid values.',
   },
   PORT_TAKEN: {
     message: 'The port is taken by another program.',
@@ -195,11 +195,11 @@ export const errors = {
   },
   DATABASE_UNAVAILABLE: {
     message: 'The database does not answer.',
-    hint: 'It is tried again; nothing was lost. Repeat the request with the same idempotency key.',
+    hint: 'The platform tries again; nothing was lost. Repeat the request with the same idempotency key.',
   },
   DATABASE_FULL: {
-    message: 'The database has no room left on its disk; nothing was stored.',
-    hint: 'Make room on the disk; the platform goes on by itself. Repeat the request with the same idempotency key.',
+    message: 'The disk of the database is full; nothing was stored.',
+    hint: 'Free space on the disk and repeat the request with the same idempotency key; no restart is needed.',
   },
   DATABASE_SCHEMA_NEWER: {
     message: 'The database was migrated by a newer version of this program.',
@@ -215,7 +215,7 @@ export const errors = {
   },
   POSITION_FOREIGN: {
     message: 'This position belongs to another event store.',
-    hint: 'Use a position that this store gave.',
+    hint: 'Use a position that this store returned.',
   },
   POSITION_NOT_REACHED: {
     message: 'The read model has not reached this position in time.',
@@ -228,35 +228,35 @@ export const errors = {
   },
   EVENT_NOT_FOLDED: {
     message: 'A stored event cannot be folded into a read model.',
-    hint: 'Its stream is parked there; see the error, run a version that can fold it, and retry the stream.',
+    hint: 'Its stream is parked there. See the error, run a version that can fold the event, and retry the stream.',
   },
   PARKED_STREAM_UNKNOWN: {
     message: 'The read model has no such parked stream.',
-    hint: 'Query projections for those that are parked.',
+    hint: 'Query projections for the parked streams.',
   },
   READ_MODEL_BUILDING: {
-    message: 'This read model is being built for the first time and cannot be asked yet.',
-    hint: 'See the details, or /status, for how far it is, and try again then.',
+    message: 'This read model is being built for the first time and cannot be queried yet.',
+    hint: 'See the details, or /status, for its progress, and try again later.',
   },
   CONFLICT_UNRESOLVED: {
-    message: 'Too many others changed the same thing at the same time.',
+    message: 'Too many other requests changed the same thing at the same time.',
     hint: 'Repeat the request with the same idempotency key.',
   },
-  CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'It is tried again; nothing was lost.' },
+  CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',
     hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',
   },
   INTERNAL: {
-    message: 'Something went wrong that nobody expected.',
-    hint: 'Repeat the request; if it stays, report the correlation id.',
+    message: 'An unexpected error occurred.',
+    hint: 'Repeat the request; if the error remains, report the correlation id.',
   },
 } as const satisfies Record<string, { message: string; hint: string }>
 
 export type ErrorCode = keyof typeof errors
 export type Details = Readonly<Record<string, string>>
 
-/** An expected "no". A value, never thrown. */
+/** An expected refusal. A value, never thrown. */
 export type Refusal = { readonly refused: ErrorCode; readonly details: Details }
 
 export const refuse = (code: ErrorCode, details: Details = {}): Refusal => ({ refused: code, details })
@@ -264,14 +264,14 @@ export const refuse = (code: ErrorCode, details: Details = {}): Refusal => ({ re
 export const isRefusal = (answer: unknown): answer is Refusal =>
   typeof answer === 'object' && answer !== null && 'refused' in answer && typeof answer.refused === 'string'
 
-/** One line for people: message, details, hint. */
+/** Returns one line for people: message, details, hint. */
 export const describeError = (code: ErrorCode, details: Details = {}): string => {
-  const facts = Object.entries(details).map(([name, value]) => `${name}: ${value}`)
+  const named = Object.entries(details).map(([name, value]) => `${name}: ${value}`)
   const { message, hint } = errors[code]
-  return [message, facts.length > 0 ? `(${facts.join(', ')})` : '', hint].filter(Boolean).join(' ')
+  return [message, named.length > 0 ? `(${named.join(', ')})` : '', hint].filter(Boolean).join(' ')
 }
 
-/** What nobody asked for but somebody must act on: a port taken, a database gone. Thrown, and shown with its code. */
+/** A fault that a person must act on, such as a taken port or a lost database. Thrown, and shown with its code. */
 export class Failure extends Error {
   readonly code: ErrorCode
   readonly details: Details
@@ -283,7 +283,7 @@ export class Failure extends Error {
   }
 }
 
-/** Narrows a state to one of its statuses. Throws when history could not have happened: corruption, not a refusal. */
+/** Narrows a state to one of its statuses. Throws when the status is another one: such a history is corrupt. */
 export const mustBe = <State extends { status: string }, Status extends State['status']>(
   state: State,
   ...statuses: Status[]

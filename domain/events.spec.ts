@@ -134,7 +134,7 @@ describe('every event type of the platform', () => {
   const stored = Object.values(aggregates).flatMap(({ schemas }) => Object.entries(schemas))
   test('has a name that no other aggregate uses, and examples here', () =>
     expect(stored.map(([type]) => type).toSorted()).toStrictEqual(types.toSorted()))
-  test.each(stored)('%s has a version, and a step up from each older one', (_, { version, upcasts }) => {
+  test.each(stored)('%s has a version, and an upcast from each older one', (_, { version, upcasts }) => {
     expect(Number.isInteger(version) && version >= 1).toBe(true)
     const older = Array.from({ length: version - 1 }, (_, index) => String(index + 1))
     expect(Object.keys(upcasts ?? {})).toStrictEqual(older)
@@ -208,20 +208,20 @@ describe('reading', () => {
     ['an unknown type', { ...stored(3, { price }), type: 'Unheard' }],
     ['a type that every object inherits', { ...stored(3, { price }), type: 'constructor' }],
     ['no data', stored(3, null)],
-    ['no data where a step up needs some', stored(1, null)],
+    ['no data where an upcast needs some', stored(1, null)],
     ['a missing field', stored(3, {})],
     ['an amount that is no number', stored(3, { price: { ...price, amount: '2.65' } })],
     ['an amount that is a JSON number', stored(3, { price: { ...price, amount: 265 } })],
     ['an unknown asset', stored(3, { price: { ...price, asset: 'DOGE/8' } })],
     ['an old version that was broken', stored(2, { asset: 'USD/2' })],
   ])('does not read %s', (_, encoded) => expect(codeOf(() => decodeEvent(schemas, encoded))).toBe('EVENT_UNREADABLE'))
-  test('does not read a version whose step up is missing, and names it', () => {
+  test('does not read a version whose upcast is missing, and names it', () => {
     const gap: EventSchemas<PriceSet> = {
       PriceSet: { ...schemas.PriceSet, upcasts: { 1: ({ cents }) => ({ amount: String(cents), asset: 'USD/2' }) } },
     }
     const bare: EventSchemas<PriceSet> = { PriceSet: { version: 3, schema: schemas.PriceSet.schema } }
-    expect(() => decodeEvent(gap, stored(1, { cents: 1 }))).toThrow('no step up from 2')
-    expect(() => decodeEvent(bare, stored(1, { cents: 1 }))).toThrow('no step up from 1')
+    expect(() => decodeEvent(gap, stored(1, { cents: 1 }))).toThrow('no upcast from version 2')
+    expect(() => decodeEvent(bare, stored(1, { cents: 1 }))).toThrow('no upcast from version 1')
   })
   test.each(['Unheard', 'constructor'])('does not read %s, which no aggregate has', (type) =>
     expect(codeOf(() => decodeDomainEvent({ type, version: 1, data: {} }))).toBe('EVENT_UNREADABLE'),

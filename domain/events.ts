@@ -3,17 +3,19 @@ import { eventDecoderOf } from './decoder.ts'
 import { type ErrorCode, errors, Failure } from './errors.ts'
 import { assets } from './money.ts'
 
-/** How one event type is written and read: the current version and schema, and a step up from each older version. */
+/** How one event type is written and read: the current version and schema, and an upcast from each older version. */
 export type EventSchema<Fields> = {
   readonly version: number
   readonly schema: z.ZodType<Fields, unknown>
-  /** `upcasts[1]` turns the stored fields of version 1 into those of version 2, and so on. Stored events never change. */
+  /** `upcasts[1]` turns the stored fields of version 1 into those of version 2, and so on. Stored events never
+   *  change. */
   readonly upcasts?: Readonly<Record<number, (data: Record<string, unknown>) => Record<string, unknown>>>
 }
 
 type FieldsOf<Event, Type> = Omit<Extract<Event, { type: Type }>, 'type'>
 
-/** A schema for each type of the union: leaving one out, or another shape than the union's, does not compile. */
+/** A schema for each type of the union. Leaving one out, or giving it another shape than the union does, does not
+ *  compile. */
 export type EventSchemas<Event extends { type: string }> = {
   readonly [Type in Event['type']]: EventSchema<FieldsOf<Event, Type>>
 }
@@ -29,18 +31,19 @@ const money = z.object({ amount, asset: z.enum(assets) }).readonly()
 /** An account of the chart (ledger.ts): `user:<wallet>:available` names a person. */
 const chartAccount = z.string().min(1).meta({ unit: 'account of the chart', personal: true })
 
-/** The building blocks of event schemas. Whole numbers without bound travel as decimal strings: JSON numbers would lose cents.
- *  What is said about a field besides its type stands in its meta, and docs/events.md and the JSON Schemas are made from it:
- *  `description` one sentence, `unit`, and `personal: true` for what names a person, leads to one, or was written by one. */
+/** The building blocks of event schemas. Whole numbers without bound are stored as decimal strings: JSON numbers
+ *  would lose cents. The meta of a field is printed in docs/events.md and the JSON Schemas: `description` (one
+ *  sentence), `unit`, and `personal: true` for a field that names a person, leads to a person, or was written by a
+ *  person. */
 export const field = {
   id: z.string().min(1),
-  /** Whoever it belongs to signs with it: a pseudonym of a person. */
+  /** The address of a user's wallet: a pseudonym of a person. */
   wallet: z.string().min(1).meta({ unit: 'wallet address, lower case', personal: true }),
-  /** What the chain shows beside the payer's address. */
+  /** An identifier that the chain shows beside the payer's address. */
   onChain: z.string().min(1).meta({ unit: '32 bytes, 0x and hexadecimal', personal: true }),
   text: z.string(),
-  /** What a person, or a program of theirs, wrote: nobody knows what it holds. */
-  ownWords: z.string().meta({ personal: true }),
+  /** Text that a user, or a program of the user, wrote: it may contain anything. */
+  userText: z.string().meta({ personal: true }),
   code: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]).meta({ unit: 'code of docs/errors.md' }),
   count: z.int().nonnegative(),
   gpus: z.int().nonnegative().meta({ unit: 'GPUs' }),
@@ -57,11 +60,12 @@ export type EncodedEvent = { readonly type: string; readonly version: number; re
 
 type AnySchemas = Readonly<Record<string, EventSchema<unknown>>>
 
-// A stored type named "constructor" must not find what every object inherits.
+// A stored type named "constructor" must not find a property that every object inherits.
 const entryOf = (schemas: AnySchemas, type: string): EventSchema<unknown> | undefined =>
   Object.hasOwn(schemas, type) ? schemas[type] : undefined
 
-/** The stored form of an event: its fields as JSON, under the current version. Throws EVENT_INVALID for a value outside its schema. */
+/** Returns the stored form of an event: its fields as JSON, in the current version. Throws EVENT_INVALID for a value
+ *  outside its schema. */
 export const encodeEvent = (schemas: AnySchemas, event: { readonly type: string }): EncodedEvent => {
   const entry = entryOf(schemas, event.type)
   if (!entry) throw new Failure('EVENT_INVALID', { type: event.type })
@@ -83,7 +87,7 @@ const decoderOf = (type: string, entry: EventSchema<unknown>): Decode => {
   return decode
 }
 
-/** Reads a stored event of any version up to the current one. Throws EVENT_UNREADABLE. */
+/** Decodes a stored event of any version up to the current one. Throws EVENT_UNREADABLE. */
 export const decodeEvent = <Event extends { type: string }>(
   schemas: EventSchemas<Event>,
   { type, version, data }: EncodedEvent,
@@ -94,11 +98,19 @@ export const decodeEvent = <Event extends { type: string }>(
   for (let from = version; from < entry.version; from++) {
     const upcast = entry.upcasts?.[from]
     if (!upcast)
-      throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: `no step up from ${from}` })
+      throw new Failure('EVENT_UNREADABLE', {
+        type,
+        version: String(version),
+        problem: `no upcast from version ${from}`,
+      })
     try {
       fields = upcast(fields as Record<string, unknown>)
     } catch (error) {
-      throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: `step up from ${from}` }, error)
+      throw new Failure(
+        'EVENT_UNREADABLE',
+        { type, version: String(version), problem: `upcast from version ${from}` },
+        error,
+      )
     }
   }
   try {

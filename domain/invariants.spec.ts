@@ -1,16 +1,16 @@
-// What holds for the marketplace as a whole, after every single event, however deposits, rentals and mistakes mix:
+// What holds for the marketplace as a whole, after every single event, for any mix of deposits, rentals and mistakes:
 //  1. No listing is over-rented: the active rentals on it, and the reservations, never exceed its GPUs.
 //  2. No available and no held balance is negative.
 //  3. Every event that moves money is balanced: the chart adds up to zero per asset.
-//  4. The chart and the accounts tell the same: what it says of a user is what the user's account says.
-//  5. A transit account never gives more than was put in: nobody is paid what nobody paid.
+//  4. The chart and the accounts agree on the money of each user.
+//  5. A transit account never pays out more than was paid in.
 //  6. Every hold: captured + released + still open = held.
 //  7. A rental's charge is floor(rate × run seconds / 3600), and never more than its hold.
-// And once every walk has been finished:
+// And once every saga has finished:
 //  8. Every rental is settled or rejected, its hold closed, its GPUs free, its earnings paid: all transit
 //     accounts are empty.
-//  9. What users have is what the contract keeps for them, to the last minor unit.
-// What a single aggregate promises, whatever it is sent, is in deciders.spec.ts.
+//  9. The money of all users equals what the contract holds for them, to the last minor unit.
+// What holds for a single aggregate, for any commands, is in deciders.spec.ts.
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import * as account from './account.ts'
@@ -22,7 +22,7 @@ import { createWorld, must, type World } from './world.testing.ts'
 
 const runs = 700
 const actionsMax = 150
-const walkStepsMax = 6
+const sagaStepsMax = 6
 
 const listings = ['listing-1', 'listing-2', 'listing-3'] as const
 const renters = ['ada', 'bob'] as const
@@ -40,10 +40,10 @@ type Action =
   | { does: 'observe'; payment: string; user: string; amount: Money; blockHash: string }
   | { does: 'finalize' | 'vanish' | 'credit'; payment: string }
   | { does: 'request'; rental: string; renter: string; listing: string; gpuCount: number; seconds: bigint; max: Money }
-  /** The next step of a rental's walk, in time or too late. */
-  | { does: 'walk'; rental: string; late: boolean }
+  /** The next step of a rental's sagas, in time or too late. */
+  | { does: 'step'; rental: string; late: boolean }
   | { does: 'meter' | 'end'; rental: string; runSeconds: bigint }
-  /** Every step of a walk that is over once more, as if its command ids had been forgotten. */
+  /** Every step of a finished rental once more, with new command ids. */
   | { does: 'repeat'; rental: string }
 
 const anyListing = fc.constantFrom(...listings)
@@ -84,7 +84,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       max: price.map(({ amount, asset }) => money(amount * 20n, asset)),
     }),
   ),
-  often(40, fc.record({ does: does('walk'), rental: anyRental, late: fc.nat(29).map((n) => n === 29) })),
+  often(40, fc.record({ does: does('step'), rental: anyRental, late: fc.nat(29).map((n) => n === 29) })),
   often(8, fc.record({ does: does('meter', 'meter', 'end'), rental: anyRental, runSeconds: fc.bigInt(0n, 9000n) })),
   often(2, fc.record({ does: does('repeat'), rental: anyRental })),
   { weight: 1, arbitrary: fc.record({ does: does('withdraw'), listing: anyListing }) },
@@ -111,16 +111,16 @@ const offer = { provider, gpu: 'H100', vramMib: 81_559, vcpus: 32, memoryMib: 26
 const ending = { type: 'EndRental', reason: 'returned', endedAt: at } as const
 const sighting = { chainId, transactionHash: '0xdead', blockNumber: 1n }
 
-/** The next step of a rental's walk, as processes/ takes it: reserve, hold, activate, or reject and undo; and after
- *  the end capture, pay, free, invoice. Every step has a command id. Gives the count of new events. */
-const walk = ({ states, to, factsOf, openHold, log }: World, id: string, late = false): number => {
+/** Runs the next step of a rental, as the sagas of processes/ do: reserve, hold, activate, or reject and compensate; and
+ *  after the end capture, pay, free, invoice. Every step has a command id. Returns the number of new events. */
+const runStep = ({ states, to, eventsOf, openHold, log }: World, id: string, late = false): number => {
   const lease = states.rental.get(id)
   if (!lease || lease.status === 'none') return 0
   const deadline = { at: late ? later : at, notAfter: at }
-  const facts = factsOf(id)
-  const reserved = facts.find((fact) => fact.type === 'CapacityReserved')
-  const held = facts.find((fact) => fact.type === 'FundsHeld')
-  const refused = facts.find((fact) => fact.type === 'CapacityRefused' || fact.type === 'HoldRefused')
+  const events = eventsOf(id)
+  const reserved = events.find((event) => event.type === 'CapacityReserved')
+  const held = events.find((event) => event.type === 'FundsHeld')
+  const refused = events.find((event) => event.type === 'CapacityRefused' || event.type === 'HoldRefused')
   const stepId = (step: string) => `${step} ${id}`
   if (lease.status === 'requested') {
     const { gpuCount, maxPricePerGpuHour, renter, seconds } = lease
@@ -150,7 +150,7 @@ const walk = ({ states, to, factsOf, openHold, log }: World, id: string, late = 
   }
   if (lease.status === 'ended') {
     const { charged, renter } = lease
-    const done = (step: string) => facts.some((fact) => fact.type === step)
+    const done = (step: string) => events.some((event) => event.type === step)
     const earned = { type: 'CreditEarnings', user: provider, rental: id, amount: charged } as const
     if (openHold(id).length > 0)
       return to.account(renter, { type: 'CaptureHold', rental: id, charge: charged }, stepId('capture'))
@@ -166,14 +166,14 @@ const walk = ({ states, to, factsOf, openHold, log }: World, id: string, late = 
   return 0
 }
 
-/** Sends again what the walk of a finished rental has sent, and more. Nothing may come of it. */
+/** Sends the commands of a finished rental again, and more. No event may follow. */
 const repeat = (world: World, id: string): number => {
   const { states, to } = world
   const lease = states.rental.get(id)
   if (lease?.status !== 'settled' && lease?.status !== 'rejected') return 0
-  walk(world, id)
+  runStep(world, id)
   const charge = 'charged' in lease ? lease.charged : money(0n, 'USDC/6')
-  const came =
+  const newEvents =
     to.account(lease.renter, { type: 'CaptureHold', rental: id, charge }) +
     to.account(lease.renter, { type: 'ReleaseHold', rental: id }) +
     to.listing(lease.listing, { type: 'FreeCapacity', rental: id }) +
@@ -181,8 +181,8 @@ const repeat = (world: World, id: string): number => {
     to.rental(id, { ...ending, runSeconds: 9000n }) +
     to.rental(id, { type: 'RejectRental', code: 'LISTING_FULL', rejectedAt: at }) +
     to.rental(id, { type: 'IssueInvoice', lines: [], released: charge, issuedAt: at })
-  must(came === 0, `something came of ${id}, which is ${lease.status}`)
-  return came
+  must(newEvents === 0, `an event followed for ${id}, which is ${lease.status}`)
+  return newEvents
 }
 
 const act = (world: World, action: Action): number => {
@@ -212,11 +212,11 @@ const act = (world: World, action: Action): number => {
     }
     case 'request': {
       const { rental, renter, listing, gpuCount, seconds, max: maxPricePerGpuHour } = action
-      const wish = { renter, listing, gpuCount, seconds, maxPricePerGpuHour, requestedAt: at }
-      return to.rental(rental, { type: 'RequestRental', ...wish })
+      const request = { renter, listing, gpuCount, seconds, maxPricePerGpuHour, requestedAt: at }
+      return to.rental(rental, { type: 'RequestRental', ...request })
     }
-    case 'walk':
-      return walk(world, action.rental, action.late)
+    case 'step':
+      return runStep(world, action.rental, action.late)
     case 'meter':
       return to.rental(action.rental, { type: 'MeterRental', runSeconds: action.runSeconds, meteredAt: at })
     case 'end':
@@ -226,18 +226,18 @@ const act = (world: World, action: Action): number => {
   }
 }
 
-/** Finishes what was begun, as the platform does after any restart. */
+/** Finishes all sagas, as the platform does after a restart. */
 const finish = (world: World): void => {
   for (const payment of payments)
     for (const step of ['finalize', 'credit'] as const) act(world, { does: step, payment })
   for (const rental of rentals) {
-    for (let step = 0; step < walkStepsMax; step++) walk(world, rental)
+    for (let step = 0; step < sagaStepsMax; step++) runStep(world, rental)
     act(world, { does: 'end', rental, runSeconds: 1800n })
-    for (let step = 0; step < walkStepsMax; step++) walk(world, rental)
+    for (let step = 0; step < sagaStepsMax; step++) runStep(world, rental)
   }
 }
 
-const lookAtTheEnd = ({ states, chartFigures, accountOf, openHold }: World): void => {
+const checkTheEnd = ({ states, chartFigures, accountOf, openHold }: World): void => {
   for (const [id, lease] of states.rental) {
     must(lease.status === 'settled' || lease.status === 'rejected', `${id} is still ${lease.status}`)
     must(openHold(id).length === 0, `${id} still holds money`)
@@ -249,18 +249,18 @@ const lookAtTheEnd = ({ states, chartFigures, accountOf, openHold }: World): voi
   for (const asset of assets) {
     const owned = [...renters, provider].map((user) => account.balanceOf(accountOf(user), asset))
     const kept = chartFigures.get(`custody:${chainId}`)?.get(asset) ?? 0n
-    must(kept === owned.reduce((sum, { available, held }) => sum + available + held, 0n), `${asset} went astray`)
+    must(kept === owned.reduce((sum, { available, held }) => sum + available + held, 0n), `${asset} does not add up`)
   }
 }
 
-test('whatever happens, the marketplace keeps its books', () => {
+test('the books of the marketplace are right after any sequence of actions', () => {
   const seen = new Set<DomainEvent['type']>()
   fc.assert(
     fc.property(opening, fc.array(action, { maxLength: actionsMax, size: 'max' }), (first, actions) => {
       const world = createWorld()
       for (const next of [...first, ...actions]) act(world, next)
       finish(world)
-      lookAtTheEnd(world)
+      checkTheEnd(world)
       for (const { event } of world.log) seen.add(event.type)
     }),
     { numRuns: runs },

@@ -111,7 +111,7 @@ describe('queued', () => {
   )
   test('StartJob is refused once a stop was requested', () =>
     given(submitted, stopRequested).when(start()).refuses('JOB_NOT_QUEUED'))
-  test('RequestStop stops at once: nobody runs who could confirm', () =>
+  test('RequestStop stops at once: no attempt is running to confirm it', () =>
     given(submitted).when(stop).then(stopRequested, stopped(0)))
   test('RequestStop again is nothing new', () => given(submitted, stopRequested).when(stop).then())
   test('FailJob says that it could not even start', () => given(submitted).when(fail(1)).then(failed(1)))
@@ -152,7 +152,7 @@ describe('running', () => {
   )
 
   describe('ReportProgress', () => {
-    test.each([0, 12.5, 100])('of %s percent is told', (percent) =>
+    test.each([0, 12.5, 100])('of %s percent is recorded', (percent) =>
       given(...running)
         .when(progress(percent))
         .then(progressed(percent)),
@@ -165,7 +165,7 @@ describe('running', () => {
         .when(progress(percent))
         .then(progressed(counted)),
     )
-    test('at the same percent is told', () =>
+    test('at the same percent is recorded', () =>
       given(...running, progressed(40))
         .when(progress(40))
         .then(progressed(40)))

@@ -1,10 +1,10 @@
-// A program that a renter runs on the GPUs of an active rental. Stream `job-<id>`.
-// queued → running → succeeded, failed or stopped; a lost attempt goes back to queued while attempts are left.
+// A program that a renter runs on the GPUs of an active rental. Stream `job-<id>`. queued → running → succeeded, failed
+// or stopped. After a lost attempt the job is queued again while attempts are left.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 
 export type JobFile = { readonly path: string; readonly content: string }
 
-/** `command` is the program and its arguments; nothing is interpreted by a shell. */
+/** `command` is the program and its arguments; no shell interprets them. */
 export type Program = {
   readonly command: readonly string[]
   readonly files: readonly JobFile[]
@@ -81,7 +81,7 @@ type Submitted = {
   readonly stopRequested: boolean
 }
 
-/** `attempt` is the one that runs, or the last that did; 0 before the first. */
+/** `attempt` is the running attempt, or else the last one; 0 before the first. */
 export type State =
   | { readonly status: 'none' }
   | ({ readonly status: 'queued' } & Submitted)
@@ -94,7 +94,7 @@ export const attemptsMax = 3
 const filesBytesMax = 65_536
 const argumentsMax = 100
 
-/** Says what follows from a command. Pure. */
+/** Returns the events that follow from a command, or a refusal. Pure. */
 export function decide(command: Command, state: State): Event[] | Refusal {
   if (command.type === 'SubmitJob') {
     if (state.status !== 'none') return refuse('JOB_ALREADY_SUBMITTED')
@@ -113,13 +113,13 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       if (state.stopRequested) return []
       const { reason, requestedAt } = command
       const requested: Event = { type: 'JobStopRequested', reason, requestedAt }
-      // Nothing runs yet, so there is no one who could confirm.
+      // No attempt is running, so there is no one to confirm the stop.
       if (state.status === 'queued')
         return [requested, { type: 'JobStopped', attempt: state.attempt, endedAt: requestedAt }]
       return [requested]
     }
     case 'FailJob':
-      // A job that could not even start fails under the attempt that it would have had.
+      // A job that could not even start fails under the attempt that would have been next.
       if (state.status === 'queued' && command.attempt === state.attempt + 1) return [{ ...command, type: 'JobFailed' }]
   }
   if (state.status !== 'running') return refuse('JOB_NOT_RUNNING')
@@ -128,7 +128,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
   switch (command.type) {
     case 'ReportProgress': {
       const percent = Math.min(100, Math.max(0, command.percent))
-      // Also false for what is no number.
+      // Also false for NaN.
       return percent >= state.percent ? [{ ...command, type: 'JobProgressed', percent }] : []
     }
     case 'CompleteJob':
@@ -163,7 +163,7 @@ const invalidProgram = ({ command, files, timeoutSeconds, cpuCores, memoryMib }:
   return undefined
 }
 
-/** Folds one event. Throws only when history could not have happened. */
+/** Folds one event. Throws only for a corrupt history, one that `decide` cannot produce. */
 export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case 'JobSubmitted':

@@ -1,13 +1,13 @@
 import type { Money } from './money.ts'
 
-/** One balanced entry: the same amount leaves one account of the chart and reaches another, so the sum per asset is zero
- *  at every position of the log. A debit raises an account's figure, a credit lowers it. */
+/** One balanced entry: the same amount leaves one account of the chart and reaches another, so the sum per asset is
+ *  zero at every position of the log. A debit raises the balance of an account, a credit lowers it. */
 export type Posting = { readonly debit: string; readonly credit: string; readonly amount: Money }
 
-/** The chart of accounts. What goes from one stream to another passes through a transit account: the payer's event
- *  credits nothing else, and the payee's event, caused by it, empties the transit account again. */
+/** The chart of accounts. Money that goes from one stream to another passes through a transit account: the payer's
+ *  event moves it there, and the payee's event, which the former causes, empties the transit account again. */
 export const chart = {
-  /** Tokens that the marketplace contract keeps for its users. */
+  /** Tokens that the marketplace contract holds for its users. */
   custody: (chainId: number) => `custody:${chainId}`,
   available: (user: string) => `user:${user}:available`,
   held: (user: string) => `user:${user}:held`,

@@ -1,5 +1,5 @@
-// Holds the lifecycle tables to the aggregates: in each status each command leads to the outcomes of the table and to no
-// others, and each outcome of the table is met. The seed is fixed so that a rare outcome is met in every run; in
+// Holds the lifecycle tables to the aggregates: in each status each command leads to the outcomes of the table and to
+// no others, and each outcome of the table is met. The seed is fixed so that a rare outcome is met in every run; in
 // deciders.spec.ts the same tables meet commands from a fresh seed.
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'

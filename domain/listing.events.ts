@@ -3,10 +3,10 @@ import { z } from 'zod'
 import { type EventSchemas, field } from './events.ts'
 import type { Event } from './listing.ts'
 
-const rental = field.id.describe('The rental that asked.')
-const provider = field.wallet.describe('Who lists the GPUs.')
-const gpu = field.text.describe('The model.')
-const pricePerGpuHour = field.money.describe('What one GPU costs per hour.')
+const rental = field.id.describe('The rental that requested the GPUs.')
+const provider = field.wallet.describe('The provider that lists the GPUs.')
+const gpu = field.text.describe('The model of the GPUs.')
+const pricePerGpuHour = field.money.describe('The price of one GPU per hour.')
 
 /** How listing events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
@@ -16,13 +16,13 @@ export const schemas: EventSchemas<Event> = {
       .object({
         provider,
         gpu,
-        gpuCount: field.gpus.describe('How many are offered.'),
+        gpuCount: field.gpus.describe('The number of GPUs on offer.'),
         vramMib: field.mib.describe('Memory of one GPU.'),
-        vcpus: field.count.meta({ unit: 'virtual CPUs', description: 'Of the machine.' }),
+        vcpus: field.count.meta({ unit: 'virtual CPUs', description: 'Virtual CPUs of the machine.' }),
         memoryMib: field.mib.describe('Memory of the machine.'),
-        region: field.text.describe('Where the machine stands.'),
+        region: field.text.describe('Where the machine is.'),
         pricePerGpuHour,
-        listedAt: field.time.describe('When it was listed.'),
+        listedAt: field.time.describe('When the GPUs were listed.'),
       })
       .describe('A provider offered GPUs for rent.'),
   },
@@ -30,34 +30,34 @@ export const schemas: EventSchemas<Event> = {
     version: 1,
     schema: z
       .object({ pricePerGpuHour })
-      .describe('The price for rentals from now on changed; running ones keep theirs.'),
+      .describe('The price changed for later rentals; running rentals keep their price.'),
   },
   ListingWithdrawn: {
     version: 1,
-    schema: z.object({}).describe('The offer was taken back; running rentals go on to their end.'),
+    schema: z.object({}).describe('The listing was withdrawn; running rentals continue to their end.'),
   },
   CapacityReserved: {
     version: 1,
     schema: z
       .object({
         rental,
-        gpuCount: field.gpus.describe('How many it got.'),
+        gpuCount: field.gpus.describe('The number of reserved GPUs.'),
         provider,
         gpu,
         pricePerGpuHour,
       })
-      .describe('GPUs were set aside for a rental, at the price of that moment.'),
+      .describe('GPUs were reserved for a rental, at the price of that moment.'),
   },
   CapacityRefused: {
     version: 1,
     schema: z
-      .object({ rental, code: field.code.describe('Why it got none.') })
-      .describe('GPUs could not be set aside for a rental; nothing changed.'),
+      .object({ rental, code: field.code.describe('Why the reservation was refused.') })
+      .describe('GPUs could not be reserved for a rental; nothing else changed.'),
   },
   CapacityFreed: {
     version: 1,
     schema: z
-      .object({ rental, gpuCount: field.gpus.describe('How many came free.') })
-      .describe('The GPUs of a rental can be rented again.'),
+      .object({ rental, gpuCount: field.gpus.describe('The number of freed GPUs.') })
+      .describe('The GPUs of a rental became free again.'),
   },
 }

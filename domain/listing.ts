@@ -1,4 +1,5 @@
-// A provider's offer of GPUs of one model on one machine, and who has reserved how many. Stream `listing-<id>`.
+// A provider's offer of GPUs of one model on one machine, and the GPUs that each rental has reserved. Stream
+// `listing-<id>`.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 import { exceeds, type Money } from './money.ts'
 
@@ -28,7 +29,7 @@ export type Command =
     }
   | { readonly type: 'FreeCapacity'; readonly rental: string }
 
-/** A refused reservation is a fact of its own: whoever walks the same rental again must meet the same answer. */
+/** A refused reservation is an event of its own: another run of the same saga must get the same answer. */
 export type Event =
   | ({ readonly type: 'GpusListed'; readonly listedAt: string } & Offer)
   | { readonly type: 'PriceChanged'; readonly pricePerGpuHour: Money }
@@ -51,13 +52,8 @@ export type State =
 
 export const initial: State = { status: 'none' }
 
-type Listed = Exclude<State, { status: 'none' }>
-
-/** GPUs that nobody has reserved. */
-export const freeGpus = (listing: Listed): number =>
-  [...listing.reservations.values()].reduce((free, reserved) => free - reserved, listing.gpuCount)
-
-/** Says what follows from a command. Pure. A reservation that cannot be made answers with CapacityRefused. */
+/** Returns the events that follow from a command, or a refusal. Pure. A reservation that cannot be made is
+ *  CapacityRefused. */
 export function decide(command: Command, state: State): Event[] | Refusal {
   if (command.type === 'ListGpus') {
     if (state.status !== 'none') return refuse('LISTING_ALREADY_EXISTS')
@@ -98,7 +94,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
   }
 }
 
-/** Folds one event. Throws only when history could not have happened. */
+/** Folds one event. Throws only for a corrupt history, one that `decide` cannot produce. */
 export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case 'GpusListed': {
@@ -125,3 +121,9 @@ export function evolve(state: State, event: Event): State {
     }
   }
 }
+
+type Listed = Exclude<State, { status: 'none' }>
+
+/** Returns the number of GPUs that are not reserved. */
+export const freeGpus = (listing: Listed): number =>
+  [...listing.reservations.values()].reduce((free, reserved) => free - reserved, listing.gpuCount)

@@ -1,4 +1,5 @@
-/** Money is a whole number of minor units of one asset. The asset's name carries its decimals: USDC/6 counts millionths. */
+/** Money is a whole number of minor units of one asset. The name of the asset ends in its decimals: USDC/6 counts
+ *  millionths. */
 export const assets = ['USDC/6', 'NMESH/18', 'ETH/18', 'USD/2'] as const
 export type Asset = (typeof assets)[number]
 export type Money = { readonly amount: bigint; readonly asset: Asset }
@@ -9,7 +10,7 @@ export const money = (amount: bigint, asset: Asset): Money => ({ amount, asset }
 
 export const decimalsOf = (asset: Asset): number => Number(asset.slice(asset.indexOf('/') + 1))
 
-/** Throws when the assets differ: nobody adds dollars to ether. */
+/** Returns the asset of both. Throws when the assets differ: dollars cannot be added to ether. */
 const sameAsset = (a: Money, b: Money): Asset => {
   if (a.asset !== b.asset) throw new Error(`${a.asset} and ${b.asset} do not mix`)
   return a.asset
@@ -19,17 +20,19 @@ export const add = (a: Money, b: Money): Money => money(a.amount + b.amount, sam
 export const subtract = (a: Money, b: Money): Money => money(a.amount - b.amount, sameAsset(a, b))
 export const times = (a: Money, factor: bigint): Money => money(a.amount * factor, a.asset)
 
-/** True when `a` is more than `b`. */
+/** Returns whether `a` is more than `b`. Throws when the assets differ. */
 export const exceeds = (a: Money, b: Money): boolean => {
   sameAsset(a, b)
   return a.amount > b.amount
 }
 
-/** What `seconds` cost at a price per hour: rounded down, so a total never depends on how often one settles. */
+/** Returns what `seconds` cost at a price per hour, rounded down. Charge the whole run with it, less what was
+ *  charged before: then the total does not depend on how often the rental is metered. */
 export const costOf = (pricePerHour: Money, seconds: bigint): Money =>
   money((pricePerHour.amount * seconds) / secondsPerHour, pricePerHour.asset)
 
-/** "2.65" of USDC/6 is 2650000n. Undefined when it is no plain decimal or finer than the asset. */
+/** Returns "2.65" of USDC/6 as 2650000n. Returns undefined for a text that is no plain decimal, or finer than the
+ *  asset. */
 export const parseAmount = (text: string, asset: Asset): Money | undefined => {
   const match = /^(\d{1,30})(?:\.(\d+))?$/.exec(text.trim())
   if (!match) return undefined
@@ -39,7 +42,7 @@ export const parseAmount = (text: string, asset: Asset): Money | undefined => {
   return money(BigInt(`${match[1]}${fraction.padEnd(decimals, '0')}`), asset)
 }
 
-/** 2650000n of USDC/6 is "2.65"; whole units carry no point. */
+/** Returns 2650000n of USDC/6 as "2.65". Whole units have no decimal point. */
 export const formatAmount = ({ amount, asset }: Money): string => {
   const decimals = decimalsOf(asset)
   const digits = (amount < 0n ? -amount : amount).toString().padStart(decimals + 1, '0')
@@ -48,6 +51,6 @@ export const formatAmount = ({ amount, asset }: Money): string => {
   return `${amount < 0n ? '-' : ''}${whole}${fraction ? `.${fraction}` : ''}`
 }
 
-/** "2.65 USDC" */
+/** Returns an amount with its asset: "2.65 USDC". */
 export const formatMoney = (value: Money): string =>
   `${formatAmount(value)} ${value.asset.slice(0, value.asset.indexOf('/'))}`

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type EventSchemas, field } from './events.ts'
 import type { Event } from './payment.ts'
 
-const user = field.wallet.describe('Who paid.')
+const user = field.wallet.describe('The user who paid.')
 
 /** How payment events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
@@ -10,30 +10,36 @@ export const schemas: EventSchemas<Event> = {
     version: 1,
     schema: z
       .object({
-        payment: field.onChain.describe('The id that the contract gave the deposit; it survives reorganisations.'),
+        payment: field.onChain.describe(
+          'The id that the contract gave the deposit; a reorganisation does not change it.',
+        ),
         user,
-        amount: field.money.describe('What came in.'),
-        chainId: field.count.meta({ unit: 'EIP-155 chain id', description: 'The chain that it was paid on.' }),
-        transactionHash: field.onChain.describe('The transaction that paid it.'),
-        blockNumber: field.integer.meta({ unit: 'height of a block', description: 'The block that it stands in.' }),
+        amount: field.money.describe('The deposited amount.'),
+        chainId: field.count.meta({ unit: 'EIP-155 chain id', description: 'The chain of the deposit.' }),
+        transactionHash: field.onChain.describe('The transaction of the deposit.'),
+        blockNumber: field.integer.meta({ unit: 'height of a block', description: 'The block of the transaction.' }),
         blockHash: field.id.meta({
           unit: '32 bytes, 0x and hexadecimal',
-          description: 'The identity of that block: on another branch it is another one.',
+          description: 'The hash of that block; it differs on another branch of the chain.',
         }),
       })
-      .describe('A deposit was seen on the chain, in a block that may still be undone: shown, but not spendable.'),
+      .describe(
+        'A deposit was observed on the chain, in a block that may still be undone: it is shown, but cannot be spent.',
+      ),
   },
   DepositFinalized: {
     version: 1,
     schema: z
       .object({
         user,
-        posting: field.posting.describe("From the contract's custody to the deposit's transit account."),
+        posting: field.posting.describe('From the custody of the contract to the transit account of the deposit.'),
       })
-      .describe('The block of a deposit will not be undone any more: it is money.'),
+      .describe('The block of a deposit became final: the deposit is money.'),
   },
   DepositVanished: {
     version: 1,
-    schema: z.object({}).describe('The block of an observed deposit was undone, and the deposit is in no other.'),
+    schema: z
+      .object({})
+      .describe('The block of an observed deposit was undone, and no other block contains the deposit.'),
   },
 }

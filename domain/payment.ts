@@ -1,10 +1,10 @@
-// A deposit on chain, on its way to being spendable. Stream `payment-<deposit id of the contract>`.
-// observed → final, or observed → vanished → observed … while the chain reorganises.
+// A deposit on chain, until it can be spent. Stream `payment-<deposit id of the contract>`.
+// observed → final, or observed → vanished → observed … while the chain is reorganised.
 import { mustBe, type Refusal, refuse } from './errors.ts'
 import { chart, type Posting, posting } from './ledger.ts'
 import type { Money } from './money.ts'
 
-/** Where on chain the deposit was seen. A reorganisation changes it; the payment stays the same. */
+/** The place on chain where the deposit was seen. A reorganisation changes it; the payment stays the same. */
 export type Sighting = {
   readonly chainId: number
   readonly transactionHash: string
@@ -38,7 +38,7 @@ export type State = { readonly status: 'none' } | ({ readonly status: 'observed'
 
 export const initial: State = { status: 'none' }
 
-/** Says what follows from a command. Pure. Seeing the same thing again is nothing new. */
+/** Returns the events that follow from a command, or a refusal. Pure. A repeated observation is nothing new. */
 export function decide(command: Command, state: State): Event[] | Refusal {
   switch (command.type) {
     case 'ObserveDeposit': {
@@ -67,7 +67,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
   }
 }
 
-/** Folds one event. Throws only when history could not have happened. */
+/** Folds one event. Throws only for a corrupt history, one that `decide` cannot produce. */
 export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case 'DepositObserved': {

@@ -1,4 +1,4 @@
-// Someone who lists GPUs. Stream `provider-<wallet>`.
+// A person or company that lists GPUs. Stream `provider-<wallet>`.
 import { mustBe, type Refusal, refuse } from './errors.ts'
 
 export type Command =
@@ -22,7 +22,7 @@ export const initial: State = { status: 'none' }
 
 const nameCharactersMax = 100
 
-/** Says what follows from a command. Pure. */
+/** Returns the events that follow from a command, or a refusal. Pure. */
 export function decide(command: Command, state: State): Event[] | Refusal {
   const name = command.name.trim()
   if (name.length < 1 || name.length > nameCharactersMax)
@@ -37,7 +37,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
   }
 }
 
-/** Folds one event. Throws only when history could not have happened. */
+/** Folds one event. Throws only for a corrupt history, one that `decide` cannot produce. */
 export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case 'ProviderRegistered':

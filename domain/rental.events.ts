@@ -5,8 +5,8 @@ import type { Event } from './rental.ts'
 
 const reason = z
   .enum(['returned', 'expired'])
-  .describe('Whether the renter gave it back or the time that was rented is over.')
-const ranFor = field.seconds.describe('The whole run that the provider acknowledged, never more than was rented.')
+  .describe('Whether the renter returned the GPUs or the rented time is over.')
+const ranFor = field.seconds.describe('The whole run that the provider acknowledged, never more than the rented time.')
 
 /** How rental events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
@@ -14,47 +14,47 @@ export const schemas: EventSchemas<Event> = {
     version: 1,
     schema: z
       .object({
-        listing: field.id.describe('The listing whose GPUs are wished for.'),
-        renter: field.wallet.describe('Who wants to rent.'),
-        gpuCount: field.gpus.describe('How many are wished for.'),
-        seconds: field.seconds.describe('For how long at most.'),
-        maxPricePerGpuHour: field.money.describe('What one GPU may cost per hour.'),
-        requestedAt: field.time.describe('When it was asked for.'),
+        listing: field.id.describe('The listing whose GPUs are requested.'),
+        renter: field.wallet.describe('The wallet that requested the rental.'),
+        gpuCount: field.gpus.describe('The number of requested GPUs.'),
+        seconds: field.seconds.describe('The longest time of the rental.'),
+        maxPricePerGpuHour: field.money.describe('The highest accepted price of one GPU per hour.'),
+        requestedAt: field.time.describe('When the rental was requested.'),
       })
-      .describe('A renter asked for GPUs of a listing.'),
+      .describe('A renter requested GPUs of a listing.'),
   },
   RentalActivated: {
     version: 1,
     schema: z
       .object({
-        provider: field.wallet.describe('Who lists the GPUs.'),
-        gpu: field.text.describe('The model.'),
-        pricePerGpuHour: field.money.describe('What one GPU costs per hour, to the end.'),
-        held: field.money.describe('What was set aside for the whole time.'),
-        startedAt: field.time.describe('From when it is paid for.'),
-        endsAt: field.time.describe('When the time that was rented is over.'),
+        provider: field.wallet.describe('The provider that lists the GPUs.'),
+        gpu: field.text.describe('The model of the GPUs.'),
+        pricePerGpuHour: field.money.describe('The price of one GPU per hour, fixed for the whole rental.'),
+        held: field.money.describe('The amount that is held for the whole time.'),
+        startedAt: field.time.describe('When the rental starts to be charged.'),
+        endsAt: field.time.describe('When the rented time is over.'),
       })
-      .describe('The GPUs are reserved and the money is held: the rental runs.'),
+      .describe('The GPUs are reserved and the money is held: the rental is active.'),
   },
   RentalRejected: {
     version: 1,
     schema: z
       .object({
-        code: field.code.describe('What the listing or the account refused.'),
-        rejectedAt: field.time.describe('When it was refused.'),
+        code: field.code.describe('Why the listing or the account refused the rental.'),
+        rejectedAt: field.time.describe('When the rental was rejected.'),
       })
-      .describe('The rental did not come about; nothing is held and nothing reserved.'),
+      .describe('The rental was rejected; in the end nothing is held and nothing is reserved.'),
   },
   UsageMetered: {
     version: 1,
     schema: z
       .object({
         runSeconds: ranFor,
-        fee: field.money.describe('What this period adds: the total less what was charged before.'),
-        total: field.money.describe('What the whole run costs so far, rounded down.'),
-        meteredAt: field.time.describe('Up to when the run was counted.'),
+        fee: field.money.describe('The charge for this period: the total less what was charged before.'),
+        total: field.money.describe('The cost of the whole run so far, rounded down.'),
+        meteredAt: field.time.describe('The moment up to which the run was counted.'),
       })
-      .describe('A charge period, or the rental, is over: what ran since the last one is owed.'),
+      .describe('A charge period or the rental is over: the run since the last charge is owed.'),
   },
   RentalEnded: {
     version: 1,
@@ -62,8 +62,8 @@ export const schemas: EventSchemas<Event> = {
       .object({
         reason,
         runSeconds: ranFor,
-        charged: field.money.describe('What the whole run costs.'),
-        endedAt: field.time.describe('When it ended.'),
+        charged: field.money.describe('The cost of the whole run.'),
+        endedAt: field.time.describe('When the rental ended.'),
       })
       .describe('The rental is over and can be settled.'),
   },
@@ -76,17 +76,17 @@ export const schemas: EventSchemas<Event> = {
             z
               .object({
                 eventId: field.id.describe('The UsageMetered event that the line charges for.'),
-                description: field.text.describe('What was used, for people.'),
-                seconds: field.seconds.describe('How long.'),
+                description: field.text.describe('What was used, as a text for people.'),
+                seconds: field.seconds.describe('How long it was used.'),
                 amount: field.money.describe('The fee of that event.'),
               })
               .readonly(),
           )
-          .describe('One for each metered period.'),
-        total: field.money.describe('The sum of the lines, which is what was charged.'),
-        released: field.money.describe('What of the hold came back.'),
-        issuedAt: field.time.describe('When it was written.'),
+          .describe('One line for each metered period.'),
+        total: field.money.describe('The sum of the lines, which equals the whole charge.'),
+        released: field.money.describe('The part of the hold that was given back.'),
+        issuedAt: field.time.describe('When the invoice was issued.'),
       })
-      .describe('A rental was settled: what was used is paid, and the rest of the hold has come back.'),
+      .describe('A rental was settled: the usage is paid, and the rest of the hold was given back.'),
   },
 }

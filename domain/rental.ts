@@ -1,9 +1,9 @@
-// One renter's lease of GPUs of one listing, by the second. Stream `rental-<id>`.
-// requested → active → ended → settled, or requested → rejected. Walked by processes/rent-a-gpu.ts, meter.ts and settle.ts.
+// One renter's lease of GPUs of one listing, by the second. Stream `rental-<id>`. requested → active → ended → settled,
+// or requested → rejected. processes/rent-a-gpu.ts, meter.ts and settle.ts send the commands.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 import { costOf, exceeds, type Money, money, subtract, times } from './money.ts'
 
-/** Why a rental came to its end: the renter gave it back, or its time was up. */
+/** Why a rental ended: the renter returned it, or its time was over. */
 export type EndReason = 'returned' | 'expired'
 
 /** `eventId` is the UsageMetered event that the line charges for. */
@@ -30,7 +30,7 @@ type Lease = {
 }
 type Usage = { readonly runSeconds: bigint; readonly charged: Money }
 
-/** `runSeconds` is the whole run that the provider acknowledged, not the part since last time. */
+/** `runSeconds` is the whole run that the provider acknowledged, not the part since the last command. */
 export type Command =
   | ({ readonly type: 'RequestRental'; readonly maxPricePerGpuHour: Money } & Terms)
   | ({ readonly type: 'ActivateRental'; readonly held: Money } & Lease)
@@ -74,12 +74,8 @@ export type State =
 
 export const initial: State = { status: 'none' }
 
-/** What the rental costs per hour: all of its GPUs together. */
-export const hourlyRate = ({ pricePerGpuHour, gpuCount }: { pricePerGpuHour: Money; gpuCount: number }): Money =>
-  times(pricePerGpuHour, BigInt(gpuCount))
-
-/** Says what follows from a command. Pure: ids, times and the acknowledged run travel in the command.
- *  An empty answer means nothing new. */
+/** Returns the events that follow from a command, or a refusal. Pure: ids, times and the acknowledged run travel in the
+ *  command. An empty list means nothing new. */
 export function decide(command: Command, state: State): Event[] | Refusal {
   switch (command.type) {
     case 'RequestRental': {
@@ -133,8 +129,9 @@ export function decide(command: Command, state: State): Event[] | Refusal {
 type Active = Extract<State, { status: 'active' }>
 type Metered = Extract<Event, { type: 'UsageMetered' }>
 
-/** Floor of the whole run less what was charged: adding floors would make the total depend on how often we meter.
- *  A run never exceeds what was rented, and a late or repeated report adds nothing. */
+/** Returns the charge since the last one: the floor of the whole run less what was charged before. A sum of floors
+ *  would make the total depend on how often we meter. A run never exceeds the rented time, and a late or repeated
+ *  report adds nothing. */
 const meter = (rental: Active, acknowledged: bigint, meteredAt: string): Metered[] => {
   const runSeconds = acknowledged < rental.seconds ? acknowledged : rental.seconds
   if (runSeconds <= rental.runSeconds) return []
@@ -148,7 +145,7 @@ const addUsage = <Usable extends Usage>(rental: Usable, metered: Metered): Usabl
   charged: metered.total,
 })
 
-/** Folds one event. Throws only when history could not have happened: corruption, not a refusal. */
+/** Folds one event. Throws only for a corrupt history, one that `decide` cannot produce. */
 export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case 'RentalRequested': {
@@ -176,7 +173,11 @@ export function evolve(state: State, event: Event): State {
   }
 }
 
-/** Returns the moment, but at most the end of the lease: a timer may fire late, and time beyond the end was not rented, is not
- *  paid for, and makes up for no earlier silence. */
+/** Returns `now`, but at most the end of the lease. A timer may fire late: time beyond the end was not rented, is
+ *  not paid for, and does not make up for an earlier time without a heartbeat. */
 export const withinLease = (state: State, now: string): string =>
   state.status === 'active' && state.endsAt < now ? state.endsAt : now
+
+/** Returns what the rental costs per hour: all of its GPUs together. */
+export const hourlyRate = ({ pricePerGpuHour, gpuCount }: { pricePerGpuHour: Money; gpuCount: number }): Money =>
+  times(pricePerGpuHour, BigInt(gpuCount))

@@ -1,5 +1,5 @@
-// A marketplace in memory for invariants.spec.ts: streams that are folded as they grow, the chart of accounts, and a
-// look at every invariant after every event.
+// A marketplace in memory for invariants.spec.ts: the folded state of each stream, the chart of accounts, and a check of
+// every invariant after every event.
 import * as account from './account.ts'
 import { type Aggregate, aggregates, type DomainEvent } from './aggregates.ts'
 import { isRefusal } from './errors.ts'
@@ -9,12 +9,12 @@ import { type Asset, assets, type Money, money } from './money.ts'
 import type * as payment from './payment.ts'
 import type * as rental from './rental.ts'
 
-/** Throws the sentence when it does not hold. */
+/** Throws the sentence as an error unless `holds` is true. */
 export const must = (holds: boolean, sentence: string): void => {
   if (!holds) throw new Error(sentence)
 }
 
-/** An empty marketplace. `to` sends a command; sending throws as soon as an invariant breaks. */
+/** Creates an empty marketplace. `to` sends a command. Sending throws as soon as an invariant is broken. */
 export const createWorld = () => {
   const states = {
     account: new Map<string, account.State>(),
@@ -32,9 +32,9 @@ export const createWorld = () => {
   const accountOf = (user: string) => states.account.get(user) ?? account.initial
   const openHold = (id: string) =>
     [...states.account.values()].flatMap((state) => (state.status === 'open' ? (state.holds.get(id) ?? []) : []))
-  const factsOf = (id: string) => log.flatMap(({ event }) => ('rental' in event && event.rental === id ? [event] : []))
+  const eventsOf = (id: string) => log.flatMap(({ event }) => ('rental' in event && event.rental === id ? [event] : []))
 
-  const lookAtListings = () => {
+  const checkListings = () => {
     for (const [id, offer] of states.listing) {
       if (offer.status === 'none') continue
       const active = [...states.rental].filter(([, lease]) => lease.status === 'active' && lease.listing === id)
@@ -43,25 +43,28 @@ export const createWorld = () => {
       must(used <= offer.gpuCount && free >= 0 && free <= offer.gpuCount - used, `${id} is over-rented`)
     }
   }
-  const lookAtMoney = () => {
+  const checkMoney = () => {
     for (const asset of assets) {
       const figures = [...chartFigures].map(([name]) => [name, figure(name, asset)] as const)
       must(figures.reduce((sum, [, amount]) => sum + amount, 0n) === 0n, `the chart is out of balance in ${asset}`)
       const overdrawn = figures.find(([name, amount]) => name.startsWith('transit:') && amount > 0n)
-      must(!overdrawn, `${overdrawn?.[0]} gave more than was put in`)
+      must(!overdrawn, `${overdrawn?.[0]} paid out more than was paid in`)
       for (const user of states.account.keys()) {
         const { available, held } = account.balanceOf(accountOf(user), asset)
         must(available >= 0n && held >= 0n, `a balance of ${user} is negative`)
-        // Users are creditors: what they have stands on the credit side, which lowers the figure.
-        must(figure(chart.available(user), asset) === -available, `chart and account differ on what ${user} can spend`)
-        must(figure(chart.held(user), asset) === -held, `chart and account differ on what is held of ${user}`)
+        // Users are creditors: their money is on the credit side, which lowers the figure.
+        must(
+          figure(chart.available(user), asset) === -available,
+          `chart and account differ on the available money of ${user}`,
+        )
+        must(figure(chart.held(user), asset) === -held, `chart and account differ on the held money of ${user}`)
       }
     }
   }
-  const lookAtRental = (id: string) => {
-    const facts = factsOf(id)
+  const checkRental = (id: string) => {
+    const events = eventsOf(id)
     const sum = (type: 'FundsHeld' | 'HoldCaptured' | 'HoldReleased') =>
-      facts.reduce((total, fact) => total + (fact.type === type ? fact.posting.amount.amount : 0n), 0n)
+      events.reduce((total, event) => total + (event.type === type ? event.posting.amount.amount : 0n), 0n)
     const open = openHold(id).reduce((total, { amount }) => total + amount, 0n)
     must(sum('HoldCaptured') + sum('HoldReleased') + open === sum('FundsHeld'), `the hold of ${id} does not add up`)
     const lease = states.rental.get(id)
@@ -71,7 +74,7 @@ export const createWorld = () => {
     must(owed <= sum('FundsHeld'), `${id} is charged more than was held`)
   }
 
-  /** Gives the count of new events: none when refused, or when this command id was answered before. */
+  /** Returns the number of new events: 0 for a refusal, and for a command id that was answered before. */
   const send = <Command, Event extends DomainEvent, State>(
     { initial, decide, evolve }: Aggregate<Command, Event, State>,
     streams: Map<string, State>,
@@ -92,9 +95,9 @@ export const createWorld = () => {
         move(debit, amount)
         move(credit, money(-amount.amount, amount.asset))
       }
-      lookAtListings()
-      lookAtMoney()
-      for (const each of states.rental.keys()) lookAtRental(each)
+      checkListings()
+      checkMoney()
+      for (const each of states.rental.keys()) checkRental(each)
     }
     return answer.length
   }
@@ -107,7 +110,7 @@ export const createWorld = () => {
     rental: (id: string, command: rental.Command, commandId?: string) =>
       send(aggregates.rental, states.rental, id, command, commandId),
   }
-  return { states, log, chartFigures, accountOf, openHold, factsOf, to }
+  return { states, log, chartFigures, accountOf, openHold, eventsOf, to }
 }
 
 export type World = ReturnType<typeof createWorld>

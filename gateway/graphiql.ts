@@ -115,6 +115,7 @@ export const examples: readonly Example[] = [
 
 const headers = JSON.stringify({ Authorization: 'Bearer your-token' }, null, 2)
 
+/** The options of the GraphiQL page. */
 export const graphiqlOptions: GraphiQLOptions = {
   title: 'NeuralMesh',
   defaultQuery: search,
@@ -125,6 +126,6 @@ export const graphiqlOptions: GraphiQLOptions = {
   })),
   isHeadersEditorEnabled: true,
   shouldPersistHeaders: true,
-  // The token travels in a header, which a browser's WebSocket cannot send.
+  // The token travels in a header, and a WebSocket of a browser cannot send one.
   subscriptionsProtocol: 'SSE',
 }

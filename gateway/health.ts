@@ -2,13 +2,13 @@ import type { ParkedStream } from '../projections/engine/parked-streams.ts'
 import type { Projections } from '../projections/engine/start.ts'
 import type { ProjectionStatus } from '../projections/engine/status.ts'
 
-/** Of each read model, so many parked streams are named on the page. */
-const parkedMax = 10
+/** How many parked streams of one read model the page lists. */
+const parkedStreamsMax = 10
 
-/** `parts` says `up` of what is well, and else what is not. */
+/** Whether the platform can serve requests. Each of `parts` is `up`, or a text with what is wrong. */
 export type Readiness = { readonly ready: boolean; readonly parts: Readonly<Record<string, string>> }
 
-/** What /status shows, as JSON with keys that stay: what is not there is null. */
+/** What /status answers with, as JSON. All keys are always there; an absent value is null. */
 export type StatusPage = Readiness & {
   readonly time: string
   readonly roles: readonly string[]
@@ -18,13 +18,15 @@ export type StatusPage = Readiness & {
 }
 
 export type Health = {
+  /** Resolves to whether the platform is ready, for /ready. Never throws. */
   ready(): Promise<Readiness>
+  /** Resolves to the readiness and the state of all read models, for /status. Never throws. */
   status(): Promise<StatusPage>
 }
 
-/** Tells how the platform stands. Ready: the database answers, and every read model is kept up to date by this version of the
- *  program; a parked stream does not change that, and is said. Never throws.
- *  @param isUp whether the database answers. */
+/** Creates the health checks. Ready means: the database answers, and this version of the program keeps every read model
+ *  up to date. A parked stream is listed, but the platform stays ready.
+ *  @param isUp resolves to whether the database answers. */
 export const createHealth = ({
   projections,
   isUp,
@@ -51,11 +53,18 @@ export const createHealth = ({
     status: async () => {
       const { status, readiness } = await check()
       const models = status?.projections ?? []
-      return { ...readiness, time: now(), roles, head: status?.head ?? null, projections: models.map(projectionEntryOf) }
+      return {
+        ...readiness,
+        time: now(),
+        roles,
+        head: status?.head ?? null,
+        projections: models.map(projectionEntryOf),
+      }
     },
   }
 }
 
+/** Returns `up`, or the read models that are not running; then the number of parked streams. */
 const summaryOf = (projections: readonly ProjectionStatus[]): string => {
   const unready = projections.flatMap(({ name, state, building }) =>
     state === 'running' ? [] : [`${name} ${state}${state === 'building' && building ? ` ${building.percent} %` : ''}`],
@@ -66,6 +75,7 @@ const summaryOf = (projections: readonly ProjectionStatus[]): string => {
   return ['up', ...parked].join(', ')
 }
 
+/** Returns a read model as /status shows it. */
 const projectionEntryOf = ({ name, version, state, served, building, failure, parked }: ProjectionStatus) => ({
   name,
   version,
@@ -73,9 +83,10 @@ const projectionEntryOf = ({ name, version, state, served, building, failure, pa
   served: served ?? null,
   building: building ?? null,
   failure: failure ?? null,
-  parked: { streams: parked.streams, first: parked.first.slice(0, parkedMax).map(parkedEntryOf) },
+  parked: { streams: parked.streams, first: parked.first.slice(0, parkedStreamsMax).map(parkedEntryOf) },
 })
 
+/** Returns a parked stream as /status shows it. */
 const parkedEntryOf = ({ stream, revision, position, type, code, message, held, since }: ParkedStream) => ({
   stream,
   revision: String(revision),

@@ -6,7 +6,8 @@ export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>
 
 const bucketsSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-/** What the gateway counts. Labels are names of the schema and routes of ours, never text of a client. */
+/** Creates the metrics of the gateway. Labels are names of the schema and routes of this program, never text of a
+ *  client, so their number is bounded. */
 export const createGatewayMetrics = (registry: Registry) => {
   const registers = [registry]
   return {
@@ -32,13 +33,15 @@ export const createGatewayMetrics = (registry: Registry) => {
   }
 }
 
-/** "query rentals": bounded by the schema, however clients name their operations. */
+/** Returns a label such as "query rentals". It is made of the first field, for clients choose the names of their
+ *  operations. */
 const labelOf = (document: DocumentNode, operationName: string | null | undefined): string => {
   const operation = getOperationAST(document, operationName)
   const field = operation?.selectionSet.selections.find((selection) => selection.kind === Kind.FIELD)
   return `${operation?.operation ?? 'unknown'} ${field?.name.value ?? 'fragment'}`
 }
 
+/** Measures each query and mutation, and counts the open subscriptions. */
 export const metricsPlugin = (metrics: GatewayMetrics): Plugin => ({
   onExecute: ({ args }) => {
     const began = performance.now()

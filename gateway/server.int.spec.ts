@@ -133,7 +133,7 @@ describe('errors', () => {
     expect(correlationId).toMatch(/^[0-9a-f-]{36}$/)
     expect(answer.errors).toEqual([
       expect.objectContaining({
-        message: 'Something went wrong that nobody expected.',
+        message: 'An unexpected error occurred.',
         extensions: { code: 'INTERNAL', hint: expect.any(String), details: { correlationId } },
       }),
     ])

@@ -14,7 +14,7 @@ import type { Services } from './services.ts'
 import { createWebSocketHandler } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
 
-/** The largest request, so also the largest offer file. */
+/** The size of the largest request, and so of the largest offer file. */
 export const bodyBytesMax = 1024 * 1024
 const socketCloseMsMax = 500
 const corsSeconds = 86_400
@@ -22,13 +22,15 @@ const goingAwayCode = 1001
 const graphqlPath = '/graphql'
 
 export type Gateway = {
-  /** Resolves to where people see the gateway: PUBLIC_URL, or the address that it listens on. Throws PORT_TAKEN. */
+  /** Starts to listen. Resolves to the URL of the gateway for clients: PUBLIC_URL, or the address that it listens on.
+   *  Throws PORT_TAKEN. */
   listen(): Promise<{ readonly url: string; readonly port: number }>
-  /** Ends all connections and subscriptions, within two seconds. */
+  /** Ends all connections and subscriptions. Resolves within two seconds. */
   close(): Promise<void>
 }
 
-/** Serves /graphql (HTTP, SSE, WebSocket, and its page for browsers), /health, /ready, /status and /metrics. */
+/** Creates the server of /graphql (HTTP, SSE, WebSocket, and the GraphiQL page), /health, /ready, /status and
+ *  /metrics. */
 export const createGateway = ({
   services,
   signIn,
@@ -59,7 +61,9 @@ export const createGateway = ({
     const { status, code, details } = errorAnswerTo(error, log)
     return reply.status(status).send(graphqlError(code, details))
   })
-  app.setNotFoundHandler(async (_request, reply) => reply.status(404).send({ message: `Nothing here. See ${graphqlPath}` }))
+  app.setNotFoundHandler(async (_request, reply) =>
+    reply.status(404).send({ message: `Nothing here. See ${graphqlPath}` }),
+  )
 
   app.register(fastifyCors, { origin: '*', methods: ['GET', 'POST'], maxAge: corsSeconds })
   app.register(fastifyWebsocket, {
@@ -67,7 +71,7 @@ export const createGateway = ({
     preClose: async () => {
       const { clients } = app.websocketServer
       for (const socket of clients) {
-        // A client that hears this comes back and resumes; one that does not answer is not waited for.
+        // A client that receives this code reconnects and resumes. A client that does not answer is cut off.
         socket.close(goingAwayCode, 'the gateway stops')
         setTimeout(() => socket.terminate(), socketCloseMsMax).unref()
       }
@@ -79,7 +83,7 @@ export const createGateway = ({
     const wallet = await authenticate(tokenOfHeader(request.headers.authorization))
     return graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet })
   }
-  // Routes wait for the plugins: the WebSocket plugin looks at each as it is added.
+  // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
   app.after(() => {
     app.route({
       method: 'GET',
@@ -95,7 +99,7 @@ export const createGateway = ({
       return reply.status(readiness.ready ? 200 : 503).send(readiness)
     })
     app.get('/status', async (_request, reply) =>
-      // Also for people: one thing a line.
+      // Indented, for human readers.
       reply.type('application/json').send(`${JSON.stringify(await health.status(), null, 2)}\n`),
     )
     app.get('/metrics', async (_request, reply) =>
@@ -117,14 +121,16 @@ export const createGateway = ({
       return { url: config.publicUrl ?? `http://${authorityOf(host)}:${boundPort}`, port: boundPort }
     },
     close: async () => {
-      // The connections are cut first: a subscriber must not take the end of the gateway for the end of its subscription.
+      // The connections are closed first: a subscriber must not take the end of the gateway for the end of its
+      // subscription.
       await app.close()
       closing.abort()
     },
   }
 }
 
-/** Wallets know IPv4 addresses and names; nobody can visit "all addresses". */
+/** Returns the host of a URL for a host that the gateway listens on. The address for "all interfaces" cannot be
+ *  visited; it becomes an IPv4 address, which wallets accept in a sign-in message. */
 const authorityOf = (host: string): string => {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
   return host.includes(':') ? `[${host}]` : host
@@ -137,7 +143,8 @@ const graphqlError = (code: ErrorCode, details: Details) => ({
   errors: [{ message: errors[code].message, extensions: { code, hint: errors[code].hint, details } }],
 })
 
-/** What is answered when a request ends before GraphQL has seen it. */
+/** Returns the answer to a request that fails before GraphQL executes it. Logs an unexpected error under a correlation
+ *  id. */
 const errorAnswerTo = (
   error: unknown,
   log: Log,

@@ -7,17 +7,17 @@ import type { ReadModels } from '../projections/database.ts'
 import type { Projections } from '../projections/engine/start.ts'
 import type { Privileged } from './auth/privilege.ts'
 
-/** What resolvers hand to commands, processes and read functions. It holds no rule of its own. */
+/** What resolvers pass to commands, processes and read functions. It has no logic of its own. */
 export type Services = {
   readonly store: EventStore
   readonly commands: Commands
-  /** What the read functions of projections/ read from. */
+  /** The database that the read functions of projections/ read from. */
   readonly read: ReadModels
   readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
   readonly readJobLog: Cluster['readLog']
-  /** Resolves when every read model has seen this position. Throws POSITION_NOT_REACHED. */
+  /** Resolves when every read model has reached this position. Throws POSITION_NOT_REACHED. */
   readonly waitFor: Projections['waitFor']
-  /** The state of the read models, and a retry of what they have parked. */
+  /** The state of the read models, and the retry of their parked streams. */
   readonly projections: Pick<Projections, 'status' | 'retry'>
   readonly chain: ChainDescription
   readonly privileged: Privileged
@@ -25,7 +25,7 @@ export type Services = {
   readonly now: () => string
 }
 
-/** Takes the services of the gateway from the parts of the platform. */
+/** Returns the services of the gateway, taken from the parts of the platform. */
 export const createServices = ({
   store,
   commands,

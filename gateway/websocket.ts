@@ -9,17 +9,19 @@ import type { createGraphQL } from './yoga.ts'
 const keepAliveMs = 12_000
 const connectionInitMsMax = 5_000
 const subscriptionsMax = 100
-/** Clients take this one as final, and do not try again with the same token. */
+/** The close code after which clients do not try again with the same token. */
 const unauthorizedCode = 4401
 
+/** The execution arguments of one operation, with Yoga's own execute and subscribe. */
 type Enveloped = ExecutionArgs & {
-  readonly run: (args: ExecutionArgs) => ReturnType<ReturnType<Yoga['getEnveloped']>['execute']>
-  readonly follow: (args: ExecutionArgs) => ReturnType<ReturnType<Yoga['getEnveloped']>['subscribe']>
+  readonly execute: (args: ExecutionArgs) => ReturnType<ReturnType<Yoga['getEnveloped']>['execute']>
+  readonly subscribe: (args: ExecutionArgs) => ReturnType<ReturnType<Yoga['getEnveloped']>['subscribe']>
 }
 type Yoga = ReturnType<typeof createGraphQL>['yoga']
 
-/** GraphQL over WebSocket (graphql-transport-ws). The token comes with connection_init, and is looked at again for every
- *  operation: it may expire while the connection lives. Limits, masking and metrics are those of HTTP. */
+/** Creates the handler of GraphQL over WebSocket (graphql-transport-ws). The token comes with connection_init, and is
+ *  verified again for every operation, because it may expire while the connection is open. Limits, masking and metrics
+ *  are those of HTTP. */
 export const createWebSocketHandler = (
   { yoga, maskError }: ReturnType<typeof createGraphQL>,
   authenticate: (token: string | undefined) => Promise<string | undefined>,
@@ -27,8 +29,8 @@ export const createWebSocketHandler = (
   makeHandler(
     {
       connectionInitWaitTimeout: connectionInitMsMax,
-      execute: (args) => (args as Enveloped).run(args),
-      subscribe: (args) => (args as Enveloped).follow(args),
+      execute: (args) => (args as Enveloped).execute(args),
+      subscribe: (args) => (args as Enveloped).subscribe(args),
       onConnect: async ({ connectionParams, extra: { socket } }) => {
         try {
           await authenticate(tokenOfConnection(connectionParams))
@@ -40,7 +42,7 @@ export const createWebSocketHandler = (
         }
       },
       onSubscribe: async (connection, _id, params) => {
-        if (Object.keys(connection.subscriptions).length > subscriptionsMax) return [tooMany()]
+        if (Object.keys(connection.subscriptions).length > subscriptionsMax) return [tooManyOperations()]
         try {
           const wallet = await authenticate(tokenOfConnection(connection.connectionParams))
           const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
@@ -56,8 +58,8 @@ export const createWebSocketHandler = (
             operationName: params.operationName,
             variableValues: params.variables,
             contextValue: await contextFactory(),
-            run: execute,
-            follow: subscribe,
+            execute,
+            subscribe,
           }
           return args
         } catch (error) {
@@ -68,5 +70,5 @@ export const createWebSocketHandler = (
     keepAliveMs,
   )
 
-const tooMany = () =>
+const tooManyOperations = () =>
   new GraphQLError(`At most ${subscriptionsMax} operations at once.`, { extensions: { code: 'INPUT_INVALID' } })

@@ -7,10 +7,10 @@ import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
 
-/** What the transport says about a request, HTTP and WebSocket alike. */
+/** What each transport passes with a request: the wallet of the token, undefined for a guest. */
 export type Caller = { readonly wallet: string | undefined }
 
-/** GraphQL itself: schema, limits, masking and metrics, the same for every transport. */
+/** Creates the GraphQL server: schema, limits, masking and metrics, the same for every transport. */
 export const createGraphQL = ({
   log,
   metrics,
@@ -22,13 +22,13 @@ export const createGraphQL = ({
     context: ({ wallet }) => createContext({ ...shared, wallet }),
     plugins: [limitsPlugin(), storableTextPlugin(), metricsPlugin(metrics)],
     maskedErrors: { maskError },
-    // The page is nine megabytes: loaded when somebody looks at it.
+    // The page is nine megabytes, so it is loaded at its first request.
     graphiql: graphiqlOptions,
     renderGraphiQL: async (options) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(options ?? {}),
     landingPage: false,
     multipart: false,
     batching: false,
-    // Both are the business of fastify.
+    // fastify does both.
     cors: false,
     logging: false,
   })

@@ -7,14 +7,14 @@ import { exists, unlessMissing } from './system/files.ts'
 import { parseJson } from './system/json.ts'
 import { isAlive, ownIdentity, type ProcessIdentity } from './system/processes.ts'
 
-/** Counts up when what lies in the folder changes its shape. */
+/** Increases when the layout of the folder changes. */
 const formatVersion = 1
 const lockTriesMax = 100
 
 export type DataFolder = {
   /** Absolute. */
   readonly path: string
-  /** Lets the next one in. What was written stays. */
+  /** Releases the lock, so that another process may open the folder. What was written stays. */
   close(): Promise<void>
 }
 
@@ -30,7 +30,7 @@ const lockContentOf = ({ pid, startTime, bootId }: ProcessIdentity, released: bo
   released,
 })
 
-/** Makes the folder when it is not there, and takes it for this process alone.
+/** Makes the folder when it is missing, and locks it for this process alone.
  *  Throws DATA_FOLDER_IN_USE (with the pid), DATA_FOLDER_VERSION (with both versions), DATA_FOLDER_UNREACHABLE. */
 export const openDataFolder = async (path: string): Promise<DataFolder> => {
   const folder = resolve(path)
@@ -53,13 +53,14 @@ export const openDataFolder = async (path: string): Promise<DataFolder> => {
 
 const createFolder = async (folder: string): Promise<void> => {
   const made = await makeFolders(folder)
-  // PostgreSQL may have to run as another user and must get through; what is secret inside has its own mode.
+  // PostgreSQL may have to run as another user and must be able to enter; secret files inside have their own mode.
   if (made) await chmod(folder, 0o755)
   if (!(await stat(folder)).isDirectory()) throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: 'no folder' })
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-/** One folder after the other: mkdir's own way down never ends where nothing can be made, below /proc for instance. */
+/** Makes one folder after the other: a recursive mkdir never ends where no folder can be made, for instance below /proc. Resolves to
+ *  true when the folder is new. */
 const makeFolders = async (folder: string): Promise<boolean> => {
   if (await exists(folder)) return false
   if (dirname(folder) !== folder) await makeFolders(dirname(folder))
@@ -82,10 +83,10 @@ const checkVersion = async (folder: string): Promise<void> => {
     })
 }
 
-/** The lock is the file with the highest number in its folder; who wants it links the next number, which only one can. The
- *  numbers never go back, not even after a release: otherwise one that looked long ago could take away, as if it belonged
- *  to the dead, a lock that somebody took since. Throws DATA_FOLDER_IN_USE.
- *  @param locks the folder of the lock itself, made when it is not there. */
+/** Takes a lock of files. The lock is the file with the highest number in its folder; a process takes it by linking the next
+ *  number, which only one process can. The numbers never go back, not even after a release: otherwise a process that looked long
+ *  ago could take a newer lock away, believing that its holder is dead. Throws DATA_FOLDER_IN_USE.
+ *  @param locks the folder of the lock itself, made when it is missing. */
 export const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
   await mkdir(locks, { recursive: true })
   const identity = ownIdentity()
@@ -120,7 +121,7 @@ const newest = async (locks: string): Promise<number | undefined> => {
   return numbers.length === 0 ? undefined : Math.max(...numbers)
 }
 
-/** Undefined when the lock was released, or cannot be read because the machine went down while it was written. */
+/** Resolves to undefined when the lock was released, or cannot be read because the machine went down while it was written. */
 const readHolder = async (path: string): Promise<ProcessIdentity | 'gone' | undefined> => {
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return 'gone'
@@ -139,15 +140,16 @@ const linkNew = async (from: string, to: string): Promise<boolean> => {
   }
 }
 
-/** Also the drafts of those who died with them. Only the holder does this. */
-const removeOlder = async (locks: string, kept: number): Promise<void> => {
+/** Removes older locks, and the drafts of processes that have died. Only the holder may do this. */
+const removeOlder = async (locks: string, current: number): Promise<void> => {
   for (const name of await readdir(locks)) {
     const draftOf = /^draft-(\d+)-/.exec(name)?.[1]
     const dead = draftOf !== undefined && !(await exists(`/proc/${draftOf}`))
-    if (dead || (/^\d+$/.test(name) && Number(name) < kept)) await rm(join(locks, name), { force: true })
+    if (dead || (/^\d+$/.test(name) && Number(name) < current)) await rm(join(locks, name), { force: true })
   }
 }
 
+/** Writes a file so that it is replaced whole or not at all. */
 const writeWhole = async (path: string, text: string): Promise<void> => {
   const draft = `${path}.draft`
   await writeFile(draft, text, { flush: true })

@@ -1,9 +1,10 @@
-import { open, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { open, rename, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../domain/errors.ts'
-import { databaseName, endLeftovers, lastLines, prepareCluster } from './embedded-postgres/data.ts'
+import { createBackoff } from './async/backoff.ts'
+import { sleep } from './async/sleep.ts'
+import { databaseName, endLeftovers, lastLines, prepareCluster, readText } from './embedded-postgres/data.ts'
 import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
 import { startWatched, type WatchedProcess } from './embedded-postgres/watched-process.ts'
 import { readOrCreateSecret } from './keys/file.ts'
@@ -81,22 +82,24 @@ export const startEmbeddedPostgres = async (options: {
 
   /** Resolves when we are closing. The port stays the same, because clients know it. */
   const keepRunning = async (data: string, port: number): Promise<void> => {
-    let pauseMs = restartDelayMsMin
+    const backoff = createBackoff({ minMs: restartDelayMsMin, maxMs: restartDelayMsMax })
     while (!closing.signal.aborted) {
       const status = await server?.ended
       if (closing.signal.aborted) return
       const reason = `PostgreSQL ended with ${status}: ${await lastLines(folder)}`
-      log.error({ err: new Failure('DATABASE_UNAVAILABLE', { reason }), pauseMs }, 'starting PostgreSQL again')
-      await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
+      log.error(
+        { err: new Failure('DATABASE_UNAVAILABLE', { reason }), pauseMs: backoff.nextMs },
+        'starting PostgreSQL again',
+      )
+      await backoff.pause(closing.signal)
       if (closing.signal.aborted) return
       try {
         await endLeftovers(data, log)
         await launch(data, port)
         log.info({ port }, 'PostgreSQL is back')
-        pauseMs = restartDelayMsMin
+        backoff.reset()
       } catch (err) {
         log.error({ err }, 'PostgreSQL did not start')
-        pauseMs = Math.min(pauseMs * 2, restartDelayMsMax)
       }
     }
   }
@@ -132,15 +135,14 @@ const urlOf = (password: string, port: number | string): string =>
 
 /** Where the server answers that another process runs on this data folder; undefined when none has run there yet. */
 export const embeddedPostgresUrl = async (folder: string): Promise<string | undefined> => {
-  const read = (path: string) => readFile(path, 'utf8').catch(() => undefined)
-  const password = await read(join(folder, 'keys', 'postgres'))
-  const port = await read(join(folder, 'postgres.port'))
+  const password = await readText(join(folder, 'keys', 'postgres'))
+  const port = await readText(join(folder, 'postgres.port'))
   return password === undefined || port === undefined ? undefined : urlOf(password.trim(), port.trim())
 }
 
 /** The port of the last time when it is free, else any free one. Somebody may take it between the look and the start. */
 const startOnSomePort = async (file: string, launch: (port: number) => Promise<void>): Promise<number> => {
-  const kept = Number(await readFile(file, 'utf8').catch(() => '0'))
+  const kept = Number(await readText(file))
   for (let tries = 1; ; tries += 1) {
     const port = tries === 1 && kept > 0 && (await isFree(kept)) ? kept : await anyFreePort()
     try {
@@ -164,13 +166,13 @@ const untilReady = async (
   const begun = performance.now()
   let told = 0
   while (server.running() && !signal.aborted) {
-    const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
+    const lines = ((await readText(join(data, 'postmaster.pid'))) ?? '').split('\n')
     if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return
     if (performance.now() - begun > stillStartingMs * (told + 1)) {
       told += 1
       log.info({ seconds: Math.round((performance.now() - begun) / 1000) }, 'PostgreSQL is still starting')
     }
-    await Promise.race([server.ended, delay(10)])
+    await Promise.race([server.ended, sleep(10)])
   }
   throw new Failure('DATABASE_UNAVAILABLE', {
     reason: signal.aborted ? 'stopped while starting' : `PostgreSQL did not start: ${await lastLines(folder)}`,
@@ -183,7 +185,7 @@ const stop = async (server: WatchedProcess | undefined, log: Log): Promise<void>
     if (server === undefined || !server.running()) return
     server.signal(signal)
     const timer = new AbortController()
-    const late = delay(stopMsMax, 'late', { signal: timer.signal }).catch(() => 'in time')
+    const late = sleep(stopMsMax, timer.signal).then(() => 'late')
     const outcome = await Promise.race([server.ended, late])
     timer.abort()
     if (outcome === 'late') log.warn({ signal }, 'PostgreSQL does not end')

@@ -1,32 +1,35 @@
-// Every advisory lock and channel that the platform uses in PostgreSQL. They are data: by them processes of two versions exclude
-// each other and hear of each other, so none of them may change.
+// Every advisory lock and channel that the platform uses in PostgreSQL. They are data: processes of two versions exclude and notify
+// each other by them, so none of them may change.
 
-/** Locks by two numbers; the first says that they are ours. */
+/** Locks by two numbers; the first one is this platform's alone. */
 const family = 1_852_994_401
 const replayFamily = 1_852_994_402
 
-/** What `pg_advisory_xact_lock($1, $2)` takes. */
+/** The arguments of `pg_advisory_xact_lock($1, $2)`. */
 export type NumberedLock = readonly [family: number, number: number]
 
+/** Locks by two numbers, for TAKE_LOCK. */
 export const locks = {
-  /** Held by an append until it is committed: it gives positions in the order of commits. */
+  /** Held by an append until its commit, so that positions are in the order of commits. */
   append: [family, 1],
   migrateLog: [family, 2],
   migrateOperations: [family, 3],
   migrateReadModels: [family, 4],
 } as const satisfies Readonly<Record<string, NumberedLock>>
 
-/** Locks by a text, whose hash is the lock: `pg_advisory_xact_lock(hashtextextended($1, 0))`. */
+/** Locks by the hash of a text, for TAKE_TEXT_LOCK. */
 export const textLocks = {
   migrateTaskQueue: 'jobs.migrate',
   /** Held while a version of a read model is opened, built or swapped in. */
   readModel: (name: string) => `neuralmesh read model ${name}`,
 }
 
-/** The lock of a schema that a replay builds: `pg_try_advisory_xact_lock($1, hashtext($2))`. */
+/** Returns the lock of a schema that a replay builds: `pg_try_advisory_xact_lock($1, hashtext($2))`. */
 export const replayLock = (schema: string): readonly [family: number, schema: string] => [replayFamily, schema]
 
+/** Waits for a lock of `locks`, and holds it until the end of the transaction. */
 export const TAKE_LOCK = 'select pg_advisory_xact_lock($1, $2)'
+/** Waits for a lock of `textLocks`, and holds it until the end of the transaction. */
 export const TAKE_TEXT_LOCK = 'select pg_advisory_xact_lock(hashtextextended($1, 0))'
 
 /** Channels of NOTIFY. */

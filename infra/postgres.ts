@@ -1,7 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import pg, { type ClientConfig, type Pool, type PoolClient } from 'pg'
 import { Histogram } from 'prom-client'
 import { Failure } from '../domain/errors.ts'
+import { createBackoff } from './async/backoff.ts'
+import { sleep } from './async/sleep.ts'
 import { copyOut } from './postgres/copy.ts'
 import type { Database, Query, QueryOptions } from './postgres/database.ts'
 import { isConnectionError, toFailure } from './postgres/errors.ts'
@@ -22,8 +23,8 @@ const retryPauseMsMax = 1_000
 const idleMsMax = 30_000
 const keepAliveMs = 10_000
 
-/** Opens the one door to PostgreSQL. Connects on first use; `waitUntilReady` tells whether it answers. Durations go to the
- *  metrics and, from `slowQueryMs`, to the log, by label. `poolSize` bounds the connections; a listener has its own. */
+/** Makes the one door to PostgreSQL. It connects on first use; `waitUntilReady` resolves when the server answers. Durations go to
+ *  the metrics by label, and to the log from `slowQueryMs` on. `poolSize` bounds the connections; a listener has its own. */
 export const connectPostgres = (options: {
   readonly url: string
   readonly log: Log
@@ -71,7 +72,7 @@ export const connectPostgres = (options: {
         try {
           const answer = await work(queryOn(client))
           const { command } = await client.query('commit')
-          // What failed inside and was caught there leaves a transaction that can only be rolled back, without an error.
+          // After a statement failed, even when `work` caught its error, COMMIT rolls back without an error.
           if (command !== 'COMMIT')
             throw new Error(`the transaction ${label} was rolled back: a statement in it had failed`)
           return answer
@@ -92,7 +93,7 @@ export const connectPostgres = (options: {
         const { message } = error as Error
         if (!isUnavailable(error)) throw new Failure('DATABASE_UNAVAILABLE', { reason: message }, error)
         if (performance.now() > until || closing.signal.aborted) throw error
-        await delay(retryPauseMsMin)
+        await sleep(retryPauseMsMin)
       }
     }
   }
@@ -148,9 +149,9 @@ export const connectPostgres = (options: {
   }
 }
 
-/** A bare pool of the driver, for a library that brings its own statements. Who takes it must end it. Given back twice, which
- *  happens to graphile-worker when its listening connection breaks while it stops, a connection is given back once: the
- *  driver would throw where nobody can catch it, and the process would end. */
+/** Makes a bare pool of the driver, for a library that brings its own statements. The caller must end it. The second release of
+ *  a connection is ignored: graphile-worker releases twice when its listening connection breaks while it stops. The driver
+ *  would throw where no caller can catch it, and the process would end. */
 export const openPool = (options: { readonly url: string; readonly log: Log; readonly poolSize: number }): Pool => {
   const { url, log, poolSize } = options
   const pool = guard(new pg.Pool({ ...connectionOf(url), max: poolSize, idleTimeoutMillis: idleMsMax }), log)
@@ -181,7 +182,7 @@ const connectionOf = (url: string): ClientConfig => ({
   keepAliveInitialDelayMillis: keepAliveMs,
 })
 
-/** A connection that breaks says so, idle ones through the pool; if nobody listened, the process would end. */
+/** Logs connections that break; idle ones report it through the pool. An error event without a listener ends the process. */
 const guard = (pool: Pool, log: Log): Pool => {
   // While the pool ends, its connections may be cut by a server that ends as well.
   pool.on('error', (err) => log[pool.ending ? 'debug' : 'warn']({ reason: err.message }, 'an idle connection broke'))
@@ -191,7 +192,7 @@ const guard = (pool: Pool, log: Log): Pool => {
   return pool
 }
 
-/** Statements inside a transaction are not observed one by one: the transaction is. */
+/** Makes the query function of a transaction. Its statements are not timed one by one: the transaction is. */
 const queryOn =
   (client: PoolClient): Query =>
   <Row>(_: string, text: string, values?: readonly unknown[], queryOptions?: QueryOptions) =>
@@ -220,12 +221,13 @@ const isUnavailable = (error: unknown): error is Failure =>
 
 const retryWhileAway = async <T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> => {
   const until = performance.now() + retryMsMax
-  for (let pauseMs = retryPauseMsMin; ; pauseMs = Math.min(pauseMs * 2, retryPauseMsMax)) {
+  const backoff = createBackoff({ minMs: retryPauseMsMin, maxMs: retryPauseMsMax })
+  for (;;) {
     try {
       return await work()
     } catch (error) {
-      if (!isUnavailable(error) || signal.aborted || performance.now() + pauseMs > until) throw error
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+      if (!isUnavailable(error) || signal.aborted || performance.now() + backoff.nextMs > until) throw error
+      await backoff.pause(signal)
     }
   }
 }
@@ -233,7 +235,7 @@ const retryWhileAway = async <T>(work: () => Promise<T>, signal: AbortSignal): P
 const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const histogramName = 'database_query_seconds'
 
-/** Times work by label. Databases that share a registry share the figures. */
+/** Makes the function that times work by label. Databases that share a registry share the histogram. */
 const createObserver = (metrics: Metrics | undefined, log: Log, slowQueryMs: number) => {
   const known = metrics?.getSingleMetric(histogramName) as Histogram | undefined
   const histogram =

@@ -1,19 +1,19 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from './async/sleep.ts'
 import type { Log } from './telemetry.ts'
 
 const closeMsMax = 15_000
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export type Shutdown = {
-  /** Aborts as soon as the stop begins: whoever waits or loops ends then. */
+  /** Aborts as soon as the stop begins, so that loops and waits end. */
   readonly signal: AbortSignal
-  /** Remembers how to close a part; what was added last is closed first. A part that is added while the stop is under way
-   *  is closed at once. `closeMs` limits how long it may take. */
+  /** Registers how to close a part; the part that was added last is closed first. A part that is added while the stop is under
+   *  way is closed at once. `closeMs` limits how long closing may take. */
   add(name: string, close: () => unknown, options?: { closeMs?: number }): void
-  /** Closes everything, once; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
+  /** Closes all parts, once; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
   stop(reason: string): Promise<readonly string[]>
-  /** Stops on Ctrl-C and on the usual signals, then exits with 0, or with 1 when a part did not close cleanly. A second
-   *  signal exits at once. Answers with how to stop listening. */
+  /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, then exits with 0, or with 1 when a part did not close cleanly. A second
+   *  signal exits at once. Returns a function that removes the listeners. */
   onSignals(): () => void
 }
 
@@ -23,7 +23,7 @@ type Program = {
   exit(code: number): unknown
 }
 
-/** The order in which a program ends: the last that was started is the first to be closed. */
+/** Makes the list of parts that a program closes at its end: the part that was started last is closed first. */
 export const createShutdown = (log: Log, program: Program = process): Shutdown => {
   const parts: { name: string; close: () => unknown; closeMs: number }[] = []
   const controller = new AbortController()
@@ -36,7 +36,7 @@ export const createShutdown = (log: Log, program: Program = process): Shutdown =
       const timer = new AbortController()
       try {
         const closed = (async () => close())().then(() => 'closed')
-        const outcome = await Promise.race([closed, delay(closeMs, 'late', { signal: timer.signal })])
+        const outcome = await Promise.race([closed, sleep(closeMs, timer.signal).then(() => 'late')])
         if (outcome === 'closed') log.debug({ name }, 'closed')
         else {
           unclean.push(name)
@@ -70,7 +70,7 @@ export const createShutdown = (log: Log, program: Program = process): Shutdown =
       let asked = false
       const listener = (signal: NodeJS.Signals) => {
         if (asked) {
-          log.warn({ signal }, 'asked again, leaving at once')
+          log.warn({ signal }, 'a second signal, exiting at once')
           program.exit(130)
           return
         }

@@ -3,7 +3,8 @@ import { createTestDatabase } from '../testing/servers/database.ts'
 import { startTaskQueue, type TaskHandler, type TaskQueue } from './task-queue.ts'
 import { createLog } from './telemetry.ts'
 
-/** A database with the queue in it, and what the operator is told. `clean` closes what a test has opened and forgets its jobs. */
+/** Makes a database with a task queue in it; `lines` holds what is logged. `clean` closes the queues that a test has opened and
+ *  removes its tasks. */
 export const createTaskQueueWorld = async () => {
   const home = await createTestDatabase()
   const lines: Record<string, unknown>[] = []
@@ -12,18 +13,18 @@ export const createTaskQueueWorld = async () => {
   const database = home.connect({ log })
 
   const open = async (handlers: Record<string, TaskHandler>, concurrency = 2): Promise<TaskQueue> => {
-    const jobs = await startTaskQueue({ url: home.url, database, log, handlers, concurrency, pollMs: 100 })
-    opened.push(jobs)
-    return jobs
+    const queue = await startTaskQueue({ url: home.url, database, log, handlers, concurrency, pollMs: 100 })
+    opened.push(queue)
+    return queue
   }
-  /** The keys of the jobs that have not ended. */
+  /** Resolves to the keys of the tasks that have not ended. */
   const left = async () =>
     (await database.query<{ key: string | null }>('test.left', 'select key from jobs.jobs order by id')).map(
       ({ key }) => key,
     )
-  const noneLeft = () => eventually('no job to be left', async () => (await left()).length === 0)
+  const noneLeft = () => eventually('no task to be left', async () => (await left()).length === 0)
   const clean = async () => {
-    await Promise.all(opened.splice(0).map((jobs) => jobs.close()))
+    await Promise.all(opened.splice(0).map((queue) => queue.close()))
     await database.query('test.clean', 'truncate jobs._private_jobs', [], { retry: true })
     lines.length = 0
   }

@@ -1,38 +1,40 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Logger, runMigrations, type TaskList } from 'graphile-worker'
+import { createBackoff } from './async/backoff.ts'
+import { sleep } from './async/sleep.ts'
 import { TAKE_TEXT_LOCK, textLocks } from './locks.ts'
 import { type Database, openPool } from './postgres.ts'
 import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
+/** The name is data, like the query labels: graphile-worker calls a task a job. */
 const schema = 'jobs'
 const restartDelayMsMin = 200
 const restartDelayMsMax = 5_000
-/** How long the holder of a running job may be unknown before the job is given to another. */
+/** How long the holder of a running task may be unknown before the task is given to another process. */
 const graceMs = 5_000
 
-/** What is called when a job is due; `payload` is the JSON that was scheduled. It may be called again for the same job (after
- *  a throw, a crash, a lost connection), so it must bear that. */
+/** Runs a task that is due; `payload` is the JSON that was scheduled. It may be called again for the same task (after a throw, a
+ *  crash or a lost connection), so it must be idempotent. */
 export type TaskHandler = (payload: unknown) => Promise<void>
 
 export type TaskQueue = {
-  /** Has the handler of that name called at `runAt` (now, when left out), here or in another process. The same key again
-   *  replaces what was scheduled; while that one is running, the new one is called after it. Throws DATABASE_UNAVAILABLE;
-   *  repeating the call does no harm. */
+  /** Schedules a task for the handler of that name, in this process or in another, at `runAt` (left out: now). A second task with
+   *  the same key replaces the first one; when the first one is running, the second one runs after it. Idempotent. Throws
+   *  DATABASE_UNAVAILABLE. */
   schedule(
     name: string,
     payload: unknown,
     options: { readonly key: string; readonly runAt?: Date | undefined },
   ): Promise<void>
-  /** What runs already ends, but is not tried again. An unknown key is no error. */
+  /** Removes the task. When it is running, its handler ends, and is not called again. An unknown key is no error. */
   cancel(key: string): Promise<void>
-  /** Takes no more jobs and resolves when the running handlers have ended. */
+  /** Takes no more tasks, and resolves when the running handlers have ended. */
   close(): Promise<void>
 }
 
-/** Opens the durable job queue in the schema `jobs`, and works on it when there are handlers. A handler that throws is called
- *  again after 3, 7, 20, … seconds, 25 times at most, after which the job stays in the table, parked. A job whose process
- *  was killed is called again by another after a few seconds. Throws DATABASE_UNAVAILABLE. */
+/** Opens the durable task queue in the schema `jobs`, and starts workers when there are handlers. A handler that throws is called
+ *  again after 3, 7, 20, … seconds, 25 times at most; after that the task stays in the table, parked. When a process is killed,
+ *  another one runs its tasks again after a few seconds. Throws DATABASE_UNAVAILABLE. */
 export const startTaskQueue = async (options: {
   readonly url: string
   readonly database: Database
@@ -40,11 +42,11 @@ export const startTaskQueue = async (options: {
   readonly handlers: Readonly<Record<string, TaskHandler>>
   /** How many handlers run at once in this process. */
   readonly concurrency: number
-  /** How late a job may be found that was scheduled for later. */
+  /** How late a task may start that was scheduled for later. */
   readonly pollMs?: number
 }): Promise<TaskQueue> => {
   const { url, database, handlers, concurrency, pollMs = 1_000 } = options
-  const log = options.log.child({ part: 'jobs' })
+  const log = options.log.child({ part: 'task queue' })
   const logger = new Logger(() => (level, message, meta) => forward(log, level, message, meta))
   const closing = new AbortController()
   const taskList: TaskList = Object.fromEntries(
@@ -55,8 +57,10 @@ export const startTaskQueue = async (options: {
           await handler(payload)
         } catch (err) {
           const last = job.attempts >= job.max_attempts
-          const message = last ? 'a job has failed for good and is parked' : 'a job has failed and is tried again later'
-          log.warn({ err, job: name, key: job.key, attempt: job.attempts }, message)
+          const message = last
+            ? 'a task has failed for good and is parked'
+            : 'a task has failed and is tried again later'
+          log.warn({ err, task: name, key: job.key, attempt: job.attempts }, message)
           throw err
         }
       },
@@ -65,7 +69,7 @@ export const startTaskQueue = async (options: {
 
   const startWorkers = () => startTaskWorkers({ url, schema, log, logger, taskList, concurrency, pollMs })
 
-  // Several processes start at once, and the migrations do not expect that.
+  // Without the lock, processes that start at the same time disturb each other: the library's migrations do not expect that.
   const migrate = () =>
     database.transaction('jobs.migrate', async (query) => {
       await query('jobs.lock', TAKE_TEXT_LOCK, [textLocks.migrateTaskQueue])
@@ -76,36 +80,37 @@ export const startTaskQueue = async (options: {
   await migrate()
   let workers: TaskWorkers | undefined = Object.keys(handlers).length > 0 ? await startWorkers() : undefined
 
-  /** The workers end when they could not store how a job ended. That job is called again. */
+  /** Starts the workers again whenever they end, which they do when they could not store how a task ended. That task runs again. */
   const keepWorking = async (): Promise<void> => {
-    let pauseMs = restartDelayMsMin
+    const backoff = createBackoff({ minMs: restartDelayMsMin, maxMs: restartDelayMsMax })
     let former: string | undefined
     while (!closing.signal.aborted) {
       try {
         if (former !== undefined) await database.query('jobs.unlock', unlockSql, [[former]])
         former = undefined
         workers ??= await startWorkers()
-        pauseMs = restartDelayMsMin
-        // Closing may have begun while they were started, and has seen none to stop.
+        backoff.reset()
+        // Closing may have begun while they started, when there were none to stop.
         if (closing.signal.aborted) workers.stop()
         await workers.ended
       } catch (err) {
-        if (!closing.signal.aborted) log.warn({ err, pauseMs }, 'the job workers stopped, starting them again')
+        if (!closing.signal.aborted)
+          log.warn({ err, pauseMs: backoff.nextMs }, 'the task workers stopped, starting them again')
       }
       former = workers?.id ?? former
       workers = undefined
-      await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
-      pauseMs = Math.min(pauseMs * 2, restartDelayMsMax)
+      await backoff.pause(closing.signal)
     }
   }
 
+  /** Gives the tasks of processes that are gone to others. */
   const keepFreeing = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       const [freed] = await database
         .query<{ holders: string[] | null }>('jobs.free', freeSql, [graceMs])
         .catch(() => [{ holders: null }])
-      if (freed?.holders) log.warn({ holders: freed.holders }, 'jobs of a process that is gone are taken over')
-      await delay(graceMs, undefined, { signal: closing.signal }).catch(() => undefined)
+      if (freed?.holders) log.warn({ holders: freed.holders }, 'tasks of a process that is gone are given to others')
+      await sleep(graceMs, closing.signal)
     }
   }
 
@@ -140,8 +145,8 @@ const cancelSql = `select from ${schema}.remove_job($1)`
 
 const unlockSql = `select ${schema}.force_unlock_workers($1::text[])`
 
-/** Who can be locked is alive no more. After a restart of the database all have lost their locks, and a new one has yet to
- *  take its own: both get a moment. */
+/** Frees the tasks of holders that are gone: live workers hold a lock on their id, so an id that can be locked belongs to none.
+ *  The grace time is for workers that have not taken the lock yet, new ones and all after a restart of the database. */
 const freeSql = `
   with gone as (
     select distinct locked_by from ${schema}._private_jobs
@@ -155,7 +160,8 @@ const freeSql = `
   )
   select holders, ${schema}.force_unlock_workers(holders) from holders`
 
-/** The queue reports each job as "info" and each failure with its stack; the handlers above say it in fewer words. */
+/** Writes a line of the library to the log. It reports each task as "info", and each failure with its stack: the failures are
+ *  left out, because the handlers above log them in fewer words. */
 const forward = (log: Log, level: string, message: string, meta: { failure?: unknown; error?: unknown }): void => {
   if (meta.failure === true) return
   const fields = meta.error === undefined ? {} : { err: meta.error }

@@ -11,9 +11,9 @@ const collect = (format: 'pretty' | 'json', level: 'info' | 'warn' = 'info') => 
 describe('the log', () => {
   test('JSON names the level and the time', () => {
     const { lines, log } = collect('json')
-    log.child({ part: 'jobs' }).info({ jobId: 'j-1' }, 'started')
+    log.child({ part: 'cluster' }).info({ jobId: 'j-1' }, 'started')
     const { time, ...rest } = JSON.parse(lines[0] ?? '')
-    expect(rest).toEqual({ level: 'info', part: 'jobs', jobId: 'j-1', msg: 'started' })
+    expect(rest).toEqual({ level: 'info', part: 'cluster', jobId: 'j-1', msg: 'started' })
     expect(new Date(time).toISOString()).toBe(time)
   })
 

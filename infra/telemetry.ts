@@ -6,8 +6,9 @@ export type Log = pino.Logger
 export type Metrics = Registry
 type Destination = { write(text: string): void }
 
-/** Writes log lines to standard output: one JSON object each, or one line for people. `level` is a name in the JSON too.
- *  An error goes under `err`; its code and details come along. `part` names who speaks: `log.child({ part: 'jobs' })`. */
+/** Makes the log, which writes to standard output: one JSON object a line, or one line for people. `level` is a name in the JSON
+ *  too. An error goes under `err`, with its code and details. `part` names the part of the program that logs:
+ *  `log.child({ part: 'cluster' })`. */
 export const createLog = (
   { level, format }: { level: LogLevel; format: 'pretty' | 'json' },
   destination: Destination = process.stdout,
@@ -22,15 +23,15 @@ export const createLog = (
     format === 'json' ? destination : { write: (line: string) => destination.write(prettyLine(line)) },
   )
 
-/** What Prometheus reads: the default figures of the process, and what the parts add. A registry of its own, so that
- *  several platforms fit into one process. */
+/** Makes the registry that Prometheus reads: the default metrics of the process, and those that the parts add. It is not the
+ *  global one of the library, so that several platforms fit into one process. */
 export const createMetrics = (): Metrics => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   return registry
 }
 
-/** One JSON log line for people: time, level, part, message, the other fields, and the stack of an unexpected error. */
+/** Turns a JSON log line into one for people: time, level, part, message, the other fields, the stack of an unexpected error. */
 export const prettyLine = (line: string): string => {
   const { time, level, part, msg, err, ...rest } = JSON.parse(line) as Record<string, unknown>
   const clock = String(time).slice(11, 19)
@@ -43,7 +44,7 @@ export const prettyLine = (line: string): string => {
 
 const plain = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** A failure says in its message what to do; only of an error that nobody expected the stack helps. */
+/** Leaves out the stack of a Failure, whose message tells what to do: the stack only helps with an unexpected error. */
 const readError = (err: unknown): { message: string; stack?: string } => {
   if (typeof err !== 'object' || err === null) return { message: plain(err) }
   const { type, message, code, stack } = err as Record<string, unknown>

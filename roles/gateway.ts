@@ -6,9 +6,10 @@ import type { Platform } from './platform.ts'
 
 const readyWaitMs = 1_000
 
-/** Serves people and programs. Resolves to the address once it listens. Throws PORT_TAKEN. */
+/** Starts the gateway. Resolves to its URL for clients once it listens. Throws PORT_TAKEN. */
 export const startGateway = async (platform: Platform): Promise<string> => {
   const { config, log, metrics, shutdown, projections, chain, now } = platform
+  // Replaced below, once the gateway listens and its address is known.
   let url = config.publicUrl ?? `http://${config.host}:${config.port}`
   const signIn = createSignIn({
     jwtSecret: platform.jwtSecret,

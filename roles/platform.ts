@@ -13,7 +13,8 @@ import type { Schedule } from '../processes/timers.ts'
 import type { ReadModels } from '../projections/database.ts'
 import type { Projections } from '../projections/engine/start.ts'
 
-/** What all roles share, passed along as it is. A role takes what it needs, and adds to `shutdown` what it starts. */
+/** The parts that all roles share. A role takes the parts that it needs, and registers with `shutdown` what it
+ *  starts. */
 export type Platform = {
   readonly config: Config
   readonly log: Log
@@ -30,9 +31,9 @@ export type Platform = {
   readonly chainCursor: ChainCursor
   readonly cluster: Cluster
   readonly schedule: Schedule
-  /** What signs the access tokens. */
+  /** The secret that signs the access tokens. */
   readonly jwtSecret: string
-  /** Sign-in nonces, and what else is soon forgotten. */
+  /** Holds sign-in nonces and other short-lived values. */
   readonly cache: Cache
   /** ISO 8601 in UTC. */
   readonly now: () => string

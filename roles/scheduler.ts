@@ -5,7 +5,7 @@ import { createJobRunner } from '../scheduler/jobs.ts'
 import { runScheduler } from '../scheduler/run.ts'
 import type { Platform } from './platform.ts'
 
-/** Runs the jobs of this machine's cluster, and says that its rentals live. */
+/** Starts the scheduler: it runs jobs on the cluster of this machine, and records heartbeats of the active rentals. */
 export const startScheduler = ({
   commands,
   cluster,
@@ -20,10 +20,10 @@ export const startScheduler = ({
   const jobs = createJobRunner({ commands, cluster, now, log })
   const openJobs = async (rental?: string) => {
     const ids: string[] = []
-    for (const status of ['queued', 'running'] as const)
-      ids.push(
-        ...(await readAllPages((after) => listJobs(read, { rental, status, first: pageRowsMax, after }))).map(({ id }) => id),
-      )
+    for (const status of ['queued', 'running'] as const) {
+      const rows = await readAllPages((after) => listJobs(read, { rental, status, first: pageRowsMax, after }))
+      ids.push(...rows.map(({ id }) => id))
+    }
     return ids
   }
   const activeRentals = async () => {
@@ -45,13 +45,13 @@ export const startScheduler = ({
   })
 }
 
-/** Every page, one after the other. */
-const readAllPages = async <Row>(page: (after: string | undefined) => Promise<Page<Row>>): Promise<Row[]> => {
+/** Reads all pages of a list, one after the other, and resolves to their rows. */
+const readAllPages = async <Row>(readPage: (after: string | undefined) => Promise<Page<Row>>): Promise<Row[]> => {
   const rows: Row[] = []
   let after: string | undefined
   do {
-    const { rows: some, hasNextPage, endCursor } = await page(after)
-    rows.push(...some)
+    const { rows: pageRows, hasNextPage, endCursor } = await readPage(after)
+    rows.push(...pageRows)
     after = hasNextPage ? endCursor : undefined
   } while (after)
   return rows

@@ -2,7 +2,7 @@ import { watchDeposits } from '../processes/watch-deposits.ts'
 import { pendingPayments } from '../projections/payments.ts'
 import type { Platform } from './platform.ts'
 
-/** Turns what the marketplace contract says into payments. */
+/** Starts the watcher: it turns deposits to the marketplace contract into payments. */
 export const startWatcher = ({ chain, chainCursor: cursor, commands, read, now, log, shutdown }: Platform): void => {
   const watching = watchDeposits({
     chain,

@@ -9,7 +9,7 @@ type Parts = Pick<Platform, 'commands' | 'heartbeats' | 'schedule' | 'now'> & {
   readonly config: Pick<Platform['config'], 'chargePeriodSeconds'>
 }
 
-/** What happens when a timer fires. */
+/** Returns the handlers that run when a timer fires. */
 export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Schedule): TimerHandlers => {
   const parts = partsOf({ ...platform, schedule })
   return {
@@ -21,7 +21,7 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
   }
 }
 
-/** Walks every process to its end, and sets the timers of each rental that begins. */
+/** Starts the worker: it runs every saga to its end, and sets the timers of each rental that becomes active. */
 export const startWorker = (platform: Platform): void => {
   const { bus, schedule, shutdown } = platform
   const running = runSubscriber({ ...partsOf(platform), bus, schedule, signal: shutdown.signal })

@@ -19,8 +19,8 @@ type Dependencies = {
 const foreignStopMsMax = 60_000
 
 export type JobRunner = {
-  /** Compares what the log has of a job with what the cluster runs, and brings the cluster to the state of the log: starts the
-   *  job, adopts it, stops it, or leaves it. Safe to call at any time, any number of times. */
+  /** Compares what the log has of a job with what the cluster runs, and brings the cluster to the state of the log:
+   *  starts the job, adopts it, stops it, or leaves it. Safe to call at any time, any number of times. */
   reconcile(job: string): Promise<void>
   /** Stops the jobs of this cluster. Resolves when their ends are recorded; the next platform starts them anew. */
   close(): Promise<void>
@@ -63,8 +63,8 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
       return reconcileNow(job)
     }
     if (state.status === 'queued') {
-      // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the attempt is
-      // found as running below.
+      // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the
+      // attempt is found as running below.
       const attempt = state.attempt + 1
       const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
       const answer = await reports.send(job, start, cluster.name, String(attempt))
@@ -119,8 +119,8 @@ const specOf = (
   return { jobId, attempt, command, files, environment, timeoutSeconds, cpuCores, memoryMib }
 }
 
-/** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once; after any
- *  other error the next attempt may succeed. */
+/** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once;
+ *  after any other error the next attempt may succeed. */
 const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
   const message = error instanceof Error ? error.message : String(error)
   return error instanceof Failure && error.code === 'JOB_INVALID'

@@ -20,14 +20,14 @@ type Dependencies = {
 }
 
 export type Reports = {
-  /** Sends one command to a job. Its command id is derived from the job, the type of the command and `identity`: a report that
-   *  is sent twice is stored once. */
+  /** Sends one command to a job. Its command id is derived from the job, the type of the command and `identity`: a
+   *  report that is sent twice is stored once. */
   send(job: string, command: CommandOf<'job'>, ...identity: string[]): Promise<Executed<'job'> | Refusal>
-  /** Makes and sends one command to a job, again and again while the database is unavailable, so that no report is lost. Never
-   *  throws: a refusal and any other error are logged. */
+  /** Makes and sends one command to a job, again and again while the database is unavailable, so that no report is
+   *  lost. Never throws: a refusal and any other error are logged. */
   sendWithRetry(job: string, makeCommand: () => Promise<CommandOf<'job'>>, ...identity: string[]): Promise<void>
-  /** Returns a watcher for one attempt. It turns what the cluster observes into reports, in order, and calls `onEndRecorded`
-   *  when the end of the attempt is recorded. */
+  /** Returns a watcher for one attempt. It turns what the cluster observes into reports, in order, and calls
+   *  `onEndRecorded` when the end of the attempt is recorded. */
   createWatcher(job: string, attempt: number, onEndRecorded: () => Promise<void>): JobWatcher
   /** Resolves when no report is pending. */
   idle(): Promise<void>

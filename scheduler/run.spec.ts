@@ -26,8 +26,8 @@ const marketWithJob = async () => {
 }
 const noop = async () => undefined
 
-/** Runs the scheduler on a bus with these events. Stops it when it makes the call `until` or logs it as a warning, and resolves to
- *  all calls and warnings. */
+/** Runs the scheduler on a bus with these events. Stops it when it makes the call `until` or logs it as a warning, and
+ *  resolves to all calls and warnings. */
 const runUntil = async (
   { now, events }: { now: () => string; events: readonly StoredEvent[] },
   until: string,

@@ -7,8 +7,8 @@ import type { Log } from '../infra/telemetry.ts'
 import { consumers } from '../processes/names.ts'
 import type { JobRunner } from './jobs.ts'
 
-/** Lists open work from the read models. An event is only a hint that something changed; these lists are the truth, and they are
- *  read again and again. */
+/** Lists open work from the read models. An event is only a hint that something changed; these lists are the truth, and
+ *  they are read again and again. */
 export type OpenWork = {
   /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. */
   readonly openJobs: (rental?: string) => Promise<readonly string[]>
@@ -21,8 +21,8 @@ const heartbeatEveryMs = 5_000
 
 const jobEvents = ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'] as const
 
-/** Runs the jobs of this cluster, and records heartbeats of all active rentals. Resolves when the signal aborts; the jobs run on
- *  until the runner is closed. */
+/** Runs the jobs of this cluster, and records heartbeats of all active rentals. Resolves when the signal aborts; the
+ *  jobs run on until the runner is closed. */
 export const runScheduler = async ({
   bus,
   jobs,

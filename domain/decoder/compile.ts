@@ -1,7 +1,6 @@
 import type { z } from 'zod'
 
-// The one file that reads zod's internals and writes code. Its meaning, and the figure that justifies it, stand in decoder.ts.
-// zod's version is pinned in package.json, and compile.spec.ts compares each answer with the schema's own.
+// The one file that reads zod's internals and generates code; decoder.ts has the figure that justifies it. zod's version is pinned in package.json, and compile.spec.ts compares each answer with the schema's own.
 
 /** Returned for a value that only the schema itself can judge. */
 export const unsure: unique symbol = Symbol('unsure')
@@ -16,10 +15,11 @@ const defOf = (schema: unknown): Def => (schema as { readonly _zod: { readonly d
 const checksOf = ({ checks }: Def): readonly Check[] =>
   ((checks ?? []) as readonly { readonly _zod: { readonly def: Check } }[]).map(({ _zod }) => _zod.def)
 
-/** Returns a decoder that takes only values that the schema certainly takes, and decodes them to the same value. It is unsure of
- *  every other value, and of every value of a schema that uses more of zod than event schemas do. With `type`, the schema is
- *  one of an object, and the decoded object has a field `type` in front. Unlike the schema it freezes nothing.
- *  Where zod's internals are not as expected, or code may not be generated, it is unsure of everything. */
+/** Returns a decoder that takes only values that the schema certainly takes, and decodes them to the same value. It
+ *  is unsure of every other value, and of every value of a schema that uses more of zod than event schemas do. With
+ *  `type`, the schema is one of an object, and the decoded object has a field `type` in front. Unlike the schema it
+ *  freezes nothing. Where zod's internals are not as expected, or code may not be generated, it is unsure of
+ *  everything. */
 export const compileDecoder = (schema: z.ZodType, type?: string): CompiledDecoder => {
   try {
     const def = defOf(schema)
@@ -101,11 +101,11 @@ const pipeDecoder = (def: Def): CompiledDecoder | undefined => {
   const transform = def.transform as ((value: unknown, payload: unknown) => unknown) | undefined
   if (!from || !to || !transform || !plain(def)) return undefined
   return (value) => {
-    const taken = from(value)
-    if (taken === unsure) return unsure
-    const payload = { value: taken, issues: [] }
-    const given = transform(taken, payload)
-    return payload.issues.length === 0 ? to(given) : unsure
+    const input = from(value)
+    if (input === unsure) return unsure
+    const payload = { value: input, issues: [] }
+    const output = transform(input, payload)
+    return payload.issues.length === 0 ? to(output) : unsure
   }
 }
 
@@ -154,8 +154,8 @@ const objectDecoder = (def: Def, type?: string): CompiledDecoder | undefined => 
     keys.push(JSON.stringify(key))
     decoders.push(decode)
   }
-  // Generated code, as in zod itself: it reads fields by constant names and creates the object in its final shape. A loop over
-  // the names took twice as long. The code contains nothing but the names of our own schemas.
+  // Generated code, as in zod itself: it reads fields by constant names and creates the object in its final shape. A
+  // loop over the names took twice as long. The code contains nothing but the names of our own schemas.
   const read = keys.map((key, n) => `const v${n} = d${n}(value[${key}]); if (v${n} === unsure) return unsure`)
   const fields = keys.map((key, n) => `${key}: v${n}`)
   const body = `return (value) => {

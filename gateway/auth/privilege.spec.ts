@@ -25,7 +25,9 @@ describe.each([
   )
 
   test('a guest is told to sign in', () =>
-    expect(refuseWithoutPrivilege(needed, { wallet: undefined, privilege: 'none' })).toMatchObject({ refused: 'NOT_SIGNED_IN' }))
+    expect(refuseWithoutPrivilege(needed, { wallet: undefined, privilege: 'none' })).toMatchObject({
+      refused: 'NOT_SIGNED_IN',
+    }))
 })
 
 test('requireAnalyst throws what would be refused', () => {

@@ -10,8 +10,9 @@ const schemas: Readonly<Record<string, EventSchema<unknown>>> = Object.assign(
   ...Object.values(aggregates).map((aggregate) => aggregate.schemas),
 )
 
-/** By type, the fields that hold what people or their programs wrote: personal, and of no unit, as a wallet would have. They may
- *  hold secrets; a wallet is a pseudonym without which history cannot be told. */
+/** By event type, the fields with free text of users or their programs: those that are personal and have no unit. Free
+ *  text may hold secrets. A wallet is personal too, but has a unit and is shown: it is a pseudonym, and history means
+ *  little without it. */
 const freeTextFields = new Map(
   Object.entries(schemas).map(([type, schema]) => [
     type,
@@ -21,16 +22,17 @@ const freeTextFields = new Map(
   ]),
 )
 
+/** The fields of an event that an analyst may read, and the names of the others. */
 export type RedactedData = { readonly data: Json; readonly withheld: readonly string[] }
 
-/** What an event carries without what people wrote into it, in the current version of its type; nothing at all when it cannot be
- *  read, for then nobody knows what it holds. `withheld` names what was left out. */
+/** Returns the data of an event without free text, in the current version of its type. `withheld` names the fields that
+ *  were left out. Leaves out all fields of an event that cannot be decoded, because any of them may hold free text. */
 export const redactFreeText = (stored: StoredEvent): RedactedData => {
-  const withheld = freeTextFields.get(stored.type)
-  if (withheld?.length === 0) return { data: stored.data, withheld }
+  const secret = freeTextFields.get(stored.type)
+  if (secret?.length === 0) return { data: stored.data, withheld: secret }
   try {
     const fields = Object.entries(encodeEvent(schemas, decodeStored(stored).event).data as Record<string, Json>)
-    const names = withheld ?? []
+    const names = secret ?? []
     return {
       data: Object.fromEntries(fields.filter(([name]) => !names.includes(name))),
       withheld: names.filter((name) => fields.some(([field]) => field === name)),

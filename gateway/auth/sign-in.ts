@@ -5,17 +5,20 @@ import { createSiweMessage, parseSiweMessage } from 'viem/siwe'
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Cache } from '../../infra/cache/port.ts'
 
-/** An access token and whom it speaks for. `wallet` is the address in lower case: the id of a user everywhere. */
+/** An access token, and the wallet that it authenticates. `wallet` is the address in lower case, the id of a user
+ *  everywhere. */
 export type Session = { readonly token: string; readonly wallet: string; readonly expiresAt: string }
+/** The text that a wallet signs. */
 export type SignInMessage = { readonly message: string; readonly expiresAt: string }
 
 export type SignIn = {
-  /** The text that the wallet signs (EIP-4361), good for one sign-in within five minutes. Refuses INPUT_INVALID. */
+  /** Resolves to the text that the wallet signs (EIP-4361). It is valid for one sign-in within five minutes. Refuses
+   *  INPUT_INVALID. */
   message(address: string): Promise<SignInMessage | Refusal>
-  /** A token for a signed message. Each message can be tried once. Refuses INPUT_INVALID, SIGN_IN_NONCE_UNKNOWN,
-   *  SIGN_IN_SIGNATURE_INVALID. */
+  /** Resolves to a token for a signed message. Each message can be tried once. Refuses INPUT_INVALID,
+   *  SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID. */
   signIn(message: string, signature: string): Promise<Session | Refusal>
-  /** The wallet that a token speaks for. Throws TOKEN_INVALID. */
+  /** Resolves to the wallet that a token authenticates. Throws TOKEN_INVALID. */
   verify(token: string): Promise<string>
 }
 
@@ -28,8 +31,9 @@ const algorithm = 'HS256'
 const issuer = 'neuralmesh'
 const audience = 'neuralmesh-gateway'
 
-/** Sign-in with an Ethereum wallet (SIWE). `publicUrl` is where people see the gateway: wallets show it, and a message made
- *  for another place is refused. Wallets must be able to sign by themselves; contract wallets are not asked. */
+/** Creates the sign-in with an Ethereum wallet (SIWE). `publicUrl` returns the URL of the gateway for clients: wallets
+ *  show it, and a message for another host is refused. A wallet needs a private key: contract wallets (EIP-1271) are
+ *  not supported. */
 export const createSignIn = ({
   jwtSecret,
   publicUrl,
@@ -64,12 +68,12 @@ export const createSignIn = ({
     if (!address || !domain || !nonce) return refuse('INPUT_INVALID', { message: 'a sign-in message (EIP-4361)' })
     const { host } = new URL(publicUrl())
     if (domain !== host) return refuse('SIGN_IN_SIGNATURE_INVALID', { domain, expected: host })
-    // Taken before anything else is looked at, so that no message can be tried twice.
-    const given = await nonces.take(nonceKey(nonce))
-    if (given === undefined || !expirationTime || expirationTime.toISOString() <= now())
+    // The nonce is taken before any other check, so that no message can be tried twice.
+    const issued = await nonces.take(nonceKey(nonce))
+    if (issued === undefined || !expirationTime || expirationTime.toISOString() <= now())
       return refuse('SIGN_IN_NONCE_UNKNOWN')
-    // Word for word: then chain, address, place and time are those that we wrote.
-    if (given !== text) return refuse('SIGN_IN_SIGNATURE_INVALID', { message: 'differs from the one that was given' })
+    // The whole text is compared: so chain, address, host and times are those that this gateway wrote.
+    if (issued !== text) return refuse('SIGN_IN_SIGNATURE_INVALID', { message: 'differs from the one that was given' })
     if (!(await isSignedBy(address, text, signature))) return refuse('SIGN_IN_SIGNATURE_INVALID', { address })
     return session(address.toLowerCase())
   }
@@ -130,7 +134,7 @@ const siweMessage = (about: {
       statement: 'Sign in to NeuralMesh.',
     })
   } catch (error) {
-    // Wallets know IPv4 addresses, localhost and names with a dot, nothing else.
+    // Wallets accept IPv4 addresses, localhost and names with a dot, nothing else.
     throw new Failure('CONFIG_INVALID', { variable: 'PUBLIC_URL', value: publicUrl }, error)
   }
 }
@@ -140,7 +144,7 @@ const isSignedBy = async (address: `0x${string}`, message: string, signature: st
   try {
     return await verifyMessage({ address, message, signature })
   } catch {
-    // Not of the form of a signature at all.
+    // The text does not have the form of a signature.
     return false
   }
 }

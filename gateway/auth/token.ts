@@ -2,7 +2,8 @@ import { Failure } from '../../domain/errors.ts'
 
 const bearer = /^Bearer\s+(\S+)$/i
 
-/** The token within an Authorization header; undefined when there is none. Throws TOKEN_INVALID for any other scheme. */
+/** Returns the token of an Authorization header; undefined without a header. Throws TOKEN_INVALID for any other
+ *  scheme. */
 export const tokenOfHeader = (header: string | null | undefined): string | undefined => {
   if (header === null || header === undefined || header === '') return undefined
   const token = bearer.exec(header)?.[1]
@@ -10,7 +11,8 @@ export const tokenOfHeader = (header: string | null | undefined): string | undef
   return token
 }
 
-/** The token that a WebSocket client sends with connection_init, as `authorization` ("Bearer …") or `token`. */
+/** Returns the token that a WebSocket client sends with connection_init, as `authorization` ("Bearer …") or `token`;
+ *  undefined without either. Throws TOKEN_INVALID. */
 export const tokenOfConnection = (parameters: Readonly<Record<string, unknown>> | undefined): string | undefined => {
   const header = parameters?.authorization ?? parameters?.Authorization
   if (typeof header === 'string') return tokenOfHeader(header)

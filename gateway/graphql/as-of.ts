@@ -13,7 +13,7 @@ const AsOf = builder.inputType('AsOf', {
   }),
 })
 
-/** `asOf` makes a query show a node as it was. */
+/** `asOf` makes a query show a node as it was at a past moment. */
 export const asOfArgument = builder.args((t) => ({
   asOf: t.field({
     type: AsOf,
@@ -21,7 +21,7 @@ export const asOfArgument = builder.args((t) => ({
   }),
 }))
 
-/** `asOf` makes a query show a list as it was. */
+/** `asOf` makes a query show a list as it was at a past moment. */
 export const listAsOfArgument = builder.args((t) => ({
   asOf: t.field({
     type: AsOf,
@@ -30,16 +30,18 @@ export const listAsOfArgument = builder.args((t) => ({
   }),
 }))
 
+/** The `asOf` argument as a client sends it. */
 export type AsOfInput = typeof AsOf.$inferInput | null | undefined
 
-/** The moment that is asked for. Throws INPUT_INVALID, POSITION_FOREIGN. */
+/** Returns the moment of an `asOf` input. Throws INPUT_INVALID, POSITION_FOREIGN. */
 const parseMoment = ({ services: { store } }: Context, { time, position }: NonNullable<AsOfInput>): PastMoment => {
-  if (!isExactlyOne(time, position)) throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
+  if (!isExactlyOne(time, position))
+    throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
   return position ? { position: store.parsePosition(position) } : { time: time ?? '' }
 }
 
-/** The moment that a list is asked for, once the read models know it: a position they must have reached. Undefined for now.
- *  Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_NOT_REACHED. */
+/** Resolves to the moment of an `asOf` input of a list, once the read models have reached it when it is a position.
+ *  Undefined without an input, which means now. Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_NOT_REACHED. */
 export const reachMoment = async (context: Context, asOf: AsOfInput): Promise<PastMoment | undefined> => {
   if (!asOf) return undefined
   const moment = parseMoment(context, asOf)
@@ -47,7 +49,7 @@ export const reachMoment = async (context: Context, asOf: AsOfInput): Promise<Pa
   return moment
 }
 
-/** The rows of a stream as of a moment, by key. Throws INPUT_INVALID, POSITION_FOREIGN. */
+/** Resolves to the rows of a stream as of a moment, by key. Throws INPUT_INVALID, POSITION_FOREIGN. */
 export const rowsAt = <Row extends AnyRow>(
   context: Context,
   asOf: NonNullable<AsOfInput>,
@@ -58,11 +60,11 @@ export const rowsAt = <Row extends AnyRow>(
   return rowsAsOf({ store: context.services.store, ...past, ...until })
 }
 
-/** The row of a stream as of a moment, or as `now` finds it when none is given; undefined when there was none yet.
- *  Throws INPUT_INVALID, POSITION_FOREIGN. */
+/** Resolves to the row of a stream as of a moment, or to what `findNow` returns without one; undefined when the row did
+ *  not exist. Throws INPUT_INVALID, POSITION_FOREIGN. */
 export const rowAt = async <Row extends AnyRow>(
   context: Context,
   asOf: AsOfInput,
   { id, ...past }: { readonly projection: Projection<Row>; readonly stream: string; readonly id: string },
-  now: () => Promise<Row | undefined>,
-): Promise<Row | undefined> => (asOf ? (await rowsAt(context, asOf, past)).get(id) : now())
+  findNow: () => Promise<Row | undefined>,
+): Promise<Row | undefined> => (asOf ? (await rowsAt(context, asOf, past)).get(id) : findNow())

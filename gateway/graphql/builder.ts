@@ -3,7 +3,7 @@ import RelayPlugin from '@pothos/plugin-relay'
 import type { Json } from '../../infra/event-store/port.ts'
 import type { Context } from './context.ts'
 
-/** The schema is written in code; gateway/schema.graphql is its print. Fields are never null unless they say so. */
+/** Builds the schema from code; gateway/schema.graphql is its printed form. A field is never null unless it says so. */
 export const builder = new SchemaBuilder<{
   Context: Context
   DefaultFieldNullability: false
@@ -19,7 +19,7 @@ export const builder = new SchemaBuilder<{
   plugins: [RelayPlugin],
   defaultFieldNullability: false,
   relay: {
-    // Ids are plain: what a listing is called here is what it is called in the log.
+    // Ids are not encoded: a listing has the same id here as in the log.
     nodeQueryOptions: false,
     nodesQueryOptions: false,
     cursorType: 'String',
@@ -28,6 +28,9 @@ export const builder = new SchemaBuilder<{
     nodesOnConnection: true,
   },
 })
+
+/** The GraphQL type of objects of one shape, as the builder declares it. */
+export type ObjectType<Value extends object> = ReturnType<typeof builder.objectRef<Value>>
 
 builder.queryType()
 builder.mutationType()

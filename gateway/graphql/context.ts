@@ -5,10 +5,10 @@ import type { SignIn } from '../auth/sign-in.ts'
 import type { Services } from '../services.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 
-/** How long a query may wait for the read models to reach the position that it asked for. */
+/** How long a query may wait until the read models reach the position that it asked for. */
 export const waitMsMax = 5_000
 
-/** What every resolver is given: who asks, and what may be called. */
+/** What every resolver gets: the caller, and the services that it may call. */
 export type Context = {
   readonly services: Services
   readonly signIn: SignIn
@@ -20,29 +20,38 @@ export type Context = {
   readonly closing: AbortSignal
 }
 
+/** Creates the context of one request, with its own loaders. */
 export const createContext = (parts: Omit<Context, 'loaders' | 'privilege'>): Context => ({
   ...parts,
   privilege: privilegeOf(parts.services.privileged, parts.wallet),
   loaders: createLoaders(parts.services.read),
 })
 
-/** The signed-in wallet. Throws NOT_SIGNED_IN. */
+/** Returns the signed-in wallet. Throws NOT_SIGNED_IN. */
 export const requireWallet = ({ wallet }: Context): string => {
   if (wallet === undefined) throw new Failure('NOT_SIGNED_IN')
   return wallet
 }
 
-/** Waits until the read models have seen the position that the asker has seen. Throws POSITION_FOREIGN,
+/** Waits until the read models have reached `atLeast`, a position that the client has seen. Throws POSITION_FOREIGN,
  *  POSITION_NOT_REACHED. */
 export const reachPosition = async ({ services }: Context, atLeast: string | null | undefined): Promise<void> => {
   if (atLeast === null || atLeast === undefined) return
   await services.waitFor(services.store.parsePosition(atLeast), waitMsMax)
 }
 
+/** Returns a position at which queries show the result of a command: its own, or the head of the log when it stored
+ *  nothing. */
+export const resultPosition = async (
+  { store }: Pick<Services, 'store'>,
+  { position }: { readonly position: Position | undefined },
+): Promise<Position> => position ?? (await store.head())
+
+/** The read models are behind, or cannot be read at this moment. */
 const lateCodes = ['POSITION_NOT_REACHED', 'READ_MODEL_BUILDING', 'DATABASE_UNAVAILABLE']
 
-/** The node as it is once the read models have seen what was just done. Null when they are late or cannot be asked: what was
- *  done is done, and the answer must say so. */
+/** Resolves to the node once the read models have reached the position of a mutation. Null when they are late or cannot
+ *  be read: the mutation has succeeded, and its answer must not be an error. */
 export const nodeAt = async <Node>(
   { services }: Context,
   position: Position,

@@ -1,10 +1,11 @@
 import type { Commands } from '../../commands/execute.ts'
-import type { AggregateName } from '../../domain/aggregates.ts'
-import { type Details, type ErrorCode, errors, type Refusal, refuse } from '../../domain/errors.ts'
+import type { AggregateName, StateOf } from '../../domain/aggregates.ts'
+import { type Details, type ErrorCode, errors, Failure, type Refusal, refuse } from '../../domain/errors.ts'
 import { builder } from './builder.ts'
 
 const codes = Object.keys(errors) as ErrorCode[]
 
+/** The enum of all codes of domain/errors.ts. */
 export const ErrorCodeType = builder.enumType('ErrorCode', {
   description: 'Every refusal and failure that this platform can answer with. A code keeps its meaning for ever.',
   values: Object.fromEntries(codes.map((code) => [code, { value: code, description: errors[code].message }])) as Record<
@@ -18,6 +19,7 @@ const Detail = builder.objectRef<{ readonly name: string; readonly value: string
   fields: (t) => ({ name: t.exposeString('name', {}), value: t.exposeString('value', {}) }),
 })
 
+/** The interface of every refusal. */
 export const ErrorInterface = builder.interfaceRef<Refusal>('Error').implement({
   description: 'What every refusal tells.',
   fields: (t) => ({
@@ -28,29 +30,45 @@ export const ErrorInterface = builder.interfaceRef<Refusal>('Error').implement({
   }),
 })
 
+/** The type that every mutation answers with when it is refused. */
 export const Refused = builder.objectRef<Refusal>('Refused').implement({
   description: 'The answer is no; nothing was changed unless the details say so.',
   interfaces: [ErrorInterface],
   fields: () => ({}),
 })
 
+/** Returns details as a list, for GraphQL has no maps. */
 export const detailsOf = (details: Details) => Object.entries(details).map(([name, value]) => ({ name, value }))
 
-const unknownCodes: { readonly [Name in AggregateName]?: ErrorCode } = {
+/** The code for an aggregate that does not exist. */
+const unknownCodes = {
   job: 'JOB_UNKNOWN',
   listing: 'LISTING_UNKNOWN',
   provider: 'PROVIDER_NOT_REGISTERED',
   rental: 'RENTAL_UNKNOWN',
-}
+} as const satisfies { readonly [Name in AggregateName]?: ErrorCode }
 
-/** Commands refuse a stranger before they look further, also where there is nothing: here that is said by name. */
+/** Replaces NOT_YOURS by the unknown code of the aggregate when the aggregate does not exist: commands check the owner
+ *  first. */
 export const unknownIfMissing = async (
   { current }: Commands,
   name: AggregateName,
   id: string,
   refusal: Refusal,
 ): Promise<Refusal> => {
-  const code = unknownCodes[name]
+  const code = (unknownCodes as { readonly [Name in AggregateName]?: ErrorCode })[name]
   if (code === undefined || refusal.refused !== 'NOT_YOURS') return refusal
   return (await current(name, id)).state.status === 'none' ? refuse(code, { [name]: id }) : refusal
+}
+
+/** Returns the state of an aggregate as it is in the log, not in a read model: a client may ask for what it has just
+ *  created. Throws JOB_UNKNOWN, RENTAL_UNKNOWN, … when it does not exist. */
+export const requireState = async <Name extends keyof typeof unknownCodes>(
+  { current }: Commands,
+  name: Name,
+  id: string,
+): Promise<Exclude<StateOf<Name>, { readonly status: 'none' }>> => {
+  const { state } = await current(name, id)
+  if (state.status === 'none') throw new Failure(unknownCodes[name], { [name]: id })
+  return state as Exclude<StateOf<Name>, { readonly status: 'none' }>
 }

@@ -56,21 +56,26 @@ Event.implement({
   }),
 })
 
-// Who sees what
+// Access
 
-/** Whose events are asked for: a wallet's, or everybody's. Throws NOT_SIGNED_IN. */
-const scopeOf = (context: Context, mine: boolean): { readonly party: string | undefined; readonly whole: boolean } => {
+/** Returns the wallet whose events the caller may see (undefined: all events), and whether they are shown with all
+ *  their fields. Throws NOT_SIGNED_IN. */
+const scopeOf = (
+  context: Context,
+  mine: boolean,
+): { readonly party: string | undefined; readonly unredacted: boolean } => {
   const wallet = requireWallet(context)
-  if (mine || context.privilege === 'none') return { party: wallet, whole: true }
-  return { party: undefined, whole: context.privilege === 'operator' }
+  if (mine || context.privilege === 'none') return { party: wallet, unredacted: true }
+  return { party: undefined, unredacted: context.privilege === 'operator' }
 }
 
-const show = (event: StoredEvent, whole: boolean): ShownEvent => ({
+/** Returns an event as the caller may see it. */
+const show = (event: StoredEvent, unredacted: boolean): ShownEvent => ({
   ...event,
-  ...(whole ? { withheld: [] } : redactFreeText(event)),
+  ...(unredacted ? { withheld: [] } : redactFreeText(event)),
 })
 
-// What is asked for
+// The filter
 
 const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas)) as DomainEvent['type'][]
 const EventType = builder.enumType('EventType', { description: 'See docs/events.md.', values: types })
@@ -94,7 +99,7 @@ const parseFilter = (input: typeof EventFilterInput.$inferInput | null | undefin
 
 // Query
 
-/** Relay's two directions. Throws INPUT_INVALID. */
+/** Returns the direction and size of a page, from Relay's `first` or `last`. Throws INPUT_INVALID for both. */
 const parseTake = (first: number | null | undefined, last: number | null | undefined): EventList['take'] => {
   if (last === null || last === undefined) return { first: first ?? firstDefault }
   if (first !== null && first !== undefined)
@@ -119,7 +124,7 @@ builder.queryField('events', (t) =>
     },
     resolve: async (_, { filter: input, first, last, after, before, atLeast }, context) => {
       const { mine, filter } = parseFilter(input)
-      const { party, whole } = scopeOf(context, mine)
+      const { party, unredacted } = scopeOf(context, mine)
       await reachPosition(context, atLeast)
       const take = parseTake(first, last)
       const { events, ...page } = await listEvents(context.services, {
@@ -128,7 +133,7 @@ builder.queryField('events', (t) =>
         take,
         party,
       })
-      const rows = events.map((event) => show(event, whole))
+      const rows = events.map((event) => show(event, unredacted))
       return toConnection({ ...page, rows, endCursor: undefined }, {}, ({ position }) => [position])
     },
   }),
@@ -144,10 +149,10 @@ builder.subscriptionField('events', (t) =>
     subscribe: (_, { filter: input, after }, context) => {
       const { store } = context.services
       const { mine, filter } = parseFilter(input)
-      const { party, whole } = scopeOf(context, mine)
-      const wanted = { store, filter, party, after: parsePosition(store, after) }
+      const { party, unredacted } = scopeOf(context, mine)
+      const options = { store, filter, party, after: parsePosition(store, after) }
       return cancellable(context.closing, async function* (signal) {
-        for await (const event of followEvents({ ...wanted, signal })) yield show(event, whole)
+        for await (const event of followEvents({ ...options, signal })) yield show(event, unredacted)
       })
     },
     resolve: (event) => event,

@@ -2,16 +2,18 @@ import { type Refusal, refuse } from '../../domain/errors.ts'
 
 const keyCharactersMax = 200
 
-/** Refuses INPUT_INVALID for a key that is empty or too long. */
+/** Refuses INPUT_INVALID for an idempotency key that is empty or too long. */
 export const refuseInvalidKey = (idempotencyKey: string): Refusal | undefined =>
   idempotencyKey.length >= 1 && idempotencyKey.length <= keyCharactersMax
     ? undefined
     : refuse('INPUT_INVALID', { idempotencyKey: `takes 1 to ${keyCharactersMax} characters` })
 
-/** True when one of the two was given, and not both. */
+/** Returns true when one of the two was given, and not both. Null counts as absent. */
 export const isExactlyOne = (a: unknown, b: unknown): boolean =>
   ((a ?? undefined) === undefined) !== ((b ?? undefined) === undefined)
 
-/** The same without its empty fields: absent and null are one to us. */
-export const withoutNulls = <Fields extends object>(fields: Fields): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } =>
+/** Returns the fields without those that are null or undefined: GraphQL's null means absent here. */
+export const withoutNulls = <Fields extends object>(
+  fields: Fields,
+): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)) as never

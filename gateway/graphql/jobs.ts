@@ -2,19 +2,18 @@ import { submitJob } from '../../commands/submit-job.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import type { JobFile } from '../../domain/job.ts'
-import type { Update } from '../../projections/engine/updates.ts'
-import type { JobRow, JobStatus } from '../../projections/jobs.table.ts'
+import type { JobStatus } from '../../projections/jobs.table.ts'
 import { findJob, jobs, listJobs } from '../../projections/jobs.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
-import { reachPosition, requireWallet } from './context.ts'
-import { ErrorCodeType } from './errors.ts'
+import { reachPosition, requireWallet, resultPosition } from './context.ts'
+import { dispatch } from './dispatch.ts'
+import { ErrorCodeType, requireState } from './errors.ts'
 import { refuseInvalidKey } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { afterArgument, rowUpdates } from './subscriptions.ts'
-import { dispatch } from './dispatch.ts'
+import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
 
@@ -186,7 +185,7 @@ builder.mutationField('submitJob', (t) =>
         memoryMib: input.memoryMib ?? memoryMibDefault,
       })
       if (isRefusal(submitted)) return submitted
-      return { id: submitted.job, position: submitted.position ?? (await services.store.head()) }
+      return { id: submitted.job, position: await resultPosition(services, submitted) }
     },
   }),
 )
@@ -209,13 +208,7 @@ builder.mutationField('stopJob', (t) =>
 
 // Subscription
 
-const JobUpdate = builder.objectRef<Update<JobRow>>('JobUpdate').implement({
-  fields: (t) => ({
-    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
-    event: t.exposeString('type', { description: 'The type of the event, or Snapshot for how things stand.' }),
-    job: t.field({ type: Job, description: 'As of the event.', resolve: ({ row }) => row }),
-  }),
-})
+const JobUpdate = updateTypeOf('JobUpdate', 'job', Job, { startsWithSnapshot: true })
 
 builder.subscriptionField('jobProgress', (t) =>
   t.field({
@@ -224,10 +217,8 @@ builder.subscriptionField('jobProgress', (t) =>
     args: { job: t.arg.id({ required: true }), ...afterArgument },
     subscribe: async (_, { job, after }, context) => {
       const wallet = requireWallet(context)
-      // Asked of the log, not of the read model: whoever has just submitted may look at once.
-      const { state } = await context.services.commands.current('job', job)
-      if (state.status === 'none') throw new Failure('JOB_UNKNOWN', { job })
-      if (state.renter !== wallet) throw new Failure('NOT_YOURS')
+      const { renter } = await requireState(context.services.commands, 'job', job)
+      if (renter !== wallet) throw new Failure('NOT_YOURS')
       return rowUpdates(context, { projection: jobs, stream: streamOf('job', job), after })
     },
     resolve: (update) => update,

@@ -2,9 +2,11 @@ import { EnvelopArmorPlugin } from '@escape.tech/graphql-armor'
 import { type DocumentNode, GraphQLError, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 
-/** What one request may ask for, on HTTP and WebSocket alike. The whole of our largest node, a hundred times, fits. */
+/** The limits of one request, on HTTP and WebSocket alike. A request for all fields of the largest node, for 100 nodes,
+ *  fits. */
 export const limits = { depthMax: 12, aliasesMax: 20, tokensMax: 2_000, directivesMax: 20, costMax: 60_000 }
 
+/** Refuses requests over the limits before they are executed. */
 export const limitsPlugin = (): Plugin =>
   EnvelopArmorPlugin({
     maxDepth: { n: limits.depthMax },
@@ -14,7 +16,7 @@ export const limitsPlugin = (): Plugin =>
     costLimit: { maxCost: limits.costMax },
   })
 
-/** PostgreSQL stores neither a NUL nor half a surrogate pair. */
+/** Returns whether PostgreSQL can store the text: neither a NUL nor half a surrogate pair is in it. */
 const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
 const hasUnstorableText = (value: unknown): boolean => {
@@ -23,19 +25,19 @@ const hasUnstorableText = (value: unknown): boolean => {
 }
 
 const hasUnstorableLiteral = (document: DocumentNode): boolean => {
-  let odd = false
+  let found = false
   visit(document, {
     StringValue: ({ value }) => {
-      odd ||= !isStorable(value)
+      found ||= !isStorable(value)
     },
   })
-  return odd
+  return found
 }
 
 const unstorableTextError = () =>
   new GraphQLError('Text must be well-formed and without NUL.', { extensions: { code: 'INPUT_INVALID' } })
 
-/** Turns text away that no database can store, wherever it stands in a request. */
+/** Refuses a request that has text that no database can store, in a literal or in a variable. */
 export const storableTextPlugin = (): Plugin => ({
   onValidate: ({ params: { documentAST }, setResult }) => {
     if (hasUnstorableLiteral(documentAST)) setResult([unstorableTextError()])

@@ -2,19 +2,17 @@ import { commandIds, ids } from '../../commands/derived-ids.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
-import type { Update } from '../../projections/engine/updates.ts'
-import type { ListingRow } from '../../projections/listings.table.ts'
 import { findListing, gpuModels, listings, searchListings } from '../../projections/listings.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reachPosition } from './context.ts'
-import { withoutNulls, refuseInvalidKey } from './inputs.ts'
+import { dispatch } from './dispatch.ts'
+import { refuseInvalidKey, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, parseMoney } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { afterArgument, rowUpdates } from './subscriptions.ts'
-import { dispatch } from './dispatch.ts'
+import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
 
@@ -86,12 +84,12 @@ builder.queryField('listings', (t) =>
     args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
     resolve: async (_, { filter, atLeast, ...page }, context) => {
       await reachPosition(context, atLeast)
-      const { maxPricePerGpuHour, asset, ...wanted } = filter ?? {}
+      const { maxPricePerGpuHour, asset, ...conditions } = filter ?? {}
       const pricePerGpuHourMax = maxPricePerGpuHour
         ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
         : undefined
       if (isRefusal(pricePerGpuHourMax)) throw new Failure(pricePerGpuHourMax.refused, pricePerGpuHourMax.details)
-      const request = { ...pageRequest(page), ...withoutNulls(wanted), pricePerGpuHourMax }
+      const request = { ...pageRequest(page), ...withoutNulls(conditions), pricePerGpuHourMax }
       const found = await searchListings(context.services.read, request)
       return toConnection(found, request, ({ pricePerGpuHour, id }) => [String(pricePerGpuHour), id])
     },
@@ -200,13 +198,7 @@ builder.mutationField('withdrawListing', (t) =>
 
 // Subscription
 
-const ListingUpdate = builder.objectRef<Update<ListingRow>>('ListingUpdate').implement({
-  fields: (t) => ({
-    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
-    event: t.exposeString('type', { description: 'The type of the event.' }),
-    listing: t.field({ type: Listing, description: 'As of the event.', resolve: ({ row }) => row }),
-  }),
-})
+const ListingUpdate = updateTypeOf('ListingUpdate', 'listing', Listing, { startsWithSnapshot: false })
 
 builder.subscriptionField('listingChanged', (t) =>
   t.field({

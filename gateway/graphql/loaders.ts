@@ -1,10 +1,11 @@
+import { chunksOf } from '../../infra/async/chunks.ts'
 import type { ReadModels } from '../../projections/database.ts'
 import { findInvoices } from '../../projections/invoices.ts'
 import { findListings } from '../../projections/listings.ts'
 import { findProviders } from '../../projections/providers.ts'
 import { findRentals } from '../../projections/rentals.ts'
 
-/** What the read functions take at once. */
+/** How many keys one call of a read function takes. */
 const keysMax = 1_000
 
 type Waiting<Value> = {
@@ -13,8 +14,8 @@ type Waiting<Value> = {
   readonly reject: (error: unknown) => void
 }
 
-/** Collects the keys that are asked for one by one in the same turn, and loads them with one call. Remembers nothing: a
- *  subscription lives long, and its nodes must not grow old. */
+/** Returns a function that loads one value by its key. Keys that are asked for at the same time are loaded together,
+ *  with one call for each 1,000. Caches nothing: a subscription is long-lived, and must not show stale nodes. */
 export const createBatchLoader = <Value>(
   loadMany: (keys: readonly string[]) => Promise<readonly Value[]>,
 ): ((key: string) => Promise<Value>) => {
@@ -22,7 +23,7 @@ export const createBatchLoader = <Value>(
   const load = async (batch: readonly Waiting<Value>[]) => {
     try {
       const values = await loadMany(batch.map(({ key }) => key))
-      // As many values as keys, in the same order: that is what the read functions promise.
+      // The read functions return as many values as keys, in the same order.
       batch.forEach(({ resolve }, index) => {
         resolve(values[index] as Value)
       })
@@ -30,20 +31,21 @@ export const createBatchLoader = <Value>(
       for (const { reject } of batch) reject(error)
     }
   }
-  const dispatch = () => {
+  const loadWaiting = () => {
     const all = waiting
     waiting = []
-    for (let first = 0; first < all.length; first += keysMax) void load(all.slice(first, first + keysMax))
+    for (const batch of chunksOf(all, keysMax)) void load(batch)
   }
   return (key) =>
     new Promise((resolve, reject) => {
-      // Not before all resolvers of this level have run, which takes a few rounds of promises.
-      if (waiting.length === 0) setImmediate(dispatch)
+      // After all resolvers of this level have run, which takes several microtasks.
+      if (waiting.length === 0) setImmediate(loadWaiting)
       waiting.push({ key, resolve, reject })
     })
 }
 
-/** Nodes within nodes, loaded with one query per kind however many there are. */
+/** Creates the loaders of one request. They load nodes within nodes with one query per type, however many nodes there
+ *  are. */
 export const createLoaders = (read: ReadModels) => ({
   invoice: createBatchLoader((ids) => findInvoices(read, ids)),
   listing: createBatchLoader((ids) => findListings(read, ids)),

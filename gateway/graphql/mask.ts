@@ -3,15 +3,16 @@ import { newId } from '../../commands/ids.ts'
 import { errors, Failure } from '../../domain/errors.ts'
 import type { Log } from '../../infra/telemetry.ts'
 
-/** What was thrown first, below all that GraphQL wrapped around it. */
+/** Returns the error that was thrown first, without the errors that GraphQL wrapped around it. */
 const rootCauseOf = (error: unknown): unknown =>
   error instanceof GraphQLError && error.originalError ? rootCauseOf(error.originalError) : error
 
-/** Where in the answer it happened. */
+/** Returns where in the request and in the answer an error happened. */
 const locationOf = (error: unknown) =>
   error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
 
-/** A failure as GraphQL shows it: its code, hint and details in the extensions. Anything else as it is. */
+/** Returns a `Failure` as a GraphQLError with its code, hint and details in the extensions; returns any other error as
+ *  it is. */
 export const asGraphQLError = (error: unknown): unknown => {
   const root = rootCauseOf(error)
   if (!(root instanceof Failure)) return error
@@ -22,8 +23,8 @@ export const asGraphQLError = (error: unknown): unknown => {
   })
 }
 
-/** What leaves the house: failures with their code; errors of the request itself as they are; and of what nobody expected
- *  only an id, under which the log tells all. */
+/** Creates the function that decides what a client sees of an error: a `Failure` with its code, an error of the request
+ *  itself as it is, and of an unexpected error only a correlation id, under which the log has the whole error. */
 export const createErrorMask =
   (log: Pick<Log, 'error'>) =>
   (error: unknown): GraphQLError => {

@@ -2,6 +2,7 @@ import { type Refusal, refuse } from '../../domain/errors.ts'
 import { type Asset, assets, formatAmount, type Money, parseAmount } from '../../domain/money.ts'
 import { builder } from './builder.ts'
 
+/** The type of all amounts of money. */
 export const MoneyType = builder.objectRef<Money>('Money').implement({
   description:
     'A whole number of minor units of one asset. The name of the asset carries its decimals: USDC/6 counts millionths.',
@@ -15,12 +16,12 @@ export const MoneyType = builder.objectRef<Money>('Money').implement({
   }),
 })
 
-/** What price inputs mean when they name no asset. */
+/** The asset of a price input that names none. */
 export const assetDefault = 'USDC/6'
 
 const isAsset = (text: string): text is Asset => (assets as readonly string[]).includes(text)
 
-/** "2.65" of an asset. Refuses INPUT_INVALID, naming the field. */
+/** Parses a decimal text such as "2.65" as an amount of an asset. Refuses INPUT_INVALID, with the name of the field. */
 export const parseMoney = (
   field: string,
   text: string,

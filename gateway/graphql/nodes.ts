@@ -6,7 +6,9 @@ import type { ProviderRow } from '../../projections/providers.table.ts'
 import type { RentalRow } from '../../projections/rentals.table.ts'
 import { builder } from './builder.ts'
 
-/** The nodes by name, so that each family can point to the others; each is described in the file of its family. */
+// The node types by name, so that they can refer to each other. Each is implemented in its own file, as Rental in
+// rentals.ts.
+
 export const Invoice = builder.objectRef<InvoiceRow>('Invoice')
 export const Job = builder.objectRef<JobRow>('Job')
 export const Listing = builder.objectRef<ListingRow>('Listing')

@@ -3,6 +3,7 @@ import type { RefusedLine } from '../../commands/offers.ts'
 import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { builder } from './builder.ts'
+import { resultPosition } from './context.ts'
 import { ErrorInterface } from './errors.ts'
 import { payloadOf } from './payloads.ts'
 
@@ -57,7 +58,7 @@ builder.mutationField('importOffers', (t) =>
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const answer = await importOffers(services, { provider: wallet, csv })
       if (isRefusal(answer)) return answer
-      return { ...answer, position: answer.position ?? (await services.store.head()) }
+      return { ...answer, position: await resultPosition(services, answer) }
     },
   }),
 )

@@ -1,15 +1,14 @@
 import { cursorOf, type Page, type PageRequest } from '../../projections/page.ts'
-import { builder } from './builder.ts'
+import { builder, type ObjectType } from './builder.ts'
 
+/** How many nodes a page has when the client does not ask for a number. */
 export const firstDefault = 20
 
-type RefTo<Row extends object> = ReturnType<typeof builder.objectRef<Row>>
-
-/** The connection of a node, as Relay wants it; pages go forwards. */
-export const connectionOf = <Row extends object>(name: string, node: RefTo<Row>) =>
+/** Returns the connection type of a node, as Relay defines it. */
+export const connectionOf = <Row extends object>(name: string, node: ObjectType<Row>) =>
   builder.connectionObject({ type: node, name: `${name}Connection` }, { name: `${name}Edge` })
 
-/** `atLeast` makes a query see what its asker has just done. */
+/** `atLeast` makes a query show at least what its client has just done. */
 export const atLeastArgument = builder.args((t) => ({
   atLeast: t.field({
     type: 'Position',
@@ -17,21 +16,23 @@ export const atLeastArgument = builder.args((t) => ({
   }),
 }))
 
-/** The arguments of every list. */
+/** The arguments of every list; its pages go forwards. */
 export const pageArguments = builder.args((t) => ({
   first: t.int({ defaultValue: firstDefault, description: 'How many, 1 to 100.' }),
   after: t.string({ description: 'The endCursor of the page before.' }),
 }))
 
-export const pageRequest = (given: {
+/** Returns the page request of these arguments, with the default size. */
+export const pageRequest = (page: {
   first?: number | null | undefined
   after?: string | null | undefined
 }): PageRequest => ({
-  first: given.first ?? firstDefault,
-  after: given.after ?? undefined,
+  first: page.first ?? firstDefault,
+  after: page.after ?? undefined,
 })
 
-/** @param sortKeyOf what the list is sorted by: a cursor is the sort key of its row. */
+/** Returns a page of rows as a Relay connection.
+ *  @param sortKeyOf returns what the list is sorted by: the cursor of a row is its sort key. */
 export const toConnection = <Row>(
   { rows, hasNextPage, hasPreviousPage }: Page<Row> & { readonly hasPreviousPage?: boolean },
   { after }: Pick<PageRequest, 'after'>,

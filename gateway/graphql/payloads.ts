@@ -1,27 +1,26 @@
 import { isRefusal } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import type { ReadModels } from '../../projections/database.ts'
-import { builder } from './builder.ts'
+import { builder, type ObjectType } from './builder.ts'
 import { nodeAt } from './context.ts'
 import { Refused } from './errors.ts'
 
-type RefTo<Value extends object> = ReturnType<typeof builder.objectRef<Value>>
-
-/** What a mutation answers with: it was done, or it was refused. */
-export const payloadOf = <Success extends object>(name: string, success: RefTo<Success>) =>
+/** Returns the payload type of a mutation: a union of its success and `Refused`. */
+export const payloadOf = <Success extends object>(name: string, success: ObjectType<Success>) =>
   builder.unionType(`${name}Payload`, {
     types: [success, Refused],
     resolveType: (answer) => (isRefusal(answer) ? Refused : success),
   })
 
-/** What was changed, and where in the log. */
+/** The node that a mutation changed, and the position that shows the change. */
 export type NodeAnswer = { readonly id: string; readonly position: Position }
 
-/** The payload of a mutation that changes one node: it is shown under `field`, as of the position. */
+/** Returns the payload type of a mutation that changes one node. The success shows the node under `field`, as of the
+ *  position. */
 export const nodePayloadOf = <Row extends object>(
   name: string,
   field: string,
-  node: RefTo<Row>,
+  node: ObjectType<Row>,
   find: (read: ReadModels, id: string) => Promise<Row | undefined>,
 ) => {
   const Success = builder.objectRef<NodeAnswer>(`${name}Success`)
@@ -32,7 +31,8 @@ export const nodePayloadOf = <Row extends object>(
         type: node,
         nullable: true,
         description: 'Null when the read model is late; ask again with atLeast.',
-        // Pothos asks whether the node is a list, and cannot tell while the row is a parameter: the callers' rows are none.
+        // Pothos derives the result type from whether the node is a list, which it cannot do for a type parameter. No
+        // caller passes a list.
         resolve: ({ id, position }, _, context) =>
           nodeAt(context, position, () => find(context.services.read, id)) as never,
       }),

@@ -1,14 +1,13 @@
 import { Failure } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
-import type { Update } from '../../projections/engine/updates.ts'
-import type { PaymentRow, PaymentStatus } from '../../projections/payments.table.ts'
+import type { PaymentStatus } from '../../projections/payments.table.ts'
 import { findPayment, listPayments, payments } from '../../projections/payments.ts'
 import { builder } from './builder.ts'
 import { reachPosition, requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
 import { Payment } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
-import { afterArgument, rowUpdates } from './subscriptions.ts'
+import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
 
@@ -74,13 +73,7 @@ builder.queryField('payments', (t) =>
 
 // Subscription
 
-const PaymentUpdate = builder.objectRef<Update<PaymentRow>>('PaymentUpdate').implement({
-  fields: (t) => ({
-    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
-    event: t.exposeString('type', { description: 'The type of the event.' }),
-    payment: t.field({ type: Payment, description: 'As of the event.', resolve: ({ row }) => row }),
-  }),
-})
+const PaymentUpdate = updateTypeOf('PaymentUpdate', 'payment', Payment, { startsWithSnapshot: false })
 
 builder.subscriptionField('paymentUpdated', (t) =>
   t.field({

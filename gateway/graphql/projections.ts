@@ -5,7 +5,7 @@ import { refuseWithoutPrivilege, requireAnalyst } from '../auth/privilege.ts'
 import { builder } from './builder.ts'
 import { payloadOf } from './payloads.ts'
 
-// How read models stand
+// The state of the read models
 
 const ProjectionState = builder.enumType('ProjectionState', {
   values: {
@@ -99,7 +99,7 @@ builder.queryField('projections', (t) =>
   }),
 )
 
-// Another try
+// Retry
 
 type Answer = { readonly projection: string; readonly stream: string; readonly events: number }
 

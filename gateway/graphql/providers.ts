@@ -3,10 +3,10 @@ import type { Command } from '../../domain/provider.ts'
 import { findProvider } from '../../projections/providers.ts'
 import { builder } from './builder.ts'
 import { type Context, reachPosition } from './context.ts'
+import { dispatch } from './dispatch.ts'
 import { Provider } from './nodes.ts'
 import { atLeastArgument } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { dispatch } from './dispatch.ts'
 
 // The node
 
@@ -39,9 +39,9 @@ builder.queryField('provider', (t) =>
 
 // Mutations
 
-/** A provider is told in its own name. */
-const dispatchToProvider = (context: Context, command: (wallet: string, time: string) => Command) =>
-  dispatch(context, 'provider', context.wallet ?? '', command)
+/** Dispatches a command to the provider that the signed-in wallet is. */
+const dispatchToProvider = (context: Context, commandFor: (wallet: string, time: string) => Command) =>
+  dispatch(context, 'provider', context.wallet ?? '', commandFor)
 
 const RegisterProviderInput = builder.inputType('RegisterProviderInput', {
   fields: (t) => ({ name: t.string({ required: true }) }),

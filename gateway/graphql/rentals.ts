@@ -5,20 +5,19 @@ import { money } from '../../domain/money.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { rentCheapest } from '../../processes/rent-cheapest.ts'
-import type { Update } from '../../projections/engine/updates.ts'
 import type { RentalStatus } from '../../projections/rentals.table.ts'
 import { findRental, listRentals, rentals } from '../../projections/rentals.ts'
 import { listRentalsAsOf } from '../../projections/rentals-as-of.ts'
 import { asOfArgument, listAsOfArgument, reachMoment, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
-import { reachPosition, requireWallet } from './context.ts'
-import { ErrorCodeType, unknownIfMissing } from './errors.ts'
-import { withoutNulls, isExactlyOne, refuseInvalidKey } from './inputs.ts'
+import { reachPosition, requireWallet, resultPosition } from './context.ts'
+import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
+import { isExactlyOne, refuseInvalidKey, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, parseMoney } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
-import { afterArgument, rowUpdates } from './subscriptions.ts'
+import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
 
@@ -97,7 +96,8 @@ Rental.implement({
 
 // Queries
 
-const mayRead = (wallet: string, { renter, provider }: { renter: string; provider?: string | null }): boolean =>
+/** Returns whether the wallet is the renter or the provider. */
+const isParty = (wallet: string, { renter, provider }: { renter: string; provider?: string | null }): boolean =>
   wallet === renter || wallet === provider
 
 builder.queryField('rental', (t) =>
@@ -112,7 +112,7 @@ builder.queryField('rental', (t) =>
       const past = { projection: rentals, stream: streamOf('rental', id), id }
       const rental = await rowAt(context, asOf, past, () => findRental(context.services.read, id))
       if (!rental) throw new Failure('RENTAL_UNKNOWN', { rental: id })
-      if (!mayRead(wallet, rental)) throw new Failure('NOT_YOURS')
+      if (!isParty(wallet, rental)) throw new Failure('NOT_YOURS')
       return rental
     },
   }),
@@ -177,7 +177,7 @@ builder.mutationField('rentGpu', (t) =>
         ? rentCheapest(services, { renter: wallet, ...request })
         : requestRental(services, { renter: wallet, ...request }))
       if (isRefusal(rented)) return rented
-      const position = rented.position ?? (await services.store.head())
+      const position = await resultPosition(services, rented)
       return rented.outcome === 'rejected'
         ? refuse(rented.code, { rental: rented.rental, position })
         : { id: rented.rental, position }
@@ -195,14 +195,16 @@ const parseRentGpuInput = (input: typeof RentGpuInput.$inferInput) => {
   if (refusedKey) return refusedKey
   if (!isExactlyOne(listing || undefined, gpu || undefined))
     return refuse('INPUT_INVALID', { listing: 'takes exactly one of listing and gpu' })
-  if (!isExactlyOne(seconds, hours)) return refuse('INPUT_INVALID', { seconds: 'takes exactly one of seconds and hours' })
+  if (!isExactlyOne(seconds, hours))
+    return refuse('INPUT_INVALID', { seconds: 'takes exactly one of seconds and hours' })
   const time = seconds ?? (hours ?? 0) * secondsPerHour
   if (time > secondsMax) return refuse('INPUT_INVALID', { seconds: `takes at most ${secondsMax}` })
   const maxPricePerGpuHour = parseMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
   if (isRefusal(maxPricePerGpuHour)) return maxPricePerGpuHour
   const gpuCount = input.gpuCount ?? 1
   const terms = { idempotencyKey, gpuCount, seconds: BigInt(time), maxPricePerGpuHour }
-  if (gpu) return { ...terms, needs: { gpu, gpuCount, maxPricePerGpuHour, ...withoutNulls({ vramMib: vramMibMin, region }) } }
+  if (gpu)
+    return { ...terms, needs: { gpu, gpuCount, maxPricePerGpuHour, ...withoutNulls({ vramMib: vramMibMin, region }) } }
   if (vramMibMin || region) return refuse('INPUT_INVALID', { listing: 'takes no vramMibMin and no region beside it' })
   return { ...terms, listing: listing ?? '' }
 }
@@ -218,20 +220,14 @@ builder.mutationField('endRental', (t) =>
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const ended = await endAndSettle(services, rental, 'returned', userActor(wallet))
       if (isRefusal(ended)) return unknownIfMissing(services.commands, 'rental', rental, ended)
-      return { id: rental, position: ended.position ?? (await services.store.head()) }
+      return { id: rental, position: await resultPosition(services, ended) }
     },
   }),
 )
 
 // Subscriptions
 
-const RentalUpdate = builder.objectRef<Update<(typeof Rental)['$inferType']>>('RentalUpdate').implement({
-  fields: (t) => ({
-    position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
-    event: t.exposeString('type', { description: 'The type of the event, or Snapshot for how things stand.' }),
-    rental: t.field({ type: Rental, description: 'As of the event.', resolve: ({ row }) => row }),
-  }),
-})
+const RentalUpdate = updateTypeOf('RentalUpdate', 'rental', Rental, { startsWithSnapshot: true })
 
 builder.subscriptionField('rentalUpdated', (t) =>
   t.field({
@@ -240,10 +236,8 @@ builder.subscriptionField('rentalUpdated', (t) =>
     args: { id: t.arg.id({ required: true }), ...afterArgument },
     subscribe: async (_, { id, after }, context) => {
       const wallet = requireWallet(context)
-      // Asked of the log, not of the read model: whoever has just rented may look at once.
-      const { state } = await context.services.commands.current('rental', id)
-      if (state.status === 'none') throw new Failure('RENTAL_UNKNOWN', { rental: id })
-      if (!mayRead(wallet, state)) throw new Failure('NOT_YOURS')
+      const rental = await requireState(context.services.commands, 'rental', id)
+      if (!isParty(wallet, rental)) throw new Failure('NOT_YOURS')
       return rowUpdates(context, { projection: rentals, stream: streamOf('rental', id), after })
     },
     resolve: (update) => update,

@@ -11,7 +11,7 @@ builder.scalarType('DateTime', {
     if (typeof value !== 'string' || !moment.test(value) || Number.isNaN(Date.parse(value)))
       throw new GraphQLError('takes a moment in ISO 8601', { extensions: { code: 'INPUT_INVALID' } })
     const time = new Date(value).toISOString()
-    // Neither the year 0 nor those that need a sign: databases do not know them.
+    // PostgreSQL stores neither the year 0 nor years that need a sign.
     if (!/^(?!0000)\d{4}-/.test(time))
       throw new GraphQLError('takes a year from 1 to 9999', { extensions: { code: 'INPUT_INVALID' } })
     return time

@@ -15,8 +15,9 @@ import './projections.ts'
 import { printSchema } from 'graphql'
 import { builder } from './builder.ts'
 
-/** Each family has put its types and fields into the builder when it was imported; their order is the schema's. */
+/** The schema of all files imported above. Each adds its types and fields to the builder when it is imported, so the
+ *  order of the imports is the order in the schema. */
 export const schema = builder.toSchema({ sortSchema: false })
 
-/** As gateway/schema.graphql holds it. */
+/** Returns the schema as text, as it stands in gateway/schema.graphql. */
 export const printedSchema = (): string => `${printSchema(schema)}\n`

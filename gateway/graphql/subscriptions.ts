@@ -2,7 +2,7 @@ import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Projection } from '../../projections/engine/projection.ts'
 import type { AnyRow } from '../../projections/engine/table.ts'
 import { type Update, updates } from '../../projections/engine/updates.ts'
-import { builder } from './builder.ts'
+import { builder, type ObjectType } from './builder.ts'
 import type { Context } from './context.ts'
 import { asGraphQLError } from './mask.ts'
 
@@ -14,28 +14,54 @@ export const afterArgument = builder.args((t) => ({
   }),
 }))
 
+/** Declares the type of the updates of a subscription: the position to resume after, the type of the event, and under
+ *  `field` the node as of the event.
+ *  @param startsWithSnapshot true when a subscription without `after` begins with the node as it is now. */
+export const updateTypeOf = <Row extends AnyRow>(
+  name: string,
+  field: string,
+  node: ObjectType<Row>,
+  { startsWithSnapshot }: { readonly startsWithSnapshot: boolean },
+) =>
+  builder.objectRef<Update<Row>>(name).implement({
+    fields: (t) => ({
+      position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
+      event: t.exposeString('type', {
+        description: startsWithSnapshot
+          ? 'The type of the event, or Snapshot for how things stand.'
+          : 'The type of the event.',
+      }),
+      [field]: t.field({
+        type: node,
+        description: 'As of the event.',
+        // As in payloads.ts: Pothos cannot derive the result type from a type parameter.
+        resolve: ({ row }) => row as never,
+      }),
+    }),
+  })
+
 type RowUpdateOptions<Row extends AnyRow> = {
   readonly projection: Projection<Row>
   readonly after: string | null | undefined
-  /** Only what happens in this stream; it then begins with a snapshot, unless it resumes. */
+  /** Only the events of this stream. The subscription then begins with a snapshot, unless it resumes. */
   readonly stream?: string
   readonly matches?: (row: Row) => boolean
 }
 
-/** What changes in a read model, for one subscriber. The subscriber's pace is the pace. Ends when the subscriber leaves or
- *  the gateway closes. Throws POSITION_FOREIGN. */
+/** Yields the changes of a read model to one subscriber, as fast as the subscriber takes them. Ends when the subscriber
+ *  leaves or the gateway closes. Throws POSITION_FOREIGN. */
 export const rowUpdates = <Row extends AnyRow>(
   { services: { store }, closing }: Context,
   { after, ...wanted }: RowUpdateOptions<Row>,
 ): AsyncIterableIterator<Update<Row>> =>
   cancellable(closing, (signal) => updates({ ...wanted, store, after: parsePosition(store, after), signal }))
 
-/** Throws POSITION_FOREIGN. */
+/** Returns the position of its text form; undefined for none. Throws POSITION_FOREIGN. */
 export const parsePosition = (store: EventStore, text: string | null | undefined): Position | undefined =>
   text === null || text === undefined ? undefined : store.parsePosition(text)
 
-/** What a subscription gives to one subscriber, until that leaves or the gateway closes. A generator cannot be told to return
- *  while it waits for its next value: leaving must abort what it waits for. */
+/** Yields the values of a subscription until the subscriber leaves or the gateway closes. A generator that waits for
+ *  its next value cannot return, so leaving aborts what the generator waits for. */
 export const cancellable = <Value>(
   closing: AbortSignal,
   open: (signal: AbortSignal) => AsyncGenerator<Value, void, undefined>,
@@ -47,7 +73,7 @@ export const cancellable = <Value>(
       try {
         return await values.next()
       } catch (error) {
-        // Only errors of this kind reach the subscriber; any other would cut the connection without a word.
+        // Only a GraphQLError reaches the subscriber; any other error would close the connection without a message.
         throw asGraphQLError(error)
       }
     },

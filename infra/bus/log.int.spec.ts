@@ -32,7 +32,7 @@ const append = async (stream: string, type: string, to: EventStore = store) => {
   await to.append({ stream, expected: 'any', events: [{ id, type, data: {}, metadata }] })
 }
 
-/** Consumes until stopped; `seen` is what was handled to the end, as `stream@revision`. */
+/** Consumes until stopped; `seen` lists the events that were handled to the end, as `stream@revision`. */
 const consume = (
   options: {
     consumer?: string
@@ -66,14 +66,14 @@ const consume = (
 }
 const position = (consumer = 'spec') => logBus({ store, database, log: silentLog }).position(consumer)
 const reaches = (where: string, consumer = 'spec') =>
-  eventually(`${consumer} stands at ${where}`, async () => (await position(consumer)) === where)
+  eventually(`the position of ${consumer} is ${where}`, async () => (await position(consumer)) === where)
 
 describe('a consumer', () => {
   test('that never began has no position', async () => {
     expect(await position()).toBeUndefined()
   })
 
-  test('gets what is there and what comes, in order, and stands where it came to', async () => {
+  test('gets stored and new events in order, and its position follows', async () => {
     await append('a', 'Made')
     await append('b', 'Made')
     const consumer = consume()
@@ -85,7 +85,7 @@ describe('a consumer', () => {
     await consumer.stop()
   })
 
-  test('goes on after a restart where it stopped', async () => {
+  test('continues after a restart where it stopped', async () => {
     await append('a', 'Made')
     const first = consume()
     await first.sees(1)
@@ -98,7 +98,7 @@ describe('a consumer', () => {
     await second.stop()
   })
 
-  test('gets only what it asked for, and moves on over the rest', async () => {
+  test('gets only the events of its filter, and its position passes over the others', async () => {
     const consumer = consume({ filter: { types: ['Made'] } })
     for (const type of ['Made', 'Left', 'Made', 'Left']) await append('a', type)
     await consumer.sees(2)
@@ -111,7 +111,7 @@ describe('a consumer', () => {
     await again.stop()
   })
 
-  test('has a place of its own', async () => {
+  test('has a position of its own', async () => {
     await append('a', 'Made')
     const one = consume({ consumer: 'one' })
     await one.sees(1)
@@ -140,7 +140,7 @@ describe('a consumer', () => {
     expect(await position()).toBe(await store.head())
   })
 
-  test('with a position of another log is told so, and does not begin anew', async () => {
+  test('with a position of another log is refused, and does not begin anew', async () => {
     await append('a', 'Made')
     const first = consume()
     await first.sees(1)
@@ -151,7 +151,7 @@ describe('a consumer', () => {
     const lines: string[] = []
     const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => lines.push(line) })
     const second = consume({ log }, other)
-    await eventually('it is told', () => lines.length > 0)
+    await eventually('it is logged', () => lines.length > 0)
     await second.stop()
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ code: 'POSITION_FOREIGN', consumer: 'spec' })
     expect(second.seen).toEqual([])
@@ -159,7 +159,7 @@ describe('a consumer', () => {
 })
 
 describe('a batch that cannot be handled', () => {
-  test('is handed over again, whole, and nothing after it before', async () => {
+  test('is delivered again, whole, before any later event', async () => {
     await append('a', 'Made')
     await append('b', 'Made')
     const lines: string[] = []
@@ -200,7 +200,7 @@ describe('a batch that cannot be handled', () => {
     expect(await position()).toBeUndefined()
   })
 
-  test('is handed over again when its position could not be saved', async () => {
+  test('is delivered again when its position could not be saved', async () => {
     await append('a', 'Made')
     let broken = true
     const query: Database['query'] = async (label, ...rest) => {
@@ -218,7 +218,7 @@ describe('a batch that cannot be handled', () => {
   })
 })
 
-test('two under one name: each event comes at least once, and the position never goes back', async () => {
+test('two consumers of one name: each event comes at least once, and the position never goes back', async () => {
   const slow = Promise.withResolvers<void>()
   const begun = Promise.withResolvers<void>()
   await append('a', 'Made')
@@ -241,7 +241,7 @@ test('two under one name: each event comes at least once, and the position never
   await quick.stop()
 })
 
-test('it is the same over the log on PostgreSQL', async () => {
+test('the log on PostgreSQL delivers in the same way', async () => {
   const real = await openPostgresEventStore({ database })
   try {
     for (let index = 0; index < 250; index++) await append('a', 'Made', real)

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
+import { createBackoff } from '../async/backoff.ts'
 import type { EventStore } from '../event-store/port.ts'
 import type { Database } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
@@ -15,7 +15,7 @@ const quietSaveMs = 1_000
 const pauseMsMin = 200
 const pauseMsMax = 5_000
 
-/** The embedded bus: consumers read the log itself and keep their position in the table ops.consumers. */
+/** Makes the embedded bus: consumers read the log itself, and their positions are stored in the table ops.consumers. */
 export const logBus = ({
   store,
   database: { query },
@@ -35,7 +35,7 @@ export const logBus = ({
     let savedAt = 0
     for await (const batch of store.subscribe({ ...filter, ...(after && { after }), batchSize, signal })) {
       if (batch.events.length > 0) await handle(batch)
-      // A batch without events only shortens the next start: that need not be saved each time.
+      // A batch without events only shortens the next start, so its position is not saved each time.
       if (batch.events.length === 0 && Date.now() - savedAt < quietSaveMs) continue
       await query('bus.save', SAVE, [consumer, batch.position])
       savedAt = Date.now()
@@ -46,21 +46,20 @@ export const logBus = ({
     name: 'log',
     position,
     consume: async (options) => {
-      let pauseMs = pauseMsMin
+      const backoff = createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
       while (!options.signal.aborted) {
         const startedAt = Date.now()
         try {
           await consumeOnce(options)
         } catch (error) {
           if (options.signal.aborted) return
-          if (Date.now() - startedAt > pauseMsMax) pauseMs = pauseMsMin
+          if (Date.now() - startedAt > pauseMsMax) backoff.reset()
           const code = error instanceof Failure ? error.code : 'INTERNAL'
           log.warn(
             { consumer: options.consumer, code, err: error },
-            'a batch could not be handled and is handed over again',
+            'a batch could not be handled and is delivered again',
           )
-          await sleep(pauseMs, undefined, { signal: options.signal }).catch(() => undefined)
-          pauseMs = Math.min(pauseMs * 2, pauseMsMax)
+          await backoff.pause(options.signal)
         }
       }
     },

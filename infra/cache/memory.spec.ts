@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { memoryCache } from './memory.ts'
 
 describe('the cache of one process', () => {
-  test('gives a value once, also to many who take at the same time', async () => {
+  test('gives a value once, also when many callers take it at the same time', async () => {
     const cache = memoryCache()
     await cache.set('nonce', 'mine', 1000)
     const taken = await Promise.all([cache.take('nonce'), cache.take('nonce'), cache.take('nonce')])
@@ -25,7 +25,7 @@ describe('the cache of one process', () => {
     expect([await cache.take('key'), await cache.take('key')]).toEqual(['new', undefined])
   })
 
-  test('is bounded: the value that was set first makes room', async () => {
+  test('is bounded: the value that was set first is dropped', async () => {
     const cache = memoryCache({ entriesMax: 2 })
     for (const key of ['first', 'second', 'third']) await cache.set(key, key, 1000)
     expect([await cache.take('first'), await cache.take('second'), await cache.take('third')]).toEqual([

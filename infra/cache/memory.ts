@@ -2,7 +2,7 @@ import type { Cache } from './port.ts'
 
 const entriesMaxDefault = 20_000
 
-/** The cache of one process. Bounded: when it is full, the value that was set first makes room. */
+/** Makes the cache of one process. When it is full, it drops the value that was set first. */
 export const memoryCache = ({
   nowMs = () => performance.now(),
   entriesMax = entriesMaxDefault,
@@ -11,7 +11,7 @@ export const memoryCache = ({
   readonly entriesMax?: number
 } = {}): Cache => {
   const entries = new Map<string, { readonly value: string; readonly untilMs: number }>()
-  // A map keeps the order of insertion, so the oldest come first.
+  // A map keeps the order of insertion, so the oldest entries are first.
   const makeRoom = () => {
     for (const [key, { untilMs }] of entries) {
       if (entries.size < entriesMax && untilMs > nowMs()) return

@@ -1,8 +1,8 @@
-/** What may be forgotten: short-lived values that nobody mourns when they are lost. */
+/** Holds short-lived values whose loss does no harm. */
 export type Cache = {
-  /** Keeps the value for `ttlMs`; an older value under the same key is replaced. */
+  /** Stores the value for `ttlMs`, in place of an older value under the same key. */
   set(key: string, value: string, ttlMs: number): Promise<void>
-  /** Gives the value and forgets it: of many who take at the same time, one gets it. Undefined when unknown or expired. */
+  /** Removes the value and resolves to it: of many callers at the same time, one gets it. Undefined when unknown or expired. */
   take(key: string): Promise<string | undefined>
   close(): Promise<void>
 }

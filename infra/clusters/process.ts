@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { open, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
+import { sleep } from '../async/sleep.ts'
 import { exists } from '../system/files.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
 import { endProcesses } from './process/end.ts'
@@ -207,7 +207,7 @@ const start = async (folder: string, spec: JobSpec, prefix: readonly string[]): 
 }
 
 const started = async (child: ChildProcess, folder: string): Promise<void> => {
-  for (const giveUpAt = performance.now() + startMsMax; performance.now() < giveUpAt; await pause(startPollMs)) {
+  for (const giveUpAt = performance.now() + startMsMax; performance.now() < giveUpAt; await sleep(startPollMs)) {
     const over = child.exitCode !== null || child.signalCode !== null
     if ((await folders.readProcess(folder)) || (await folders.readVerdict(folder))) return
     if (over) throw new Failure('INTERNAL', { cluster: `the first process of ${folder} ended before it began` })

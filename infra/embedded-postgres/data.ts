@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { chown, lchown, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
+import { sleep } from '../async/sleep.ts'
 import { exists } from '../system/files.ts'
 import { processesIn } from '../system/processes.ts'
 import type { Log } from '../telemetry.ts'
@@ -62,7 +62,7 @@ export const endLeftovers = async (data: string, log: Log): Promise<void> => {
     // The first process ends the others by itself; only when it is gone do they have to be told.
     for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) tell(pid, signal)
     for (let waited = 0; waited < waitMs && (await processesIn(folder, programs)).length > 0; waited += 20)
-      await delay(20)
+      await sleep(20)
   }
   const pids = await processesIn(folder, programs)
   if (pids.length > 0)

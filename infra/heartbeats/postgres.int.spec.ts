@@ -103,19 +103,19 @@ describe('a rental', () => {
   })
 })
 
-test('of nothing to say nothing is asked', async () => {
+test('a beat for no rental runs no statement', async () => {
   const silent = postgresHeartbeats({ query: () => Promise.reject(new Error('asked')) })
   await expect(silent.beat([], start)).resolves.toBeUndefined()
 })
 
-test('two who beat at once count nothing twice', async () => {
+test('two beats at once count nothing twice', async () => {
   await heartbeats.begin('r', start)
   for (let second = 5; second <= 50; second += 5)
     await Promise.all(Array.from({ length: 6 }, () => heartbeats.beat(['r'], at(second))))
   expect(await acknowledged(50)).toBe(50n)
 })
 
-test('two who beat many rentals in different orders do not stand in each other’s way', async () => {
+test('two beats for many rentals in different orders do not deadlock', async () => {
   const rentals = Array.from({ length: 200 }, (_, index) => `r${index}`)
   for (const rental of rentals) await heartbeats.begin(rental, start)
   for (let second = 1; second <= 10; second++)

@@ -6,7 +6,7 @@ const fieldsOfTrailer = -1
 
 export type CopyConnection = Connection & { query(text: string): void }
 
-/** What the driver calls while a statement of ours is the one that runs. */
+/** What the driver calls while this statement runs. */
 export type CopyStatement = Submittable & {
   handleError(error: Error): void
   handleReadyForQuery(): void
@@ -15,7 +15,7 @@ export type CopyStatement = Submittable & {
   handleCopyData(message: { readonly chunk: Buffer }): void
 }
 
-/** Runs a COPY; what it does with the data is in `parts`. Throws the error of the database or of the connection. */
+/** Runs a COPY statement; `parts` sends or receives the data. Throws the error of the database or of the connection. */
 export const runCopy = (
   client: PoolClient,
   text: string,
@@ -24,7 +24,7 @@ export const runCopy = (
   new Promise((resolve, reject) => {
     const statement: CopyStatement = {
       submit: (connection) => (connection as CopyConnection).query(text),
-      // The last that the driver tells; it keeps the next statement back until the connection is ready.
+      // The driver's last call; it holds the next statement back until the connection is ready.
       handleError: reject,
       handleReadyForQuery: resolve,
       handleCommandComplete: () => undefined,
@@ -40,7 +40,7 @@ export type Fields = {
   text(): string
 }
 
-/** Where a row lies: the driver writes over its buffer afterwards. */
+/** Reads the row that begins at `at`. It must be read at once: the driver overwrites its buffer afterwards. */
 const createFields = (): Fields & { begin(chunk: Buffer, at: number): void } => {
   let bytes: Buffer = Buffer.alloc(0)
   let at = 0
@@ -63,7 +63,7 @@ const createFields = (): Fields & { begin(chunk: Buffer, at: number): void } => 
   }
 }
 
-/** The rows of COPY (select) TO STDOUT (FORMAT binary), each decoded as it comes. No column may be null. */
+/** Runs COPY (select) TO STDOUT (FORMAT binary) and resolves to its rows, each decoded as it arrives. No column may be null. */
 export const copyOut = async <Row>(
   client: PoolClient,
   select: string,
@@ -84,7 +84,7 @@ export const copyOut = async <Row>(
       try {
         rows.push(decode(fields))
       } catch (error) {
-        // Thrown here it would reach nobody: the driver calls us while it reads from the socket.
+        // Thrown here no caller would catch it: the driver calls this while it reads from the socket.
         defect = { error }
       }
     },
@@ -93,7 +93,7 @@ export const copyOut = async <Row>(
   return rows
 }
 
-/** A value in the text of a statement, for those that take no bind variables. */
+/** Writes a value as a literal of SQL, for statements that take no bind variables. */
 export const literalOf = (value: string | bigint | number | readonly string[]): string => {
   if (typeof value === 'object') return `array[${value.map(pg.escapeLiteral).join(',')}]`
   return typeof value === 'string' ? pg.escapeLiteral(value) : `'${value}'`

@@ -16,7 +16,7 @@ const connectionCodes = new Set([
   '53300', // too_many_connections
 ])
 
-/** The driver gives these no code. */
+/** Errors of the driver that have no code. */
 const connectionMessages = [
   'Connection terminated',
   'Client has encountered a connection error',
@@ -25,7 +25,7 @@ const connectionMessages = [
   'Cannot use a pool after calling end',
 ]
 
-/** True when the connection failed, as opposed to the statement. */
+/** Returns true when the connection failed, as opposed to the statement. */
 export const isConnectionError = (error: unknown): boolean => {
   if (typeof error !== 'object' || error === null) return false
   const { code, message } = error as { code?: unknown; message?: unknown }
@@ -35,7 +35,8 @@ export const isConnectionError = (error: unknown): boolean => {
 
 const diskFull = '53100'
 
-/** The failure for the caller; `sent` says whether the statement may have reached the database. */
+/** Turns an error of the driver into a Failure with DATABASE_UNAVAILABLE or DATABASE_FULL, and returns any other error unchanged.
+ *  `sent` tells whether the statement may have reached the database. */
 export const toFailure = (error: unknown, sent: 'no' | 'perhaps'): unknown => {
   if (error instanceof Failure) return error
   if ((error as { code?: unknown } | undefined)?.code === diskFull)

@@ -1,12 +1,13 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from 'pg'
+import { createBackoff } from '../async/backoff.ts'
+import { unlessAborted } from '../async/signal.ts'
 import type { Log } from '../telemetry.ts'
 
 const pauseMsMin = 100
 const pauseMsMax = 5_000
 
-/** Holds a connection that listens, and makes it again whenever it breaks, until the signal aborts. `onListening` is called
- *  each time when it listens. Resolves when closed. */
+/** Holds a connection that listens on a channel, and makes it again whenever it breaks, until the signal aborts. Calls
+ *  `onListening` each time the connection listens. Resolves when the last connection is closed. */
 export const keepListening = async (options: {
   readonly createClient: () => Client
   readonly channel: string
@@ -16,7 +17,7 @@ export const keepListening = async (options: {
   readonly signal: AbortSignal
 }): Promise<void> => {
   const { createClient, channel, onNotify, onListening, log, signal } = options
-  let pauseMs = pauseMsMin
+  const backoff = createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
   while (!signal.aborted) {
     const client = createClient()
     const broken = new Promise<string>((resolve) => {
@@ -24,24 +25,19 @@ export const keepListening = async (options: {
       // More errors may follow the first one, and one without a listener would end the process.
       client.on('error', (error) => resolve(error.message))
     })
-    const aborted = new Promise<string>((resolve) => {
-      if (signal.aborted) resolve('closing')
-      signal.addEventListener('abort', () => resolve('closing'), { once: true })
-    })
     client.on('notification', ({ payload }) => onNotify(payload ?? ''))
     try {
       await client.connect()
       await client.query(`listen ${client.escapeIdentifier(channel)}`)
-      pauseMs = pauseMsMin
+      backoff.reset()
       onListening()
-      const reason = await Promise.race([broken, aborted])
+      const reason = await unlessAborted(broken, signal)
       if (!signal.aborted) log.warn({ channel, reason }, 'no longer listening, connecting again')
     } catch (err) {
       if (!signal.aborted) log.warn({ channel, err }, 'cannot listen, trying again')
     }
     await client.end().catch(() => undefined)
     if (signal.aborted) return
-    await delay(pauseMs, undefined, { signal }).catch(() => undefined)
-    pauseMs = Math.min(pauseMs * 2, pauseMsMax)
+    await backoff.pause(signal)
   }
 }

@@ -1,4 +1,4 @@
-// What must not lose a job: connections and servers that break, processes that are killed.
+// What must not lose a task: connections and servers that break, processes that are killed.
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,39 +35,39 @@ const listening = () =>
     `select from pg_stat_activity where datname = current_database() and query like '%LISTEN "jobs:insert"%' and pid <> pg_backend_pid()`,
   )
 
-test('connections that break while handlers run and while nobody works', async () => {
+test('connections that break while handlers run and while none does', async () => {
   const called: unknown[] = []
   const gate = Promise.withResolvers<void>()
-  const jobs = await world.open({
+  const queue = await world.open({
     slow: async (payload) => {
       called.push(payload)
       await gate.promise
     },
     quick: async (payload) => void called.push(payload),
   })
-  await jobs.schedule('slow', 'slow', { key: 'slow' })
+  await queue.schedule('slow', 'slow', { key: 'slow' })
   await eventually('the slow one to run', () => called.includes('slow'))
   await cutOthers()
   gate.resolve()
   await cutOthers()
-  await jobs.schedule('quick', 'quick', { key: 'quick' })
+  await queue.schedule('quick', 'quick', { key: 'quick' })
   await world.noneLeft()
   expect(called).toContain('quick')
 })
 
-test('how it ended cannot be stored: it is called again', async () => {
+test('the end of a task cannot be stored: it runs again', async () => {
   let calls = 0
   const other = connectPostgres({ url: world.url, log: world.log, poolSize: 1 })
-  const jobs = await world.open({
+  const queue = await world.open({
     once: async () => {
       calls += 1
-      // The row is held, so that the delete of the finished job waits, and its connection is cut in there.
+      // The row is held, so that the delete of the finished task waits, and its connection is cut in there.
       if (calls > 1) return
       await other.query('test.begin', 'begin')
       await other.query('test.hold', 'select from jobs._private_jobs for update')
     },
   })
-  await jobs.schedule('once', {}, { key: 'o-1' })
+  await queue.schedule('once', {}, { key: 'o-1' })
   // The delete must be cut while it waits: let go of the row first, and it would go through.
   await eventually('the delete to wait, and to be cut', async () => (await cutWaitingDeletes()).length > 0)
   await cutOthers()
@@ -76,7 +76,7 @@ test('how it ended cannot be stored: it is called again', async () => {
   await other.close()
 })
 
-test('how two ended cannot be stored while a third one fails: both are called again, and closing ends', async () => {
+test('the ends of two tasks cannot be stored while a third one fails: both run again, and closing ends', async () => {
   const calls: unknown[] = []
   const held = Promise.withResolvers<void>()
   const cut = Promise.withResolvers<void>()
@@ -93,8 +93,8 @@ test('how two ended cannot be stored while a third one fails: both are called ag
     if (payload === 'b') await delay(50)
     if (payload === 'fails') await cut.promise
   }
-  const jobs = await world.open({ note }, 3)
-  await Promise.all(['a', 'b', 'fails'].map((name) => jobs.schedule('note', name, { key: name })))
+  const queue = await world.open({ note }, 3)
+  await Promise.all(['a', 'b', 'fails'].map((name) => queue.schedule('note', name, { key: name })))
   await eventually('both deletes to wait', async () => (await waitingDeletes()).length === 2)
   await cutWaitingDeletes()
   await cutOthers()
@@ -102,13 +102,13 @@ test('how two ended cannot be stored while a third one fails: both are called ag
   cut.reject(new Error('boom'))
   await eventually('only the one that fails to be left', async () => (await world.left()).join() === 'fails')
   expect(calls.filter((payload) => payload !== 'fails').toSorted()).toEqual(['a', 'a', 'b', 'b'])
-  await jobs.close()
+  await queue.close()
   await eventually('its connections to be gone', async () => (await listening()).length === 0)
   await other.close()
 }, 30_000)
 
 test('a database server that dies while a handler runs, and comes back', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-jobs-'))
+  const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-tasks-'))
   await chmod(folder, 0o755)
   const server = await startEmbeddedPostgres({ folder, log: world.log })
   const own = connectPostgres({ url: server.url, log: world.log, poolSize: 2 })
@@ -118,7 +118,7 @@ test('a database server that dies while a handler runs, and comes back', async (
     called.push(payload)
     await gate.promise
   }
-  const jobs = await startTaskQueue({
+  const queue = await startTaskQueue({
     url: server.url,
     database: own,
     log: world.log,
@@ -126,19 +126,19 @@ test('a database server that dies while a handler runs, and comes back', async (
     concurrency: 2,
     pollMs: 100,
   })
-  await jobs.schedule('slow', 'before', { key: 'a' })
+  await queue.schedule('slow', 'before', { key: 'a' })
   await eventually('the handler to run', () => called.length === 1)
   process.kill(server.pid() ?? 0, 'SIGKILL')
   await eventually('the death to be noticed', () => server.pid() === undefined)
   gate.resolve()
   await own.waitUntilReady(10_000)
-  await jobs.schedule('slow', 'after', { key: 'b' })
-  await eventually('no job to be left', async () => {
+  await queue.schedule('slow', 'after', { key: 'b' })
+  await eventually('no task to be left', async () => {
     const rows = await own.query('test.left', 'select from jobs.jobs', [], { retry: true })
     return rows.length === 0
   })
   expect(called).toEqual(expect.arrayContaining(['before', 'after']))
-  await jobs.close()
+  await queue.close()
   await own.close()
   await server.close()
   await rm(folder, { recursive: true })
@@ -147,20 +147,20 @@ test('a database server that dies while a handler runs, and comes back', async (
 test('a process that was killed in the middle: another one takes over', async () => {
   const at = (path: string) => JSON.stringify(pathToFileURL(join(import.meta.dirname, path)).href)
   const child = runChild(`
-    const { startJobs } = await import(${at('../task-queue.ts')})
+    const { startTaskQueue } = await import(${at('../task-queue.ts')})
     const { connectPostgres } = await import(${at('../postgres.ts')})
     const { createLog } = await import(${at('../telemetry.ts')})
     const log = createLog({ level: 'silent', format: 'json' })
     const url = ${JSON.stringify(world.url)}
     const database = connectPostgres({ url, log, poolSize: 2 })
     const handlers = { walk: async () => { console.log('begun'); await new Promise(() => {}) } }
-    const jobs = await startJobs({ url, database, log, handlers, concurrency: 1 })
-    await jobs.schedule('walk', 'payload', { key: 'w-1' })`)
+    const queue = await startTaskQueue({ url, database, log, handlers, concurrency: 1 })
+    await queue.schedule('walk', 'payload', { key: 'w-1' })`)
   expect(await child.firstLine).toBe('begun')
   const called: unknown[] = []
   await world.open({ walk: async (payload) => void called.push(payload) })
   await child.kill()
   await world.noneLeft()
   expect(called).toEqual(['payload'])
-  expect(world.lines.map(({ msg }) => msg)).toContain('jobs of a process that is gone are taken over')
+  expect(world.lines.map(({ msg }) => msg)).toContain('tasks of a process that is gone are given to others')
 })

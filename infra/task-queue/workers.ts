@@ -1,22 +1,22 @@
 import { EventEmitter } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Logger, run, type TaskList, type WorkerEvents } from 'graphile-worker'
+import { sleep } from '../async/sleep.ts'
 import { openPool } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
 
 /** Besides the workers: one connection listens, one is for housekeeping. */
 const connectionsAside = 2
 const lookMs = 100
-/** How often in a row nothing must be seen to happen before workers that stop are given up. */
+/** After how many quiet looks in a row workers that are stopping are given up. */
 const quietLooksMin = 10
 
 export type TaskWorkers = {
-  /** Under which the queue knows whose the jobs are that they took. */
+  /** Names the workers as the holder of the tasks that they have taken. */
   readonly id: string | undefined
-  /** Has them take no more jobs. */
+  /** Lets them take no more tasks. */
   readonly stop: () => void
-  /** Resolves when they have stopped, by themselves or when told, the running handlers have ended and the connections too.
-   *  By themselves they stop when they could not store how a job ended: it is locked by that id still. */
+  /** Resolves when they have stopped, the running handlers have ended, and the connections are closed. They stop by themselves
+   *  when they could not store how a task ended; `id` still holds that task. */
   readonly ended: Promise<void>
 }
 
@@ -32,7 +32,7 @@ export const startTaskWorkers = async (options: {
   readonly pollMs: number
 }): Promise<TaskWorkers> => {
   const { url, schema, log, logger, taskList, concurrency, pollMs } = options
-  // Of our own, and not the one that the library makes: that one stops listening for errors before its connections end.
+  // The library's own pool removes its error listeners before its connections end.
   const pgPool = openPool({ url, log, poolSize: concurrency + connectionsAside })
   const events: WorkerEvents = new EventEmitter()
   const stopping = Promise.withResolvers<void>()
@@ -42,9 +42,11 @@ export const startTaskWorkers = async (options: {
     id = workerPool.id
   })
   events.on('pool:listen:success', ({ workerPool, client }) => {
-    // It is told before its own first statement, and a connection takes one at a time.
+    // The event comes before the library's first statement on this connection, which takes one statement at a time.
     client.once('drain', () => {
-      client.query(holdSql, [workerPool.id]).catch((err: unknown) => log.warn({ err }, 'cannot say that we are alive'))
+      client
+        .query(holdSql, [workerPool.id])
+        .catch((err: unknown) => log.warn({ err }, 'the workers cannot take the lock on their id'))
     })
   })
   events.on('job:start', () => {
@@ -55,16 +57,18 @@ export const startTaskWorkers = async (options: {
   })
   events.on('pool:gracefulShutdown', () => stopping.resolve())
 
-  /** After two failures in a row to store how jobs ended, the library (0.18.0) counts one answer too few as on its way, and
-   *  waits for ever for it: `batch` in src/main.ts of https://github.com/graphile/worker. */
+  /** Resolves when workers that are stopping do nothing any more. After two failures in a row to store how tasks ended, the
+   *  library (0.18.0) miscounts its pending answers by one, and waits for ever: `batch` in src/main.ts of
+   *  https://github.com/graphile/worker. */
   const untilQuiet = async (signal: AbortSignal): Promise<void> => {
     await stopping.promise
     for (let quietLooks = 0; quietLooks < quietLooksMin; ) {
-      await delay(lookMs, undefined, { signal })
+      await sleep(lookMs, signal)
+      if (signal.aborted) return
       const busy = running > 0 || pgPool.totalCount > pgPool.idleCount
       quietLooks = busy ? 0 : quietLooks + 1
     }
-    log.warn({ workers: id }, 'the job workers do not come to their end and are given up')
+    log.warn({ workers: id }, 'the task workers do not come to their end and are given up')
     stop()
   }
 
@@ -86,8 +90,8 @@ export const startTaskWorkers = async (options: {
   })
 
   const stop = () => {
-    // It refuses when it was told to before.
-    runner.stop().catch((err: unknown) => log.debug({ err }, 'the workers were told to stop before'))
+    // A second call is refused.
+    runner.stop().catch((err: unknown) => log.debug({ err }, 'the task workers are stopping already'))
   }
 
   const end = async (): Promise<void> => {
@@ -103,6 +107,6 @@ export const startTaskWorkers = async (options: {
   return { id, stop, ended: end() }
 }
 
-/** The lock lives as long as the connection that listens for jobs, and so as long as the process. The queue itself would
- *  give the jobs of a killed process to others only after four hours. */
+/** Takes a lock that lives as long as the connection that listens for tasks, and so as long as the process. Without it the library
+ *  gives the tasks of a killed process to others only after four hours. */
 const holdSql = 'select pg_advisory_lock_shared(hashtextextended($1, 0))'

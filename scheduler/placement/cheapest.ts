@@ -20,9 +20,9 @@ export type Candidate = {
   readonly pricePerGpuHour: Money
 }
 
-/** Returns the listings that fit, the cheapest first. Among those of one price, the one with the fewest free GPUs comes first, so
- *  that the rental fills it best; then they are sorted by id. When none fits, returns the code of the last filter that some
- *  listing reached: GPU_UNKNOWN, NO_FITTING_OFFER, PRICE_ABOVE_MAXIMUM, LISTING_FULL. */
+/** Returns the listings that fit, the cheapest first. Among those of one price, the one with the fewest free GPUs comes
+ *  first, so that the rental fills it best; then they are sorted by id. When none fits, returns the code of the last
+ *  filter that some listing reached: GPU_UNKNOWN, NO_FITTING_OFFER, PRICE_ABOVE_MAXIMUM, LISTING_FULL. */
 export const place = (
   needs: Needs,
   offers: readonly Candidate[],

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { journalFiles, type Line, openJournal, readJournal } from './journal.ts'
-import { continueSeen, lastSeen, readSeen, seenFile } from './seen.ts'
+import { continueSeen, lastSeen, readSeen, seenFile } from './position-file.ts'
 
 let folder: string
 beforeEach(async () => {

@@ -1,10 +1,10 @@
 import { allProjections } from '../../projections/all.ts'
 import { journalFiles, type Line, readJournal } from './journal.ts'
+import { readSeen, seenFile } from './position-file.ts'
 import type { Examiner, Proof } from './proof.ts'
 import { type AppendCounts, examineAppends } from './proof-appends.ts'
 import { examineStreams, examineTail } from './proof-order.ts'
 import { proveLedger, proveReadModels } from './proof-read-models.ts'
-import { readSeen, seenFile } from './seen.ts'
 import type { World } from './world.ts'
 
 export type Proven = {

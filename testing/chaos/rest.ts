@@ -6,8 +6,8 @@ import { allProjections } from '../../projections/all.ts'
 import { followProjections } from '../../projections/engine/start.ts'
 import { eventually } from '../eventually.ts'
 import type { Fleet } from './fleet.ts'
+import { lastSeen, seenFile } from './position-file.ts'
 import { leftBehind } from './proof-read-models.ts'
-import { lastSeen, seenFile } from './seen.ts'
 import type { World } from './world.ts'
 
 const readyMsMax = 60_000

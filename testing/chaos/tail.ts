@@ -5,8 +5,8 @@ import type { Position } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { createRandom, pick } from '../random.ts'
 import { runChild, untilAnswered } from './child.ts'
+import { continueSeen, seenFile } from './position-file.ts'
 import { tailLineOf } from './proof-order.ts'
-import { continueSeen, seenFile } from './seen.ts'
 
 const poolSize = 2
 const batchSizes = [7, 50, 500]

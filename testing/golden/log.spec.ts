@@ -19,7 +19,7 @@ type AnyAggregate = Aggregate<never, DomainEvent, unknown>
 type Aggregates = Readonly<Record<string, AnyAggregate>>
 const ours = aggregates as unknown as Aggregates
 
-/** What there is to keep for ever: each type in each version, in it each code, and money in each asset. */
+/** Returns what must be kept for ever: each type in each version, in it each code, and money in each asset. */
 const kindsOf = (line: string): string[] => {
   const { type, data, metadata } = fromLine(line)
   const kind = `${type} v${metadata.schemaVersion}`
@@ -27,7 +27,7 @@ const kindsOf = (line: string): string[] => {
   return [kind, ...(code ? [`${kind} ${code}`] : []), ...assets.filter((asset) => line.includes(`"${asset}"`))]
 }
 
-/** Every type in every version that the program can read: `RentalRequested v1`. */
+/** Returns every type in every version that the program can read, as `RentalRequested v1`. */
 const knownKinds = (known: Aggregates): string[] =>
   Object.values(known).flatMap(({ schemas }) =>
     Object.entries<EventSchema<unknown>>(schemas).flatMap(([type, { version }]) =>
@@ -51,7 +51,7 @@ const changeComplaints = (lines: readonly string[], digests: readonly string[]):
   ...lines.slice(digests.length).map((_, index) => `line ${digests.length + index + 1} has no digest`),
 ]
 
-/** What each stream comes to, and the complaints about events that cannot be read or folded. */
+/** Folds each stream. Returns the states, and complaints about events that cannot be read or folded. */
 const foldStates = (lines: readonly string[], known = ours) => {
   const states: Record<string, unknown> = {}
   const complaints: string[] = []
@@ -72,16 +72,16 @@ const foldStates = (lines: readonly string[], known = ours) => {
   return { states, complaints }
 }
 
-/** As JSON for people, two spaces deep. */
+/** Returns JSON for people, with an indent of two spaces. */
 const readable = (value: unknown): string =>
   `${JSON.stringify(value, (_, inner) => (inner instanceof Map ? Object.fromEntries(inner) : typeof inner === 'bigint' ? String(inner) : inner), 2)}\n`
 
-/** All that the program makes of the log: the state of each stream, and the rows of each read model. */
+/** Resolves to all that the program makes of the log: the state of each stream, and the rows of each read model. */
 const replay = async (lines: readonly string[], known = ours): Promise<string> => {
   const store = createMemoryEventStore({ id: 'golden' })
   await loadEvents(store, lines.map(fromLine))
   const events = await Array.fromAsync(store.readAll())
-  // Where a row stands in the log is the store's word, and each row says so under the same name.
+  // Positions belong to the store, and each row has one under the same name.
   const rows = allProjections.map((projection) => [
     projection.name,
     Object.fromEntries([...foldStream(projection, events)].map(([key, { position, ...row }]) => [key, row])),
@@ -92,8 +92,8 @@ const replay = async (lines: readonly string[], known = ours): Promise<string> =
 const dayMs = 86_400_000
 const beginning = '2026-01-01T00:00:00.000Z'
 
-/** What has to be added for the types and versions that are missing: the chapters that say them, told by today's program
- *  of people who are not in the log yet. A version that is not today's can no longer be said. */
+/** Resolves to the lines to add for the types and versions that are missing: the chapters that have them, run by today's
+ *  program with people who are not in the log yet. Today's program can no longer write an older version. */
 const additionsTo = async (lines: readonly string[]): Promise<string[]> => {
   const added: string[] = []
   for (const chapter of chapterNames) {
@@ -102,8 +102,8 @@ const additionsTo = async (lines: readonly string[]): Promise<string[]> => {
     const start = last ? new Date(Date.parse(fromLine(last).metadata.time) + dayMs).toISOString() : beginning
     const store = createMemoryEventStore()
     await playChapter(store, chapter, `from line ${lines.length + 1}`, start)
-    const told = (await Array.fromAsync(store.readAll())).map(toLine)
-    if (told.flatMap(kindsOf).some((kind) => !kept.has(kind))) added.push(...told)
+    const written = (await Array.fromAsync(store.readAll())).map(toLine)
+    if (written.flatMap(kindsOf).some((kind) => !kept.has(kind))) added.push(...written)
   }
   return added
 }

@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Append, EventStore, Json, NewEvent, Position, StoredEvent } from '../../infra/event-store/port.ts'
 
-/** Where the golden log is kept: a small history with every event type in every version that there ever was. */
+/** The folder of the golden log: a small history with every event type in every version that there ever was. */
 export const goldenFolder = join(import.meta.dirname, '../../domain/golden-log')
 
 /** One stored event as the golden log keeps it. Its position is left out: that is the store's. */
 export type GoldenEvent = NewEvent & { readonly stream: string; readonly revision: bigint }
 
-/** One line of the golden log. */
+/** Returns one line of the golden log. */
 export const toLine = ({ stream, revision, id, type, data, metadata }: StoredEvent): string =>
   JSON.stringify({ stream, revision: String(revision), id, type, data, metadata } satisfies Record<string, Json>)
 
@@ -31,8 +31,8 @@ const appendOf = ({ stream, revision, ...event }: GoldenEvent): Append => ({
   events: [event],
 })
 
-/** Writes these events into a store, in their order. Events that are there already stay as they are. Answers with the position
- *  of the last. Throws when one of them cannot stand where it stood. */
+/** Appends these events to a store, in their order. Events that are there already stay as they are. Resolves to the position
+ *  of the last. Throws when one of them would get another revision. */
 export const loadEvents = async (store: EventStore, events: Iterable<GoldenEvent>): Promise<Position> => {
   let position = store.start
   for (const event of events) {
@@ -44,6 +44,6 @@ export const loadEvents = async (store: EventStore, events: Iterable<GoldenEvent
   return position
 }
 
-/** Writes the golden log into a store: history to try things on. May be done twice. */
+/** Appends the golden log to a store, as a history to try things on. A second call changes nothing. */
 export const loadGoldenLog = (store: EventStore): Promise<Position> =>
   loadEvents(store, linesOf('events.jsonl').map(fromLine))

@@ -1,5 +1,5 @@
-// Names that are data: strings that are hashed into an id or kept in a table, a file, a token or a program of somebody else. A
-// step or a consumer that was renamed would do its work a second time: pay a deposit twice, bill an hour twice. What is pinned
+// Names that are data: strings that are hashed into an id or kept in a table, a file, a token or another program. A step or a
+// consumer that is renamed would do its work a second time: pay a deposit twice, bill an hour twice. What is pinned
 // in domain/golden-log/names.json and acts.jsonl was gathered from the running program, not from its source, so files and
 // functions may be renamed freely and these may not. UPDATE=1 adds what is new; nothing takes a name out but an editor.
 import { appendFileSync } from 'node:fs'
@@ -35,24 +35,24 @@ import { chapterNames, playChapter } from './story.ts'
 
 const nothing = async () => undefined
 
-/** What each process, consumer and timer does in the golden story: with every id that it derives. */
+/** Resolves to what each saga, consumer and timer does in one chapter, with every id that it derives. */
 const actsOf = async (chapter: string): Promise<string[]> => {
   const { acts } = await playChapter(createMemoryEventStore(), chapter, 'names', '2026-01-01T00:00:00.000Z')
   return acts.map((act) => JSON.stringify({ chapter, ...act }))
 }
 
-/** A bus that tells who would read from it, and what. */
-const askingBus = (asked: string[]): Bus => ({
+/** A bus that records each consumer with the types that it would read. */
+const recordingBus = (record: string[]): Bus => ({
   name: 'none',
   consume: async ({ consumer, filter }) => {
-    asked.push(...(filter.types ?? []).map((type) => `${consumer} reads ${type}`))
+    record.push(...(filter.types ?? []).map((type) => `${consumer} reads ${type}`))
   },
   position: nothing,
 })
 
 const consumers = async (): Promise<string[]> => {
-  const asked: string[] = []
-  const bus = askingBus(asked)
+  const record: string[] = []
+  const bus = recordingBus(record)
   const signal = AbortSignal.abort()
   const { commands, now } = createMarket()
   await runSubscriber({ bus, commands, now, schedule: nothing, activated: nothing, signal })
@@ -65,10 +65,10 @@ const consumers = async (): Promise<string[]> => {
     log: silentLog,
     signal,
   })
-  return asked
+  return record
 }
 
-/** A token of one wallet at one moment: it holds the names of issuer and audience, and the kind of signature. */
+/** Resolves to a token of one wallet at one moment: it holds the names of issuer and audience, and the kind of signature. */
 const token = async (): Promise<string> => {
   const now = () => '2026-01-01T00:00:00.000Z'
   const account = privateKeyToAccount(`0x${'1'.repeat(64)}`)
@@ -90,8 +90,8 @@ const token = async (): Promise<string> => {
 const header = 'AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,Region'
 const line = `H100,8,208,1800,"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81559}}], 'TotalGpuMemoryInMiB': 652472}",19.92,", FR"`
 
-/** Ids that are made of what somebody asks for, for one wish of each kind: how its fields are named and in which order they
- *  stand is part of the id. */
+/** Resolves to the ids that are derived from a request, for one of each kind: the names of its fields and their order are part
+ *  of the id. */
 const idsOfRequests = async (): Promise<string[]> => {
   const market = createMarket()
   const { commands, now, store } = market
@@ -163,7 +163,7 @@ if (process.env.UPDATE === '1') {
 }
 
 describe('names that are data', () => {
-  test('all that were ever given are still in use, and what is new is pinned', async () => {
+  test('all that were ever used are still in use, and new ones are pinned', async () => {
     const names = await namesToday()
     const pinned = readPinned()
     const kinds = Object.keys(names)
@@ -176,22 +176,22 @@ describe('names that are data', () => {
     expect(await actsOf(chapter)).toEqual(pinned)
   })
 
-  test('whatever starts again on the golden log finds its work done', async () => {
+  test('a saga that runs again on the golden log appends nothing', async () => {
     const store = createMemoryEventStore()
     await loadGoldenLog(store)
     const { commands, now } = createMarket(store)
     const before = await store.head()
-    let walked = 0
+    let runs = 0
     for (const { stream, type, revision } of linesOf('events.jsonl').map(fromLine))
       for (const process of sagas.filter(({ starts }) => starts.type === type)) {
         await runSaga({ commands, now }, process, { id: idOf(stream), revision })
-        walked += 1
+        runs += 1
       }
-    expect(walked).toBeGreaterThan(10)
+    expect(runs).toBeGreaterThan(10)
     expect(await store.head()).toBe(before)
   })
 
-  test('each command of a process has the id of one of its steps', () => {
+  test('each command of a saga has the id of one of its steps', () => {
     type Sent = {
       readonly actor?: string
       readonly commandId: string
@@ -200,8 +200,8 @@ describe('names that are data', () => {
     }
     const sent = linesOf('acts.jsonl').map((act) => JSON.parse(act) as Sent)
     const steps = readPinned()['steps of processes'] ?? []
-    const seen = new Set<string>()
-    // What stands for a walk that the story does not come to was said by hand.
+    const found = new Set<string>()
+    // A command whose cause is itself was sent by the story, where no saga sends it.
     for (const { name } of sagas)
       for (const { commandId, causationId } of sent.filter(
         (act) => act.actor === `system:${name}` && act.causationId !== act.commandId,
@@ -210,10 +210,10 @@ describe('names that are data', () => {
           .filter((known) => known.startsWith(`${name}: `))
           .find((known) => derivedId(name, causationId, known.slice(name.length + 2)) === commandId)
         expect({ name, commandId, step }).toEqual({ name, commandId, step: expect.any(String) })
-        seen.add(step ?? '')
+        found.add(step ?? '')
       }
-    // Nobody refuses to activate a rental whose money is held.
-    expect(steps.filter((step) => !seen.has(step))).toEqual(['rent-a-gpu: undo hold'])
+    // Activating a rental whose money is held is never refused.
+    expect(steps.filter((step) => !found.has(step))).toEqual(['rent-a-gpu: undo hold'])
   })
 })
 
@@ -239,7 +239,7 @@ test('a listing has the id of its input as it was always hashed', () => {
   ])
 })
 
-test('a name that is gone, and one that nobody pinned, are complained about', () => {
+test('a name that is gone, and one that was never pinned, are complained about', () => {
   expect(lostNames({ steps: ['a', 'b'], tables: ['t'] }, { steps: ['b', 'c'] })).toEqual(['steps: a', 'tables: t'])
   expect(newNames({ steps: ['a', 'b'] }, { steps: ['b', 'c'], tables: ['t'] })).toEqual(['steps: c', 'tables: t'])
 })

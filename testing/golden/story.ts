@@ -1,5 +1,5 @@
-// A story that says every type of event: chapters that have nothing to do with each other, each with people and ids of its own.
-// domain/golden-log/ keeps what it said; docs/events.md says who said it.
+// A story with every type of event: independent chapters, each with people and ids of its own. domain/golden-log/ keeps its
+// events; docs/events.md lists what caused them.
 
 import { usdc } from '../../domain/money.testing.ts'
 import { money } from '../../domain/money.ts'
@@ -12,7 +12,7 @@ type Chapter = (world: GoldenWorld) => Promise<void>
 const hour = 3600n
 const price = 2_490_000n
 
-/** A provider with a listing, and a renter with money. */
+/** Opens a market: a provider with a listing, and a renter with money. */
 const opened = async (world: GoldenWorld, funds: bigint) => {
   const provider = world.wallet('provider')
   const renter = world.wallet('renter')
@@ -33,7 +33,7 @@ const runAttempt = async ({ reports, now, pass }: GoldenWorld, job: string, atte
   return reports.createWatcher(job, attempt, async () => undefined)
 }
 
-/** One attempt, from its start to this end. */
+/** Runs one attempt from its start to this end. */
 const attemptEnds = async (world: GoldenWorld, job: string, attempt: number, outcome: JobOutcome) => {
   const watcher = await runAttempt(world, job, attempt)
   watcher.ended(outcome)
@@ -43,8 +43,8 @@ const attemptEnds = async (world: GoldenWorld, job: string, attempt: number, out
 const chapters: Readonly<Record<string, Chapter>> = {
   'a rental from the deposit to the invoice': async (world) => {
     const { provider, renter, listing } = await opened(world, 20_000_000n)
-    await world.ask('provider', provider, { type: 'RenameProvider', name: 'Nébuleuse 2' }, provider)
-    await world.ask('listing', listing, { type: 'ChangePrice', pricePerGpuHour: usdc(price + 1n) }, provider)
+    await world.request('provider', provider, { type: 'RenameProvider', name: 'Nébuleuse 2' }, provider)
+    await world.request('listing', listing, { type: 'ChangePrice', pricePerGpuHour: usdc(price + 1n) }, provider)
     const rental = await world.rent(renter, listing, { gpuCount: 2, seconds: hour, max: 3_000_000n })
     const job = await world.submit(renter, rental)
     const watcher = await runAttempt(world, job, 1)
@@ -68,7 +68,7 @@ const chapters: Readonly<Record<string, Chapter>> = {
     await world.reports.send(job, { type: 'ConfirmStop', attempt: 1, endedAt: world.now() }, '1')
     const unused = await world.rent(renter, listing, { ...wish, seconds: hour })
     await world.giveBack(renter, unused)
-    await world.ask('listing', listing, { type: 'WithdrawListing' }, provider)
+    await world.request('listing', listing, { type: 'WithdrawListing' }, provider)
     await world.rent(renter, listing, { ...wish, seconds: hour })
   },
 
@@ -127,17 +127,17 @@ const chapters: Readonly<Record<string, Chapter>> = {
     const early = { at: world.now(), notAfter: world.now() }
     const late = { at: world.now(), notAfter: '2025-12-31T23:59:59Z' }
     const reserve = { type: 'ReserveCapacity', rental, gpuCount: 1, maxPricePerGpuHour: usdc(price) } as const
-    await world.say('rent-a-gpu', 'listing', listing, { ...reserve, ...late })
-    await world.say('rent-a-gpu', 'listing', listing, { ...reserve, ...early })
-    await world.say('rent-a-gpu', 'listing', listing, { ...reserve, ...early, rental: 'r', gpuCount: 0 })
+    await world.sendAs('rent-a-gpu', 'listing', listing, { ...reserve, ...late })
+    await world.sendAs('rent-a-gpu', 'listing', listing, { ...reserve, ...early })
+    await world.sendAs('rent-a-gpu', 'listing', listing, { ...reserve, ...early, rental: 'r', gpuCount: 0 })
     const hold = { type: 'HoldFunds', user: renter, rental, amount: usdc(1n) } as const
-    await world.say('rent-a-gpu', 'account', renter, { ...hold, ...late })
-    await world.say('rent-a-gpu', 'account', renter, { ...hold, ...early })
-    await world.say('rent-a-gpu', 'account', renter, { ...hold, ...early, rental: 'r', amount: usdc(0n) })
+    await world.sendAs('rent-a-gpu', 'account', renter, { ...hold, ...late })
+    await world.sendAs('rent-a-gpu', 'account', renter, { ...hold, ...early })
+    await world.sendAs('rent-a-gpu', 'account', renter, { ...hold, ...early, rental: 'r', amount: usdc(0n) })
     for (const asset of ['NMESH/18', 'ETH/18', 'USD/2'] as const) {
       // More than a JSON number holds.
       const amount = money(123_456_789_012_345_678_901_234_567n, asset)
-      await world.say('rent-a-gpu', 'account', renter, { ...hold, ...early, rental: asset, amount })
+      await world.sendAs('rent-a-gpu', 'account', renter, { ...hold, ...early, rental: asset, amount })
     }
     await world.pass(300)
   },
@@ -145,8 +145,9 @@ const chapters: Readonly<Record<string, Chapter>> = {
 
 export const chapterNames: readonly string[] = Object.keys(chapters)
 
-/** Tells one chapter into a store, from a moment on (ISO 8601). The same edition says the same again, another one says it of
- *  other people. Answers with what was sent and set on the way. */
+/** Runs one chapter on a store, from a moment on (ISO 8601). The same edition writes the same events again; another edition
+ *  writes them about other people. Resolves to the commands that were sent and the timers that were set.
+ *  Throws when there is no such chapter. */
 export const playChapter = async (
   store: EventStore,
   name: string,
@@ -155,7 +156,7 @@ export const playChapter = async (
 ): Promise<StoryRecord> => {
   const chapter = chapters[name]
   if (!chapter) throw new Error(`There is no chapter ${name}`)
-  const heard: StoryRecord = { sent: [], timers: new Map(), acts: [] }
-  await chapter(createGoldenWorld(store, `${edition}: ${name}`, start, heard))
-  return heard
+  const record: StoryRecord = { sent: [], timers: new Map(), acts: [] }
+  await chapter(createGoldenWorld(store, `${edition}: ${name}`, start, record))
+  return record
 }

@@ -22,17 +22,17 @@ import { createReports } from '../../scheduler/reports.ts'
 import { steadyHeartbeats } from '../worlds/heartbeats.ts'
 import { silentLog } from '../worlds/silent-log.ts'
 
-/** A command as it was sent: by whom, and what it said. */
+/** A command as it was sent, with its sender. */
 export type SentCommand = {
   readonly to: AggregateName
   readonly command: CommandOf<AggregateName>
   readonly actor: Actor
 }
 
-/** One act of the story, in words that are data: a command with its ids, a timer with its key and payload. */
+/** One act of the story, named by what is data: a command with its ids, or a timer with its key and payload. */
 export type Act = Readonly<Record<string, unknown>>
 
-/** What happened in a world besides its events. `timers` names those that were set, by the type of the event they follow;
+/** What happened in a world besides its events. `timers` names the timers that were set, by the type of the event before;
  *  `acts` are the commands and timers in their order. */
 export type StoryRecord = {
   readonly sent: SentCommand[]
@@ -61,20 +61,21 @@ const given = <Answer>(answer: Answer | Refusal): Answer => {
   return answer
 }
 
-/** @param salt makes all ids; @param start the first moment (ISO 8601). */
-export const createGoldenWorld = (store: EventStore, salt: string, start: string, heard: StoryRecord) => {
+/** Creates a world with a clock, a chain and timers in memory, whose commands and timers go into the record.
+ *  @param salt makes all ids; @param start is the first moment (ISO 8601). */
+export const createGoldenWorld = (store: EventStore, salt: string, start: string, record: StoryRecord) => {
   let time = Date.parse(start)
   const now = () => new Date(time).toISOString()
   const hex = (name: string, digits: number): `0x${string}` =>
     `0x${createHash('sha256').update(`${salt} ${name}`).digest('hex').slice(0, digits)}`
 
-  const written = createCommands({ store })
+  const commandsOfStore = createCommands({ store })
   const commands: Commands = {
-    ...written,
+    ...commandsOfStore,
     execute: (to, id, command, envelope) => {
-      heard.sent.push({ to, command, actor: envelope.actor })
-      heard.acts.push({ to, id, command: command.type, ...envelope })
-      return written.execute(to, id, command, envelope)
+      record.sent.push({ to, command, actor: envelope.actor })
+      record.acts.push({ to, id, command: command.type, ...envelope })
+      return commandsOfStore.execute(to, id, command, envelope)
     },
   }
 
@@ -82,18 +83,18 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
   let followed: string | undefined
   const schedule: Schedule = async (name, payload, { key, runAt }) => {
     timers.set(key, { name, payload, runAt } as Timer)
-    heard.acts.push({ timer: name, payload, key, runAt })
-    if (followed) heard.timers.set(followed, (heard.timers.get(followed) ?? new Set()).add(name))
+    record.acts.push({ timer: name, payload, key, runAt })
+    if (followed) record.timers.set(followed, (record.timers.get(followed) ?? new Set()).add(name))
   }
   const heartbeats = steadyHeartbeats()
   const handlers = timerHandlers({ commands, heartbeats, now, config: { chargePeriodSeconds: 300 } }, schedule)
 
-  let seen: Position | undefined
-  /** Does what follows from every event since last time, as the worker would. */
+  let lastSeen: Position | undefined
+  /** Runs what follows from every event since the last call, as the worker does. */
   const follow = async (): Promise<void> => {
-    const news = await Array.fromAsync(store.readAll(seen ? { after: seen } : {}))
+    const news = await Array.fromAsync(store.readAll(lastSeen ? { after: lastSeen } : {}))
     for (const { stream, type, revision, position } of news) {
-      seen = position
+      lastSeen = position
       followed = type
       for (const process of handlersOf(type))
         await handlers.walk({ process, id: idOf(stream), revision: String(revision) })
@@ -102,7 +103,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     if (news.length > 0) await follow()
   }
 
-  /** Lets time go by; timers fire on the way. */
+  /** Moves the clock forward; timers that are due fire. */
   const pass = async (seconds: number): Promise<void> => {
     const until = time + seconds * 1000
     for (;;) {
@@ -120,17 +121,22 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     time = until
   }
 
-  let asked = 0
-  /** Somebody asks for something with their wallet. */
-  const ask = async <Name extends AggregateName>(to: Name, id: string, command: CommandOf<Name>, wallet: string) => {
-    const envelope = requestEnvelope(derivedId(salt, 'ask', String(asked++)), userActor(wallet), now())
+  let requests = 0
+  /** Sends a command as the owner of a wallet, and runs what follows. */
+  const request = async <Name extends AggregateName>(
+    to: Name,
+    id: string,
+    command: CommandOf<Name>,
+    wallet: string,
+  ) => {
+    const envelope = requestEnvelope(derivedId(salt, 'ask', String(requests++)), userActor(wallet), now())
     mustExecute(await commands.execute(to, id, command, envelope))
     await follow()
   }
 
-  /** A part of the platform says something that no walk of this story would come to. */
-  const say = async <Name extends AggregateName>(part: string, to: Name, id: string, command: CommandOf<Name>) => {
-    const envelope = requestEnvelope(derivedId(salt, 'say', String(asked++)), systemActor(part), now())
+  /** Sends a command as a part of the platform, where no saga of this story would send it. */
+  const sendAs = async <Name extends AggregateName>(part: string, to: Name, id: string, command: CommandOf<Name>) => {
+    const envelope = requestEnvelope(derivedId(salt, 'say', String(requests++)), systemActor(part), now())
     mustExecute(await commands.execute(to, id, command, envelope))
   }
 
@@ -148,17 +154,17 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     deposits: async (from, to) => blocks.slice(Number(from), Number(to) + 1).flat(),
     close: async () => undefined,
   }
-  let looked: bigint | undefined
+  let lastBlock: bigint | undefined
   const cursor: ChainCursor = {
-    load: async () => looked,
+    load: async () => lastBlock,
     save: async (block) => {
-      looked = block
+      lastBlock = block
     },
   }
   const pendingPayments = async () => [
     ...new Set((await Array.fromAsync(store.readAll({ streamPrefix: 'payment-' }))).map(({ stream }) => idOf(stream))),
   ]
-  const look = async (): Promise<void> => {
+  const watch = async (): Promise<void> => {
     await watchOnce({ chain, cursor, commands, pendingPayments, now })
     await follow()
   }
@@ -168,39 +174,39 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     pass,
     wallet: (name: string) => hex(name, 40),
     register: async (wallet: string, name: string) => {
-      await ask('provider', wallet, { type: 'RegisterProvider', wallet, name, registeredAt: now() }, wallet)
+      await request('provider', wallet, { type: 'RegisterProvider', wallet, name, registeredAt: now() }, wallet)
     },
     list: async (provider: string, pricePerGpuHour: Money) => {
       const listing = derivedId(salt, 'listing', provider)
       const listed = { type: 'ListGpus', provider, ...offer, pricePerGpuHour, listedAt: now() } as const
-      await ask('listing', listing, listed, provider)
+      await request('listing', listing, listed, provider)
       return listing
     },
-    ask,
-    say,
-    /** Pays in a block of its own, which the watcher sees. `branch` is part of the block's hash. */
+    request,
+    sendAs,
+    /** Pays in a block of its own, and runs the watcher. `branch` is part of the block's hash. */
     pay: async (payer: `0x${string}`, amount: bigint, branch = 'main') => {
       const name = `deposit of ${payer}`
       const blockHash = hex(`block ${blocks.length} ${branch}`, 64)
       const identity = { depositId: hex(name, 64), transactionHash: hex(`${name} transaction`, 64), blockHash }
       blocks.push([{ ...identity, payer, amount, token: chain.description.token, blockNumber: BigInt(blocks.length) }])
-      await look()
+      await watch()
     },
-    /** The last block is undone, and an empty one takes its place. */
+    /** Replaces the last block by an empty one. */
     reorganise: async () => {
       blocks.splice(-1, 1, [])
     },
-    /** All blocks so far will not be undone any more. */
+    /** Makes all blocks so far final, and runs the watcher. */
     finalize: async () => {
       final = blocks.length - 1
-      await look()
+      await watch()
     },
-    /** Asks for GPUs; the answer may be that there are none. */
-    rent: async (renter: string, listing: string, wish: { gpuCount: number; seconds: bigint; max: bigint }) => {
-      const { gpuCount, seconds } = wish
-      const idempotencyKey = derivedId(salt, 'rent', String(asked++))
-      const terms = { renter, idempotencyKey, listing, gpuCount, seconds, maxPricePerGpuHour: usdc(wish.max) }
-      const { rental } = given(await requestRental({ commands, now }, terms))
+    /** Requests a rental, which may be rejected. Resolves to its id. */
+    rent: async (renter: string, listing: string, terms: { gpuCount: number; seconds: bigint; max: bigint }) => {
+      const { gpuCount, seconds } = terms
+      const idempotencyKey = derivedId(salt, 'rent', String(requests++))
+      const request = { renter, idempotencyKey, listing, gpuCount, seconds, maxPricePerGpuHour: usdc(terms.max) }
+      const { rental } = given(await requestRental({ commands, now }, request))
       await follow()
       return rental
     },
@@ -209,11 +215,11 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       await follow()
     },
     submit: async (renter: string, rental: string) => {
-      const idempotencyKey = derivedId(salt, 'submit', String(asked++))
+      const idempotencyKey = derivedId(salt, 'submit', String(requests++))
       return given(await submitJob({ commands, now }, { renter, rental, idempotencyKey, ...program })).job
     },
     stopJob: (renter: string, job: string) =>
-      ask('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
+      request('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
     reports: createReports({ commands, now, log: silentLog }),
   }
 }

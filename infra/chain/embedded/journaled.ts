@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { z } from 'zod'
 import { Failure } from '../../../domain/errors.ts'
+import { createSemaphore } from '../../async/semaphore.ts'
 import { parseJson } from '../../system/json.ts'
 import { errorCodes, type Handle, rpcError } from '../json-rpc.ts'
 import { openJournal } from './journal.ts'
@@ -50,14 +51,8 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   let blocksOwed = 0
   let timer: NodeJS.Timeout | undefined
   let closing = false
-  let lastWrite: Promise<unknown> = Promise.resolve()
-
-  /** One at a time, so that the journal's order is the order of execution. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = lastWrite.then(work)
-    lastWrite = done.catch(() => undefined)
-    return done
-  }
+  /** One write at a time, so that the journal's order is the order of execution. */
+  const oneAtATime = createSemaphore(1)
 
   const perform = async ({ at, method, params }: Entry): Promise<unknown> => {
     const before = head.number
@@ -72,7 +67,7 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   }
 
   const write = (method: string, params: readonly unknown[]): Promise<unknown> =>
-    inTurn(async () => {
+    oneAtATime(async () => {
       if (closing) throw rpcError(errorCodes.internal, 'The chain is closing')
       const at = Math.max(head.timestamp, Math.floor(clock() / 1000))
       const entry: Entry = { at, head: head.hash, method, params: [...params] }
@@ -118,7 +113,7 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
     close: async () => {
       closing = true
       clearTimeout(timer)
-      await lastWrite
+      await oneAtATime(async () => undefined) // after all writes that were asked for before
       await Promise.all([simulator.close(), journal.close()])
     },
   }

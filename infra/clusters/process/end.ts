@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep } from '../../async/sleep.ts'
 
 const lookAgainMs = 25
 const killMsMax = 10_000
@@ -23,14 +23,14 @@ export const endProcesses = async (find: () => readonly number[], graceMs: numbe
       if (!asked.has(pid)) signal(pid, 'SIGTERM')
       asked.add(pid)
     }
-    await pause(lookAgainMs)
+    await sleep(lookAgainMs)
   }
   // Children born between looking and killing are found the next time round.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; ) {
     const pids = find()
     if (pids.length === 0) return true
     for (const pid of pids) signal(pid, 'SIGKILL')
-    await pause(lookAgainMs)
+    await sleep(lookAgainMs)
   }
   return find().length === 0
 }

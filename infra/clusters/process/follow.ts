@@ -1,3 +1,4 @@
+import { createSignal } from '../../async/signal.ts'
 import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
 import type { JobOutcome, JobProgress, JobSpec, JobWatcher } from '../port.ts'
 import { endProcesses } from './end.ts'
@@ -54,7 +55,7 @@ export const follow = (following: Following): Follower => {
   let forgotten = false
   let decided: JobOutcome | undefined
   let outcome: JobOutcome | undefined
-  let wake = () => {}
+  const woken = createSignal()
 
   const tell = (watcher: JobWatcher, what: (watcher: JobWatcher) => void) => {
     try {
@@ -147,24 +148,15 @@ export const follow = (following: Following): Follower => {
     return true
   }
 
-  const pause = (ms: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      wake = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-
   const run = async () => {
-    await pause(0) // whoever launched hears that it did before it hears of an end
+    await woken.wait({ ms: 0 }) // whoever launched hears that it did before it hears of an end
     while (!forgotten) {
       try {
         if (await look()) return
-        await pause(pollMs)
+        await woken.wait({ ms: pollMs })
       } catch (error) {
         log.warn({ ...details, err: error }, 'cannot look after a job, trying again')
-        await pause(pollAfterErrorMs)
+        await woken.wait({ ms: pollAfterErrorMs })
       }
     }
   }
@@ -178,10 +170,10 @@ export const follow = (following: Following): Follower => {
       if (progress && !unreported) tell(watcher, () => watcher.progressed(progress))
       if (final) tell(watcher, () => watcher.ended(final))
     },
-    wake: () => wake(),
+    wake: woken.notify,
     forget() {
       forgotten = true
-      wake()
+      woken.notify()
     },
     done: run(),
   }

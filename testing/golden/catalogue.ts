@@ -1,5 +1,5 @@
-// Who says each type of event and what follows from it, found out by telling the golden story and by asking the program's own
-// declarations: nothing here is written down.
+// What causes each type of event and what follows from it, gathered by running the golden story and from the declarations of
+// the program: nothing here is written by hand.
 import { systemActor } from '../../commands/actor.ts'
 import { createCommands } from '../../commands/execute.ts'
 import { type AggregateName, aggregates, type DomainEvent, idOf } from '../../domain/aggregates.ts'
@@ -17,51 +17,55 @@ import { silentLog } from '../worlds/silent-log.ts'
 import { chapterNames, playChapter } from './story.ts'
 import type { SentCommand } from './world.ts'
 
-type Process = (typeof sagas)[number]
+type AnySaga = (typeof sagas)[number]
 
-/** A process that starts at an event: the commands that it goes through, and those that take it back when one is refused. */
-export type Follower = { readonly name: string; readonly forwards: readonly string[]; readonly back: readonly string[] }
+/** A saga that starts at an event: the commands that it sends, and those that compensate them when one is refused. */
+export type StartedSaga = {
+  readonly name: string
+  readonly commands: readonly string[]
+  readonly compensations: readonly string[]
+}
 
-export type EventCatalogue = {
-  /** The commands that end in such an event, each with those who send it: `a wallet`, or a part of the platform. */
-  readonly saidBy: ReadonlyMap<string, ReadonlySet<string>>
-  readonly processes: readonly Follower[]
+export type EventEntry = {
+  /** The commands that end in such an event, each with its senders: `a wallet`, or a part of the platform. */
+  readonly sentBy: ReadonlyMap<string, ReadonlySet<string>>
+  readonly sagas: readonly StartedSaga[]
   readonly timers: readonly string[]
   readonly scheduler: boolean
-  /** Types of events that a process, or the scheduler, says because of such an event. */
+  /** Types of events that a saga, or the scheduler, causes when such an event happens. */
   readonly causes: ReadonlySet<string>
   /** Read models in which such an event changes a row. */
   readonly projections: readonly string[]
 }
 
-/** Every command that the story sends or that a process would send to take something back. */
-export type Catalogued = { readonly facts: ReadonlyMap<string, EventCatalogue>; readonly sent: readonly SentCommand[] }
+/** An entry for each type of event. `sent` is every command of the story, and every one by which a saga compensates. */
+export type EventCatalogue = { readonly events: ReadonlyMap<string, EventEntry>; readonly sent: readonly SentCommand[] }
 
 const add = (map: Map<string, Set<string>>, key: string, value: string) =>
   map.set(key, (map.get(key) ?? new Set()).add(value))
 
 const senderOf = (actor: string) => (actor.startsWith('user:') ? 'a wallet' : actor.slice(actor.indexOf(':') + 1))
 
-/** What a process sends when it is walked back from one of the events that start it. */
-const backOf = async (
+/** Returns the commands that a saga sends when it compensates all that it did after one of the events that start it. */
+const compensationsOf = async (
   store: EventStore,
-  process: Process,
+  saga: AnySaga,
   { stream, revision }: StoredEvent,
 ): Promise<SentCommand[]> => {
-  const { state, history } = await createCommands({ store }).load(process.starts.aggregate, idOf(stream), revision)
+  const { state, history } = await createCommands({ store }).load(saga.starts.aggregate, idOf(stream), revision)
   const start = history.at(-1)
   if (!start) return []
-  const cause = { ...start, id: idOf(stream), state, history } as Parameters<Process['steps'][number]['invoke']>[0]
-  const undone = process.steps.flatMap(({ compensate }) => compensate?.(cause) ?? [])
-  const rejected = process.rejected?.(cause, 'LISTING_FULL', start.eventId)
+  const cause = { ...start, id: idOf(stream), state, history } as Parameters<AnySaga['steps'][number]['invoke']>[0]
+  const undone = saga.steps.flatMap(({ compensate }) => compensate?.(cause) ?? [])
+  const rejected = saga.rejected?.(cause, 'LISTING_FULL', start.eventId)
   return [...(rejected ? [rejected] : []), ...undone].map(({ to, command }) => ({
     to,
     command,
-    actor: systemActor(process.name),
+    actor: systemActor(saga.name),
   }))
 }
 
-/** The types that the scheduler asks the bus for. */
+/** Resolves to the types of events that the scheduler consumes. */
 const schedulerTypes = async (): Promise<readonly string[]> => {
   const types: string[] = []
   const bus: Bus = {
@@ -82,32 +86,32 @@ const schedulerTypes = async (): Promise<readonly string[]> => {
   return types
 }
 
-const isProcess = (actor: string) => sagas.some(({ name }) => actor === systemActor(name))
+const isSaga = (actor: string) => sagas.some(({ name }) => actor === systemActor(name))
 
-const listen = async (scheduled: readonly string[]) => {
+const replayStory = async (scheduled: readonly string[]) => {
   const states = new Map<AggregateName, Set<unknown>>()
   const sent: SentCommand[] = []
-  const back = new Map<string, Set<string>>()
+  const compensating = new Map<string, Set<string>>()
   const timers = new Map<string, Set<string>>()
   const causes = new Map<string, Set<string>>()
   const changes = new Map<string, Set<string>>()
   for (const chapter of chapterNames) {
     const store = createMemoryEventStore()
-    const heard = await playChapter(store, chapter, 'facts', '2026-01-01T00:00:00.000Z')
-    sent.push(...heard.sent)
-    for (const [type, names] of heard.timers) for (const name of names) add(timers, type, name)
+    const record = await playChapter(store, chapter, 'catalogue', '2026-01-01T00:00:00.000Z')
+    sent.push(...record.sent)
+    for (const [type, names] of record.timers) for (const name of names) add(timers, type, name)
     const stored = await Array.fromAsync(store.readAll())
     const typeOf = new Map(stored.map(({ id, type }) => [id, type]))
     const latest = new Map<string, unknown>()
     const tables = allProjections.map((projection) => ({ projection, rows: new Map<string, AnyRow>() }))
     for (const event of stored) {
       const cause = typeOf.get(event.metadata.causationId)
-      // Of a job, the event before is named as the cause; it caused something only where the scheduler waits for it.
-      if (cause && (isProcess(event.metadata.actor) || scheduled.includes(cause))) add(causes, cause, event.type)
-      for (const process of sagas.filter(({ starts }) => starts.type === event.type))
-        for (const command of await backOf(store, process, event)) {
+      // The cause of a job's event is the event before it; that one caused it only where the scheduler consumes its type.
+      if (cause && (isSaga(event.metadata.actor) || scheduled.includes(cause))) add(causes, cause, event.type)
+      for (const saga of sagas.filter(({ starts }) => starts.type === event.type))
+        for (const command of await compensationsOf(store, saga, event)) {
           sent.push(command)
-          add(back, process.name, command.command.type)
+          add(compensating, saga.name, command.command.type)
         }
       const name = event.stream.slice(0, event.stream.indexOf('-')) as AggregateName
       const { initial, evolve } = aggregates[name] as unknown as { initial: unknown; evolve: Evolve }
@@ -122,45 +126,45 @@ const listen = async (scheduled: readonly string[]) => {
       states.set(name, known.add(initial).add(next))
     }
   }
-  return { states, sent, back, timers, causes, changes }
+  return { states, sent, compensating, timers, causes, changes }
 }
 
 type Evolve = (state: unknown, event: DomainEvent) => unknown
 type Decide = (command: unknown, state: unknown) => ReturnType<(typeof aggregates)[AggregateName]['decide']>
 
-/** Tells the whole story and tries every command that was sent in every state that was come to: so a command counts as saying
- *  an event also where the story happened to go another way. */
-export const gatherCatalogue = async (): Promise<Catalogued> => {
+/** Runs the whole story, and tries every command that was sent in every state that was reached: so a command counts as a cause
+ *  of an event also where the story took another branch. */
+export const gatherCatalogue = async (): Promise<EventCatalogue> => {
   const scheduled = await schedulerTypes()
-  const { states, sent, back, timers, causes, changes } = await listen(scheduled)
-  const saidBy = new Map<string, Map<string, Set<string>>>()
+  const { states, sent, compensating, timers, causes, changes } = await replayStory(scheduled)
+  const sentBy = new Map<string, Map<string, Set<string>>>()
   for (const { to, command, actor } of sent)
     for (const state of states.get(to) ?? []) {
       const answer = (aggregates[to].decide as Decide)(command, state)
       if (isRefusal(answer)) continue
       for (const { type } of answer) {
-        const commands = saidBy.get(type) ?? new Map()
-        saidBy.set(type, add(commands, command.type, senderOf(actor)))
+        const commands = sentBy.get(type) ?? new Map()
+        sentBy.set(type, add(commands, command.type, senderOf(actor)))
       }
     }
-  const followerOf = (name: string): Follower => {
+  const startedSaga = (name: string): StartedSaga => {
     const all = new Set(sent.filter(({ actor }) => actor === systemActor(name)).map(({ command }) => command.type))
-    const backwards = back.get(name) ?? new Set()
-    return { name, forwards: [...all].filter((type) => !backwards.has(type)), back: [...backwards] }
+    const compensations = compensating.get(name) ?? new Set()
+    return { name, commands: [...all].filter((type) => !compensations.has(type)), compensations: [...compensations] }
   }
   const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas))
-  const facts = types.map((type): [string, EventCatalogue] => [
+  const events = types.map((type): [string, EventEntry] => [
     type,
     {
-      saidBy: saidBy.get(type) ?? new Map(),
-      processes: handlersOf(type)
-        .filter((name) => sagas.some((process) => process.name === name))
-        .map(followerOf),
+      sentBy: sentBy.get(type) ?? new Map(),
+      sagas: handlersOf(type)
+        .filter((name) => sagas.some((saga) => saga.name === name))
+        .map(startedSaga),
       timers: [...(timers.get(type) ?? [])],
       scheduler: scheduled.includes(type),
       causes: causes.get(type) ?? new Set(),
       projections: [...(changes.get(type) ?? [])],
     },
   ])
-  return { facts: new Map(facts), sent }
+  return { events: new Map(events), sent }
 }

@@ -62,7 +62,7 @@ export const createExportWorld = async () => {
 
 export type ExportWorld = Awaited<ReturnType<typeof createExportWorld>>
 
-/** The parts of an export that lie there, by path, with what is in them. */
+/** Resolves to the parts of an export: their hashes by path. */
 export const partsOf = async (out: string): Promise<Record<string, string>> => {
   const paths = (await readdir(out, { recursive: true })).filter((path) => path.includes('part-')).toSorted()
   const sums = paths.map(async (path) => {

@@ -95,7 +95,7 @@ describe('rows that do not fit into memory', () => {
       { numRuns: 200 },
     ))
 
-  test('are asked for together: one question for all rows of a batch, and one for those that these lead to', async () => {
+  test('are loaded together: one query for all rows of a batch, and one for the rows that depend on these', async () => {
     const each = (from: number, of: (id: number) => Step) => Array.from({ length: 50 }, (_, index) => of(from + index))
     const name = (id: number): Step => ({ id, group: 0, kind: 'name' })
     const add = (id: number): Step => ({ id, group: id, kind: 'add' })
@@ -124,7 +124,7 @@ describe('a row', () => {
     ),
   )
 
-  test('that was read cannot be changed under our hands', () => {
+  test('that was read is frozen', () => {
     const state = stateOf()
     state.attempt(({ sums }) => sums?.set({ name: 'a', group: 1n, sum: 1n }), true)
     expect(() =>
@@ -132,7 +132,7 @@ describe('a row', () => {
     ).toThrow(TypeError)
   })
 
-  test('of a fold that throws is not kept', () => {
+  test('of a fold that throws is discarded', () => {
     const state = stateOf()
     const key = { name: 'a', group: 1n }
     expect(() =>

@@ -24,7 +24,7 @@ describe('the training program of the tour', () => {
     return { progress, accuracy: Number(/^accuracy (\d\.\d{4})$/.exec(lines.at(-1) ?? '')?.[1]) }
   }
 
-  test('learns: the loss falls from first to last, and it knows points that it never saw', async () => {
+  test('learns: the loss falls from first to last, and it classifies unseen points', async () => {
     const { progress, accuracy } = await train('--seconds', '1')
     const percents = progress.map(({ percent }) => percent)
     expect([percents.at(0), percents.at(-1)]).toEqual([0, 100])

@@ -1,0 +1,137 @@
+// Runs the platform, and starts it again whenever a source file changes: npm run dev. It takes the settings of npm start.
+//
+// `node --watch` does not fit: on Ctrl-C it sends the platform a second SIGINT besides that of the terminal, and a second
+// signal makes the platform exit at once instead of closing its parts in order.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, watch } from 'node:fs'
+import { join, relative } from 'node:path'
+import { createSignal } from '../infra/async/signal.ts'
+import { sleep } from '../infra/async/sleep.ts'
+
+const root = join(import.meta.dirname, '..')
+/** The folders that main.ts imports from. */
+export const watchedFolders = [
+  'commands',
+  'contracts',
+  'domain',
+  'gateway',
+  'infra',
+  'processes',
+  'projections',
+  'roles',
+  'scheduler',
+] as const
+/** A change of a branch touches many files: the restart waits until none has changed for this long. */
+const quietMs = 100
+const stopMsMax = 20_000
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** A name without a dot may be that of a new folder. */
+const isSource = (name: string): boolean =>
+  (/\.(ts|mjs)$/.test(name) && !/\.(spec|testing)\.ts$/.test(name)) || !/\./.test(name)
+
+const foldersBelow = (folder: string): string[] =>
+  existsSync(folder)
+    ? readdirSync(folder, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .flatMap(({ name }) => foldersBelow(join(folder, name)))
+        .concat(folder)
+    : []
+
+type Sources = {
+  /** Resolves to the file that changed last, once there was a change since the last call and none followed for a moment;
+   *  to undefined when the signal aborts. */
+  nextChange(signal: AbortSignal): Promise<string | undefined>
+}
+
+/** Watches each folder by itself: a recursive watch on Linux is one watch per file, and loses a file that an editor replaces. */
+const watchSources = (): Sources => {
+  const watched = new Set<string>()
+  const changed = createSignal()
+  let newest: string | undefined
+
+  const watchFolder = (folder: string, isOfInterest: (name: string) => boolean) => {
+    if (watched.has(folder)) return
+    watched.add(folder)
+    const watcher = watch(folder, (_, name) => {
+      if (name === null || !isOfInterest(name)) return
+      newest = relative(root, join(folder, name))
+      changed.notify()
+    })
+    const forget = () => {
+      watcher.close()
+      watched.delete(folder)
+    }
+    watcher.on('error', forget)
+  }
+  const watchAll = () => {
+    watchFolder(root, (name) => name === 'main.ts' || name === '.env')
+    for (const folder of [...watched]) if (!existsSync(folder)) watched.delete(folder)
+    for (const folder of watchedFolders.flatMap((name) => foldersBelow(join(root, name)))) watchFolder(folder, isSource)
+  }
+
+  watchAll()
+  return {
+    nextChange: async (signal) => {
+      while (newest === undefined && !signal.aborted) await changed.wait({ signal })
+      let file = newest
+      while (newest !== undefined && !signal.aborted) {
+        file = newest
+        newest = undefined
+        await sleep(quietMs, signal)
+      }
+      watchAll()
+      return signal.aborted ? undefined : file
+    },
+  }
+}
+
+type RunningPlatform = {
+  /** Asks it to end, kills it when it does not in time, and resolves to its exit code. */
+  stop(): Promise<number | null>
+}
+
+const startPlatform = (): RunningPlatform => {
+  const child = spawn(process.execPath, [join(root, 'main.ts')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    // Importing the platform takes 1.2 s of CPU time instead of 2.0 s where Node finds its compiled modules.
+    env: { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node'), ...process.env },
+    // Ctrl-C reaches this program alone, which then stops the platform in order.
+    detached: true,
+  })
+  let stopping = false
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    if (!stopping)
+      console.log(`\nThe platform ended with ${code ?? signal}. It starts again when a source file changes.\n`)
+    return code as number | null
+  })
+  const kill = () => child.kill('SIGTERM')
+  process.once('exit', kill)
+  return {
+    stop: async () => {
+      stopping = true
+      const late = setTimeout(() => child.kill('SIGKILL'), stopMsMax)
+      if (child.exitCode === null) child.kill('SIGTERM')
+      const code = await ended
+      clearTimeout(late)
+      process.off('exit', kill)
+      return code
+    },
+  }
+}
+
+const run = async (): Promise<void> => {
+  const controller = new AbortController()
+  for (const name of signals) process.on(name, () => controller.abort())
+  const sources = watchSources()
+  while (!controller.signal.aborted) {
+    const platform = startPlatform()
+    const file = await sources.nextChange(controller.signal)
+    if (file !== undefined) console.log(`\n${file} has changed. The platform starts again.\n`)
+    const code = await platform.stop()
+    if (file === undefined) process.exit(code ?? 1)
+  }
+}
+
+if (import.meta.main) await run()

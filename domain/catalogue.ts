@@ -69,8 +69,12 @@ export const personalFieldsOf = (type: string): readonly string[] => personalFie
 const strip = (shape: StoredShape, value: unknown): unknown => {
   if (shape.items && Array.isArray(value)) return value.map((item) => strip(shape.items ?? {}, item))
   if (!shape.properties || typeof value !== 'object' || value === null) return value
-  const kept = Object.entries(shape.properties).filter(([name, child]) => !child.personal && Object.hasOwn(value, name))
-  return Object.fromEntries(kept.map(([name, child]) => [name, strip(child, (value as Record<string, unknown>)[name])]))
+  const remaining = Object.entries(shape.properties).filter(
+    ([name, child]) => !child.personal && Object.hasOwn(value, name),
+  )
+  return Object.fromEntries(
+    remaining.map(([name, child]) => [name, strip(child, (value as Record<string, unknown>)[name])]),
+  )
 }
 
 /** Returns the stored data of an event in its current version, without its personal fields. Returns `{}` for an

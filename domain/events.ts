@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { eventDecoderOf } from './decoder.ts'
-import { type ErrorCode, errors, Failure } from './errors.ts'
+import { type Details, type ErrorCode, errors, Failure } from './errors.ts'
 import { assets } from './money.ts'
 
 /** How one event type is written and read: the current version and schema, and an upcast from each older version. */
@@ -87,36 +87,31 @@ const decoderOf = (type: string, entry: EventSchema<unknown>): Decode => {
   return decode
 }
 
+const unreadable = ({ type, version }: EncodedEvent, problem: Details, cause?: unknown): Failure =>
+  new Failure('EVENT_UNREADABLE', { type, version: String(version), ...problem }, cause)
+
 /** Decodes a stored event of any version up to the current one. Throws EVENT_UNREADABLE. */
 export const decodeEvent = <Event extends { type: string }>(
   schemas: EventSchemas<Event>,
-  { type, version, data }: EncodedEvent,
+  encoded: EncodedEvent,
 ): Event => {
+  const { type, version, data } = encoded
   const entry = entryOf(schemas, type)
-  if (!entry || version > entry.version) throw new Failure('EVENT_UNREADABLE', { type, version: String(version) })
+  if (!entry || version > entry.version) throw unreadable(encoded, {})
   let fields = data
   for (let from = version; from < entry.version; from++) {
     const upcast = entry.upcasts?.[from]
-    if (!upcast)
-      throw new Failure('EVENT_UNREADABLE', {
-        type,
-        version: String(version),
-        problem: `no upcast from version ${from}`,
-      })
+    if (!upcast) throw unreadable(encoded, { problem: `no upcast from version ${from}` })
     try {
       fields = upcast(fields as Record<string, unknown>)
     } catch (error) {
-      throw new Failure(
-        'EVENT_UNREADABLE',
-        { type, version: String(version), problem: `upcast from version ${from}` },
-        error,
-      )
+      throw unreadable(encoded, { problem: `upcast from version ${from}` }, error)
     }
   }
   try {
     return decoderOf(type, entry)(fields) as Event
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error
-    throw new Failure('EVENT_UNREADABLE', { type, version: String(version), problem: z.prettifyError(error) })
+    throw unreadable(encoded, { problem: z.prettifyError(error) })
   }
 }

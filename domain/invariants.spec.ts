@@ -248,8 +248,8 @@ const checkTheEnd = ({ states, chartFigures, accountOf, openHold }: World): void
     for (const amount of figures.values()) must(!name.startsWith('transit:') || amount === 0n, `${name} is not empty`)
   for (const asset of assets) {
     const owned = [...renters, provider].map((user) => account.balanceOf(accountOf(user), asset))
-    const kept = chartFigures.get(`custody:${chainId}`)?.get(asset) ?? 0n
-    must(kept === owned.reduce((sum, { available, held }) => sum + available + held, 0n), `${asset} does not add up`)
+    const custody = chartFigures.get(`custody:${chainId}`)?.get(asset) ?? 0n
+    must(custody === owned.reduce((sum, { available, held }) => sum + available + held, 0n), `${asset} does not add up`)
   }
 }
 

@@ -1,5 +1,14 @@
-import type { Lifecycle } from './lifecycle.ts'
+import type { Lifecycle, LifecycleRow } from './lifecycle.ts'
 import type { Command, Event, State } from './rental.ts'
+
+const finished: LifecycleRow<Command, Event, State> = {
+  RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
+  ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+  RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
+  MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+  EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
+  IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
+}
 
 /** What each command leads to in each status of a rental. */
 export const lifecycle: Lifecycle<Command, Event, State> = {
@@ -19,14 +28,7 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
     EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
     IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
   },
-  rejected: {
-    RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
-    ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
-    RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
-    MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
-    EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
-    IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
-  },
+  rejected: finished,
   active: {
     RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
     ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
@@ -46,12 +48,5 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
     EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
     IssueInvoice: [{ events: ['InvoiceIssued'], next: 'settled' }, { refused: 'RENTAL_SETTLEMENT_UNBALANCED' }],
   },
-  settled: {
-    RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
-    ActivateRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
-    RejectRental: [{ refused: 'RENTAL_NOT_REQUESTED' }],
-    MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
-    EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
-    IssueInvoice: [{ refused: 'RENTAL_NOT_ENDED' }],
-  },
+  settled: finished,
 }

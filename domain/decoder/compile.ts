@@ -1,6 +1,8 @@
 import type { z } from 'zod'
 
-// The one file that reads zod's internals and generates code; decoder.ts has the figure that justifies it. zod's version is pinned in package.json, and compile.spec.ts compares each answer with the schema's own.
+// The one file that reads zod's internals and generates code; decoder.ts has the figure that justifies it. The version of
+// zod is pinned in package.json. compile.spec.ts compares each answer with the schema's own, and fails when the decoders
+// of events become unsure.
 
 /** Returned for a value that only the schema itself can judge. */
 export const unsure: unique symbol = Symbol('unsure')

@@ -1,5 +1,5 @@
-// What an analyst writes: tables as columns, and a pure fold per event type. Data and functions alone, no SQL: a replay has no
-// words in which it could name a table of somebody else.
+// The language of an analyst's file: tables as columns, and a pure fold per event type. It is data and functions without SQL, so a
+// replay cannot name any other table.
 import { aggregates, type DomainEvent } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Asset, Money } from '../domain/money.ts'
@@ -7,7 +7,7 @@ import type { EventMetadata } from '../projections/engine/projection.ts'
 
 type Kind = 'text' | 'integer' | 'moment' | 'money'
 
-/** `Value` is what a fold reads and writes; at run time nothing is left of it. */
+/** `Value` is the type of the values in a fold; it does not exist at run time. */
 export type Column<Value = unknown> = {
   readonly kind: Kind
   readonly nullable: boolean
@@ -50,8 +50,7 @@ export const table = <Key extends Columns, Rest extends Columns>(of: {
   lookup: false,
 })
 
-/** A table that the fold needs to know things by, and that is dropped in the end. It sees the whole history, also what lies
- *  before `--from`. */
+/** A table for the fold alone, which is dropped at the end. It gets the whole history, also events before `--from`. */
 export const lookup = <Key extends Columns, Rest extends Columns>(of: {
   key: Key
   columns: Rest
@@ -60,10 +59,10 @@ export const lookup = <Key extends Columns, Rest extends Columns>(of: {
   lookup: true,
 })
 
-/** The rows of a table as a fold sees them. A row that was read does not change: set another one. */
+/** The rows of a table within a fold. A row that was read does not change: set another one. */
 export type Rows<Key, Row> = {
   get(key: Key): Row | undefined
-  /** Puts the row in, in place of the one with the same key. */
+  /** Adds the row, or replaces the one with the same key. */
   set(row: Row): void
   delete(key: Key): void
 }
@@ -75,7 +74,7 @@ type RowsOf<Of extends Tables> = {
     : never
 }
 
-/** Only what follows from the rows and the event may be done: a fold may be run again for the same event. */
+/** Folds must be pure: one may run again for the same event. */
 type Folds<Of extends Tables> = {
   readonly [Type in DomainEvent['type']]?: (
     rows: RowsOf<Of>,
@@ -100,7 +99,7 @@ export type TableShape = {
   readonly columns: readonly ColumnShape[]
 }
 
-/** What the default export of an analyst's file is. */
+/** The default export of an analyst's file. */
 export type Replay = {
   readonly [mark]: true
   readonly tables: readonly TableShape[]
@@ -109,7 +108,7 @@ export type Replay = {
 }
 
 /** Declares a replay. The types of events, rows and keys are those of the domain and of the columns: a wrong one does not
- *  compile. Throws REPLAY_FILE_INVALID for what no type can hold. */
+ *  compile. Throws REPLAY_FILE_INVALID for mistakes that types cannot find. */
 export const replay = <const Of extends Tables>(definition: {
   readonly tables: Of
   readonly fold: Folds<Of>
@@ -140,7 +139,7 @@ const invalid = (reason: string) => new Failure('REPLAY_FILE_INVALID', { reason 
 const nameMax = 50
 const snakeCase = (property: string): string => property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
-/** A name in the database is made of these characters alone, so that nothing can be said in it but a name. */
+/** Returns the name in the database. It consists of these characters alone, so that it cannot contain SQL. */
 const nameOf = (property: string): string => {
   const name = snakeCase(property)
   if (!/^[a-z][a-z0-9_]*$/.test(name) || name.length > nameMax)

@@ -1,8 +1,8 @@
 // Revenue by GPU model and hour, as it was and as it would have been under another price rule:
 //   npm run replay -- analysis/revenue-by-gpu.ts
-// Each charge is spread over the hours in which the rental ran. What a run costs is the price rule of the whole run so far;
-// what an hour earns is how much that has grown in it. So the sums of all hours are exactly the totals of the invoices,
-// however the hours cut the run, and whatever the rule rounds.
+// Each charge is spread over the hours in which the rental ran. The price rule gives the cost of the whole run so far, and an
+// hour earns the increase of that cost. So the sums of all hours are exactly the totals of the invoices, wherever the hours
+// cut the run, and however the rule rounds.
 
 import { add, costOf, type Money, money as moneyOf, subtract, times } from '../domain/money.ts'
 import { integer, lookup, moment, money, replay, table, text } from './replay.ts'
@@ -12,14 +12,14 @@ const hourMs = 3_600_000n
 
 export type Lease = { readonly gpu: string; readonly gpuCount: bigint; readonly pricePerGpuHour: Money }
 
-/** What a run of so many seconds costs in all. It must not fall when the run gets longer. */
+/** Returns the cost of a run of so many seconds. It must not fall when the run gets longer. */
 export type PriceRule = (lease: Lease, runSeconds: bigint) => Money
 
 /** The rule of the platform: the price per hour of all GPUs, by the second, rounded down once. */
 export const bySecond: PriceRule = ({ pricePerGpuHour, gpuCount }, runSeconds) =>
   costOf(times(pricePerGpuHour, gpuCount), runSeconds)
 
-/** As if one model had cost so many percent more. */
+/** Makes the rule under which one model costs so many percent more. */
 export const dearer =
   (gpu: string, percent: bigint): PriceRule =>
   (lease, runSeconds) => {
@@ -28,7 +28,7 @@ export const dearer =
     return bySecond({ ...lease, pricePerGpuHour: moneyOf((amount * (100n + percent)) / 100n, asset) }, runSeconds)
   }
 
-/** As if each minute that was begun had been paid for. */
+/** The rule under which each started minute is paid for. */
 export const byStartedMinute: PriceRule = (lease, runSeconds) => bySecond(lease, ((runSeconds + 59n) / 60n) * 60n)
 
 const millis = (time: string): bigint => BigInt(Date.parse(time))
@@ -36,8 +36,8 @@ const moments = (ms: bigint): string => new Date(Number(ms)).toISOString()
 
 type Part = { readonly hour: string; readonly runSeconds: bigint }
 
-/** Cuts a metered period at the full hours: how long the run was in all at the end of each part. The provider acknowledges
- *  how long a period ran, not when in it, so the run is spread evenly. */
+/** Cuts a metered period at the full hours, and returns the length of the whole run at the end of each part. Only the running
+ *  time within a period is acknowledged, not its moments, so the run is spread evenly. */
 export const hoursOf = (from: string, to: string, before: bigint, after: bigint): Part[] => {
   const [start, end] = [millis(from), millis(to)]
   const parts: Part[] = []
@@ -49,11 +49,11 @@ export const hoursOf = (from: string, to: string, before: bigint, after: bigint)
   return parts
 }
 
-/** The replay under a rule of one's own. */
+/** Makes the replay under a price rule. */
 export const revenueByGpu = (rule: PriceRule) =>
   replay({
     tables: {
-      /** What must be known of a rental to charge for it. */
+      /** The terms of each rental, and how far it was metered. */
       rentals: lookup({
         key: { rental: text() },
         columns: {
@@ -88,14 +88,14 @@ export const revenueByGpu = (rule: PriceRule) =>
         if (!rental) throw new Error(`rental ${id} was never requested`)
         let before = rental.runSeconds
         for (const part of hoursOf(rental.meteredAt, meteredAt, before, runSeconds)) {
-          const grown = (price: PriceRule) => subtract(price(rental, part.runSeconds), price(rental, before))
+          const increase = (price: PriceRule) => subtract(price(rental, part.runSeconds), price(rental, before))
           const key = { gpu: rental.gpu, hour: part.hour }
           const row = revenue.get(key) ?? { gpuSeconds: 0n, charged: moneyOf(0n, asset), underRule: moneyOf(0n, asset) }
           revenue.set({
             ...key,
             gpuSeconds: row.gpuSeconds + (part.runSeconds - before) * rental.gpuCount,
-            charged: add(row.charged, grown(bySecond)),
-            underRule: add(row.underRule, grown(rule)),
+            charged: add(row.charged, increase(bySecond)),
+            underRule: add(row.underRule, increase(rule)),
           })
           before = part.runSeconds
         }
@@ -104,5 +104,5 @@ export const revenueByGpu = (rule: PriceRule) =>
     },
   })
 
-/** What we would have earned if H100s had cost 10 % more. */
+/** The revenue if H100s had cost 10 % more. */
 export default revenueByGpu(dearer('H100', 10n))

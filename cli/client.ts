@@ -1,6 +1,6 @@
 import { createClient as createSocketClient } from 'graphql-ws'
 
-/** What the gateway answered instead of data, or the Error member of a mutation's payload. */
+/** An error that the gateway returned instead of data, or the Error member of a mutation's payload. */
 export class AnswerError extends Error {
   readonly code: string
   constructor(code: string, message: string) {
@@ -13,11 +13,12 @@ export class AnswerError extends Error {
 export type Client = {
   /** Runs a query or a mutation. Throws AnswerError. */
   query<Data>(document: string, variables?: Record<string, unknown>): Promise<Data>
-  /** Runs a mutation with one input and gives the success member of its payload. Throws AnswerError with the code of its Error member. */
+  /** Runs a mutation with one input and resolves to the success member of its payload. Throws AnswerError with the code of
+   *  its Error member. */
   mutate<Success>(mutation: string, input: Record<string, unknown>, selection: string): Promise<Success>
-  /** Follows a subscription until the caller leaves the loop. */
+  /** Yields the answers of a subscription until the caller leaves the loop. Throws AnswerError. */
   subscribe<Data>(document: string, variables?: Record<string, unknown>): AsyncIterableIterator<Data>
-  /** Speaks for the holder of this token from now on. */
+  /** Sends this token with each later request. */
   use(token: string): void
   close(): Promise<void>
 }
@@ -33,7 +34,7 @@ type Payload = {
 
 const requestMsMax = 20_000
 
-/** A client of the public GraphQL API at `<url>/graphql`, over HTTP and WebSocket. */
+/** Makes a client of the public GraphQL API at `<url>/graphql`, over HTTP and WebSocket. */
 export const createClient = (url: string): Client => {
   let token: string | undefined
   const socket = createSocketClient({

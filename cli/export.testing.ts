@@ -9,7 +9,7 @@ import { openDuckdb } from '../testing/servers/duckdb.ts'
 import { createRentals } from '../testing/worlds/rentals.ts'
 import { type ExportOptions, exportLog } from './export/run.ts'
 
-/** What somebody wrote, and nobody else shall read. */
+/** A text that a user wrote and that no export may contain. */
 export const secret = 'my-api-key-4711'
 
 const rentals = [
@@ -19,7 +19,7 @@ const rentals = [
   { renter: 3, gpu: 'RTX4090', gpuCount: 1, price: 340_000n, runs: [30, 60], open: true },
 ]
 
-/** For specs: a log of three days with its read models, a folder to export into, and a DuckDB to read it with. */
+/** Makes a log of three days with its read models, a folder to export into, and a DuckDB to read it with. */
 export const createExportWorld = async () => {
   const world = await createReadWorld()
   const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-export-'))
@@ -62,7 +62,7 @@ export const createExportWorld = async () => {
 
 export type ExportWorld = Awaited<ReturnType<typeof createExportWorld>>
 
-/** The parts of an export that lie there, by path, with what is in them. */
+/** Resolves to the parts of an export: their hashes by path. */
 export const partsOf = async (out: string): Promise<Record<string, string>> => {
   const paths = (await readdir(out, { recursive: true })).filter((path) => path.includes('part-')).toSorted()
   const sums = paths.map(async (path) => {

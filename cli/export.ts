@@ -1,4 +1,4 @@
-// Takes the log home: npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--include-personal-data] [--json]
+// Exports the log: npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--include-personal-data] [--json]
 import { Failure } from '../domain/errors.ts'
 import { formats } from './export/formats.ts'
 import { exportLog } from './export/run.ts'
@@ -26,27 +26,28 @@ if (import.meta.main)
       to: { type: 'string' },
       'include-personal-data': { type: 'boolean' },
     },
-    run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
-      const { out, to, format: asked = 'parquet' } = options
+    open: async ({ options, files }, { config, log, shutdown }) => {
+      const { out, format: asked = 'parquet' } = options
       if (out === undefined || out === '') throw new Failure('INPUT_INVALID', { out: '', takes: '--out and a folder' })
       if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
       const format = formats.find((known) => known === asked)
       if (format === undefined) throw new Failure('INPUT_INVALID', { format: asked, takes: formats.join(' or ') })
       const { store } = await openInstallation({ config, log, shutdown })
       const pseudonymKey = options['include-personal-data'] ? undefined : await secretOf(config, 'export')
+      return { out, format, store, pseudonymKey }
+    },
+    run: async ({ out, format, store, pseudonymKey }, { options: { to } }, { signal, progress, say, answer }) => {
       say(`Exporting the log into ${out}.`)
       const began = performance.now()
-      const { events, manifest } = await keepOpenFor(
-        exportLog({
-          out,
-          format,
-          pseudonymKey,
-          to,
-          store,
-          onProgress: progress.report,
-          signal,
-        }),
-      )
+      const { events, manifest } = await exportLog({
+        out,
+        format,
+        pseudonymKey,
+        to,
+        store,
+        onProgress: progress.report,
+        signal,
+      })
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
@@ -56,7 +57,7 @@ if (import.meta.main)
       )
       const read = format === 'parquet' ? 'read_parquet' : 'read_json'
       say(
-        `\nTo ask, in DuckDB:\n  select type, count(*) from ${read}('${out}/day=*/*.${format}', hive_partitioning = true) group by type`,
+        `\nTo query it, in DuckDB:\n  select type, count(*) from ${read}('${out}/day=*/*.${format}', hive_partitioning = true) group by type`,
       )
       answer({
         out,

@@ -16,7 +16,7 @@ const logOf = async (events: number) => {
 }
 const { signal } = new AbortController()
 
-describe('a place in history', () => {
+describe('a boundary in history', () => {
   const { store } = createSpecLog()
   test.each([
     ['2026-11-22', '2026-11-22T00:00:00.000Z'],
@@ -38,7 +38,7 @@ describe('a place in history', () => {
 })
 
 describe('history', () => {
-  test('comes in batches, and says how far it is', async () => {
+  test('comes in batches with progress', async () => {
     const { store, positions } = await logOf(10)
     const batches = await Array.fromAsync(
       readHistory({ store, after: positions[1] as Position, upTo: positions[8] as Position, eventsMax: 3, signal }),
@@ -50,7 +50,7 @@ describe('history', () => {
     ])
     expect(batches.map(({ done }) => Math.round(done * 100))).toEqual([43, 86, 100])
   })
-  test('may be of some types only', async () => {
+  test('may be limited to some types', async () => {
     const { store } = await logOf(7)
     const [batch] = await Array.fromAsync(
       readHistory({ store, after: store.start, upTo: await store.head(), types: ['ListingWithdrawn'], signal }),
@@ -58,13 +58,13 @@ describe('history', () => {
     expect(batch?.events.map(({ type }) => type)).toEqual(Array(3).fill('ListingWithdrawn'))
     expect(batch?.done).toBe(1)
   })
-  test('ends at once where there is none', async () => {
+  test('ends at once for an empty log', async () => {
     const { store } = await logOf(0)
     expect(await Array.fromAsync(readHistory({ store, after: store.start, upTo: store.start, signal }))).toEqual([
       { events: [], done: 1 },
     ])
   })
-  test('stops when nobody wants it any more', async () => {
+  test('throws the reason when the signal aborts', async () => {
     const { store } = await logOf(4)
     const reading = readHistory({
       store,

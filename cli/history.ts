@@ -1,8 +1,8 @@
-// The log as the tools read it: from a place to a place, in batches, with an estimate of how far it is.
+// The log as the tools read it: between two boundaries, in batches, with progress.
 import { Failure } from '../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
 
-/** A place in history as a person gives it: a moment (ISO 8601 in UTC) or a position. */
+/** A boundary in history as a person gives it: a moment (ISO 8601 in UTC) or a position. */
 export type LogBoundary =
   | { readonly time: string; readonly position?: never }
   | { readonly position: Position; readonly time?: never }
@@ -17,7 +17,7 @@ const isDay = (date: string): boolean => {
   return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(date)
 }
 
-/** Reads what was given for an option. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another store. */
+/** Reads the value of an option as a boundary. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another store. */
 export const parseBoundary = (option: string, text: string, store: Pick<EventStore, 'parsePosition'>): LogBoundary => {
   const looksLikeTime = /^\d{4}-/.test(text)
   if (!looksLikeTime && text.trim() !== '') return { position: store.parsePosition(text) }
@@ -27,14 +27,14 @@ export const parseBoundary = (option: string, text: string, store: Pick<EventSto
   return { time: time.toISOString() }
 }
 
-/** `done` says how far it is, from 0 to 1. */
+/** `done` is the share of the history that was read, from 0 to 1. */
 export type HistoryBatch = { readonly events: readonly StoredEvent[]; readonly done: number }
 
 const batchEventsMax = 1_000
 
-/** The events after one position up to another, both of which may lie beyond the ends of the log, in batches of at most
- *  `eventsMax`. The next batch is read when it is asked for. Throws what the signal aborted with. */
-export async function* readHistory(question: {
+/** Yields the events after one position up to another, in batches of at most `eventsMax`. Both positions may lie beyond the ends
+ *  of the log. The next batch is read when the caller asks for it. Throws the reason of the signal when it aborts. */
+export async function* readHistory(options: {
   readonly store: Pick<EventStore, 'readAll' | 'distance'>
   readonly after: Position
   readonly upTo: Position
@@ -42,7 +42,7 @@ export async function* readHistory(question: {
   readonly eventsMax?: number
   readonly signal: AbortSignal
 }): AsyncGenerator<HistoryBatch> {
-  const { store, after, upTo, types, eventsMax = batchEventsMax, signal } = question
+  const { store, after, upTo, types, eventsMax = batchEventsMax, signal } = options
   const whole = after < upTo ? store.distance(after, upTo) : 0
   let events: StoredEvent[] = []
   const batch = (done: number): HistoryBatch => {

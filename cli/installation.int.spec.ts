@@ -44,7 +44,7 @@ const schemas = async () =>
     )
   ).map(({ name }) => name)
 
-describe('a database that is not as this program needs it is refused, and left as it is', () => {
+describe('a database of another schema version is refused and stays unchanged', () => {
   test('without a log', async () => {
     await expect(open()).rejects.toMatchObject({ code: 'LOG_NOT_FOUND' })
     expect(await schemas()).toEqual([])
@@ -63,7 +63,7 @@ describe('a database that is not as this program needs it is refused, and left a
   })
 })
 
-test('with the log in an event store of its own, results go to the database all the same', async () => {
+test('with the log in an event store of its own, results still go to the database', async () => {
   const server = await startEventStoreDbServer()
   try {
     const platform = await openEventStoreDb({ url: server.url })

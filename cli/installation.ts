@@ -1,9 +1,9 @@
-// The log and the database of this installation, for tools that work beside the platform: while it runs, and while it does
-// not. The one place under cli/ that wires engines.
+// The log and the database of this installation, for tools that work while the platform runs and while it does not. The one
+// file under cli/ that wires engines.
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../domain/errors.ts'
+import { sleep } from '../infra/async/sleep.ts'
 import type { Config } from '../infra/config.ts'
 import { openDataFolder } from '../infra/data-folder.ts'
 import { embeddedPostgresUrl, startEmbeddedPostgres } from '../infra/embedded-postgres.ts'
@@ -16,7 +16,7 @@ import type { Log } from '../infra/telemetry.ts'
 
 const connectionsMax = 6
 const waitMsMax = 30_000
-/** How long a server of somebody else may take to answer before we look again who holds the data folder. */
+/** How long the server of another process may take to answer before the owner of the data folder is looked up again. */
 const answerMsMax = 1_000
 const retryMs = 100
 
@@ -24,21 +24,21 @@ export type Installation = {
   readonly databaseUrl: string
   readonly database: Database
   readonly store: EventStore
-  /** `own`: PostgreSQL was started for this tool and ends with it. `running`: that of a platform that runs on the data
-   *  folder. `given`: DATABASE_URL. */
+  /** `own`: a PostgreSQL that was started for this tool and ends with it. `running`: that of a platform that runs on the data
+   *  folder. `given`: that of DATABASE_URL. */
   readonly server: 'own' | 'running' | 'given'
 }
 
 type Options = {
   readonly config: Pick<Config, 'dataDir' | 'databaseUrl' | 'eventStoreUrl'>
   readonly log: Log
-  /** Closes what was opened. */
+  /** Closes everything that was opened. */
   readonly shutdown: Pick<Shutdown, 'add' | 'signal'>
 }
 
-/** Opens what the settings name, and changes nothing in it: no schema is made or migrated.
- *  Throws LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and what starting the embedded
- *  PostgreSQL throws. */
+/** Opens the log and the database of the settings, and changes nothing in them: no schema is made or migrated.
+ *  Throws LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and the errors of starting the
+ *  embedded PostgreSQL. */
 export const openInstallation = async (options: Options): Promise<Installation> => {
   const { config, log, shutdown } = options
   const reached = config.databaseUrl === undefined ? await reachEmbedded(options) : await reachGiven(options)
@@ -58,7 +58,8 @@ const reachGiven = async ({ config, log, shutdown }: Options): Promise<Reached> 
   return { databaseUrl, database, server: 'given' }
 }
 
-/** Who holds the data folder runs PostgreSQL on it, or is about to, or has just stopped: so both ways are tried in turn. */
+/** Tries by turns to start PostgreSQL and to reach a running one: the owner of the data folder runs it, is about to start it, or
+ *  has just stopped. */
 const reachEmbedded = async (options: Options): Promise<Reached> => {
   const { dataDir } = options.config
   const isMade = await stat(join(dataDir, 'postgres')).then(
@@ -79,7 +80,7 @@ const reachEmbedded = async (options: Options): Promise<Reached> => {
     } catch (error) {
       if (!isCode(error, 'DATABASE_UNAVAILABLE') || performance.now() > until) throw error
     }
-    await delay(retryMs)
+    await sleep(retryMs, options.shutdown.signal)
   }
 }
 
@@ -111,7 +112,7 @@ const reachRunning = async ({ config, log, shutdown }: Options): Promise<Reached
   return { databaseUrl, database, server: 'running' }
 }
 
-/** The secret of this installation that is kept under this name in its data folder, made the first time.
+/** Resolves to the secret of that name in the data folder of this installation; makes it the first time.
  *  Throws DATA_FOLDER_UNREACHABLE. */
 export const secretOf = async ({ dataDir }: Pick<Config, 'dataDir'>, name: string): Promise<string> => {
   try {

@@ -3,23 +3,23 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** A platform in a process of its own. `output` is what it has said so far. */
+/** A platform in a process of its own. `output` returns what it has printed so far. */
 export type SpawnedPlatform = {
   readonly url: string
   readonly process: ChildProcess
   readonly output: () => string
-  /** Asks it to end and resolves to its exit code. */
+  /** Sends SIGTERM and resolves to the exit code. */
   stop(): Promise<number | null>
 }
 
 const startMsMax = 60_000
 const answerMsMax = 2_000
 
-/** Starts a platform with these settings, and resolves once it is up. `heard` gets its log line by line.
- *  Throws with what it said when it ends before. */
+/** Starts a platform with these settings, and resolves once it is up. `onLine` gets its log line by line.
+ *  Throws with its output when it ends before. */
 export const spawnPlatform = async (
   settings: Readonly<Record<string, string>>,
-  heard: (line: Readonly<Record<string, unknown>>) => void = () => undefined,
+  onLine: (line: Readonly<Record<string, unknown>>) => void = () => undefined,
 ): Promise<SpawnedPlatform> => {
   const child = spawn(process.execPath, [join(import.meta.dirname, '..', 'main.ts')], {
     env: { ...process.env, NODE_OPTIONS: '', PORT: '0', LOG_FORMAT: 'json', ...settings },
@@ -44,7 +44,7 @@ export const spawnPlatform = async (
     createInterface({ input: child.stdout }).on('line', (text) => {
       output += `${text}\n`
       const line = readLine(text)
-      heard(line)
+      onLine(line)
       if (typeof line.graphql !== 'string') return
       clearTimeout(timer)
       resolve(line.graphql.replace(/\/graphql$/, ''))
@@ -72,14 +72,14 @@ const readLine = (text: string): Record<string, unknown> => {
   }
 }
 
-/** A platform to talk to. `close` stops it when it was started for this. */
+/** A platform that answers at `url`. `close` stops it when `reachPlatform` has started it. */
 export type ReachedPlatform = { readonly url: string; readonly started: boolean; close(): Promise<void> }
 
-/** The platform that runs at `url`, or one that is started for this and ended with it. `heard` gets its start line by line. */
-export const reachPlatform = async (url: string, heard: (line: string) => void): Promise<ReachedPlatform> => {
+/** Resolves to the platform that runs at `url`, or starts one. `onLine` gets the start line by line. */
+export const reachPlatform = async (url: string, onLine: (line: string) => void): Promise<ReachedPlatform> => {
   if (await answers(url)) return { url, started: false, close: async () => undefined }
   const platform = await spawnPlatform({}, ({ msg, part, ms }) => {
-    if (msg === 'ready') heard(`${part} ready after ${ms} ms`)
+    if (msg === 'ready') onLine(`${part} ready after ${ms} ms`)
   })
   const kill = () => platform.process.kill('SIGTERM')
   process.once('exit', kill)

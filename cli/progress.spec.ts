@@ -34,7 +34,7 @@ describe('progress', () => {
     ])
   })
 
-  test('is a line now and then elsewhere, and one in the end', () => {
+  test('is a line every two seconds elsewhere, and one at the end', () => {
     const { report, written } = setUp(false)
     report(0, 0, 0)
     report(1_999, 0.4, 10)
@@ -55,6 +55,6 @@ describe('progress', () => {
     expect(written).toEqual([])
   })
 
-  test('guesses from the pace of this run, not from what was done before', () =>
+  test('is estimated from the pace of this run alone', () =>
     expect(estimate(0.9, 0.95, 50, 1_000)).toEqual({ percent: 95, perSecond: 50, secondsLeft: 2 }))
 })

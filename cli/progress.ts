@@ -1,7 +1,7 @@
-/** How far a long run is. `done` goes from 0 to 1; `count` is what was worked off in this run. */
+/** Shows the progress of a long run. `done` goes from 0 to 1; `count` is the number of events of this run. */
 export type Progress = {
   report(done: number, count: number): void
-  /** What is on the line stays there, and the next output begins on a new one. */
+  /** Ends the line, so that the next output begins on a new one. */
   end(): void
 }
 
@@ -20,7 +20,7 @@ export const bar = (percent: number): string => {
   return `[${'█'.repeat(full)}${'·'.repeat(barWidth - full)}] ${percent.toFixed(0).padStart(3)} %`
 }
 
-/** From where this run began: what an earlier one had done says nothing about the pace of this one. */
+/** Returns the estimate since the begin of this run: the part that an earlier run had done has no part in its pace. */
 export const estimate = (began: number, done: number, count: number, elapsedMs: number): Estimate => {
   const share = done - began
   const left = share > 0 && elapsedMs > 0 ? (elapsedMs / 1000) * ((1 - done) / share) : undefined
@@ -37,7 +37,7 @@ const inWords = (seconds: number | undefined): string => {
   return seconds < 6_000 ? `, ${Math.ceil(seconds / 60)} min left` : `, ${Math.ceil(seconds / 3_600)} h left`
 }
 
-/** A bar that stays on its line on a terminal, plain lines elsewhere, and objects when `object` is given.
+/** Makes a progress display: a bar on one line of a terminal, plain lines elsewhere, and objects when `object` is given.
  *  @param now milliseconds of a clock that only goes forward. */
 export const createProgress = ({
   terminal,

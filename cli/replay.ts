@@ -1,4 +1,4 @@
-// Replays history through what an analyst wrote: npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--schema NAME] [--json]
+// Replays history through the projection of an analyst: npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--schema NAME] [--json]
 import { relative } from 'node:path'
 import { Failure } from '../domain/errors.ts'
 import { type Installation, openInstallation } from './installation.ts'
@@ -12,15 +12,15 @@ export { runReplay } from './replay/run.ts'
 
 const usage = `npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--schema NAME] [--json]
   FILE.ts        its default export is a replay (docs/replaying.md); analysis/revenue-by-gpu.ts is one
-  --from X       what the result counts begins here; lookup tables know all that was before
+  --from X       the result counts events from here on; lookup tables have all earlier ones
   --to X         history ends here
   --as-of X      history ends here as it does for asOf in the API
-  --schema NAME  the schema that is made, or made anew: replay_ and a name; that of the file when left out
+  --schema NAME  the schema that is made or replaced: replay_ and a name; that of the file when left out
   --json         one JSON object per line; the last has the result
   X is a position of the log, a day (2026-11-22) or a moment (2026-11-22T10:00:00Z).
   The log is that of DATABASE_URL and EVENTSTORE_URL, else of the embedded PostgreSQL under DATA_DIR.`
 
-/** How a person asks the result further. */
+/** Returns the command by which a person queries the result. */
 const psqlLine = ({ databaseUrl, server }: Installation, dataDir: string, query: string): string => {
   if (server === 'given') return `psql "$DATABASE_URL" -c '${query}'`
   const { hostname, port, username, pathname } = new URL(databaseUrl)
@@ -38,29 +38,30 @@ if (import.meta.main)
       'as-of': { type: 'string' },
       schema: { type: 'string' },
     },
-    run: async ({ options, files }, { config, log, shutdown, signal, keepOpenFor, progress, say, answer }) => {
+    open: async ({ options, files }, { config, log, shutdown }) => {
       const [file, ...more] = files
       if (file === undefined || more.length > 0)
         throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
       const schema = options.schema ?? schemaNameOf(file)
       checkSchemaName(schema)
       const replay = await loadReplay(file)
-      const installation = await openInstallation({ config, log, shutdown })
+      return { file, schema, replay, installation: await openInstallation({ config, log, shutdown }) }
+    },
+    run: async (opened, { options }, { config, signal, progress, say, answer }) => {
+      const { file, schema, replay, installation } = opened
       const { database, store, server } = installation
       say(`Replaying ${file} into the schema ${schema}.`)
       const began = performance.now()
-      const result = await keepOpenFor(
-        runReplay({
-          replay,
-          schema,
-          period: { from: options.from, to: options.to, asOf: options['as-of'] },
-          about: { file, madeAt: new Date().toISOString() },
-          store,
-          database,
-          onProgress: progress.report,
-          signal,
-        }),
-      )
+      const result = await runReplay({
+        replay,
+        schema,
+        period: { from: options.from, to: options.to, asOf: options['as-of'] },
+        about: { file, madeAt: new Date().toISOString() },
+        store,
+        database,
+        onProgress: progress.report,
+        signal,
+      })
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const tables = await readTables(database, schema, replay.tables)
@@ -68,7 +69,7 @@ if (import.meta.main)
       if (result.leftover) say(`The former result is kept as ${schema}__former until the next run: ${result.leftover}`)
       for (const line of printTables(schema, tables)) say(line)
       const [first] = tables
-      say(`\nTo ask further${server === 'own' ? ', while the platform runs' : ''}:`)
+      say(`\nTo query it${server === 'own' ? ', while the platform runs' : ''}:`)
       say(`  ${psqlLine(installation, config.dataDir, `select * from ${schema}.${first?.name}`)}`)
       answer({ schema, ...result, seconds, tables })
     },

@@ -1,7 +1,7 @@
 import type { LocalAccount } from 'viem'
 import type { Client } from './client.ts'
 
-/** Signs the message that the gateway asks for. The client sends the wallet's token from then on. Resolves to the token.
+/** Signs a client in with a wallet: signs the message of the gateway and sets the token. Resolves to the token.
  *  Throws AnswerError. */
 export const signIn = async (client: Client, wallet: LocalAccount): Promise<string> => {
   const { message } = await client.mutate<{ message: string }>('signInMessage', { address: wallet.address }, 'message')

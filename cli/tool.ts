@@ -1,4 +1,4 @@
-// What the tools of the command line have in common: options, what a failure looks like, Ctrl-C, exit codes.
+// The common part of the tools of the command line: options, output of failures, Ctrl-C, exit codes.
 import { parseArgs } from 'node:util'
 import { Failure } from '../domain/errors.ts'
 import { type Config, readConfig } from '../infra/config.ts'
@@ -15,30 +15,30 @@ type Given<Options extends OptionTypes> = {
   readonly [Name in keyof Options]?: Options[Name]['type'] extends 'string' ? string : boolean
 }
 
-/** What a tool is given. `signal` aborts on Ctrl-C: the tool then throws, after it has put away what is half done. */
+type Arguments<Options extends OptionTypes> = { readonly options: Given<Options>; readonly files: readonly string[] }
+
+/** What a tool gets. `signal` aborts on Ctrl-C: the tool then removes what is half done, and throws. */
 export type ToolContext = {
   readonly config: Config
   readonly log: Log
   readonly shutdown: Shutdown
   readonly signal: AbortSignal
-  /** Keeps open what was opened before until the work has ended, also after Ctrl-C: it may have to put something away. */
-  readonly keepOpenFor: <Result>(work: Promise<Result>) => Promise<Result>
   readonly progress: Progress
-  /** One line for people; nothing with `--json`. */
+  /** Prints one line for people; nothing with `--json`. */
   readonly say: (line: string) => void
-  /** What came of it, for machines: with `--json` the last object, `{"result": …}`. */
+  /** Prints the result for machines: with `--json` the last object, `{"result": …}`. */
   readonly answer: (result: Readonly<Record<string, unknown>>) => void
 }
 
 /** Runs one tool to its end and sets the exit code: 0 when done, 1 when it failed (code and message on standard error, with
- *  `--json` also `{"error": …}` on standard output), 130 after Ctrl-C. Nothing that was opened stays open. */
-export const runTool = async <const Options extends OptionTypes>(tool: {
+ *  `--json` also `{"error": …}` on standard output), 130 after Ctrl-C. Closes everything that was opened. */
+export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   readonly usage: string
   readonly options: Options
-  readonly run: (
-    given: { readonly options: Given<Options>; readonly files: readonly string[] },
-    surroundings: ToolContext,
-  ) => Promise<void>
+  /** Checks the arguments and opens what the work needs. */
+  readonly open: (given: Arguments<Options>, context: ToolContext) => Promise<Opened>
+  /** Does the work. What was opened stays open until it has ended, also after Ctrl-C: it may have to remove something. */
+  readonly run: (opened: Opened, given: Arguments<Options>, context: ToolContext) => Promise<void>
 }): Promise<void> => {
   const json = process.argv.includes('--json')
   const say = (line: string) => {
@@ -72,13 +72,16 @@ export const runTool = async <const Options extends OptionTypes>(tool: {
       exit: () => process.exit(interrupted),
     })
     const stopListening = shutdown.onSignals()
-    const keepOpenFor: ToolContext['keepOpenFor'] = (work) => {
+    // Parts are closed in reverse order, so a part that was added before the work is closed after it.
+    const waitedFor = <Result>(work: Promise<Result>): Promise<Result> => {
       shutdown.add('work', () => work.catch(() => undefined), { closeMs: stopMsMax })
       return work
     }
-    const surroundings = { config, log, shutdown, signal: shutdown.signal, keepOpenFor, progress, say }
+    const answer = (result: Readonly<Record<string, unknown>>) => print({ result })
+    const context = { config, log, shutdown, signal: shutdown.signal, progress, say, answer }
     try {
-      await keepOpenFor(tool.run(given, { ...surroundings, answer: (result) => print({ result }) }))
+      const opened = await waitedFor(tool.open(given, context))
+      await waitedFor(tool.run(opened, given, context))
     } catch (error) {
       if (!shutdown.signal.aborted) fail(error)
     }

@@ -1,12 +1,12 @@
-// Plays the whole way of one rental and prints it as it happens: npm run tour -- [--offers FILE] [--url URL] [--json]
+// Plays one whole rental and prints each step: npm run tour -- [--offers FILE] [--url URL] [--json]
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { reachPlatform } from './platform.ts'
 import { createPrinter } from './tour/print.ts'
-import { tellStory } from './tour/story.ts'
+import { playTour } from './tour/story.ts'
 
 export { createPrinter } from './tour/print.ts'
-export { tellStory } from './tour/story.ts'
+export { playTour } from './tour/story.ts'
 
 const usage = `npm run tour -- [--offers FILE] [--url URL] [--json]
   --offers FILE  offers in the SkyPilot catalog format; the project's own sample when left out
@@ -36,7 +36,7 @@ const run = async (): Promise<void> => {
   const platform = await reachPlatform(options.url.replace(/\/+$/, ''), (line) => print.say(line))
   try {
     print.say(`${platform.started ? 'started for this tour' : 'already running'} at ${platform.url}`)
-    await tellStory(platform.url, options.offers, print)
+    await playTour(platform.url, options.offers, print)
   } finally {
     await platform.close()
   }

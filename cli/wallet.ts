@@ -4,7 +4,7 @@ import { marketplace as marketplaceContract } from '../contracts/bindings/market
 import { usdToken } from '../contracts/bindings/usd-token.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 
-/** What the gateway says of the chain. */
+/** The chain as the gateway describes it. */
 export type ChainInfo = {
   readonly chainId: number
   readonly rpcUrl: string
@@ -14,19 +14,19 @@ export type ChainInfo = {
 
 export const embeddedChainId = 31337
 
-/** Gives a new wallet what it needs on the embedded chain: a little ether for gas from a development account, and test dollars
- *  from the token's faucet. Throws on any other chain: there, money is not given away. */
+/** Funds a new wallet on the embedded chain: a little ether for gas from a development account, and test dollars from the
+ *  token's faucet. Throws on any other chain, which has no faucet. */
 export const fund = async (chain: ChainInfo, account: Account, amount: bigint): Promise<void> => {
   if (chain.chainId !== embeddedChainId)
     throw new Error(`Chain ${chain.chainId} has no faucet: the tour needs the embedded chain.`)
-  // The chain itself signs for its development accounts: so it counts their transactions, however many ask at once.
+  // The chain signs for its development accounts itself, so it numbers their transactions, also those of parallel callers.
   const { send } = connect(chain, privateKeyToAddress(devKeys[1]))
   await send(account.address, parseEther('1'))
   const { write } = connect(chain, account)
   await write({ address: chain.token, abi: usdToken.abi, functionName: 'drip', args: [account.address, amount] })
 }
 
-/** Allows the marketplace to take `amount`, and pays it in. Resolves to the hash of the deposit's transaction. */
+/** Allows the marketplace to take `amount`, and deposits it. Resolves to the hash of the deposit's transaction. */
 export const deposit = async (chain: ChainInfo, account: Account, amount: bigint): Promise<Hex> => {
   const { write } = connect(chain, account)
   await write({ address: chain.token, abi: usdToken.abi, functionName: 'approve', args: [chain.marketplace, amount] })

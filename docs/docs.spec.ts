@@ -121,16 +121,16 @@ const errorsPage = (): string => {
   const lines = [
     '# Every code, and what to do',
     '',
-    'Whatever the platform refuses or fails with has a code. A code, once published, keeps its meaning for ever; the words',
-    'beside it may get better. The registry is `domain/errors.ts`; this page is made from it',
+    'Every refusal and every failure of the platform has a code. A published code keeps its meaning for ever; its message and',
+    'hint may improve. The registry is `domain/errors.ts`, and this page is generated from it',
     '(`UPDATE=1 npm test -- docs/docs.spec.ts` writes it, and the same test fails when they differ).',
     '',
-    'A refusal of a mutation comes as its `Refused` member, with `code`, `message`, `hint` and `details`. A query that',
-    'fails has the same in the `extensions` of its error. A platform that cannot start prints code, message, details and',
-    'hint in one line; what to do then is in [operating](operating.md#when-it-does-not-start).',
+    'A refused mutation returns its `Refused` member, with `code`, `message`, `hint` and `details`. A query that fails has the',
+    'same in the `extensions` of its error. A platform that cannot start prints code, message, details and hint in one line:',
+    '[when it does not start](operating.md#when-it-does-not-start).',
   ]
   for (const [, group, code] of (files.get('domain/errors.ts') ?? '').matchAll(/^ {2}(?:\/\/ (.+)|([A-Z_]+): \{)/gm)) {
-    if (group) lines.push('', `## ${group}`, '', '| code | what it says | what to do |', '|---|---|---|')
+    if (group) lines.push('', `## ${group}`, '', '| code | message | what to do |', '|---|---|---|')
     const known = code && errors[code as ErrorCode]
     if (known) lines.push(`| \`${code}\` | ${known.message} | ${known.hint} |`)
   }

@@ -1,4 +1,4 @@
-// The columns of the export: what every event has, and what many have. The whole of an event is in `data`.
+// The columns of the export: the fields that every event has, and common ones. The whole event is in `data`.
 import { aggregates, type DomainEvent, idOf } from '../../domain/aggregates.ts'
 import { encodeEvent } from '../../domain/events.ts'
 import { type Asset, decimalsOf } from '../../domain/money.ts'
@@ -11,8 +11,8 @@ export type Kind = 'text' | 'int32' | 'int64' | 'moment' | 'money'
 export type ExportedMoney = { readonly amount: string; readonly asset: string; readonly scale: number }
 export type Value = string | number | bigint | Date | ExportedMoney | null
 
-/** An event as it leaves: its fields as JSON, in the current version and without what must stay. */
-type Leaving = {
+/** An event as it is exported: its fields as JSON, in the current version and without those that must not be exported. */
+type ExportedEvent = {
   readonly stored: StoredEvent
   readonly stream: string
   readonly actor: string
@@ -24,11 +24,16 @@ export type ExportColumn = {
   readonly name: string
   readonly kind: Kind
   readonly required: boolean
-  readonly of: (event: Leaving) => Value
+  readonly of: (event: ExportedEvent) => Value
 }
 
-const always = (name: string, kind: Kind, of: ExportColumn['of']): ExportColumn => ({ name, kind, required: true, of })
-const sometimes = (name: string, kind: Kind, of: ExportColumn['of']): ExportColumn => ({
+const required = (name: string, kind: Kind, of: ExportColumn['of']): ExportColumn => ({
+  name,
+  kind,
+  required: true,
+  of,
+})
+const optional = (name: string, kind: Kind, of: ExportColumn['of']): ExportColumn => ({
   name,
   kind,
   required: false,
@@ -42,32 +47,32 @@ const moneyOf = (value: Json | undefined): ExportedMoney | null => {
   return { amount, asset, scale: decimalsOf(asset as Asset) }
 }
 
-const postingOf = ({ fields }: Leaving) => (fields.posting ?? {}) as Readonly<Record<string, Json>>
+const postingOf = ({ fields }: ExportedEvent) => (fields.posting ?? {}) as Readonly<Record<string, Json>>
 const aggregateOf = ({ stream }: StoredEvent): string => stream.slice(0, -idOf(stream).length - 1)
 
-/** A field of the payload, or the id of the aggregate when the event is of that one itself. */
+/** Makes a column of a field, or of the aggregate's id for events of that aggregate itself. */
 const idColumn = (name: string) =>
-  sometimes(name, 'text', ({ stored, stream, fields }) =>
+  optional(name, 'text', ({ stored, stream, fields }) =>
     aggregateOf(stored) === name ? idOf(stream) : textOf(fields[name]),
   )
-const textColumn = (name: string, field = name) => sometimes(name, 'text', ({ fields }) => textOf(fields[field]))
-const moneyColumn = (name: string, field = name) => sometimes(name, 'money', ({ fields }) => moneyOf(fields[field]))
+const textColumn = (name: string, field = name) => optional(name, 'text', ({ fields }) => textOf(fields[field]))
+const moneyColumn = (name: string, field = name) => optional(name, 'money', ({ fields }) => moneyOf(fields[field]))
 
 export const columns: readonly ExportColumn[] = [
-  always('position', 'text', ({ stored }) => stored.position),
-  always('stream', 'text', ({ stream }) => stream),
-  always('aggregate', 'text', ({ stored }) => aggregateOf(stored)),
-  always('aggregate_id', 'text', ({ stream }) => idOf(stream)),
-  always('revision', 'int64', ({ stored }) => stored.revision),
-  always('type', 'text', ({ stored }) => stored.type),
-  always('schema_version', 'int32', ({ version }) => version),
-  always('stored_version', 'int32', ({ stored }) => stored.metadata.schemaVersion),
-  always('event_id', 'text', ({ stored }) => stored.id),
-  always('command_id', 'text', ({ stored }) => stored.metadata.commandId),
-  always('correlation_id', 'text', ({ stored }) => stored.metadata.correlationId),
-  always('causation_id', 'text', ({ stored }) => stored.metadata.causationId),
-  always('actor', 'text', ({ actor }) => actor),
-  always('time', 'moment', ({ stored }) => new Date(stored.metadata.time)),
+  required('position', 'text', ({ stored }) => stored.position),
+  required('stream', 'text', ({ stream }) => stream),
+  required('aggregate', 'text', ({ stored }) => aggregateOf(stored)),
+  required('aggregate_id', 'text', ({ stream }) => idOf(stream)),
+  required('revision', 'int64', ({ stored }) => stored.revision),
+  required('type', 'text', ({ stored }) => stored.type),
+  required('schema_version', 'int32', ({ version }) => version),
+  required('stored_version', 'int32', ({ stored }) => stored.metadata.schemaVersion),
+  required('event_id', 'text', ({ stored }) => stored.id),
+  required('command_id', 'text', ({ stored }) => stored.metadata.commandId),
+  required('correlation_id', 'text', ({ stored }) => stored.metadata.correlationId),
+  required('causation_id', 'text', ({ stored }) => stored.metadata.causationId),
+  required('actor', 'text', ({ actor }) => actor),
+  required('time', 'moment', ({ stored }) => new Date(stored.metadata.time)),
   idColumn('rental'),
   idColumn('listing'),
   idColumn('payment'),
@@ -75,14 +80,14 @@ export const columns: readonly ExportColumn[] = [
   textColumn('provider'),
   textColumn('user'),
   textColumn('gpu'),
-  sometimes('gpu_count', 'int32', ({ fields }) => (typeof fields.gpuCount === 'number' ? fields.gpuCount : null)),
-  sometimes('run_seconds', 'int64', ({ fields }) =>
+  optional('gpu_count', 'int32', ({ fields }) => (typeof fields.gpuCount === 'number' ? fields.gpuCount : null)),
+  optional('run_seconds', 'int64', ({ fields }) =>
     typeof fields.runSeconds === 'string' ? BigInt(fields.runSeconds) : null,
   ),
   textColumn('code'),
-  sometimes('debit', 'text', (event) => textOf(postingOf(event).debit)),
-  sometimes('credit', 'text', (event) => textOf(postingOf(event).credit)),
-  sometimes('amount', 'money', (event) => moneyOf(postingOf(event).amount ?? event.fields.amount)),
+  optional('debit', 'text', (event) => textOf(postingOf(event).debit)),
+  optional('credit', 'text', (event) => textOf(postingOf(event).credit)),
+  optional('amount', 'money', (event) => moneyOf(postingOf(event).amount ?? event.fields.amount)),
   moneyColumn('fee'),
   moneyColumn('total'),
   moneyColumn('charged'),
@@ -90,32 +95,32 @@ export const columns: readonly ExportColumn[] = [
   moneyColumn('released'),
   moneyColumn('price_per_gpu_hour', 'pricePerGpuHour'),
   moneyColumn('max_price_per_gpu_hour', 'maxPricePerGpuHour'),
-  always('data', 'text', ({ fields }) => JSON.stringify(fields)),
+  required('data', 'text', ({ fields }) => JSON.stringify(fields)),
 ]
 
 const schemasByType = new Map(
   Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas).map((type) => [type, schemas] as const)),
 )
 
-/** The fields as they are stored today: those of an older version are stepped up first. */
+/** Returns the fields in the current version, with older versions upcast. */
 const inCurrentVersion = (stored: StoredEvent, event: DomainEvent): { version: number; data: Json } => {
   const schemas = schemasByType.get(stored.type) ?? {}
   const { version, data } = encodeEvent(schemas, event)
   return { version, data: data as Json }
 }
 
-/** One event as a row, in the order of the columns. Throws EVENT_UNREADABLE. */
+/** Returns one event as a row, in the order of the columns. Throws EVENT_UNREADABLE. */
 export const rowOf = (stored: StoredEvent, privacy: Privacy): readonly Value[] => {
   const { version, data } = inCurrentVersion(stored, decodeStored(stored).event)
-  const leaving: Leaving = {
+  const exported: ExportedEvent = {
     stored,
     stream: privacy.stream(stored.stream),
     actor: privacy.actor(stored.metadata.actor),
     version,
-    fields: privacy.fields(stored.type, data) as Leaving['fields'],
+    fields: privacy.fields(stored.type, data) as ExportedEvent['fields'],
   }
-  return columns.map(({ of }) => of(leaving))
+  return columns.map(({ of }) => of(exported))
 }
 
-/** The day of an event's time, in UTC: its partition. */
+/** Returns the day of an event's time, in UTC: its partition. */
 export const dayOf = ({ metadata }: StoredEvent): string => metadata.time.slice(0, 'yyyy-mm-dd'.length)

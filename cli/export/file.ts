@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 
-/** What is known of a file that is whole and on disk. */
+/** A file that is whole and on disk. */
 export type WrittenFile = { readonly bytes: number; readonly sha256: string }
 
 export type FileSink = {
   write(bytes: Uint8Array): Promise<void>
-  /** Resolves when all of it is on disk, not only with the operating system. */
+  /** Resolves when all of it is on disk, not only in the cache of the operating system. */
   finish(): Promise<WrittenFile>
-  /** Lets go of the file as it is. */
+  /** Closes the file unfinished. */
   abandon(): Promise<void>
 }
 
-/** A file that is written from its beginning to its end, once. */
+/** Opens a file that is written once, from its beginning to its end. */
 export const openSink = async (path: string): Promise<FileSink> => {
   const file: FileHandle = await open(path, 'w', 0o644)
   const hash = createHash('sha256')
@@ -32,7 +32,7 @@ export const openSink = async (path: string): Promise<FileSink> => {
   }
 }
 
-/** A name is only safe when its folder is on disk too. */
+/** Syncs a folder: a file name is durable only when its folder is on disk too. */
 export const syncFolder = async (path: string): Promise<void> => {
   const folder = await open(path, 'r')
   try {

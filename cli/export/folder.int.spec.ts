@@ -45,7 +45,7 @@ describe('an export that is killed', () => {
     expect(sums).toEqual({ rows: String(manifest.events), events: String(manifest.events) })
   }, 60_000)
 
-  test('between naming its parts and saying so makes the same parts again', async () => {
+  test('between naming its parts and writing the manifest makes the same parts again', async () => {
     const limits = { roundEvents: 11 }
     const all = await Array.fromAsync(world.store.readAll())
     await world.export({ limits, to: `${all[21]?.position}` })
@@ -58,7 +58,7 @@ describe('an export that is killed', () => {
     expect(await partsOf(world.out)).toEqual(parts)
   })
 
-  test('leaves what no manifest names, and the next run removes it', async () => {
+  test('leaves parts that no manifest names, and the next run removes them', async () => {
     await world.export({ limits: { roundEvents: 20 } })
     const parts = await partsOf(world.out)
     await mkdir(join(world.out, 'day=2025-12-31'))
@@ -83,7 +83,7 @@ describe('an export that is killed', () => {
 })
 
 describe('an export that is run again', () => {
-  test('adds what is new as new parts, also to a day that was over, and leaves the others as they are', async () => {
+  test('adds later events as new parts, also to an earlier day, and leaves the other parts unchanged', async () => {
     const first = await world.export()
     expect((await world.export()).events).toBe(0)
     const before = await partsOf(world.out)

@@ -1,5 +1,5 @@
-// The folder of an export: parts by day, and a manifest that says which of them count and how far into the log they reach. What
-// the manifest does not name is not there: it was left by a run that was killed, and the next one removes it.
+// The folder of an export: parts by day, and a manifest that lists the parts that count and the last position in them. A part
+// that the manifest does not name does not count: a killed run has left it, and the next run removes it.
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -19,7 +19,7 @@ const manifestSchema = z.object({
   version: z.literal(1),
   format: z.enum(formats),
   personalData: z.enum(['left out', 'included']),
-  /** Tells exports whose pseudonyms were made with different keys; null when there are none. */
+  /** Differs between exports whose pseudonyms were made with different keys; null when there are none. */
   pseudonyms: z.string().nullable(),
   /** All events up to here are in the files. */
   position: z.string(),
@@ -52,14 +52,14 @@ export type DraftPart = {
 export type ExportFolder = {
   readonly path: string
   manifest(): Manifest
-  /** Where to write a part before it has its name. */
+  /** Returns the path of a part before it has its name. */
   draftOf(day: string): string
-  /** Gives the parts their names and then says so in the manifest: before that they do not count, after that they do. */
+  /** Gives the parts their names and then enters them into the manifest. They count only from then on. */
   commit(parts: readonly (DraftPart & WrittenFile)[], position: Position): Promise<void>
   close(): Promise<void>
 }
 
-/** Opens the folder of a new export, or that of an earlier one to go on with.
+/** Opens the folder of a new export, or that of an earlier one to continue it.
  *  Throws EXPORT_FOLDER_FOREIGN, EXPORT_FOLDER_DIFFERS, EXPORT_FOLDER_IN_USE, EXPORT_FOLDER_UNWRITABLE, POSITION_FOREIGN. */
 export const openExportFolder = async (
   path: string,
@@ -77,7 +77,7 @@ export const openExportFolder = async (
     const found = await readManifest(folder)
     const fresh: Manifest = { kind, version: 1, ...terms, position: store.start, events: 0, files: [] }
     let manifest = found ?? fresh
-    refuseOther(folder, manifest, terms)
+    refuseOtherTerms(folder, manifest, terms)
     store.parsePosition(manifest.position)
     if (!found) await writeManifest(folder, fresh)
     await refuseChanged(folder, manifest)
@@ -116,7 +116,7 @@ export const openExportFolder = async (
   }
 }
 
-/** For what the file system refuses while an export is written. */
+/** Returns EXPORT_FOLDER_UNWRITABLE for an error of the file system, and any other error unchanged. */
 export const asUnwritable = (folder: string, error: unknown): unknown => {
   const { code, syscall, message } = error as NodeJS.ErrnoException
   return code !== undefined && syscall !== undefined && !(error instanceof Failure)
@@ -167,7 +167,7 @@ const writeManifest = async (folder: string, manifest: Manifest): Promise<void> 
   await syncFolder(folder)
 }
 
-const refuseOther = (folder: string, found: Manifest, now: Terms): void => {
+const refuseOtherTerms = (folder: string, found: Manifest, now: Terms): void => {
   const other = (['format', 'personalData', 'pseudonyms'] as const).find((term) => found[term] !== now[term])
   if (other === undefined) return
   const words = { format: '--format', personalData: '--include-personal-data', pseudonyms: 'DATA_DIR/keys/export' }
@@ -179,7 +179,7 @@ const refuseOther = (folder: string, found: Manifest, now: Terms): void => {
   })
 }
 
-/** What is missing would be missing for good: nobody goes back behind the position of the manifest. */
+/** Throws when a part is missing or changed: no run goes back behind the position of the manifest to make it again. */
 const refuseChanged = async (folder: string, { files }: Manifest): Promise<void> => {
   for (const { path, bytes } of files) {
     const found = await stat(join(folder, path)).catch(() => undefined)

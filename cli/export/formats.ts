@@ -1,4 +1,4 @@
-// How rows become a file: Parquet, or a JSON object per line. A writer is given rows group by group, and holds one at most.
+// Writes rows as Parquet, or as one JSON object per line. A writer gets rows in groups, and has at most one of them in memory.
 import { ByteWriter, ParquetWriter, type SchemaElement } from 'hyparquet-writer'
 import { columns, type ExportColumn, type Value } from './columns.ts'
 import { openSink, type WrittenFile } from './file.ts'
@@ -53,7 +53,7 @@ const schema: SchemaElement[] = [{ name: 'event', num_children: columns.length }
 const openParquet = async (path: string): Promise<PartWriter> => {
   const sink = await openSink(path)
   const bytes = new ByteWriter()
-  /** Called after each row group: the bytes so far leave memory; only the offsets of the groups stay, for the footer. */
+  /** Runs after each row group and writes its bytes; only the offsets of the groups stay in memory, for the footer. */
   const flush = async () => {
     await sink.write(bytes.getBytes())
     bytes.index = 0
@@ -77,14 +77,14 @@ const openParquet = async (path: string): Promise<PartWriter> => {
   }
 }
 
-/** What is null is left out. */
+/** Returns a row as JSON without its nulls. */
 const lineOf = (row: readonly Value[]): string =>
   JSON.stringify(
     Object.fromEntries(
       columns.flatMap(({ name }, index) => {
         const value = row[index] ?? null
         if (value === null) return []
-        // Whole numbers here are revisions and seconds: JSON holds them.
+        // These bigints are revisions and seconds, small enough for numbers of JSON.
         return [[name, typeof value === 'bigint' ? Number(value) : value]]
       }),
     ),

@@ -10,7 +10,7 @@ const payment = `0x${'b2'.repeat(32)}`
 const pseudonym = privacy.pseudonym(wallet)
 const money = { amount: '25000000', asset: 'USDC/6' }
 
-describe('what leaves of an event', () => {
+describe('the exported part of an event', () => {
   test('keeps its shape: wallets become pseudonyms, also within accounts, and the rest stays', () =>
     expect(
       privacy.fields('DepositCredited', {
@@ -28,18 +28,18 @@ describe('what leaves of an event', () => {
       },
     }))
 
-  test('is nothing that a person or their program wrote', () => {
+  test('has no text that a person or their program wrote', () => {
     const submitted = { rental: 'r', renter: wallet, command: ['secret'], files: [], environment: { KEY: 'secret' } }
     expect(privacy.fields('JobSubmitted', submitted)).toEqual({ rental: 'r', renter: pseudonym })
     expect(privacy.fields('ProviderRenamed', { name: 'Ada' })).toEqual({})
   })
 
-  test('is nothing that no schema describes', () => {
+  test('has no field that no schema describes', () => {
     expect(privacy.fields('PriceChanged', { pricePerGpuHour: money, note: wallet })).toEqual({ pricePerGpuHour: money })
-    expect(privacy.fields('NobodyKnowsThis', { wallet })).toEqual({})
+    expect(privacy.fields('UnknownEvent', { wallet })).toEqual({})
   })
 
-  test('is all of it when personal data may leave', () =>
+  test('is the whole event with personal data included', () =>
     expect(openPrivacy.fields('ProviderRenamed', { name: 'Ada' })).toEqual({ name: 'Ada' }))
 
   const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas))
@@ -70,9 +70,9 @@ describe('a pseudonym', () => {
     expect(privacy.pseudonym(wallet.toUpperCase())).toBe(pseudonym)
     expect(privacy.stream(streamOf('payment', payment))).toBe(`payment-${privacy.pseudonym(payment)}`)
   })
-  test('hangs on the secret of the installation', () =>
+  test('depends on the secret of the installation', () =>
     expect(createPrivacy('another secret').pseudonym(wallet)).not.toBe(pseudonym))
-  test('is only given to what leads to a person', () => {
+  test('replaces only fields that lead to a person', () => {
     expect(privacy.stream('rental-0195-abc')).toBe('rental-0195-abc')
     expect(privacy.actor('system:meter')).toBe('system:meter')
     const hold = (account: string) =>

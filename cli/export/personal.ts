@@ -1,9 +1,8 @@
-// What of an event leaves the house. Which fields are personal stands in the schemas of the events (domain/catalogue.ts); here
-// is what is done about it:
-//   - what identifies (a wallet, a deposit that the chain shows beside its payer's wallet) becomes a pseudonym: the same one
-//     wherever it stands, so joins still work, and without the key nobody can tell whose it is by trying out wallets;
-//   - what a person or a program of theirs wrote (names, commands, files, messages) is left out.
-// Pseudonymous is not anonymous: whoever looks at the chain can tell a deposit by its amount and its time.
+// Removes personal data from exported events. The schemas of the events declare which fields are personal (domain/catalogue.ts):
+//   - identities (a wallet, a deposit that the chain shows beside its payer's wallet) become pseudonyms: one for each identity
+//     in all places, so joins still work. Without the key, an identity cannot be found by trying out wallets;
+//   - texts of a person or of their program (names, commands, files, messages) are left out.
+// Pseudonymous is not anonymous: on the chain a deposit can be recognised by its amount and its time.
 import { createHmac } from 'node:crypto'
 import { type AggregateName, aggregates, idOf } from '../../domain/aggregates.ts'
 import { personalStreams, type StoredShape, shapeOf } from '../../domain/catalogue.ts'
@@ -11,15 +10,15 @@ import type { EventSchema } from '../../domain/events.ts'
 import type { Json } from '../../infra/event-store/port.ts'
 
 export type Privacy = {
-  /** What is put in the place of a wallet or of the id of a deposit. */
+  /** Returns the replacement of a wallet or of the id of a deposit. */
   pseudonym(identity: string): string
   stream(stream: string): string
   actor(actor: string): string
-  /** The fields of an event in its current version. */
+  /** Returns the exportable fields of an event in its current version. */
   fields(type: string, data: Json): Json
 }
 
-/** Everything goes out as it is. */
+/** Exports everything unchanged. */
 export const openPrivacy: Privacy = {
   pseudonym: (identity) => identity,
   stream: (stream) => stream,
@@ -28,19 +27,20 @@ export const openPrivacy: Privacy = {
 }
 
 const pseudonymDigits = 24
-/** The same few wallets come again and again. */
-const rememberedMax = 10_000
+/** A cache, because the same few wallets come again and again. */
+const pseudonymsCachedMax = 10_000
 
-/** @param key a secret of the installation: the same key gives the same pseudonyms in every export. */
+/** Makes the privacy of an export.
+ *  @param key a secret of the installation: the same key gives the same pseudonyms in every export. */
 export const createPrivacy = (key: string): Privacy => {
-  const remembered = new Map<string, string>()
+  const cached = new Map<string, string>()
   const pseudonym = (identity: string): string => {
-    const known = remembered.get(identity)
+    const known = cached.get(identity)
     if (known !== undefined) return known
     const digest = createHmac('sha256', key).update(identity.toLowerCase()).digest('hex')
     const made = `pseudonym-${digest.slice(0, pseudonymDigits)}`
-    if (remembered.size >= rememberedMax) remembered.clear()
-    remembered.set(identity, made)
+    if (cached.size >= pseudonymsCachedMax) cached.clear()
+    cached.set(identity, made)
     return made
   }
   const account = (name: string): string => accountWith(name, pseudonym)
@@ -49,9 +49,9 @@ export const createPrivacy = (key: string): Privacy => {
     '32 bytes, 0x and hexadecimal': pseudonym,
     'account of the chart': account,
   }
-  const keepersOf = (schemas: Readonly<Record<string, EventSchema<unknown>>>) =>
-    Object.entries(schemas).map(([type, entry]) => [type, keeperOf(shapeOf(entry), replacements)] as const)
-  const keepers = new Map(Object.values(aggregates).flatMap(({ schemas }) => keepersOf(schemas)))
+  const redactorsOf = (schemas: Readonly<Record<string, EventSchema<unknown>>>) =>
+    Object.entries(schemas).map(([type, entry]) => [type, redactorOf(shapeOf(entry), replacements)] as const)
+  const redactors = new Map(Object.values(aggregates).flatMap(({ schemas }) => redactorsOf(schemas)))
   return {
     pseudonym,
     stream: (stream) => {
@@ -60,11 +60,12 @@ export const createPrivacy = (key: string): Privacy => {
       return personalStreams.includes(aggregate) ? `${aggregate}-${pseudonym(id)}` : stream
     },
     actor: (actor) => (actor.startsWith('user:') ? `user:${pseudonym(actor.slice('user:'.length))}` : actor),
-    fields: (type, data) => keepers.get(type)?.(data) ?? {},
+    fields: (type, data) => redactors.get(type)?.(data) ?? {},
   }
 }
 
-/** `user:<wallet>:available` keeps its ends; what is not known to be free of persons becomes a pseudonym as a whole. */
+/** Replaces the identity in the name of an account: `user:<wallet>:available` keeps its ends. A name of an unknown form becomes
+ *  a pseudonym as a whole. */
 const accountWith = (name: string, pseudonym: (identity: string) => string): string => {
   const [kind, id = '', ...rest] = name.split(':')
   if (kind === 'user') return [kind, pseudonym(id), ...rest].join(':')
@@ -72,32 +73,32 @@ const accountWith = (name: string, pseudonym: (identity: string) => string): str
   return kind === 'custody' || (kind === 'transit' && id === 'rental') ? name : pseudonym(name)
 }
 
-/** Gives what may leave of a value, undefined when nothing may. */
-type Keeper = (value: Json) => Json | undefined
+/** Returns the exportable part of a value, or undefined when there is none. */
+type Redactor = (value: Json) => Json | undefined
 
-const everything: Keeper = (value) => value
+const everything: Redactor = (value) => value
 
-/** Only what the shape names is kept: a field that nobody has described stays in the house. */
-const keeperOf = (shape: StoredShape, replacements: Readonly<Record<string, (text: string) => string>>): Keeper => {
+/** Makes the redactor of a shape. It exports only the fields that the shape names. */
+const redactorOf = (shape: StoredShape, replacements: Readonly<Record<string, (text: string) => string>>): Redactor => {
   if (shape.personal) {
     const replace = replacements[shape.unit ?? '']
     return (value) => (replace && typeof value === 'string' ? replace(value) : undefined)
   }
   if (shape.properties) {
     const fields = Object.entries(shape.properties).map(
-      ([name, child]) => [name, keeperOf(child, replacements)] as const,
+      ([name, child]) => [name, redactorOf(child, replacements)] as const,
     )
     return (value) => {
       const given = value as Readonly<Record<string, Json>>
-      const kept = fields.map(
-        ([name, keep]) => [name, given[name] === undefined ? undefined : keep(given[name])] as const,
+      const exported = fields.map(
+        ([name, redact]) => [name, given[name] === undefined ? undefined : redact(given[name])] as const,
       )
-      return Object.fromEntries(kept.filter((field): field is [string, Json] => field[1] !== undefined))
+      return Object.fromEntries(exported.filter((field): field is [string, Json] => field[1] !== undefined))
     }
   }
   if (shape.items) {
-    const keep = keeperOf(shape.items, replacements)
-    return (value) => (value as readonly Json[]).flatMap((item) => keep(item) ?? [])
+    const redact = redactorOf(shape.items, replacements)
+    return (value) => (value as readonly Json[]).flatMap((item) => redact(item) ?? [])
   }
   return everything
 }

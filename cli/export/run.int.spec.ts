@@ -32,7 +32,7 @@ const accountAsExported = (account: string) =>
     }
   ).posting.debit
 
-describe('an analyst who reads the export with DuckDB', () => {
+describe('an analyst with DuckDB', () => {
   test('finds every event once, in the partition of its day, with typed columns', async () => {
     const { events } = await world.export({ limits: { groupEvents: 9, roundEvents: 40 } })
     const { duckdb, database, from } = world
@@ -129,7 +129,7 @@ describe('personal data', () => {
   }
   const personal = [walletOf('renter 1'), walletOf('renter 3'), walletOf('provider'), 'Garage', secret]
 
-  test('stays in the house', async () => {
+  test('is left out', async () => {
     await world.export({ format: 'jsonl' })
     const text = await textOf(world.out)
     expect(text.length).toBeGreaterThan(10_000)
@@ -137,7 +137,7 @@ describe('personal data', () => {
     expect(text).toContain('"type":"JobSubmitted"')
   })
 
-  test('goes along when it may', async () => {
+  test('is included on request', async () => {
     await world.export({ format: 'jsonl', pseudonymKey: undefined })
     const text = await textOf(world.out)
     expect(personal.filter((word) => !text.includes(word))).toEqual([])

@@ -6,18 +6,18 @@ import { asUnwritable, type DraftPart, type ExportFolder, type Manifest, openExp
 import { type Format, openPart, type PartWriter } from './formats.ts'
 import { createPrivacy, openPrivacy, type Privacy } from './personal.ts'
 
-/** A round ends when it has reached one of these; its parts then get their names together. A run that is killed loses its last
- *  round and makes the same one again: what a round holds follows from the log alone. */
+/** A round ends at the first of these limits, and its parts then get their names together. A killed run loses its last round,
+ *  and the next run makes the same one again, because the content of a round follows from the log alone. */
 export type Limits = {
   readonly roundEvents: number
   readonly roundBytes: number
-  /** Each day has a file open. */
+  /** Days of a round: each has an open file. */
   readonly roundDays: number
-  /** Rows are written as one group when so many wait for one day, */
+  /** Rows of one day that are written as one group. */
   readonly groupEvents: number
-  /** or when all that wait weigh so much. */
+  /** Bytes of all waiting rows together, beyond which every day is written. */
   readonly waitingBytes: number
-  /** How many events are read at once. */
+  /** Events that are read at once. */
   readonly batchEvents: number
 }
 const limitsDefault: Limits = {
@@ -32,9 +32,9 @@ const limitsDefault: Limits = {
 export type ExportOptions = {
   readonly out: string
   readonly format: Format
-  /** What pseudonyms are made with; `undefined` lets personal data out as it is. */
+  /** The key of the pseudonyms; `undefined` exports personal data unchanged. */
   readonly pseudonymKey: string | undefined
-  /** A position (the last one that is exported) or a moment (of the first event that is not). */
+  /** A position (the last one that is exported) or a moment (the export ends before its first event). */
   readonly to?: string | undefined
   readonly store: Pick<EventStore, 'start' | 'head' | 'parsePosition' | 'readAll' | 'distance'>
   readonly onProgress?: (done: number, events: number) => void
@@ -44,10 +44,10 @@ export type ExportOptions = {
 
 export type ExportResult = { readonly events: number; readonly manifest: Manifest }
 
-/** Brings the export in the folder up to the end of the log, or up to `to`. Every event is in it once, in the partition of its
- *  day; running again adds what is new.
- *  Throws what openExportFolder throws, EXPORT_FOLDER_UNWRITABLE, EVENT_UNREADABLE, INPUT_INVALID, POSITION_FOREIGN, and what
- *  the signal aborted with. */
+/** Extends the export in the folder to the end of the log, or to `to`. Every event is in it once, in the partition of its
+ *  day; another run adds the events since.
+ *  Throws the errors of openExportFolder, EXPORT_FOLDER_UNWRITABLE, EVENT_UNREADABLE, INPUT_INVALID, POSITION_FOREIGN, and the
+ *  reason of the signal when it aborts. */
 export const exportLog = async (options: ExportOptions): Promise<ExportResult> => {
   const { out, format, pseudonymKey, store } = options
   const privacy = pseudonymKey === undefined ? openPrivacy : createPrivacy(pseudonymKey)
@@ -120,7 +120,7 @@ type Part = {
 }
 
 const dataColumn = columns.findIndex(({ name }) => name === 'data')
-/** What a row weighs besides its data, about. */
+/** The size of a row without its data, roughly. */
 const rowBytes = 400
 
 const createRound = ({

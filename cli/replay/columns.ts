@@ -1,4 +1,4 @@
-// What the columns of a replay are in PostgreSQL.
+// The columns of a replay in PostgreSQL: their types, and their values in both directions.
 import type { Column } from '../../analysis/replay.ts'
 import { decimalsOf, formatAmount, type Money, money as moneyOf } from '../../domain/money.ts'
 
@@ -18,7 +18,7 @@ export const sqlTypeOf = ({ kind, asset, nullable }: Column): string => {
   }
 }
 
-/** For the message to whoever set something else. */
+/** Returns what a column takes, in words for an error message. */
 export const takenBy = ({ kind, asset, nullable }: Column): string => {
   const takes = {
     text: 'text without NUL',
@@ -39,7 +39,7 @@ const isMoney = (value: unknown): value is Money =>
 const integerMax = 2n ** 63n - 1n
 const amountMax = 10n ** BigInt(digitsOfMoneyMax)
 
-/** The value as it will be read back (moments in one form), or undefined when the column does not take it. */
+/** Returns the value as it will be read back (moments in one form), or undefined when the column does not take it. */
 export const normalize = ({ kind, asset, nullable }: Column, value: unknown): unknown => {
   if (value === null) return nullable ? null : undefined
   switch (kind) {
@@ -58,13 +58,13 @@ export const normalize = ({ kind, asset, nullable }: Column, value: unknown): un
   }
 }
 
-/** A settled value as PostgreSQL reads it within JSON. */
+/** Returns a normalized value as PostgreSQL reads it within JSON. */
 export const encode = ({ kind }: Column, value: unknown): string | null => {
   if (value === null) return null
   return kind === 'money' ? formatAmount(value as Money) : String(value)
 }
 
-/** A value as it comes from the database, numeric as text. */
+/** Returns the value of a column from the database, where numeric comes as text. */
 export const decode = ({ kind, asset }: Column, value: unknown): unknown => {
   if (value === null) return null
   if (kind === 'integer') return BigInt(String(value))

@@ -24,7 +24,7 @@ describe('a replay', () => {
     ['x"; drop schema read cascade; --', expect.stringContaining('is no name')],
     ['größe', expect.stringContaining('is no name')],
     ['a'.repeat(51), expect.stringContaining('at most 50')],
-  ])('cannot say more than a name: %s', (name, reason) => {
+  ])('cannot contain more than a name: %s', (name, reason) => {
     const withTable = () => replay({ tables: { [name]: prices }, fold })
     const withColumn = () => replay({ tables: { prices: table({ key: { [name]: text() }, columns: {} }) }, fold })
     for (const made of [withTable, withColumn]) expect(made).toThrow(refusal(reason as string))
@@ -68,7 +68,7 @@ describe('a replay', () => {
   )
 })
 
-test('a fold that is async would set rows when nobody looks any more: it is refused', () => {
+test('an async fold is refused, because it would set rows after it has returned', () => {
   const { fold } = replay({ tables: { prices }, fold: { PriceChanged: async () => undefined } })
   const event = { type: 'PriceChanged', pricePerGpuHour: moneyOf(1n, 'USDC/6') } as const
   expect(() => fold({}, event, {} as Parameters<typeof fold>[2])).toThrow('async')

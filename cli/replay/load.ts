@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { isReplay, type Replay } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
 
-/** The replay that the file exports by default. Throws REPLAY_FILE_INVALID, with the reason. */
+/** Resolves to the default export of a file, a replay. Throws REPLAY_FILE_INVALID, with the reason. */
 export const loadReplay = async (file: string): Promise<Replay> => {
   const path = resolve(file)
   const found = await stat(path).catch(() => undefined)
@@ -22,12 +22,12 @@ const importFrom = (path: string): Promise<{ readonly default?: unknown }> => im
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** `revenue-by-gpu.ts` makes `replay_revenue_by_gpu`. */
+/** Returns the name of the schema for a file: `replay_revenue_by_gpu` for `revenue-by-gpu.ts`. */
 export const schemaNameOf = (file: string): string =>
   `replay_${basename(file, extname(file))
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
     .replace(/^_+|_+$/g, '')}`.slice(0, schemaNameMax)
 
-/** PostgreSQL cuts names at 63; the names of the schemas beside it are longer by a word. */
+/** PostgreSQL cuts names at 63 bytes; the schemas beside it have longer names by one word. */
 export const schemaNameMax = 50

@@ -47,7 +47,7 @@ const happened = [
 ]
 
 describe('a period', () => {
-  test('is all of history when nothing is said', async () => {
+  test('is all of history without options', async () => {
     const { store } = await storeOf(happened)
     expect(await chosen(store, {})).toEqual({ folded: [0, 1, 2, 3, 4], counted: [0, 1, 2, 3, 4] })
   })
@@ -90,12 +90,12 @@ describe('a period', () => {
       ),
     ))
 
-  test('as of a position ends with it, and looks at nothing behind', async () => {
+  test('as of a position ends with it, and reads no later event', async () => {
     const { store, positions } = await storeOf(happened)
     expect(await chosen(store, { asOf: `${positions[1]}` })).toEqual({ folded: [0, 1], counted: [0, 1] })
   })
 
-  test('may not end in two ways', async () => {
+  test('takes --to or --as-of, not both', async () => {
     const { store } = await storeOf([])
     await expect(readPeriod({ to: at(1), asOf: at(1) }, store)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
   })

@@ -1,9 +1,9 @@
-// Which part of history a replay folds.
-//   --from   what the result counts begins here; lookup tables know all that was before
+// The part of history that a replay folds.
+//   --from   the result counts events from here on; lookup tables have all earlier ones
 //   --to     history ends here
 //   --as-of  history ends here as it does for `asOf` in the API
-// A position stands for its event: --from begins after it, --to and --as-of end with it. A moment: --from begins with it, --to
-// ends before it, so that periods join without a gap and without an overlap; --as-of still knows what happened at it.
+// A position is that of an event: --from begins after it, --to and --as-of end with it. A moment: --from begins with it, --to
+// ends before it, so that periods join without a gap and without an overlap; --as-of includes the events at that moment.
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
 import { parseBoundary } from '../history.ts'
@@ -15,21 +15,21 @@ export type PeriodOptions = {
 }
 
 export type Period = {
-  /** The events after this position... */
+  /** The events after this position are read, */
   readonly after: Position
-  /** ...up to this one are looked at, */
+  /** up to this one. */
   readonly upTo: Position
-  /** also those of types that are not folded, */
+  /** Whether events of types that are not folded are read too. */
   readonly allTypes: boolean
-  /** and these are part of history. To be asked in the order of the log. */
+  /** Returns whether an event belongs to history. To be called in the order of the log. */
   includes(event: StoredEvent): boolean | Promise<boolean>
-  /** Whether the result counts the event, or it only is known. */
+  /** Returns whether the result counts the event; otherwise only lookup tables do. */
   counts(event: StoredEvent): boolean
 }
 
 const timeOf = ({ metadata }: StoredEvent): number => Date.parse(metadata.time)
 
-/** Throws INPUT_INVALID and POSITION_FOREIGN. */
+/** Resolves to the period of the options. Throws INPUT_INVALID and POSITION_FOREIGN. */
 export const readPeriod = async (
   { from, to, asOf }: PeriodOptions,
   store: Pick<EventStore, 'start' | 'head' | 'parsePosition' | 'readStream'>,
@@ -58,9 +58,9 @@ const before = (time: string | undefined) => {
   return (event: StoredEvent): boolean => timeOf(event) < end
 }
 
-/** As `asOf` in the API sees each stream: it ends before its first event that is later. In the order of the log nothing
- *  needs to be asked until the first later event of all; from then on, of the few whose time still lies before it (a timer that
- *  fired late), whether their stream had gone on. */
+/** Cuts each stream as `asOf` in the API does: before its first later event. Until the first later event of the log, all
+ *  events belong. After it, the few events with an earlier time (a timer that fired late) need a look at their stream, which
+ *  may have had a later event before them. */
 const knownAsOf = (time: string, store: Pick<EventStore, 'readStream'>) => {
   const moment = Date.parse(time)
   let wasLater = false

@@ -50,8 +50,8 @@ const platformContent = () =>
       t.table_schema, t.table_name), false, false, '')::text) as content
     from information_schema.tables t where t.table_schema in ('log', 'read', 'public', 'mine') order by 1, 2`)
 
-describe('a replay touches nothing but its own', () => {
-  test('a schema by the name of something else is refused', async () => {
+describe('a replay changes no schema but its own', () => {
+  test('a name that is not that of a replay is refused', async () => {
     await rowsOf('create schema mine create table kept (a int)')
     const before = await platformContent()
     const names = [
@@ -73,7 +73,7 @@ describe('a replay touches nothing but its own', () => {
     expect(await platformContent()).toEqual(before)
   })
 
-  test('a schema that somebody else has made is left alone, whatever its name', async () => {
+  test('a schema that no replay has made stays unchanged, whatever its name', async () => {
     for (const name of [schema, `${schema}__building`, `${schema}__former`]) {
       await rowsOf(`create schema ${name} create table kept (a int)`)
       await expect(run(counts)).rejects.toMatchObject({ code: 'REPLAY_SCHEMA_FOREIGN', details: { schema: name } })
@@ -147,7 +147,7 @@ describe('the former result', () => {
     expect(await schemas()).toEqual([schema])
   })
 
-  test('stays whole when a fold fails, which says at which event', async () => {
+  test('stays whole when a fold fails, and the error names the event', async () => {
     await run(counts)
     const failing = replay({
       tables: { counts: table({ key: { type: text() }, columns: {} }) },
@@ -199,7 +199,7 @@ describe('the former result', () => {
   test.each([
     ['a view on it', `create view mine as select * from ${schema}.counts`, 'view mine depends on table'],
     ['a table beside it', `create table ${schema}.notes (a int)`, 'table replay_spec.notes depends on schema'],
-  ])('is not taken away under somebody: %s', async (_what, statement, reason) => {
+  ])('is not removed while it is in use: %s', async (_what, statement, reason) => {
     await run(counts)
     await rowsOf(statement)
     await expect(run(revenueByGpu(bySecond))).rejects.toMatchObject({
@@ -213,7 +213,7 @@ describe('the former result', () => {
     await run(counts)
     await world.database.transaction('spec', async (query) => {
       await query('spec', `select * from ${schema}.counts`)
-      expect((await run(revenueByGpu(bySecond))).leftover).toContain('somebody is reading it')
+      expect((await run(revenueByGpu(bySecond))).leftover).toContain('another session is reading it')
       expect(await schemas()).toEqual([schema, `${schema}__former`])
     })
     expect((await run(counts)).leftover).toBeUndefined()
@@ -241,7 +241,7 @@ test('rows that do not fit into memory fold to the same', async () => {
   expect(whole).toMatchObject([{ gpu: 'H100', gpu_seconds: 4_800n, charged: '4.800000' }])
 })
 
-test('a place of another log is refused before anything is made', async () => {
+test('a position of another log is refused before anything is created', async () => {
   await expect(run(counts, { period: { to: 'pg-other-00000000000000000001' } })).rejects.toMatchObject({
     code: 'POSITION_FOREIGN',
   })

@@ -16,24 +16,24 @@ export type ReplayOptions = {
   readonly replay: Replay
   readonly schema: string
   readonly period: PeriodOptions
-  /** What else shall be known about the result: it stands in the comment on the schema. */
+  /** Further facts about the result, for the comment on the schema. */
   readonly about: Readonly<Record<string, unknown>>
   readonly store: Pick<EventStore, 'start' | 'head' | 'parsePosition' | 'readStream' | 'readAll' | 'distance'>
   readonly database: Database
   readonly onProgress?: (done: number, events: number) => void
   readonly signal: AbortSignal
-  /** How many rows may be in memory, about; the others lie in the database. */
+  /** Roughly how many rows may be in memory; the others lie in the database. */
   readonly rowsMax?: number
   readonly batchSize?: number
 }
 
-/** `events` were folded, up to `position`; `leftover` says why the former result is still there under another name. */
+/** `events` were folded, up to `position`; `leftover` is the reason why the former result still exists under another name. */
 export type ReplayResult = { readonly events: number; readonly position: string; readonly leftover: string | undefined }
 
-/** Folds history into the tables of the replay, in a schema of its own, and then puts them in the place of what an earlier run
- *  had made there. Until then, and when it fails or is killed, the former result stays whole.
+/** Folds history into the tables of the replay, in a schema of its own, and then replaces the result of an earlier run. Until
+ *  then, and when it fails or is killed, the former result stays whole.
  *  Throws REPLAY_SCHEMA_FOREIGN, REPLAY_SCHEMA_IN_USE, REPLAY_FOLD_FAILED, REPLAY_ROW_INVALID, EVENT_UNREADABLE,
- *  INPUT_INVALID, POSITION_FOREIGN, and what the signal aborted with. */
+ *  INPUT_INVALID, POSITION_FOREIGN, and the reason of the signal when it aborts. */
 export const runReplay = async (options: ReplayOptions): Promise<ReplayResult> => {
   const { replay, schema, store, database } = options
   checkSchemaName(schema)
@@ -66,12 +66,12 @@ const foldInto = async (building: BuildingSchema, period: Period, options: Repla
     for (const stored of batch.events)
       if ((await period.includes(stored)) && types.has(stored.type)) steps.push(stepOf(replay, period, stored))
     await foldAll(state, steps)
-    await state.relieve()
+    await state.evict()
     events += steps.length
     onProgress?.(batch.done, events)
   }
   await state.flush()
-  // Ctrl-C during a long fold is heard when the event loop has had a turn.
+  // A signal during a long fold is delivered only when the event loop runs.
   await setImmediate()
   signal.throwIfAborted()
   const position = String(period.upTo)
@@ -81,7 +81,7 @@ const foldInto = async (building: BuildingSchema, period: Period, options: Repla
 
 type Step = {
   readonly counts: boolean
-  readonly fold: Parameters<State['foresee']>[0]
+  readonly fold: Parameters<State['collectMissing']>[0]
   readonly explain: (error: unknown) => unknown
 }
 
@@ -94,7 +94,7 @@ const stepOf = (replay: Replay, period: Period, stored: StoredEvent): Step => {
   }
 }
 
-/** When a fold needs rows that are not in memory, those that the rest of the batch will need are brought with them. */
+/** Folds a batch. When a fold needs rows that are not in memory, the rows for the rest of the batch are loaded with them. */
 const foldAll = async (state: State, steps: readonly Step[]): Promise<void> => {
   for (let index = 0; index < steps.length; ) {
     const step = steps[index]
@@ -102,8 +102,8 @@ const foldAll = async (state: State, steps: readonly Step[]): Promise<void> => {
       index++
       continue
     }
-    for (const { fold } of steps.slice(index + 1)) state.foresee(fold)
-    await state.bring()
+    for (const { fold } of steps.slice(index + 1)) state.collectMissing(fold)
+    await state.fetchMissing()
   }
 }
 
@@ -115,7 +115,7 @@ const attempt = (state: State, { fold, counts, explain }: Step): boolean => {
   }
 }
 
-/** Which event it was, and where in the analyst's file. */
+/** Returns the error with its event and its line in the analyst's file. */
 const explain = (error: unknown, { type }: DomainEvent, { stream, revision, position }: EventMetadata): Failure => {
   const event = { type, stream, revision: String(revision), position }
   if (error instanceof Failure) return new Failure(error.code, { ...error.details, ...event }, error)

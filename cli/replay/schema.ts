@@ -1,8 +1,9 @@
-// The schema of PostgreSQL that holds what came of a replay. It is built beside the former one and takes its place in one
-// transaction; no statement here names a schema that was not made by a replay, and no text of an analyst is part of one.
+// The schema of PostgreSQL with the result of a replay. It is built beside the former one and replaces it in one transaction. No
+// statement here names a schema that was not made by a replay, and no text of an analyst is part of a statement.
 
 import type { AnyRow, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
+import { inChunks } from '../../infra/async/chunks.ts'
 import { replayLock } from '../../infra/locks.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
 import { decode, encode, sqlTypeOf } from './columns.ts'
@@ -10,21 +11,21 @@ import { schemaNameMax } from './load.ts'
 import type { Storage } from './state.ts'
 
 const rowsAtOnceMax = 2_000
-/** What a schema and its tables are known by: the comment on each begins with it. */
+/** Marks a schema and its tables as those of a replay: the comment on each begins with it. */
 const mark = 'NeuralMesh replay'
 const lockTimeout = "set local lock_timeout = '2s'"
 const sqlStates = { stillNeeded: '2BP01', locked: '55P03' }
 
 export type BuildingSchema = {
   readonly storage: Storage
-  /** Puts what was built in the place of the former result. Answers with why the former one could not be removed, when so:
-   *  it then stays beside, until the next replay. */
+  /** Replaces the former result. Resolves to the reason when the former one could not be removed: it then stays beside, until
+   *  the next replay. */
   publish(about: Readonly<Record<string, unknown>>): Promise<string | undefined>
-  /** Removes what was built so far. */
+  /** Removes everything that was built so far. */
   abandon(): Promise<void>
 }
 
-/** Identifiers are checked to be made of a-z, 0-9 and _, and are quoted all the same. */
+/** Returns a quoted name. Identifiers were checked to consist of a-z, 0-9 and _, and are quoted as well. */
 const quoted = (...names: readonly string[]): string => names.map((name) => `"${name}"`).join('.')
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
@@ -46,9 +47,9 @@ export const whileClaimed = <T>(database: Database, schema: string, work: () => 
     return work()
   })
 
-/** Makes room and empty tables beside the former result, which is left as it is.
+/** Makes a schema with empty tables beside the former result, which stays unchanged.
  *  Throws REPLAY_SCHEMA_FOREIGN when a schema of that name was not made by a replay, REPLAY_SCHEMA_IN_USE when something
- *  else needs the former result. */
+ *  else depends on the former result. */
 export const buildSchema = async (
   database: Database,
   schema: string,
@@ -62,7 +63,7 @@ export const buildSchema = async (
   for (const name of [schema, building, former]) await checkOwn(database.query, name)
   await run(`drop schema if exists ${quoted(building)} cascade`)
   await dropSchema(database, former)
-  await database.transaction('replay.rehearse', (query) => rehearse(query, schema)).catch(unlessRehearsed)
+  await database.transaction('replay.rehearse', (query) => tryDrop(query, schema)).catch(unlessRolledBack)
   await database.transaction('replay.create', async (query) => {
     await query('replay.create', `create schema ${quoted(building)}`)
     await query('replay.create', `comment on schema ${quoted(building)} is ${literal(`${mark}: being built`)}`)
@@ -73,12 +74,12 @@ export const buildSchema = async (
   const publish: BuildingSchema['publish'] = async (about) => {
     for (const { name, lookup } of tables) await run(`${lookup ? 'drop table' : 'analyze'} ${quoted(building, name)}`)
     await database.transaction('replay.publish', async (query) => {
-      const there = await checkOwn(query, schema)
-      const say = (text: string) => query('replay.publish', text)
-      // A new name needs no lock on the tables: whoever reads the former result goes on and finishes.
-      if (there) await say(`alter schema ${quoted(schema)} rename to ${quoted(former)}`)
-      await say(`alter schema ${quoted(building)} rename to ${quoted(schema)}`)
-      await say(`comment on schema ${quoted(schema)} is ${literal(`${mark} ${JSON.stringify(about)}`)}`)
+      const exists = await checkOwn(query, schema)
+      const execute = (text: string) => query('replay.publish', text)
+      // A rename needs no lock on the tables: readers of the former result go on and finish.
+      if (exists) await execute(`alter schema ${quoted(schema)} rename to ${quoted(former)}`)
+      await execute(`alter schema ${quoted(building)} rename to ${quoted(schema)}`)
+      await execute(`comment on schema ${quoted(schema)} is ${literal(`${mark} ${JSON.stringify(about)}`)}`)
     })
     return dropSchema(database, former).then(
       () => undefined,
@@ -96,7 +97,7 @@ export const buildSchema = async (
 
 const COMMENT_OF = `select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = $1`
 
-/** True when there is such a schema, made by a replay. Throws REPLAY_SCHEMA_FOREIGN when somebody else made it. */
+/** Resolves to whether there is such a schema, made by a replay. Throws REPLAY_SCHEMA_FOREIGN for one that no replay made. */
 const checkOwn = async (query: Query, schema: string): Promise<boolean> => {
   const [found] = await query<{ comment: string | null }>('replay.schema', COMMENT_OF, [schema])
   if (found && !found.comment?.startsWith(mark))
@@ -107,8 +108,8 @@ const checkOwn = async (query: Query, schema: string): Promise<boolean> => {
 const OUR_TABLES = `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = $1 and c.relkind = 'r' and obj_description(c.oid, 'pg_class') like $2 || '%'`
 
-/** What we made and nothing more: what somebody has put into the schema, or built on a table of it, keeps it from being
- *  dropped. */
+/** Drops a schema and the tables that replays made in it, and nothing else. Throws when other objects are in the schema or
+ *  depend on a table of it. */
 const dropOwn = async (query: Query, schema: string): Promise<void> => {
   if (!(await checkOwn(query, schema))) return
   await query('replay.drop', lockTimeout)
@@ -128,25 +129,25 @@ const dropSchema = (database: Database, schema: string): Promise<void> =>
 const inUse = (error: unknown, schema: string): unknown => {
   const { code, detail, message } = error as { code?: string; detail?: string; message?: string }
   if (code === sqlStates.locked)
-    return new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: 'somebody is reading it' }, error)
+    return new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: 'another session is reading it' }, error)
   return code === sqlStates.stillNeeded
     ? new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: detail ?? message ?? code }, error)
     : error
 }
 
-const rehearsed = Symbol('rehearsed')
+const rolledBack = Symbol('rehearsed')
 
-/** Drops the former result and takes it back: better to learn now than after hours that something needs it. */
-const rehearse = async (query: Query, schema: string): Promise<never> => {
+/** Drops the former result and rolls back, so that an object that depends on it is found now and not after hours. */
+const tryDrop = async (query: Query, schema: string): Promise<never> => {
   await dropOwn(query, schema).catch((error: unknown) => {
-    // Who reads now will have finished by then.
+    // Sessions that read it now will have finished by then.
     if ((error as { code?: string }).code !== sqlStates.locked) throw inUse(error, schema)
   })
-  throw rehearsed
+  throw rolledBack
 }
 
-const unlessRehearsed = (error: unknown): void => {
-  if (error !== rehearsed) throw error
+const unlessRolledBack = (error: unknown): void => {
+  if (error !== rolledBack) throw error
 }
 
 const tableOf = (schema: string, { name, key, columns }: TableShape): string[] => [
@@ -159,14 +160,9 @@ const tableOf = (schema: string, { name, key, columns }: TableShape): string[] =
   ),
 ]
 
-/** Rows travel as one JSON parameter: the plan does not grow with them, and the types come from the table itself. */
+/** Makes the storage of rows in a schema. Rows travel as one JSON parameter: the plan does not grow with them, and the types
+ *  come from the table itself. */
 const storageIn = (query: Query, schema: string): Storage => {
-  const inParts = async <Part>(rows: readonly AnyRow[], work: (part: readonly AnyRow[]) => Promise<Part>) => {
-    const parts: Part[] = []
-    for (let from = 0; from < rows.length; from += rowsAtOnceMax)
-      parts.push(await work(rows.slice(from, from + rowsAtOnceMax)))
-    return parts
-  }
   const statementsOf = (table: TableShape) => {
     const target = quoted(schema, table.name)
     const names = (columns: TableShape['columns'], alias = '') =>
@@ -190,7 +186,7 @@ const storageIn = (query: Query, schema: string): Storage => {
     )
   return {
     load: async (table, keys) => {
-      const found = await inParts(keys, (part) =>
+      const found = await inChunks(keys, rowsAtOnceMax, (part) =>
         query<AnyRow>('replay.load', statementsOf(table).load, [encoded(table.key, part)]),
       )
       return found
@@ -200,10 +196,14 @@ const storageIn = (query: Query, schema: string): Storage => {
         )
     },
     save: async (table, rows) => {
-      await inParts(rows, (part) => query('replay.save', statementsOf(table).save, [encoded(table.columns, part)]))
+      await inChunks(rows, rowsAtOnceMax, (part) =>
+        query('replay.save', statementsOf(table).save, [encoded(table.columns, part)]),
+      )
     },
     remove: async (table, keys) => {
-      await inParts(keys, (part) => query('replay.remove', statementsOf(table).remove, [encoded(table.key, part)]))
+      await inChunks(keys, rowsAtOnceMax, (part) =>
+        query('replay.remove', statementsOf(table).remove, [encoded(table.key, part)]),
+      )
     },
   }
 }

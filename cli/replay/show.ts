@@ -3,14 +3,14 @@ import type { Database } from '../../infra/postgres.ts'
 
 const rowsShown = 10
 
-/** A table of the result: how many rows it has, and its first ones, values as text. */
+/** A table of the result: the number of its rows, and the first ones with values as text. */
 export type ShownTable = {
   readonly name: string
   readonly rows: number
   readonly first: readonly Readonly<Record<string, string | null>>[]
 }
 
-/** Looks at what a replay has made, in order of the keys. */
+/** Reads the tables of a result, rows in the order of their keys. */
 export const readTables = (
   { query }: Pick<Database, 'query'>,
   schema: string,
@@ -36,7 +36,7 @@ export const readTables = (
       }),
   )
 
-/** The tables as lines for people. */
+/** Returns the tables as lines for people. */
 export const printTables = (schema: string, tables: readonly ShownTable[]): string[] =>
   tables.flatMap(({ name, rows, first }) => {
     const columns = Object.keys(first[0] ?? {})

@@ -66,11 +66,11 @@ const run = async (steps: readonly Step[], rowsMax: number, batchSize: number, c
     for (let index = 0; index < batch.length; ) {
       if (state.attempt(foldOf(batch[index] as Step), counts(from + index))) index++
       else {
-        for (const later of batch.slice(index + 1)) state.foresee(foldOf(later))
-        await state.bring()
+        for (const later of batch.slice(index + 1)) state.collectMissing(foldOf(later))
+        await state.fetchMissing()
       }
     }
-    await state.relieve()
+    await state.evict()
   }
   await state.flush()
   return { names: world.rowsOf('names'), sums: world.rowsOf('sums'), loads: world.asked.loads }
@@ -95,7 +95,7 @@ describe('rows that do not fit into memory', () => {
       { numRuns: 200 },
     ))
 
-  test('are asked for together: one question for all rows of a batch, and one for those that these lead to', async () => {
+  test('are loaded together: one query for all rows of a batch, and one for the rows that depend on these', async () => {
     const each = (from: number, of: (id: number) => Step) => Array.from({ length: 50 }, (_, index) => of(from + index))
     const name = (id: number): Step => ({ id, group: 0, kind: 'name' })
     const add = (id: number): Step => ({ id, group: id, kind: 'add' })
@@ -124,7 +124,7 @@ describe('a row', () => {
     ),
   )
 
-  test('that was read cannot be changed under our hands', () => {
+  test('that was read is frozen', () => {
     const state = stateOf()
     state.attempt(({ sums }) => sums?.set({ name: 'a', group: 1n, sum: 1n }), true)
     expect(() =>
@@ -132,7 +132,7 @@ describe('a row', () => {
     ).toThrow(TypeError)
   })
 
-  test('of a fold that throws is not kept', () => {
+  test('of a fold that throws is discarded', () => {
     const state = stateOf()
     const key = { name: 'a', group: 1n }
     expect(() =>

@@ -1,12 +1,12 @@
-// The rows while a replay runs. A fold reads and writes them at once, as if all were in memory; in truth only those of late
-// are, and the others lie in the schema that is being built. When a fold asks for a row that is not here, what it has set is
-// thrown away, the row is brought, and the fold runs again: it is pure, so nobody can tell.
+// The rows while a replay runs. A fold reads and writes them synchronously, as if all were in memory. Only recent ones are; the
+// others lie in the schema that is being built. When a fold needs a row that is not in memory, its changes are discarded, the
+// row is loaded, and the fold runs again: it is pure, so the result is the same.
 
 import type { AnyRow, AnyRows, ColumnShape, Rows, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
 import { normalize, takenBy } from './columns.ts'
 
-/** Where rows lie that are not in memory. */
+/** Holds the rows that are not in memory. */
 export type Storage = {
   load(table: TableShape, keys: readonly AnyRow[]): Promise<readonly AnyRow[]>
   save(table: TableShape, rows: readonly AnyRow[]): Promise<void>
@@ -14,32 +14,32 @@ export type Storage = {
 }
 
 export type State = {
-  /** Runs one fold. False: it asked for rows that are not here; nothing has changed, and `bring` will bring them. What is set
-   *  in tables of the result is dropped when `counts` is false. */
+  /** Runs one fold. Returns false when it needs rows that are not in memory: then nothing has changed, and `fetchMissing` loads
+   *  them. Changes in tables of the result are discarded when `counts` is false. */
   attempt(fold: (rows: AnyRows) => void, counts: boolean): boolean
-  /** Runs a fold only to learn which rows it will ask for. */
-  foresee(fold: (rows: AnyRows) => void): void
-  /** Brings the rows that were asked for. */
-  bring(): Promise<void>
-  /** Between batches: writes what is beyond the limit, and forgets it. */
-  relieve(): Promise<void>
-  /** Writes all that is not written yet. */
+  /** Runs a fold only to find the rows that it will need. */
+  collectMissing(fold: (rows: AnyRows) => void): void
+  /** Loads the rows that folds needed. */
+  fetchMissing(): Promise<void>
+  /** Writes rows beyond the limit and evicts them from memory. To be called between batches. */
+  evict(): Promise<void>
+  /** Writes all rows that are not written yet. */
   flush(): Promise<void>
 }
 
-/** `row` is undefined for one that is known not to exist. */
+/** `row` is undefined for a row that is known not to exist. */
 type Entry = { readonly key: AnyRow; readonly row: AnyRow | undefined; saved: boolean }
 
 class RowMissing extends Error {}
 
-/** Tells rows apart by their key. */
+/** Returns the identity of a row within its table, from its key. */
 const idOf = ({ key: [first, ...more] }: TableShape, row: AnyRow): string => {
   const text = ({ property }: ColumnShape) => String(row[property])
   return first && more.length === 0 ? text(first) : JSON.stringify([first, ...more].map((part) => part && text(part)))
 }
 
-/** Exactly the columns, each in one form. Throws REPLAY_ROW_INVALID. */
-const settled = (table: TableShape, columns: readonly ColumnShape[], given: AnyRow): AnyRow =>
+/** Returns a row of exactly the columns, each value in one form. Throws REPLAY_ROW_INVALID. */
+const normalizeRow = (table: TableShape, columns: readonly ColumnShape[], given: AnyRow): AnyRow =>
   Object.freeze(
     Object.fromEntries(
       columns.map(({ property, column }) => {
@@ -62,14 +62,14 @@ const show = (value: unknown): string =>
     : (JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? `${part}n` : part)) ?? 'undefined')
   ).slice(0, 200)
 
-/** One table: what the running fold has set lies over what is in memory, and that over the storage. */
+/** Makes one table in three layers: changes of the running fold, over rows in memory, over the storage. */
 const createTable = (shape: TableShape, storage: Storage) => {
   const overlay = new Map<string, Entry>()
   const missing = new Map<string, AnyRow>()
-  // Two halves instead of a list in order of use: what was used goes to the young one, and the old one is forgotten as a whole.
+  // Two halves instead of a list in order of use: a used row goes to the young half, and the old half is evicted as a whole.
   let young = new Map<string, Entry>()
   let old = new Map<string, Entry>()
-  /** Rows may lie in the storage that are not in memory. */
+  /** True when the storage may have rows that are not in memory. */
   let spilled = false
 
   const find = (id: string): Entry | undefined => {
@@ -79,29 +79,29 @@ const createTable = (shape: TableShape, storage: Storage) => {
   }
   const rows: Rows<AnyRow, AnyRow> = {
     get: (given) => {
-      const key = settled(shape, shape.key, given)
+      const key = normalizeRow(shape, shape.key, given)
       const id = idOf(shape, key)
       const found = overlay.get(id) ?? find(id)
       if (found !== undefined || !spilled) return found?.row
       missing.set(id, key)
-      throw new RowMissing(`the row ${id} of ${shape.property} is being brought`)
+      throw new RowMissing(`the row ${id} of ${shape.property} is being loaded`)
     },
     set: (given) => {
-      const row = settled(shape, shape.columns, given)
+      const row = normalizeRow(shape, shape.columns, given)
       overlay.set(idOf(shape, row), { key: row, row, saved: false })
     },
     delete: (given) => {
-      const key = settled(shape, shape.key, given)
+      const key = normalizeRow(shape, shape.key, given)
       overlay.set(idOf(shape, key), { key, row: undefined, saved: false })
     },
   }
-  /** All of the old half is saved: it was when it was young. */
+  /** Saves the young half; the old half was saved when it was young. */
   const save = async () => {
     const unsaved = [...young.values()].filter((entry) => !entry.saved)
     const removed = unsaved.flatMap(({ key, row }) => (row ? [] : [key]))
     if (removed.length > 0) await storage.remove(shape, removed)
-    const kept = unsaved.flatMap(({ row }) => (row ? [row] : []))
-    if (kept.length > 0) await storage.save(shape, kept)
+    const changed = unsaved.flatMap(({ row }) => (row ? [row] : []))
+    if (changed.length > 0) await storage.save(shape, changed)
     for (const entry of unsaved) entry.saved = true
   }
   return {
@@ -109,15 +109,15 @@ const createTable = (shape: TableShape, storage: Storage) => {
     rows,
     missing,
     size: () => young.size,
-    drop: () => overlay.clear(),
-    keep: () => {
+    discard: () => overlay.clear(),
+    commit: () => {
       for (const [id, entry] of overlay) {
         young.set(id, entry)
         old.delete(id)
       }
       overlay.clear()
     },
-    bring: async () => {
+    fetchMissing: async () => {
       if (missing.size === 0) return
       const keys = [...missing]
       missing.clear()
@@ -129,7 +129,7 @@ const createTable = (shape: TableShape, storage: Storage) => {
       for (const [id, key] of keys) young.set(id, { key, row: byId.get(id), saved: true })
     },
     save,
-    forgetOld: () => {
+    evictOld: () => {
       spilled ||= old.size > 0
       old = young
       young = new Map()
@@ -137,7 +137,8 @@ const createTable = (shape: TableShape, storage: Storage) => {
   }
 }
 
-/** @param rowsMax how many rows may be in memory between two batches, all tables together, about. */
+/** Makes the state of a replay.
+ *  @param rowsMax roughly how many rows may be in memory between two batches, all tables together. */
 export const createState = ({
   tables: shapes,
   storage,
@@ -157,35 +158,35 @@ export const createState = ({
         fold(handles)
         // Also when a fold has caught the error.
         if (isMissing()) return false
-        for (const { shape, keep, drop } of tables)
-          if (counts || shape.lookup) keep()
-          else drop()
+        for (const { shape, commit, discard } of tables)
+          if (counts || shape.lookup) commit()
+          else discard()
         return true
       } catch (error) {
         if (isMissing()) return false
         throw error
       } finally {
-        for (const { drop } of tables) drop()
+        for (const { discard } of tables) discard()
       }
     },
-    foresee: (fold) => {
+    collectMissing: (fold) => {
       try {
         fold(handles)
       } catch {
-        // It ran without what comes before it; what it cannot take shows when its turn has come.
+        // It ran without the events before it; a real error will show when it is attempted.
       } finally {
-        for (const { drop } of tables) drop()
+        for (const { discard } of tables) discard()
       }
     },
-    bring: async () => {
-      for (const { bring } of tables) await bring()
+    fetchMissing: async () => {
+      for (const { fetchMissing } of tables) await fetchMissing()
     },
-    relieve: async () => {
+    evict: async () => {
       const young = tables.reduce((sum, { size }) => sum + size(), 0)
       if (young * 2 < rowsMax) return
-      for (const { save, forgetOld } of tables) {
+      for (const { save, evictOld } of tables) {
         await save()
-        forgetOld()
+        evictOld()
       }
     },
     flush: async () => {

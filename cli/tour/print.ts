@@ -1,12 +1,12 @@
 import { bar } from '../progress.ts'
 
-/** How the tour speaks: lines for people, or with `json` one object per line for machines. */
+/** Prints the tour: lines for people, or with `json` one object per line for machines. */
 export type Printer = {
-  /** A new chapter. */
+  /** Begins a new chapter. */
   chapter(title: string): void
-  /** Something that happened. */
-  say(text: string, facts?: Readonly<Record<string, unknown>>): void
-  /** Something that goes on: on a terminal it stays on one line. */
+  /** Prints one line; `fields` are for machines alone. */
+  say(text: string, fields?: Readonly<Record<string, unknown>>): void
+  /** Shows progress: on a terminal it stays on one line. */
   progress(percent: number, text: string): void
   table(rows: readonly Readonly<Record<string, string>>[]): void
 }
@@ -30,7 +30,7 @@ export const createPrinter = ({
   if (json)
     return {
       chapter: (chapter) => object({ chapter }),
-      say: (text, facts = {}) => object({ text, ...facts }),
+      say: (text, fields = {}) => object({ text, ...fields }),
       progress: (percent, text) => object({ percent, text }),
       table: (rows) => rows.forEach(object),
     }

@@ -15,9 +15,9 @@ const depositUnits = 25_000_000n
 const rentHours = 1
 const trainSeconds = 8
 
-/** The whole way of one rental, played against the public API of the platform at `url` alone.
- *  Throws when an answer is not what the story says: the tour is a check as well. */
-export const tellStory = async (url: string, offersFile: string, print: Printer): Promise<void> => {
+/** Plays one whole rental through the public API of the platform at `url`.
+ *  Throws when an answer is not as expected: the tour is a check as well. */
+export const playTour = async (url: string, offersFile: string, print: Printer): Promise<void> => {
   const provider = createClient(url)
   const renter = createClient(url)
   try {
@@ -111,12 +111,12 @@ const search = async (client: Client, print: Printer): Promise<Listing[]> => {
 }
 
 const rent = async (client: Client, [listing, ...others]: Listing[], print: Printer): Promise<string> => {
-  if (!listing) throw new Error('Others were faster at every listing that was found.')
+  if (!listing) throw new Error('Other renters were faster at every listing that was found.')
   type Success = { rental: { id: string; status: string; held: MoneyAnswer; endsAt: string } }
-  const wish = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+  const terms = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
   const selection = `rental { id status endsAt held { ${money} } } position`
   const answer = await client
-    .mutate<Success>('rentGpu', { listing: listing.id, ...wish }, selection)
+    .mutate<Success>('rentGpu', { listing: listing.id, ...terms }, selection)
     .catch((error: unknown) => {
       if (!(error instanceof AnswerError) || error.code !== 'LISTING_FULL') throw error
       print.say(error.message)
@@ -248,5 +248,5 @@ const traceMoney = async (client: Client, rental: string, print: Printer): Promi
 }
 
 const expect = (holds: boolean, otherwise: string): void => {
-  if (!holds) throw new Error(`This should not be: ${otherwise}.`)
+  if (!holds) throw new Error(`Unexpected: ${otherwise}.`)
 }

@@ -24,21 +24,22 @@ describe('the training program of the tour', () => {
     return { progress, accuracy: Number(/^accuracy (\d\.\d{4})$/.exec(lines.at(-1) ?? '')?.[1]) }
   }
 
-  test('learns: the loss falls from first to last, and it knows points that it never saw', async () => {
-    const { progress, accuracy } = await train('--seconds', '1')
+  test('learns for as long as asked: the loss falls from first to last', async () => {
+    const { progress } = await train('--seconds', '1')
     const percents = progress.map(({ percent }) => percent)
     expect([percents.at(0), percents.at(-1)]).toEqual([0, 100])
     expect(percents).toEqual(percents.toSorted((a, b) => a - b))
     expect(percents.length).toBeGreaterThanOrEqual(3)
     expect(progress.at(-1)?.loss).toBeLessThan(progress[0]?.loss ?? 0)
-    expect(accuracy).toBeGreaterThan(0.9)
     const model = JSON.parse(await readFile(join(folder, 'model.json'), 'utf8'))
     expect(model).toMatchObject({ layers: [2, 16, 1], loss: expect.closeTo(progress.at(-1)?.loss ?? 0, 4) })
     expect(model.toOutput).toHaveLength(16)
   })
 
-  test('the same steps give the same network', async () => {
-    const [first, second] = [await train('--steps', '300'), await train('--steps', '300')]
+  // By steps and not by seconds: a busy machine takes fewer steps in a second, and learns less.
+  test('classifies unseen points, and the same steps give the same network', async () => {
+    const [first, second] = [await train('--steps', '400'), await train('--steps', '400')]
+    expect(first.accuracy).toBeGreaterThan(0.9)
     expect(first.progress.at(-1)).toEqual(second.progress.at(-1))
     expect(first.accuracy).toBe(second.accuracy)
   })

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'
-import { createPrinter, tellStory } from '../../cli/tour.ts'
+import { createPrinter, playTour } from '../../cli/tour.ts'
 import type { ChainInfo } from '../../cli/wallet.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
@@ -44,7 +44,7 @@ test('two platforms share their work: tours on both, renters on both, and the bo
   const loads = [startRentingLoad(first.url), startRentingLoad(second.url)]
   const silent = createPrinter({ json: true, terminal: false, write: () => undefined })
   const offers = join(import.meta.dirname, '../../cli/tour/offers.csv')
-  await Promise.all([first, second].map(({ url }) => tellStory(url, offers, silent)))
+  await Promise.all([first, second].map(({ url }) => playTour(url, offers, silent)))
   for (const load of loads) expect(await load.stop()).toBeGreaterThan(1)
 
   const database = connectPostgres({ url: databaseUrl, log: silentLog, poolSize: 4 })

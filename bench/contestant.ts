@@ -10,7 +10,7 @@ export type FromParent = {
 }
 export type FromContestant = { readonly ready: true } | { readonly outcome: Outcome } | { readonly failure: string }
 
-const tell = (message: FromContestant): void => {
+const send = (message: FromContestant): void => {
   process.send?.(message)
 }
 
@@ -22,9 +22,9 @@ if (process.send !== undefined) {
     try {
       const { contestant } = await contestants[name]()
       globalThis.gc?.()
-      tell({ outcome: await contestant({ url, parameters, ready: () => tell({ ready: true }) } as never) })
+      send({ outcome: await contestant({ url, parameters, ready: () => send({ ready: true }) } as never) })
     } catch (error) {
-      tell({ failure: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+      send({ failure: error instanceof Error ? (error.stack ?? error.message) : String(error) })
     }
   })
 }

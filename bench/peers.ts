@@ -16,10 +16,10 @@ const versionsIn = async (path: string): Promise<string | undefined> => {
 
 /** Installs the packages of the peer into bench/node_modules when they are not there as the lock file says. They are no part
  *  of the product and run in processes of their own. Throws when npm cannot. */
-export const installPeers = async (say: (line: string) => void, signal: AbortSignal): Promise<void> => {
+export const installPeers = async (progress: (line: string) => void, signal: AbortSignal): Promise<void> => {
   const wanted = await versionsIn(join(folder, 'package-lock.json'))
   if (wanted !== undefined && wanted === (await versionsIn(join(folder, 'node_modules', '.package-lock.json')))) return
-  say('installing the packages of the peer into bench/node_modules (once) …')
+  progress('installing the packages of the peer into bench/node_modules (once) …')
   const begun = performance.now()
   // What npm told its script about the project above would make it install there.
   const env = Object.fromEntries(
@@ -31,11 +31,11 @@ export const installPeers = async (say: (line: string) => void, signal: AbortSig
     signal,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let said = ''
-  for (const output of [npm.stdout, npm.stderr]) output.on('data', (chunk: Buffer) => (said += String(chunk)))
+  let printed = ''
+  for (const output of [npm.stdout, npm.stderr]) output.on('data', (chunk: Buffer) => (printed += String(chunk)))
   const [code] = (await once(npm, 'close').catch((error: unknown) => {
     throw new Error(`npm was not started: ${(error as Error).message} (${hint})`)
   })) as [number | null]
-  if (code !== 0) throw new Error(`npm ci in bench/ ended with ${code} (${hint}): ${said.trim()}`)
-  say(`installed in ${((performance.now() - begun) / 1000).toFixed(1)} s`)
+  if (code !== 0) throw new Error(`npm ci in bench/ ended with ${code} (${hint}): ${printed.trim()}`)
+  progress(`installed in ${((performance.now() - begun) / 1000).toFixed(1)} s`)
 }

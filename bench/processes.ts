@@ -25,10 +25,10 @@ export const startContestant = (name: ContestantName): Contestant => {
     run: (url, parameters, onReady) =>
       new Promise((resolve, reject) => {
         const finish = () => {
-          child.off('message', hear)
+          child.off('message', onMessage)
           child.off('exit', gone)
         }
-        const hear = (message: FromContestant) => {
+        const onMessage = (message: FromContestant) => {
           if ('ready' in message) return onReady?.()
           finish()
           if ('outcome' in message) resolve(message.outcome)
@@ -38,7 +38,7 @@ export const startContestant = (name: ContestantName): Contestant => {
           finish()
           reject(new Error(`${name}: its process ended with ${signal ?? code}`))
         }
-        child.on('message', hear)
+        child.on('message', onMessage)
         child.once('exit', gone)
         if (child.exitCode !== null || child.signalCode !== null) return gone(child.exitCode, child.signalCode)
         child.send({ name, url, parameters } satisfies FromParent)

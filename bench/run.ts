@@ -24,7 +24,7 @@ const usage = `npm run bench -- NAME… [--rounds N] [--events N] [--json] [--qu
 
 ${benches.map(({ name, about }) => `  ${name.padEnd(9)}  ${about}`).join('\n')}`
 
-const say = (line: string): void => {
+const progress = (line: string): void => {
   process.stderr.write(`${line}\n`)
 }
 
@@ -50,10 +50,11 @@ const measure = async (
   { log, shutdown }: { log: ReturnType<typeof createLog>; shutdown: ReturnType<typeof createShutdown> },
 ): Promise<void> => {
   const { names, rounds, quick, events, json, peer } = options
-  if (peer) await installPeers(say, shutdown.signal)
+  if (peer) await installPeers(progress, shutdown.signal)
   const machine = describeMachine(quick ? 20 : 1_000)
   const server = await openServer({ url: process.env.BENCH_DATABASE_URL || undefined, careless: quick, log, shutdown })
-  for (const [name, value] of Object.entries({ ...machine, ...server.settings })) say(`${name.padEnd(20)} ${value}`)
+  for (const [name, value] of Object.entries({ ...machine, ...server.settings }))
+    progress(`${name.padEnd(20)} ${value}`)
   const running = new Map<ContestantName, Contestant>()
   const endContestants = async () => {
     const all = [...running.values()]
@@ -80,7 +81,7 @@ const measure = async (
         if (json)
           process.stdout.write(`${JSON.stringify({ ...figures, machine: { ...machine, ...server.settings } })}\n`)
       },
-      say,
+      progress,
       signal: shutdown.signal,
     }
     await bench.run(world)

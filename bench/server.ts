@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { chmod, mkdtemp, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../infra/async/sleep.ts'
 import { startEmbeddedPostgres } from '../infra/embedded-postgres.ts'
 import { connectPostgres, type Database } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
@@ -21,7 +21,7 @@ export type Server = {
   needBytes(bytes: number): Promise<void>
 }
 
-const told = [
+const shownSettings = [
   'server_version',
   'synchronous_commit',
   'fsync',
@@ -55,7 +55,7 @@ export const openServer = async (options: {
     for (let looks = 0; looks < leaveLooksMax; looks += 1) {
       const open = await admin.query('bench.connections', 'select from pg_stat_activity where datname = $1', [name])
       if (open.length === 0) break
-      await delay(leaveLookMs)
+      await sleep(leaveLookMs)
     }
     await admin.query('bench.drop', `drop database if exists ${name} with (force)`)
   }
@@ -116,7 +116,7 @@ const readSettings = async (database: Database): Promise<Record<string, string>>
   const rows = await database.query<{ name: string; value: string }>(
     'bench.settings',
     'select name, current_setting(name) as value from unnest($1::text[]) name',
-    [told],
+    [shownSettings],
   )
   return Object.fromEntries(rows.map(({ name, value }) => [name, value]))
 }

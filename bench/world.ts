@@ -17,7 +17,7 @@ export type World = {
   /** The process of a contestant; the same one for the same name. */
   readonly process: (name: ContestantName) => Contestant
   readonly report: (row: Row) => void
-  readonly say: (line: string) => void
+  readonly progress: (line: string) => void
   readonly signal: AbortSignal
 }
 
@@ -42,10 +42,10 @@ export const inRounds = async (
   asked: readonly Entrant[] | ((round: number) => readonly Entrant[]),
   what: string,
 ): Promise<Outcome[][]> => {
-  const { server, rounds, quick, say, signal } = world
+  const { server, rounds, quick, progress, signal } = world
   const outcomes: Outcome[][] = []
   for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
-    say(`${what}: ${round === 0 ? 'warming up' : `round ${round} of ${rounds}`}`)
+    progress(`${what}: ${round === 0 ? 'warming up' : `round ${round} of ${rounds}`}`)
     const entrants = typeof asked === 'function' ? asked(round) : asked
     for (const place of orderOfRound(round, entrants.length)) {
       signal.throwIfAborted()

@@ -22,9 +22,9 @@ export const catchUp: Bench = {
   name: 'catch-up',
   about: 'a log of 1,000,000 events read from the beginning; limit: COPY TO in binary of the same rows',
   run: async (world) => {
-    const { server, quick, say } = world
+    const { server, quick, progress } = world
     const events = world.events ?? (quick ? eventsQuick : eventsDefault)
-    say(`catch-up: filling ${events} events`)
+    progress(`catch-up: filling ${events} events`)
     await server.needBytes(events * 2_000)
     const url = await server.createDatabase()
     await fillLog(url, events, length)

@@ -15,12 +15,12 @@ export const growth: Bench = {
   name: 'growth',
   about: 'the append rate of 64 callers in a log of 10,000,000 events; limit: the same in a log of 10,000',
   run: async (world) => {
-    const { server, quick, say } = world
+    const { server, quick, progress } = world
     const sizes = quick ? quickSizes : { small, large: world.events ?? largeDefault }
     await server.needBytes(sizes.large * bytesPerEvent)
     const urls: string[] = []
     for (const events of [sizes.large, sizes.small]) {
-      say(`growth: filling ${inWords(events)} events`)
+      progress(`growth: filling ${inWords(events)} events`)
       const url = await server.createDatabase()
       await fillLog(url, events, length)
       urls.push(url)

@@ -11,9 +11,9 @@ export const hot: Bench = {
   name: 'hot',
   about: 'commands on a stream of 100,000 events, one after the other; limit: the same on a stream of 10',
   run: async (world) => {
-    const { server, quick, say, rounds } = world
+    const { server, quick, progress, rounds } = world
     const long = quick ? longQuick : longDefault
-    say(`hot: filling ${long} events`)
+    progress(`hot: filling ${long} events`)
     const url = await server.createDatabase()
     // The long stream, and for each round a short one that has not grown yet.
     const lengths = [long, ...Array.from({ length: rounds + 1 }, () => short)]

@@ -10,11 +10,11 @@ export const load: Bench = {
   name: 'load',
   about: 'one stream of 100 events read whole, one after the other; limit: a prepared SELECT, its JSON not read',
   run: async (world) => {
-    const { server, quick, say } = world
+    const { server, quick, progress } = world
     const length = quick ? lengthQuick : lengthDefault
     const streams = 2 * rentalsAtOnce
     const events = streams * length
-    say(`load: filling ${events} events`)
+    progress(`load: filling ${events} events`)
     const url = await server.createDatabase()
     await fillLog(url, events, length)
     const peerUrl = world.peer ? await preparePeer(world, (made) => fillPeerLog(made, events, length)) : undefined

@@ -13,9 +13,9 @@ export const project: Bench = {
   name: 'project',
   about: 'a read model built from the log in batches of 5,000; limit: the same fold in SQL, a statement to a batch',
   run: async (world) => {
-    const { server, quick, say } = world
+    const { server, quick, progress } = world
     const events = world.events ?? (quick ? eventsQuick : eventsDefault)
-    say(`project: filling ${events} events`)
+    progress(`project: filling ${events} events`)
     const url = await server.createDatabase()
     await fillLog(url, events, length)
     const peerUrl = world.peer ? await preparePeer(world, (made) => fillPeerLog(made, peerEvents, length)) : undefined

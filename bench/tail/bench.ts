@@ -10,7 +10,7 @@ const eventsQuick = 100
 /** What comes first meets cold code and new connections. */
 const warmUpShare = 0.1
 
-type Way = { readonly append: ContestantName; readonly follow?: ContestantName }
+type Path = { readonly append: ContestantName; readonly follow?: ContestantName }
 
 const momentsOf = (outcome: Outcome, name: string): readonly number[] => {
   const moments = outcome[name]
@@ -18,28 +18,28 @@ const momentsOf = (outcome: Outcome, name: string): readonly number[] => {
 }
 
 /** Milliseconds from asking for an append until the handler has the event; NaN where it never had it. */
-const latenciesOf = (asked: readonly number[], heard: readonly number[]): number[] =>
-  asked.map((moment, n) => (heard[n] ?? Number.NaN) - moment).slice(Math.floor(asked.length * warmUpShare))
+const latenciesOf = (asked: readonly number[], received: readonly number[]): number[] =>
+  asked.map((moment, n) => (received[n] ?? Number.NaN) - moment).slice(Math.floor(asked.length * warmUpShare))
 
-const wasHeard = (latency: number): boolean => !Number.isNaN(latency)
+const wasReceived = (latency: number): boolean => !Number.isNaN(latency)
 
-const once = async (world: World, { append, follow }: Way, events: number, round: number): Promise<number[]> => {
+const once = async (world: World, { append, follow }: Path, events: number, round: number): Promise<number[]> => {
   const url = await world.server.createDatabase()
   const parameters = { perSecond, events, round }
   if (follow === undefined) {
     const outcome = await world.process(append).run(url, { ...parameters, part: 'both' })
     await world.server.dropDatabase(url)
-    return latenciesOf(momentsOf(outcome, 'asked'), momentsOf(outcome, 'heard'))
+    return latenciesOf(momentsOf(outcome, 'asked'), momentsOf(outcome, 'received'))
   }
   const ready = Promise.withResolvers<void>()
   const following = world.process(follow).run(url, { ...parameters, part: 'follow' }, ready.resolve)
   await Promise.race([ready.promise, following])
-  const [asked, heard] = await Promise.all([
+  const [asked, received] = await Promise.all([
     world.process(append).run(url, { ...parameters, part: 'append' }),
     following,
   ])
   await world.server.dropDatabase(url)
-  return latenciesOf(momentsOf(asked, 'asked'), momentsOf(heard, 'heard'))
+  return latenciesOf(momentsOf(asked, 'asked'), momentsOf(received, 'received'))
 }
 
 export const tail: Bench = {
@@ -47,27 +47,27 @@ export const tail: Bench = {
   about:
     'from an append to the handler of a subscription, at 500 appends a second; limit: INSERT and NOTIFY, LISTEN and SELECT',
   run: async (world) => {
-    const { quick, rounds, say, signal } = world
+    const { quick, rounds, progress, signal } = world
     const events = quick ? eventsQuick : perSecond * secondsOfRound
-    const ways: readonly Way[] = [
+    const paths: readonly Path[] = [
       { append: 'tail/ours', follow: 'tail/ours-follow' },
       { append: 'tail/ours' },
       { append: 'tail/limit', follow: 'tail/limit-follow' },
       ...(world.peer ? [{ append: 'tail/peer', follow: 'tail/peer-follow' } as const] : []),
     ]
-    const latencies: number[][][] = ways.map(() => [])
+    const latencies: number[][][] = paths.map(() => [])
     for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
-      say(`tail: ${round === 0 ? 'warming up' : `round ${round} of ${rounds}`}`)
-      for (const place of orderOfRound(round, ways.length)) {
+      progress(`tail: ${round === 0 ? 'warming up' : `round ${round} of ${rounds}`}`)
+      for (const place of orderOfRound(round, paths.length)) {
         signal.throwIfAborted()
-        const way = ways[place]
-        if (way === undefined) continue
-        const found = await once(world, way, events, round)
-        const heard = found.filter(wasHeard)
-        const lost = found.length - heard.length
-        if (lost > 0 && way.append !== 'tail/peer') throw new Error(`${lost} events were not heard of`)
-        if (lost > 0) say(`tail: ${lost} of ${found.length} events never reached the handler of the peer`)
-        if (round > 0) latencies[place]?.push(heard)
+        const path = paths[place]
+        if (path === undefined) continue
+        const found = await once(world, path, events, round)
+        const received = found.filter(wasReceived)
+        const lost = found.length - received.length
+        if (lost > 0 && path.append !== 'tail/peer') throw new Error(`${lost} events were not heard of`)
+        if (lost > 0) progress(`tail: ${lost} of ${found.length} events never reached the handler of the peer`)
+        if (round > 0) latencies[place]?.push(received)
       }
     }
     const at = (place: number, share: number) => latencies[place]?.map((found) => quantile(found, share))

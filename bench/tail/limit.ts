@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import { createSignal } from '../../infra/async/signal.ts'
 import { poolSize, withPool, withStore } from '../connect.ts'
 import type { Outcome, Task } from '../task.ts'
-import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
+import { appendSteadily, createReceiver, numbered, rentalOf, type Stream } from './messages.ts'
 
 type Parameters = Stream & { readonly part: 'append' | 'follow' }
 
@@ -21,20 +21,20 @@ const appendAll = (stream: Stream, query: (values: readonly unknown[]) => Promis
   })
 
 const followAll = async (client: PoolClient, events: number, ready: () => void): Promise<readonly number[]> => {
-  const ear = createEar(events)
-  const bell = createSignal()
-  let told = 0
+  const receiver = createReceiver(events)
+  const notified = createSignal()
+  let notifications = 0
   client.on('notification', () => {
-    told += 1
-    bell.notify()
+    notifications += 1
+    notified.notify()
   })
   await client.query('listen bench')
   ready()
   let after = 0
   let wasFull = false
-  for (let known = 0; ear.missing() > 0; ) {
-    if (known === told && !wasFull) await bell.wait()
-    known = told
+  for (let known = 0; receiver.missing() > 0; ) {
+    if (known === notifications && !wasFull) await notified.wait()
+    known = notifications
     const { rows } = await client.query<{ position: string; data: string }>({
       name: 'read',
       text: select,
@@ -42,13 +42,13 @@ const followAll = async (client: PoolClient, events: number, ready: () => void):
     })
     wasFull = rows.length === readMax
     for (const { position, data } of rows) {
-      ear.hear(JSON.parse(data))
+      receiver.receive(JSON.parse(data))
       // Transactions end in another order than they began: what comes after a gap is read again.
       if (Number(position) === after + 1) after += 1
     }
   }
   await client.query('unlisten bench')
-  return ear.heard
+  return receiver.received
 }
 
 /** The least that works: each event inserted and told by NOTIFY in its own transaction, and a LISTEN that reads what is new. */
@@ -63,7 +63,7 @@ export const contestant = async ({ url, parameters, ready }: Task<Parameters>): 
       }
     const client = await pool.connect()
     try {
-      return { heard: await followAll(client, parameters.events, ready) }
+      return { received: await followAll(client, parameters.events, ready) }
     } finally {
       client.release()
     }

@@ -46,23 +46,23 @@ export const appendSteadily = async (
   return asked
 }
 
-/** Notes when each number is heard for the first time; `all` resolves when none is missing. */
-export const createEar = (events: number) => {
-  const heard: number[] = new Array(events).fill(Number.NaN)
+/** Notes when each number is received for the first time; `all` resolves when none is missing. */
+export const createReceiver = (events: number) => {
+  const received: number[] = new Array(events).fill(Number.NaN)
   const all = Promise.withResolvers<void>()
   let missing = events
   let last = Number.POSITIVE_INFINITY
   return {
-    heard: heard as readonly number[],
+    received: received as readonly number[],
     missing: () => missing,
-    /** Milliseconds since something new was heard; below zero before the first. */
+    /** Milliseconds since something new was received; below zero before the first. */
     silentMs: () => clockMs() - last,
     all: all.promise,
-    hear: (data: unknown) => {
+    receive: (data: unknown) => {
       const n = numberOf(data)
-      if (!Number.isNaN(heard[n])) return
-      heard[n] = clockMs()
-      last = heard[n]
+      if (!Number.isNaN(received[n])) return
+      received[n] = clockMs()
+      last = received[n]
       missing -= 1
       if (missing === 0) all.resolve()
     },

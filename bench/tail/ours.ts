@@ -1,7 +1,7 @@
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { withStore } from '../connect.ts'
 import type { Outcome, Task } from '../task.ts'
-import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
+import { appendSteadily, createReceiver, numbered, rentalOf, type Stream } from './messages.ts'
 
 type Parameters = Stream & { readonly part: 'append' | 'follow' | 'both' }
 
@@ -11,18 +11,18 @@ const appendAll = (store: EventStore, stream: Stream) =>
   )
 
 const followAll = async (store: EventStore, { events }: Stream, ready: () => void): Promise<readonly number[]> => {
-  const ear = createEar(events)
+  const receiver = createReceiver(events)
   const stop = new AbortController()
   const following = (async () => {
     for await (const batch of store.subscribe({ signal: stop.signal }))
-      for (const { data } of batch.events) ear.hear(data)
+      for (const { data } of batch.events) receiver.receive(data)
   })()
   ready()
-  await Promise.race([ear.all, following])
+  await Promise.race([receiver.all, following])
   stop.abort()
   await following
-  if (ear.missing() > 0) throw new Error('the tail has ended')
-  return ear.heard
+  if (receiver.missing() > 0) throw new Error('the tail has ended')
+  return receiver.received
 }
 
 /** Appends, follows, or does both in one process as the platform does on a laptop. */
@@ -32,13 +32,13 @@ export const contestant = ({ url, parameters, ready }: Task<Parameters>): Promis
       case 'append':
         return { asked: await appendAll(store, parameters) }
       case 'follow':
-        return { heard: await followAll(store, parameters, ready) }
+        return { received: await followAll(store, parameters, ready) }
       case 'both': {
-        const [heard, asked] = await Promise.all([
+        const [received, asked] = await Promise.all([
           followAll(store, parameters, () => undefined),
           appendAll(store, parameters),
         ])
-        return { asked, heard }
+        return { asked, received }
       }
     }
   })

@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../../infra/async/sleep.ts'
 import { withPeer } from '../peer.ts'
 import type { Outcome, Task } from '../task.ts'
-import { appendSteadily, createEar, numbered, rentalOf, type Stream } from './messages.ts'
+import { appendSteadily, createReceiver, numbered, rentalOf, type Stream } from './messages.ts'
 
 type Parameters = Stream & { readonly part: 'append' | 'follow' }
 
@@ -10,8 +10,8 @@ const silentMsMax = 5_000
 const lookMs = 100
 
 /** Of events whose transactions overlap it may skip one for good: nobody shall wait for that. */
-const untilSilent = async (ear: ReturnType<typeof createEar>, signal: AbortSignal): Promise<void> => {
-  while (!signal.aborted && ear.silentMs() < silentMsMax) await delay(lookMs)
+const untilSilent = async (receiver: ReturnType<typeof createReceiver>, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted && receiver.silentMs() < silentMsMax) await sleep(lookMs)
 }
 
 /** The consumer polls: every `pullingFrequencyInMs` while there is something, with growing pauses, up to a second, when a
@@ -24,18 +24,18 @@ export const contestant = ({ url, parameters, ready }: Task<Parameters>): Promis
       )
       return { asked }
     }
-    const ear = createEar(parameters.events)
+    const receiver = createReceiver(parameters.events)
     const consumer = store.consumer({ pulling: { pullingFrequencyInMs: 1 } })
     consumer.reactor({
       processorId: `tail-${parameters.round}`,
       startFrom: 'BEGINNING',
-      eachMessage: ({ data }) => ear.hear(data),
+      eachMessage: ({ data }) => receiver.receive(data),
     })
     const running = consumer.start()
     ready()
     const quiet = new AbortController()
-    await Promise.race([ear.all, running, untilSilent(ear, quiet.signal)])
+    await Promise.race([receiver.all, running, untilSilent(receiver, quiet.signal)])
     quiet.abort()
     await consumer.stop()
-    return { heard: ear.heard }
+    return { received: receiver.received }
   })

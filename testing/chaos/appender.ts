@@ -1,5 +1,6 @@
 /** A process of a chaos run that appends whatever comes into its head, and writes down what it began and what it was told. */
-import { setTimeout as delay } from 'node:timers/promises'
+
+import { sleep } from '../../infra/async/sleep.ts'
 import type { Append, EventStore, ExpectedRevision } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { createRandom, type Random } from '../random.ts'
@@ -66,7 +67,7 @@ const call = async (work: Work): Promise<void> => {
     // As somebody does who lost the answer, not the append.
     if (random() < repeatShare) await sendUntilAnswered(work, await recorder.begin(appends), appends)
     const pauseMs = random() * 2 * ((callers * 1_000) / settings.perSecond)
-    await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+    await sleep(pauseMs, signal)
   }
 }
 

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
+import { createBackoff } from '../../infra/async/backoff.ts'
 import { connectPostgres, type Database } from '../../infra/postgres.ts'
 import { createLog, type Log } from '../../infra/telemetry.ts'
 
@@ -27,19 +27,20 @@ export type Child = {
   readonly count: (name: string, by?: number) => void
 }
 
-const sayEveryMs = 500
+const printEveryMs = 500
 const pauseMsMin = 50
 const pauseMsMax = 500
 const slowMs = 10_000
 
 /** Tries again while the database is away; whoever has begun something wants to know how it ended. */
 export const untilAnswered = async <T>(work: () => Promise<T>): Promise<T> => {
-  for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
+  const backoff = createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
+  for (;;) {
     try {
       return await work()
     } catch (error) {
       if (!(error instanceof Failure) || error.code !== 'DATABASE_UNAVAILABLE') throw error
-      await delay(pauseMs)
+      await backoff.pause()
     }
   }
 }
@@ -52,9 +53,9 @@ export const runChild = async (poolSize: number, work: (child: Child) => Promise
   process.once('SIGTERM', () => stopping.abort())
   process.stdin.on('end', () => process.exit(1)).resume()
   const counts: Record<string, number> = {}
-  const say = () => process.stdout.write(`${JSON.stringify(counts)}\n`)
-  say()
-  const saying = setInterval(say, sayEveryMs)
+  const printCounts = () => process.stdout.write(`${JSON.stringify(counts)}\n`)
+  printCounts()
+  const printing = setInterval(printCounts, printEveryMs)
   const log = createLog({ level: 'warn', format: 'pretty' }, process.stderr)
   const database = connectPostgres({ url: settings.url, log, poolSize, slowQueryMs: slowMs })
   await work({
@@ -67,7 +68,7 @@ export const runChild = async (poolSize: number, work: (child: Child) => Promise
     },
   })
   await database.close()
-  clearInterval(saying)
-  say()
+  clearInterval(printing)
+  printCounts()
   process.exit(0)
 }

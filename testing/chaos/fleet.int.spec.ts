@@ -42,7 +42,7 @@ test('who is killed comes again, goes on with what was left without an answer, a
   }
   await fleet.stop('appender', 20_000)
   expect(fleet.kill('appender', 0.5)).toBe(false)
-  expect(fleet.deserters).toEqual([])
+  expect(fleet.unexpectedExits).toEqual([])
   const files = await journalFiles(join(folder, 'journals'), 'appender-1')
   expect(files).toHaveLength(4)
   const answers = new Map<number, string>()
@@ -53,7 +53,7 @@ test('who is killed comes again, goes on with what was left without an answer, a
 
 test('who ends by itself is named, and its log says why', async () => {
   start('nowhere')
-  await eventually('it is named', () => fleet.deserters.length > 0)
-  expect(fleet.deserters[0]).toBe('appender-1 ended by itself with 1, see its log')
+  await eventually('it is named', () => fleet.unexpectedExits.length > 0)
+  expect(fleet.unexpectedExits[0]).toBe('appender-1 ended by itself with 1, see its log')
   expect(await readFile(join(folder, 'appender-1.log'), 'utf8')).toContain('ENOENT')
 })

@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../../infra/async/sleep.ts'
 import { below, createRandom } from '../random.ts'
 import type { ChildSettings, Counts } from './child.ts'
 import type { ProcessKind } from './schedule.ts'
@@ -38,7 +39,7 @@ export type Fleet = {
   sum(kind: ProcessKind, figure: string): number
   readonly restarts: () => number
   /** Who ended although nobody had killed it, one sentence each. */
-  readonly deserters: readonly string[]
+  readonly unexpectedExits: readonly string[]
   /** Kills what is left. */
   end(): Promise<void>
 }
@@ -64,10 +65,10 @@ export const startFleet = (options: {
     counts: {},
   }))
   const past: { kind: ProcessKind; counts: Counts }[] = []
-  const deserters: string[] = []
+  const unexpectedExits: string[] = []
   const ending = new AbortController()
 
-  const live = async (slot: Slot): Promise<void> => {
+  const runOnce = async (slot: Slot): Promise<void> => {
     slot.life += 1
     slot.ready = false
     slot.killed = false
@@ -99,19 +100,20 @@ export const startFleet = (options: {
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     slot.process = undefined
     past.push({ kind: slot.kind, counts: slot.counts })
-    if (!slot.killed && !slot.over) deserters.push(`${name} ended by itself with ${signal ?? code}, see its log`)
-    else if (slot.over && !slot.killed && code !== 0) deserters.push(`${name} did not end well: ${signal ?? code}`)
+    if (!slot.killed && !slot.over) unexpectedExits.push(`${name} ended by itself with ${signal ?? code}, see its log`)
+    else if (slot.over && !slot.killed && code !== 0)
+      unexpectedExits.push(`${name} did not end well: ${signal ?? code}`)
   }
 
   const keepAlive = async (slot: Slot): Promise<void> => {
     const random = createRandom(seed + slots.indexOf(slot))
     while (!ending.signal.aborted) {
-      await live(slot)
+      await runOnce(slot)
       if (slot.over) return
-      await delay(below(random, restartMsMax), undefined, { signal: ending.signal }).catch(() => undefined)
+      await sleep(below(random, restartMsMax), ending.signal)
     }
   }
-  const kept = slots.map((slot) => ({ slot, done: keepAlive(slot) }))
+  const running = slots.map((slot) => ({ slot, done: keepAlive(slot) }))
 
   return {
     kill: (kind, choice) => {
@@ -127,11 +129,11 @@ export const startFleet = (options: {
     stop: async (kind, timeoutMs) => {
       const late = delay(timeoutMs, 'late' as const, { ref: false })
       await Promise.all(
-        kept
+        running
           .filter(({ slot }) => slot.kind === kind)
           .map(async ({ slot, done }) => {
             // One that was killed last comes once more, to bring to an end what it had begun.
-            while (slot.process === undefined || !slot.ready || slot.killed) await delay(10)
+            while (slot.process === undefined || !slot.ready || slot.killed) await sleep(10)
             slot.over = true
             slot.process.kill('SIGTERM')
             if ((await Promise.race([done, late])) === 'late') throw new Error(`${slot.name} does not come to an end`)
@@ -143,7 +145,7 @@ export const startFleet = (options: {
         .filter((life) => life.kind === kind)
         .reduce((total, { counts }) => total + (counts[figure] ?? 0), 0),
     restarts: () => slots.reduce((sum, { life }) => sum + Math.max(0, life - 1), 0),
-    deserters,
+    unexpectedExits,
     end: async () => {
       ending.abort()
       for (const slot of slots) {
@@ -151,7 +153,7 @@ export const startFleet = (options: {
         slot.killed = true
         slot.process?.kill('SIGKILL')
       }
-      await Promise.all(kept.map(({ done }) => done))
+      await Promise.all(running.map(({ done }) => done))
     },
   }
 }

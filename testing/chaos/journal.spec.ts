@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { journalFiles, type Line, openJournal, readJournal } from './journal.ts'
-import { continueSeen, lastSeen, readSeen, seenFile } from './position-file.ts'
+import { lastReceived, readReceived, receivedFile, reopenReceived } from './received.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -73,19 +73,19 @@ describe('a journal', () => {
 
 describe('what a tail has seen', () => {
   const go = async (text: string) => {
-    await appendFile(seenFile(folder, 't'), text)
-    const { file, last } = continueSeen(seenFile(folder, 't'))
+    await appendFile(receivedFile(folder, 't'), text)
+    const { file, last } = reopenReceived(receivedFile(folder, 't'))
     closeSync(file)
     return last
   }
 
   test('goes on behind its last whole line', async () => {
-    expect(lastSeen(seenFile(folder, 't'))).toBeUndefined()
+    expect(lastReceived(receivedFile(folder, 't'))).toBeUndefined()
     expect(await go('')).toBeUndefined()
     expect(await go('p-1 a\np-2 b\np-3')).toBe('p-2 b')
     expect(await go('p-3 c\n')).toBe('p-3 c')
-    expect(lastSeen(seenFile(folder, 't'))).toBe('p-3 c')
-    const lines = readSeen(seenFile(folder, 't'))
+    expect(lastReceived(receivedFile(folder, 't'))).toBe('p-3 c')
+    const lines = readReceived(receivedFile(folder, 't'))
     const seen: string[] = []
     for (let next = await lines.next(); !next.done; next = await lines.next()) seen.push(next.value)
     expect(seen).toEqual(['p-1 a', 'p-2 b', 'p-3 c'])

@@ -39,7 +39,7 @@ const examine = async (
 ) => {
   const journals = writers.map(({ name, lines }) => ({ writer: name, lines: linesOf(lines) }))
   const examiner = examineAppends(journals, store)
-  for (const event of log) await examiner.see(event)
+  for (const event of log) await examiner.examine(event)
   return { ...(await examiner.end()), counts: examiner.counts }
 }
 async function* linesOf(lines: readonly Line[]): AsyncGenerator<Line> {

@@ -24,9 +24,9 @@ export type AppendCounts = {
   }
 }
 
-type Seen = { readonly revision: bigint; readonly position: string; readonly stream: string; readonly digest: number }
+type Found = { readonly revision: bigint; readonly position: string; readonly stream: string; readonly digest: number }
 /** What is known of one event id while somebody's append of it is open. */
-type Known = { readonly entries: Set<Entry>; seen: Seen | undefined; confirmed: boolean }
+type Known = { readonly entries: Set<Entry>; stored: Found | undefined; confirmed: boolean }
 type Entry = {
   readonly name: string
   readonly parts: Extract<Line, { is: 'begun' }>['parts']
@@ -40,7 +40,7 @@ type Writer = {
   readonly lines: AsyncIterator<Line>
   readonly entries: Map<number, Entry>
   /** The last position that it was told. */
-  told: string
+  acknowledgedUntil: string
   ended: boolean
 }
 
@@ -63,7 +63,7 @@ export const examineAppends = (
     name: writer,
     lines,
     entries: new Map(),
-    told: '',
+    acknowledgedUntil: '',
     ended: false,
   }))
   const known = new Map<string, Known>()
@@ -89,13 +89,13 @@ export const examineAppends = (
       }
   }
 
-  const wants = ({ parts }: Entry, id: string, { stream, digest }: Seen): boolean =>
+  const wants = ({ parts }: Entry, id: string, { stream, digest }: Found): boolean =>
     parts.some((part) => part.stream === stream && part.digests[part.ids.indexOf(id)] === digest)
 
   /** What is wrong with how its events lie in the log. */
   const misplaced = (entry: Entry): string | undefined => {
     for (const [index, { stream, ids }] of entry.parts.entries()) {
-      const places = ids.map((id) => known.get(id)?.seen)
+      const places = ids.map((id) => known.get(id)?.stored)
       const first = places[0]?.revision ?? 0n
       if (places.some((place, step) => place?.revision !== first + BigInt(step)))
         return `lies at the revisions ${places.map((place) => place?.revision).join(', ')} of ${stream}`
@@ -108,7 +108,7 @@ export const examineAppends = (
   }
 
   /** It has its answer, and all its events are in the log. */
-  const settle = (entry: Entry) => {
+  const confirm = (entry: Entry) => {
     const problem = misplaced(entry)
     if (problem) promises.add(`${entry.name} ${problem}`)
     for (const { ids } of entry.parts)
@@ -134,10 +134,10 @@ export const examineAppends = (
     writer.entries.set(n, entry)
     for (const { ids } of parts)
       for (const id of ids) {
-        const one: Known = known.get(id) ?? { entries: new Set(), seen: undefined, confirmed: false }
+        const one: Known = known.get(id) ?? { entries: new Set(), stored: undefined, confirmed: false }
         one.entries.add(entry)
         known.set(id, one)
-        if (one.seen && wants(entry, id, one.seen)) entry.found += 1
+        if (one.stored && wants(entry, id, one.stored)) entry.found += 1
       }
   }
 
@@ -146,8 +146,8 @@ export const examineAppends = (
     counts.acknowledged += 1
     if (answer.repeated) counts.repeated += 1
     if (entry.unknown) counts.unknown[answer.repeated ? 'storedBefore' : 'storedByRetry'] += 1
-    for (const [, position] of answer.at) if (position > writer.told) writer.told = position
-    if (entry.found === sizeOf(entry)) return settle(entry)
+    for (const [, position] of answer.at) if (position > writer.acknowledgedUntil) writer.acknowledgedUntil = position
+    if (entry.found === sizeOf(entry)) return confirm(entry)
     // The log was passed there already: others had asked for the same and were answered long ago.
     if (entry.found === 0 && answer.at.every(([, position]) => position <= at)) {
       forget(entry)
@@ -162,7 +162,7 @@ export const examineAppends = (
       .flatMap(({ ids }) => ids)
       .filter((id) => {
         const one = known.get(id)
-        return one?.seen && wants(entry, id, one.seen) && !one.confirmed && one.entries.size === 1
+        return one?.stored && wants(entry, id, one.stored) && !one.confirmed && one.entries.size === 1
       })
     if (stored.length > 0) promises.add(`${entry.name} was told ${why}, and ${stored[0]} is in the log`)
     forget(entry)
@@ -189,10 +189,11 @@ export const examineAppends = (
     }
   }
 
-  const see = async (event: StoredEvent) => {
+  const examine = async (event: StoredEvent) => {
     const { id, stream, revision, position } = event
     for (const writer of writers)
-      if (!writer.ended && writer.told <= position) await readUntil(writer, () => writer.told > position)
+      if (!writer.ended && writer.acknowledgedUntil <= position)
+        await readUntil(writer, () => writer.acknowledgedUntil > position)
     at = position
     const where = `${event.type} ${id} at revision ${revision} of ${stream}, position ${position},`
     const one = known.get(id)
@@ -200,22 +201,22 @@ export const examineAppends = (
       return strangers.add(
         `${where} was not being appended then: it is doubled, was refused, is nobody's, or was put in below what was acknowledged before`,
       )
-    if (one.seen) return strangers.add(`${where} is there twice, first at ${one.seen.position}`)
-    one.seen = { revision, position, stream, digest: digestOf(event) }
-    const wanting = [...one.entries].filter((entry) => wants(entry, id, one.seen as Seen))
+    if (one.stored) return strangers.add(`${where} is there twice, first at ${one.stored.position}`)
+    one.stored = { revision, position, stream, digest: digestOf(event) }
+    const wanting = [...one.entries].filter((entry) => wants(entry, id, one.stored as Found))
     if (wanting.length === 0) return strangers.add(`${where} is not as it was appended`)
     for (const entry of wanting) {
       entry.found += 1
       if (!entry.answer || entry.found < sizeOf(entry)) continue
       waiting.delete(entry)
-      settle(entry)
+      confirm(entry)
     }
   }
 
   const leave = (entry: Entry) => {
     const ids = entry.parts.flatMap((part) => part.ids)
     const found = ids.filter((id) => {
-      const seen = known.get(id)?.seen
+      const seen = known.get(id)?.stored
       return seen && wants(entry, id, seen)
     })
     if (found.length === 0) counts.unknown.leftAbsent += 1
@@ -252,5 +253,5 @@ export const examineAppends = (
     }
   }
 
-  return { see, end, counts }
+  return { examine, end, counts }
 }

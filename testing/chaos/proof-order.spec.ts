@@ -14,7 +14,7 @@ const log = [event(1, 's', 0n), event(2, 't', 0n), event(3, 's', 1n), event(4, '
 const without = (number: number) => log.filter((_, index) => index !== number - 1)
 
 const complaintsOf = async (examiner: Examiner, events: readonly StoredEvent[]): Promise<readonly string[]> => {
-  for (const one of events) await examiner.see(one)
+  for (const one of events) await examiner.examine(one)
   return (await examiner.end()).complaints
 }
 

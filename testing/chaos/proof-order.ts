@@ -10,7 +10,7 @@ export const examineStreams = (): Examiner & { readonly streams: () => number; r
   return {
     streams: () => lastRevisions.size,
     events: () => events,
-    see: ({ stream, revision, position }) => {
+    examine: ({ stream, revision, position }) => {
       events += 1
       if (position <= last) complaints.add(`position ${position} comes after ${last}`)
       last = position
@@ -57,7 +57,7 @@ export const examineTail = (tail: string, lines: AsyncIterator<string>): Examine
   }
 
   return {
-    see: async (event) => {
+    examine: async (event) => {
       const wanted = tailLineOf(event)
       if (next === undefined) await read()
       while (next !== undefined && next !== wanted && positionOf(next) <= event.position) {

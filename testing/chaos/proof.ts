@@ -10,7 +10,7 @@ export type Proof = {
 
 /** Is shown the whole log once, event by event in its order, and says at the end what it thinks of it. */
 export type Examiner = {
-  see(event: StoredEvent): void | Promise<void>
+  examine(event: StoredEvent): void | Promise<void>
   end(): Promise<Proof>
 }
 

@@ -1,10 +1,10 @@
 import { allProjections } from '../../projections/all.ts'
 import { journalFiles, type Line, readJournal } from './journal.ts'
-import { readSeen, seenFile } from './position-file.ts'
 import type { Examiner, Proof } from './proof.ts'
 import { type AppendCounts, examineAppends } from './proof-appends.ts'
 import { examineStreams, examineTail } from './proof-order.ts'
 import { proveLedger, proveReadModels } from './proof-read-models.ts'
+import { readReceived, receivedFile } from './received.ts'
 import type { World } from './world.ts'
 
 export type Proven = {
@@ -37,10 +37,10 @@ export const prove = async (options: {
   const examiners: Examiner[] = [
     appends,
     streams,
-    ...tails.map((tail) => examineTail(tail, readSeen(seenFile(folders.journals, tail)))),
+    ...tails.map((tail) => examineTail(tail, readReceived(receivedFile(folders.journals, tail)))),
   ]
   for await (const event of store.readAll()) {
-    for (const examiner of examiners) await examiner.see(event)
+    for (const examiner of examiners) await examiner.examine(event)
     if (streams.events() % 10_000 === 0) onEvents(streams.events())
   }
   const proofs: Proof[] = []

@@ -6,8 +6,8 @@ import { allProjections } from '../../projections/all.ts'
 import { followProjections } from '../../projections/engine/start.ts'
 import { eventually } from '../eventually.ts'
 import type { Fleet } from './fleet.ts'
-import { lastSeen, seenFile } from './position-file.ts'
 import { leftBehind } from './proof-read-models.ts'
+import { lastReceived, receivedFile } from './received.ts'
 import type { World } from './world.ts'
 
 const readyMsMax = 60_000
@@ -16,7 +16,7 @@ const stopMsMax = 60_000
 const restMsMax = 180_000
 const catchUpMsMax = 300_000
 
-const walkedTypes = [rentAGpu, settle, creditDeposit].map(({ starts }) => starts.type)
+const sagaTypes = [rentAGpu, settle, creditDeposit].map(({ starts }) => starts.type)
 
 /** Lets everything that was begun come to its end, and then stops it: first who writes, then who follows from that, then who
  *  reads. Throws, saying what does not come to rest. */
@@ -33,14 +33,14 @@ export const comeToRest = async (world: World, fleet: Fleet, tails: readonly str
   const atRest = async () => {
     const head = await store.head()
     // A position behind events that concern no walk need not be saved.
-    const [last] = await Array.fromAsync(store.readAll({ direction: 'backwards', types: walkedTypes, limit: 1 }))
+    const [last] = await Array.fromAsync(store.readAll({ direction: 'backwards', types: sagaTypes, limit: 1 }))
     const walked = await bus.position('processes')
     if (last && (walked === undefined || walked < last.position)) {
       left = [`the walks have come to ${walked}, and ${last.type} of ${last.stream} lies at ${last.position}`]
       return false
     }
     await projections.waitFor(head, catchUpMsMax)
-    left = [...(await leftBehind(database)), ...(await openWalks(world))]
+    left = [...(await leftBehind(database)), ...(await retriedSagas(world))]
     return left.length === 0 && (await store.head()) === head
   }
   await eventually('the market comes to rest', atRest, restMsMax).catch(() => {
@@ -54,14 +54,14 @@ export const comeToRest = async (world: World, fleet: Fleet, tails: readonly str
   for (const tail of tails)
     await eventually(
       `${tail} sees ${head}`,
-      () => (lastSeen(seenFile(folders.journals, tail))?.split(' ')[0] ?? store.start) >= head,
+      () => (lastReceived(receivedFile(folders.journals, tail))?.split(' ')[0] ?? store.start) >= head,
       catchUpMsMax,
     )
   await fleet.stop('tail', stopMsMax)
 }
 
 /** Walks that failed and wait to be tried again. */
-const openWalks = async ({ database }: World): Promise<readonly string[]> => {
+const retriedSagas = async ({ database }: World): Promise<readonly string[]> => {
   const statement =
     "select key || ' waits, ' || coalesce(last_error, '') as sentence from jobs.jobs where task_identifier = 'walk'"
   return (await database.query<{ sentence: string }>('chaos.walks', statement)).map(({ sentence }) => sentence)

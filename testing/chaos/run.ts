@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../../infra/async/sleep.ts'
 import { allProjections } from '../../projections/all.ts'
 import { readCheckpoints } from '../../projections/engine/checkpoints.ts'
 import { type Fleet, type Member, startFleet } from './fleet.ts'
 import { createLagWatch } from './lag.ts'
-import { lastSeen, seenFile } from './position-file.ts'
 import { connectionsAmong, serverProcesses } from './postgres-processes.ts'
 import { createComplaints, type Proof } from './proof.ts'
 import type { AppendCounts } from './proof-appends.ts'
 import { type Proven, prove } from './prove.ts'
+import { lastReceived, receivedFile } from './received.ts'
 import { comeToRest } from './rest.ts'
 import { type Kill, type KillKind, killKinds, killSchedule } from './schedule.ts'
 import { createFolders, openWorld, type World } from './world.ts'
@@ -122,7 +123,7 @@ export const runChaos = async (
     await fleet?.end()
     await world?.close().catch((error: unknown) => trouble.add(sentenceOf(error)))
   }
-  for (const sentence of fleet?.deserters ?? []) trouble.add(sentence)
+  for (const sentence of fleet?.unexpectedExits ?? []) trouble.add(sentence)
   const proofs: Proof[] = [
     ...(proven?.proofs ?? []),
     {
@@ -170,7 +171,7 @@ const killForAWhile = async (
   })
   for (const kill of schedule) {
     const waitMs = Math.max(0, kill.atMs - (performance.now() - begun))
-    await delay(waitMs, undefined, { signal: over }).catch(() => undefined)
+    await sleep(waitMs, over)
     if (over.aborted) break
     if (await strike(kill, world, fleet)) kills[kill.kind] += 1
   }
@@ -207,7 +208,7 @@ const report = async (
   onProgress: (progress: Progress) => void,
 ): Promise<void> => {
   const lag = createLagWatch()
-  const spared = seenFile(folders.journals, 'tail-spared')
+  const spared = receivedFile(folders.journals, 'tail-spared')
   const projected = async () => {
     const found = await readCheckpoints(
       database.query,
@@ -216,12 +217,12 @@ const report = async (
     return found.length < allProjections.length ? '' : (found.map(({ position }) => position).sort()[0] ?? '')
   }
   while (!signal.aborted) {
-    await delay(progressMs, undefined, { signal }).catch(() => undefined)
+    await sleep(progressMs, signal)
     const seconds = (performance.now() - begun) / 1_000
     const asked = Promise.all([store.head(), projected()]).catch(() => undefined)
     // A read is tried again for seconds while the database is away: that is worth telling now.
     const known = await Promise.race([asked, delay(awayMs, undefined, { ref: false })])
-    const seen = lastSeen(spared)?.split(' ')[0] ?? ''
+    const seen = lastReceived(spared)?.split(' ')[0] ?? ''
     if (known) lag.headWas(known[0], seconds)
     const lagSeconds = known && { tail: lag.behind(seen, seconds), projections: lag.behind(known[1], seconds) }
     const events = fleet.sum('appender', 'events') + fleet.sum('trader', 'events')

@@ -5,15 +5,15 @@ import type { Position } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { createRandom, pick } from '../random.ts'
 import { runChild, untilAnswered } from './child.ts'
-import { continueSeen, seenFile } from './position-file.ts'
 import { tailLineOf } from './proof-order.ts'
+import { receivedFile, reopenReceived } from './received.ts'
 
 const poolSize = 2
 const batchSizes = [7, 50, 500]
 
 await runChild(poolSize, async ({ settings, database, signal, count }) => {
   const { name, folder, seed } = settings
-  const { file, last } = continueSeen(seenFile(folder, name))
+  const { file, last } = reopenReceived(receivedFile(folder, name))
   const after = last?.split(' ')[0] as Position | undefined
   const store = await untilAnswered(() => openPostgresEventStore({ database }))
   const batchSize = pick(createRandom(seed), batchSizes)

@@ -1,12 +1,12 @@
 /** A process of a chaos run that lives the life of a market with real commands: it lists, deposits, rents, submits jobs and
  *  gives back. What its store is asked and what it answers is written down. Metering and what expires is the workers'. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
 import { type Commands, createCommands, requestEnvelope } from '../../commands/execute.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import type { AggregateName, CommandOf } from '../../domain/aggregates.ts'
 import { isRefusal } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
+import { sleep } from '../../infra/async/sleep.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
@@ -36,7 +36,7 @@ type Market = {
 }
 
 /** The same command until it is answered. A refusal is an answer. */
-const tell = <Name extends AggregateName>(
+const send = <Name extends AggregateName>(
   commands: Commands,
   to: Name,
   id: string,
@@ -50,7 +50,7 @@ const tell = <Name extends AggregateName>(
 
 const listSomething = async (commands: Commands, provider: string, name: string): Promise<readonly string[]> => {
   const owner = userActor(provider)
-  await tell(
+  await send(
     commands,
     'provider',
     provider,
@@ -69,7 +69,7 @@ const listSomething = async (commands: Commands, provider: string, name: string)
       region: 'FR',
     }
     const offer = { ...machine, provider, pricePerGpuHour, listedAt: now() }
-    await tell(commands, 'listing', listing, { type: 'ListGpus', ...offer }, owner)
+    await send(commands, 'listing', listing, { type: 'ListGpus', ...offer }, owner)
   }
   return listings
 }
@@ -79,21 +79,21 @@ const deposit = async (commands: Commands, user: string): Promise<void> => {
   const payment = crypto.randomUUID()
   const sighting = { chainId: 31_337, transactionHash: `0x${payment}`, blockNumber: 1n, blockHash: '0xb' }
   const amount = money(depositAmount, asset)
-  await tell(commands, 'payment', payment, { type: 'ObserveDeposit', payment, user, amount, ...sighting })
-  await tell(commands, 'payment', payment, { type: 'FinalizeDeposit' })
+  await send(commands, 'payment', payment, { type: 'ObserveDeposit', payment, user, amount, ...sighting })
+  await send(commands, 'payment', payment, { type: 'FinalizeDeposit' })
 }
 
 /** What renter and scheduler say of a job that runs well. */
 const runJob = async ({ commands }: Market, renter: string, rental: string): Promise<void> => {
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 64 }
-  const wish = { renter, rental, idempotencyKey: crypto.randomUUID(), ...program }
-  const submitted = await untilAnswered(() => submitJob({ commands, now }, wish))
+  const request = { renter, rental, idempotencyKey: crypto.randomUUID(), ...program }
+  const submitted = await untilAnswered(() => submitJob({ commands, now }, request))
   if (isRefusal(submitted)) return
   const { job } = submitted
-  await tell(commands, 'job', job, { type: 'StartJob', attempt: 1, cluster: 'chaos', startedAt: now() })
+  await send(commands, 'job', job, { type: 'StartJob', attempt: 1, cluster: 'chaos', startedAt: now() })
   const progress = { attempt: 1, percent: 50, message: 'half', reportedAt: now() }
-  await tell(commands, 'job', job, { type: 'ReportProgress', ...progress })
-  await tell(commands, 'job', job, { type: 'CompleteJob', attempt: 1, endedAt: now() })
+  await send(commands, 'job', job, { type: 'ReportProgress', ...progress })
+  await send(commands, 'job', job, { type: 'CompleteJob', attempt: 1, endedAt: now() })
 }
 
 const rentOnce = async (market: Market, renter: string): Promise<void> => {
@@ -116,14 +116,14 @@ const rentOnce = async (market: Market, renter: string): Promise<void> => {
   }
   if (random() < 0.3) await runJob(market, renter, rental)
   if (random() < 0.1)
-    await tell(
+    await send(
       commands,
       'listing',
       wish.listing,
       { type: 'ChangePrice', pricePerGpuHour: money(pick(random, prices), asset) },
       userActor(provider),
     )
-  await delay(random() * 1_000, undefined, { signal }).catch(() => undefined)
+  await sleep(random() * 1_000, signal)
   // The others are ended by their timer.
   if (random() < 0.7)
     await untilAnswered(() => endAndSettle({ commands, heartbeats, now }, rental, 'returned', userActor(renter)))
@@ -154,7 +154,7 @@ await runChild(poolSize, async (child) => {
     while (!signal.aborted) {
       await rentOnce(market, renter)
       const pauseMs = market.random() * 2 * ((renters * 1_000) / perSecond)
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+      await sleep(pauseMs, signal)
     }
   }
   await Promise.all(Array.from({ length: renters }, (_, number) => rentAgainAndAgain(`0xr-${name}-${life}-${number}`)))

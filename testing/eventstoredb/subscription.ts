@@ -46,13 +46,13 @@ export const answerSubscription = async (log: ServerLog, options: ReadOptions, s
   await sendCheckpoint()
   await send(caughtUpMessage())
 
-  const bell = createSignal()
-  const stopListening = log.onWritten(bell.notify)
+  const written = createSignal()
+  const stopListening = log.onWritten(written.notify)
   try {
     for (let live = 0; !signal.aborted; ) {
       const record = log.records[index]
       if (!record) {
-        await bell.wait({ signal })
+        await written.wait({ signal })
         continue
       }
       index += 1

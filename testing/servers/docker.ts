@@ -9,14 +9,14 @@ const addressOf = (host: string): NetConnectOpts | undefined => {
   return protocol === 'tcp:' ? { host: hostname, port: Number(port || 2375) } : undefined
 }
 
-/** Why no container can be started here; undefined when one can. The program `docker` being there says nothing: it is the
- *  service behind its socket that counts.
- *  @param host DOCKER_HOST, or where the service listens by default. */
+/** Resolves to the reason why no container can be started here, or to undefined when one can. The program `docker` may be
+ *  installed without its service, so this connects to the socket of the service.
+ *  @param host is DOCKER_HOST, or the default socket of the service. */
 export const whyNoDocker = async (
   host = process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock',
 ): Promise<string | undefined> => {
   const address = addressOf(host)
-  if (!address) return `${host} is no address of Docker`
+  if (!address) return `DOCKER_HOST ${host} is no address of Docker`
   return new Promise((resolve) => {
     const socket = connect({ ...address, timeout: answerMsMax })
     const answer = (why?: string) => {

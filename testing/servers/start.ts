@@ -3,18 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startEmbeddedPostgres } from '../../infra/embedded-postgres.ts'
 import { createLog } from '../../infra/telemetry.ts'
-import { keepServer } from './stop.ts'
+import { keepRun } from './stop.ts'
 
-/** Jest calls this once before all specs that need servers. They find PostgreSQL at TEST_DATABASE_URL: the one that is given,
- *  or one of our own, which loses its data with the run and ends with Jest, also when that is killed. */
+/** Jest calls this once before all specs that need servers. They find PostgreSQL at TEST_DATABASE_URL: the given one, or one of
+ *  our own, which loses its data with the run and ends with Jest, even when Jest is killed. Suites that cannot run here write
+ *  the reason to the file TEST_LEFT_OUT. */
 const startServers = async (): Promise<void> => {
-  if (process.env.TEST_DATABASE_URL) return
   const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-test-servers-'))
   await chmod(folder, 0o755)
+  process.env.TEST_LEFT_OUT = join(folder, 'left-out.txt')
+  if (process.env.TEST_DATABASE_URL) return keepRun({ folder })
   const log = createLog({ level: 'warn', format: 'pretty' }, process.stderr)
   const server = await startEmbeddedPostgres({ folder, log, durable: false })
   process.env.TEST_DATABASE_URL = server.url
-  keepServer({ server, folder })
+  keepRun({ server, folder })
 }
 
 export default startServers

@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto'
 import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
+import { sleep } from '../../infra/async/sleep.ts'
 
 const folder = join(import.meta.dirname, '../tools')
 const installed = join(folder, 'node_modules')
@@ -27,15 +27,15 @@ const runNpm = (into: string): Promise<void> =>
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: installMsMax,
     })
-    let said = ''
-    const hear = (text: Buffer) => {
-      said = `${said}${text}`.slice(0, 2_000)
+    let printed = ''
+    const collect = (text: Buffer) => {
+      printed = `${printed}${text}`.slice(0, 2_000)
     }
-    npm.stdout.on('data', hear)
-    npm.stderr.on('data', hear)
+    npm.stdout.on('data', collect)
+    npm.stderr.on('data', collect)
     npm.on('error', reject)
     npm.on('exit', (code) =>
-      code === 0 ? resolve() : reject(new Error(`npm ci in testing/tools ended with ${code}:\n${said}`)),
+      code === 0 ? resolve() : reject(new Error(`npm ci in testing/tools ended with ${code}:\n${printed}`)),
     )
   })
 
@@ -63,7 +63,7 @@ const lockIsSilent = async (): Promise<boolean> => {
 }
 
 /** Runs the work when no other process does the same; else waits until that one is done, and gives false. */
-const aloneOrAfter = async (work: () => Promise<void>): Promise<boolean> => {
+const runAloneOrWait = async (work: () => Promise<void>): Promise<boolean> => {
   const held = await writeFile(lock, `${process.pid}`, { flag: 'wx' }).then(
     () => true,
     () => false,
@@ -87,7 +87,7 @@ const ensureInstalled = async (): Promise<void> => {
   const checksum = await checksumOf()
   for (let said = false; !(await isInstalled(checksum)); said = true) {
     if (!said) process.stderr.write('Installing the tools of single tests under testing/tools (once, about 120 MB) …\n')
-    await aloneOrAfter(async () => {
+    await runAloneOrWait(async () => {
       if (!(await isInstalled(checksum))) await install(checksum)
     })
   }

@@ -65,6 +65,9 @@ export const eachNode = (node: ts.Node, visit: (node: ts.Node) => void): void =>
   ts.forEachChild(node, (child) => eachNode(child, visit))
 }
 
+const originalName = ({ propertyName, name }: ts.ImportSpecifier | ts.ExportSpecifier): string =>
+  (propertyName ?? name).text
+
 const importOf = (node: ts.Node): Import | undefined => {
   if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
     const specifier = node.moduleSpecifier.text
@@ -73,12 +76,15 @@ const importOf = (node: ts.Node): Import | undefined => {
     const typesOnly = clause?.isTypeOnly === true
     if (bindings && ts.isNamespaceImport(bindings)) return { specifier, typesOnly, names: ['*'] }
     const elements = bindings?.elements ?? []
-    const names = elements.map(({ propertyName, name }) => (propertyName ?? name).text)
+    const names = elements.map(originalName)
     const eachIsType = clause !== undefined && !clause.name && elements.every((element) => element.isTypeOnly)
     return { specifier, typesOnly: typesOnly || eachIsType, names }
   }
-  if (ts.isExportDeclaration(node) && node.moduleSpecifier && ts.isStringLiteral(node.moduleSpecifier))
-    return { specifier: node.moduleSpecifier.text, typesOnly: node.isTypeOnly, names: ['*'] }
+  if (ts.isExportDeclaration(node) && node.moduleSpecifier && ts.isStringLiteral(node.moduleSpecifier)) {
+    const { exportClause: clause } = node
+    const names = clause && ts.isNamedExports(clause) ? clause.elements.map(originalName) : ['*']
+    return { specifier: node.moduleSpecifier.text, typesOnly: node.isTypeOnly, names }
+  }
   if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
     const [first] = node.arguments
     if (first && ts.isStringLiteral(first)) return { specifier: first.text, typesOnly: false, names: ['*'] }
@@ -110,15 +116,46 @@ export const packageOf = (specifier: string): string =>
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/')
 
-/** The names of the values that a statement exports, types left out. */
+const isExported = (statement: ts.Statement): boolean =>
+  ts.canHaveModifiers(statement) &&
+  (ts.getModifiers(statement) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+
+/** Returns the names of the values that a statement exports, its own or those of another file, types left out. */
 export const exportedValues = (statement: ts.Statement): readonly string[] => {
-  const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : []
-  if (!modifiers.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) return []
+  if (ts.isExportDeclaration(statement) && statement.exportClause && ts.isNamedExports(statement.exportClause))
+    return statement.isTypeOnly
+      ? []
+      : statement.exportClause.elements.filter(({ isTypeOnly }) => !isTypeOnly).map(({ name }) => name.text)
+  if (!isExported(statement)) return []
   if (ts.isVariableStatement(statement))
     return statement.declarationList.declarations.flatMap(({ name }) => (ts.isIdentifier(name) ? [name.text] : []))
   return (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)) && statement.name
     ? [statement.name.text]
     : []
+}
+
+/** Returns the methods of the object type that a statement exports, as `TaskQueue.cancel`. */
+export const exportedMethods = (statement: ts.Statement): readonly string[] => {
+  if (!ts.isTypeAliasDeclaration(statement) || !isExported(statement)) return []
+  const { name: type, type: shape } = statement
+  if (!ts.isTypeLiteralNode(shape)) return []
+  return shape.members.flatMap((member) =>
+    ts.isMethodSignature(member) && ts.isIdentifier(member.name) ? [`${type.text}.${member.name.text}`] : [],
+  )
+}
+
+/** Returns the names of all members that a file reads: `x.name`, or `{ name }` taken out of an object. */
+export const membersRead = ({ tree }: Source): ReadonlySet<string> => {
+  const found = new Set<string>()
+  eachNode(tree, (node) => {
+    if (ts.isPropertyAccessExpression(node)) found.add(node.name.text)
+    if (!ts.isObjectBindingPattern(node)) return
+    for (const { propertyName, name } of node.elements) {
+      const member = propertyName ?? name
+      if (ts.isIdentifier(member)) found.add(member.text)
+    }
+  })
+  return found
 }
 
 const toNumber = /^(Number|parseFloat|parseInt|Number\.parse(Float|Int))$/

@@ -14,7 +14,7 @@ export const inconsistencies = async (
   database: Database,
   running: (job: string, attempt: number) => boolean,
 ): Promise<readonly string[]> => {
-  const load = remembered(createCommands({ store }).load)
+  const load = loadOnce(createCommands({ store }).load)
   const found: string[] = []
   const ids = async (type: string) => {
     const streams: string[] = []
@@ -81,7 +81,7 @@ export const inconsistenciesAtRest = async (
 }
 
 /** Reads each aggregate once: many rentals share a listing and an account. */
-const remembered = (load: Load): Load => {
+const loadOnce = (load: Load): Load => {
   const known = new Map<string, Promise<unknown>>()
   return (name, id) => {
     const key = `${name}-${id}`

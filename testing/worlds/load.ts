@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../infra/async/sleep.ts'
 import { createListing, createRenter } from './renter.ts'
 
 const renters = 3
@@ -17,7 +17,7 @@ export const startRentingLoad = (url: string): { stop(): Promise<number> } => {
         const { id } = await client.mutate<{ id: string }>('rentGpu', wish, 'id position')
         rented++
         await client.mutate('endRental', { rental: id }, 'position')
-        await sleep(pauseMs, undefined, { signal: stopping.signal })
+        await sleep(pauseMs, stopping.signal)
       }
     } finally {
       await client.close()

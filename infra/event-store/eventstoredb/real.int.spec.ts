@@ -1,9 +1,10 @@
 // The contract on real servers: on the one of EVENTSTORE_URL, and on one in a container where there is Docker. They are shared
 // and not empty; a case that needs an empty log has one of the server in this process.
-import { afterAll, beforeAll, describe, test } from '@jest/globals'
+import { afterAll, beforeAll, describe } from '@jest/globals'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
 import { type CuttingProxy, startCuttingProxy } from '../../../testing/servers/cutting-proxy.ts'
 import { whyNoDocker } from '../../../testing/servers/docker.ts'
+import { leaveOut } from '../../../testing/servers/left-out.ts'
 import { importTool } from '../../../testing/servers/tools.ts'
 import type { Engine } from '../contract.ts'
 import { eventStoreContract } from '../contract.ts'
@@ -51,17 +52,10 @@ const engineOn = (urlOf: () => string, canCut: boolean): Engine => {
   }
 }
 
-/** Not run is not passed: the line stands in the output, and the test among those that were skipped. */
-const leaveOut = (what: string) => {
-  process.stderr.write(`Left out: ${what}\n`)
-  const leftOut = test.skip
-  leftOut(what, () => undefined)
-}
-
 const given = process.env.EVENTSTORE_URL?.trim().replace(/^kurrentdb/, 'esdb')
 if (given)
   describe('on the server of EVENTSTORE_URL', () => eventStoreContract(engineOn(() => given, canStandIn(given))))
-else leaveOut('the contract on a real server: EVENTSTORE_URL is not set')
+else leaveOut('the contract on a real server of EventStoreDB', 'EVENTSTORE_URL is not set')
 
 type Container = {
   getHost(): string
@@ -103,4 +97,4 @@ if (why === undefined)
     }, containerMsMax)
     eventStoreContract(engineOn(() => url, true))
   })
-else leaveOut(`the contract on a real server in a container: ${why}`)
+else leaveOut(`the contract on ${image} in a container`, why)

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 const lineBytesMax = 4_096
 
 /** What the tail of that name has seen, a line for each event. */
-export const seenFile = (folder: string, tail: string): string => join(folder, `${tail}.seen`)
+export const receivedFile = (folder: string, tail: string): string => join(folder, `${tail}.seen`)
 
 /** The last whole line, and how many bytes of a half one lie behind it. */
 const endOf = (file: number): { readonly line: string | undefined; readonly torn: number } => {
@@ -18,7 +18,7 @@ const endOf = (file: number): { readonly line: string | undefined; readonly torn
 }
 
 /** Opens the file to go on with it: whoever was killed while writing may have left half a line, which goes. */
-export const continueSeen = (path: string): { readonly file: number; readonly last: string | undefined } => {
+export const reopenReceived = (path: string): { readonly file: number; readonly last: string | undefined } => {
   const file = openSync(path, 'a+')
   const { line, torn } = endOf(file)
   ftruncateSync(file, fstatSync(file).size - torn)
@@ -26,7 +26,7 @@ export const continueSeen = (path: string): { readonly file: number; readonly la
 }
 
 /** The last whole line; undefined before the first. */
-export const lastSeen = (path: string): string | undefined => {
+export const lastReceived = (path: string): string | undefined => {
   const file = openSync(path, 'a+')
   try {
     return endOf(file).line
@@ -35,5 +35,5 @@ export const lastSeen = (path: string): string | undefined => {
   }
 }
 
-export const readSeen = (path: string): AsyncIterator<string> =>
+export const readReceived = (path: string): AsyncIterator<string> =>
   createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]()

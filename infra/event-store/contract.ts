@@ -23,8 +23,8 @@ export {
 
 const tailedEventsDefault = 20_000
 
-/** Declares the test cases that every engine of the event store must pass; call it from the engine's own spec. Only a capability
- *  that the engine declares leaves a case out. */
+/** Declares the test cases that every engine of the event store must pass; call it from the engine's own spec. Only
+ *  a capability that the engine declares leaves a case out. */
 export const eventStoreContract = (engine: Engine): void => {
   describe('event store contract', () => {
     const opened: EventStore[] = []

@@ -19,13 +19,14 @@ export const eventStoreDbCapabilities: Capabilities = {
   sizesSetBy: 'server',
 }
 
-/** Opens the event store on a server of EventStoreDB (23.10 or later) or KurrentDB. Its streams are the server's streams; it
- *  never returns events of other clients on the same server. An append costs two round trips: it is read back, because the
- *  server returns the same result for a repetition as for the first time.
+/** Opens the event store on a server of EventStoreDB (23.10 or later) or KurrentDB. Its streams are the server's
+ *  streams; it never returns events of other clients on the same server. An append costs two round trips: it is read
+ *  back, because the server returns the same result for a repetition as for the first time.
  *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
- *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is too old. */
+ *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
+ *  too old. */
 export const openEventStoreDb = async ({
   url,
   log,

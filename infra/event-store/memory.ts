@@ -47,7 +47,8 @@ const passes = ({ types, streamPrefix }: Filter, row: Row): boolean =>
   (types === undefined || types.includes(row.type)) &&
   (streamPrefix === undefined || (isNamePrefix(streamPrefix) && row.stream.startsWith(streamPrefix)))
 
-/** Creates an event store in the memory of this process, for pure tests. It fulfils the same contract as the other engines.
+/** Creates an event store in the memory of this process, for pure tests. It fulfils the same contract as the other
+ *  engines.
  *  @param id distinguishes its positions from those of another store; random by default.
  *  @param idsKnownWithin makes it the model of an engine whose event ids are unique within a stream only. */
 export const createMemoryEventStore = ({

@@ -9,14 +9,15 @@ export type OpenEventStoreOptions = {
   /** An EventStoreDB or KurrentDB server (esdb://…). */
   readonly eventStoreUrl: string | undefined
   readonly log?: Log
-  /** For the engine in PostgreSQL: the longest delay until an event of another process is noticed when its NOTIFY is lost. */
+  /** For the engine in PostgreSQL: the longest delay until an event of another process is noticed when its NOTIFY is
+   *  lost. */
   readonly pollMs?: number
   /** `false` for read-only callers: changes nothing, and throws LOG_NOT_FOUND or DATABASE_SCHEMA_OLDER instead. */
   readonly migrate?: boolean
 }
 
-/** Opens the event store that the settings select: a server of its own, or else the database. Throws the failures of that
- *  engine. */
+/** Opens the event store that the settings select: a server of its own, or else the database. Throws the failures of
+ *  that engine. */
 export const openEventStore = async ({
   database,
   eventStoreUrl,

@@ -1,15 +1,16 @@
-/** The port of the event log. Everything that happens in the platform is an event in one stream, and all streams share one
- *  order. */
+/** The port of the event log. Everything that happens in the platform is an event in one stream, and all streams
+ *  share one order. */
 
 declare const positionBrand: unique symbol
-/** A position in the log. Opaque: only a store makes it. Positions of the same store compare as strings; never compute with them. */
+/** A position in the log. Opaque: only a store makes it. Positions of the same store compare as strings; never
+ *  compute with them. */
 export type Position = string & { readonly [positionBrand]: true }
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
-/** The actor, cause and time of an event. `commandId` is the request that caused the event, all events that follow from one
- *  request share its `correlationId`, `causationId` is the event or command directly before. `time` is ISO 8601 in UTC,
- *  `schemaVersion` counts from 1. */
+/** The actor, cause and time of an event. `commandId` is the request that caused the event, all events that follow
+ *  from one request share its `correlationId`, `causationId` is the event or command directly before. `time` is ISO
+ *  8601 in UTC, `schemaVersion` counts from 1. */
 export type Metadata = {
   readonly commandId: string
   readonly correlationId: string
@@ -19,9 +20,9 @@ export type Metadata = {
   readonly schemaVersion: number
 }
 
-/** An event to append. `id` is a UUID and its idempotency key: appending the same ids again, in the same stream and order,
- *  returns the outcome of the first time. Type and data must be the same then; the metadata may differ, since a repetition is
- *  requested later. */
+/** An event to append. `id` is a UUID and its idempotency key: appending the same ids again, in the same stream and
+ *  order, returns the outcome of the first time. Type and data must be the same then; the metadata may differ, since
+ *  a repetition is requested later. */
 export type NewEvent = { readonly id: string; readonly type: string; readonly data: Json; readonly metadata: Metadata }
 
 /** `revision` counts from 0 in its stream. */
@@ -40,11 +41,12 @@ export type Appended = {
 /** Nothing was written. `actual` is undefined when the stream does not exist. */
 export type Conflict = { readonly outcome: 'conflict'; readonly stream: string; readonly actual: bigint | undefined }
 
-/** Nothing was written: some of these event ids are stored already, and this append is no repetition of what was stored. */
+/** Nothing was written: some of these event ids are stored already, and this append is no repetition of what was
+ *  stored. */
 export type IdsKnown = { readonly outcome: 'ids known'; readonly stream: string; readonly problem: IdProblem }
 
-/** `partly known`: only some of the ids are stored. `known elsewhere`: they are in another stream or order. `other content`: they
- *  have another type or other data. */
+/** `partly known`: only some of the ids are stored. `known elsewhere`: they are in another stream or order. `other
+ *  content`: they have another type or other data. */
 export type IdProblem = 'partly known' | 'known elsewhere' | 'other content'
 
 export type AppendOutcome = Appended | Conflict | IdsKnown
@@ -92,12 +94,13 @@ export type SubscribeOptions = Filter & {
 export type Capabilities = {
   /** Whether appendToMany works. */
   readonly appendToMany: boolean
-  /** The scope in which event ids are unique. `log`: an id that is stored in another stream is refused. `stream`: it is not
-   *  noticed there. */
+  /** The scope in which event ids are unique. `log`: an id that is stored in another stream is refused. `stream`: it
+   *  is not noticed there. */
   readonly idsKnownWithin: 'log' | 'stream'
   /** Whether appended events outlive the process. */
   readonly durable: boolean
-  /** What limits the size of one append: this port (64 MiB), or a setting of the server. A larger one is EVENT_INVALID. */
+  /** What limits the size of one append: this port (64 MiB), or a setting of the server. A larger one is
+   *  EVENT_INVALID. */
   readonly sizesSetBy: 'port' | 'server'
 }
 
@@ -105,8 +108,8 @@ export type EventStore = {
   readonly name: string
   readonly capabilities: Capabilities
 
-  /** Appends to one stream, all or nothing. Throws EVENT_INVALID when an event cannot be stored, and DATABASE_UNAVAILABLE
-   *  when the outcome is unknown: the same call again returns the true outcome. */
+  /** Appends to one stream, all or nothing. Throws EVENT_INVALID when an event cannot be stored, and
+   *  DATABASE_UNAVAILABLE when the outcome is unknown: the same call again returns the true outcome. */
   append(append: Append): Promise<AppendOutcome>
 
   /** Appends to several streams, all or nothing. Only for engines with the capability `appendToMany`. */
@@ -115,12 +118,12 @@ export type EventStore = {
   /** Yields the events of one stream. An unknown stream is empty. */
   readStream(stream: string, range?: StreamRange): AsyncIterable<StoredEvent>
 
-  /** Yields the events of all streams in the order of the log, up to its head when reading begins. Throws POSITION_FOREIGN
-   *  for a position of another store. */
+  /** Yields the events of all streams in the order of the log, up to its head when reading begins. Throws
+   *  POSITION_FOREIGN for a position of another store. */
   readAll(range?: AllRange): AsyncIterable<StoredEvent>
 
-  /** Catches up from a position, then waits for new events. Skips none, repeats none, keeps their order. The caller sets the
-   *  pace: at most one batch is read ahead. Ends when the signal aborts. */
+  /** Catches up from a position, then waits for new events. Skips none, repeats none, keeps their order. The caller
+   *  sets the pace: at most one batch is read ahead. Ends when the signal aborts. */
   subscribe(options: SubscribeOptions): AsyncIterable<Batch>
 
   /** Resolves to the last position, or to `start` for an empty log. */
@@ -132,8 +135,8 @@ export type EventStore = {
   /** Checks a position that came from outside. Throws POSITION_FOREIGN when this store did not make it. */
   parsePosition(text: string): Position
 
-  /** Returns the distance from one position to a later one: for progress and lag, never to make a position. The unit depends on
-   *  the engine: events, or bytes of its log. */
+  /** Returns the distance from one position to a later one: for progress and lag, never to make a position. The unit
+   *  depends on the engine: events, or bytes of its log. */
   distance(from: Position, to: Position): number
 
   close(): Promise<void>

@@ -1,7 +1,8 @@
 import { Failure } from '../../domain/errors.ts'
 import type { Position } from './port.ts'
 
-/** Twenty digits hold every bigint of a database. Padded to one length, positions sort as text as they sort as numbers. */
+/** Twenty digits hold every bigint of a database. Padded to one length, positions sort as text as they sort as
+ *  numbers. */
 const digitCount = 20
 /** One below the largest bigint of the database: reads compute the position after it. */
 const numberMax = 2n ** 63n - 2n
@@ -15,8 +16,8 @@ export type Positions = {
   distance(from: string, to: string): number
 }
 
-/** Returns the positions of one store: `<store>-<20 digits>`. They contain the id of the store, so that a position of another
- *  store is refused. */
+/** Returns the positions of one store: `<store>-<20 digits>`. They contain the id of the store, so that a position
+ *  of another store is refused. */
 export const positionsOf = (store: string): Positions => {
   const prefix = `${store}-`
   const of = (number: bigint | string) => `${prefix}${String(number).padStart(digitCount, '0')}` as Position

@@ -16,11 +16,12 @@ export const postgresCapabilities: Capabilities = {
   sizesSetBy: 'port',
 }
 
-/** Opens the event store in PostgreSQL, in the schema `log`; creates or migrates the schema first. Under load it needs about
- *  four connections of the database's pool: two writers, readers, and a short NOTIFY; and one to listen. Closing the store does
- *  not close the database.
+/** Opens the event store in PostgreSQL, in the schema `log`; creates or migrates the schema first. Under load it needs
+ *  about four connections of the database's pool: two writers, readers, and a short NOTIFY; and one to listen. Closing
+ *  the store does not close the database.
  *  @param pollMs the longest delay until an event of another process is noticed when its NOTIFY is lost.
- *  @param migrate `false` changes nothing, for read-only callers; then it also throws LOG_NOT_FOUND and DATABASE_SCHEMA_OLDER.
+ *  @param migrate `false` changes nothing, for read-only callers; then it also throws LOG_NOT_FOUND and
+ *  DATABASE_SCHEMA_OLDER.
  *  Throws DATABASE_SCHEMA_NEWER, and DATABASE_UNAVAILABLE while it opens. */
 export const openPostgresEventStore = async ({
   database,

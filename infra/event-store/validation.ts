@@ -54,8 +54,8 @@ const underKey = (key: string | number, problem: Problem | undefined): Problem |
 const problemInText = (text: string): Problem | undefined =>
   isStorableText(text) ? undefined : { reason: 'a text holds a NUL character or half a surrogate pair', path: '' }
 
-/** Finds what JSON cannot represent. A property that is undefined is left out, as JSON does; any other silent change is a
- *  problem. */
+/** Finds what JSON cannot represent. A property that is undefined is left out, as JSON does; any other silent change
+ *  is a problem. */
 const problemIn = (value: unknown, depth: number, textProblem = problemInText): Problem | undefined => {
   if (value === null || typeof value === 'boolean') return undefined
   if (typeof value === 'string') return textProblem(value)
@@ -109,8 +109,9 @@ const checkEvent = (stream: string, event: NewEvent): CheckedEvent => {
 
 const noProblem = () => undefined
 
-/** Returns the JSON texts when a quick check finds no problem, else undefined: the full check then finds the problem, if there is
- *  one. JSON escapes half a surrogate pair and NUL as \u…, so without such an escape no text needs a check of its own. */
+/** Returns the JSON texts when a quick check finds no problem, else undefined: the full check then finds the
+ *  problem, if there is one. JSON escapes half a surrogate pair and NUL as \u…, so without such an escape no text
+ *  needs a check of its own. */
 const jsonTextsOf = (data: unknown, metadata: unknown): { data: string; metadata: string } | undefined => {
   if (problemIn(data, 0, noProblem) ?? problemIn(metadata, 0, noProblem)) return undefined
   const texts = { data: JSON.stringify(data), metadata: JSON.stringify(metadata) }

@@ -7,7 +7,7 @@ export const appendCases = ({ store, capabilities }: World): void => {
   const read = (stream: string) => collect(store().readStream(stream))
 
   describe('append', () => {
-    test('gives the revision, counted from 0, and the position of the last event', async () => {
+    test('returns the revision, counted from 0, and the position of the last event', async () => {
       const stream = newStream()
       const [first, second] = [newEvents(2), newEvents(1)]
       const one = await store().append(to(stream, 'no stream', ...first))

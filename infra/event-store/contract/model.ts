@@ -11,8 +11,8 @@ type ComparedEngine = {
   /** Opens a new, empty store; the suite closes it. */
   readonly open: () => Promise<EventStore>
   readonly capabilities: Capabilities
-  /** `counted`: the engine's positions count events like the model's, and its batches have the same bounds. `other`: positions are
-   *  compared by their order alone, and batches by their events. */
+  /** `counted`: the engine's positions count events like the model's, and its batches have the same bounds. `other`:
+   *  positions are compared by their order alone, and batches by their events. */
   readonly positions: 'counted' | 'other'
   /** How many steps in the normal run, for an engine where the default would take long. */
   readonly operations?: number
@@ -50,8 +50,8 @@ const counted = (store: EventStore): NumberedStore => {
   }
 }
 
-/** Numbers positions that must agree with the model's in their order alone. A number beyond the last position stands for the
- *  last. */
+/** Numbers positions that must agree with the model's in their order alone. A number beyond the last position stands
+ *  for the last. */
 const ordered = (store: EventStore): NumberedStore => {
   const positions: Position[] = []
   const numberOf = new Map<string, number>([[store.start, 0]])
@@ -197,8 +197,8 @@ const resultOf = async (numbered: NumberedStore, { run }: Operation): Promise<un
   }
 }
 
-/** Declares a test that runs the same random steps on an engine and on the model, and compares each result. The environment
- *  variable EVENT_STORE_MODEL_OPERATIONS sets the number of steps. */
+/** Declares a test that runs the same random steps on an engine and on the model, and compares each result. The
+ *  environment variable EVENT_STORE_MODEL_OPERATIONS sets the number of steps. */
 export const modelTest = (engine: ComparedEngine): void => {
   const { name, open, capabilities, positions } = engine
   const operations = Number(process.env.EVENT_STORE_MODEL_OPERATIONS ?? engine.operations ?? operationsDefault)

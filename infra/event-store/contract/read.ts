@@ -169,7 +169,7 @@ const allCases = ({ store, openEmpty }: World): void => {
       expect(store().distance(store().start, head)).toBeGreaterThan(0)
     })
 
-    test('a position of another store of the same kind, and a text that is no position, are refused by name', async () => {
+    test('a position of another store of the same kind, and any other text, is refused by name', async () => {
       const other = await openEmpty()
       await other.append(to(newStream(), 'any', newEvent()))
       const foreign = await other.head()

@@ -24,7 +24,8 @@ export const appendUntilAnswered = async (store: EventStore, append: Append): Pr
   }
 }
 
-/** Declares the cases of restarts, of two processes and of cut connections, for engines with the capability `durable`. */
+/** Declares the cases of restarts, of two processes and of cut connections, for engines with the capability
+ *  `durable`. */
 export const restartCases = ({ store, reopen, openCuttable }: World): void => {
   describe('after a restart', () => {
     test('revisions, positions and subscriptions continue', async () => {
@@ -42,7 +43,7 @@ export const restartCases = ({ store, reopen, openCuttable }: World): void => {
     })
 
     test.each<ExpectedRevision>(['no stream', 'any', 'stream exists', 0n])(
-      'the same append expecting %s gives the first answer, also after others have appended',
+      'the same append expecting %s returns the first outcome, also after other appends',
       async (expected) => {
         const [one, two] = [await reopen(), await reopen()]
         const stream = newStream()
@@ -79,7 +80,7 @@ export const restartCases = ({ store, reopen, openCuttable }: World): void => {
   })
 
   describe('from two processes', () => {
-    test('of two creates of one stream one is accepted, and the same append gives one answer', async () => {
+    test('of two creates of one stream one is accepted, and the same append has one outcome', async () => {
       const [one, two] = [await reopen(), await reopen()]
       for (let round = 0; round < 10; round += 1) {
         const stream = newStream()
@@ -102,7 +103,7 @@ export const restartCases = ({ store, reopen, openCuttable }: World): void => {
 
   const testWithCuts = openCuttable ? test : test.skip
   testWithCuts.each<ExpectedRevision>(['no stream', 'any'])(
-    'a connection cut while an append expecting %s is answered: a retry returns the true outcome, and it is stored once',
+    'a connection cut while an append expecting %s is answered: a retry succeeds, and it is stored once',
     async (expected) => {
       if (!openCuttable) throw new Error('This case is skipped when no connection can be cut.')
       const { store: cuttable, cutNext } = await openCuttable()

@@ -9,7 +9,7 @@ export const retryCases = ({ store, capabilities }: World): void => {
 
   describe('the same append again', () => {
     test.each<ExpectedRevision>(['no stream', 'any', 'stream exists', 0n])(
-      'expecting %s, gives the first answer',
+      'expecting %s, returns the outcome of the first time',
       async (expected) => {
         const stream = newStream()
         if (expected !== 'no stream') await store().append(to(stream, 'no stream', newEvent()))
@@ -128,7 +128,7 @@ export const appendToManyCases = ({ store }: World): void => {
       expect(await collect(store().readAll({ after: before }))).toHaveLength(1)
     })
 
-    test('again, gives the first answer', async () => {
+    test('again, returns the outcomes of the first time', async () => {
       const appends = [to(newStream(), 'no stream', newEvent()), to(newStream(), 'no stream', ...newEvents(2))]
       const [first, inFlight] = await Promise.all([store().appendToMany(appends), store().appendToMany(appends)])
       if ('outcome' in first) throw new Error('expected no conflict')

@@ -5,8 +5,8 @@ import { collect, idsOf, newEvent, newEvents, newStream, to, type World } from '
 const appenders = 32
 const tailMsMax = 300_000
 
-/** Subscribes until `isEnough` returns true for a batch, and resolves to all batches up to it. Throws when the signal aborts
- *  first, by default after a minute. */
+/** Subscribes until `isEnough` returns true for a batch, and resolves to all batches up to it. Throws when the
+ *  signal aborts first, by default after a minute. */
 const batchesUntil = async (
   store: EventStore,
   options: Omit<SubscribeOptions, 'signal'>,

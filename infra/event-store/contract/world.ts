@@ -15,8 +15,8 @@ import type {
 
 /** An engine of the event store, as the contract suite opens it. */
 export type Engine = {
-  /** The capabilities that the suite expects. The cases are listed before any store is open; then the store must declare the
-   *  same ones. */
+  /** The capabilities that the suite expects. The cases are listed before any store is open; then the store must
+   *  declare the same ones. */
   readonly capabilities: Capabilities
   /** How many events the subscriber of the largest case tails, for an engine where 20,000 would take minutes. */
   readonly tailedEvents?: number
@@ -26,13 +26,13 @@ export type Engine = {
   openEmpty(): Promise<EventStore>
   /** Opens the log of a closed store, as another process would. For durable engines only. */
   reopen?(): Promise<EventStore>
-  /** Opens the same log once more, over a connection that can be cut: `cutNext` breaks it while the next append is answered.
-   *  For durable engines only, where this is possible. */
+  /** Opens the same log once more, over a connection that can be cut: `cutNext` breaks it while the next append is
+   *  answered. For durable engines only, where this is possible. */
   openCuttable?(): Promise<{ readonly store: EventStore; readonly cutNext: () => void }>
 }
 
-/** The stores that every group of contract cases works with. All cases of a run share `store`, so each case takes streams of
- *  its own. The run closes every store that a case opens with `openEmpty` or `reopen`. */
+/** The stores that every group of contract cases works with. All cases of a run share `store`, so each case takes
+ *  streams of its own. The run closes every store that a case opens with `openEmpty` or `reopen`. */
 export type World = Pick<Engine, 'capabilities' | 'openEmpty' | 'openCuttable'> & {
   readonly store: () => EventStore
   readonly reopen: () => Promise<EventStore>
@@ -100,8 +100,8 @@ export const codeThrownBy = async (work: () => unknown): Promise<string | undefi
   return undefined
 }
 
-/** Subscribes until it has received so many events, and resolves to them. Throws when the signal aborts first; without a signal,
- *  after a minute. */
+/** Subscribes until it has received so many events, and resolves to them. Throws when the signal aborts first;
+ *  without a signal, after a minute. */
 export const eventsUntil = async (
   store: EventStore,
   { signal = AbortSignal.timeout(60_000), ...options }: Partial<SubscribeOptions>,

@@ -30,8 +30,8 @@ export type WriteOutcome =
 /** The connection to the server. Every call goes to the leader, so that written events can be read at once. Throws
  *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are retried for a few seconds first. */
 export type Connection = {
-  /** Writes all events or none. The server treats the same ids at the same revision as a repetition, and returns the result of
-   *  the first time. */
+  /** Writes all events or none. The server treats the same ids at the same revision as a repetition, and returns the
+   *  result of the first time. */
   append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<WriteOutcome>
   /** Resolves to up to `count` events from a revision on, inclusive. An unknown stream is empty. */
   readStream(
@@ -40,14 +40,16 @@ export type Connection = {
     from: bigint | 'start' | 'end',
     count: number,
   ): Promise<ServerEvent[]>
-  /** Resolves to up to `count` events that pass the filter: forwards from a position on, inclusive; backwards exclusive. */
+  /** Resolves to up to `count` events that pass the filter: forwards from a position on, inclusive; backwards
+   *  exclusive. */
   readAll(
     direction: Direction,
     from: LogPosition | 'start' | 'end',
     count: number,
     filter: ServerFilter,
   ): Promise<ServerEvent[]>
-  /** Subscribes to the events after a position. `window` is how many events the server scans between two checkpoints. */
+  /** Subscribes to the events after a position. `window` is how many events the server scans between two
+   *  checkpoints. */
   subscribe(after: LogPosition | 'start', filter: ServerFilter, window: number): ServerSubscription
   close(): Promise<void>
 }
@@ -57,7 +59,8 @@ const retryMsMax = 5_000
 const retryDelay = { minMs: 50, maxMs: 1_000 }
 const leaderAttemptsMax = 3
 
-/** Internal methods of the client that are needed here: its own `readAll` has no filter, though that of the server has one. */
+/** Internal methods of the client that are needed here: its own `readAll` has no filter, though that of the server
+ *  has one. */
 type Internals = {
   supports: (method: unknown) => Promise<boolean>
   callArguments(options: object, callOptions: object): [never, never]
@@ -84,12 +87,13 @@ const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
     position: event.position,
   }
 
-/** Creates a connection, which connects on first use. Throws the error of the client for an address that it cannot parse. */
+/** Creates a connection, which connects on first use. Throws the error of the client for an address that it cannot
+ *  parse. */
 export const connectEventStoreDb = (url: string): Connection => {
   const client = EventStoreDBClient.connectionString(connectionString(url))
   const internals = client as unknown as Internals
-  // By default the client sends all appends through one call, BatchAppend, which has no deadline of its own; when it breaks,
-  // the appends that wait to be sent end as unhandled rejections. One call per append has neither problem.
+  // By default the client sends all appends through one call, BatchAppend, which has no deadline of its own; when it
+  // breaks, the appends that wait to be sent end as unhandled rejections. One call per append has neither problem.
   internals.supports = async () => false
   const closing = new AbortController()
 

@@ -1,6 +1,7 @@
 import { Failure } from '../../../domain/errors.ts'
 
-/** The codes of https://grpc.github.io/grpc/core/md_doc_statuscodes.html that have a meaning for an append or a read here. */
+/** The codes of https://grpc.github.io/grpc/core/md_doc_statuscodes.html that have a meaning for an append or a read
+ *  here. */
 const grpc = {
   cancelled: 1,
   unknown: 2,
@@ -41,7 +42,8 @@ type ClientError = Error & {
   readonly _raw?: ClientError
 }
 
-/** Returns the server's name of the exception, from the trailer `exception`; the client has types for some of them only. */
+/** Returns the server's name of the exception, from the trailer `exception`; the client has types for some of them
+ *  only. */
 const exceptionOf = (error: ClientError): string | undefined => {
   const [named] = error.metadata?.get('exception') ?? error._raw?.metadata?.get('exception') ?? []
   return named === undefined ? error.type : String(named)
@@ -55,16 +57,17 @@ export const isNotLeader = (error: unknown): boolean =>
 export const isStreamNotFound = (error: unknown): boolean =>
   error instanceof Error && exceptionOf(error as ClientError) === 'stream-not-found'
 
-/** Returns the failure for an outage of the server. Its details name the event store, since the code names the database. */
+/** Returns the failure for an outage of the server. Its details name the event store, since the code names the
+ *  database. */
 export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
   new Failure('DATABASE_UNAVAILABLE', { database: 'the event store of EVENTSTORE_URL', reason }, cause)
 
 /** The stream or position that a call was about, for the details of its failure. */
 export type ErrorContext = { readonly stream?: string; readonly position?: string }
 
-/** Returns the failure for the caller: DATABASE_UNAVAILABLE when the outcome is unknown, EVENT_INVALID for an append that is too
- *  large for the server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position that is not in its log. Returns
- *  any other error unchanged. */
+/** Returns the failure for the caller: DATABASE_UNAVAILABLE when the outcome is unknown, EVENT_INVALID for an append
+ *  that is too large for the server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position that is
+ *  not in its log. Returns any other error unchanged. */
 export const toStoreFailure = (error: unknown, context: ErrorContext = {}) => {
   if (error instanceof Failure || !(error instanceof Error)) return error
   const clientError: ClientError = error

@@ -25,8 +25,9 @@ export type OutgoingEvent = {
   readonly metadata: object
 }
 
-/** The metadata of each event contain the id of the attempt that wrote it. The server returns the same result for a repetition
- *  as for the first time; this id tells them apart. It also marks the events of this log: other clients may use the server. */
+/** The metadata of each event contain the id of the attempt that wrote it. The server returns the same result for a
+ *  repetition as for the first time; this id tells them apart. It also marks the events of this log: other clients
+ *  may use the server. */
 const attemptKey = 'appendId'
 
 /** Returns the event as it is sent, with the id of the attempt in its metadata. */

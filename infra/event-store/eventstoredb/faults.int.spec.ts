@@ -224,7 +224,7 @@ describe('event store on EventStoreDB when things break', () => {
       expect(await codeThrownBy(() => store.append(to('s', 'any', newEvent())))).toBe('DATABASE_UNAVAILABLE')
     })
 
-    test('advances past events that do not pass the filter, also past those that came just before it went live', async () => {
+    test('advances past events that do not pass the filter, also just before it goes live', async () => {
       const { store } = await begin()
       await store.append(to('s', 'any', newEvent('Wanted')))
       let goal = await store.head()

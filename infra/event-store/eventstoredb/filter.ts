@@ -11,9 +11,10 @@ const nothing: ServerFilter = { on: 'type', regex: '(?!)' }
 /** System events, links and metadata have a type that begins with $. */
 const noSystemEvents: ServerFilter = { on: 'type', regex: '^[^$]' }
 
-/** Returns the filter for the server. The server filters by type or by stream, not by both: by type when types are given. Its
- *  events are filtered again here (`passes`), so it may return too many but must not omit a match. Hence no list of prefixes:
- *  the server compares those by the rules of a culture, where "e" with an accent does not begin with "e". */
+/** Returns the filter for the server. The server filters by type or by stream, not by both: by type when types are
+ *  given. Its events are filtered again here (`passes`), so it may return too many but must not omit a match. Hence
+ *  no list of prefixes: the server compares those by the rules of a culture, where "e" with an accent does not begin
+ *  with "e". */
 export const serverFilter = ({ types, streamPrefix }: Filter): ServerFilter => {
   if (types !== undefined) {
     const names = types.filter(isName)

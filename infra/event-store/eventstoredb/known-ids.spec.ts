@@ -9,20 +9,20 @@ const stateOf = (knownIds: KnownIds, stream: string) => {
 }
 
 describe('the known ids of a stream', () => {
-  test('begin at revision 0 and join on, whatever overlaps', () => {
+  test('begin at revision 0 and continue without gaps, also when events overlap', () => {
     const knownIds = createKnownIds()
     knownIds.add('s', storedIds(0, 3))
     knownIds.add('s', storedIds(1, 4))
     expect(stateOf(knownIds, 's')).toEqual({ from: 0n, through: 4n, ids: ['0', '1', '2', '3', '4'] })
   })
 
-  test('are none of a stream that was read from its middle: what came before may hold the id', () => {
+  test('do not exist for a stream that was read from its middle: an earlier event may have the id', () => {
     const knownIds = createKnownIds()
     knownIds.add('s', storedIds(5, 3))
     expect(knownIds.get('s')).toBeUndefined()
   })
 
-  test('may begin with the newest, and leave a gap out', () => {
+  test('may begin with the newest events, and leave out events beyond a gap', () => {
     const knownIds = createKnownIds()
     knownIds.begin('s', storedIds(5, 2))
     knownIds.add('s', storedIds(9, 2))

@@ -8,9 +8,9 @@ export type StreamIds = {
 
 type StoredId = { readonly revision: bigint; readonly id: string }
 
-/** A cache of the event ids in each stream, from the events that this process has read or written. The server compares ids only
- *  at the revision that an append expects, the port in the whole stream. Reads and writes fill the cache, so it needs no reads
- *  of its own. */
+/** A cache of the event ids in each stream, from the events that this process has read or written. The server
+ *  compares ids only at the revision that an append expects, the port in the whole stream. Reads and writes fill the
+ *  cache, so it needs no reads of its own. */
 export type KnownIds = {
   get(stream: string): StreamIds | undefined
   /** Adds events that were read or written, in order of revision. Events beyond a gap are left out. */

@@ -1,7 +1,8 @@
 import { Failure } from '../../../domain/errors.ts'
 import type { Position } from '../port.ts'
 
-/** A position in the server's log, in bytes. `prepare` is never above `commit`; it is 0 for a checkpoint between two events. */
+/** A position in the server's log, in bytes. `prepare` is never above `commit`; it is 0 for a checkpoint between two
+ *  events. */
 export type LogPosition = { readonly commit: bigint; readonly prepare: bigint }
 
 export type LogPositions = {
@@ -13,13 +14,14 @@ export type LogPositions = {
   distance(from: string, to: string): number
 }
 
-/** Twenty digits hold every position of the server. Padded to one length, positions sort as text as they sort as numbers. */
+/** Twenty digits hold every position of the server. Padded to one length, positions sort as text as they sort as
+ *  numbers. */
 const digitCount = 20
 /** One below the largest position of the server, which stands for the end of its log. */
 const commitMax = 2n ** 63n - 2n
 
-/** Returns the positions of one store: `<store>-<20 digits>-<20 digits>`, commit and prepare. They contain the id of the store, so
- *  that a position of another store is refused. */
+/** Returns the positions of one store: `<store>-<20 digits>-<20 digits>`, commit and prepare. They contain the id of
+ *  the store, so that a position of another store is refused. */
 export const logPositionsOf = (store: string): LogPositions => {
   const prefix = `${store}-`
   const shape = new RegExp(`^(\\d{${digitCount}})-(\\d{${digitCount}})$`)

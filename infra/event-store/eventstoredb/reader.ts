@@ -27,7 +27,8 @@ export type Reader = {
 
 type Options = { readonly connection: Connection; readonly positions: LogPositions; readonly knownIds: KnownIds }
 
-/** Creates the reading half of the store. It reads page by page, so that no call stays open while the caller processes events. */
+/** Creates the reading half of the store. It reads page by page, so that no call stays open while the caller
+ *  processes events. */
 export const createReader = ({ connection, positions, knownIds }: Options): Reader => {
   async function* streamPages(
     stream: string,
@@ -47,8 +48,9 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
     }
   }
 
-  /** Resolves to the revision before the first event whose time is later than a moment. When clocks disagree, an earlier event may
-   *  follow a later one. A stream as of that moment ends before the later one, so that it is a state that the stream once had. */
+  /** Resolves to the revision before the first event whose time is later than a moment. When clocks disagree, an
+   *  earlier event may follow a later one. A stream as of that moment ends before the later one, so that it is a
+   *  state that the stream once had. */
   const lastRevisionUntil = async (stream: string, moment: number): Promise<bigint> => {
     let last = -1n
     for await (const page of streamPages(stream, 'forwards', 0n))

@@ -1,5 +1,5 @@
-// The contract on real servers: on the server of EVENTSTORE_URL, and, with Docker, on one in a container. They are shared and not
-// empty; a case that needs an empty log uses the server in this process.
+// The contract on real servers: on the server of EVENTSTORE_URL, and, with Docker, on one in a container. They are
+// shared and not empty; a case that needs an empty log uses the server in this process.
 import { afterAll, beforeAll, describe, test } from '@jest/globals'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
 import { type CuttingProxy, startCuttingProxy } from '../../../testing/servers/cutting-proxy.ts'
@@ -18,8 +18,8 @@ afterAll(async () => {
   for (const stop of stops.reverse()) await stop()
 })
 
-/** Returns true when a proxy can stand between client and server, to cut the connection: not with a cluster, which gives the
- *  client other addresses, and not with TLS, whose certificate is valid for one name. */
+/** Returns true when a proxy can stand between client and server, to cut the connection: not with a cluster, which
+ *  gives the client other addresses, and not with TLS, whose certificate is valid for one name. */
 const canProxy = (url: string) => url.startsWith('esdb://') && !url.includes(',') && url.includes('tls=false')
 
 const engineOn = (urlOf: () => string, canCut: boolean): Engine => {
@@ -51,7 +51,8 @@ const engineOn = (urlOf: () => string, canCut: boolean): Engine => {
   }
 }
 
-/** Reports a suite that is not run: as a line in the output, and as a skipped test, so that it does not count as passed. */
+/** Reports a suite that is not run: as a line in the output, and as a skipped test, so that it does not count as
+ *  passed. */
 const leaveOut = (what: string) => {
   process.stderr.write(`Left out: ${what}\n`)
   const leftOut = test.skip

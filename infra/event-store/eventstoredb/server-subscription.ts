@@ -5,16 +5,17 @@ import type { ServerEvent } from './events.ts'
 import type { ServerFilter } from './filter.ts'
 import type { LogPosition } from './position.ts'
 
-/** An item of a subscription of the server, in its order: an event, the position that it has scanned to (`checkpoint`), or the
- *  moment when it has caught up with the log. */
+/** An item of a subscription of the server, in its order: an event, the position that it has scanned to
+ *  (`checkpoint`), or the moment when it has caught up with the log. */
 export type SubscriptionItem =
   | { readonly kind: 'event'; readonly event: ServerEvent }
   | { readonly kind: 'checkpoint'; readonly position: LogPosition }
   | { readonly kind: 'caught up' }
 
 export type ServerSubscription = {
-  /** Resolves to the next item, or to undefined when none came within `ms` (0: none has arrived) or when the signal aborted.
-   *  Throws DATABASE_UNAVAILABLE when the server has dropped the subscription, after all items that came before. */
+  /** Resolves to the next item, or to undefined when none came within `ms` (0: none has arrived) or when the signal
+   *  aborted. Throws DATABASE_UNAVAILABLE when the server has dropped the subscription, after all items that came
+   *  before. */
   next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<SubscriptionItem | undefined>
   close(): void
 }

@@ -10,8 +10,8 @@ import type { Reader } from './reader.ts'
 import type { ServerSubscription, SubscriptionItem } from './server-subscription.ts'
 
 const batchSizeDefault = 500
-/** How many events the server scans between two checkpoints. Live it is one: otherwise the position of a subscriber with few
- *  matching events would not advance for so many other events. */
+/** How many events the server scans between two checkpoints. Live it is one: otherwise the position of a subscriber
+ *  with few matching events would not advance for so many other events. */
 const windowCatchingUp = 500
 const windowLive = 1
 /** After so many items without a pause, a live subscription is far behind, and catches up again. */
@@ -27,9 +27,9 @@ type Options = { readonly connection: Connection; readonly reader: Reader; reado
 
 export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>; close(): void }
 
-/** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters there: first one
- *  with large windows until it has caught up, then a live one with a checkpoint after each event. When the server drops one, the
- *  next starts at the position of the last batch. */
+/** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters
+ *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
+ *  When the server drops one, the next starts at the position of the last batch. */
 export const createTail = ({ connection, reader, positions }: Options): Tail => {
   const closing = new AbortController()
 
@@ -40,8 +40,8 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
     const filter = serverFilter(options)
     let delivered = options.after === undefined ? origin : positions.partsOf(options.after)
 
-    /** Resolves to the head of the log when no event after the position passes the filter, else to the position. The server sends
-     *  no checkpoint for the events on its last page before it caught up. */
+    /** Resolves to the head of the log when no event after the position passes the filter, else to the position. The
+     *  server sends no checkpoint for the events on its last page before it caught up. */
     const advanceToHead = async (from: LogPosition): Promise<LogPosition> => {
       const look = async () => {
         const end = await reader.head()
@@ -70,7 +70,8 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
       const hasAdvanced = () => isFiltered && isBeyond(scanned, delivered)
       const flush = (): Batch => {
         const last = events.at(-1)
-        // Without a filter the position is the last event: the system events of the server are not part of the port's log.
+        // Without a filter the position is the last event: the system events of the server are not part of the port's
+        // log.
         delivered = isFiltered || last === undefined ? scanned : laterOf(delivered, positions.partsOf(last.position))
         const batch = { events, position: positions.of(delivered) }
         events = []

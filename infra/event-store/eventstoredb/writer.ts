@@ -45,17 +45,17 @@ type Options = {
 
 export type Writer = { append(append: CheckedAppend): Promise<AppendOutcome>; close(): Promise<void> }
 
-/** Creates the writing half of the store. Whatever a caller expects, the append to the server names an exact revision. Only then
- *  does the server recognize a repetition with certainty: otherwise it uses a cache that a restart clears. And only then are the
- *  ids that were compared all ids of the stream. */
+/** Creates the writing half of the store. Whatever a caller expects, the append to the server names an exact
+ *  revision. Only then does the server recognize a repetition with certainty: otherwise it uses a cache that a
+ *  restart clears. And only then are the ids that were compared all ids of the stream. */
 export const createWriter = ({ connection, reader, positions, knownIds }: Options): Writer => {
   const closing = new AbortController()
   const pending = new Set<Promise<unknown>>()
   /** One append at a time per stream in this process, in the order they came. */
   const inOrder = createKeyedRunner()
 
-  /** Reads the ids of the events since the last read, or of the newest events the first time. Reads at least through `revision`,
-   *  which the server has returned: it returns revisions a moment before their events can be read. */
+  /** Reads the ids of the events since the last read, or of the newest events the first time. Reads at least through
+   *  `revision`, which the server has returned: it returns revisions a moment before their events can be read. */
   const refreshIds = async (stream: string, revision = -1n): Promise<StreamIds | undefined> => {
     for (let attempt = 1; ; attempt += 1) {
       const ids = knownIds.get(stream)

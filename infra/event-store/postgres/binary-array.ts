@@ -1,5 +1,5 @@
-/** Arrays in the binary format of PostgreSQL. In the text format every quote in every JSON document would have to be escaped
- *  here and unescaped there; the driver sends a Buffer unchanged. */
+/** Arrays in the binary format of PostgreSQL. In the text format every quote in every JSON document would have to be
+ *  escaped here and unescaped there; the driver sends a Buffer unchanged. */
 
 /** Object ids of the element types, fixed by PostgreSQL. */
 const oids = { int4: 23, int8: 20, text: 25, json: 114, uuid: 2950 } as const

@@ -5,8 +5,8 @@ import type { Positions } from '../position.ts'
 import { isName, isNamePrefix, revisionMax } from '../validation.ts'
 import { type BindValue, columnsOf, type EventRows, type EventsRead } from './rows.ts'
 
-/** The window of positions that a filtered statement scans: the first one and the smallest. Later ones adapt, so that a window
- *  holds about one page. */
+/** The window of positions that a filtered statement scans: the first one and the smallest. Later ones adapt, so
+ *  that a window holds about one page. */
 const windowsDefault = { first: 50_000n, min: 5_000n }
 /** How many times wider than the one before a window may be. */
 const windowGrowthMax = 8n
@@ -19,17 +19,18 @@ const copyRowsMinDefault = 100
 
 type Direction = 'asc' | 'desc'
 
-/** `through` is the last position scanned, in reading direction: all events up to it are in the page, or did not pass the
- *  filter. `isFull` is true when the page has as many events as requested. */
+/** `through` is the last position scanned, in reading direction: all events up to it are in the page, or did not
+ *  pass the filter. `isFull` is true when the page has as many events as requested. */
 export type Page = EventsRead & { readonly through: bigint; readonly isFull: boolean }
 
 export type Pages = {
-  /** Reads up to `rowsMax` events between `low` and `high`, both included, starting at the end where reading begins. Scans at
-   *  least one position. Call it again only after it has resolved. */
+  /** Reads up to `rowsMax` events between `low` and `high`, both included, starting at the end where reading begins.
+   *  Scans at least one position. Call it again only after it has resolved. */
   next(low: bigint, high: bigint, rowsMax: number, options?: Retry): Promise<Page>
 }
 
-/** Returns the smallest text above all texts that begin with the prefix, in byte order; undefined when there is none. */
+/** Returns the smallest text above all texts that begin with the prefix, in byte order; undefined when there is
+ *  none. */
 export const afterPrefix = (prefix: string): string | undefined => {
   const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0)
   while (points.at(-1) === 0x10ffff) points.pop()
@@ -41,16 +42,18 @@ export const afterPrefix = (prefix: string): string | undefined => {
 type Range = { readonly low: bigint; readonly high: bigint; readonly rowsMax: number }
 type Scan = { readonly isSparse: boolean; readonly order: Direction }
 
-/** Returns the statement that reads one page of a filtered log. A prefix is a range of bytes and not LIKE, which has wildcards.
+/** Returns the statement that reads one page of a filtered log. A prefix is a range of bytes and not LIKE, which has
+ *  wildcards.
  *
- *  There is no snapshot horizon (xmin): writers hold one lock until their commit is visible, so a reader that sees position n
- *  sees all below it. A horizon would stop the tail behind an idle transaction in any database (test case "an idle transaction
- *  in another database does not stop the tail").
+ *  There is no snapshot horizon (xmin): writers hold one lock until their commit is visible, so a reader that sees
+ *  position n sees all below it. A horizon would stop the tail behind an idle transaction in any database (test case
+ *  "an idle transaction in another database does not stop the tail").
  *
- *  A dense scan follows the primary key and skips events that do not pass. A sparse scan follows the events that pass. For types
- *  it reads each by the index (type, position): the range is compared as a row and ordered by both columns, so that no
- *  statistics make the planner choose the primary key and scan all events. For a prefix alone it lets the planner choose for
- *  the whole window at once (offset 0): with the limit in view, the planner would expect to find enough rows early. */
+ *  A dense scan follows the primary key and skips events that do not pass. A sparse scan follows the events that
+ *  pass. For types it reads each by the index (type, position): the range is compared as a row and ordered by both
+ *  columns, so that no statistics make the planner choose the primary key and scan all events. For a prefix alone it
+ *  lets the planner choose for the whole window at once (offset 0): with the limit in view, the planner would expect
+ *  to find enough rows early. */
 const statementOf = (
   { types, streamPrefix }: Filter,
   { low, high, rowsMax }: Range,
@@ -82,8 +85,8 @@ const statementOf = (
     : `${all} and e.type = any(${wanted}) ${inOrder}`
 }
 
-/** Creates a reader of the log, page by page in one direction. It reads as few as possible of the events that do not pass the
- *  filter: each page tells how rare matches are, and the next window and scan adapt to that. */
+/** Creates a reader of the log, page by page in one direction. It reads as few as possible of the events that do not
+ *  pass the filter: each page shows how rare matches are, and the next window and scan adapt to that. */
 export const createPages = ({
   rows,
   positions,
@@ -114,7 +117,8 @@ export const createPages = ({
     next: async (low, high, rowsMax, options) => {
       const from = direction === 'asc' ? low : maxOf(low, high - window + 1n)
       const to = direction === 'asc' ? minOf(high, low + window - 1n) : high
-      // A short range at the end of the log is read by the primary key: it tells nothing about the rest, and is planned fastest.
+      // A short range at the end of the log is read by the primary key: it shows nothing about the rest, and is planned
+      // fastest.
       const isLong = isFiltered && to - from >= windows.min
       const scan = { isSparse: isLong && isSparse, order: direction }
       const eventQuery = {

@@ -9,13 +9,15 @@ import { type BindValue, columnsOf, createEventRows, type EventsRead } from './r
 
 const pageRowsFirst = 200
 const pageRowsMax = 2_000
-/** The number of rows per page adapts so that the JSON of a page has about this length, estimated from the page before. */
+/** The number of rows per page adapts so that the JSON of a page has about this length, estimated from the page
+ *  before. */
 const pageCharactersTarget = 4 * 1024 * 1024
 
 const HEAD = 'select coalesce((select e.position from log.events e order by e.position desc limit 1), 0)::text'
 
-/** Selects the first revision whose time is later than a moment. A stream as of that moment ends before it, so that the result
- *  is a state that the stream once had: leaving out single events would create gaps where clocks disagree. */
+/** Selects the first revision whose time is later than a moment. A stream as of that moment ends before it, so that
+ *  the result is a state that the stream once had: leaving out single events would create gaps where clocks
+ *  disagree. */
 const FIRST_REVISION_AFTER = `
 select min(e.version)::text from log.events e
 where e.stream_id = $1 and (e.metadata ->> 'time')::timestamptz > $2::timestamptz`

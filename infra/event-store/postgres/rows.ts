@@ -3,8 +3,8 @@ import { type Fields, literalOf } from '../../postgres.ts'
 import type { Json, Metadata, StoredEvent } from '../port.ts'
 import type { Positions } from '../position.ts'
 
-/** The columns of an event as they are in the table: combining them in the database costs more than the driver needs for one
- *  column more. */
+/** The columns of an event as they are in the table: combining them in the database costs more than the driver needs
+ *  for one column more. */
 type Row = readonly [
   position: bigint,
   revision: bigint,
@@ -57,7 +57,8 @@ export const createEventRows = ({
       const text = eventQuery.text((value) => `$${values.push(value)}`)
       const options = { ...optionsOf(eventQuery), rowMode: 'array', ...(name !== undefined && { name }) } as const
       const rows = await query<Row>(eventQuery.label, text, values, options)
-      // Serialized again only to measure its size, and only for a full page, whose size decides the size of the next one.
+      // Serialized again only to measure its size, and only for a full page, whose size decides the size of the next
+      // one.
       const characters = rows.length < eventQuery.rowsMax ? 0 : JSON.stringify(rows.map((row) => row.slice(5))).length
       return { events: rows.map((row) => eventOfRow(row, positions)), characters }
     },

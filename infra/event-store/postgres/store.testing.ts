@@ -11,15 +11,16 @@ type OpenOptions = {
 /** The set-up of a test of this engine: a database of its own, and stores and subscriptions that end with the test. */
 export type StoreFixture = {
   readonly specDatabase: SpecDatabase
-  /** One connected client of the database. A store that is opened without it gets its own, as if it were another process. */
+  /** One connected client of the database. A store that is opened without it gets its own, as if it were another
+   *  process. */
   readonly database: ObservedDatabase
   /** Aborts when the test ends. */
   readonly stop: AbortController
   readonly openStore: (options?: OpenOptions) => Promise<EventStore>
 }
 
-/** Creates a database before each test, and closes and drops everything after it. Calls beforeEach and afterEach; what it
- *  returns may be used inside a test only. */
+/** Creates a database before each test, and closes and drops everything after it. Calls beforeEach and afterEach;
+ *  what it returns may be used inside a test only. */
 export const useStoreFixture = (): StoreFixture => {
   let current: StoreFixture | undefined
   let opened: EventStore[] = []

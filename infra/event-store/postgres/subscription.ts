@@ -12,25 +12,29 @@ import { type Reader, rowsFitting } from './reader.ts'
 const batchSizeDefault = 500
 /** A large batch is read in pages, so that one page is decoded while the next is in transit. */
 const pageRowsMax = 1_000
-/** The size of a batch adapts so that its JSON has about this length, estimated from the batch before: two are in memory. */
+/** The size of a batch adapts so that its JSON has about this length, estimated from the batch before: two are in
+ *  memory. */
 const batchCharactersTarget = 16 * 1024 * 1024
 const retryDelay = { minMs: 100, maxMs: 2_000 }
 /** At most one NOTIFY in this time. */
 const announceMsMin = 2
 
-/** Sends a NOTIFY. Its commit takes a lock that all notifying transactions share, so it is never part of an append, whose rate
- *  it would divide by four. It is only a hint, so its commit does not wait for the disk. $1 channel, $2 position. */
+/** Sends a NOTIFY. Its commit takes a lock that all notifying transactions share, so it is never part of an append,
+ *  whose rate it would divide by four. It is only a hint, so its commit does not wait for the disk. $1 channel, $2
+ *  position. */
 const ANNOUNCE = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
 export type Tail = {
-  /** Reports that this process has committed up to the position: wakes its subscribers at once, and other processes by NOTIFY. */
+  /** Reports that this process has committed up to the position: wakes its subscribers at once, and other processes
+   *  by NOTIFY. */
   committed(position: bigint): void
   subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
   close(): Promise<void>
 }
 
-/** Creates the tail of the log, which all subscribers of this process share. Three things wake them: an append of this process,
- *  a NOTIFY of another one, and the poll, which alone would suffice. During an outage of the database they keep retrying. */
+/** Creates the tail of the log, which all subscribers of this process share. Three things wake them: an append of
+ *  this process, a NOTIFY of another one, and the poll, which alone would suffice. During an outage of the database
+ *  they keep retrying. */
 export const createTail = ({
   query,
   listen,

@@ -6,15 +6,16 @@ import type { Positions } from '../position.ts'
 import { type CheckedAppend, type CheckedEvent, charactersOf, isUnavailable } from '../validation.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
 
-/** While one connection waits for its commit to reach the disk, the other prepares the next batch. More would only wait for
- *  the lock. */
+/** While one connection waits for its commit to reach the disk, the other prepares the next batch. More would only
+ *  wait for the lock. */
 const writersMax = 2
-/** With fewer pending requests, one batch of all is faster than two halves: then the commit is most of the cost of a batch. */
+/** With fewer pending requests, one batch of all is faster than two halves: then the commit is most of the cost of a
+ *  batch. */
 const secondWriterFrom = 24
 const batchEventsMax = 2_000
 const batchCharactersMax = 8 * 1024 * 1024
-/** How many batches skip the optimistic attempt after a conflict or repetition: more are likely to follow, and a failed attempt
- *  leaves dead rows behind. */
+/** How many batches skip the optimistic attempt after a conflict or repetition: more are likely to follow, and a
+ *  failed attempt leaves dead rows behind. */
 const pessimisticBatches = 10
 
 const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)'
@@ -22,8 +23,8 @@ const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 /** The result of one append in a batch. `position` is undefined when nothing is stored. */
 type Verdict = { readonly verdict: string; readonly revision: bigint; readonly position: bigint | undefined }
 
-/** One call of `append` or `appendToMany`: its appends are stored all or nothing, and its caller awaits their outcome. `keys` are
- *  its streams and event ids: no other request may use them at the same time. */
+/** One call of `append` or `appendToMany`: its appends are stored all or nothing, and its caller awaits their
+ *  outcome. `keys` are its streams and event ids: no other request may use them at the same time. */
 type AppendRequest = {
   readonly appends: readonly CheckedAppend[]
   readonly keys: readonly string[]
@@ -85,7 +86,8 @@ const valuesOf = (requests: readonly AppendRequest[], isPessimistic: boolean): r
   ]
 }
 
-/** Parses the result of log.append_batch: only a position when the optimistic attempt succeeded, else a line per append. */
+/** Parses the result of log.append_batch: only a position when the optimistic attempt succeeded, else a line per
+ *  append. */
 const parseVerdicts = (
   requests: readonly AppendRequest[],
   result: string,
@@ -133,10 +135,11 @@ const outcomeOf = (
   return conflict ?? appended
 }
 
-/** Creates the writing half of the store, with group commit: the requests of one turn of the event loop, and those that came
- *  while the writers were busy, go into one statement and one commit. With many pending requests, a batch takes about half of
- *  them, so that both writers have work. Requests that share a stream or an event id run one after the other, in the order
- *  they came. After each commit `onCommitted` receives the position up to which this process has written. */
+/** Creates the writing half of the store, with group commit: the requests of one turn of the event loop, and those
+ *  that came while the writers were busy, go into one statement and one commit. With many pending requests, a batch
+ *  takes about half of them, so that both writers have work. Requests that share a stream or an event id run one
+ *  after the other, in the order they came. After each commit `onCommitted` receives the position up to which this
+ *  process has written. */
 export const createWriter = ({
   query,
   positions,

@@ -23,18 +23,18 @@ export {
 
 const tailedEventsDefault = 20_000
 
-/** What every engine of the event store must do, as cases; run it from the engine's own spec. A case is left out only by a
- *  capability that the engine declares. */
+/** Declares the test cases that every engine of the event store must pass; call it from the engine's own spec. Only
+ *  a capability that the engine declares leaves a case out. */
 export const eventStoreContract = (engine: Engine): void => {
   describe('event store contract', () => {
     const opened: EventStore[] = []
-    const keep = (one: EventStore) => {
+    const closeAtEnd = (one: EventStore) => {
       opened.push(one)
       return one
     }
     let first: EventStore | undefined
     beforeAll(async () => {
-      first = keep(await engine.open())
+      first = closeAtEnd(await engine.open())
       expect(first.capabilities).toEqual(engine.capabilities)
     })
     afterAll(async () => {
@@ -46,10 +46,10 @@ export const eventStoreContract = (engine: Engine): void => {
         if (!first) throw new Error('The store opens before the first case.')
         return first
       },
-      openEmpty: async () => keep(await engine.openEmpty()),
+      openEmpty: async () => closeAtEnd(await engine.openEmpty()),
       reopen: async () => {
         if (!engine.reopen) throw new Error('A durable engine can be opened again.')
-        return keep(await engine.reopen())
+        return closeAtEnd(await engine.reopen())
       },
       tailedEvents: Number(process.env.EVENT_STORE_TAIL_EVENTS ?? engine.tailedEvents ?? tailedEventsDefault),
       ...(engine.openCuttable && { openCuttable: engine.openCuttable }),

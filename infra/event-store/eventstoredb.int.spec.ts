@@ -22,7 +22,7 @@ afterAll(async () => {
 
 eventStoreContract({
   capabilities: eventStoreDbCapabilities,
-  // Client and server share this process: 20,000 for each of the three batch sizes take a minute.
+  // Client and server share this process: with 20,000 the three batch sizes take a minute.
   tailedEvents: 7_000,
   open: () => openEventStoreDb({ url: first().url }),
   openEmpty: async () => openEventStoreDb({ url: (await newServer()).url }),

@@ -19,39 +19,40 @@ export const eventStoreDbCapabilities: Capabilities = {
   sizesSetBy: 'server',
 }
 
-/** The event store on a server of EventStoreDB (23.10 or later) or KurrentDB. Its streams are the server's streams; what others
- *  keep on the same server stays unseen. An append costs two round trips: it is read back, because the server answers a
- *  repetition as it answered the first time.
- *  @param url esdb:// or kurrentdb://, as the server's own clients take it; a cluster by its nodes or +discover.
+/** Opens the event store on a server of EventStoreDB (23.10 or later) or KurrentDB. Its streams are the server's
+ *  streams; it never returns events of other clients on the same server. An append costs two round trips: it is read
+ *  back, because the server returns the same result for a repetition as for the first time.
+ *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
- *  @param make `false` writes nothing, for who only reads: a server without a log of ours is then LOG_NOT_FOUND.
- *  Throws DATABASE_UNAVAILABLE when it does not answer in time, CONFIG_INVALID when it does not let us in or is too old. */
+ *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
+ *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
+ *  too old. */
 export const openEventStoreDb = async ({
   url,
   log,
-  make = true,
+  create = true,
   openMs = openMsDefault,
 }: {
   readonly url: string
   readonly log?: Log
-  readonly make?: boolean
+  readonly create?: boolean
   readonly openMs?: number
 }): Promise<EventStore> => {
   const connection = connect(url)
   try {
-    const until = performance.now() + openMs
-    const storeId = await identityWithin(() => readIdentity(connection, make), until, log)
+    const deadline = performance.now() + openMs
+    const storeId = await identityWithin(() => readIdentity(connection, create), deadline, log)
     const positions = logPositionsOf(`esdb-${storeId}`)
-    const known = createKnownIds()
-    const reader = createReader({ connection, positions, known })
-    const writer = createWriter({ connection, reader, positions, known })
+    const knownIds = createKnownIds()
+    const reader = createReader({ connection, positions, knownIds })
+    const writer = createWriter({ connection, reader, positions, knownIds })
     const tail = createTail({ connection, reader, positions })
     return {
       name: 'eventstoredb',
       capabilities: eventStoreDbCapabilities,
       append: async (append) => {
         const [checked] = checkAppends([append])
-        if (!checked) throw new Error('One append was checked.')
+        if (!checked) throw new Error('checkAppends returned no append for one.')
         return writer.append(checked)
       },
       appendToMany: async ([first]) => {
@@ -92,12 +93,12 @@ const connect = (url: string) => {
 }
 
 const identityWithin = async (read: () => Promise<string>, until: number, log?: Log): Promise<string> => {
-  for (let said = false; ; said = true) {
+  for (let warned = false; ; warned = true) {
     try {
       return await read()
     } catch (error) {
       if (!isUnavailable(error) || performance.now() > until) throw error
-      if (!said) log?.warn({ err: error }, 'the event store does not answer yet')
+      if (!warned) log?.warn({ err: error }, 'the event store does not answer yet')
     }
   }
 }

@@ -5,13 +5,13 @@ import { createSignal } from '../async/signal.ts'
 import type {
   AllRange,
   Appended,
+  AppendToManyOutcome,
   Batch,
   Capabilities,
   Conflict,
   EventStore,
   Filter,
   IdProblem,
-  IdsKnown,
   Json,
   Metadata,
   StoredEvent,
@@ -28,7 +28,7 @@ export const memoryCapabilities: Capabilities = {
   sizesSetBy: 'port',
 }
 
-/** Data and metadata are kept as text, so that nobody can change history through an object that was handed out. */
+/** Data and metadata are stored as text, so that changing a returned object does not change history. */
 type Row = {
   readonly number: bigint
   readonly stream: string
@@ -40,16 +40,17 @@ type Row = {
   readonly timeMs: number
 }
 
-/** Whether the ids of an append are stored already: `last` is the last of its rows when it is a repetition. */
-type Known = 'unknown' | IdProblem | { readonly last: Row }
+/** The result of looking up the event ids of an append: `last` is its last row when the append is a repetition. */
+type IdLookup = 'unknown' | IdProblem | { readonly last: Row }
 
 const passes = ({ types, streamPrefix }: Filter, row: Row): boolean =>
   (types === undefined || types.includes(row.type)) &&
   (streamPrefix === undefined || (isNamePrefix(streamPrefix) && row.stream.startsWith(streamPrefix)))
 
-/** An event store in the memory of this process, for pure tests. Holds the same contract as the others.
- *  @param id tells its positions from those of another store; random when left out.
- *  @param idsKnownWithin makes it the model of an engine that knows its ids within a stream. */
+/** Creates an event store in the memory of this process, for pure tests. It fulfils the same contract as the other
+ *  engines.
+ *  @param id distinguishes its positions from those of another store; random by default.
+ *  @param idsKnownWithin makes it the model of an engine whose event ids are unique within a stream only. */
 export const createMemoryEventStore = ({
   id = randomUUID().slice(0, 8),
   idsKnownWithin = 'log',
@@ -61,7 +62,7 @@ export const createMemoryEventStore = ({
   const log: Row[] = []
   const streams = new Map<string, Row[]>()
   const byId = new Map<string, Row>()
-  const moved = createSignal()
+  const headMoved = createSignal()
   let closed = false
 
   const headNumber = () => BigInt(log.length)
@@ -69,7 +70,7 @@ export const createMemoryEventStore = ({
 
   const idKey = (stream: string, id: string) => (idsKnownWithin === 'log' ? id : `${id} ${stream}`)
 
-  const known = ({ stream, events }: CheckedAppend): Known => {
+  const lookUpIds = ({ stream, events }: CheckedAppend): IdLookup => {
     const rows = events.map((event) => byId.get(idKey(stream, event.id))).filter((row) => row !== undefined)
     const [first] = rows
     const last = rows.at(-1)
@@ -86,15 +87,15 @@ export const createMemoryEventStore = ({
 
   const conflictOf = ({ stream, expected }: CheckedAppend): Conflict | undefined => {
     const actual = lastRevision(stream)
-    const fits =
+    const matches =
       expected === 'any' ||
       (expected === 'stream exists' && actual !== undefined) ||
       (expected === 'no stream' && actual === undefined) ||
       expected === actual
-    return fits ? undefined : { outcome: 'conflict', stream, actual }
+    return matches ? undefined : { outcome: 'conflict', stream, actual }
   }
 
-  const answerOf = (row: Row, repeated: boolean): Appended => ({
+  const toAppended = (row: Row, repeated: boolean): Appended => ({
     outcome: 'appended',
     revision: row.revision,
     position: positions.of(row.number),
@@ -113,19 +114,19 @@ export const createMemoryEventStore = ({
       byId.set(idKey(stream, row.id), row)
       return row
     })
-    return answerOf(written.at(-1) as Row, false)
+    return toAppended(written.at(-1) as Row, false)
   }
 
-  const appendAll = (checked: readonly CheckedAppend[]): readonly Appended[] | Conflict | IdsKnown => {
+  const appendAll = (checked: readonly CheckedAppend[]): AppendToManyOutcome => {
     if (closed) throw new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' })
-    const verdicts = checked.map(known)
+    const verdicts = checked.map(lookUpIds)
     if (verdicts.some((verdict) => verdict !== 'unknown')) {
       const repeated: Appended[] = []
       for (const [index, { stream }] of checked.entries()) {
         const verdict = verdicts[index] ?? 'unknown'
         if (typeof verdict === 'string')
           return { outcome: 'ids known', stream, problem: verdict === 'unknown' ? 'partly known' : verdict }
-        repeated.push(answerOf(verdict.last, true))
+        repeated.push(toAppended(verdict.last, true))
       }
       return repeated
     }
@@ -133,9 +134,9 @@ export const createMemoryEventStore = ({
       const conflict = conflictOf(append)
       if (conflict) return conflict
     }
-    const answers = checked.map(write)
-    moved.notify()
-    return answers
+    const appended = checked.map(write)
+    headMoved.notify()
+    return appended
   }
 
   const toEvent = (row: Row): StoredEvent => ({
@@ -148,7 +149,7 @@ export const createMemoryEventStore = ({
     position: positions.of(row.number),
   })
 
-  const until = (rows: readonly Row[], { untilTime, untilPosition }: StreamRange): readonly Row[] => {
+  const rowsUntil = (rows: readonly Row[], { untilTime, untilPosition }: StreamRange): readonly Row[] => {
     if (untilTime !== undefined && !isUtcTime(untilTime)) throw new Failure('INPUT_INVALID', { untilTime })
     const last = untilPosition === undefined ? headNumber() : positions.numberOf(untilPosition)
     const timeMs = untilTime === undefined ? Infinity : Date.parse(untilTime)
@@ -157,25 +158,25 @@ export const createMemoryEventStore = ({
   }
 
   async function* readStream(stream: string, range: StreamRange = {}): AsyncGenerator<StoredEvent> {
-    const rows = [...until(streams.get(stream) ?? [], range)]
+    const rows = [...rowsUntil(streams.get(stream) ?? [], range)]
     const backwards = range.direction === 'backwards'
     const { from } = range
-    const wanted = (backwards ? rows.reverse() : rows).filter(
+    const selected = (backwards ? rows.reverse() : rows).filter(
       ({ revision }) => from === undefined || (backwards ? revision <= from : revision >= from),
     )
-    for (const row of wanted.slice(0, Math.max(0, range.limit ?? Infinity))) yield toEvent(row)
+    for (const row of selected.slice(0, Math.max(0, range.limit ?? Infinity))) yield toEvent(row)
   }
 
   async function* readAll(range: AllRange = {}): AsyncGenerator<StoredEvent> {
     const after = range.after === undefined ? undefined : positions.numberOf(range.after)
     const end = log.length
-    let left = range.limit ?? Infinity
+    let remaining = range.limit ?? Infinity
     const backwards = range.direction === 'backwards'
     const start = backwards ? Math.min(end, after === undefined ? end : Number(after) - 1) - 1 : Number(after ?? 0n)
-    for (let index = start; left > 0 && index >= 0 && index < end; index += backwards ? -1 : 1) {
+    for (let index = start; remaining > 0 && index >= 0 && index < end; index += backwards ? -1 : 1) {
       const row = log[index]
       if (row === undefined || !passes(range, row)) continue
-      left -= 1
+      remaining -= 1
       yield toEvent(row)
     }
   }
@@ -184,7 +185,7 @@ export const createMemoryEventStore = ({
     let after = Number(options.after === undefined ? 0n : positions.numberOf(options.after))
     while (!signal.aborted && !closed) {
       if (after >= log.length) {
-        await moved.wait({ signal })
+        await headMoved.wait({ signal })
         continue
       }
       const events: StoredEvent[] = []
@@ -200,8 +201,8 @@ export const createMemoryEventStore = ({
     name: 'memory',
     capabilities: { ...memoryCapabilities, idsKnownWithin },
     append: async (append) => {
-      const answer = appendAll(checkAppends([append]))
-      return 'outcome' in answer ? answer : (answer[0] as Appended)
+      const outcome = appendAll(checkAppends([append]))
+      return 'outcome' in outcome ? outcome : (outcome[0] as Appended)
     },
     appendToMany: async (appends) => appendAll(checkAppends(appends)),
     readStream,
@@ -213,7 +214,7 @@ export const createMemoryEventStore = ({
     distance: positions.distance,
     close: async () => {
       closed = true
-      moved.notify()
+      headMoved.notify()
     },
   }
 }

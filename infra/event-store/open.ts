@@ -4,18 +4,20 @@ import type { EventStore } from './port.ts'
 import { openPostgresEventStore } from './postgres.ts'
 
 export type OpenEventStoreOptions = {
-  /** Holds the log itself while `eventStoreUrl` is not set. */
+  /** Stores the log when `eventStoreUrl` is not set. */
   readonly database: Pick<Database, 'query' | 'transaction' | 'listen'>
   /** An EventStoreDB or KurrentDB server (esdb://…). */
   readonly eventStoreUrl: string | undefined
   readonly log?: Log
-  /** Of the engine in PostgreSQL: how long an event of another process may stay unseen when its NOTIFY is lost. */
+  /** For the engine in PostgreSQL: the longest delay until an event of another process is noticed when its NOTIFY is
+   *  lost. */
   readonly pollMs?: number
-  /** `false` for who only reads: what is there is left as it is (LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER). */
+  /** `false` for read-only callers: changes nothing, and throws LOG_NOT_FOUND or DATABASE_SCHEMA_OLDER instead. */
   readonly migrate?: boolean
 }
 
-/** Opens the event store that the settings name: a server of its own, or else the database. Throws what that engine throws. */
+/** Opens the event store that the settings select: a server of its own, or else the database. Throws the failures of
+ *  that engine. */
 export const openEventStore = async ({
   database,
   eventStoreUrl,
@@ -24,9 +26,9 @@ export const openEventStore = async ({
   migrate = true,
 }: OpenEventStoreOptions): Promise<EventStore> => {
   if (eventStoreUrl !== undefined) {
-    // Loaded only where it is asked for: its client takes its time.
+    // Loaded only on demand: its client is slow to import.
     const { openEventStoreDb } = await import('./eventstoredb.ts')
-    return openEventStoreDb({ url: eventStoreUrl, make: migrate, ...(log && { log }) })
+    return openEventStoreDb({ url: eventStoreUrl, create: migrate, ...(log && { log }) })
   }
   return openPostgresEventStore({ database, migrate, ...(pollMs === undefined ? {} : { pollMs }) })
 }

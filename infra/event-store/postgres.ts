@@ -16,11 +16,12 @@ export const postgresCapabilities: Capabilities = {
   sizesSetBy: 'port',
 }
 
-/** The event store in PostgreSQL, in the schema `log`, which it makes and migrates first. Needs about four connections of the
- *  database's pool at its busiest: two writers, readers, and a short NOTIFY; and one to listen. Closing the store does not
- *  close the database.
- *  @param pollMs how long an event of another process may stay unseen when its NOTIFY is lost.
- *  @param migrate `false` changes nothing: for who only reads; then it throws LOG_NOT_FOUND and DATABASE_SCHEMA_OLDER too.
+/** Opens the event store in PostgreSQL, in the schema `log`; creates or migrates the schema first. Under load it needs
+ *  about four connections of the database's pool: two writers, readers, and a short NOTIFY; and one to listen. Closing
+ *  the store does not close the database.
+ *  @param pollMs the longest delay until an event of another process is noticed when its NOTIFY is lost.
+ *  @param migrate `false` changes nothing, for read-only callers; then it also throws LOG_NOT_FOUND and
+ *  DATABASE_SCHEMA_OLDER.
  *  Throws DATABASE_SCHEMA_NEWER, and DATABASE_UNAVAILABLE while it opens. */
 export const openPostgresEventStore = async ({
   database,
@@ -41,8 +42,8 @@ export const openPostgresEventStore = async ({
     name: 'postgres',
     capabilities: postgresCapabilities,
     append: async (append) => {
-      const answer = await writer.append(checkAppends([append]))
-      return 'outcome' in answer ? answer : (answer[0] as Appended)
+      const outcome = await writer.append(checkAppends([append]))
+      return 'outcome' in outcome ? outcome : (outcome[0] as Appended)
     },
     appendToMany: async (appends) => writer.append(checkAppends(appends)),
     readStream: reader.readStream,

@@ -3,12 +3,12 @@ import type { Append, ExpectedRevision, NewEvent } from './port.ts'
 
 /** Characters are Unicode code points, as the database counts them. */
 export const nameCharactersMax = 250
-/** Far below what the JSON parser of the database stands. */
+/** Far below the limit of the JSON parser of the database. */
 export const jsonDepthMax = 200
 export const appendBytesMax = 64 * 1024 * 1024
 export const revisionMax = 2n ** 63n - 1n
 
-/** An event that is known to be storable, as the JSON text that is stored. The id is in lower case. */
+/** A valid event, with data and metadata as the JSON text that is stored. The id is in lower case. */
 export type CheckedEvent = {
   readonly id: string
   readonly type: string
@@ -24,23 +24,23 @@ export type CheckedAppend = {
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const utcTime = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$/
 
-/** No text with a NUL fits into PostgreSQL, and half a surrogate pair would come back as another character. */
+/** PostgreSQL stores no text with a NUL, and half a surrogate pair would come back as another character. */
 const isStorableText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
-/** True for what a stream or a type can be called: 1 to 250 characters, without NUL and half surrogate pairs. */
+/** Returns true for a valid name of a stream or type: 1 to 250 characters, without NUL and half surrogate pairs. */
 export const isName = (name: string): boolean =>
   name.length > 0 &&
   name.length <= nameCharactersMax * 2 &&
   isStorableText(name) &&
   (name.length <= nameCharactersMax || Array.from(name).length <= nameCharactersMax)
 
-/** True for a beginning that a name can have. */
+/** Returns true for a text that a name can begin with. */
 export const isNamePrefix = (prefix: string): boolean => isStorableText(prefix)
 
-/** True for ISO 8601 in UTC, to the millisecond at most, of a day that the calendar has. */
+/** Returns true for a time in ISO 8601 and UTC, to the millisecond at most, on a day that exists in the calendar. */
 export const isUtcTime = (text: string): boolean => {
   if (!utcTime.test(text) || text.startsWith('0000')) return false
-  // Every month has as many days.
+  // Every month has at least 28 days.
   if (Number(text.slice(8, 10)) <= 28) return true
   const moment = new Date(text)
   return !Number.isNaN(moment.getTime()) && moment.toISOString().startsWith(text.slice(0, 19))
@@ -48,13 +48,14 @@ export const isUtcTime = (text: string): boolean => {
 
 type Problem = { readonly reason: string; readonly path: string }
 
-const at = (key: string | number, problem: Problem | undefined): Problem | undefined =>
+const underKey = (key: string | number, problem: Problem | undefined): Problem | undefined =>
   problem && { ...problem, path: `.${key}${problem.path}` }
 
 const problemInText = (text: string): Problem | undefined =>
   isStorableText(text) ? undefined : { reason: 'a text holds a NUL character or half a surrogate pair', path: '' }
 
-/** A property that is undefined is left out, as JSON does; whatever else JSON would silently change is a problem. */
+/** Finds what JSON cannot represent. A property that is undefined is left out, as JSON does; any other silent change
+ *  is a problem. */
 const problemIn = (value: unknown, depth: number, textProblem = problemInText): Problem | undefined => {
   if (value === null || typeof value === 'boolean') return undefined
   if (typeof value === 'string') return textProblem(value)
@@ -64,19 +65,19 @@ const problemIn = (value: unknown, depth: number, textProblem = problemInText): 
   if (depth >= jsonDepthMax) return { reason: `nested deeper than ${jsonDepthMax}`, path: '' }
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++) {
-      const problem = at(index, problemIn(value[index], depth + 1, textProblem))
+      const problem = underKey(index, problemIn(value[index], depth + 1, textProblem))
       if (problem) return problem
     }
     return undefined
   }
   const prototype: unknown = Object.getPrototypeOf(value)
-  // A plain object of another realm has another Object.prototype, but nothing above it either.
+  // A plain object of another realm has another Object.prototype, which is also the end of its prototype chain.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
     return { reason: 'only plain objects can be stored', path: '' }
   for (const key of Object.keys(value)) {
     const item = (value as Readonly<Record<string, unknown>>)[key]
     if (item === undefined) continue
-    const problem = textProblem(key) ?? at(key, problemIn(item, depth + 1, textProblem))
+    const problem = textProblem(key) ?? underKey(key, problemIn(item, depth + 1, textProblem))
     if (problem) return problem
   }
   return undefined
@@ -93,7 +94,7 @@ const checkEvent = (stream: string, event: NewEvent): CheckedEvent => {
     refuseEvent(stream, `the type is not 1 to ${nameCharactersMax} storable characters`, { eventId: id })
   const texts = jsonTextsOf(data, metadata)
   if (texts === undefined) {
-    const problem = at('data', problemIn(data, 0)) ?? at('metadata', problemIn(metadata, 0))
+    const problem = underKey('data', problemIn(data, 0)) ?? underKey('metadata', problemIn(metadata, 0))
     if (problem)
       refuseEvent(stream, problem.reason, { eventId: id, field: problem.path.slice(1).toWellFormed().slice(0, 200) })
   }
@@ -108,16 +109,17 @@ const checkEvent = (stream: string, event: NewEvent): CheckedEvent => {
 
 const noProblem = () => undefined
 
-/** The JSON of what is without a problem at the first glance; undefined when one has to look closer. JSON escapes half a
- *  surrogate pair and NUL, so where nothing is escaped by its number, no text has to be looked at on its own. */
+/** Returns the JSON texts when a quick check finds no problem, else undefined: the full check then finds the
+ *  problem, if there is one. JSON escapes half a surrogate pair and NUL as \u…, so without such an escape no text
+ *  needs a check of its own. */
 const jsonTextsOf = (data: unknown, metadata: unknown): { data: string; metadata: string } | undefined => {
   if (problemIn(data, 0, noProblem) ?? problemIn(metadata, 0, noProblem)) return undefined
   const texts = { data: JSON.stringify(data), metadata: JSON.stringify(metadata) }
   return texts.data.includes('\\u') || texts.metadata.includes('\\u') ? undefined : texts
 }
 
-/** Characters of the JSON texts and names: what an append weighs, near enough to its bytes to bound a batch. */
-export const weightOf = ({ stream, events }: CheckedAppend): number =>
+/** Returns the number of characters in the JSON texts and names of an append, as an estimate of its size in bytes. */
+export const charactersOf = ({ stream, events }: CheckedAppend): number =>
   events.reduce((sum, { type, data, metadata }) => sum + type.length + data.length + metadata.length, stream.length)
 
 const checkAppend = ({ stream, expected, events }: Append): CheckedAppend => {
@@ -126,11 +128,11 @@ const checkAppend = ({ stream, expected, events }: Append): CheckedAppend => {
     refuseEvent(stream, 'no stream can be at the expected revision', { expected: String(expected) })
   if (events.length === 0) refuseEvent(stream, 'there is no event to append')
   const checked = { stream, expected, events: events.map((event) => checkEvent(stream, event)) }
-  if (weightOf(checked) > appendBytesMax) refuseEvent(stream, `larger than ${appendBytesMax} bytes in one append`)
+  if (charactersOf(checked) > appendBytesMax) refuseEvent(stream, `larger than ${appendBytesMax} bytes in one append`)
   return checked
 }
 
-/** Checks what shall be appended together, and gives it as it is stored. Throws EVENT_INVALID. */
+/** Checks the appends of one request, and returns them as they are stored. Throws EVENT_INVALID. */
 export const checkAppends = (appends: readonly Append[]): readonly CheckedAppend[] => {
   if (appends.length === 0) refuseEvent('', 'there is no event to append')
   const checked = appends.map(checkAppend)
@@ -147,6 +149,6 @@ export const checkAppends = (appends: readonly Append[]): readonly CheckedAppend
   return checked
 }
 
-/** True for what the door to the database throws when it is away: it holds the list of codes, and a retry helps. */
+/** Returns true for DATABASE_UNAVAILABLE, which infra/postgres.ts throws during an outage: a retry helps. */
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE'

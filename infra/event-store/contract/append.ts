@@ -2,11 +2,12 @@ import { describe, expect, test } from '@jest/globals'
 import type { ExpectedRevision, NewEvent } from '../port.ts'
 import { codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, revisionsOf, to, type World } from './world.ts'
 
+/** Declares the cases of `append`: revisions, expected revisions, order, sizes, and events that cannot be stored. */
 export const appendCases = ({ store, capabilities }: World): void => {
   const read = (stream: string) => collect(store().readStream(stream))
 
   describe('append', () => {
-    test('gives the revision, counted from 0, and the position of the last event', async () => {
+    test('returns the revision, counted from 0, and the position of the last event', async () => {
       const stream = newStream()
       const [first, second] = [newEvents(2), newEvents(1)]
       const one = await store().append(to(stream, 'no stream', ...first))
@@ -68,7 +69,7 @@ export const appendCases = ({ store, capabilities }: World): void => {
       expect(revisionsOf(stored)).toEqual(events.map((_, index) => BigInt(index)))
     })
 
-    test('appends asked one behind the other keep their order', async () => {
+    test('appends requested one after the other keep their order', async () => {
       const stream = newStream()
       const events = newEvents(20)
       await Promise.all(
@@ -113,7 +114,7 @@ export const appendCases = ({ store, capabilities }: World): void => {
         text: text.repeat(bytes / Buffer.byteLength(JSON.stringify(text).slice(1, -1))),
       })
       const code = await codeThrownBy(() => store().append(to(stream, 'no stream', event)))
-      // A server may be set to take less; then it says so, and nothing is stored.
+      // A server may be configured with a lower limit; then it refuses the event, and nothing is stored.
       if (mayBeRefused && code !== undefined) {
         expect(code).toBe('EVENT_INVALID')
         expect(await read(stream)).toEqual([])
@@ -166,7 +167,7 @@ export const appendCases = ({ store, capabilities }: World): void => {
       ['a bigint', undefined, [newEvent('Happened', { a: 1n } as never)]],
       ['an id that is no UUID', undefined, [{ ...good, id: 'one' }]],
       ['one id twice', undefined, [good, good]],
-      ['a time that is no time', undefined, [newEvent('Happened', 1, '2026-02-30T00:00:00Z')]],
+      ['a time that is not in the calendar', undefined, [newEvent('Happened', 1, '2026-02-30T00:00:00Z')]],
       ['a time without zone', undefined, [newEvent('Happened', 1, '2026-02-03T00:00:00')]],
     ]
     test.each(bad)('refuses %s', async (_, name, events) => {

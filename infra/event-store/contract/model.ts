@@ -1,75 +1,76 @@
-// Random appends, reads and subscriptions, asked of an engine and of a model of it in memory.
+// Random appends, reads and subscriptions, run on an engine and on its model in memory; the results must be equal.
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createMemoryEventStore } from '../memory.ts'
 import type { Append, Batch, Capabilities, EventStore, NewEvent, Position } from '../port.ts'
 import { collect } from './world.ts'
 
-/** An engine as it is compared with the model. */
-type Subject = {
+/** An engine, and how it is compared with the model. */
+type ComparedEngine = {
   readonly name: string
-  /** A new, empty store; the suite closes it. */
+  /** Opens a new, empty store; the suite closes it. */
   readonly open: () => Promise<EventStore>
   readonly capabilities: Capabilities
-  /** `counted`: its positions count events, as those of the model do, and its batches are cut as the model cuts them. `other`: they
-   *  are compared by their order alone, and batches by what is in them. */
+  /** `counted`: the engine's positions count events like the model's, and its batches have the same bounds. `other`:
+   *  positions are compared by their order alone, and batches by their events. */
   readonly positions: 'counted' | 'other'
-  /** How many steps in the normal run, where so many as elsewhere would take long. */
+  /** How many steps in the normal run, for an engine where the default would take long. */
   readonly operations?: number
 }
 
 const operationsDefault = 10_000
 const operationsPerRunMax = 100
-const digits = 20
+const digitCount = 20
 
-/** A store, and its positions by number, from 1; 0 is its start. */
-type Numbered = {
+/** A store whose positions are numbered from 1; 0 is its start. */
+type NumberedStore = {
   readonly store: EventStore
   readonly positionAt: (number: number) => Promise<Position>
-  /** The same with numbers for positions, so that equal answers of two stores are equal. */
-  readonly withNumbers: (answer: unknown) => Promise<unknown>
+  /** Replaces the positions in a result by numbers, so that equal results of two stores compare as equal. */
+  readonly withNumbers: (result: unknown) => Promise<unknown>
 }
 
-/** Something to do with a store; `answer` is what it said. */
+/** One step of a random run; `run` resolves to the result of the store. */
 type Operation = {
   readonly name: string
   readonly input?: unknown
-  readonly answer: (numbered: Numbered) => Promise<unknown>
+  readonly run: (numbered: NumberedStore) => Promise<unknown>
 }
 
-const asText = (answer: unknown) =>
-  JSON.stringify(answer, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)) ?? 'null'
+const toText = (result: unknown) =>
+  JSON.stringify(result, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)) ?? 'null'
 
-/** Positions differ by the store's id in front, and must not differ otherwise. */
-const counted = (store: EventStore): Numbered => {
-  const prefix = store.start.slice(0, -digits)
+/** Numbers positions that may differ from the model's in their prefix alone, the id of the store. */
+const counted = (store: EventStore): NumberedStore => {
+  const prefix = store.start.slice(0, -digitCount)
   return {
     store,
-    positionAt: async (number) => store.parsePosition(`${prefix}${String(number).padStart(digits, '0')}`),
-    withNumbers: async (answer) => JSON.parse(asText(answer).replaceAll(prefix, '')),
+    positionAt: async (number) => store.parsePosition(`${prefix}${String(number).padStart(digitCount, '0')}`),
+    withNumbers: async (result) => JSON.parse(toText(result).replaceAll(prefix, '')),
   }
 }
 
-/** Positions differ, and must not differ in their order. One beyond the last is taken for the last. */
-const ordered = (store: EventStore): Numbered => {
-  const known: Position[] = []
+/** Numbers positions that must agree with the model's in their order alone. A number beyond the last position stands
+ *  for the last. */
+const ordered = (store: EventStore): NumberedStore => {
+  const positions: Position[] = []
   const numberOf = new Map<string, number>([[store.start, 0]])
-  const lookOn = async () => {
-    const after = known.at(-1)
+  const readFurther = async () => {
+    const after = positions.at(-1)
     for await (const { position } of store.readAll(after === undefined ? {} : { after }))
-      numberOf.set(position, known.push(position))
+      numberOf.set(position, positions.push(position))
   }
-  const shape = new RegExp(`${store.start.replace(/0{20}/g, '\\d{20}')}`, 'g')
+  const positionPattern = new RegExp(`${store.start.replace(/0{20}/g, '\\d{20}')}`, 'g')
   return {
     store,
     positionAt: async (number) => {
-      await lookOn()
-      return known[Math.min(number, known.length) - 1] ?? store.start
+      await readFurther()
+      return positions[Math.min(number, positions.length) - 1] ?? store.start
     },
-    withNumbers: async (answer) => {
-      const text = asText(answer)
-      if ([...text.matchAll(shape)].some(([position]) => !numberOf.has(position))) await lookOn()
-      return JSON.parse(text.replaceAll(shape, (position) => `#${numberOf.get(position)}`))
+    withNumbers: async (result) => {
+      const text = toText(result)
+      if ([...text.matchAll(positionPattern)].some(([position]) => !numberOf.has(position))) await readFurther()
+      return JSON.parse(text.replaceAll(positionPattern, (position) => `#${numberOf.get(position)}`))
     },
   }
 }
@@ -80,7 +81,7 @@ const stream = fc.constantFrom('a', 'a-1', 'a-2', 'b%', 'b_', 'ä', '\u{1f600}')
 const type = fc.constantFrom('Red', 'Green', 'Blue')
 const time = small.map((n) => new Date(Date.UTC(2026, 0, 1, 0, n)).toISOString())
 
-/** Few ids, so that many are known already, mostly with the same content. */
+/** Few ids, so that many of them are stored already, mostly with the same content. */
 const event: fc.Arbitrary<NewEvent> = fc
   .record({
     number: fc.integer({ min: 0, max: 60 }),
@@ -117,13 +118,13 @@ const defined = <Value extends object>(value: Value): { [Key in keyof Value]?: E
 const appending: fc.Arbitrary<Operation> = append.map((one) => ({
   name: 'append',
   input: one,
-  answer: ({ store }) => store.append(one),
+  run: ({ store }) => store.append(one),
 }))
 
 const appendingToMany: fc.Arbitrary<Operation> = fc.array(append, { maxLength: 3 }).map((many) => ({
   name: 'appendToMany',
   input: many,
-  answer: ({ store }) => store.appendToMany(many),
+  run: ({ store }) => store.appendToMany(many),
 }))
 
 const readingStream: fc.Arbitrary<Operation> = fc
@@ -138,7 +139,7 @@ const readingStream: fc.Arbitrary<Operation> = fc
   .map(({ stream, until, ...range }) => ({
     name: 'readStream',
     input: { stream, until, ...range },
-    answer: async ({ store, positionAt }) => {
+    run: async ({ store, positionAt }) => {
       const untilPosition = until === undefined ? undefined : await positionAt(until)
       return collect(store.readStream(stream, defined({ ...range, untilPosition })))
     },
@@ -149,7 +150,7 @@ const readingAll: fc.Arbitrary<Operation> = fc
   .map(({ after, ...range }) => ({
     name: 'readAll',
     input: { after, ...range },
-    answer: async ({ store, positionAt }) => {
+    run: async ({ store, positionAt }) => {
       const from = after === undefined ? undefined : await positionAt(after)
       return collect(store.readAll(defined({ ...range, after: from })))
     },
@@ -159,7 +160,7 @@ const subscribing = (exactly: boolean): fc.Arbitrary<Operation> =>
   fc.record({ ...filter, after: small, batchSize: fc.integer({ min: 1, max: 5 }) }).map(({ after, ...options }) => ({
     name: 'subscribe',
     input: { after, ...options },
-    answer: async ({ store, positionAt }) => {
+    run: async ({ store, positionAt }) => {
       const head = await store.head()
       const from = await positionAt(after)
       const batches: Batch[] = []
@@ -174,9 +175,9 @@ const subscribing = (exactly: boolean): fc.Arbitrary<Operation> =>
     },
   }))
 
-const head: fc.Arbitrary<Operation> = fc.constant({ name: 'head', answer: ({ store }) => store.head() })
+const head: fc.Arbitrary<Operation> = fc.constant({ name: 'head', run: ({ store }) => store.head() })
 
-const operationOn = ({ capabilities, positions }: Subject): fc.Arbitrary<Operation> =>
+const operationOn = ({ capabilities, positions }: ComparedEngine): fc.Arbitrary<Operation> =>
   fc.oneof(
     { weight: 6, arbitrary: appending },
     { weight: capabilities.appendToMany ? 2 : 0, arbitrary: appendingToMany },
@@ -186,9 +187,9 @@ const operationOn = ({ capabilities, positions }: Subject): fc.Arbitrary<Operati
     { weight: 1, arbitrary: head },
   )
 
-const answerOf = async (numbered: Numbered, { answer }: Operation): Promise<unknown> => {
+const resultOf = async (numbered: NumberedStore, { run }: Operation): Promise<unknown> => {
   try {
-    return await numbered.withNumbers(await answer(numbered))
+    return await numbered.withNumbers(await run(numbered))
   } catch (error) {
     const { code, details } = error as { code?: string; details?: unknown }
     if (code === undefined) throw error
@@ -196,20 +197,24 @@ const answerOf = async (numbered: Numbered, { answer }: Operation): Promise<unkn
   }
 }
 
-/** A test that asks both the same, step by step; the number of steps is EVENT_STORE_MODEL_OPERATIONS. */
-export const modelTest = (subject: Subject): void => {
-  const { name, open, capabilities, positions } = subject
-  const operations = Number(process.env.EVENT_STORE_MODEL_OPERATIONS ?? subject.operations ?? operationsDefault)
+/** Declares a test that runs the same random steps on an engine and on the model, and compares each result. The
+ *  environment variable EVENT_STORE_MODEL_OPERATIONS sets the number of steps. */
+export const modelTest = (engine: ComparedEngine): void => {
+  const { name, open, capabilities, positions } = engine
+  const operations = Number(process.env.EVENT_STORE_MODEL_OPERATIONS ?? engine.operations ?? operationsDefault)
   const number = positions === 'counted' ? counted : ordered
-  test(`${name} answers about ${operations} random operations as the model in memory does`, async () => {
-    const steps = fc.array(operationOn(subject), { maxLength: operationsPerRunMax, size: 'max' })
+  test(`${name} answers about ${operations} random operations like the model in memory`, async () => {
+    const steps = fc.array(operationOn(engine), { maxLength: operationsPerRunMax, size: 'max' })
     await fc.assert(
       fc.asyncProperty(steps, async (run) => {
         const store = await open()
-        const [model, asked] = [createMemoryEventStore(capabilities), store].map(number) as [Numbered, Numbered]
+        const [model, actual] = [createMemoryEventStore(capabilities), store].map(number) as [
+          NumberedStore,
+          NumberedStore,
+        ]
         try {
           for (const step of run)
-            expect([step.name, await answerOf(asked, step)]).toEqual([step.name, await answerOf(model, step)])
+            expect([step.name, await resultOf(actual, step)]).toEqual([step.name, await resultOf(model, step)])
         } finally {
           await store.close()
         }

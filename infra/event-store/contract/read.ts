@@ -9,7 +9,7 @@ const streamCases = ({ store }: World): void => {
     const stream = newStream()
     let stored: StoredEvent[] = []
     beforeAll(async () => {
-      // The clock of the third writer was behind.
+      // The clock of the fourth writer was slow.
       const times = [0, 1, 4, 2, 5].map((n) => newEvent('Happened', { n }, minute(n)))
       for (const event of times) await store().append(to(stream, 'any', event))
       stored = await collect(store().readStream(stream))
@@ -58,7 +58,7 @@ const streamCases = ({ store }: World): void => {
       }
     })
 
-    test('what was handed out does not change history', async () => {
+    test('changing a returned event does not change the stored one', async () => {
       const own = newStream()
       await store().append(to(own, 'any', newEvent('Happened', { list: [1] })))
       for (const { data } of await collect(store().readStream(own))) (data as { list: number[] }).list.push(2)
@@ -67,8 +67,8 @@ const streamCases = ({ store }: World): void => {
   })
 }
 
-/** Enough of a log that may be someone's whole history. */
-const shownMax = 10_000
+/** How much is read of a log that may hold a long history of other clients. */
+const newestMax = 10_000
 
 const allCases = ({ store, openEmpty }: World): void => {
   describe('readAll', () => {
@@ -119,7 +119,7 @@ const allCases = ({ store, openEmpty }: World): void => {
     })
 
     test('positions rise with the log and compare as text', async () => {
-      const newest = await collect(store().readAll({ direction: 'backwards', limit: shownMax }))
+      const newest = await collect(store().readAll({ direction: 'backwards', limit: newestMax }))
       const positions = newest.map(({ position }) => position as string).reverse()
       expect(positions).toEqual([...new Set(positions)].sort())
       expect((positions[0] ?? '') > store().start).toBe(true)
@@ -140,16 +140,16 @@ const allCases = ({ store, openEmpty }: World): void => {
       expect(downwards).toEqual(upwards.toReversed())
     })
 
-    test('reads what was there when it began, also while others append', async () => {
-      let seen = 0
+    test('reads the events that were stored when it began, also during concurrent appends', async () => {
+      let count = 0
       const after = await store().head()
       await store().append(to(newStream(), 'any', ...newEvents(3)))
       for await (const { id } of store().readAll({ after })) {
         await store().append(to(newStream(), 'any', newEvent()))
         expect(id).toBeDefined()
-        seen += 1
+        count += 1
       }
-      expect(seen).toBe(3)
+      expect(count).toBe(3)
     })
   })
 
@@ -160,7 +160,7 @@ const allCases = ({ store, openEmpty }: World): void => {
       expect(await collect(empty.readAll())).toEqual([])
     })
 
-    test('one that came as text is the same', async () => {
+    test('a position that was parsed from text is the same', async () => {
       await store().append(to(newStream(), 'any', newEvent()))
       const head = await store().head()
       expect(store().parsePosition(`${head}`)).toBe(head)
@@ -169,7 +169,7 @@ const allCases = ({ store, openEmpty }: World): void => {
       expect(store().distance(store().start, head)).toBeGreaterThan(0)
     })
 
-    test('one of another store of the same kind, or of none, is refused by name', async () => {
+    test('a position of another store of the same kind, and any other text, is refused by name', async () => {
       const other = await openEmpty()
       await other.append(to(newStream(), 'any', newEvent()))
       const foreign = await other.head()
@@ -186,6 +186,7 @@ const allCases = ({ store, openEmpty }: World): void => {
   })
 }
 
+/** Declares the cases of `readStream`, `readAll` and positions. */
 export const readCases = (world: World): void => {
   streamCases(world)
   allCases(world)

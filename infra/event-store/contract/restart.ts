@@ -13,7 +13,7 @@ import {
   type World,
 } from './world.ts'
 
-/** What a caller does who is told DATABASE_UNAVAILABLE. */
+/** Appends again after each DATABASE_UNAVAILABLE, as a caller should, and resolves to the first outcome. */
 export const appendUntilAnswered = async (store: EventStore, append: Append): Promise<AppendOutcome> => {
   for (;;) {
     try {
@@ -24,10 +24,11 @@ export const appendUntilAnswered = async (store: EventStore, append: Append): Pr
   }
 }
 
-/** Only for stores whose capabilities say durable. */
+/** Declares the cases of restarts, of two processes and of cut connections, for engines with the capability
+ *  `durable`. */
 export const restartCases = ({ store, reopen, openCuttable }: World): void => {
   describe('after a restart', () => {
-    test('revisions and positions go on, and so does a subscription', async () => {
+    test('revisions, positions and subscriptions continue', async () => {
       const before = await reopen()
       const stream = newStream()
       const first = (await before.append(to(stream, 'no stream', ...newEvents(2)))) as Appended
@@ -42,7 +43,7 @@ export const restartCases = ({ store, reopen, openCuttable }: World): void => {
     })
 
     test.each<ExpectedRevision>(['no stream', 'any', 'stream exists', 0n])(
-      'the same append expecting %s gives the first answer, also after others have appended',
+      'the same append expecting %s returns the first outcome, also after other appends',
       async (expected) => {
         const [one, two] = [await reopen(), await reopen()]
         const stream = newStream()
@@ -58,7 +59,7 @@ export const restartCases = ({ store, reopen, openCuttable }: World): void => {
       },
     )
 
-    test('the same append with the revision of now is still the same append', async () => {
+    test('the same append with the current revision is still the same append', async () => {
       const one = await reopen()
       const append = to(newStream(), 'no stream', ...newEvents(2))
       const first = await one.append(append)
@@ -79,7 +80,7 @@ export const restartCases = ({ store, reopen, openCuttable }: World): void => {
   })
 
   describe('from two processes', () => {
-    test('of two creates of one stream one is accepted, and the same append gives one answer', async () => {
+    test('of two creates of one stream one is accepted, and the same append has one outcome', async () => {
       const [one, two] = [await reopen(), await reopen()]
       for (let round = 0; round < 10; round += 1) {
         const stream = newStream()
@@ -100,22 +101,22 @@ export const restartCases = ({ store, reopen, openCuttable }: World): void => {
     })
   })
 
-  const whereItCanBe = openCuttable ? test : test.skip
-  whereItCanBe.each<ExpectedRevision>(['no stream', 'any'])(
-    'a connection cut while an append expecting %s is answered: who asks again learns what became of it, stored once',
+  const testWithCuts = openCuttable ? test : test.skip
+  testWithCuts.each<ExpectedRevision>(['no stream', 'any'])(
+    'a connection cut while an append expecting %s is answered: a retry succeeds, and it is stored once',
     async (expected) => {
-      if (!openCuttable) throw new Error('This case is left out where no connection can be cut.')
+      if (!openCuttable) throw new Error('This case is skipped when no connection can be cut.')
       const { store: cuttable, cutNext } = await openCuttable()
       try {
         for (let round = 0; round < 3; round += 1) {
           const append = to(newStream(), expected, ...newEvents(2))
           cutNext()
-          const told = await codeThrownBy(() => cuttable.append(append))
-          expect(told ?? 'DATABASE_UNAVAILABLE').toBe('DATABASE_UNAVAILABLE')
-          const there = await collect(store().readStream(append.stream))
-          expect([0, 2]).toContain(there.length)
+          const code = await codeThrownBy(() => cuttable.append(append))
+          expect(code ?? 'DATABASE_UNAVAILABLE').toBe('DATABASE_UNAVAILABLE')
+          const found = await collect(store().readStream(append.stream))
+          expect([0, 2]).toContain(found.length)
           const answer = await appendUntilAnswered(cuttable, append)
-          expect(answer).toMatchObject({ outcome: 'appended', revision: 1n, ...(there.length && { repeated: true }) })
+          expect(answer).toMatchObject({ outcome: 'appended', revision: 1n, ...(found.length && { repeated: true }) })
           const stored = await collect(store().readStream(append.stream))
           expect(idsOf(stored)).toEqual(idsOf(append.events))
           expect(answer).toMatchObject({ position: stored[1]?.position })

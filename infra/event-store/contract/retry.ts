@@ -3,12 +3,13 @@ import { describe, expect, test } from '@jest/globals'
 import type { ExpectedRevision } from '../port.ts'
 import { codeThrownBy, collect, idsKnown, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
 
+/** Declares the cases of appends whose event ids are stored already: repetitions, and refusals. */
 export const retryCases = ({ store, capabilities }: World): void => {
   const read = (stream: string) => collect(store().readStream(stream))
 
   describe('the same append again', () => {
     test.each<ExpectedRevision>(['no stream', 'any', 'stream exists', 0n])(
-      'expecting %s, gives the first answer',
+      'expecting %s, returns the outcome of the first time',
       async (expected) => {
         const stream = newStream()
         if (expected !== 'no stream') await store().append(to(stream, 'no stream', newEvent()))
@@ -34,7 +35,7 @@ export const retryCases = ({ store, capabilities }: World): void => {
       },
     )
 
-    test('asked later by someone else, with its keys in another order', async () => {
+    test('requested later by another actor, with the keys of its data in another order', async () => {
       const stream = newStream()
       const event = newEvent('Happened', { a: 1, b: [{ c: 2, d: 3 }] })
       const first = await store().append(to(stream, 'no stream', event))
@@ -45,7 +46,7 @@ export const retryCases = ({ store, capabilities }: World): void => {
     })
   })
 
-  describe('known event ids are no repetition: nothing is written, and the outcome says why', () => {
+  describe('known event ids that are no repetition: nothing is written, and the outcome names the problem', () => {
     const [first, second, third] = [newEvent(), newEvent(), newEvent()]
     const stored = async () => {
       const stream = newStream()
@@ -84,7 +85,7 @@ export const retryCases = ({ store, capabilities }: World): void => {
       const { stream, one, two } = await stored()
       expect(await store().append(to(stream, 'any', two, one))).toEqual(idsKnown({ stream }, 'known elsewhere'))
     })
-    test('with one between them left out', async () => {
+    test('with one of the events between them left out', async () => {
       const { stream, one, three } = await stored()
       expect(await store().append(to(stream, 'any', one, three))).toEqual(idsKnown({ stream }, 'known elsewhere'))
     })
@@ -96,12 +97,12 @@ export const retryCases = ({ store, capabilities }: World): void => {
   })
 }
 
-/** Only for stores whose capabilities say appendToMany. */
+/** Declares the cases of `appendToMany`, for engines with this capability. */
 export const appendToManyCases = ({ store }: World): void => {
   const read = (stream: string) => collect(store().readStream(stream))
 
   describe('appendToMany', () => {
-    test('answers in the order asked and writes behind each other', async () => {
+    test('returns the outcomes in the order of the request, and writes the appends one after the other', async () => {
       const [one, two] = [newStream(), newStream()]
       const before = await store().head()
       const answers = await store().appendToMany([to(two, 'no stream', ...newEvents(2)), to(one, 'any', newEvent())])
@@ -127,7 +128,7 @@ export const appendToManyCases = ({ store }: World): void => {
       expect(await collect(store().readAll({ after: before }))).toHaveLength(1)
     })
 
-    test('again, gives the first answer', async () => {
+    test('again, returns the outcomes of the first time', async () => {
       const appends = [to(newStream(), 'no stream', newEvent()), to(newStream(), 'no stream', ...newEvents(2))]
       const [first, inFlight] = await Promise.all([store().appendToMany(appends), store().appendToMany(appends)])
       if ('outcome' in first) throw new Error('expected no conflict')
@@ -144,14 +145,14 @@ export const appendToManyCases = ({ store }: World): void => {
       expect(await read(fresh.stream)).toEqual([])
     })
 
-    test('refuses nothing to append, and one stream named twice', async () => {
+    test('refuses an empty request, and a stream named twice', async () => {
       const stream = newStream()
       expect(await codeThrownBy(() => store().appendToMany([]))).toBe('EVENT_INVALID')
       const twice = [to(stream, 'any', newEvent()), to(stream, 'any', newEvent())]
       expect(await codeThrownBy(() => store().appendToMany(twice))).toBe('EVENT_INVALID')
     })
 
-    test('transfers between two streams from many sides at once, in either order, all arrive', async () => {
+    test('many concurrent appends to the same two streams, in either order, are all stored', async () => {
       const [one, two] = [newStream(), newStream()]
       await Promise.all(
         Array.from({ length: 20 }, (_, n) => {

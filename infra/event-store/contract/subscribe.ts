@@ -5,25 +5,26 @@ import { collect, idsOf, newEvent, newEvents, newStream, to, type World } from '
 const appenders = 32
 const tailMsMax = 300_000
 
-/** Subscribes until the batch for which `enough` says so, or fails when the signal aborts, a minute later. Gives all batches
- *  up to it. */
+/** Subscribes until `isEnough` returns true for a batch, and resolves to all batches up to it. Throws when the
+ *  signal aborts first, by default after a minute. */
 const batchesUntil = async (
   store: EventStore,
   options: Omit<SubscribeOptions, 'signal'>,
-  enough: (batch: Batch, batches: readonly Batch[]) => boolean,
+  isEnough: (batch: Batch, batches: readonly Batch[]) => boolean,
   signal = AbortSignal.timeout(60_000),
 ): Promise<Batch[]> => {
   const batches: Batch[] = []
   for await (const batch of store.subscribe({ ...options, signal })) {
     batches.push(batch)
-    if (enough(batch, batches)) return batches
+    if (isEnough(batch, batches)) return batches
   }
-  throw new Error('The subscription ended before enough had come.')
+  throw new Error('The subscription ended before it had received enough batches.')
 }
 
 const eventsOf = (batches: readonly Batch[]): StoredEvent[] => batches.flatMap(({ events }) => events)
 const reaches = (position: Position) => (batch: Batch) => batch.position >= position
 
+/** Declares the cases of `subscribe`. */
 export const subscribeCases = ({ store, tailedEvents }: World): void => {
   describe('subscribe', () => {
     test('catches up in batches, then goes on live', async () => {
@@ -42,8 +43,8 @@ export const subscribeCases = ({ store, tailedEvents }: World): void => {
       for (const { events, position } of batches) expect(position).toBe(events.at(-1)?.position)
     })
 
-    test('from the beginning, gives what readAll gives', async () => {
-      // The server under test may hold someone's whole history.
+    test('from the beginning, yields the events that readAll yields', async () => {
+      // The server under test may hold a long history of other clients.
       const first = await collect(store().readAll({ limit: 10_000 }))
       let count = 0
       const batches = await batchesUntil(store(), {}, ({ events }) => {
@@ -53,21 +54,21 @@ export const subscribeCases = ({ store, tailedEvents }: World): void => {
       expect(idsOf(eventsOf(batches)).slice(0, first.length)).toEqual(idsOf(first))
     })
 
-    test('moves its position on also when no event passes the filter', async () => {
+    test('advances its position also when no event passes the filter', async () => {
       const after = await store().head()
       await store().append(to(newStream(), 'any', ...newEvents(3)))
       const middle = await store().head()
-      const given: StoredEvent[] = []
+      const received: StoredEvent[] = []
       let goal = middle
       const options = { after, types: ['Never'], signal: AbortSignal.timeout(60_000) }
       for await (const { events, position } of store().subscribe(options)) {
-        given.push(...events)
+        received.push(...events)
         if (position < goal) continue
         if (goal > middle) break
         await store().append(to(newStream(), 'any', newEvent()))
         goal = await store().head()
       }
-      expect(given).toEqual([])
+      expect(received).toEqual([])
       expect(options.signal.aborted).toBe(false)
     })
 
@@ -102,7 +103,7 @@ export const subscribeCases = ({ store, tailedEvents }: World): void => {
       expect(batches).toHaveLength(1)
     })
 
-    test('goes on from the position of any batch', async () => {
+    test('resumes from the position of any batch', async () => {
       const after = await store().head()
       const events = newEvents(10)
       await store().append(to(newStream(), 'any', ...events))
@@ -115,18 +116,18 @@ export const subscribeCases = ({ store, tailedEvents }: World): void => {
       }
     })
 
-    test('a consumer that stalls while others append gets everything', async () => {
+    test('a consumer that stalls during concurrent appends receives everything', async () => {
       const after = await store().head()
       const events = newEvents(300)
       const stream = newStream()
       await store().append(to(stream, 'any', events[0] ?? newEvent()))
-      const given: StoredEvent[] = []
+      const received: StoredEvent[] = []
       for await (const batch of store().subscribe({ after, batchSize: 7, signal: AbortSignal.timeout(60_000) })) {
-        if (given.length === 0) for (const event of events.slice(1)) await store().append(to(stream, 'any', event))
-        given.push(...batch.events)
-        if (given.length >= events.length) break
+        if (received.length === 0) for (const event of events.slice(1)) await store().append(to(stream, 'any', event))
+        received.push(...batch.events)
+        if (received.length >= events.length) break
       }
-      expect(idsOf(given)).toEqual(idsOf(events))
+      expect(idsOf(received)).toEqual(idsOf(events))
     })
 
     test.each([1, 7, 100])(
@@ -134,19 +135,19 @@ export const subscribeCases = ({ store, tailedEvents }: World): void => {
       async (batchSize) => {
         const after = await store().head()
         const share = Math.ceil(tailedEvents / appenders)
-        let seen = 0
+        let count = 0
         const appendAll = async (appender: number) => {
           const stream = `${newStream()}-${appender}`
           for (let n = 0; n < share; n += 1)
             await store().append(to(stream, n === 0 ? 'no stream' : BigInt(n - 1), newEvent()))
           return stream
         }
-        const counted = (batch: Batch) => {
-          seen += batch.events.length
-          return seen >= share * appenders
+        const isComplete = (batch: Batch) => {
+          count += batch.events.length
+          return count >= share * appenders
         }
         const [batches, streams] = await Promise.all([
-          batchesUntil(store(), { after, batchSize }, counted, AbortSignal.timeout(tailMsMax)),
+          batchesUntil(store(), { after, batchSize }, isComplete, AbortSignal.timeout(tailMsMax)),
           Promise.all(Array.from({ length: appenders }, (_, appender) => appendAll(appender))),
         ])
         const events = eventsOf(batches)

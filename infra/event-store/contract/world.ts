@@ -13,34 +13,37 @@ import type {
   SubscribeOptions,
 } from '../port.ts'
 
-/** An engine as the suite needs it. */
+/** An engine of the event store, as the contract suite opens it. */
 export type Engine = {
-  /** What it declares; given here too because the cases are listed before any store is open, and compared with its own word. */
+  /** The capabilities that the suite expects. The cases are listed before any store is open; then the store must
+   *  declare the same ones. */
   readonly capabilities: Capabilities
-  /** How many events the subscriber of the largest case tails, where 20,000 would take minutes. */
+  /** How many events the subscriber of the largest case tails, for an engine where 20,000 would take minutes. */
   readonly tailedEvents?: number
-  /** The store under test. It may hold what others have put into it before. */
+  /** Opens the store under test. It may hold events that other clients appended before. */
   open(): Promise<EventStore>
-  /** A new, empty store of this kind, with a log of its own. */
+  /** Opens a new, empty store of this kind, with a log of its own. */
   openEmpty(): Promise<EventStore>
-  /** Only of a durable one: opens what a closed store held, as another process would. */
+  /** Opens the log of a closed store, as another process would. For durable engines only. */
   reopen?(): Promise<EventStore>
-  /** Only of a durable one, and where it can be done: opens the same once more, over a connection that can be cut. `cutNext`
-   *  breaks it while the next append is answered. */
+  /** Opens the same log once more, over a connection that can be cut: `cutNext` breaks it while the next append is
+   *  answered. For durable engines only, where this is possible. */
   openCuttable?(): Promise<{ readonly store: EventStore; readonly cutNext: () => void }>
 }
 
-/** What every group of contract cases is given. `store` is shared by the cases of a run, so each takes streams of its own.
- *  What the others open, the run closes. */
+/** The stores that every group of contract cases works with. All cases of a run share `store`, so each case takes
+ *  streams of its own. The run closes every store that a case opens with `openEmpty` or `reopen`. */
 export type World = Pick<Engine, 'capabilities' | 'openEmpty' | 'openCuttable'> & {
   readonly store: () => EventStore
   readonly reopen: () => Promise<EventStore>
-  /** How many events the tailing subscribers meet. */
+  /** How many events the tailing subscribers receive. */
   readonly tailedEvents: number
 }
 
+/** Returns a stream name that no other case uses. */
 export const newStream = (prefix = 'case'): string => `${prefix}-${randomUUID()}`
 
+/** Returns an event with a fresh id. */
 export const newEvent = (type = 'Happened', data: Json = { n: 1 }, time = '2026-01-02T03:04:05.678Z'): NewEvent => ({
   id: randomUUID(),
   type,
@@ -55,32 +58,38 @@ export const newEvent = (type = 'Happened', data: Json = { n: 1 }, time = '2026-
   },
 })
 
+/** Returns so many events with fresh ids, numbered in their data. */
 export const newEvents = (count: number): NewEvent[] =>
   Array.from({ length: count }, (_, n) => newEvent('Happened', { n }))
 
+/** Returns the request to append these events to one stream. */
 export const to = (stream: string, expected: ExpectedRevision, ...events: NewEvent[]): Append => ({
   stream,
   expected,
   events,
 })
 
+/** Reads an iterable to its end, and resolves to all its items. */
 export const collect = async <Item>(items: AsyncIterable<Item>): Promise<Item[]> => {
   const all: Item[] = []
   for await (const item of items) all.push(item)
   return all
 }
 
+/** Returns the revisions of events, in their order. */
 export const revisionsOf = (events: readonly StoredEvent[]): bigint[] => events.map(({ revision }) => revision)
+
+/** Returns the ids of events, in their order. */
 export const idsOf = (events: readonly { readonly id: string }[]): string[] => events.map(({ id }) => id)
 
-/** The outcome of an append whose event ids are stored already, without being a repetition. */
+/** Returns the outcome of an append whose event ids are stored already, and that is no repetition. */
 export const idsKnown = ({ stream }: Pick<Append, 'stream'>, problem: IdProblem): IdsKnown => ({
   outcome: 'ids known',
   stream,
   problem,
 })
 
-/** The code of the failure that this throws; undefined when it throws none. */
+/** Resolves to the code of the failure that the work throws, or to undefined when it throws none. */
 export const codeThrownBy = async (work: () => unknown): Promise<string | undefined> => {
   try {
     await work()
@@ -91,16 +100,17 @@ export const codeThrownBy = async (work: () => unknown): Promise<string | undefi
   return undefined
 }
 
-/** Subscribes until so many events have come, or fails after a minute. */
+/** Subscribes until it has received so many events, and resolves to them. Throws when the signal aborts first;
+ *  without a signal, after a minute. */
 export const eventsUntil = async (
   store: EventStore,
-  options: Omit<SubscribeOptions, 'signal'>,
+  { signal = AbortSignal.timeout(60_000), ...options }: Partial<SubscribeOptions>,
   count: number,
 ): Promise<StoredEvent[]> => {
   const events: StoredEvent[] = []
-  for await (const batch of store.subscribe({ ...options, signal: AbortSignal.timeout(60_000) })) {
+  for await (const batch of store.subscribe({ ...options, signal })) {
     events.push(...batch.events)
     if (events.length >= count) return events
   }
-  throw new Error('The subscription ended before enough had come.')
+  throw new Error(`The subscription ended before it had received ${count} events.`)
 }

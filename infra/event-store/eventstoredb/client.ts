@@ -13,50 +13,54 @@ import converters from '@eventstore/db-client/dist/utils/convertGrpcEvent.js'
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import messages from '@eventstore/db-client/generated/streams_pb.js'
-import { createSignal } from '../../async/signal.ts'
+import { createBackoff } from '../../async/backoff.ts'
+import { sleep } from '../../async/sleep.ts'
 import { isUnavailable } from '../validation.ts'
-import { isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
+import { type ErrorContext, isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
 import type { OutgoingEvent, ServerEvent } from './events.ts'
 import type { ServerFilter } from './filter.ts'
-import { createFollow, type Follow } from './follow.ts'
 import type { LogPosition } from './position.ts'
+import { openServerSubscription, type ServerSubscription } from './server-subscription.ts'
 
 export type Direction = 'forwards' | 'backwards'
-export type Written =
+export type WriteOutcome =
   | { readonly outcome: 'written'; readonly revision: bigint }
   | { readonly outcome: 'conflict'; readonly actual: bigint | undefined }
 
-/** The door to the server. Everything goes to its leader, so that what was written can be read at once. Throws
- *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are tried again for a few seconds before. */
+/** The connection to the server. Every call goes to the leader, so that written events can be read at once. Throws
+ *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are retried for a few seconds first. */
 export type Connection = {
-  /** Writes all of them or none. The server takes the same ids at the same revision for a repetition, and answers as before. */
-  append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<Written>
-  /** Up to `count` events from a revision on, that one included. An unknown stream is empty. */
+  /** Writes all events or none. The server treats the same ids at the same revision as a repetition, and returns the
+   *  result of the first time. */
+  append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<WriteOutcome>
+  /** Resolves to up to `count` events from a revision on, inclusive. An unknown stream is empty. */
   readStream(
     stream: string,
     direction: Direction,
     from: bigint | 'start' | 'end',
     count: number,
   ): Promise<ServerEvent[]>
-  /** Up to `count` events that pass the filter: forwards from a position on, that one included; backwards from before it. */
+  /** Resolves to up to `count` events that pass the filter: forwards from a position on, inclusive; backwards
+   *  exclusive. */
   readAll(
     direction: Direction,
     from: LogPosition | 'start' | 'end',
     count: number,
     filter: ServerFilter,
   ): Promise<ServerEvent[]>
-  /** Events after a position as they come. `window`: how many events the server looks at between two checkpoints. */
-  follow(after: LogPosition | 'start', filter: ServerFilter, window: number): Follow
+  /** Subscribes to the events after a position. `window` is how many events the server scans between two
+   *  checkpoints. */
+  subscribe(after: LogPosition | 'start', filter: ServerFilter, window: number): ServerSubscription
   close(): Promise<void>
 }
 
 const readMsMax = 30_000
 const retryMsMax = 5_000
-const retryPauseMsMin = 50
-const retryPauseMsMax = 1_000
+const retryDelay = { minMs: 50, maxMs: 1_000 }
 const leaderAttemptsMax = 3
 
-/** What the client keeps for its own methods, and is needed here: `readAll` of it takes no filter, though the server does. */
+/** Internal methods of the client that are needed here: its own `readAll` has no filter, though that of the server
+ *  has one. */
 type Internals = {
   supports: (method: unknown) => Promise<boolean>
   callArguments(options: object, callOptions: object): [never, never]
@@ -68,7 +72,7 @@ type Internals = {
   getChannel(): Promise<{ close(): void }>
 }
 
-/** Newer servers call themselves kurrentdb; the client knows the older name only, and both speak the same. */
+/** Newer servers use the scheme kurrentdb. The client accepts the older scheme only; the protocol is the same. */
 const connectionString = (url: string) => url.replace(/^kurrentdb/, 'esdb')
 
 const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
@@ -83,60 +87,63 @@ const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
     position: event.position,
   }
 
-/** Connects on first use. Throws CONFIG_INVALID-like errors of the client for an address that it cannot read. */
+/** Creates a connection, which connects on first use. Throws the error of the client for an address that it cannot
+ *  parse. */
 export const connectEventStoreDb = (url: string): Connection => {
   const client = EventStoreDBClient.connectionString(connectionString(url))
   const internals = client as unknown as Internals
-  // Left to itself the client sends all appends through one call, BatchAppend, which has no deadline of its own; when it
-  // breaks, those that wait to be sent end as unhandled rejections. A call for each append has neither trouble.
+  // By default the client sends all appends through one call, BatchAppend, which has no deadline of its own; when it
+  // breaks, the appends that wait to be sent end as unhandled rejections. One call per append has neither problem.
   internals.supports = async () => false
   const closing = new AbortController()
-  const bell = createSignal()
-  const open = new Set<Follow>()
 
-  const call = async <Answer>(about: { stream?: string; position?: string }, work: () => Promise<Answer>) => {
+  const subscriptions = new Set<ServerSubscription>()
+
+  const callLeader = async <Result>(context: ErrorContext, work: () => Promise<Result>) => {
     for (let attempt = 1; ; attempt += 1) {
       if (closing.signal.aborted) throw storeUnavailable('the event store is closed')
       try {
         return await work()
       } catch (error) {
-        if (!isNotLeader(error) || attempt === leaderAttemptsMax) throw toStoreFailure(error, about)
-        // The client turns to the leader in a moment.
-        await bell.wait({ ms: retryPauseMsMin, signal: closing.signal })
+        if (!isNotLeader(error) || attempt === leaderAttemptsMax) throw toStoreFailure(error, context)
+        // The client is about to reconnect to the leader.
+        await sleep(retryDelay.minMs, closing.signal)
       }
     }
   }
 
-  /** For what may be asked twice. */
-  const patiently = async <Answer>(about: { stream?: string; position?: string }, work: () => Promise<Answer>) => {
-    const until = performance.now() + retryMsMax
-    for (let pauseMs = retryPauseMsMin; ; pauseMs = Math.min(pauseMs * 2, retryPauseMsMax)) {
+  /** For idempotent calls only. */
+  const callWithRetry = async <Result>(context: ErrorContext, work: () => Promise<Result>) => {
+    const deadline = performance.now() + retryMsMax
+    const backoff = createBackoff(retryDelay)
+    for (;;) {
       try {
-        return await call(about, work)
+        return await callLeader(context, work)
       } catch (error) {
-        if (!isUnavailable(error) || closing.signal.aborted || performance.now() + pauseMs > until) throw error
-        await bell.wait({ ms: pauseMs, signal: closing.signal })
+        const isLast = closing.signal.aborted || performance.now() + backoff.nextMs > deadline
+        if (isLast || !isUnavailable(error)) throw error
+        await backoff.pause(closing.signal)
       }
     }
   }
 
-  type Reading = AsyncIterable<ResolvedEvent> & {
+  type ReadCall = AsyncIterable<ResolvedEvent> & {
     cancel(): Promise<void>
     destroy(): unknown
     on(event: 'error', listener: () => void): unknown
   }
 
-  const collect = async (reading: Reading): Promise<ServerEvent[]> => {
+  const collect = async (reading: ReadCall): Promise<ServerEvent[]> => {
     const events: ServerEvent[] = []
-    let late = false
-    // One may come when nobody listens any more.
+    let timedOut = false
+    // An error event without a listener would end the process; one may come after the loop below has ended.
     reading.on('error', () => undefined)
     const stop = () => {
       reading.cancel().catch(() => undefined)
       reading.destroy()
     }
     const timer = setTimeout(() => {
-      late = true
+      timedOut = true
       stop()
     }, readMsMax)
     closing.signal.addEventListener('abort', stop)
@@ -147,7 +154,7 @@ export const connectEventStoreDb = (url: string): Connection => {
       }
     } catch (error) {
       if (isStreamNotFound(error)) return []
-      throw late ? storeUnavailable(`no answer within ${readMsMax} ms`, error) : error
+      throw timedOut ? storeUnavailable(`no answer within ${readMsMax} ms`, error) : error
     } finally {
       clearTimeout(timer)
       closing.signal.removeEventListener('abort', stop)
@@ -157,12 +164,13 @@ export const connectEventStoreDb = (url: string): Connection => {
 
   return {
     append: (stream, expected, events) =>
-      call({ stream }, async () => {
-        const sent = events.map((event) => ({ ...event, contentType: 'application/json' }))
+      callLeader({ stream }, async () => {
+        const outgoing = events.map((event) => ({ ...event, contentType: 'application/json' }))
         const expectedRevision = expected === 'no stream' ? NO_STREAM : expected
         try {
-          const answer = await client.appendToStream(stream, sent as never, { expectedRevision, requiresLeader: true })
-          return { outcome: 'written', revision: answer.nextExpectedRevision }
+          const options = { expectedRevision, requiresLeader: true } as const
+          const { nextExpectedRevision } = await client.appendToStream(stream, outgoing as never, options)
+          return { outcome: 'written', revision: nextExpectedRevision }
         } catch (error) {
           if (!(error instanceof WrongExpectedVersionError)) throw error
           const { actualVersion } = error
@@ -171,19 +179,19 @@ export const connectEventStoreDb = (url: string): Connection => {
       }),
 
     readStream: (stream, direction, from, count) =>
-      patiently({ stream }, () =>
+      callWithRetry({ stream }, () =>
         collect(
           client.readStream(stream, {
             direction: direction === 'forwards' ? FORWARDS : BACKWARDS,
             fromRevision: from === 'start' ? START : from === 'end' ? END : from,
             maxCount: count,
             requiresLeader: true,
-          }) as Reading,
+          }) as ReadCall,
         ),
       ),
 
     readAll: (direction, from, count, filter) =>
-      patiently({ position: typeof from === 'string' ? from : `${from.commit}` }, () => {
+      callWithRetry({ position: typeof from === 'string' ? from : `${from.commit}` }, () => {
         const request = readAllRequest(direction, from, count, filter)
         const create = internals.GRPCStreamCreator(services.StreamsClient, 'readAll', (streams) =>
           streams.read(
@@ -194,22 +202,22 @@ export const connectEventStoreDb = (url: string): Connection => {
         return collect(new readStreams.ReadStream<ResolvedEvent>(create, converters.convertGrpcEvent, {}))
       }),
 
-    follow: (after, filter, window) => {
-      const follow = createFollow(client, { after, filter, window, convert: toServerEvent })
-      open.add(follow)
+    subscribe: (after, filter, window) => {
+      const subscription = openServerSubscription(client, { after, filter, window, convert: toServerEvent })
+      subscriptions.add(subscription)
       return {
-        ...follow,
+        ...subscription,
         close: () => {
-          open.delete(follow)
-          follow.close()
+          subscriptions.delete(subscription)
+          subscription.close()
         },
       }
     },
 
     close: async () => {
       closing.abort()
-      for (const follow of open) follow.close()
-      open.clear()
+      for (const subscription of subscriptions) subscription.close()
+      subscriptions.clear()
       await client.dispose()
       const channel = await internals.getChannel().catch(() => undefined)
       channel?.close()
@@ -245,5 +253,5 @@ const readAllRequest = (
   return new messages.ReadReq().setOptions(options)
 }
 
-/** How many events the server looks at in one go before it looks whether it has enough. */
+/** How many events the server scans before it checks whether it has found enough. */
 const searchWindow = 500

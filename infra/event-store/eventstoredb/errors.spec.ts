@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import { Failure } from '../../../domain/errors.ts'
 import { isNotLeader, isStreamNotFound, toStoreFailure } from './errors.ts'
 
-/** As they come from the client: of its own kind with what came over the wire within, or that itself. */
+/** Errors as the client throws them: its own type around the error of the transport, or the latter itself. */
 const error = (more: { code?: number; type?: string; exception?: string; raw?: number }, message = 'no') =>
   Object.assign(new Error(message), {
     ...(more.code !== undefined && { code: more.code }),
@@ -16,7 +16,7 @@ test.each<[string, Error, string | undefined]>([
   ['deadline exceeded', error({ code: 4, type: 'deadline-exceeded' }), 'DATABASE_UNAVAILABLE'],
   ['timed out in the server', error({ code: 10 }), 'DATABASE_UNAVAILABLE'],
   ['a stream reset by the transport', error({ code: 13 }), 'DATABASE_UNAVAILABLE'],
-  ['unavailable, known by what is within', error({ raw: 14 }), 'DATABASE_UNAVAILABLE'],
+  ['unavailable, by the error of the transport', error({ raw: 14 }), 'DATABASE_UNAVAILABLE'],
   ['not the leader', error({ code: 5, exception: 'not-leader' }), 'DATABASE_UNAVAILABLE'],
   ['no leader', error({ code: 2 }, 'No leader info available in response'), 'DATABASE_UNAVAILABLE'],
   ['no node found', error({}, 'Failed to discover after 10 attempts.'), 'DATABASE_UNAVAILABLE'],
@@ -27,21 +27,21 @@ test.each<[string, Error, string | undefined]>([
   ['not authenticated', error({ code: 16 }), 'CONFIG_INVALID'],
   ['a position beyond the log', error({ code: 3 }, 'Trying to read from an invalid position.'), 'POSITION_FOREIGN'],
   ['a call that the server does not have', error({ code: 12 }), undefined],
-  ['an answer that nobody expected', error({ code: 2 }, 'Unexpected OperationResult'), undefined],
+  ['an unexpected result', error({ code: 2 }, 'Unexpected OperationResult'), undefined],
 ])('%s', (_, thrown, code) => {
   const failure = toStoreFailure(thrown, { stream: 's', position: '7' })
   expect(failure instanceof Failure ? failure.code : undefined).toBe(code)
   if (code === undefined) expect(failure).toBe(thrown)
 })
 
-test('what is no position is no foreign one, and a failure stays what it is', () => {
+test('a call without a position cannot have a foreign one, and a failure is returned unchanged', () => {
   const thrown = error({ code: 3 }, 'Trying to read from an invalid position.')
   expect(toStoreFailure(thrown)).toBe(thrown)
   const failure = new Failure('EVENT_INVALID')
   expect(toStoreFailure(failure)).toBe(failure)
 })
 
-test('two have a name that the callers ask for', () => {
+test('two kinds of errors are recognized by name', () => {
   expect([error({ exception: 'not-leader' }), error({ type: 'not-leader' }), error({}), 'no'].map(isNotLeader)).toEqual(
     [true, true, false, false],
   )

@@ -1,6 +1,7 @@
 import { Failure } from '../../../domain/errors.ts'
 
-/** Of https://grpc.github.io/grpc/core/md_doc_statuscodes.html, those that say something about an append or a read here. */
+/** The codes of https://grpc.github.io/grpc/core/md_doc_statuscodes.html that have a meaning for an append or a read
+ *  here. */
 const grpc = {
   cancelled: 1,
   unknown: 2,
@@ -14,7 +15,7 @@ const grpc = {
   unauthenticated: 16,
 } as const
 
-/** The call did not come through, or its answer did not: what was asked may have happened. */
+/** The call or its response was lost: the request may have been carried out. */
 const unavailableCodes: ReadonlySet<unknown> = new Set([
   grpc.cancelled,
   grpc.deadlineExceeded,
@@ -23,7 +24,7 @@ const unavailableCodes: ReadonlySet<unknown> = new Set([
   grpc.unavailable,
 ])
 
-/** These come without a code, or with one that says nothing. */
+/** These errors have no code, or one without a meaning. */
 const unavailableMessages = [
   'Failed to discover after',
   'No leader info available',
@@ -33,7 +34,7 @@ const unavailableMessages = [
   'Stream removed',
 ]
 
-/** What the client throws: `type` is its own name for it, `_raw` is what came over the wire. */
+/** An error of the client: `type` is its own name for it, `_raw` is the error of the transport. */
 type ClientError = Error & {
   readonly type?: string
   readonly code?: unknown
@@ -41,47 +42,51 @@ type ClientError = Error & {
   readonly _raw?: ClientError
 }
 
-/** The name that the server gives its exceptions, in the trailer `exception`; the client does not know all of them. */
+/** Returns the server's name of the exception, from the trailer `exception`; the client has types for some of them
+ *  only. */
 const exceptionOf = (error: ClientError): string | undefined => {
   const [named] = error.metadata?.get('exception') ?? error._raw?.metadata?.get('exception') ?? []
   return named === undefined ? error.type : String(named)
 }
 
-/** True when the server that was asked is not the leader: nothing was done, and the client has turned to the leader. */
+/** Returns true when the called server is not the leader: nothing was done, and the client reconnects to the leader. */
 export const isNotLeader = (error: unknown): boolean =>
   error instanceof Error && exceptionOf(error as ClientError) === 'not-leader'
 
+/** Returns true when the stream does not exist. */
 export const isStreamNotFound = (error: unknown): boolean =>
   error instanceof Error && exceptionOf(error as ClientError) === 'stream-not-found'
 
-/** Says that the server is away, and that it is this one and not the database. */
+/** Returns the failure for an outage of the server. Its details name the event store, since the code names the
+ *  database. */
 export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
   new Failure('DATABASE_UNAVAILABLE', { database: 'the event store of EVENTSTORE_URL', reason }, cause)
 
-/** The failure for the caller: DATABASE_UNAVAILABLE when the outcome is unknown, EVENT_INVALID for what is too large for the
- *  server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position that its log does not have; all else as it is. */
-export const toStoreFailure = (
-  error: unknown,
-  about: { readonly stream?: string; readonly position?: string } = {},
-) => {
+/** The stream or position that a call was about, for the details of its failure. */
+export type ErrorContext = { readonly stream?: string; readonly position?: string }
+
+/** Returns the failure for the caller: DATABASE_UNAVAILABLE when the outcome is unknown, EVENT_INVALID for an append
+ *  that is too large for the server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position that is
+ *  not in its log. Returns any other error unchanged. */
+export const toStoreFailure = (error: unknown, context: ErrorContext = {}) => {
   if (error instanceof Failure || !(error instanceof Error)) return error
-  const known: ClientError = error
-  const exception = exceptionOf(known)
-  const code = known.code ?? known._raw?.code
-  const { message } = known
+  const clientError: ClientError = error
+  const exception = exceptionOf(clientError)
+  const code = clientError.code ?? clientError._raw?.code
+  const { message } = clientError
   if (exception?.startsWith('maximum-append') || code === grpc.resourceExhausted)
     return new Failure(
       'EVENT_INVALID',
-      { stream: about.stream ?? '', reason: `too large for the server: ${message}` },
+      { stream: context.stream ?? '', reason: `too large for the server: ${message}` },
       error,
     )
   if (exception === 'access-denied' || code === grpc.permissionDenied || code === grpc.unauthenticated)
     return new Failure('CONFIG_INVALID', { variable: 'EVENTSTORE_URL', why: 'the server denies access' }, error)
-  if (code === grpc.invalidArgument && about.position !== undefined && /invalid position/i.test(message))
-    return new Failure('POSITION_FOREIGN', { position: about.position }, error)
-  const away =
+  if (code === grpc.invalidArgument && context.position !== undefined && /invalid position/i.test(message))
+    return new Failure('POSITION_FOREIGN', { position: context.position }, error)
+  const isOutage =
     exception === 'not-leader' ||
     unavailableCodes.has(code) ||
     unavailableMessages.some((text) => message.includes(text))
-  return away ? storeUnavailable(message || `${exception ?? code}`, error) : error
+  return isOutage ? storeUnavailable(message || `${exception ?? code}`, error) : error
 }

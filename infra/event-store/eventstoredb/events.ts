@@ -2,10 +2,10 @@ import type { Json, Metadata, StoredEvent } from '../port.ts'
 import type { CheckedEvent } from '../validation.ts'
 import type { LogPosition, LogPositions } from './position.ts'
 
-/** The one stream of this engine itself: it holds the id of the store. Never let out. */
+/** The one internal stream of this engine: it holds the id of the store. The port never returns its events. */
 export const identityStream = 'neuralmesh-event-store'
 
-/** An event as the server gives it. `position` is undefined from servers before 22.6. */
+/** An event as the server returns it. `position` is undefined with servers before 22.6. */
 export type ServerEvent = {
   readonly stream: string
   readonly revision: bigint
@@ -17,7 +17,7 @@ export type ServerEvent = {
   readonly position: LogPosition | undefined
 }
 
-/** An event as it is sent; data and metadata are plain objects. */
+/** An event as the server receives it; data and metadata are plain objects. */
 export type OutgoingEvent = {
   readonly id: string
   readonly type: string
@@ -25,10 +25,12 @@ export type OutgoingEvent = {
   readonly metadata: object
 }
 
-/** In the metadata of each event, the id of the attempt that wrote it: the server answers a repetition as it answered the first
- *  time, and by this one can tell. It also marks what is of this log: others may use the same server. */
+/** The metadata of each event contain the id of the attempt that wrote it. The server returns the same result for a
+ *  repetition as for the first time; this id tells them apart. It also marks the events of this log: other clients
+ *  may use the server. */
 const attemptKey = 'appendId'
 
+/** Returns the event as it is sent, with the id of the attempt in its metadata. */
 export const toOutgoing = ({ id, type, data, metadata }: CheckedEvent, attempt: string): OutgoingEvent => ({
   id,
   type,
@@ -39,21 +41,22 @@ export const toOutgoing = ({ id, type, data, metadata }: CheckedEvent, attempt: 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null
 
-export const attemptOf = ({ metadata }: ServerEvent): string | undefined => {
+/** Returns the id of the attempt that wrote the event; undefined for events of other clients. */
+export const attemptIdOf = ({ metadata }: ServerEvent): string | undefined => {
   const attempt = isObject(metadata) ? metadata[attemptKey] : undefined
   return typeof attempt === 'string' ? attempt : undefined
 }
 
-/** True for what the port would let out: no system event, no link, nothing that someone else wrote into the server. */
+/** Returns true for the events of this log: no system events, no links, and no events of other clients. */
 export const isOurs = (event: ServerEvent): event is ServerEvent & { readonly position: LogPosition } =>
   event.isJson &&
   event.position !== undefined &&
   !event.stream.startsWith('$') &&
   !event.type.startsWith('$') &&
   event.stream !== identityStream &&
-  attemptOf(event) !== undefined
+  attemptIdOf(event) !== undefined
 
-/** What the port lets out; undefined when it does not. */
+/** Returns the event as the port returns it; undefined for an event that is not of this log. */
 export const toStored = (event: ServerEvent, positions: LogPositions): StoredEvent | undefined => {
   if (!isOurs(event)) return undefined
   const { [attemptKey]: _, ...metadata } = event.metadata as Metadata & { [attemptKey]: unknown }

@@ -27,7 +27,7 @@ describe('event store on EventStoreDB when things break', () => {
     stops.push(server.stop)
     return server
   }
-  const open = async (url: string, options: { make?: boolean; openMs?: number } = {}): Promise<EventStore> => {
+  const open = async (url: string, options: { create?: boolean; openMs?: number } = {}): Promise<EventStore> => {
     const store = await openEventStoreDb({ url, ...options })
     stops.push(store.close)
     return store
@@ -38,7 +38,7 @@ describe('event store on EventStoreDB when things break', () => {
   }
 
   describe('an append', () => {
-    test('cut off before it was stored: nothing was written, and the same again writes it', async () => {
+    test('cut off before it was stored: nothing was written, and a retry writes it', async () => {
       const { server, store } = await begin()
       const append = to(newStream(), 'no stream', ...newEvents(2))
       server.failNextAppend('cut before')
@@ -48,7 +48,7 @@ describe('event store on EventStoreDB when things break', () => {
     })
 
     test.each(['no stream', 'any', 'stream exists', 0n] as const)(
-      'expecting %s, cut off after it was stored by a server that then forgets: the same again says so',
+      'expecting %s, cut off after it was stored by a server that then forgets it: a retry is a repetition',
       async (expected) => {
         const { server, store } = await begin()
         const stream = newStream()
@@ -62,7 +62,7 @@ describe('event store on EventStoreDB when things break', () => {
       },
     )
 
-    test('that is never answered ends with its deadline, and the same again says that it was stored', async () => {
+    test('that is never answered fails at its deadline, and a retry is a repetition', async () => {
       const server = await startServer()
       const store = await open(`${server.url}&defaultDeadline=200`)
       const append = to(newStream(), 'any', newEvent())
@@ -71,7 +71,7 @@ describe('event store on EventStoreDB when things break', () => {
       expect(await store.append(append)).toMatchObject({ revision: 0n, repeated: true })
     })
 
-    test('that a busy server turns away was not stored', async () => {
+    test('that a busy server refuses was not stored', async () => {
       const { server, store } = await begin()
       const append = to(newStream(), 'no stream', newEvent())
       server.failNextAppend('busy')
@@ -79,7 +79,7 @@ describe('event store on EventStoreDB when things break', () => {
       expect(await store.append(append)).toMatchObject({ revision: 0n, repeated: false })
     })
 
-    test('that the server takes for a repetition, though its content is another, is refused', async () => {
+    test('that the server treats as a repetition, though its content differs, is refused', async () => {
       const { server, store } = await begin()
       const other = await open(server.url)
       const [stream, event] = [newStream(), newEvent()]
@@ -91,7 +91,7 @@ describe('event store on EventStoreDB when things break', () => {
       expect(await collect(store.readStream(stream))).toHaveLength(2)
     })
 
-    test('larger than the server is set to take is refused with what it takes', async () => {
+    test('larger than the limit of the server is refused with that limit', async () => {
       const server = await startServer({ appendBytesMax: 1_000 })
       const store = await open(server.url)
       const append = to(newStream(), 'any', newEvent('Large', 'x'.repeat(2_000)))
@@ -104,8 +104,8 @@ describe('event store on EventStoreDB when things break', () => {
     test.each([
       ['a stream', '$mine', 'Happened'],
       ['a type', 'mine', '$Happened'],
-      ['the stream of the engine itself', 'neuralmesh-event-store', 'Happened'],
-    ])('to %s that the server keeps for itself is refused', async (_, stream, type) => {
+      ['the internal stream of the engine', 'neuralmesh-event-store', 'Happened'],
+    ])('to %s with a reserved name is refused', async (_, stream, type) => {
       const { store } = await begin()
       expect(await codeThrownBy(() => store.append(to(stream, 'any', newEvent(type))))).toBe('EVENT_INVALID')
       expect(await collect(store.readStream(stream))).toEqual([])
@@ -113,7 +113,7 @@ describe('event store on EventStoreDB when things break', () => {
   })
 
   describe('a cluster', () => {
-    test('another node is the leader: appends, reads and subscriptions turn to it', async () => {
+    test('another node is the leader: appends, reads and subscriptions go to it', async () => {
       const { server: old, store } = await begin()
       const leader = await startServer({ log: old.log })
       old.follow(leader)
@@ -132,7 +132,7 @@ describe('event store on EventStoreDB when things break', () => {
       expect(follower.asked.get('append')).toBeUndefined()
     })
 
-    test('without a leader nothing is stored; with the next it goes on', async () => {
+    test('without a leader nothing is stored; with the next leader a retry succeeds', async () => {
       const { server, store } = await begin()
       const append = to('s', 'no stream', newEvent())
       server.follow('nobody')
@@ -149,56 +149,53 @@ describe('event store on EventStoreDB when things break', () => {
       return controller.signal
     }
 
-    test.each([1, 100])(
-      'in batches of %i, dropped again and again, skips none and gives none twice',
-      async (batchSize) => {
-        const { server, store } = await begin()
-        const [appenders, share] = [8, 60]
-        const appendAll = async (appender: number) => {
-          for (let n = 0; n < share; n += 1)
-            await appendUntilAnswered(store, to(`s-${appender}`, n === 0 ? 'no stream' : BigInt(n - 1), newEvent()))
+    test.each([1, 100])('in batches of %i, dropped again and again, skips none and repeats none', async (batchSize) => {
+      const { server, store } = await begin()
+      const [appenders, share] = [8, 60]
+      const appendAll = async (appender: number) => {
+        for (let n = 0; n < share; n += 1)
+          await appendUntilAnswered(store, to(`s-${appender}`, n === 0 ? 'no stream' : BigInt(n - 1), newEvent()))
+      }
+      let isFinished = false
+      const dropping = (async () => {
+        for (let n = 0; !isFinished; n += 1) {
+          server.dropSubscriptions()
+          if (n % 20 === 7) await server.restart()
+          await new Promise((resolve) => setTimeout(resolve, 15))
         }
-        let over = false
-        const dropping = (async () => {
-          for (let n = 0; !over; n += 1) {
-            server.dropSubscriptions()
-            if (n % 20 === 7) await server.restart()
-            await new Promise((resolve) => setTimeout(resolve, 15))
-          }
-        })()
-        const tailed = eventsUntil(store, { batchSize }, appenders * share)
-        await Promise.all(Array.from({ length: appenders }, (_, appender) => appendAll(appender)))
-        const events = await tailed
-        over = true
-        await dropping
-        expect(events).toEqual(await collect(store.readAll()))
-        expect(server.asked.get('subscribe')).toBeGreaterThan(3)
-      },
-    )
+      })()
+      const tailed = eventsUntil(store, { batchSize }, appenders * share)
+      await Promise.all(Array.from({ length: appenders }, (_, appender) => appendAll(appender)))
+      const events = await tailed
+      isFinished = true
+      await dropping
+      expect(events).toEqual(await collect(store.readAll()))
+      expect(server.asked.get('subscribe')).toBeGreaterThan(3)
+    })
 
-    test('outlives a server that is away for a while, and goes on where it was', async () => {
+    test('survives an outage of the server, and resumes where it was', async () => {
       const { server, store } = await begin()
       const [early, late] = [newEvents(2), newEvents(2)]
       await store.append(to('s', 'any', ...early))
-      const given: Batch[] = []
+      const received: Batch[] = []
       for await (const batch of store.subscribe({ signal: signal() })) {
-        given.push(batch)
-        if (given.flatMap(({ events }) => events).length === 4) break
+        received.push(batch)
+        if (received.flatMap(({ events }) => events).length === 4) break
         await server.restart(() => new Promise((resolve) => setTimeout(resolve, 100)))
         await appendUntilAnswered(store, to('s', 'any', ...late))
       }
-      expect(idsOf(given.flatMap(({ events }) => events))).toEqual(idsOf([...early, ...late]))
+      expect(idsOf(received.flatMap(({ events }) => events))).toEqual(idsOf([...early, ...late]))
     })
 
-    test('holds the server back while its caller is busy', async () => {
+    test('applies backpressure to the server while its caller is busy', async () => {
       const { server, store } = await begin()
       const [count, text] = [2_000, 'x'.repeat(4_000)]
       for (let n = 0; n < count / 200; n += 1)
         await store.append(to(`s-${n}`, 'any', ...newEvents(200).map((event) => ({ ...event, data: { text } }))))
       const before = server.asked.get('sent') ?? 0
-      const given: StoredEvent[] = []
+      const received: StoredEvent[] = []
       for await (const { events } of store.subscribe({ batchSize: 10, signal: signal() })) {
-        if (given.length === 0) {
+        if (received.length === 0) {
           let sent = -1
           await eventually('the server to wait', async () => {
             const last = sent
@@ -208,13 +205,13 @@ describe('event store on EventStoreDB when things break', () => {
           })
           expect(sent - before).toBeLessThan(count / 2)
         }
-        given.push(...events)
-        if (given.length === count) break
+        received.push(...events)
+        if (received.length === count) break
       }
-      expect(new Set(idsOf(given)).size).toBe(count)
+      expect(new Set(idsOf(received)).size).toBe(count)
     })
 
-    test('ends at once when it is aborted while the server is away, and when the store is closed', async () => {
+    test('ends at once when it is aborted during an outage of the server, and when the store is closed', async () => {
       const { server, store } = await begin()
       await server.stop()
       const controller = new AbortController()
@@ -227,7 +224,7 @@ describe('event store on EventStoreDB when things break', () => {
       expect(await codeThrownBy(() => store.append(to('s', 'any', newEvent())))).toBe('DATABASE_UNAVAILABLE')
     })
 
-    test('tells of what does not pass the filter, also when that came just before it went live', async () => {
+    test('advances past events that do not pass the filter, also just before it goes live', async () => {
       const { store } = await begin()
       await store.append(to('s', 'any', newEvent('Wanted')))
       let goal = await store.head()
@@ -244,13 +241,13 @@ describe('event store on EventStoreDB when things break', () => {
   })
 
   describe('the server', () => {
-    test('holds one log, also when many make it at once', async () => {
+    test('holds one log, also when many processes create it at once', async () => {
       const server = await startServer()
       const stores = await Promise.all(Array.from({ length: 5 }, () => open(server.url)))
       expect(new Set(stores.map(({ start }) => start)).size).toBe(1)
     })
 
-    test('keeps what is of others to itself, also in a stream of ours', async () => {
+    test('may hold events of other clients, also in our streams: they are never returned', async () => {
       const { server, store } = await begin()
       const other = EventStoreDBClient.connectionString(server.url)
       stops.push(() => other.dispose())
@@ -284,7 +281,7 @@ describe('event store on EventStoreDB when things break', () => {
       expect(idsOf(await read({}))).toEqual(idsOf(events.slice(2)))
     })
 
-    test('whose log ends before a position is not the one that made it', async () => {
+    test('refuses a position beyond the end of its log: another server made it', async () => {
       const { store } = await begin()
       const after = store.parsePosition(
         store.start.replace(/0{20}-0{20}$/, `${'0'.repeat(11)}900000000-${'0'.repeat(20)}`),
@@ -294,9 +291,9 @@ describe('event store on EventStoreDB when things break', () => {
     })
 
     test.each([
-      ['without a log of ours, for who only reads', {}, { make: false }, 'LOG_NOT_FOUND'],
-      ['that nobody serves', { gone: true }, { openMs: 100 }, 'DATABASE_UNAVAILABLE'],
-      ['whose address is none', { url: 'esdb://' }, {}, 'CONFIG_INVALID'],
+      ['without our log, for a read-only caller', {}, { create: false }, 'LOG_NOT_FOUND'],
+      ['that is stopped', { gone: true }, { openMs: 100 }, 'DATABASE_UNAVAILABLE'],
+      ['with an invalid address', { url: 'esdb://' }, {}, 'CONFIG_INVALID'],
     ])('%s', async (_, { gone, url }: { gone?: boolean; url?: string }, options, code) => {
       const server = await startServer()
       if (gone) await server.stop()

@@ -22,7 +22,7 @@ const names = [
 
 describe('the filter of the server', () => {
   test.each<[string, Filter]>([
-    ['nothing asked', {}],
+    ['no filter', {}],
     ['an empty prefix', { streamPrefix: '' }],
     ['a prefix', { streamPrefix: 'a' }],
     ['a prefix that is no expression', { streamPrefix: 'a.' }],
@@ -33,21 +33,21 @@ describe('the filter of the server', () => {
     ['a type', { types: ['a'] }],
     ['types that are no expressions', { types: ['a.1', '[a]', 'a$', '#a b'] }],
     ['no type', { types: [] }],
-    ['a type that cannot be', { types: ['\0'] }],
+    ['a type that cannot exist', { types: ['\0'] }],
     ['types and a prefix', { types: ['a', 'e\u0301'], streamPrefix: 'a' }],
-  ])('%s: lets through whatever passes here', (_, asked) => {
-    const { on, regex } = serverFilter(asked)
+  ])('%s: returns every event that passes the filter of the port', (_, filter) => {
+    const { on, regex } = serverFilter(filter)
     for (const stream of names)
       for (const type of names.filter((name) => !name.startsWith('$')))
-        if (passes(asked, { stream, type })) expect(new RegExp(regex).test(on === 'type' ? type : stream)).toBe(true)
+        if (passes(filter, { stream, type })) expect(new RegExp(regex).test(on === 'type' ? type : stream)).toBe(true)
   })
 
-  test('leaves out what it can: other types, other streams, and what the server has of its own', () => {
-    const lets = (asked: Filter, name: string) => new RegExp(serverFilter(asked).regex).test(name)
-    expect(names.filter((name) => lets({ types: ['a', 'a.1'] }, name))).toEqual(['a', 'a.1'])
-    expect(names.filter((name) => lets({ streamPrefix: 'a.' }, name))).toEqual(['a.1'])
-    expect(names.filter((name) => !lets({}, name))).toEqual(['$a'])
-    for (const asked of [{ types: [] }, { types: ['\0'] }, { streamPrefix: '\ud83d' }])
-      expect(names.filter((name) => lets(asked, name))).toEqual([])
+  test('omits as many as it can: other types, other streams, and system events', () => {
+    const matches = (filter: Filter, name: string) => new RegExp(serverFilter(filter).regex).test(name)
+    expect(names.filter((name) => matches({ types: ['a', 'a.1'] }, name))).toEqual(['a', 'a.1'])
+    expect(names.filter((name) => matches({ streamPrefix: 'a.' }, name))).toEqual(['a.1'])
+    expect(names.filter((name) => !matches({}, name))).toEqual(['$a'])
+    for (const filter of [{ types: [] }, { types: ['\0'] }, { streamPrefix: '\ud83d' }])
+      expect(names.filter((name) => matches(filter, name))).toEqual([])
   })
 })

@@ -1,19 +1,20 @@
 import type { Filter } from '../port.ts'
 import { isName, isNamePrefix } from '../validation.ts'
 
-/** What the server is asked to leave out: a .NET regular expression on one of two names. */
+/** The filter of the server: a .NET regular expression on the name of the type or of the stream. */
 export type ServerFilter = { readonly on: 'type' | 'stream'; readonly regex: string }
 
-/** What .NET takes for syntax, as its own Regex.Escape has it, and the two closing brackets. */
+/** Escapes the syntax of .NET expressions: the characters of its own Regex.Escape, and the two closing brackets. */
 const escaped = (text: string) => text.replace(/[\\*+?|{}[\]()^$.#]/g, '\\$&')
 
 const nothing: ServerFilter = { on: 'type', regex: '(?!)' }
 /** System events, links and metadata have a type that begins with $. */
 const noSystemEvents: ServerFilter = { on: 'type', regex: '^[^$]' }
 
-/** The server filters by type or by stream, not by both: by type where types are asked for. What it lets through is filtered
- *  again here (`passes`), so that it may let through more but must not leave out what is asked for. Hence no list of
- *  prefixes: the server compares those by the rules of a culture, to which "e" is no beginning of "e" with an accent. */
+/** Returns the filter for the server. The server filters by type or by stream, not by both: by type when types are
+ *  given. Its events are filtered again here (`passes`), so it may return too many but must not omit a match. Hence
+ *  no list of prefixes: the server compares those by the rules of a culture, where "e" with an accent does not begin
+ *  with "e". */
 export const serverFilter = ({ types, streamPrefix }: Filter): ServerFilter => {
   if (types !== undefined) {
     const names = types.filter(isName)
@@ -23,6 +24,7 @@ export const serverFilter = ({ types, streamPrefix }: Filter): ServerFilter => {
   return isNamePrefix(streamPrefix) ? { on: 'stream', regex: `^${escaped(streamPrefix)}` } : nothing
 }
 
+/** Returns true when an event passes the filter of the port. */
 export const passes = (
   { types, streamPrefix }: Filter,
   { stream, type }: { readonly stream: string; readonly type: string },

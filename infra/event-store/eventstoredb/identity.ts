@@ -5,10 +5,10 @@ import { identityStream } from './events.ts'
 
 const identified = 'EventStoreIdentified'
 
-/** The id of the log that this server holds: a fact in a stream of its own, written by whoever is first. Of two at once one
- *  is, and the other reads what that one wrote. Throws CONFIG_INVALID for a server too old to give positions, and LOG_NOT_FOUND
- *  when there is none and it shall not be made. */
-export const readIdentity = async (connection: Connection, make: boolean): Promise<string> => {
+/** Resolves to the id of the log on this server: an event in a stream of its own, which the first process to connect
+ *  writes. Of two processes at the same time one writes it, and the other reads it. Throws CONFIG_INVALID for a
+ *  server that is too old to return positions, and LOG_NOT_FOUND when there is no id and `create` is false. */
+export const readIdentity = async (connection: Connection, create: boolean): Promise<string> => {
   for (;;) {
     const [first] = await connection.readStream(identityStream, 'forwards', 'start', 1)
     if (first) {
@@ -16,7 +16,7 @@ export const readIdentity = async (connection: Connection, make: boolean): Promi
       if (first.type !== identified || typeof storeId !== 'string')
         throw new Failure('CONFIG_INVALID', {
           variable: 'EVENTSTORE_URL',
-          why: `the stream ${identityStream} of this server is someone else's`,
+          why: `the stream ${identityStream} of this server belongs to another program`,
         })
       if (first.position === undefined)
         throw new Failure('CONFIG_INVALID', {
@@ -25,7 +25,7 @@ export const readIdentity = async (connection: Connection, make: boolean): Promi
         })
       return storeId
     }
-    if (!make) throw new Failure('LOG_NOT_FOUND', { database: 'the event store of EVENTSTORE_URL' })
+    if (!create) throw new Failure('LOG_NOT_FOUND', { database: 'the event store of EVENTSTORE_URL' })
     const storeId = randomUUID().slice(0, 8)
     await connection.append(identityStream, 'no stream', [
       { id: randomUUID(), type: identified, data: { storeId }, metadata: {} },

@@ -4,7 +4,7 @@ import { isBeyond, logPositionsOf } from './position.ts'
 const positions = logPositionsOf('esdb-1')
 const at = (commit: bigint, prepare = commit) => ({ commit, prepare })
 
-test('sort as text as they lie in the log, a checkpoint before the event at the same place', () => {
+test('positions sort as text in the order of the log, a checkpoint before the event at the same position', () => {
   const inOrder = [at(0n), at(9n), at(10n, 0n), at(10n), at(2n ** 63n - 2n)]
   const texts = inOrder.map(positions.of)
   expect(texts.toSorted()).toEqual(texts)

@@ -1,29 +1,31 @@
 import { Failure } from '../../../domain/errors.ts'
 import type { Position } from '../port.ts'
 
-/** A place in the server's log, in bytes. `prepare` is never above `commit`; a checkpoint between two events has 0 there. */
+/** A position in the server's log, in bytes. `prepare` is never above `commit`; it is 0 for a checkpoint between two
+ *  events. */
 export type LogPosition = { readonly commit: bigint; readonly prepare: bigint }
 
 export type LogPositions = {
   readonly start: Position
   of(position: LogPosition): Position
-  /** Throws POSITION_FOREIGN when another store made it, or none. */
+  /** Parses a position. Throws POSITION_FOREIGN when this store did not make it. */
   partsOf(position: string): LogPosition
-  /** In bytes of the server's log. */
+  /** Returns the distance in bytes of the server's log. */
   distance(from: string, to: string): number
 }
 
-/** Twenty digits hold every position of the server, and padded to one length they sort as text the way they sort as numbers. */
-const digitsOf = 20
-/** One below the largest that the server takes, which stands for the end of its log. */
+/** Twenty digits hold every position of the server. Padded to one length, positions sort as text as they sort as
+ *  numbers. */
+const digitCount = 20
+/** One below the largest position of the server, which stands for the end of its log. */
 const commitMax = 2n ** 63n - 2n
 
-/** Positions of one store: `<store>-<20 digits>-<20 digits>`, commit and prepare. The store's own id is in it, so that one of
- *  another store is refused by name. */
+/** Returns the positions of one store: `<store>-<20 digits>-<20 digits>`, commit and prepare. They contain the id of
+ *  the store, so that a position of another store is refused. */
 export const logPositionsOf = (store: string): LogPositions => {
   const prefix = `${store}-`
-  const shape = new RegExp(`^(\\d{${digitsOf}})-(\\d{${digitsOf}})$`)
-  const padded = (part: bigint) => String(part).padStart(digitsOf, '0')
+  const shape = new RegExp(`^(\\d{${digitCount}})-(\\d{${digitCount}})$`)
+  const padded = (part: bigint) => String(part).padStart(digitCount, '0')
   const of = ({ commit, prepare }: LogPosition) => `${prefix}${padded(commit)}-${padded(prepare)}` as Position
   const partsOf = (position: string): LogPosition => {
     const found = position.startsWith(prefix) ? shape.exec(position.slice(prefix.length)) : null
@@ -40,5 +42,6 @@ export const logPositionsOf = (store: string): LogPositions => {
   }
 }
 
+/** Returns true when the first position is later in the log than the second. */
 export const isBeyond = (one: LogPosition, other: LogPosition): boolean =>
   one.commit > other.commit || (one.commit === other.commit && one.prepare > other.prepare)

@@ -1,4 +1,5 @@
 import { Failure } from '../../../domain/errors.ts'
+import { maxOf, minOf } from '../bigint.ts'
 import type { AllRange, Metadata, StoredEvent, StreamRange } from '../port.ts'
 import { isName, isUtcTime, revisionMax } from '../validation.ts'
 import type { Connection } from './client.ts'
@@ -11,12 +12,12 @@ const streamPageMax = 200
 const allPageMax = 500
 
 export type Reader = {
-  /** The last event of this log; undefined when there is none. */
+  /** Resolves to the position of the last event of this log, or to undefined when there is none. */
   head(): Promise<LogPosition | undefined>
   readStream(stream: string, range?: StreamRange): AsyncGenerator<StoredEvent>
   readAll(range?: AllRange): AsyncGenerator<StoredEvent>
-  /** The events of a stream as the server has them, by pages, from a revision on. */
-  pages(
+  /** Yields the events of a stream as the server returns them, page by page from a revision on. */
+  streamPages(
     stream: string,
     direction: 'forwards' | 'backwards',
     from: bigint | 'end',
@@ -24,11 +25,12 @@ export type Reader = {
   ): AsyncGenerator<readonly ServerEvent[]>
 }
 
-type Options = { readonly connection: Connection; readonly positions: LogPositions; readonly known: KnownIds }
+type Options = { readonly connection: Connection; readonly positions: LogPositions; readonly knownIds: KnownIds }
 
-/** The reading half of the store. Page by page, so that no call stays open while a caller is busy with what it has. */
-export const createReader = ({ connection, positions, known }: Options): Reader => {
-  async function* pages(
+/** Creates the reading half of the store. It reads page by page, so that no call stays open while the caller
+ *  processes events. */
+export const createReader = ({ connection, positions, knownIds }: Options): Reader => {
+  async function* streamPages(
     stream: string,
     direction: 'forwards' | 'backwards',
     from: bigint | 'end',
@@ -37,7 +39,7 @@ export const createReader = ({ connection, positions, known }: Options): Reader 
     const pageMax = Math.min(streamPageMax, wanted)
     for (let next = from; ; ) {
       const page = await connection.readStream(stream, direction, next, pageMax)
-      if (direction === 'forwards') known.add(stream, page)
+      if (direction === 'forwards') knownIds.add(stream, page)
       if (page.length > 0) yield page
       const last = page.at(-1)
       if (last === undefined || page.length < pageMax) return
@@ -46,11 +48,12 @@ export const createReader = ({ connection, positions, known }: Options): Reader 
     }
   }
 
-  /** The last revision before the first event that is later than a moment. Where clocks disagree a later event may be followed by
-   *  an earlier one; a stream as of then ends before the first, so that it is a history that was. */
-  const lastUntil = async (stream: string, moment: number): Promise<bigint> => {
+  /** Resolves to the revision before the first event whose time is later than a moment. When clocks disagree, an
+   *  earlier event may follow a later one. A stream as of that moment ends before the later one, so that it is a
+   *  state that the stream once had. */
+  const lastRevisionUntil = async (stream: string, moment: number): Promise<bigint> => {
     let last = -1n
-    for await (const page of pages(stream, 'forwards', 0n))
+    for await (const page of streamPages(stream, 'forwards', 0n))
       for (const event of page) {
         if (isOurs(event) && Date.parse((event.metadata as Metadata).time) > moment) return last
         last = event.revision
@@ -63,12 +66,12 @@ export const createReader = ({ connection, positions, known }: Options): Reader 
     const until = untilPosition === undefined ? undefined : positions.partsOf(untilPosition)
     if (untilTime !== undefined && !isUtcTime(untilTime)) throw new Failure('INPUT_INVALID', { untilTime })
     if (!isReadable(stream) || limit <= 0) return
-    const top = untilTime === undefined ? revisionMax : await lastUntil(stream, Date.parse(untilTime))
+    const top = untilTime === undefined ? revisionMax : await lastRevisionUntil(stream, Date.parse(untilTime))
     const backwards = direction === 'backwards'
     if (top < 0n || (from !== undefined && (backwards ? from < 0n : from > top))) return
-    const start = backwards ? least(top, from ?? revisionMax) : most(0n, from ?? 0n)
-    let left = limit
-    for await (const page of pages(stream, direction, start === revisionMax ? 'end' : start, limit))
+    const start = backwards ? minOf(top, from ?? revisionMax) : maxOf(0n, from ?? 0n)
+    let remaining = limit
+    for await (const page of streamPages(stream, direction, start === revisionMax ? 'end' : start, limit))
       for (const event of page) {
         const stored = toStored(event, positions)
         if (event.revision > top || (until && event.position && isBeyond(event.position, until))) {
@@ -77,8 +80,8 @@ export const createReader = ({ connection, positions, known }: Options): Reader 
         }
         if (!stored) continue
         yield stored
-        left -= 1
-        if (left <= 0) return
+        remaining -= 1
+        if (remaining <= 0) return
       }
   }
 
@@ -101,7 +104,7 @@ export const createReader = ({ connection, positions, known }: Options): Reader 
     const end = backwards ? undefined : await head()
     if (limit <= 0 || (backwards ? range.after === positions.start : end === undefined)) return
     const filter = serverFilter(range)
-    // Backwards the server goes by where an event ends: a position between two events is the end of the first.
+    // Backwards the server compares the end of an event: a position between two events is the end of the first.
     const first = after && { commit: after.commit, prepare: backwards ? after.commit : after.prepare }
     let from: LogPosition | 'start' | 'end' = first ?? (backwards ? 'end' : 'start')
     if (!backwards && range.after === positions.start) from = 'start'
@@ -113,7 +116,7 @@ export const createReader = ({ connection, positions, known }: Options): Reader 
       for (const event of page) {
         const { position } = event
         if (position === undefined) continue
-        // Forwards the server gives the event at the position once more.
+        // Forwards the server returns the event at the position again.
         if (last && !(backwards ? isBeyond(last, position) : isBeyond(position, last))) continue
         if (end && isBeyond(position, end)) return
         last = position
@@ -128,11 +131,8 @@ export const createReader = ({ connection, positions, known }: Options): Reader 
     }
   }
 
-  return { head, readStream, readAll, pages }
+  return { head, readStream, readAll, streamPages }
 }
 
-/** What begins with $ is the server's own. */
+/** The server reserves names that begin with $. */
 const isReadable = (stream: string) => isName(stream) && !stream.startsWith('$')
-
-const least = (a: bigint, b: bigint) => (a < b ? a : b)
-const most = (a: bigint, b: bigint) => (a > b ? a : b)

@@ -1,5 +1,5 @@
-// The contract on real servers: on the one of EVENTSTORE_URL, and on one in a container where there is Docker. They are shared
-// and not empty; a case that needs an empty log has one of the server in this process.
+// The contract on real servers: on the server of EVENTSTORE_URL, and, with Docker, on one in a container. They are
+// shared and not empty; a case that needs an empty log uses the server in this process.
 import { afterAll, beforeAll, describe } from '@jest/globals'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
 import { type CuttingProxy, startCuttingProxy } from '../../../testing/servers/cutting-proxy.ts'
@@ -19,16 +19,16 @@ afterAll(async () => {
   for (const stop of stops.reverse()) await stop()
 })
 
-/** A connection can be cut where all of it goes through one address that we may stand in for: with a cluster the client is told
- *  others, and a certificate holds for one name. */
-const canStandIn = (url: string) => url.startsWith('esdb://') && !url.includes(',') && url.includes('tls=false')
+/** Returns true when a proxy can stand between client and server, to cut the connection: not with a cluster, which
+ *  gives the client other addresses, and not with TLS, whose certificate is valid for one name. */
+const canProxy = (url: string) => url.startsWith('esdb://') && !url.includes(',') && url.includes('tls=false')
 
 const engineOn = (urlOf: () => string, canCut: boolean): Engine => {
   const open = () => openEventStoreDb({ url: urlOf() })
   let proxy: CuttingProxy | undefined
   return {
     capabilities: eventStoreDbCapabilities,
-    // 20,000 for the three batch sizes together: each append is a round trip or two.
+    // About 20,000 for the three batch sizes together: each append is one or two round trips.
     tailedEvents: 7_000,
     open,
     openEmpty: async () => {
@@ -45,16 +45,15 @@ const engineOn = (urlOf: () => string, canCut: boolean): Engine => {
           stops.push(proxy.stop)
         }
         const { port, cutNext } = proxy
-        const stoodIn = urlOf().replace(url.host, `127.0.0.1:${port}`)
-        return { store: await openEventStoreDb({ url: stoodIn }), cutNext }
+        const proxied = urlOf().replace(url.host, `127.0.0.1:${port}`)
+        return { store: await openEventStoreDb({ url: proxied }), cutNext }
       },
     }),
   }
 }
 
-const given = process.env.EVENTSTORE_URL?.trim().replace(/^kurrentdb/, 'esdb')
-if (given)
-  describe('on the server of EVENTSTORE_URL', () => eventStoreContract(engineOn(() => given, canStandIn(given))))
+const url = process.env.EVENTSTORE_URL?.trim().replace(/^kurrentdb/, 'esdb')
+if (url) describe('on the server of EVENTSTORE_URL', () => eventStoreContract(engineOn(() => url, canProxy(url))))
 else leaveOut('the contract on a real server of EventStoreDB', 'EVENTSTORE_URL is not set')
 
 type Container = {
@@ -74,8 +73,8 @@ type Testcontainers = {
   readonly Wait: { forHealthCheck(): unknown }
 }
 
-const why = await whyNoDocker()
-if (why === undefined)
+const whySkipped = await whyNoDocker()
+if (whySkipped === undefined)
   describe(`on ${image} in a container`, () => {
     let url = ''
     beforeAll(async () => {
@@ -85,7 +84,7 @@ if (why === undefined)
         .withEnvironment({
           KURRENTDB_INSECURE: 'true',
           KURRENTDB_MEM_DB: 'true',
-          // Its links between streams are what must not be let out.
+          // They create links between streams, which the store must not return.
           KURRENTDB_RUN_PROJECTIONS: 'All',
           KURRENTDB_START_STANDARD_PROJECTIONS: 'true',
         })
@@ -97,4 +96,4 @@ if (why === undefined)
     }, containerMsMax)
     eventStoreContract(engineOn(() => url, true))
   })
-else leaveOut(`the contract on ${image} in a container`, why)
+else leaveOut(`the contract on ${image} in a container`, whySkipped)

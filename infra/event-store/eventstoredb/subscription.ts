@@ -1,121 +1,125 @@
-import { createSignal, unlessAborted } from '../../async/signal.ts'
+import { createBackoff } from '../../async/backoff.ts'
+import { unlessAborted } from '../../async/signal.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import { isUnavailable } from '../validation.ts'
 import type { Connection } from './client.ts'
 import { type ServerEvent, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
-import type { Follow, Followed } from './follow.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
 import type { Reader } from './reader.ts'
+import type { ServerSubscription, SubscriptionItem } from './server-subscription.ts'
 
 const batchSizeDefault = 500
-/** While far behind, the server looks at so many events between two checkpoints; near the end at one: else the position of a
- *  subscriber to whom little passes would stand still for as many events of others. */
-const windowFar = 500
-const windowNear = 1
-/** So many in a row without a pause, and a subscription near the end counts as far behind again. */
-const nearMax = 2_000
-/** How long a batch that is not full waits for more while catching up. */
+/** How many events the server scans between two checkpoints. Live it is one: otherwise the position of a subscriber
+ *  with few matching events would not advance for so many other events. */
+const windowCatchingUp = 500
+const windowLive = 1
+/** After so many items without a pause, a live subscription is far behind, and catches up again. */
+const liveItemsMax = 2_000
+/** How long a batch that is not full waits for more events while catching up. */
 const lingerMs = 100
-const pauseMsMin = 50
-const pauseMsMax = 2_000
+const retryDelay = { minMs: 50, maxMs: 2_000 }
 
 const origin: LogPosition = { commit: 0n, prepare: 0n }
-const later = (one: LogPosition, other: LogPosition | undefined) => (other && isBeyond(other, one) ? other : one)
+const laterOf = (one: LogPosition, other: LogPosition | undefined) => (other && isBeyond(other, one) ? other : one)
 
 type Options = { readonly connection: Connection; readonly reader: Reader; readonly positions: LogPositions }
 
 export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>; close(): void }
 
-/** Catching up and following, both by a subscription of the server that filters there: one that goes in large steps until it says
- *  that it has caught up, then one that tells of each event. When one is dropped, the next begins where it was. */
+/** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters
+ *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
+ *  When the server drops one, the next starts at the position of the last batch. */
 export const createTail = ({ connection, reader, positions }: Options): Tail => {
   const closing = new AbortController()
-  const bell = createSignal()
 
-  async function* subscribe({ signal: asked, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
-    const signal = AbortSignal.any([asked, closing.signal])
-    const rowsMax = Math.max(1, batchSize)
+  async function* subscribe({ signal: callerSignal, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
+    const signal = AbortSignal.any([callerSignal, closing.signal])
+    const batchMax = Math.max(1, batchSize)
     const isFiltered = options.types !== undefined || Boolean(options.streamPrefix)
     const filter = serverFilter(options)
-    let given = options.after === undefined ? origin : positions.partsOf(options.after)
+    let delivered = options.after === undefined ? origin : positions.partsOf(options.after)
 
-    /** How far nothing passes the filter. What the server looked at on its last page before it caught up, it tells in no checkpoint. */
-    const furthest = async (seen: LogPosition): Promise<LogPosition> => {
+    /** Resolves to the head of the log when no event after the position passes the filter, else to the position. The
+     *  server sends no checkpoint for the events on its last page before it caught up. */
+    const advanceToHead = async (from: LogPosition): Promise<LogPosition> => {
       const look = async () => {
         const end = await reader.head()
-        if (end === undefined || !isBeyond(end, seen)) return seen
-        // Two: the first may be the one at this very position.
-        const next = await connection.readAll('forwards', seen.commit === 0n ? 'start' : seen, 2, filter)
-        const isWaited = ({ position }: ServerEvent) =>
-          position !== undefined && isBeyond(position, seen) && !isBeyond(position, end)
-        return next.some(isWaited) ? seen : end
+        if (end === undefined || !isBeyond(end, from)) return from
+        // Two events: the first may be the one at this very position.
+        const next = await connection.readAll('forwards', from.commit === 0n ? 'start' : from, 2, filter)
+        const isPending = ({ position }: ServerEvent) =>
+          position !== undefined && isBeyond(position, from) && !isBeyond(position, end)
+        return next.some(isPending) ? from : end
       }
-      return (await unlessAborted(look(), signal)) ?? seen
+      return (await unlessAborted(look(), signal)) ?? from
     }
 
-    /** Gives batches until there is nothing further (`far`), or until there is too much (near). */
-    async function* follow(far: boolean): AsyncGenerator<Batch> {
-      const end = far ? await unlessAborted(reader.head(), signal) : undefined
-      if (far && (end === undefined || !isBeyond(end, given))) return
-      const from = given.commit === 0n ? 'start' : given
-      const following: Follow = connection.follow(from, filter, far ? windowFar : windowNear)
+    /** Yields batches until it has caught up with the log, or, when live, until it has fallen far behind. */
+    async function* readBatches(isLive: boolean): AsyncGenerator<Batch> {
+      const end = isLive ? undefined : await unlessAborted(reader.head(), signal)
+      if (!isLive && (end === undefined || !isBeyond(end, delivered))) return
+      const from = delivered.commit === 0n ? 'start' : delivered
+      const subscription: ServerSubscription = connection.subscribe(
+        from,
+        filter,
+        isLive ? windowLive : windowCatchingUp,
+      )
       let events: StoredEvent[] = []
-      let seen: LogPosition = given
+      let scanned: LogPosition = delivered
+      const hasAdvanced = () => isFiltered && isBeyond(scanned, delivered)
       const flush = (): Batch => {
         const last = events.at(-1)
-        // Who asked for all has the last event for a position: what the server has of its own lies in no log of the port.
-        given = isFiltered || last === undefined ? seen : later(given, positions.partsOf(last.position))
-        const batch = { events, position: positions.of(given) }
+        // Without a filter the position is the last event: the system events of the server are not part of the port's
+        // log.
+        delivered = isFiltered || last === undefined ? scanned : laterOf(delivered, positions.partsOf(last.position))
+        const batch = { events, position: positions.of(delivered) }
         events = []
         return batch
       }
-      const take = (item: Followed): void => {
-        if (item.kind === 'checkpoint') seen = later(seen, item.position)
-        if (item.kind !== 'event' || !item.event.position || !isBeyond(item.event.position, seen)) return
-        seen = item.event.position
+      const accept = (item: SubscriptionItem): void => {
+        if (item.kind === 'checkpoint') scanned = laterOf(scanned, item.position)
+        if (item.kind !== 'event' || !item.event.position || !isBeyond(item.event.position, scanned)) return
+        scanned = item.event.position
         const stored = passes(options, item.event) ? toStored(item.event, positions) : undefined
         if (stored) events.push(stored)
       }
       try {
-        for (let inARow = 0; !signal.aborted; inARow += 1) {
-          const moved = isFiltered && isBeyond(seen, given)
-          const waits = events.length > 0 || moved
-          const item = await following.next(waits ? { ms: far ? lingerMs : 0, signal } : { signal })
-          if (item) take(item)
-          else inARow = 0
-          const caughtUp = far && (item?.kind === 'caught up' || (end !== undefined && !isBeyond(end, seen)))
-          if (caughtUp) seen = later(seen, end)
-          if (!far && isFiltered && item?.kind === 'caught up') seen = await furthest(seen)
-          const pause = !item || caughtUp || (far && isFiltered && item.kind === 'checkpoint')
-          if (events.length >= rowsMax || (pause && (events.length > 0 || (isFiltered && isBeyond(seen, given)))))
-            yield flush()
-          if (caughtUp || (!far && inARow > nearMax && events.length === 0)) return
+        for (let itemsInARow = 0; !signal.aborted; itemsInARow += 1) {
+          const hasBatch = events.length > 0 || hasAdvanced()
+          const item = await subscription.next(hasBatch ? { ms: isLive ? 0 : lingerMs, signal } : { signal })
+          if (item) accept(item)
+          else itemsInARow = 0
+          const caughtUp = !isLive && (item?.kind === 'caught up' || (end !== undefined && !isBeyond(end, scanned)))
+          if (caughtUp) scanned = laterOf(scanned, end)
+          if (isLive && isFiltered && item?.kind === 'caught up') scanned = await advanceToHead(scanned)
+          const isPause = !item || caughtUp || (!isLive && isFiltered && item.kind === 'checkpoint')
+          if (events.length >= batchMax || (isPause && (events.length > 0 || hasAdvanced()))) yield flush()
+          if (caughtUp || (isLive && itemsInARow > liveItemsMax && events.length === 0)) return
         }
       } catch (error) {
-        // What came before the subscription was dropped counts.
+        // The events that came before the server dropped the subscription are valid.
         if (events.length > 0 && !signal.aborted) yield flush()
         throw error
       } finally {
-        following.close()
+        subscription.close()
       }
     }
 
-    let pauseMs = pauseMsMin
-    for (let far = true; !signal.aborted; ) {
+    const backoff = createBackoff(retryDelay)
+    for (let isLive = false; !signal.aborted; ) {
       try {
-        for await (const batch of follow(far)) {
-          pauseMs = pauseMsMin
+        for await (const batch of readBatches(isLive)) {
+          backoff.reset()
           yield batch
           if (signal.aborted) return
         }
-        far = !far
+        isLive = !isLive
       } catch (error) {
         if (signal.aborted) return
         if (!isUnavailable(error)) throw error
-        far = true
-        await bell.wait({ ms: pauseMs, signal })
-        pauseMs = Math.min(pauseMs * 2, pauseMsMax)
+        isLive = false
+        await backoff.pause(signal)
       }
     }
   }

@@ -1,5 +1,5 @@
-/** Arrays as PostgreSQL takes them in its binary format. As text every quote in every JSON document would have to be escaped
- *  here and unescaped there; the driver hands a Buffer over as it is. */
+/** Arrays in the binary format of PostgreSQL. In the text format every quote in every JSON document would have to be
+ *  escaped here and unescaped there; the driver sends a Buffer unchanged. */
 
 /** Object ids of the element types, fixed by PostgreSQL. */
 const oids = { int4: 23, int8: 20, text: 25, json: 114, uuid: 2950 } as const
@@ -30,11 +30,13 @@ const texts = (type: 'text' | 'json', values: readonly string[]): Buffer => {
   return buffer
 }
 
+/** Encodes a text[]. */
 export const textArray = (values: readonly string[]): Buffer => texts('text', values)
 
-/** Of JSON texts. */
+/** Encodes a json[] of JSON texts. */
 export const jsonArray = (values: readonly string[]): Buffer => texts('json', values)
 
+/** Encodes an int[]. */
 export const intArray = (values: readonly number[]): Buffer => {
   const buffer = withHeader('int4', values.length, values.length * 8)
   let offset = headerBytes
@@ -42,6 +44,7 @@ export const intArray = (values: readonly number[]): Buffer => {
   return buffer
 }
 
+/** Encodes a bigint[]. */
 export const bigintArray = (values: readonly bigint[]): Buffer => {
   const buffer = withHeader('int8', values.length, values.length * 12)
   let offset = headerBytes
@@ -49,6 +52,7 @@ export const bigintArray = (values: readonly bigint[]): Buffer => {
   return buffer
 }
 
+/** Encodes a uuid[]. */
 export const uuidArray = (values: readonly string[]): Buffer => {
   const buffer = withHeader('uuid', values.length, values.length * 20)
   let offset = headerBytes

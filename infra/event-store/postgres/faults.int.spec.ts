@@ -1,20 +1,31 @@
 import { describe, expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
-import { appendUntilAnswered, codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
+import {
+  appendUntilAnswered,
+  codeThrownBy,
+  collect,
+  eventsUntil,
+  idsOf,
+  newEvent,
+  newEvents,
+  newStream,
+  to,
+} from '../contract.ts'
 import type { Batch } from '../port.ts'
-import { givenOwnDatabase, tail } from './store.testing.ts'
+import { useStoreFixture } from './store.testing.ts'
 
 describe('event store on Postgres when things break', () => {
-  const given = givenOwnDatabase()
+  const fixture = useStoreFixture()
 
   describe('a connection that is cut', () => {
     const writing = `select pid from pg_stat_activity where datname = current_database() and query like 'select log.append_batch%'`
 
     test('before the commit: nothing was written, and the same append again writes it', async () => {
-      const store = await given.open({ database: given.door })
-      const holder = await given.own.connect()
-      // Looks from outside the transaction of the holder: within one, the server shows the same picture again and again.
-      const observer = await given.own.connect()
+      const store = await fixture.openStore({ database: fixture.database })
+      const holder = await fixture.specDatabase.connect()
+      // Not in the transaction of the holder: within one transaction, the server returns the same activity again and
+      // again.
+      const observer = await fixture.specDatabase.connect()
       const stream = newStream()
       await holder.query('begin; lock table log.events in exclusive mode')
       const append = to(stream, 'no stream', newEvent())
@@ -29,18 +40,18 @@ describe('event store on Postgres when things break', () => {
       expect(await store.append(append)).toMatchObject({ outcome: 'appended', revision: 0n, repeated: false })
     })
 
-    test('after the commit: it was written, and the same append again says so', async () => {
-      const store = await given.open({ database: given.door })
+    test('after the commit: it was written, and the same append again is a repetition', async () => {
+      const store = await fixture.openStore({ database: fixture.database })
       const append = to(newStream(), 'no stream', newEvent())
-      given.door.loseAnswerOf('eventStore.append')
+      fixture.database.loseResponseTo('eventStore.append')
       expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
       expect(await store.append(append)).toMatchObject({ outcome: 'appended', revision: 0n, repeated: true })
     })
 
-    test('at any moment: whoever asks again until answered is stored once, and a tail misses nothing', async () => {
-      const [store, follower] = [await given.open({ database: given.door }), await given.open()]
-      const admin = await given.own.connect()
-      const tailed = tail(follower, 600, { batchSize: 7, signal: given.stop.signal })
+    test('at any moment: an append that is retried is stored once, and a tail misses nothing', async () => {
+      const [store, follower] = [await fixture.openStore({ database: fixture.database }), await fixture.openStore()]
+      const admin = await fixture.specDatabase.connect()
+      const tailed = eventsUntil(follower, { batchSize: 7, signal: fixture.stop.signal }, 600)
       let cutting = true
       const cuts = (async () => {
         let count = 0
@@ -71,58 +82,61 @@ describe('event store on Postgres when things break', () => {
   })
 
   describe('a subscription', () => {
-    test('outlives a database that goes away, and goes on where it was', async () => {
-      const [store, follower] = [await given.open(), await given.open({ database: given.door, pollMs: 20 })]
+    test('survives an outage of the database, and resumes where it was', async () => {
+      const [store, follower] = [
+        await fixture.openStore(),
+        await fixture.openStore({ database: fixture.database, pollMs: 20 }),
+      ]
       const batches: Batch[] = []
       const [early, late] = [newEvents(2), newEvents(2)]
       await store.append(to(newStream(), 'any', ...early))
-      for await (const batch of follower.subscribe({ signal: given.stop.signal })) {
+      for await (const batch of follower.subscribe({ signal: fixture.stop.signal })) {
         batches.push(batch)
         if (batches.length > 1) break
-        given.door.setAway(true)
-        const asked = given.door.asked.get('eventStore.head') ?? 0
+        fixture.database.setUnavailable(true)
+        const headQueries = fixture.database.queryCounts.get('eventStore.head') ?? 0
         await store.append(to(newStream(), 'any', ...late))
         const back = setInterval(() => {
-          if ((given.door.asked.get('eventStore.head') ?? 0) < asked + 2) return
-          given.door.setAway(false)
+          if ((fixture.database.queryCounts.get('eventStore.head') ?? 0) < headQueries + 2) return
+          fixture.database.setUnavailable(false)
           clearInterval(back)
         }, 5)
       }
       expect(batches.map(({ events }) => idsOf(events))).toEqual([idsOf(early), idsOf(late)])
     })
 
-    test('ends at once when it is aborted while the database is away', async () => {
-      const store = await given.open({ database: given.door })
+    test('ends at once when it is aborted during an outage of the database', async () => {
+      const store = await fixture.openStore({ database: fixture.database })
       await store.append(to(newStream(), 'any', newEvent()))
-      given.door.setAway(true)
-      const pending = collect(store.subscribe({ signal: given.stop.signal }))
-      given.stop.abort()
+      fixture.database.setUnavailable(true)
+      const pending = collect(store.subscribe({ signal: fixture.stop.signal }))
+      fixture.stop.abort()
       expect(await pending).toEqual([])
-      given.door.setAway(false)
+      fixture.database.setUnavailable(false)
     })
 
     test('ends at once when it is aborted while a read hangs', async () => {
-      const store = await given.open({ database: given.door })
+      const store = await fixture.openStore({ database: fixture.database })
       await store.append(to(newStream(), 'any', newEvent()))
-      const admin = await given.own.connect()
+      const admin = await fixture.specDatabase.connect()
       await admin.query('begin; lock table log.events in access exclusive mode')
-      const pending = collect(store.subscribe({ signal: given.stop.signal }))
+      const pending = collect(store.subscribe({ signal: fixture.stop.signal }))
       while ((await admin.query('select from pg_locks where not granted')).rows.length === 0);
-      given.stop.abort()
+      fixture.stop.abort()
       expect(await pending).toEqual([])
       await admin.query('rollback')
     })
 
-    test('throws what no waiting will mend', async () => {
-      const store = await given.open({ database: given.door })
-      const admin = await given.own.connect()
+    test('throws an error that a retry does not help', async () => {
+      const store = await fixture.openStore({ database: fixture.database })
+      const admin = await fixture.specDatabase.connect()
       await admin.query('drop schema log cascade')
-      await expect(collect(store.subscribe({ signal: given.stop.signal }))).rejects.toThrow('log.events')
+      await expect(collect(store.subscribe({ signal: fixture.stop.signal }))).rejects.toThrow('log.events')
     })
 
-    test('ends when the store is closed, and the store then takes no more', async () => {
-      const store = await given.open({ database: given.door })
-      const pending = collect(store.subscribe({ signal: given.stop.signal }))
+    test('ends when the store is closed, and the store then refuses appends', async () => {
+      const store = await fixture.openStore({ database: fixture.database })
+      const pending = collect(store.subscribe({ signal: fixture.stop.signal }))
       const last = store.append(to(newStream(), 'any', newEvent()))
       await store.close()
       expect(await last).toMatchObject({ outcome: 'appended' })

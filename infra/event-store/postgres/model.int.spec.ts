@@ -3,25 +3,25 @@ import { modelTest } from '../contract.ts'
 import { openPostgresEventStore, postgresCapabilities } from '../postgres.ts'
 import { createSpecDatabase, type SpecDatabase } from './database.testing.ts'
 
-let own: SpecDatabase
+let specDatabase: SpecDatabase
 beforeAll(async () => {
-  own = await createSpecDatabase()
+  specDatabase = await createSpecDatabase()
 })
-afterAll(() => own.drop())
+afterAll(() => specDatabase.drop())
 
 modelTest({
   name: 'Postgres',
   capabilities: postgresCapabilities,
   positions: 'counted',
   open: async () => {
-    const door = own.open()
-    await door.query('spec', 'drop schema if exists log cascade')
-    const store = await openPostgresEventStore({ database: door })
+    const database = specDatabase.open()
+    await database.query('spec', 'drop schema if exists log cascade')
+    const store = await openPostgresEventStore({ database })
     return {
       ...store,
       close: async () => {
         await store.close()
-        await door.close()
+        await database.close()
       },
     }
   },

@@ -16,7 +16,7 @@ test.each([
   ['\u{10ffff}\u{10ffff}', undefined],
 ])('after all that begin with %j comes %j', (prefix, end) => expect(afterPrefix(prefix)).toBe(end))
 
-test('a text lies in the range of a prefix exactly when it begins with it', () => {
+test('a text is in the range of a prefix exactly when it begins with the prefix', () => {
   fc.assert(
     fc.property(textOf, textOf, fc.boolean(), (prefix, other, joined) => {
       const text = joined ? prefix + other : other

@@ -1,33 +1,36 @@
 import type { Retry } from '../../postgres.ts'
+import { maxOf, minOf } from '../bigint.ts'
 import type { Filter } from '../port.ts'
 import type { Positions } from '../position.ts'
 import { isName, isNamePrefix, revisionMax } from '../validation.ts'
-import { type Bind, columnsOf, type EventRows, type Read } from './rows.ts'
+import { type BindValue, columnsOf, type EventRows, type EventsRead } from './rows.ts'
 
-/** How far a filtered statement looks, to begin with and at least: then so far that it finds a page. In positions. */
+/** The window of positions that a filtered statement scans: the first one and the smallest. Later ones adapt, so
+ *  that a window holds about one page. */
 const windowsDefault = { first: 50_000n, min: 5_000n }
-/** By how much a window may be wider than the one before. */
-const widerMax = 8n
-/** What takes longer was too wide, whatever it found. */
+/** How many times wider than the one before a window may be. */
+const windowGrowthMax = 8n
+/** A statement that takes longer had too wide a window, whatever it found. */
 const windowMsMax = 250
-/** With fewer among those looked at, it is quicker to jump from one to the next by an index than to look at all. */
-const sparseBelow = 0.2
-/** From so many rows on it is worth it to copy them. */
-const copiedFromDefault = 100
+/** When a smaller share of the scanned events passes, an index scan from match to match is faster than scanning all. */
+const sparseRatio = 0.2
+/** From so many rows on, COPY is faster. */
+const copyRowsMinDefault = 100
 
 type Direction = 'asc' | 'desc'
 
-/** `through` is how far was looked, in reading direction: all events up to there are in the page, or did not pass. `isFull`:
- *  there are as many as were asked for. */
-export type Page = Read & { readonly through: bigint; readonly isFull: boolean }
+/** `through` is the last position scanned, in reading direction: all events up to it are in the page, or did not
+ *  pass the filter. `isFull` is true when the page has as many events as requested. */
+export type Page = EventsRead & { readonly through: bigint; readonly isFull: boolean }
 
 export type Pages = {
-  /** Up to `rowsMax` events of those from `low` to `high`, both included, from the end where reading begins. Looks at one
-   *  position at least. Not to be asked again before it has answered. */
+  /** Reads up to `rowsMax` events between `low` and `high`, both included, starting at the end where reading begins.
+   *  Scans at least one position. Call it again only after it has resolved. */
   next(low: bigint, high: bigint, rowsMax: number, options?: Retry): Promise<Page>
 }
 
-/** The least text above all that begin with the prefix, in the order of their bytes; undefined when there is none. */
+/** Returns the smallest text above all texts that begin with the prefix, in byte order; undefined when there is
+ *  none. */
 export const afterPrefix = (prefix: string): string | undefined => {
   const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0)
   while (points.at(-1) === 0x10ffff) points.pop()
@@ -37,22 +40,25 @@ export const afterPrefix = (prefix: string): string | undefined => {
 }
 
 type Range = { readonly low: bigint; readonly high: bigint; readonly rowsMax: number }
-type Look = { readonly isSparse: boolean; readonly order: Direction }
+type Scan = { readonly isSparse: boolean; readonly order: Direction }
 
-/** A prefix is a range of bytes and not LIKE, which has wildcards.
+/** Returns the statement that reads one page of a filtered log. A prefix is a range of bytes and not LIKE, which has
+ *  wildcards.
  *
- *  No snapshot horizon (xmin): writers hold one lock until their commit is visible, so whoever sees position n sees all below
- *  it; a horizon would stop the tail behind an idle transaction in any database (contract case).
+ *  There is no snapshot horizon (xmin): writers hold one lock until their commit is visible, so a reader that sees
+ *  position n sees all below it. A horizon would stop the tail behind an idle transaction in any database (test case
+ *  "an idle transaction in another database does not stop the tail").
  *
- *  A dense one walks the primary key and leaves out what does not pass. A sparse one goes by what passes. Of types, each by the
- *  index (type, position): compared as a row and ordered by both, so that no statistics can talk the planner into the primary
- *  key, where it would look at all there is. Of a prefix alone, by the planner's choice for the whole window at once (offset 0):
- *  with the limit in sight it would hope to find enough early. */
+ *  A dense scan follows the primary key and skips events that do not pass. A sparse scan follows the events that
+ *  pass. For types it reads each by the index (type, position): the range is compared as a row and ordered by both
+ *  columns, so that no statistics make the planner choose the primary key and scan all events. For a prefix alone it
+ *  lets the planner choose for the whole window at once (offset 0): with the limit in view, the planner would expect
+ *  to find enough rows early. */
 const statementOf = (
   { types, streamPrefix }: Filter,
   { low, high, rowsMax }: Range,
-  { isSparse, order }: Look,
-  bind: Bind,
+  { isSparse, order }: Scan,
+  bind: BindValue,
 ): string => {
   const [from, to, rows] = [`${bind(low)}::bigint`, `${bind(high)}::bigint`, bind(rowsMax)]
   let prefix = ''
@@ -79,59 +85,57 @@ const statementOf = (
     : `${all} and e.type = any(${wanted}) ${inOrder}`
 }
 
-const least = (a: bigint, b: bigint) => (a < b ? a : b)
-const most = (a: bigint, b: bigint) => (a > b ? a : b)
-
-/** Reads the log page by page, in one direction. Of what does not pass the filter it reads as little as it can: it learns from
- *  each page how rare the others are. */
+/** Creates a reader of the log, page by page in one direction. It reads as few as possible of the events that do not
+ *  pass the filter: each page shows how rare matches are, and the next window and scan adapt to that. */
 export const createPages = ({
   rows,
   positions,
   filter,
   direction = 'asc',
   windows = windowsDefault,
-  copiedFrom = copiedFromDefault,
+  copyRowsMin = copyRowsMinDefault,
 }: {
   readonly rows: EventRows
   readonly positions: Positions
   readonly filter: Filter
   readonly direction?: Direction
   readonly windows?: typeof windowsDefault
-  readonly copiedFrom?: number
+  readonly copyRowsMin?: number
 }): Pages => {
   const isFiltered = filter.types !== undefined || Boolean(filter.streamPrefix)
   let window = isFiltered ? windows.first : revisionMax
   let isSparse = false
 
-  const learn = (found: number, looked: bigint, rowsMax: number, tookMs: number) => {
-    isSparse = found < Number(looked) * sparseBelow
-    const enough = found === 0 ? looked * widerMax : (looked * BigInt(rowsMax)) / BigInt(found) + 1n
-    const wider = most(windows.min, least(enough, looked * widerMax))
-    window = tookMs > windowMsMax ? most(windows.min, least(wider, looked / 2n)) : wider
+  const adaptWindow = (found: number, scanned: bigint, rowsMax: number, tookMs: number) => {
+    isSparse = found < Number(scanned) * sparseRatio
+    const fullPage = found === 0 ? scanned * windowGrowthMax : (scanned * BigInt(rowsMax)) / BigInt(found) + 1n
+    const widened = maxOf(windows.min, minOf(fullPage, scanned * windowGrowthMax))
+    window = tookMs > windowMsMax ? maxOf(windows.min, minOf(widened, scanned / 2n)) : widened
   }
 
   return {
     next: async (low, high, rowsMax, options) => {
-      const from = direction === 'asc' ? low : most(low, high - window + 1n)
-      const to = direction === 'asc' ? least(high, low + window - 1n) : high
-      // The end of the log is read by the primary key: it says nothing about the rest, and plans the quickest.
+      const from = direction === 'asc' ? low : maxOf(low, high - window + 1n)
+      const to = direction === 'asc' ? minOf(high, low + window - 1n) : high
+      // A short range at the end of the log is read by the primary key: it shows nothing about the rest, and is planned
+      // fastest.
       const isLong = isFiltered && to - from >= windows.min
-      const look = { isSparse: isLong && isSparse, order: direction }
-      const selection = {
+      const scan = { isSparse: isLong && isSparse, order: direction }
+      const eventQuery = {
         label: 'eventStore.readAll',
-        text: (bind: Bind) => statementOf(filter, { low: from, high: to, rowsMax }, look, bind),
+        text: (bind: BindValue) => statementOf(filter, { low: from, high: to, rowsMax }, scan, bind),
         rowsMax,
         retry: options?.retry,
       }
-      const isCopied = look.isSparse || (rowsMax >= copiedFrom && to - from >= copiedFrom)
-      // Without a filter there is one good plan, the primary key; with one it depends on what is asked for.
+      const isCopied = scan.isSparse || (rowsMax >= copyRowsMin && to - from >= copyRowsMin)
+      // Without a filter there is one good plan, the primary key; with a filter the plan depends on its values.
       const name = isFiltered ? undefined : `event_store_read_all_${direction}`
-      const begun = performance.now()
-      const { events, characters } = await (isCopied ? rows.copy(selection) : rows.read(selection, name))
+      const startedAt = performance.now()
+      const { events, characters } = await (isCopied ? rows.copy(eventQuery) : rows.read(eventQuery, name))
       const last = events.length === rowsMax ? events.at(-1) : undefined
       const through = last ? positions.numberOf(last.position) : direction === 'asc' ? to : from
-      const looked = direction === 'asc' ? through - from + 1n : to - through + 1n
-      if (isLong) learn(events.length, looked, rowsMax, performance.now() - begun)
+      const scanned = direction === 'asc' ? through - from + 1n : to - through + 1n
+      if (isLong) adaptWindow(events.length, scanned, rowsMax, performance.now() - startedAt)
       return { events, characters, through, isFull: last !== undefined }
     },
   }

@@ -1,15 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
-import { collect, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
+import { collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
 import type { Appended } from '../port.ts'
 import { createSpecDatabase } from './database.testing.ts'
-import { givenOwnDatabase, tail } from './store.testing.ts'
+import { useStoreFixture } from './store.testing.ts'
 
-describe('event store on Postgres beside others', () => {
-  const given = givenOwnDatabase()
+describe('event store on Postgres beside other clients of the database', () => {
+  const fixture = useStoreFixture()
 
   describe('two processes on one database', () => {
     test('of two creates of one stream one is accepted', async () => {
-      const [one, two] = [await given.open(), await given.open()]
+      const [one, two] = [await fixture.openStore(), await fixture.openStore()]
       for (let round = 0; round < 20; round += 1) {
         const stream = newStream()
         const answers = await Promise.all([one, two].map((store) => store.append(to(stream, 'no stream', newEvent()))))
@@ -17,8 +17,8 @@ describe('event store on Postgres beside others', () => {
       }
     })
 
-    test('the same append from both at once gives one answer', async () => {
-      const [one, two] = [await given.open(), await given.open()]
+    test('the same append from both at once is stored once, with one outcome', async () => {
+      const [one, two] = [await fixture.openStore(), await fixture.openStore()]
       for (let round = 0; round < 20; round += 1) {
         const append = to(newStream(), 'any', ...newEvents(3))
         const answers = await Promise.all([one.append(append), two.append(append)])
@@ -30,7 +30,7 @@ describe('event store on Postgres beside others', () => {
     test.each([1, 100])(
       'a third tails both in batches of %i: none skipped, none twice, in order',
       async (batchSize) => {
-        const [one, two, third] = [await given.open(), await given.open(), await given.open()]
+        const [one, two, third] = [await fixture.openStore(), await fixture.openStore(), await fixture.openStore()]
         const share = 40
         const appendAll = async (appender: number) => {
           const store = appender % 2 ? one : two
@@ -38,7 +38,7 @@ describe('event store on Postgres beside others', () => {
             await store.append(to(`s-${appender}`, n === 0 ? 'no stream' : BigInt(n - 1), newEvent()))
         }
         const [events] = await Promise.all([
-          tail(third, 32 * share, { batchSize, signal: given.stop.signal }),
+          eventsUntil(third, { batchSize, signal: fixture.stop.signal }, 32 * share),
           ...Array.from({ length: 32 }, (_, appender) => appendAll(appender)),
         ])
         expect(events).toEqual(await collect(third.readAll()))
@@ -46,40 +46,40 @@ describe('event store on Postgres beside others', () => {
       },
     )
 
-    test('NOTIFY wakes the other long before its poll', async () => {
-      const [one, two] = [await given.open(), await given.open({ pollMs: 3_600_000 })]
-      const tailed = tail(two, 2, { signal: given.stop.signal })
+    test('NOTIFY wakes the other process long before its poll', async () => {
+      const [one, two] = [await fixture.openStore(), await fixture.openStore({ pollMs: 3_600_000 })]
+      const tailed = eventsUntil(two, { signal: fixture.stop.signal }, 2)
       await one.append(to(newStream(), 'any', newEvent()))
       await one.append(to(newStream(), 'any', newEvent()))
       expect(await tailed).toHaveLength(2)
     })
 
-    test('without NOTIFY the poll alone does it', async () => {
-      const deaf = { ...given.door, listen: () => Promise.reject(new Error('no listening here')) }
-      const two = await given.open({ database: deaf, pollMs: 20 })
-      const tailed = tail(two, 1, { signal: given.stop.signal })
-      await (await given.open()).append(to(newStream(), 'any', newEvent()))
+    test('without NOTIFY the poll alone wakes it', async () => {
+      const withoutListen = { ...fixture.database, listen: () => Promise.reject(new Error('no listening here')) }
+      const two = await fixture.openStore({ database: withoutListen, pollMs: 20 })
+      const tailed = eventsUntil(two, { signal: fixture.stop.signal }, 1)
+      await (await fixture.openStore()).append(to(newStream(), 'any', newEvent()))
       expect(await tailed).toHaveLength(1)
     })
   })
 
   test('an append wakes the subscribers of its own process without NOTIFY and without poll', async () => {
-    const deaf = { ...given.door, listen: () => Promise.reject(new Error('no listening here')) }
-    const store = await given.open({ database: deaf, pollMs: 3_600_000 })
-    const tailed = tail(store, 2, { signal: given.stop.signal })
+    const withoutListen = { ...fixture.database, listen: () => Promise.reject(new Error('no listening here')) }
+    const store = await fixture.openStore({ database: withoutListen, pollMs: 3_600_000 })
+    const tailed = eventsUntil(store, { signal: fixture.stop.signal }, 2)
     for (const event of newEvents(2)) await store.append(to(newStream(), 'any', event))
     expect(await tailed).toHaveLength(2)
   })
 
   test.each(['in another database', 'in this one'])('an idle transaction %s does not stop the tail', async (where) => {
-    const other = where === 'in this one' ? given.own : await createSpecDatabase()
+    const other = where === 'in this one' ? fixture.specDatabase : await createSpecDatabase()
     const idle = await other.connect()
     await idle.query('begin; create table idle (id int); select pg_current_xact_id()')
-    const [one, two] = [await given.open(), await given.open()]
-    const tailed = tail(two, 3, { signal: given.stop.signal })
+    const [one, two] = [await fixture.openStore(), await fixture.openStore()]
+    const tailed = eventsUntil(two, { signal: fixture.stop.signal }, 3)
     for (const event of newEvents(3)) await one.append(to(newStream(), 'any', event))
     expect(await tailed).toHaveLength(3)
     await idle.query('rollback')
-    if (other !== given.own) await other.drop()
+    if (other !== fixture.specDatabase) await other.drop()
   })
 })

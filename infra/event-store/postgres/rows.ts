@@ -3,7 +3,8 @@ import { type Fields, literalOf } from '../../postgres.ts'
 import type { Json, Metadata, StoredEvent } from '../port.ts'
 import type { Positions } from '../position.ts'
 
-/** An event as it lies in the table: what the database would have to put together costs more than the driver pays for a column. */
+/** The columns of an event as they are in the table: combining them in the database costs more than the driver needs
+ *  for one column more. */
 type Row = readonly [
   position: bigint,
   revision: bigint,
@@ -14,33 +15,34 @@ type Row = readonly [
   metadata: Metadata,
 ]
 
+/** Returns the column list of a statement that reads events, for a table alias. */
 export const columnsOf = (table: string): string =>
   ['position', 'version', 'event_id', 'stream_id', 'type', 'data', 'metadata']
     .map((name) => `${table}.${name}`)
     .join(', ')
 
-/** Puts a value into a statement: as a bind variable, or as it is written in SQL. */
-export type Bind = (value: bigint | number | string | readonly string[]) => string
+/** Returns the SQL text for a value: a bind variable, or a literal. */
+export type BindValue = (value: bigint | number | string | readonly string[]) => string
 
-/** `characters`: of the JSON of all of them, near enough; 0 where there are fewer than were asked for. */
-export type Read = { readonly events: readonly StoredEvent[]; readonly characters: number }
+/** `characters` is the approximate length of the JSON of all events; 0 when there are fewer events than requested. */
+export type EventsRead = { readonly events: readonly StoredEvent[]; readonly characters: number }
 
-/** Selects the columns of columnsOf. */
-export type Selection = {
+/** A statement that selects the columns of `columnsOf`. */
+export type EventQuery = {
   readonly label: string
-  readonly text: (bind: Bind) => string
+  readonly text: (bind: BindValue) => string
   readonly rowsMax: number
   readonly retry?: boolean | undefined
 }
 
 export type EventRows = {
-  /** With bind variables: the quickest for a few. */
-  read(selection: Selection, name?: string): Promise<Read>
-  /** Copied in binary: a third less work for each, but planned anew each time. */
-  copy(selection: Selection): Promise<Read>
+  /** Reads with bind variables, which is the fastest for a few events. `name` makes it a prepared statement. */
+  read(eventQuery: EventQuery, name?: string): Promise<EventsRead>
+  /** Reads by a binary COPY: a third less work for each event, but planned anew each time. */
+  copy(eventQuery: EventQuery): Promise<EventsRead>
 }
 
-/** The two ways to read events from the table. */
+/** Creates the two ways to read events from the table. */
 export const createEventRows = ({
   query,
   positions,
@@ -48,27 +50,28 @@ export const createEventRows = ({
   readonly query: Query
   readonly positions: Positions
 }): EventRows => {
-  const optionsOf = ({ retry = false }: Selection): QueryOptions => ({ retry })
+  const optionsOf = ({ retry = false }: EventQuery): QueryOptions => ({ retry })
   return {
-    read: async (selection, name) => {
+    read: async (eventQuery, name) => {
       const values: unknown[] = []
-      const text = selection.text((value) => `$${values.push(value)}`)
-      const options = { ...optionsOf(selection), rowMode: 'array', ...(name !== undefined && { name }) } as const
-      const rows = await query<Row>(selection.label, text, values, options)
-      // Made into JSON again, only to be weighed: where much depends on it.
-      const characters = rows.length < selection.rowsMax ? 0 : JSON.stringify(rows.map((row) => row.slice(5))).length
+      const text = eventQuery.text((value) => `$${values.push(value)}`)
+      const options = { ...optionsOf(eventQuery), rowMode: 'array', ...(name !== undefined && { name }) } as const
+      const rows = await query<Row>(eventQuery.label, text, values, options)
+      // Serialized again only to measure its size, and only for a full page, whose size decides the size of the next
+      // one.
+      const characters = rows.length < eventQuery.rowsMax ? 0 : JSON.stringify(rows.map((row) => row.slice(5))).length
       return { events: rows.map((row) => eventOfRow(row, positions)), characters }
     },
-    copy: async (selection) => {
+    copy: async (eventQuery) => {
       let characters = 0
       const json = (text: string) => {
         characters += text.length
         return JSON.parse(text)
       }
       const decode = (fields: Fields) => eventOfFields(fields, positions, json)
-      const options = { ...optionsOf(selection), decode }
-      const events = await query<StoredEvent>(selection.label, selection.text(literalOf), [], options)
-      return { events, characters: events.length < selection.rowsMax ? 0 : characters }
+      const options = { ...optionsOf(eventQuery), decode }
+      const events = await query<StoredEvent>(eventQuery.label, eventQuery.text(literalOf), [], options)
+      return { events, characters: events.length < eventQuery.rowsMax ? 0 : characters }
     },
   }
 }

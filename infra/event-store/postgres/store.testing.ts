@@ -1,66 +1,58 @@
 import { afterEach, beforeEach } from '@jest/globals'
-import type { EventStore, StoredEvent, SubscribeOptions } from '../port.ts'
+import type { EventStore } from '../port.ts'
 import { openPostgresEventStore } from '../postgres.ts'
-import { createSpecDatabase, type SpecDatabase, type WatchedDatabase } from './database.testing.ts'
+import { createSpecDatabase, type ObservedDatabase, type SpecDatabase } from './database.testing.ts'
 
 type OpenOptions = {
-  readonly database?: Pick<WatchedDatabase, 'query' | 'transaction' | 'listen'>
+  readonly database?: Pick<ObservedDatabase, 'query' | 'transaction' | 'listen'>
   readonly pollMs?: number
 }
 
-/** What a test of this engine is given: a database of its own, and stores and subscriptions that end with the test. */
-export type Given = {
-  readonly own: SpecDatabase
-  /** One door to the database. A store that is opened without one gets its own, as if it were another process. */
-  readonly door: WatchedDatabase
+/** The set-up of a test of this engine: a database of its own, and stores and subscriptions that end with the test. */
+export type StoreFixture = {
+  readonly specDatabase: SpecDatabase
+  /** One connected client of the database. A store that is opened without it gets its own, as if it were another
+   *  process. */
+  readonly database: ObservedDatabase
   /** Aborts when the test ends. */
   readonly stop: AbortController
-  readonly open: (options?: OpenOptions) => Promise<EventStore>
+  readonly openStore: (options?: OpenOptions) => Promise<EventStore>
 }
 
-/** Calls beforeEach and afterEach; what it returns may be used inside a test only. */
-export const givenOwnDatabase = (): Given => {
-  let current: Given | undefined
+/** Creates a database before each test, and closes and drops everything after it. Calls beforeEach and afterEach;
+ *  what it returns may be used inside a test only. */
+export const useStoreFixture = (): StoreFixture => {
+  let current: StoreFixture | undefined
   let opened: EventStore[] = []
   beforeEach(async () => {
-    const own = await createSpecDatabase()
-    const open = async ({ database = own.open(), pollMs = 500 }: OpenOptions = {}) => {
+    const specDatabase = await createSpecDatabase()
+    const openStore = async ({ database = specDatabase.open(), pollMs = 500 }: OpenOptions = {}) => {
       const store = await openPostgresEventStore({ database, pollMs })
       opened.push(store)
       return store
     }
-    current = { own, door: own.open(), stop: new AbortController(), open }
+    current = { specDatabase, database: specDatabase.open(), stop: new AbortController(), openStore }
   })
   afterEach(async () => {
     current?.stop.abort()
     for (const store of opened) await store.close()
     opened = []
-    await current?.own.drop()
+    await current?.specDatabase.drop()
   })
-  const now = (): Given => {
+  const fixture = (): StoreFixture => {
     if (!current) throw new Error('There is no database outside a test.')
     return current
   }
   return {
-    get own() {
-      return now().own
+    get specDatabase() {
+      return fixture().specDatabase
     },
-    get door() {
-      return now().door
+    get database() {
+      return fixture().database
     },
     get stop() {
-      return now().stop
+      return fixture().stop
     },
-    open: (options) => now().open(options),
+    openStore: (options) => fixture().openStore(options),
   }
-}
-
-/** Follows a store until this many events have come. */
-export const tail = async (store: EventStore, count: number, options: SubscribeOptions): Promise<StoredEvent[]> => {
-  const events: StoredEvent[] = []
-  for await (const batch of store.subscribe(options)) {
-    events.push(...batch.events)
-    if (events.length >= count) return events
-  }
-  throw new Error('The subscription ended before enough had come.')
 }

@@ -1,45 +1,47 @@
 import { Failure } from '../../../domain/errors.ts'
 import { createKeyedQueue } from '../../async/keyed-queue.ts'
 import type { Query } from '../../postgres.ts'
-import type { Appended, Conflict, ExpectedRevision, IdProblem, IdsKnown } from '../port.ts'
+import type { Appended, AppendToManyOutcome, Conflict, ExpectedRevision, IdProblem } from '../port.ts'
 import type { Positions } from '../position.ts'
-import { type CheckedAppend, type CheckedEvent, isUnavailable, weightOf } from '../validation.ts'
+import { type CheckedAppend, type CheckedEvent, charactersOf, isUnavailable } from '../validation.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
 
-/** While one connection waits for its commit to reach the disk, the other prepares the next batch. More only queue up at the
- *  lock. */
+/** While one connection waits for its commit to reach the disk, the other prepares the next batch. More would only
+ *  wait for the lock. */
 const writersMax = 2
-/** With fewer, one batch of all is faster than two halves: what a batch costs is mostly its commit then. */
+/** With fewer pending requests, one batch of all is faster than two halves: then the commit is most of the cost of a
+ *  batch. */
 const secondWriterFrom = 24
 const batchEventsMax = 2_000
 const batchCharactersMax = 8 * 1024 * 1024
-/** Where there was one conflict or repetition there will be more, and an attempt in vain leaves dead rows behind. */
-const carefulBatches = 10
+/** How many batches skip the optimistic attempt after a conflict or repetition: more are likely to follow, and a
+ *  failed attempt leaves dead rows behind. */
+const pessimisticBatches = 10
 
 const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)'
 
-type Answer = readonly Appended[] | Conflict | IdsKnown
-/** Of one append. `at` is undefined where nothing is stored. */
-type Outcome = { readonly verdict: string; readonly revision: bigint; readonly at: bigint | undefined }
+/** The result of one append in a batch. `position` is undefined when nothing is stored. */
+type Verdict = { readonly verdict: string; readonly revision: bigint; readonly position: bigint | undefined }
 
-/** What stands or falls together, and who waits for it. */
-type Unit = {
+/** One call of `append` or `appendToMany`: its appends are stored all or nothing, and its caller awaits their
+ *  outcome. `keys` are its streams and event ids: no other request may use them at the same time. */
+type AppendRequest = {
   readonly appends: readonly CheckedAppend[]
   readonly keys: readonly string[]
   readonly events: number
   readonly characters: number
-  readonly resolve: (answer: Answer) => void
+  readonly resolve: (outcome: AppendToManyOutcome) => void
   readonly reject: (error: unknown) => void
 }
 
 export type Writer = {
-  /** Throws EVENT_INVALID, and DATABASE_UNAVAILABLE when the outcome is unknown. */
-  append(appends: readonly CheckedAppend[]): Promise<Answer>
-  /** Takes no more, and resolves when all that was taken has its answer. */
+  /** Stores all of the appends or none. Throws EVENT_INVALID, and DATABASE_UNAVAILABLE when the outcome is unknown. */
+  append(appends: readonly CheckedAppend[]): Promise<AppendToManyOutcome>
+  /** Accepts no more requests, and resolves when every accepted request has its outcome. */
   close(): Promise<void>
 }
 
-const codeOf = (expected: ExpectedRevision): bigint => {
+const expectedCode = (expected: ExpectedRevision): bigint => {
   switch (expected) {
     case 'no stream':
       return -1n
@@ -52,17 +54,18 @@ const codeOf = (expected: ExpectedRevision): bigint => {
   }
 }
 
-/** The bind variables of log.append_batch. */
-const valuesOf = (units: readonly Unit[], careful: boolean): readonly unknown[] => {
+/** Returns the bind variables of log.append_batch. Its `unit_of` is the request of each append; its `careful` skips the
+ *  optimistic attempt. */
+const valuesOf = (requests: readonly AppendRequest[], isPessimistic: boolean): readonly unknown[] => {
   const appends: CheckedAppend[] = []
-  const unitOf: number[] = []
+  const requestOf: number[] = []
   const firstOf = [1]
   const appendOf: number[] = []
   const events: CheckedEvent[] = []
-  for (const [index, unit] of units.entries())
-    for (const append of unit.appends) {
+  for (const [index, request] of requests.entries())
+    for (const append of request.appends) {
       appends.push(append)
-      unitOf.push(index + 1)
+      requestOf.push(index + 1)
       for (const event of append.events) {
         events.push(event)
         appendOf.push(appends.length)
@@ -71,64 +74,72 @@ const valuesOf = (units: readonly Unit[], careful: boolean): readonly unknown[] 
     }
   return [
     textArray(appends.map(({ stream }) => stream)),
-    bigintArray(appends.map(({ expected }) => codeOf(expected))),
-    intArray(unitOf),
+    bigintArray(appends.map(({ expected }) => expectedCode(expected))),
+    intArray(requestOf),
     intArray(firstOf),
     intArray(appendOf),
     uuidArray(events.map(({ id }) => id)),
     textArray(events.map(({ type }) => type)),
     jsonArray(events.map(({ data }) => data)),
     jsonArray(events.map(({ metadata }) => metadata)),
-    careful,
+    isPessimistic,
   ]
 }
 
-/** What log.append_batch says: a bare position when everything went as expected, or a line per append. */
-const outcomesOf = (
-  units: readonly Unit[],
-  said: string,
-): { readonly plain: boolean; readonly outcomes: Outcome[] } => {
-  const plain = /^\d+$/.test(said)
-  if (!plain)
+/** Parses the result of log.append_batch: only a position when the optimistic attempt succeeded, else a line per
+ *  append. */
+const parseVerdicts = (
+  requests: readonly AppendRequest[],
+  result: string,
+): { readonly isOptimistic: boolean; readonly verdicts: Verdict[] } => {
+  const isOptimistic = /^\d+$/.test(result)
+  if (!isOptimistic)
     return {
-      plain,
-      outcomes: said.split('\n').map((line) => {
-        const [verdict = '', revision = '', at = ''] = line.split(':')
-        return { verdict, revision: BigInt(revision), at: at === '' ? undefined : BigInt(at) }
+      isOptimistic,
+      verdicts: result.split('\n').map((line) => {
+        const [verdict = '', revision = '', position = ''] = line.split(':')
+        return { verdict, revision: BigInt(revision), position: position === '' ? undefined : BigInt(position) }
       }),
     }
-  let at = BigInt(said)
-  const outcomes: Outcome[] = []
-  for (const { appends } of units)
+  let position = BigInt(result)
+  const verdicts: Verdict[] = []
+  for (const { appends } of requests)
     for (const { expected, events } of appends) {
       const count = BigInt(events.length)
-      at += count
-      outcomes.push({ verdict: 'appended', revision: codeOf(expected) + count, at })
+      position += count
+      verdicts.push({ verdict: 'appended', revision: expectedCode(expected) + count, position })
     }
-  return { plain, outcomes }
+  return { isOptimistic, verdicts }
 }
 
 const idProblems: readonly string[] = ['partly known', 'known elsewhere', 'other content'] satisfies IdProblem[]
 const isIdProblem = (verdict: string): verdict is IdProblem => idProblems.includes(verdict)
 
-const answerOf = ({ appends }: Unit, outcomes: readonly Outcome[], positions: Positions): Answer => {
+const missing: Verdict = { verdict: 'missing', revision: -1n, position: undefined }
+
+const outcomeOf = (
+  { appends }: AppendRequest,
+  verdicts: readonly Verdict[],
+  positions: Positions,
+): AppendToManyOutcome => {
   const appended: Appended[] = []
   let conflict: Conflict | undefined
   for (const [index, { stream }] of appends.entries()) {
-    const { verdict, revision, at } = outcomes[index] ?? { verdict: 'missing', revision: -1n, at: undefined }
+    const { verdict, revision, position: number } = verdicts[index] ?? missing
     if (isIdProblem(verdict)) return { outcome: 'ids known', stream, problem: verdict }
     if (verdict === 'conflict')
       conflict ??= { outcome: 'conflict', stream, actual: revision < 0n ? undefined : revision }
-    else if (at !== undefined)
-      appended.push({ outcome: 'appended', revision, position: positions.of(at), repeated: verdict === 'repeated' })
+    else if (number !== undefined)
+      appended.push({ outcome: 'appended', revision, position: positions.of(number), repeated: verdict === 'repeated' })
   }
   return conflict ?? appended
 }
 
-/** Group commit: what was asked for in one turn of the event loop, and while the writers were busy, goes into one statement
- *  and one commit. When many wait, a batch is about half of them, so that both writers have work. Appends that share a stream or an
- *  event id go one after the other, in the order they were asked.
- *  `onCommitted` hears the position up to which this process has written. */
+/** Creates the writing half of the store, with group commit: the requests of one turn of the event loop, and those
+ *  that came while the writers were busy, go into one statement and one commit. With many pending requests, a batch
+ *  takes about half of them, so that both writers have work. Requests that share a stream or an event id run one
+ *  after the other, in the order they came. After each commit `onCommitted` receives the position up to which this
+ *  process has written. */
 export const createWriter = ({
   query,
   positions,
@@ -138,55 +149,56 @@ export const createWriter = ({
   readonly positions: Positions
   readonly onCommitted: (position: bigint) => void
 }): Writer => {
-  const turns = createKeyedQueue<Unit>()
-  let ready: Unit[] = []
+  const queue = createKeyedQueue<AppendRequest>()
+  let ready: AppendRequest[] = []
   let running = 0
-  let unanswered = 0
+  let pending = 0
   let scheduled = false
-  let carefulFor = 0
-  let closing: (() => void) | undefined
+  let pessimisticBatchesLeft = 0
+  let onDrained: (() => void) | undefined
   let closed: Promise<void> | undefined
 
-  const run = async (units: readonly Unit[]): Promise<void> => {
-    const careful = carefulFor > 0
-    if (careful) carefulFor -= 1
-    const [row] = await query<[string]>('eventStore.append', APPEND, valuesOf(units, careful), {
+  const run = async (requests: readonly AppendRequest[]): Promise<void> => {
+    const isPessimistic = pessimisticBatchesLeft > 0
+    if (isPessimistic) pessimisticBatchesLeft -= 1
+    const [row] = await query<[string]>('eventStore.append', APPEND, valuesOf(requests, isPessimistic), {
       rowMode: 'array',
       name: 'event_store_append_batch',
     })
-    const { plain, outcomes } = outcomesOf(units, row?.[0] ?? '')
-    if (!plain && outcomes.some(({ verdict }) => verdict !== 'appended')) carefulFor = carefulBatches
+    const { isOptimistic, verdicts } = parseVerdicts(requests, row?.[0] ?? '')
+    if (!isOptimistic && verdicts.some(({ verdict }) => verdict !== 'appended'))
+      pessimisticBatchesLeft = pessimisticBatches
     let first = 0
-    for (const unit of units) {
-      const answer = answerOf(unit, outcomes.slice(first, first + unit.appends.length), positions)
-      first += unit.appends.length
-      unit.resolve(answer)
+    for (const request of requests) {
+      const outcome = outcomeOf(request, verdicts.slice(first, first + request.appends.length), positions)
+      first += request.appends.length
+      request.resolve(outcome)
     }
     let head = 0n
-    for (const { at } of outcomes) if (at !== undefined && at > head) head = at
+    for (const { position } of verdicts) if (position !== undefined && position > head) head = position
     if (head > 0n) onCommitted(head)
   }
 
-  const runBatch = async (units: readonly Unit[]): Promise<void> => {
+  const runBatch = async (requests: readonly AppendRequest[]): Promise<void> => {
     try {
-      await run(units)
+      await run(requests)
     } catch (error) {
-      // One of them is poison, and nothing was written: each on its own, so that only that one is refused.
-      if (units.length === 1 || isUnavailable(error)) for (const unit of units) unit.reject(error)
-      else for (const unit of units) await runBatch([unit])
+      // One request is poison, and nothing was written: run each on its own, so that only the poison one is refused.
+      if (requests.length === 1 || isUnavailable(error)) for (const request of requests) request.reject(error)
+      else for (const request of requests) await runBatch([request])
     }
   }
 
-  const writers = () => (unanswered < secondWriterFrom ? 1 : writersMax)
+  const writersAllowed = () => (pending < secondWriterFrom ? 1 : writersMax)
 
-  const takeBatch = (): Unit[] => {
-    const share = Math.ceil(unanswered / writers())
+  const takeBatch = (): AppendRequest[] => {
+    const share = Math.ceil(pending / writersAllowed())
     let events = 0
     let characters = 0
     let count = 0
-    for (const unit of ready) {
-      events += unit.events
-      characters += unit.characters
+    for (const request of ready) {
+      events += request.events
+      characters += request.characters
       if (count > 0 && (count >= share || events > batchEventsMax || characters > batchCharactersMax)) break
       count += 1
     }
@@ -197,14 +209,14 @@ export const createWriter = ({
 
   const flush = () => {
     scheduled = false
-    while (running < writers() && ready.length > 0) {
+    while (running < writersAllowed() && ready.length > 0) {
       const batch = takeBatch()
       running += 1
       void runBatch(batch).then(() => {
         running -= 1
-        unanswered -= batch.length
-        for (const unit of batch) ready.push(...turns.leave(unit))
-        if (unanswered === 0) closing?.()
+        pending -= batch.length
+        for (const request of batch) ready.push(...queue.leave(request))
+        if (pending === 0) onDrained?.()
         schedule()
       })
     }
@@ -220,23 +232,23 @@ export const createWriter = ({
     append: (appends) =>
       new Promise((resolve, reject) => {
         if (closed) return reject(new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' }))
-        const unit: Unit = {
+        const request: AppendRequest = {
           appends,
-          // No id of an event has a space.
+          // An event id contains no space, so it never equals the key of a stream.
           keys: appends.flatMap(({ stream, events }) => [`stream ${stream}`, ...events.map(({ id }) => id)]),
           events: appends.reduce((sum, { events }) => sum + events.length, 0),
-          characters: appends.reduce((sum, append) => sum + weightOf(append), 0),
+          characters: appends.reduce((sum, append) => sum + charactersOf(append), 0),
           resolve,
           reject,
         }
-        unanswered += 1
-        if (turns.enter(unit)) ready.push(unit)
+        pending += 1
+        if (queue.enter(request)) ready.push(request)
         schedule()
       }),
     close: () => {
       closed ??= new Promise((resolve) => {
-        if (unanswered === 0) resolve()
-        else closing = resolve
+        if (pending === 0) resolve()
+        else onDrained = resolve
       })
       return closed
     },

@@ -5,36 +5,40 @@ import type { ServerEvent } from './events.ts'
 import type { ServerFilter } from './filter.ts'
 import type { LogPosition } from './position.ts'
 
-/** What a subscription of the server gives, in its order: events, how far it has looked (`checkpoint`), and the moment when
- *  there is nothing further to catch up with. */
-export type Followed =
+/** An item of a subscription of the server, in its order: an event, the position that it has scanned to
+ *  (`checkpoint`), or the moment when it has caught up with the log. */
+export type SubscriptionItem =
   | { readonly kind: 'event'; readonly event: ServerEvent }
   | { readonly kind: 'checkpoint'; readonly position: LogPosition }
   | { readonly kind: 'caught up' }
 
-export type Follow = {
-  /** The next one; undefined when none came within `ms` (0: none is here) or when the signal aborted. Throws
-   *  DATABASE_UNAVAILABLE when the server has dropped the subscription, after all that came before. */
-  next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<Followed | undefined>
+export type ServerSubscription = {
+  /** Resolves to the next item, or to undefined when none came within `ms` (0: none has arrived) or when the signal
+   *  aborted. Throws DATABASE_UNAVAILABLE when the server has dropped the subscription, after all items that came
+   *  before. */
+  next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<SubscriptionItem | undefined>
   close(): void
 }
 
-/** How many may wait here for the caller; behind them the server is held back. */
-const waitingMax = 64
+/** How many items are buffered for the caller; a full buffer applies backpressure to the server. */
+const bufferedMax = 64
 
 type Options = {
   readonly after: LogPosition | 'start'
   readonly filter: ServerFilter
-  /** How many events the server looks at between two checkpoints. */
+  /** How many events the server scans between two checkpoints. */
   readonly window: number
   readonly convert: (resolved: ResolvedEvent) => ServerEvent | undefined
 }
 
-/** Opens a subscription to $all. It is read at the caller's pace: who does not ask for the next one stops the server. */
-export const createFollow = (client: EventStoreDBClient, { after, filter, window, convert }: Options): Follow => {
-  const bell = createSignal()
+/** Opens a subscription to $all. The caller sets the pace: a caller that does not call `next` stops the server. */
+export const openServerSubscription = (
+  client: EventStoreDBClient,
+  { after, filter, window, convert }: Options,
+): ServerSubscription => {
+  const changed = createSignal()
   let failed: unknown
-  let over = false
+  let isClosed = false
   const subscription = client.subscribeToAll(
     {
       fromPosition: after === 'start' ? START : after,
@@ -44,27 +48,27 @@ export const createFollow = (client: EventStoreDBClient, { after, filter, window
         regex: filter.regex,
         maxSearchWindow: window,
         checkpointInterval: 1,
-        // Put in line behind the events that came before it.
+        // Queued behind the events that came before it.
         checkpointReached: (_, position) => void subscription.push({ kind: 'checkpoint', position }),
       },
     },
-    { highWaterMark: waitingMax },
+    { highWaterMark: bufferedMax },
   )
   subscription.on('caughtUp' as never, () => void subscription.push({ kind: 'caught up' }))
-  subscription.on('readable' as never, () => bell.notify())
+  subscription.on('readable' as never, () => changed.notify())
   subscription.on('error', (error) => {
     failed ??= error
-    bell.notify()
+    changed.notify()
   })
   for (const end of ['end', 'close'] as const)
     subscription.on(end, () => {
-      over = true
-      bell.notify()
+      isClosed = true
+      changed.notify()
     })
 
-  const read = (): Followed | undefined => {
+  const read = (): SubscriptionItem | undefined => {
     for (;;) {
-      const item = subscription.read() as Followed | ResolvedEvent | null
+      const item = subscription.read() as SubscriptionItem | ResolvedEvent | null
       if (item === null) return undefined
       if ('kind' in item) return item
       const event = convert(item)
@@ -79,11 +83,11 @@ export const createFollow = (client: EventStoreDBClient, { after, filter, window
         if (item) return item
         if (signal.aborted) return undefined
         if (failed) throw toStoreFailure(failed)
-        if (over) throw storeUnavailable('the subscription was dropped')
+        if (isClosed) throw storeUnavailable('the subscription was dropped')
         if (waited && ms !== undefined) return undefined
-        // What arrived in one piece comes in several turns of the loop.
+        // The items of one network packet arrive in several turns of the event loop.
         if (ms === 0) await new Promise((resolve) => setImmediate(resolve))
-        else await bell.wait({ signal, ...(ms === undefined ? {} : { ms }) })
+        else await changed.wait({ signal, ...(ms === undefined ? {} : { ms }) })
       }
     },
     close: () => {

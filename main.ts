@@ -31,7 +31,7 @@ import { startWorker, timerHandlers } from './roles/worker.ts'
 
 const databaseWaitMs = 30_000
 const connectionsMax = 16
-const timersAtOnceMax = 4
+const tasksAtOnceMax = 4
 
 const now = () => new Date().toISOString()
 
@@ -126,7 +126,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))
-  const timers = await open(
+  const taskQueue = await open(
     'timers',
     () =>
       startTaskQueue({
@@ -134,12 +134,12 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
         database,
         log,
         handlers: config.roles.includes('worker') ? (handlers as Record<string, TaskHandler>) : {},
-        concurrency: timersAtOnceMax,
+        concurrency: tasksAtOnceMax,
       }),
     (opened) => opened.close(),
   )
   const schedule: Schedule = (name, payload, { key, runAt }) =>
-    timers.schedule(name, payload, { key, runAt: new Date(runAt) })
+    taskQueue.schedule(name, payload, { key, runAt: new Date(runAt) })
   const platform: Platform = { ...parts, schedule }
 
   if (config.roles.includes('worker')) startWorker(platform)

@@ -8,7 +8,7 @@ import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
 import type { Database } from '../infra/postgres.ts'
 import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
 import { createSpecLog } from '../projections/engine/log.testing.ts'
-import { writeLives } from '../projections/engine/market.testing.ts'
+import { writeRentals } from '../projections/engine/market.testing.ts'
 import { startEventStoreDbServer } from '../testing/eventstoredb/server.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
 import { silentLog } from '../testing/worlds/silent-log.ts'
@@ -68,7 +68,7 @@ test('with the log in an event store of its own, results still go to the databas
   try {
     const platform = await openEventStoreDb({ url: server.url })
     const specLog = createSpecLog(platform)
-    await writeLives(
+    await writeRentals(
       specLog,
       [1, 2, 3].map((number) => ({ number, end: 'settled' as const })),
       [],

@@ -93,7 +93,8 @@ export const reachPlatform = async (url: string, onLine: (line: string) => void)
   }
 }
 
-const answers = async (url: string): Promise<boolean> => {
+/** Returns whether a platform at `url` answers that it is ready. */
+export const answers = async (url: string): Promise<boolean> => {
   try {
     const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(answerMsMax) })
     return response.ok

@@ -12,7 +12,7 @@ export type ChainInfo = {
   readonly marketplace: Hex
 }
 
-const embeddedChainId = 31337
+export const embeddedChainId = 31337
 
 /** Funds a new wallet on the embedded chain: a little ether for gas from a development account, and test dollars from the
  *  token's faucet. Throws on any other chain, which has no faucet. */

@@ -1,5 +1,5 @@
-/** Compiles the contracts and writes their typed bindings: `node contracts/build.ts`. The bindings are committed, so that
- *  running the platform needs no compiler. */
+/** Compiles the contracts and writes their typed bindings: `node contracts/build.ts`. The bindings are committed, so
+ *  that running the platform needs no compiler. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { type Compiled, compile } from './compiler.ts'
@@ -19,7 +19,7 @@ const render = ({ name, abi, bytecode }: Compiled, variable: string): string =>
     '',
   ].join('\n')
 
-/** The bindings as they should be, by file name in `contracts/bindings/`. */
+/** Compiles the contracts and returns their bindings by file name in `contracts/bindings/`. */
 export const freshBindings = (): ReadonlyMap<string, string> => {
   const compiled = new Map(compile(bindings.map(({ contract }) => contract)).map((one) => [one.name, one]))
   return new Map(

@@ -8,14 +8,14 @@ export const compiler = {
   version: '0.8.37',
   settings: {
     optimizer: { enabled: true, runs: 200 },
-    // The oldest version with transient storage, so that the contracts deploy on chains that lag behind.
+    // The oldest version with transient storage, so that the contracts deploy on chains with older hard forks.
     evmVersion: 'cancun',
     // Without the metadata hash the bytecode does not depend on file names or comments.
     metadata: { appendCBOR: false, bytecodeHash: 'none' },
   },
 } as const
 
-/** Where npm put the compiler, so that nothing is downloaded. */
+/** Returns the path of the compiler that npm has installed, so that nothing is downloaded. */
 export const compilerPath = (): string => require.resolve('solc/soljson.js')
 
 export type Compiled = { readonly name: string; readonly abi: readonly unknown[]; readonly bytecode: `0x${string}` }
@@ -31,8 +31,8 @@ type SolidityOutput = {
   >
 }
 
-/** Compiles contracts by name, each from `contracts/sol/<name>.sol`. Throws with the compiler's words when it complains,
- *  also for a warning unless it is about a library. Takes a few seconds: the compiler is WebAssembly. */
+/** Compiles contracts by name, each from `contracts/sol/<name>.sol`. Throws the compiler's messages for an error, and
+ *  for a warning unless it is about a library. Takes a few seconds: the compiler is WebAssembly. */
 export const compile = (names: readonly string[]): readonly Compiled[] => {
   const solc: { compile(input: string, callbacks: { import(path: string): { contents: string } }): string } =
     require('solc')

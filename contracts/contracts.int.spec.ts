@@ -23,7 +23,7 @@ const runHardhat = async (...task: string[]): Promise<{ code: unknown; output: s
 
 test('every test in Solidity passes, fuzz and invariants included', async () => {
   const { code, output } = await runHardhat('test', 'solidity')
-  // The whole output is compared, so that it is what is shown when something fails.
+  // The whole output is compared, so that a failure shows it.
   expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/\b14 passing\b/) })
   expect(output).toContain('invariant_TheBalanceIsTheSumOfDepositsAndGifts')
 })

@@ -7,16 +7,17 @@ export type Deployment = { readonly token: Hex; readonly marketplace: Hex }
 
 const receiptPollMs = 100
 
-/** Where the contracts of this deployer go when it deploys with these nonces: a matter of arithmetic, not of the chain. */
+/** Returns the addresses of the contracts of this deployer and these nonces. They are computed, without a request to
+ *  the chain. */
 export const deploymentOf = (deployer: Hex, firstNonce: bigint): Deployment => ({
   token: getContractAddress({ from: deployer, nonce: firstNonce }),
   marketplace: getContractAddress({ from: deployer, nonce: firstNonce + 1n }),
 })
 
-/** Deploys the test dollar and a marketplace that takes it, and waits until both are there. The addresses follow from the
- *  deployer and `firstNonce`; left out, that is the deployer's next one. With it, what an earlier call has deployed is
- *  left as it is, so that a deployment which died half way is finished. Throws what viem throws, and when the deployer
- *  has used a nonce for something else. */
+/** Deploys the test dollar and a marketplace that takes it, and resolves when both are on the chain. The addresses
+ *  follow from the deployer and `firstNonce`; left out, that is the deployer's next nonce. With it, a contract that an
+ *  earlier call has deployed stays, so that an interrupted deployment is completed. Throws what viem throws, and an
+ *  Error when the deployer has used a nonce for another transaction. */
 export const deployMarketplace = async (options: {
   readonly transport: Transport
   readonly chainId: number

@@ -1,5 +1,5 @@
-/** For work on the contracts: `hardhat --config contracts/hardhat.config.ts test solidity`. The platform itself needs no
- *  config file and no compiler. */
+/** For work on the contracts: `hardhat --config contracts/hardhat.config.ts test solidity`. The platform itself needs
+ *  no config file and no compiler. */
 import { defineConfig } from 'hardhat/config'
 import { compiler, compilerPath } from './compiler.ts'
 

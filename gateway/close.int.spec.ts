@@ -8,7 +8,7 @@ import { countSubscriptions, openServerSentEvents } from '../testing/worlds/gate
 const closeMsMax = 2_000
 const query = 'subscription { listingChanged { event } }'
 
-test('closing ends every connection and subscription at once, and says to come back', async () => {
+test('closing ends every connection and subscription at once, with the code on which clients reconnect', async () => {
   const open = { count: 0 }
   const world = await createGatewayWorld({ services: ({ store }) => ({ store: countSubscriptions(store, open) }) })
 
@@ -35,7 +35,7 @@ test('closing ends every connection and subscription at once, and says to come b
   expect(performance.now() - began).toBeLessThan(closeMsMax)
   expect(socketClosed).toMatchObject({ code: 1001 })
   await expect(overSocket).rejects.toMatchObject({ code: 1001 })
-  // Cut, not completed: the subscriber knows that more may have come.
+  // Closed, not completed: the subscriber knows that it may have missed events.
   await expect(overEvents).rejects.toThrow()
   await eventually('no subscription is left', () => open.count === 0)
   await expect(fetch(`${world.url}/health`)).rejects.toThrow()

@@ -55,7 +55,7 @@ mutation Rent {
 }
 `
 
-const live = `# How the rental stands, then each change as it happens. After a break, pass the last position as "after".
+const live = `# The rental as it is now, then each change as it happens. After a break, pass the last position as "after".
 subscription LiveRental($id: ID!, $after: Position) {
   rentalUpdated(id: $id, after: $after) {
     position
@@ -65,7 +65,7 @@ subscription LiveRental($id: ID!, $after: Position) {
 }
 `
 
-const job = `# A program on the rented GPUs, and what it printed.
+const job = `# A program on the rented GPUs, and its output.
 mutation SubmitJob($rental: ID!) {
   submitJob(
     input: {
@@ -87,7 +87,7 @@ query JobLog($job: ID!) {
 }
 `
 
-const money = `# Where the money of a rental came from and where it went, each step with its event; and the books as a whole.
+const money = `# Where the money of a rental came from and where it went, each step with its event; and the sums of the whole ledger.
 query MoneyTrace($rental: ID!) {
   moneyTrace(rental: $rental) {
     funding { source id amount { decimal asset } }

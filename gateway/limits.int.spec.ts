@@ -17,7 +17,7 @@ afterAll(async () => {
   await world.close()
 })
 
-/** The errors of one operation, however the transport tells them. */
+/** Resolves to the errors of one operation, the same for both transports. */
 const overHttp = async (query: string, variables: object = {}): Promise<Errors> =>
   (await world.ask(query, variables)).errors ?? []
 const overWebSocket = async (query: string, variables: Record<string, unknown> = {}): Promise<Errors> => {
@@ -54,7 +54,7 @@ describe.each([
     expect(world.asked.length).toBe(before)
   })
 
-  test('the whole of our largest node, a hundred times, is not refused', async () => {
+  test('all fields of the largest node, for 100 nodes, are not refused', async () => {
     const money = '{ amount asset decimal }'
     const errors = await ask(`{ rentals(first: 100) { edges { cursor node {
       id status renter gpu gpuCount seconds runSeconds refusal endReason requestedAt startedAt endsAt endedAt settledAt position

@@ -12,8 +12,8 @@ let down = false
 beforeAll(async () => {
   world = await createGatewayWorld({
     ready: async () => ({ ready, parts: { database: ready ? 'up' : 'down' } }),
-    services: ({ read }) => ({
-      rentGpu: () => Promise.reject(new Error('the password is hunter2')),
+    services: ({ read, commands }) => ({
+      commands: { ...commands, execute: () => Promise.reject(new Error('the password is hunter2')) },
       read: {
         ...read,
         run: (label, query) => (down ? Promise.reject(new Failure('DATABASE_UNAVAILABLE')) : read.run(label, query)),
@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 describe('what a gateway serves besides GraphQL', () => {
-  test('/health says that the process lives', async () => {
+  test('/health answers while the process runs', async () => {
     expect(await (await fetch(`${world.url}/health`)).json()).toEqual({ status: 'alive' })
   })
 
@@ -39,7 +39,7 @@ describe('what a gateway serves besides GraphQL', () => {
     ready = true
   })
 
-  test('/metrics counts by names of the schema, not by what clients make up', async () => {
+  test('/metrics counts by names of the schema, not by names that clients choose', async () => {
     await world.ask('query MadeUpByAClient { alias: gpuModels }')
     const response = await fetch(`${world.url}/metrics`)
     const text = await response.text()
@@ -49,7 +49,7 @@ describe('what a gateway serves besides GraphQL', () => {
     expect(text).not.toContain('MadeUpByAClient')
   })
 
-  test('the page for browsers comes with its worked examples and nothing from elsewhere', async () => {
+  test('the page for browsers has its worked examples, and loads nothing from other hosts', async () => {
     const response = await fetch(`${world.url}/`, { headers: { accept: 'text/html' } })
     const page = await response.text()
     expect([response.status, response.url]).toEqual([200, `${world.url}/graphql`])
@@ -57,7 +57,7 @@ describe('what a gateway serves besides GraphQL', () => {
     expect(page).not.toMatch(/<(script|link)[^>]+(src|href)="https?:/)
   })
 
-  test('any site may ask, with a token in the header', async () => {
+  test('any site may send requests, with a token in the header', async () => {
     const preflight = await fetch(`${world.url}/graphql`, {
       method: 'OPTIONS',
       headers: {
@@ -76,7 +76,7 @@ describe('what a gateway serves besides GraphQL', () => {
     expect([preflight, asked].map(({ headers }) => headers.get('access-control-allow-origin'))).toEqual(['*', '*'])
   })
 
-  test('elsewhere there is nothing', async () => {
+  test('other paths answer with 404', async () => {
     expect((await fetch(`${world.url}/nowhere`)).status).toBe(404)
   })
 })
@@ -100,7 +100,7 @@ describe('bad requests', () => {
     expect([status, JSON.parse(body).errors[0].extensions.code]).toEqual([400, 'INPUT_INVALID'])
   })
 
-  test('a form of another site cannot ask: only JSON is read', async () => {
+  test('a form of another site is refused: only JSON is accepted', async () => {
     expect((await post('{ head }', { 'content-type': 'text/plain' })).status).toBe(415)
   })
 
@@ -109,7 +109,7 @@ describe('bad requests', () => {
     expect((await fetch(`${world.url}/graphql?query=${query}`)).status).toBe(405)
   })
 
-  test('a syntax error and an unknown field say what is wrong', async () => {
+  test('a syntax error and an unknown field are answered with what is wrong', async () => {
     const [syntax, field] = [await world.ask('{ head'), await world.ask('{ heads }')]
     expect(syntax.errors?.[0]?.extensions.code).toBe('GRAPHQL_PARSE_FAILED')
     expect(field.errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED')
@@ -123,7 +123,7 @@ describe('bad requests', () => {
 })
 
 describe('errors', () => {
-  test('what nobody expected is logged under an id, and only the id is shown', async () => {
+  test('an unexpected error is logged under an id, and only the id is shown', async () => {
     const { ask } = await world.newUser()
     const answer = await ask(
       'mutation { rentGpu(input: { listing: "a", hours: 1, maxPricePerGpuHour: "1", idempotencyKey: "k" }) { __typename } }',
@@ -142,7 +142,7 @@ describe('errors', () => {
     expect(line).toMatchObject({ err: { message: 'the password is hunter2' } })
   })
 
-  test('a refusal that was thrown keeps its code, hint and details', async () => {
+  test('a failure keeps its code, hint and details', async () => {
     const { errors, data } = await world.ask('{ listing(id: "unknown") { id } }')
     expect(data).toEqual({ listing: null })
     expect(errors?.[0]).toMatchObject({
@@ -152,7 +152,7 @@ describe('errors', () => {
     })
   })
 
-  test('a database that is away is said with its code, and what to do', async () => {
+  test('an unavailable database is answered with its code and hint', async () => {
     down = true
     const { errors } = await world.ask('{ gpuModels }')
     down = false
@@ -176,7 +176,7 @@ describe('errors', () => {
   )
 })
 
-test('a port that is taken is said by name', async () => {
+test('a port that is in use fails with PORT_TAKEN and the port', async () => {
   const taken = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => taken.once('listening', resolve))
   const address = taken.address()

@@ -4,8 +4,8 @@ import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
 import { readConfig, settingsTable } from './config.ts'
 
-const surroundings = { projectRoot: '/project', terminal: false }
-const read = (env: Record<string, string>) => readConfig(env, surroundings)
+const environment = { projectRoot: '/project', terminal: false }
+const read = (env: Record<string, string>) => readConfig(env, environment)
 const failureOf = (env: Record<string, string>): Failure => {
   try {
     read(env)
@@ -24,7 +24,7 @@ const chain = {
   CHAIN_CONFIRMATIONS: '12',
 }
 
-test('nothing set runs the whole platform on this machine alone', () => {
+test('without variables the config runs the whole platform on this machine alone', () => {
   expect(read({})).toEqual({
     host: '127.0.0.1',
     port: 4000,
@@ -44,7 +44,7 @@ test('nothing set runs the whole platform on this machine alone', () => {
   })
 })
 
-test('everything set is taken over', () => {
+test('every variable that is set is read', () => {
   const config = read({
     HOST: '0.0.0.0',
     PORT: '0',
@@ -93,7 +93,7 @@ test('an empty variable counts as unset', () => {
 })
 
 test('log lines are for people on a terminal', () => {
-  expect(readConfig({}, { ...surroundings, terminal: true }).logFormat).toBe('pretty')
+  expect(readConfig({}, { ...environment, terminal: true }).logFormat).toBe('pretty')
 })
 
 describe('a wrong value names the variable, the value, what it takes and an example', () => {
@@ -144,7 +144,7 @@ describe('a wrong value names the variable, the value, what it takes and an exam
 
 describe('the settings of a chain belong together', () => {
   test.each(['CHAIN_ID', 'TOKEN_ADDRESS', 'MARKETPLACE_ADDRESS', 'CHAIN_CONFIRMATIONS'] as const)(
-    'without %s the message says so',
+    'without %s the message names it',
     (missing) => {
       const { [missing]: _, ...rest } = chain
       expect(failureOf(rest).details).toMatchObject({
@@ -154,7 +154,7 @@ describe('the settings of a chain belong together', () => {
       })
     },
   )
-  test('and none of them makes sense without the address', () => {
+  test('and none of them is valid without the address', () => {
     expect(failureOf({ CHAIN_ID: '1' }).details).toMatchObject({ variable: 'CHAIN_RPC_URL', why: 'CHAIN_ID needs it' })
   })
 })

@@ -2,13 +2,15 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
 
+/** What a process of the platform can do (ROLES). */
 export const roles = ['gateway', 'projector', 'scheduler', 'watcher', 'worker'] as const
 export type Role = (typeof roles)[number]
 
+/** From the most important level to the least; `silent` logs nothing. */
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-/** `takes`, `example` and `unset` (what happens then) are for people; `secret` hides the value in messages. */
+/** `takes`, `example` and `unset` (the default) are texts for operators; `secret` hides the value in messages. */
 type Setting = { takes: string; example: string; unset: string; description: string; secret?: boolean }
 
 const wholeNumber = (min: number, max: number) =>
@@ -121,16 +123,16 @@ export const settings = z.object({
   }),
   OPERATORS: setting(addressList, {
     description:
-      'The wallets that may mend the platform and see the history of everybody. [How to become one](#operators-and-analysts)',
+      'The wallets that may repair the platform and see the history of all users. [How to become one](#operators-and-analysts)',
     takes: 'a comma-separated list of 0x and 40 hexadecimal digits',
     example: '0x5FbDB2315678afecb367f032d93F642f64180aa3',
-    unset: 'nobody',
+    unset: 'no wallet',
   }),
   ANALYSTS: setting(addressList, {
-    description: 'The wallets that may see the history of everybody.',
+    description: 'The wallets that may see the history of all users.',
     takes: 'a comma-separated list of 0x and 40 hexadecimal digits',
     example: '0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512',
-    unset: 'nobody but the operators',
+    unset: 'no wallet besides the operators',
   }),
   LOG_LEVEL: setting(z.enum(logLevels), {
     description: 'The least important log line that is written.',
@@ -178,8 +180,9 @@ export type ChainConfig =
       readonly confirmations: number
     }
 
-/** Paths are absolute. What is undefined has no value of its own: publicUrl follows from the port that was got,
- *  databaseUrl from the embedded server, jwtSecret from the data folder; without eventStoreUrl the log is in the database. */
+/** Paths are absolute. An undefined value comes from elsewhere: publicUrl from the port that the gateway gets,
+ *  databaseUrl from the embedded server, jwtSecret from the data folder; without eventStoreUrl the log is in the
+ *  database. */
 export type Config = {
   readonly host: string
   readonly port: number
@@ -202,14 +205,14 @@ export type Config = {
 type Environment = Readonly<Record<string, string | undefined>>
 type ConfigEnvironment = { readonly projectRoot: string; readonly terminal: boolean }
 
-const here: ConfigEnvironment = {
+const ownEnvironment: ConfigEnvironment = {
   projectRoot: resolve(import.meta.dirname, '..'),
   terminal: process.stdout.isTTY === true,
 }
 
-/** Reads and checks the settings. An empty variable counts as unset. Throws CONFIG_INVALID for the first one that is wrong,
+/** Reads and checks the settings. An empty variable counts as unset. Throws CONFIG_INVALID for the first invalid one,
  *  with the variable, its value (secrets hidden), what it takes and an example. */
-export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEnvironment = here): Config => {
+export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEnvironment = ownEnvironment): Config => {
   const given = Object.fromEntries(Object.keys(settings.shape).map((name) => [name, env[name]?.trim() || undefined]))
   const read = settings.safeParse(given)
   if (!read.success) throw invalid(String(read.error.issues[0]?.path[0]), given)
@@ -253,11 +256,11 @@ const readChain = (values: z.infer<typeof settings>, given: Environment): ChainC
   }
 }
 
-const aboutSettings = (): (Setting & { name: string })[] =>
+const describedSettings = (): (Setting & { name: string })[] =>
   Object.entries(settings.shape).map(([name, schema]) => ({ name, ...(schema.meta() as unknown as Setting) }))
 
 const invalid = (variable: string, given: Environment, why?: string): Failure => {
-  const about = aboutSettings().find(({ name }) => name === variable)
+  const about = describedSettings().find(({ name }) => name === variable)
   if (!about) return new Failure('CONFIG_INVALID', { variable })
   const value = given[variable]
   const shown = value === undefined ? 'not set' : about.secret ? `hidden, ${value.length} characters` : value
@@ -270,12 +273,12 @@ const invalid = (variable: string, given: Environment, why?: string): Failure =>
   })
 }
 
-/** The settings as the Markdown table that docs/configuration.md holds. */
+/** Returns the settings as the Markdown table in docs/configuration.md. */
 export const settingsTable = (): string =>
   [
     '| variable | what it is | takes | when unset | example |',
     '|---|---|---|---|---|',
-    ...aboutSettings().map(
+    ...describedSettings().map(
       ({ name, description, takes, unset, example }) =>
         `| \`${name}\` | ${description} | ${takes} | ${unset} | \`${example}\` |`,
     ),

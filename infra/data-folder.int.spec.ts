@@ -39,7 +39,7 @@ const failureOf = async (path: string): Promise<Failure> => {
   throw error
 }
 
-test('makes the folder so that others may pass through, and names its version', async () => {
+test('makes a folder that other users may pass through, with its version in it', async () => {
   const opened = await openDataFolder(folder)
   expect(opened.path).toBe(folder)
   expect((await stat(folder)).mode & 0o777).toBe(0o755)
@@ -56,7 +56,7 @@ describe('only one at a time', () => {
     await (await openDataFolder(folder)).close()
   })
 
-  test('a holder that was killed is followed by the next, and nothing piles up', async () => {
+  test('a holder that was killed is followed by the next, and no files pile up', async () => {
     for (let round = 0; round < 3; round += 1) {
       const child = runChild(holdScript(folder))
       expect(await child.firstLine).toBe('won')
@@ -105,7 +105,7 @@ describe('only one at a time', () => {
     expect(opened.path).toBe(folder)
   })
 
-  test('a lock that was half written when the machine went down holds nobody up', async () => {
+  test('a lock that was half written when the machine went down holds no process up', async () => {
     await (await openDataFolder(folder)).close()
     await writeFile(join(folder, 'lock', '1'), '{"pid":1')
     await (await openDataFolder(folder)).close()
@@ -139,7 +139,7 @@ describe('the version', () => {
   })
 })
 
-describe('a folder that cannot be used is said so, with the reason', () => {
+describe('a folder that cannot be used is refused with the reason', () => {
   test('a file is in the way', async () => {
     await writeFile(join(parent, 'file'), '')
     const failure = await failureOf(join(parent, 'file', 'data'))
@@ -155,7 +155,7 @@ describe('a folder that cannot be used is said so, with the reason', () => {
 
   const unlessRoot = process.getuid?.() === 0 ? test.skip : test
   const ifRoot = process.getuid?.() === 0 ? test : test.skip
-  unlessRoot('nobody may write there', async () => {
+  unlessRoot('it is not writable', async () => {
     await chmod(parent, 0o555)
     expect((await failureOf(folder)).code).toBe('DATA_FOLDER_UNREACHABLE')
     await chmod(parent, 0o755)

@@ -59,8 +59,8 @@ const createFolder = async (folder: string): Promise<void> => {
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-/** Makes one folder after the other: a recursive mkdir never ends where no folder can be made, for instance below /proc. Resolves to
- *  true when the folder is new. */
+/** Makes one folder after the other: a recursive mkdir never ends where no folder can be made, for instance below
+ *  /proc. Resolves to true when the folder is new. */
 const makeFolders = async (folder: string): Promise<boolean> => {
   if (await exists(folder)) return false
   if (dirname(folder) !== folder) await makeFolders(dirname(folder))
@@ -83,9 +83,9 @@ const checkVersion = async (folder: string): Promise<void> => {
     })
 }
 
-/** Takes a lock of files. The lock is the file with the highest number in its folder; a process takes it by linking the next
- *  number, which only one process can. The numbers never go back, not even after a release: otherwise a process that looked long
- *  ago could take a newer lock away, believing that its holder is dead. Throws DATA_FOLDER_IN_USE.
+/** Takes a lock of files. The lock is the file with the highest number in its folder; a process takes it by linking the
+ *  next number, which only one process can. The numbers never go back, not even after a release: otherwise a process
+ *  that looked long ago could take a newer lock away, believing that its holder is dead. Throws DATA_FOLDER_IN_USE.
  *  @param locks the folder of the lock itself, made when it is missing. */
 export const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
   await mkdir(locks, { recursive: true })
@@ -121,7 +121,8 @@ const newest = async (locks: string): Promise<number | undefined> => {
   return numbers.length === 0 ? undefined : Math.max(...numbers)
 }
 
-/** Resolves to undefined when the lock was released, or cannot be read because the machine went down while it was written. */
+/** Resolves to undefined when the lock was released, or cannot be read because the machine went down while it was
+ *  written. */
 const readHolder = async (path: string): Promise<ProcessIdentity | 'gone' | undefined> => {
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return 'gone'

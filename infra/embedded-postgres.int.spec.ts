@@ -59,7 +59,7 @@ const keep = (database: Database, word: string) =>
 const kept = async (database: Database) =>
   (await database.query<{ word: string }>('test.kept', 'select word from kept')).map(({ word }) => word)
 
-/** A platform in a process of its own; prints the server's pid, then runs `then`. */
+/** Starts a platform in another process, which prints the server's pid and then runs `then`. */
 const runPlatform = (then: string) => {
   const at = (path: string) => JSON.stringify(pathToFileURL(join(import.meta.dirname, path)).href)
   return runChild(`
@@ -85,7 +85,7 @@ test('starts, keeps its data and its port, and leaves no process', async () => {
   expect([second.server.url, await kept(second.database)]).toEqual([first.server.url, ['here']])
 })
 
-test('is version 18, safe, exact in its collation, and closed to strangers', async () => {
+test('is version 18, durable, exact in its collation, and closed to other users', async () => {
   const { server, database } = await start()
   const [row] = await database.query(
     'test.settings',
@@ -111,9 +111,9 @@ test('is version 18, safe, exact in its collation, and closed to strangers', asy
   expect((await stat(join(folder, 'keys', 'postgres'))).mode & 0o777).toBe(0o600)
   const url = new URL(server.url)
   url.password = 'guess'
-  const stranger = connectPostgres({ url: url.href, log: silentLog, poolSize: 1 })
-  opened.push(stranger)
-  await expect(stranger.query('test.one', 'select 1')).rejects.toMatchObject({ code: '28P01' })
+  const unauthorised = connectPostgres({ url: url.href, log: silentLog, poolSize: 1 })
+  opened.push(unauthorised)
+  await expect(unauthorised.query('test.one', 'select 1')).rejects.toMatchObject({ code: '28P01' })
 })
 
 test('takes another port when its own was taken meanwhile', async () => {
@@ -137,7 +137,7 @@ describe('when the platform is killed', () => {
     await eventually('the server to end', async () => !(await runs(pid)), 2_000)
   })
 
-  test('and started again at once, everything that was promised is there', async () => {
+  test('and started again at once, every acknowledged write is there', async () => {
     for (let round = 1; round <= 3; round += 1) {
       const platform = runPlatform(`
         await database.query('x', 'create table if not exists promised (round int, number int)')
@@ -190,7 +190,7 @@ describe('when the server dies', () => {
     expect(lines).toContainEqual(
       expect.objectContaining({ err: expect.objectContaining({ code: 'DATABASE_UNAVAILABLE' }) }),
     )
-    await eventually('a word that it is back', () => lines.some(({ msg }) => msg === 'PostgreSQL is back'))
+    await eventually('a log line that it is back', () => lines.some(({ msg }) => msg === 'PostgreSQL is back'))
   })
 
   test('closing does not wait for its return', async () => {
@@ -235,7 +235,7 @@ describe('data of another version is refused with both versions', () => {
   })
 })
 
-test('a server that cannot start says why', async () => {
+test('a server that cannot start fails with the reason', async () => {
   await start()
   await stop()
   await writeFile(join(folder, 'postgres', 'postgresql.auto.conf'), 'no_such_setting = 1\n')

@@ -17,7 +17,7 @@ const stopMsMax = 10_000
 const logBytesMax = 10 * 1024 * 1024
 const stillStartingMs = 5_000
 
-/** For a laptop with two cores. What is promised to a caller is on disk: synchronous_commit stays on. */
+/** For a laptop with two cores. A commit that a caller has seen must be on disk, so synchronous_commit stays on. */
 const settings = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -32,21 +32,21 @@ const settings = {
   timezone: 'UTC',
   log_checkpoints: 'off',
 }
-/** Only for data that may be lost, in tests. */
-const carelessSettings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+/** For data that may be lost, in tests. */
+const unsafeSettings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
 export type EmbeddedPostgres = {
   readonly url: string
-  /** Of the first server process; undefined while it is down. */
+  /** Returns the pid of the first server process; undefined while the server is down. */
   pid(): number | undefined
-  /** A fast shutdown; resolves when no process is left. */
+  /** Shuts the server down (PostgreSQL's fast shutdown). Resolves when no process is left. */
   close(): Promise<void>
 }
 
-/** Starts PostgreSQL 18 with its data in `<folder>/postgres` on a port of 127.0.0.1 that stays the same from start to start
- *  where it can. It ends when this process ends, even by kill -9, and is started again when it dies while we live. The
- *  folder must be ours alone (openDataFolder). `durable: false` gives up safety for speed; `runAs` takes one way to run.
- *  Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+/** Starts PostgreSQL 18 with its data in `<folder>/postgres`, on a port of 127.0.0.1 that stays the same across starts
+ *  when it is free. The server ends when this process ends, even by kill -9, and is started again when it dies earlier.
+ *  The folder must belong to this process alone (openDataFolder). `durable: false` gives up safety for speed; `runAs`
+ *  allows one way to run only. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
 export const startEmbeddedPostgres = async (options: {
   readonly folder: string
   readonly log: Log
@@ -62,7 +62,7 @@ export const startEmbeddedPostgres = async (options: {
   let server: WatchedProcess | undefined
 
   const launch = async (data: string, port: number): Promise<void> => {
-    const values = Object.entries({ ...settings, ...(durable ? {} : carelessSettings), port: String(port) })
+    const values = Object.entries({ ...settings, ...(durable ? {} : unsafeSettings), port: String(port) })
     const started = await startWatched({
       command: [
         ...runner.prefix,
@@ -80,7 +80,7 @@ export const startEmbeddedPostgres = async (options: {
     await untilReady(started, data, folder, log, closing.signal)
   }
 
-  /** Resolves when we are closing. The port stays the same, because clients know it. */
+  /** Starts the server again whenever it ends, until `close`. The port stays the same, because clients know it. */
   const keepRunning = async (data: string, port: number): Promise<void> => {
     const backoff = createBackoff({ minMs: restartDelayMsMin, maxMs: restartDelayMsMax })
     while (!closing.signal.aborted) {
@@ -108,7 +108,7 @@ export const startEmbeddedPostgres = async (options: {
     const data = await prepareCluster({ folder, runner, password, output: output.fd, durable, log })
     const port = await startOnSomePort(join(folder, 'postgres.port'), (candidate) => launch(data, candidate))
     log.info({ port, as: runner.kind }, 'PostgreSQL is ready')
-    const kept = keepRunning(data, port)
+    const restarts = keepRunning(data, port)
     let running = true
     return {
       url: urlOf(password, port),
@@ -118,7 +118,7 @@ export const startEmbeddedPostgres = async (options: {
         running = false
         closing.abort()
         await stop(server, log)
-        await kept
+        await restarts
         await stop(server, log)
         await output.close()
       },
@@ -133,21 +133,23 @@ export const startEmbeddedPostgres = async (options: {
 const urlOf = (password: string, port: number | string): string =>
   `postgres://${databaseName}:${password}@127.0.0.1:${port}/${databaseName}`
 
-/** Where the server answers that another process runs on this data folder; undefined when none has run there yet. */
+/** Resolves to the URL of the server that another process runs on this data folder; undefined when none has run there
+ *  yet. */
 export const embeddedPostgresUrl = async (folder: string): Promise<string | undefined> => {
   const password = await readText(join(folder, 'keys', 'postgres'))
   const port = await readText(join(folder, 'postgres.port'))
   return password === undefined || port === undefined ? undefined : urlOf(password.trim(), port.trim())
 }
 
-/** The port of the last time when it is free, else any free one. Somebody may take it between the look and the start. */
+/** Launches on the port of the last start when it is free, else on any free one, and resolves to the port. Tries again
+ *  when another program has taken the port between the check and the launch. */
 const startOnSomePort = async (file: string, launch: (port: number) => Promise<void>): Promise<number> => {
-  const kept = Number(await readText(file))
+  const lastPort = Number(await readText(file))
   for (let tries = 1; ; tries += 1) {
-    const port = tries === 1 && kept > 0 && (await isFree(kept)) ? kept : await anyFreePort()
+    const port = tries === 1 && lastPort > 0 && (await isFree(lastPort)) ? lastPort : await anyFreePort()
     try {
       await launch(port)
-      if (port !== kept) await writeFile(file, `${port}\n`)
+      if (port !== lastPort) await writeFile(file, `${port}\n`)
       return port
     } catch (error) {
       if (tries === startTriesMax || (await isFree(port))) throw error
@@ -155,7 +157,8 @@ const startOnSomePort = async (file: string, launch: (port: number) => Promise<v
   }
 }
 
-/** Waits for the word that the server writes into its pid file, as pg_ctl does. */
+/** Resolves when the server has written `ready` into its pid file, which pg_ctl waits for too. Throws
+ *  DATABASE_UNAVAILABLE. */
 const untilReady = async (
   server: WatchedProcess,
   data: string,
@@ -164,12 +167,12 @@ const untilReady = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const begun = performance.now()
-  let told = 0
+  let reports = 0
   while (server.running() && !signal.aborted) {
     const lines = ((await readText(join(data, 'postmaster.pid'))) ?? '').split('\n')
     if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return
-    if (performance.now() - begun > stillStartingMs * (told + 1)) {
-      told += 1
+    if (performance.now() - begun > stillStartingMs * (reports + 1)) {
+      reports += 1
       log.info({ seconds: Math.round((performance.now() - begun) / 1000) }, 'PostgreSQL is still starting')
     }
     await Promise.race([server.ended, sleep(10)])
@@ -210,7 +213,7 @@ const anyFreePort = async (): Promise<number> => {
   return port
 }
 
-/** The port, when it could be had. */
+/** Listens for a moment, and resolves to the port; undefined when it is taken. */
 const listenOnce = (port: number): Promise<number | undefined> =>
   new Promise((resolve) => {
     const server = createServer()

@@ -1,5 +1,5 @@
-// Every advisory lock and channel that the platform uses in PostgreSQL. They are data: processes of two versions exclude and notify
-// each other by them, so none of them may change.
+// Every advisory lock and channel that the platform uses in PostgreSQL. They are data: processes of two versions
+// exclude and notify each other by them, so none of them may change.
 
 /** Locks by two numbers; the first one is this platform's alone. */
 const family = 1_852_994_401

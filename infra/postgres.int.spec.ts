@@ -43,7 +43,7 @@ const cutOthers = (other: Database) =>
   )
 
 describe('values', () => {
-  test('come back exact', async () => {
+  test('are returned exactly', async () => {
     await database.query('test.zone', "set timezone = 'Asia/Kolkata'")
     const [row] = await database.query(
       'test.types',
@@ -69,7 +69,7 @@ describe('values', () => {
     })
   })
 
-  test('go in as bigint, text, array and bytes', async () => {
+  test('are sent as bigint, text, array and bytes', async () => {
     const rows = await database.query(
       'test.values',
       'select $1::int8 as big, $2::text as text, $3::int8[] as bigs, $4::bytea as bytes',
@@ -78,20 +78,20 @@ describe('values', () => {
     expect(rows).toEqual([{ big: 2n ** 62n, text: "o'neil", bigs: [1n, 2n], bytes: Buffer.from('x') }])
   })
 
-  test('come as arrays when asked for, prepared or not', async () => {
+  test('are returned as arrays on request, prepared or not', async () => {
     const ask = () =>
       database.query<[number, string]>('test.arrays', 'select 1, $1::text', ['a'], { rowMode: 'array', name: 'arrays' })
     expect([await ask(), await ask()]).toEqual([[[1, 'a']], [[1, 'a']]])
   })
 })
 
-test('an error of the statement itself comes as it is, with its SQLSTATE', async () => {
+test('an error of the statement itself is thrown unchanged, with its SQLSTATE', async () => {
   await database.query('test.insert', 'insert into notes values (1)')
   await expect(database.query('test.insert', 'insert into notes values (1)')).rejects.toMatchObject({ code: '23505' })
 })
 
 describe('a transaction', () => {
-  test('commits what it did and gives the answer', async () => {
+  test('commits, and resolves to the answer', async () => {
     const answer = await database.transaction('test.work', async (query) => {
       await query('test.insert', "insert into notes values (1, 'one')")
       expect(await notes()).toEqual([])
@@ -134,7 +134,7 @@ describe('a transaction', () => {
 })
 
 describe('when the connection breaks', () => {
-  test('idle ones are noted and replaced', async () => {
+  test('idle ones are logged and replaced', async () => {
     const other = home.connect({ poolSize: 1 })
     await cutOthers(other)
     await eventually('the broken connection to be noticed', () =>
@@ -168,10 +168,10 @@ describe('when the connection breaks', () => {
   })
 })
 
-describe('when nothing answers', () => {
+describe('when no server answers', () => {
   const nowhere = 'postgres://user:hidden-word@127.0.0.1:1/x'
 
-  test('a statement says that it was not sent, without the password', async () => {
+  test('the failure of a statement tells that it was not sent, without the password', async () => {
     const away = connectPostgres({ url: nowhere, log: silentLog, poolSize: 1 })
     const failure = await failureOf(away.query('test.one', 'select 1'))
     expect([failure.code, failure.details.sent]).toEqual(['DATABASE_UNAVAILABLE', 'no'])
@@ -192,32 +192,32 @@ describe('when nothing answers', () => {
   test('a wrong password is not waited for', async () => {
     const url = new URL(home.url)
     url.password = 'wrong'
-    const stranger = connectPostgres({ url: url.href, log: silentLog, poolSize: 1 })
-    const failure = await failureOf(stranger.waitUntilReady(600_000))
+    const unauthorised = connectPostgres({ url: url.href, log: silentLog, poolSize: 1 })
+    const failure = await failureOf(unauthorised.waitUntilReady(600_000))
     expect([failure.code, failure.details.reason]).toEqual([
       'DATABASE_UNAVAILABLE',
       expect.stringContaining('password authentication failed'),
     ])
-    await stranger.close()
+    await unauthorised.close()
   })
 })
 
 describe('listening', () => {
-  test('hears payloads in order, and says when it listens again after a break', async () => {
-    const heard: string[] = []
-    const listener = await database.listen('Odd channel "x"', (payload) => heard.push(payload))
-    expect(heard).toEqual([''])
+  test('receives payloads in order, and an empty one when it listens again after a break', async () => {
+    const payloads: string[] = []
+    const listener = await database.listen('Odd channel "x"', (payload) => payloads.push(payload))
+    expect(payloads).toEqual([''])
     const notify = (payload: string) =>
       database.query('test.notify', 'select pg_notify($1, $2)', ['Odd channel "x"', payload])
     await notify('one')
     await notify('two')
-    await eventually('both payloads', () => heard.length === 3)
+    await eventually('both payloads', () => payloads.length === 3)
     const other = home.connect({ poolSize: 1 })
     await cutOthers(other)
-    await eventually('listening again', () => heard.length === 4)
+    await eventually('listening again', () => payloads.length === 4)
     await notify('three')
-    await eventually('the third payload', () => heard.length === 5)
-    expect(heard).toEqual(['', 'one', 'two', '', 'three'])
+    await eventually('the third payload', () => payloads.length === 5)
+    expect(payloads).toEqual(['', 'one', 'two', '', 'three'])
     await listener.close()
     const left = await other.query(
       'test.listeners',
@@ -228,18 +228,18 @@ describe('listening', () => {
   })
 
   test('outlives a listener that throws', async () => {
-    const heard: string[] = []
+    const payloads: string[] = []
     await database.listen('noise', (payload) => {
-      heard.push(payload)
+      payloads.push(payload)
       throw new Error('boom')
     })
     await database.query('test.notify', "notify noise, 'x'")
-    await eventually('the payload', () => heard.includes('x'))
+    await eventually('the payload', () => payloads.includes('x'))
     expect(lines.filter(({ msg }) => msg === 'a notification was not handled')).toHaveLength(2)
   })
 })
 
-describe('what the operator sees', () => {
+describe('metrics and log', () => {
   test('durations by label and outcome', async () => {
     await database.query('test.good', 'select 1')
     await database.query('test.bad', 'select nothing').catch(() => undefined)
@@ -255,7 +255,7 @@ describe('what the operator sees', () => {
   })
 })
 
-test('a connection of a bare pool that is given back twice is given back once', async () => {
+test('a connection of a bare pool that is released twice is released once', async () => {
   const pool = openPool({ url: home.url, log: silentLog, poolSize: 1 })
   const given = Promise.withResolvers<void>()
   pool.connect((_, client, release) => {

@@ -23,8 +23,9 @@ const retryPauseMsMax = 1_000
 const idleMsMax = 30_000
 const keepAliveMs = 10_000
 
-/** Makes the one door to PostgreSQL. It connects on first use; `waitUntilReady` resolves when the server answers. Durations go to
- *  the metrics by label, and to the log from `slowQueryMs` on. `poolSize` bounds the connections; a listener has its own. */
+/** Makes the one door to PostgreSQL. It connects on first use; `waitUntilReady` resolves when the server answers.
+ *  Durations go to the metrics by label, and to the log from `slowQueryMs` on. `poolSize` bounds the connections; a
+ *  listener has its own. */
 export const connectPostgres = (options: {
   readonly url: string
   readonly log: Log
@@ -149,9 +150,9 @@ export const connectPostgres = (options: {
   }
 }
 
-/** Makes a bare pool of the driver, for a library that brings its own statements. The caller must end it. The second release of
- *  a connection is ignored: graphile-worker releases twice when its listening connection breaks while it stops. The driver
- *  would throw where no caller can catch it, and the process would end. */
+/** Makes a bare pool of the driver, for a library that brings its own statements. The caller must end it. The second
+ *  release of a connection is ignored: graphile-worker releases twice when its listening connection breaks while it
+ *  stops. The driver would throw where no caller can catch it, and the process would end. */
 export const openPool = (options: { readonly url: string; readonly log: Log; readonly poolSize: number }): Pool => {
   const { url, log, poolSize } = options
   const pool = guard(new pg.Pool({ ...connectionOf(url), max: poolSize, idleTimeoutMillis: idleMsMax }), log)
@@ -182,7 +183,8 @@ const connectionOf = (url: string): ClientConfig => ({
   keepAliveInitialDelayMillis: keepAliveMs,
 })
 
-/** Logs connections that break; idle ones report it through the pool. An error event without a listener ends the process. */
+/** Logs connections that break; idle ones report it through the pool. An error event without a listener ends the
+ *  process. */
 const guard = (pool: Pool, log: Log): Pool => {
   // While the pool ends, its connections may be cut by a server that ends as well.
   pool.on('error', (err) => log[pool.ending ? 'debug' : 'warn']({ reason: err.message }, 'an idle connection broke'))

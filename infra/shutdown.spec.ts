@@ -46,7 +46,7 @@ test('the signal aborts before anything is closed', async () => {
   expect(order).toEqual(['aborted', 'closed'])
 })
 
-test('everything is closed once, however often it is asked', async () => {
+test('every part is closed once, however often `stop` is called', async () => {
   const { shutdown, order } = world()
   shutdown.add('database', () => order.push('closed'))
   await Promise.all([shutdown.stop('one'), shutdown.stop('two')])
@@ -108,7 +108,7 @@ describe('signals', () => {
     expect(exits).toEqual([130])
   })
 
-  test('nobody listens any more after the answer was called', () => {
+  test('the returned function removes the listeners', () => {
     const { shutdown, program } = world()
     shutdown.onSignals()()
     expect(program.eventNames()).toEqual([])

@@ -7,13 +7,13 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 export type Shutdown = {
   /** Aborts as soon as the stop begins, so that loops and waits end. */
   readonly signal: AbortSignal
-  /** Registers how to close a part; the part that was added last is closed first. A part that is added while the stop is under
-   *  way is closed at once. `closeMs` limits how long closing may take. */
+  /** Registers how to close a part; the part that was added last is closed first. A part that is added while the stop
+   *  is under way is closed at once. `closeMs` limits how long closing may take. */
   add(name: string, close: () => unknown, options?: { closeMs?: number }): void
   /** Closes all parts, once; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
   stop(reason: string): Promise<readonly string[]>
-  /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, then exits with 0, or with 1 when a part did not close cleanly. A second
-   *  signal exits at once. Returns a function that removes the listeners. */
+  /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, then exits with 0, or with 1 when a part did not close cleanly. A
+   *  second signal exits at once. Returns a function that removes the listeners. */
   onSignals(): () => void
 }
 
@@ -67,14 +67,14 @@ export const createShutdown = (log: Log, program: Program = process): Shutdown =
       return stopping
     },
     onSignals: () => {
-      let asked = false
+      let signalled = false
       const listener = (signal: NodeJS.Signals) => {
-        if (asked) {
+        if (signalled) {
           log.warn({ signal }, 'a second signal, exiting at once')
           program.exit(130)
           return
         }
-        asked = true
+        signalled = true
         void shutdown.stop(signal).then((names) => {
           log.info(names.length === 0 ? 'stopped' : 'stopped, but not cleanly')
           program.exit(names.length === 0 ? 0 : 1)

@@ -3,8 +3,8 @@ import { createTestDatabase } from '../testing/servers/database.ts'
 import { startTaskQueue, type TaskHandler, type TaskQueue } from './task-queue.ts'
 import { createLog } from './telemetry.ts'
 
-/** Makes a database with a task queue in it; `lines` holds what is logged. `clean` closes the queues that a test has opened and
- *  removes its tasks. */
+/** Makes a database with a task queue in it; `lines` holds what is logged. `clean` closes the queues that a test has
+ *  opened and removes its tasks. */
 export const createTaskQueueWorld = async () => {
   const home = await createTestDatabase()
   const lines: Record<string, unknown>[] = []

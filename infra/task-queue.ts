@@ -13,14 +13,14 @@ const restartDelayMsMax = 5_000
 /** How long the holder of a running task may be unknown before the task is given to another process. */
 const graceMs = 5_000
 
-/** Runs a task that is due; `payload` is the JSON that was scheduled. It may be called again for the same task (after a throw, a
- *  crash or a lost connection), so it must be idempotent. */
+/** Runs a task that is due; `payload` is the JSON that was scheduled. It may be called again for the same task (after a
+ *  throw, a crash or a lost connection), so it must be idempotent. */
 export type TaskHandler = (payload: unknown) => Promise<void>
 
 export type TaskQueue = {
-  /** Schedules a task for the handler of that name, in this process or in another, at `runAt` (left out: now). A second task with
-   *  the same key replaces the first one; when the first one is running, the second one runs after it. Idempotent. Throws
-   *  DATABASE_UNAVAILABLE. */
+  /** Schedules a task for the handler of that name, in this process or in another, at `runAt` (left out: now). A second
+   *  task with the same key replaces the first one; when the first one is running, the second one runs after it.
+   *  Idempotent. Throws DATABASE_UNAVAILABLE. */
   schedule(
     name: string,
     payload: unknown,
@@ -32,9 +32,9 @@ export type TaskQueue = {
   close(): Promise<void>
 }
 
-/** Opens the durable task queue in the schema `jobs`, and starts workers when there are handlers. A handler that throws is called
- *  again after 3, 7, 20, … seconds, 25 times at most; after that the task stays in the table, parked. When a process is killed,
- *  another one runs its tasks again after a few seconds. Throws DATABASE_UNAVAILABLE. */
+/** Opens the durable task queue in the schema `jobs`, and starts workers when there are handlers. A handler that throws
+ *  is called again after 3, 7, 20, … seconds, 25 times at most; after that the task stays in the table, parked. When a
+ *  process is killed, another one runs its tasks again after a few seconds. Throws DATABASE_UNAVAILABLE. */
 export const startTaskQueue = async (options: {
   readonly url: string
   readonly database: Database
@@ -69,7 +69,8 @@ export const startTaskQueue = async (options: {
 
   const startWorkers = () => startTaskWorkers({ url, schema, log, logger, taskList, concurrency, pollMs })
 
-  // Without the lock, processes that start at the same time disturb each other: the library's migrations do not expect that.
+  // Without the lock, processes that start at the same time disturb each other: the library's migrations do not expect
+  // that.
   const migrate = () =>
     database.transaction('jobs.migrate', async (query) => {
       await query('jobs.lock', TAKE_TEXT_LOCK, [textLocks.migrateTaskQueue])
@@ -80,7 +81,8 @@ export const startTaskQueue = async (options: {
   await migrate()
   let workers: TaskWorkers | undefined = Object.keys(handlers).length > 0 ? await startWorkers() : undefined
 
-  /** Starts the workers again whenever they end, which they do when they could not store how a task ended. That task runs again. */
+  /** Starts the workers again whenever they end, which they do when they could not store how a task ended. That task
+   *  runs again. */
   const keepWorking = async (): Promise<void> => {
     const backoff = createBackoff({ minMs: restartDelayMsMin, maxMs: restartDelayMsMax })
     let former: string | undefined
@@ -145,8 +147,9 @@ const cancelSql = `select from ${schema}.remove_job($1)`
 
 const unlockSql = `select ${schema}.force_unlock_workers($1::text[])`
 
-/** Frees the tasks of holders that are gone: live workers hold a lock on their id, so an id that can be locked belongs to none.
- *  The grace time is for workers that have not taken the lock yet, new ones and all after a restart of the database. */
+/** Frees the tasks of holders that are gone: live workers hold a lock on their id, so an id that can be locked belongs
+ *  to none. The grace time is for workers that have not taken the lock yet, new ones and all after a restart of the
+ *  database. */
 const freeSql = `
   with gone as (
     select distinct locked_by from ${schema}._private_jobs
@@ -160,8 +163,8 @@ const freeSql = `
   )
   select holders, ${schema}.force_unlock_workers(holders) from holders`
 
-/** Writes a line of the library to the log. It reports each task as "info", and each failure with its stack: the failures are
- *  left out, because the handlers above log them in fewer words. */
+/** Writes a line of the library to the log. It reports each task as "info", and each failure with its stack: the
+ *  failures are left out, because the handlers above log them in fewer words. */
 const forward = (log: Log, level: string, message: string, meta: { failure?: unknown; error?: unknown }): void => {
   if (meta.failure === true) return
   const fields = meta.error === undefined ? {} : { err: meta.error }

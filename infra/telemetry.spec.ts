@@ -44,7 +44,7 @@ describe('the log', () => {
   })
 })
 
-test('two registries do not know each other, and both have the default figures', async () => {
+test('two registries are separate, and both have the default metrics', async () => {
   const [one, two] = [createMetrics(), createMetrics()]
   new Counter({ name: 'rentals_total', help: 'x', registers: [one] }).inc(3)
   expect(await one.metrics()).toContain('rentals_total 3')

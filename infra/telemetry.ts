@@ -6,8 +6,8 @@ export type Log = pino.Logger
 export type Metrics = Registry
 type Destination = { write(text: string): void }
 
-/** Makes the log, which writes to standard output: one JSON object a line, or one line for people. `level` is a name in the JSON
- *  too. An error goes under `err`, with its code and details. `part` names the part of the program that logs:
+/** Makes the log, which writes to standard output: one JSON object a line, or one line for people. `level` is a name in
+ *  the JSON too. An error goes under `err`, with its code and details. `part` names the part of the program that logs:
  *  `log.child({ part: 'cluster' })`. */
 export const createLog = (
   { level, format }: { level: LogLevel; format: 'pretty' | 'json' },
@@ -23,15 +23,16 @@ export const createLog = (
     format === 'json' ? destination : { write: (line: string) => destination.write(prettyLine(line)) },
   )
 
-/** Makes the registry that Prometheus reads: the default metrics of the process, and those that the parts add. It is not the
- *  global one of the library, so that several platforms fit into one process. */
+/** Makes the registry that Prometheus reads: the default metrics of the process, and those that the parts add. It is
+ *  not the global one of the library, so that several platforms fit into one process. */
 export const createMetrics = (): Metrics => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   return registry
 }
 
-/** Turns a JSON log line into one for people: time, level, part, message, the other fields, the stack of an unexpected error. */
+/** Turns a JSON log line into one for people: time, level, part, message, the other fields, the stack of an unexpected
+ *  error. */
 export const prettyLine = (line: string): string => {
   const { time, level, part, msg, err, ...rest } = JSON.parse(line) as Record<string, unknown>
   const clock = String(time).slice(11, 19)

@@ -2,7 +2,8 @@ import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Asset } from '../domain/money.ts'
 import { amount, key, readSchema, stamps } from './engine/table.ts'
 
-/** What a user has with us, a row for each asset: what is available and what is held for rentals, in minor units. */
+/** Balances of users, one row for each user and asset: what is available and what is held for rentals, in minor
+ *  units. */
 export const accountsTable = defineEntity({
   name: 'Account',
   tableName: 'accounts',

@@ -4,9 +4,10 @@ import { type AccountRow, accountsTable } from './accounts.table.ts'
 import type { ReadModels } from './database.ts'
 import { type EventMetadata, projection } from './engine/projection.ts'
 
+/** Returns the id of the row of a user and an asset. */
 export const accountKey = (user: string, asset: Asset): string => `${user}:${asset}`
 
-const moved = (
+const movedBy = (
   row: AccountRow | undefined,
   { id: user }: EventMetadata,
   { asset }: Money,
@@ -18,6 +19,7 @@ const moved = (
   held: (row?.held ?? 0n) + (change.held ?? 0n),
 })
 
+/** The balances of users, folded from their accounts. */
 export const accounts = projection<Event, AccountRow>({
   name: 'accounts',
   version: 1,
@@ -25,26 +27,26 @@ export const accounts = projection<Event, AccountRow>({
   key: (event, { id }) =>
     accountKey(id, event.type === 'HoldRefused' ? event.amount.asset : event.posting.amount.asset),
   fold: {
-    DepositCredited: (row, { posting: { amount } }, recorded) =>
-      moved(row, recorded, amount, { available: amount.amount }),
-    FundsHeld: (row, { posting: { amount } }, recorded) =>
-      moved(row, recorded, amount, { available: -amount.amount, held: amount.amount }),
+    DepositCredited: (row, { posting: { amount } }, metadata) =>
+      movedBy(row, metadata, amount, { available: amount.amount }),
+    FundsHeld: (row, { posting: { amount } }, metadata) =>
+      movedBy(row, metadata, amount, { available: -amount.amount, held: amount.amount }),
     HoldRefused: (row) => row,
-    HoldCaptured: (row, { posting: { amount } }, recorded) => moved(row, recorded, amount, { held: -amount.amount }),
-    HoldReleased: (row, { posting: { amount } }, recorded) =>
-      moved(row, recorded, amount, { available: amount.amount, held: -amount.amount }),
-    EarningsCredited: (row, { posting: { amount } }, recorded) =>
-      moved(row, recorded, amount, { available: amount.amount }),
+    HoldCaptured: (row, { posting: { amount } }, metadata) => movedBy(row, metadata, amount, { held: -amount.amount }),
+    HoldReleased: (row, { posting: { amount } }, metadata) =>
+      movedBy(row, metadata, amount, { available: amount.amount, held: -amount.amount }),
+    EarningsCredited: (row, { posting: { amount } }, metadata) =>
+      movedBy(row, metadata, amount, { available: amount.amount }),
   },
 })
 
-/** What the user has, by asset; nothing for a user without money. */
+/** Resolves to the balances of a user by asset; to an empty list for a user without money. */
 export const accountBalances = (read: ReadModels, user: string): Promise<readonly AccountRow[]> =>
   read.run('accounts.balances', (db) =>
     db.selectFrom('Account').selectAll().where('user', '=', user).orderBy('asset').execute(),
   )
 
-/** The balances of many users with one query, in the order asked. */
+/** Resolves to the balances of many users with one query, in the order of the users. */
 export const accountBalancesOf = async (
   read: ReadModels,
   users: readonly string[],

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { chart } from '../domain/ledger.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
-import { createHistorian, randomHistory } from './engine/history.testing.ts'
 import { foldStream, type PastMoment } from './engine/projection.ts'
+import { createHistoryWriter, randomHistory } from './engine/random-history.testing.ts'
 import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { lastEntryBy, ledgerEntries, listLedgerEntries } from './ledger-entries.ts'
@@ -14,11 +14,11 @@ import { listRentalsAsOf } from './rentals-as-of.ts'
 
 let world: ReadWorld
 let running: Projections
-let tell: ReturnType<typeof createHistorian>
+let writeHistory: ReturnType<typeof createHistoryWriter>
 
 beforeAll(async () => {
   world = await createReadWorld()
-  tell = createHistorian(world.store)
+  writeHistory = createHistoryWriter(world.store)
   running = startProjections({ ...world, projections: [rentals, ledgerEntries] })
 })
 afterAll(async () => {
@@ -26,7 +26,7 @@ afterAll(async () => {
   await world.close()
 })
 
-/** The log as it was: up to a position; or each stream up to its first event that is later. */
+/** Returns the log as it was at a moment: up to a position, or each stream up to its first later event. */
 const prefixOf = (events: readonly StoredEvent[], moment: PastMoment): StoredEvent[] => {
   if ('position' in moment) return events.filter(({ position }) => position <= moment.position)
   const ended = new Set<string>()
@@ -36,7 +36,7 @@ const prefixOf = (events: readonly StoredEvent[], moment: PastMoment): StoredEve
   })
 }
 
-/** Every page of a list, joined; each must say truly whether there is another. */
+/** Resolves to the rows of all pages of a list. Each page must show correctly whether another follows. */
 const allOf = async <Row>(sizes: number, list: (after: string | undefined) => Promise<Page<Row>>): Promise<Row[]> => {
   const rows: Row[] = []
   for (let after: string | undefined; ; ) {
@@ -58,7 +58,7 @@ test('at any moment each list is the one that a projection of the log up to then
   fc.assert(
     fc.asyncProperty(question, async ({ history, moments, first }) => {
       const before = await world.store.head()
-      await tell(history)
+      await writeHistory(history)
       await running.waitFor(await world.store.head(), 30_000)
       const all = await Array.fromAsync(world.store.readAll())
       const fresh = all.filter(({ position }) => position > before)
@@ -79,14 +79,14 @@ test('at any moment each list is the one that a projection of the log up to then
           expect({ moment, filter, rows: await allOf(first, list) }).toEqual({ moment, filter, rows: wanted })
         }
         const entries = [...foldStream(ledgerEntries, prefix).values()]
-        const theirs = [chart.available(renter), chart.held(renter)]
+        const accounts = [chart.available(renter), chart.held(renter)]
         const until = await lastEntryBy(world.store, renter, moment)
         const found = await allOf(first, (after) =>
           listLedgerEntries(world.read, { user: renter, first, after, until }),
         )
         expect(found).toEqual(
           entries
-            .filter(({ debit, credit }) => theirs.includes(debit) || theirs.includes(credit))
+            .filter(({ debit, credit }) => accounts.includes(debit) || accounts.includes(credit))
             .sort((a, b) => (a.position < b.position ? 1 : -1)),
         )
       }
@@ -94,7 +94,7 @@ test('at any moment each list is the one that a projection of the log up to then
     { numRuns: 6, endOnFailure: true },
   ))
 
-test('rows that an older version has written do not pass for an empty list', async () => {
+test('rows of an older version are not taken for an empty list', async () => {
   const position = await world.store.head()
   expect((await listRentalsAsOf(world, { position }, { first: 1 })).rows).toHaveLength(1)
   await world.database.query('spec.older', 'update read.rentals set requested_position = null, requested_by = null')

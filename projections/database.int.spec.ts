@@ -23,7 +23,7 @@ test('several processes may migrate at once: one does it, once', async () => {
   for (const read of opened) await read.close()
 })
 
-test('the tables that the migrations make are those that the code knows', async () => {
+test('the migrations create exactly the tables of the code', async () => {
   const read = await open()
   expect(await read.orm.schema.getUpdateSchemaSQL({ wrap: false, safe: false })).toBe('')
   await read.close()
@@ -39,7 +39,7 @@ test('a schema of a newer version is refused by name', async () => {
   })
 })
 
-test('a database that is not there is said to be so', () =>
+test('an unreachable database is reported as unavailable', () =>
   expect(
     openReadModels({ url: 'postgres://postgres@127.0.0.1:1/none', log: silentLog, projections: allProjections }),
   ).rejects.toMatchObject({

@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Migrator } from '@mikro-orm/migrations'
 import { type InferKyselyDB, MikroORM } from '@mikro-orm/postgresql'
 import { Failure } from '../domain/errors.ts'
+import { sleep } from '../infra/async/sleep.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { locks } from '../infra/locks.ts'
 import { isConnectionError } from '../infra/postgres.ts'
@@ -67,8 +67,9 @@ const makeOrm = ({ url, log }: { url: string; log: Pick<Log, 'debug'> }) =>
     logger: (message) => log.debug(message),
   })
 
-/** By the name of its entity, which queries are made with, and by that of its table, which they are sent with. */
-const byTable = (projections: readonly Pick<Projection, 'name' | 'table'>[]) =>
+/** Returns the names of the read models by the names of their entities, which queries are composed with, and by the
+ *  names of their tables, which queries are sent with. */
+const namesByTable = (projections: readonly Pick<Projection, 'name' | 'table'>[]) =>
   new Map(
     projections.flatMap(({ name, table }) =>
       tables
@@ -84,21 +85,24 @@ const kyselyOf = (orm: Orm) =>
     .getKysely<InferKyselyDB<(typeof tables)[number], typeof kyselyOptions>>(kyselyOptions)
     .withSchema(readSchema)
 
-/** The query builder over the read models, by entity and property names; values come in the types of the rows. */
+/** The query builder for the read models, with the names of entities and properties; values have the types of the
+ *  rows. */
 export type ReadDatabase = ReturnType<typeof kyselyOf>
 
+/** The connection to the read models. */
 export type ReadModels = {
   readonly orm: Orm
-  /** Runs one query; the label names it for `onQuery`. Tried again for a few seconds while the database is away, then throws
-   *  DATABASE_UNAVAILABLE; and while a read model that it asks is built for the first time, then throws READ_MODEL_BUILDING. */
+  /** Runs one query; the label names it for `onQuery`. Retries for a few seconds while the database is unavailable,
+   *  then throws DATABASE_UNAVAILABLE. Waits for a few seconds while a read model in the query is built for the first
+   *  time, then throws READ_MODEL_BUILDING. */
   run<T>(label: string, query: (db: ReadDatabase) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
-/** Connects to the read models and brings their schema to this version; several processes may do so at once.
- *  @param projections those whose tables are kept from queries until they were built once.
- *  @param store tells how far a read model is that is being built.
- *  @param onQuery hears of each query: its label and how long it took.
+/** Connects to the read models and migrates their schema to this version; several processes may do so at once.
+ *  @param projections the read models whose tables are not queried before their first build is complete.
+ *  @param store measures the progress of a build.
+ *  @param onQuery called after each query, with its label and its duration.
  *  Throws DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE. */
 export const openReadModels = async ({
   url,
@@ -121,10 +125,10 @@ export const openReadModels = async ({
     throw isConnectionError(error) ? new Failure('DATABASE_UNAVAILABLE', {}, error) : error
   }
   const inner = kyselyOf(orm)
-  const projectionsByTable = byTable(projections)
-  const served = createAvailability({
+  const projectionsByTable = namesByTable(projections)
+  const availability = createAvailability({
     projectionOf: (table) => projectionsByTable.get(table),
-    look: async () =>
+    readServed: async () =>
       (await inner.selectFrom('Checkpoint').select('projection').execute()).map((row) => row.projection),
     progress: async (projection) => {
       const build = await inner.selectFrom('Build').selectAll().where('projection', '=', projection).executeTakeFirst()
@@ -140,7 +144,7 @@ export const openReadModels = async ({
   })
   const db = inner.withPlugin({
     transformQuery: ({ node }) => {
-      served.check(node)
+      availability.check(node)
       return node
     },
     transformResult: async ({ result }) => result,
@@ -151,13 +155,13 @@ export const openReadModels = async ({
       const began = performance.now()
       for (;;) {
         try {
-          const answer = await served.orWait(() => query(db))
+          const answer = await availability.runWhenServed(() => query(db))
           onQuery(label, performance.now() - began)
           return answer
         } catch (error) {
           if (!isConnectionError(error)) throw error
           if (performance.now() - began > retryMsMax) throw new Failure('DATABASE_UNAVAILABLE', { query: label }, error)
-          await delay(retryMs)
+          await sleep(retryMs)
         }
       }
     },
@@ -165,7 +169,8 @@ export const openReadModels = async ({
   }
 }
 
-/** One process migrates, the others wait for the lock and then find nothing to do. */
+/** Runs the migrations that are missing, and resolves to their names. One process migrates; others wait for the lock
+ *  and then find nothing to do. */
 const migrate = (orm: Orm): Promise<string[]> =>
   orm.em.fork().transactional(async (em) => {
     await em.execute('select pg_advisory_xact_lock(?, ?)', [...locks.migrateReadModels])

@@ -5,29 +5,30 @@ import type { EventFilter } from './event-list.ts'
 import { namingEvents, partyNamedBy } from './events.ts'
 
 const batchSize = 100
-/** The streams of which one subscription remembers whose business they are; of one that was dropped, it is read again. */
+/** The most streams for which one subscription caches whether the wallet is a party; after an eviction the stream is
+ *  read again. */
 const streamsMax = 10_000
 
-/** Events as they are appended, straight from the log: what came after a position, then live. With `party`, only those that are
- *  this wallet's business by then: also of streams that did not exist when the subscription began. The caller's pace is the
- *  pace. Ends when the signal aborts; throws what the store throws. */
+/** Yields events straight from the log: first those after a position, then live ones. With `party`, yields only events
+ *  of streams that name this wallet as a party by then, also of streams that did not exist when the subscription began.
+ *  Reads at the pace of the caller. Ends when the signal aborts; throws what the store throws. */
 export async function* followEvents(options: {
   readonly store: Pick<EventStore, 'subscribe' | 'readStream' | 'head'>
   readonly filter: EventFilter
   readonly party?: string | undefined
-  /** Left out: live alone. */
+  /** The position after which to begin; without it, only live events are yielded. */
   readonly after?: Position | undefined
   readonly signal: AbortSignal
 }): AsyncGenerator<StoredEvent, void, undefined> {
   const { store, filter, party, signal } = options
   const after = options.after ?? (await store.head())
   const { types, stream } = filter
-  const isTheirs = party === undefined ? async () => true : businessOf(store, party)
+  const concernsParty = party === undefined ? async () => true : partyCheckOf(store, party)
   const narrowed = { ...(types && { types }), ...(stream !== undefined && { streamPrefix: stream }) }
   for await (const batch of store.subscribe({ ...narrowed, after, batchSize, signal }))
     for (const event of batch.events) {
       if (signal.aborted) return
-      if (passes(filter, event) && (await isTheirs(event))) yield event
+      if (passes(filter, event) && (await concernsParty(event))) yield event
     }
 }
 
@@ -41,7 +42,8 @@ const passes = (
   return (from === undefined || time >= from) && (to === undefined || time < to)
 }
 
-/** An event that cannot be read names nobody: what is wrong with somebody's stream must not end the subscriptions of all. */
+/** Returns the wallet that an event names as a party. An unreadable event names none: a fault in one stream must not
+ *  end all subscriptions. */
 const namedBy = (event: StoredEvent): string | undefined => {
   try {
     return partyNamedBy(event)
@@ -51,22 +53,23 @@ const namedBy = (event: StoredEvent): string | undefined => {
   }
 }
 
-/** Whether an event is a wallet's business: one up to it in its stream has named the wallet. */
-const businessOf = (store: Pick<EventStore, 'readStream'>, party: string) => {
-  const known = new Map<string, boolean>()
+/** Returns a check whether the wallet is a party of an event: that event or an earlier one of its stream names the
+ *  wallet. */
+const partyCheckOf = (store: Pick<EventStore, 'readStream'>, party: string) => {
+  const cache = new Map<string, boolean>()
   return async (event: StoredEvent): Promise<boolean> => {
     const { stream, revision, position } = event
-    const before = known.get(stream)
-    if (before !== undefined) return before
-    let theirs = false
+    const cached = cache.get(stream)
+    if (cached !== undefined) return cached
+    let isParty = false
     for await (const first of store.readStream(stream, { limit: namingEvents, untilPosition: position }))
-      theirs ||= namedBy(first) === party
-    // Whoever is no party yet may become one with the next event.
-    if (theirs || revision >= BigInt(namingEvents) - 1n) {
-      known.set(stream, theirs)
-      const [oldest] = known.keys()
-      if (known.size > streamsMax && oldest !== undefined) known.delete(oldest)
+      isParty ||= namedBy(first) === party
+    // Before these events, a wallet that is no party may still become one with the next event.
+    if (isParty || revision >= BigInt(namingEvents) - 1n) {
+      cache.set(stream, isParty)
+      const [oldest] = cache.keys()
+      if (cache.size > streamsMax && oldest !== undefined) cache.delete(oldest)
     }
-    return theirs
+    return isParty
   }
 }

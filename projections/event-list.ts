@@ -1,9 +1,11 @@
+import { inChunks } from '../infra/async/chunks.ts'
 import type { EventStore, StoredEvent } from '../infra/event-store/port.ts'
 import type { ReadDatabase, ReadModels } from './database.ts'
 import type { EventRow } from './events.table.ts'
 import { isText, readCursor, rowsToRead } from './page.ts'
 
-/** What is narrowed by. Times are ISO 8601 in UTC; `from` belongs to the range, `to` does not, so days join without a seam. */
+/** A filter of events. Times are ISO 8601 in UTC; `from` is included and `to` is not, so that adjacent days do not
+ *  overlap. */
 export type EventFilter = {
   readonly types?: readonly string[] | undefined
   readonly stream?: string | undefined
@@ -12,8 +14,9 @@ export type EventFilter = {
   readonly to?: string | undefined
 }
 
-/** `first` asks for the beginning of what lies between the cursors, `last` for its end; the order is the log's either way.
- *  `party`: only the events that are this wallet's business. A cursor is made of a position alone. */
+/** A request for a page of events. `first` takes the beginning of the range between the cursors, `last` takes its end;
+ *  the order is that of the log either way. `party`: only events of streams that name this wallet. A cursor consists of
+ *  a position alone. */
 export type EventList = EventFilter & {
   readonly take: { readonly first: number } | { readonly last: number }
   readonly after?: string | undefined
@@ -21,32 +24,36 @@ export type EventList = EventFilter & {
   readonly party?: string | undefined
 }
 
+/** A page of events in the order of the log. */
 export type EventPage = {
   readonly events: readonly StoredEvent[]
   readonly hasNextPage: boolean
   readonly hasPreviousPage: boolean
 }
 
-/** Whoever is a party of more streams than these has much of the log, and a walk along it soon fills a page; of fewer, the end of
- *  each stream is looked at. Left to itself, the planner walks for those who have next to nothing (ADR/0020). */
+/** The most streams of one wallet that are merged from their ends. A wallet with more streams has so much of the log
+ *  that a scan along it soon fills a page. Without this bound the planner scans the log even for wallets with very few
+ *  streams (ADR/0020). */
 const streamsMergedMaxDefault = 2_000
 const readsAtOnceMax = 8
-/** Two events of one stream that are no further apart are read with one call. */
+/** Two events of one stream are read with one call if their revisions differ by no more than this. */
 const gapMax = 4n
 
-/** What the index says of an event. */
-type Found = { readonly id: string; readonly stream: string; readonly revision: bigint }
+/** An event as the index names it. */
+type IndexEntry = { readonly id: string; readonly stream: string; readonly revision: bigint }
 
-/** Between which positions the events of some days lie. A time says nothing about the position, for clocks disagree and commands
- *  come late; but each day has a first and a last one, two looks into the index. Without, a page of last year would be looked
- *  for from the end of the log (150 ms per 500,000 events between). Values: the first day and the last. */
+/** Selects the positions between which the events of some days are. A time does not determine a position, because
+ *  clocks disagree and commands come late. But each day has a first and a last position, found by two lookups in the
+ *  index. Without these bounds, a page of last year would be searched from the end of the log (150 ms per 500,000
+ *  events between). Values: the first day and the last. */
 const BOUNDS = `
   select min(b.first) as first, max(b.last) as last from generate_series(?::date, ?::date, interval '1 day') d
   cross join lateral (select
     (select e.id from read.events e where e.day = to_char(d, 'YYYY-MM-DD') order by e.id limit 1) as first,
     (select e.id from read.events e where e.day = to_char(d, 'YYYY-MM-DD') order by e.id desc limit 1) as last) b`
 
-/** A page of the log. What is in it comes from its index, the events themselves from the store. Throws INPUT_INVALID. */
+/** Resolves to a page of the log. The index of the log finds its events, which are then read from the store. Throws
+ *  INPUT_INVALID. */
 export const listEvents = async (
   { read, store }: { readonly read: ReadModels; readonly store: Pick<EventStore, 'readStream'> },
   list: EventList,
@@ -62,7 +69,7 @@ export const listEvents = async (
   const order = backwards ? 'desc' : 'asc'
   const merged = list.party !== undefined && (await isPartyOfFew(read, list.party, streamsMergedMax))
   const found = await read.run('events.list', (db) =>
-    merged ? merge(db, range, list.party ?? '', order, rowsMax) : walk(db, range, list.party, order, rowsMax),
+    merged ? mergeStreams(db, range, list.party ?? '', order, rowsMax) : scanLog(db, range, list.party, order, rowsMax),
   )
   const more = found.length === rowsMax
   const page = found.slice(0, rowsMax - 1)
@@ -75,7 +82,8 @@ export const listEvents = async (
 
 type Bounds = { readonly first: string; readonly last: string }
 
-/** The positions within which the time range lies; undefined where there is no range, `nothing` where no event is in it. */
+/** Resolves to the positions that bound the time range; to undefined without a time range, to `nothing` when no event
+ *  is in it. */
 const boundsOf = async (read: ReadModels, { from, to }: EventFilter): Promise<Bounds | 'nothing' | undefined> => {
   if (from === undefined && to === undefined) return undefined
   const days = await read.run('events.days', (db) =>
@@ -102,7 +110,7 @@ const isPartyOfFew = async (read: ReadModels, party: string, streamsMergedMax: n
   return streams.length <= streamsMergedMax
 }
 
-/** The streams that are a wallet's business, and from which event on. */
+/** Selects the streams that name a wallet as a party, with the position of the first event that does. */
 const streamsOf = (db: ReadDatabase, party: string) =>
   db
     .selectFrom('LogEvent')
@@ -113,7 +121,7 @@ const streamsOf = (db: ReadDatabase, party: string) =>
 type Range = EventFilter & Partial<Bounds> & { readonly after: string | undefined; readonly before: string | undefined }
 type Order = 'asc' | 'desc'
 
-/** Rows that pass the filter, from one end of the log. */
+/** Selects rows that pass the filter, from one end of the log. */
 const passing = (db: ReadDatabase, range: Range, order: Order, rowsMax: number) => {
   const { types, stream, correlation, from, to, after, before, first, last } = range
   let found = db.selectFrom('LogEvent as e').select(['e.id', 'e.stream', 'e.revision'])
@@ -129,14 +137,14 @@ const passing = (db: ReadDatabase, range: Range, order: Order, rowsMax: number) 
   return found.orderBy('e.id', order).limit(rowsMax)
 }
 
-/** Along the log. */
-const walk = (
+/** Resolves to the entries on a page by a scan along the log. */
+const scanLog = (
   db: ReadDatabase,
   range: Range,
   party: string | undefined,
   order: Order,
   rowsMax: number,
-): Promise<Found[]> => {
+): Promise<IndexEntry[]> => {
   const rows = passing(db, range, order, rowsMax)
   if (party === undefined) return rows.execute()
   return rows
@@ -152,8 +160,14 @@ const walk = (
     .execute()
 }
 
-/** From the ends of the streams of one wallet. */
-const merge = (db: ReadDatabase, range: Range, party: string, order: Order, rowsMax: number): Promise<Found[]> =>
+/** Resolves to the entries on a page by merging the ends of the streams of one wallet. */
+const mergeStreams = (
+  db: ReadDatabase,
+  range: Range,
+  party: string,
+  order: Order,
+  rowsMax: number,
+): Promise<IndexEntry[]> =>
   db
     .selectFrom(streamsOf(db, party).as('theirs'))
     .innerJoinLateral(
@@ -169,10 +183,11 @@ const merge = (db: ReadDatabase, range: Range, party: string, order: Order, rows
     .limit(rowsMax)
     .execute()
 
-/** The events that the index names, in its order. Those of one stream that lie close together are read with one call. */
+/** Resolves to the events of index entries, in their order. Events of one stream that are close together are read with
+ *  one call. */
 const readAllOf = async (
   store: Pick<EventStore, 'readStream'>,
-  found: readonly Found[],
+  found: readonly IndexEntry[],
 ): Promise<readonly StoredEvent[]> => {
   const runs: { stream: string; from: bigint; to: bigint }[] = []
   const sorted = found.toSorted((a, b) =>
@@ -184,17 +199,14 @@ const readAllOf = async (
     else runs.push({ stream, from: revision, to: revision })
   }
   const events = new Map<string, StoredEvent>()
-  for (let first = 0; first < runs.length; first += readsAtOnceMax)
-    await Promise.all(
-      runs.slice(first, first + readsAtOnceMax).map(async ({ stream, from, to }) => {
-        for await (const event of store.readStream(stream, { from, limit: Number(to - from) + 1 }))
-          events.set(event.position, event)
-      }),
-    )
+  const readRun = async ({ stream, from, to }: (typeof runs)[number]) => {
+    for await (const event of store.readStream(stream, { from, limit: Number(to - from) + 1 }))
+      events.set(event.position, event)
+  }
+  await inChunks(runs, readsAtOnceMax, (chunk) => Promise.all(chunk.map(readRun)))
   return found.map(({ id, stream, revision }) => {
     const event = events.get(id)
-    if (!event)
-      throw new Error(`The index of the log names event ${revision} of ${stream}, which the store does not have`)
+    if (!event) throw new Error(`The index of the log has event ${revision} of ${stream}, but the store does not`)
     return event
   })
 }

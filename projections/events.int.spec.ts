@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import { newId } from '../commands/ids.ts'
 import { aggregates } from '../domain/aggregates.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
-import { createHistorian, randomHistory } from './engine/history.testing.ts'
 import { at, createSpecLog } from './engine/log.testing.ts'
-import { writeLives } from './engine/market.testing.ts'
+import { writeRentals } from './engine/market.testing.ts'
+import { createHistoryWriter, randomHistory } from './engine/random-history.testing.ts'
 import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { followEvents } from './event-follow.ts'
@@ -15,11 +15,11 @@ import { cursorOf } from './page.ts'
 
 let world: ReadWorld
 let running: Projections
-let tell: ReturnType<typeof createHistorian>
+let writeHistory: ReturnType<typeof createHistoryWriter>
 
 beforeAll(async () => {
   world = await createReadWorld()
-  tell = createHistorian(world.store)
+  writeHistory = createHistoryWriter(world.store)
   running = startProjections({ ...world, projections: [events] })
 })
 afterAll(async () => {
@@ -27,14 +27,14 @@ afterAll(async () => {
   await world.close()
 })
 
-/** What a filter and a party leave of a log, said without index and cache. */
+/** Returns the events that pass a filter and concern a party, found without index and cache. */
 const wanted = (log: readonly StoredEvent[], filter: EventFilter, party?: string): StoredEvent[] => {
-  const theirs = new Set<string>()
+  const streams = new Set<string>()
   return log.filter((event) => {
     const { type, stream, metadata } = event
-    if (partyNamedBy(event) === party) theirs.add(stream)
+    if (partyNamedBy(event) === party) streams.add(stream)
     return (
-      (party === undefined || theirs.has(stream)) &&
+      (party === undefined || streams.has(stream)) &&
       (filter.types?.includes(type) ?? true) &&
       (filter.stream ?? stream) === stream &&
       (filter.correlation ?? metadata.correlationId) === metadata.correlationId &&
@@ -44,7 +44,7 @@ const wanted = (log: readonly StoredEvent[], filter: EventFilter, party?: string
   })
 }
 
-/** Every page of a list, from one end or the other. */
+/** Resolves to the events of all pages of a list, from one end or the other. */
 const allOf = async (
   list: Omit<EventList, 'take'>,
   size: number,
@@ -90,7 +90,7 @@ const parties = [undefined, '0xp', '0xr1', '0xr2', 'nobody']
 test('every page of every list, in both directions, is what the log itself gives; and so is a subscription', () =>
   fc.assert(
     fc.asyncProperty(question, async ({ history, filters, pick, size }) => {
-      await tell(history)
+      await writeHistory(history)
       await running.waitFor(await world.store.head(), 30_000)
       const log = await Array.fromAsync(world.store.readAll())
       const { stream } = log[pick % log.length] as StoredEvent
@@ -122,7 +122,7 @@ const follow = async (filter: EventFilter, party: string | undefined, after: Sto
   return found
 }
 
-test('an event that cannot be read ends no subscription, and is nobody’s business', async () => {
+test('an event that cannot be read ends no subscription, and concerns no party', async () => {
   const { store } = world
   const after = await store.head()
   const log = createSpecLog(store, 1_000_000)
@@ -147,7 +147,7 @@ test('an event that cannot be read ends no subscription, and is nobody’s busin
 test('a stream names its parties within its first events', async () => {
   const log = createSpecLog()
   const ends = ['settled', 'active', 'rejected'] as const
-  await writeLives(
+  await writeRentals(
     log,
     ends.map((end, number) => ({ number, end })),
     [],

@@ -2,8 +2,9 @@ import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { DomainEvent } from '../domain/aggregates.ts'
 import { key, readSchema, stamps } from './engine/table.ts'
 
-/** The index of the log: one row per event, with what lists of events are narrowed by, and without the body, which the store
- *  keeps. The id is the position, `updatedAt` the time of the event, `day` the day of that in UTC (2026-01-31). */
+/** The index of the log: one row per event with the columns that lists of events are filtered by. The data of the event
+ *  stays in the store. The id is the position, `updatedAt` the time of the event, `day` the day of that time in UTC
+ *  (2026-01-31). */
 export const eventsTable = defineEntity({
   name: 'LogEvent',
   tableName: 'events',
@@ -15,7 +16,7 @@ export const eventsTable = defineEntity({
     type: key().$type<DomainEvent['type']>(),
     day: key(),
     correlationId: key(),
-    /** The wallet whose business the stream is from this event on; null for an event that makes it nobody's. */
+    /** The wallet that is a party of the stream from this event on; null for an event that names no party. */
     party: key().strictNullable(),
     ...stamps(),
   },

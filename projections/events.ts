@@ -4,26 +4,29 @@ import { decodeStored, type EventMetadata, projection } from './engine/projectio
 import { toMoment } from './engine/table.ts'
 import { type EventRow, eventsTable } from './events.table.ts'
 
-/** How many of its first events a stream needs to name its parties. A subscription looks no further. */
+/** The number of first events of a stream that can name its parties. A subscription reads no further. */
 export const namingEvents = 2
 
-const row = (party: string | undefined, type: DomainEvent['type'], recorded: EventMetadata) => {
-  const { stream, revision, time, correlationId } = recorded
+const row = (party: string | undefined, type: DomainEvent['type'], metadata: EventMetadata) => {
+  const { stream, revision, time, correlationId } = metadata
   return { stream, revision, type, day: toMoment(time).slice(0, 10), correlationId, party: party ?? null }
 }
 
+/** Returns the fold of events that name a party. */
 const naming =
   <Event extends DomainEvent>(party: (event: Event) => string) =>
-  (_: EventRow | undefined, event: Event, recorded: EventMetadata) =>
-    row(party(event), event.type, recorded)
+  (_: EventRow | undefined, event: Event, metadata: EventMetadata) =>
+    row(party(event), event.type, metadata)
 
-const nobody = (_: EventRow | undefined, { type }: DomainEvent, recorded: EventMetadata) =>
-  row(undefined, type, recorded)
+const noParty = (_: EventRow | undefined, { type }: DomainEvent, metadata: EventMetadata) =>
+  row(undefined, type, metadata)
 
-/** An account begins with whatever happens to it first, and its id is the wallet. */
-const account = (_: EventRow | undefined, { type }: DomainEvent, recorded: EventMetadata) =>
-  row(recorded.revision === 0n ? recorded.id : undefined, type, recorded)
+/** Returns the row of an event of an account. Its first event names the party, whatever its type: the id of the account
+ *  is the wallet. */
+const account = (_: EventRow | undefined, { type }: DomainEvent, metadata: EventMetadata) =>
+  row(metadata.revision === 0n ? metadata.id : undefined, type, metadata)
 
+/** The index of the log. */
 export const events = projection<DomainEvent, EventRow>({
   name: 'events',
   version: 1,
@@ -32,30 +35,30 @@ export const events = projection<DomainEvent, EventRow>({
   key: (_, { position }) => position,
   fold: {
     ProviderRegistered: naming(({ wallet }) => wallet),
-    ProviderRenamed: nobody,
+    ProviderRenamed: noParty,
     GpusListed: naming(({ provider }) => provider),
-    PriceChanged: nobody,
-    ListingWithdrawn: nobody,
-    CapacityReserved: nobody,
-    CapacityRefused: nobody,
-    CapacityFreed: nobody,
+    PriceChanged: noParty,
+    ListingWithdrawn: noParty,
+    CapacityReserved: noParty,
+    CapacityRefused: noParty,
+    CapacityFreed: noParty,
     RentalRequested: naming(({ renter }) => renter),
     RentalActivated: naming(({ provider }) => provider),
-    RentalRejected: nobody,
-    UsageMetered: nobody,
-    RentalEnded: nobody,
-    InvoiceIssued: nobody,
+    RentalRejected: noParty,
+    UsageMetered: noParty,
+    RentalEnded: noParty,
+    InvoiceIssued: noParty,
     JobSubmitted: naming(({ renter }) => renter),
-    JobStarted: nobody,
-    JobProgressed: nobody,
-    JobSucceeded: nobody,
-    JobFailed: nobody,
-    JobInterrupted: nobody,
-    JobStopRequested: nobody,
-    JobStopped: nobody,
+    JobStarted: noParty,
+    JobProgressed: noParty,
+    JobSucceeded: noParty,
+    JobFailed: noParty,
+    JobInterrupted: noParty,
+    JobStopRequested: noParty,
+    JobStopped: noParty,
     DepositObserved: naming(({ user }) => user),
-    DepositFinalized: nobody,
-    DepositVanished: nobody,
+    DepositFinalized: noParty,
+    DepositVanished: noParty,
     DepositCredited: account,
     FundsHeld: account,
     HoldRefused: account,
@@ -65,8 +68,8 @@ export const events = projection<DomainEvent, EventRow>({
   },
 })
 
-/** The wallet that an event makes a party of its stream. Throws EVENT_UNREADABLE. */
+/** Returns the wallet that an event names as a party of its stream. Throws EVENT_UNREADABLE. */
 export const partyNamedBy = (stored: StoredEvent): string | undefined => {
-  const { event, recorded } = decodeStored(stored)
-  return events.fold(undefined, event, recorded, recorded.position)?.party ?? undefined
+  const { event, metadata } = decodeStored(stored)
+  return events.fold(undefined, event, metadata, metadata.position)?.party ?? undefined
 }

@@ -2,7 +2,8 @@ import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Asset } from '../domain/money.ts'
 import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
 
-/** `eventId` is the UsageMetered event that the line charges for. Whole numbers are decimal text: JSON would lose cents. */
+/** A line of an invoice. `eventId` is the UsageMetered event that it charges for. Integers are decimal text: JSON would
+ *  lose cents. */
 export type InvoiceLineJson = {
   readonly eventId: string
   readonly description: string
@@ -10,8 +11,8 @@ export type InvoiceLineJson = {
   readonly amount: string
 }
 
-/** One invoice per rental, under the rental's id. A draft until it is issued, void when the rental never began: neither is
- *  shown. Money is in minor units of `asset`. */
+/** One invoice per rental, with the id of the rental. It is a draft until it is issued, and void when the rental never
+ *  began: neither is shown. Money is in minor units of `asset`. */
 export const invoicesTable = defineEntity({
   name: 'Invoice',
   tableName: 'invoices',
@@ -38,4 +39,5 @@ export const invoicesTable = defineEntity({
   indexes: [{ properties: ['issuedAt', 'id'] }, { properties: ['renter', 'issuedAt', 'id'] }],
 })
 export type InvoiceTableRow = InferEntity<typeof invoicesTable>
+/** An issued invoice. */
 export type InvoiceRow = InvoiceTableRow & { readonly status: 'issued'; readonly issuedAt: string }

@@ -5,6 +5,7 @@ import { type InvoiceRow, type InvoiceTableRow, invoicesTable } from './invoices
 import type { Page, PageRequest } from './page.ts'
 import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 
+/** Invoices, one per rental. */
 export const invoices = projection<Event, InvoiceTableRow>({
   name: 'invoices',
   version: 1,
@@ -28,18 +29,18 @@ export const invoices = projection<Event, InvoiceTableRow>({
       endedAt: null,
       issuedAt: null,
     }),
-    RentalActivated: (row, { provider, gpu, pricePerGpuHour, startedAt }, recorded) => ({
-      ...existing(row, recorded),
+    RentalActivated: (row, { provider, gpu, pricePerGpuHour, startedAt }, metadata) => ({
+      ...existing(row, metadata),
       provider,
       gpu,
       pricePerGpuHour: pricePerGpuHour.amount,
       startedAt,
     }),
-    RentalRejected: (row, _, recorded) => ({ ...existing(row, recorded), status: 'void' }),
+    RentalRejected: (row, _, metadata) => ({ ...existing(row, metadata), status: 'void' }),
     UsageMetered: (row) => row,
-    RentalEnded: (row, { runSeconds, endedAt }, recorded) => ({ ...existing(row, recorded), runSeconds, endedAt }),
-    InvoiceIssued: (row, { lines, total, released, issuedAt }, recorded) => ({
-      ...existing(row, recorded),
+    RentalEnded: (row, { runSeconds, endedAt }, metadata) => ({ ...existing(row, metadata), runSeconds, endedAt }),
+    InvoiceIssued: (row, { lines, total, released, issuedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'issued',
       lines: lines.map(({ eventId, description, seconds, amount }) => ({
         eventId,

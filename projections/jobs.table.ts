@@ -5,7 +5,8 @@ import { key, moment, readSchema, stamps } from './engine/table.ts'
 
 export type JobStatus = Exclude<State['status'], 'none'>
 
-/** Programs on rented GPUs, with all that is needed to launch them. `attempt` is the one that runs, or the last that did. */
+/** Programs on rented GPUs, with everything needed to launch them. `attempt` is the running attempt, or the last
+ *  one. */
 export const jobsTable = defineEntity({
   name: 'Job',
   tableName: 'jobs',

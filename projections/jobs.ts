@@ -5,6 +5,7 @@ import { type JobRow, type JobStatus, jobsTable } from './jobs.table.ts'
 import type { Page, PageRequest } from './page.ts'
 import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 
+/** Programs on rented GPUs. */
 export const jobs = projection<Event, JobRow>({
   name: 'jobs',
   version: 1,
@@ -23,8 +24,8 @@ export const jobs = projection<Event, JobRow>({
       startedAt: null,
       endedAt: null,
     }),
-    JobStarted: (row, { attempt, cluster, startedAt }, recorded) => ({
-      ...existing(row, recorded),
+    JobStarted: (row, { attempt, cluster, startedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'running',
       attempt,
       cluster,
@@ -32,32 +33,32 @@ export const jobs = projection<Event, JobRow>({
       percent: 0,
       message: '',
     }),
-    JobProgressed: (row, { percent, message }, recorded) => ({ ...existing(row, recorded), percent, message }),
-    JobInterrupted: (row, { reason }, recorded) => ({
-      ...existing(row, recorded),
+    JobProgressed: (row, { percent, message }, metadata) => ({ ...existing(row, metadata), percent, message }),
+    JobInterrupted: (row, { reason }, metadata) => ({
+      ...existing(row, metadata),
       status: 'queued',
       percent: 0,
       message: reason,
       cluster: null,
     }),
-    JobStopRequested: (row, _, recorded) => ({ ...existing(row, recorded), stopRequested: true }),
-    JobSucceeded: (row, { attempt, endedAt }, recorded) => ({
-      ...existing(row, recorded),
+    JobStopRequested: (row, _, metadata) => ({ ...existing(row, metadata), stopRequested: true }),
+    JobSucceeded: (row, { attempt, endedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'succeeded',
       attempt,
       percent: 100,
       endedAt,
     }),
-    JobFailed: (row, { attempt, code, message, endedAt }, recorded) => ({
-      ...existing(row, recorded),
+    JobFailed: (row, { attempt, code, message, endedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'failed',
       attempt,
       code,
       message,
       endedAt,
     }),
-    JobStopped: (row, { attempt, endedAt }, recorded) => ({
-      ...existing(row, recorded),
+    JobStopped: (row, { attempt, endedAt }, metadata) => ({
+      ...existing(row, metadata),
       status: 'stopped',
       attempt,
       endedAt,

@@ -2,7 +2,7 @@ import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Asset } from '../domain/money.ts'
 import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
 
-/** One row per event that moved money; the id is the event's. Debit and credit are accounts of the chart. */
+/** One row per event that moved money; the id is the id of the event. Debit and credit are accounts of the chart. */
 export const ledgerEntriesTable = defineEntity({
   name: 'LedgerEntry',
   tableName: 'ledger_entries',

@@ -19,6 +19,7 @@ const entry = (
 
 const noMoney = (): undefined => undefined
 
+/** The ledger, folded from the postings of accounts and payments. */
 export const ledgerEntries = projection<Event, LedgerEntryRow>({
   name: 'ledger-entries',
   version: 1,
@@ -38,22 +39,23 @@ export const ledgerEntries = projection<Event, LedgerEntryRow>({
   },
 })
 
-/** `until`: the entries up to this position, which is as the list was then, for entries are never changed. */
+/** A request for ledger entries. `until`: only entries up to this position. As entries never change, that is the list
+ *  as of then. */
 export type LedgerEntryList = PageRequest & {
   readonly user?: string | undefined
   readonly until?: Position | undefined
 }
 
-/** Ledger entries, the newest first; of one user: those that touch what is available to them or held for them.
- *  Throws INPUT_INVALID. */
+/** Resolves to one page of ledger entries, the newest first. With `user`, only entries on the accounts `available` and
+ *  `held` of that user. Throws INPUT_INVALID. */
 export const listLedgerEntries = async (read: ReadModels, list: LedgerEntryList): Promise<Page<LedgerEntryRow>> => {
   const { user, until } = list
   const [position] = readCursor(list.after, [isText]) ?? []
   const rows = await read.run('ledgerEntries.list', (db) => {
     let found = db.selectFrom('LedgerEntry').selectAll()
     if (user !== undefined) {
-      const theirs = [chart.available(user), chart.held(user)]
-      found = found.where((eb) => eb.or([eb('debit', 'in', theirs), eb('credit', 'in', theirs)]))
+      const accounts = [chart.available(user), chart.held(user)]
+      found = found.where((eb) => eb.or([eb('debit', 'in', accounts), eb('credit', 'in', accounts)]))
     }
     if (until !== undefined) found = found.where('position', '<=', until)
     if (position !== undefined) found = found.where('position', '<', position)
@@ -62,8 +64,9 @@ export const listLedgerEntries = async (read: ReadModels, list: LedgerEntryList)
   return pageOf(rows, list, (row) => [row.position])
 }
 
-/** Up to which position a user's entries were there at a moment. All of them are events of the user's account, so what that
- *  stream was then decides; and as clocks disagree, its history as of a time ends before its first event later than that. */
+/** Resolves to the position up to which the entries of a user existed at a moment. All of them are events of the user's
+ *  account, so the history of that stream decides. As clocks disagree, its history as of a time ends before its first
+ *  event later than that. */
 export const lastEntryBy = async (
   store: Pick<EventStore, 'readStream' | 'start'>,
   user: string,
@@ -75,7 +78,7 @@ export const lastEntryBy = async (
   return store.start
 }
 
-/** Everything that followed from one request, in the order of the log. At most `tracedRowsMax`. */
+/** Resolves to all entries that followed from one request, in the order of the log. At most `tracedRowsMax`. */
 export const traceLedgerEntries = (read: ReadModels, correlationId: string): Promise<readonly LedgerEntryRow[]> =>
   read.run('ledgerEntries.trace', (db) =>
     db
@@ -88,15 +91,17 @@ export const traceLedgerEntries = (read: ReadModels, correlationId: string): Pro
   )
 const tracedRowsMax = 1000
 
-/** `figure`: debits less credits, in minor units. */
+/** The balance of an account of the chart. `figure`: debits less credits, in minor units. */
 export type AccountFigure = { readonly account: string; readonly asset: Asset; readonly figure: bigint }
+/** The balances of all accounts, and their sum per asset. */
 export type LedgerSums = {
   readonly accounts: readonly AccountFigure[]
-  /** The sum over all accounts of one asset: zero, or the books are wrong. */
+  /** The sum over all accounts of one asset. If it is not zero, the books are wrong. */
   readonly assets: readonly { readonly asset: Asset; readonly sum: bigint }[]
 }
 
-/** The figure of every account of the chart, and their sum per asset. Reads the whole ledger: for audits, not for pages. */
+/** Resolves to the balance of every account of the chart, and their sum per asset. Reads the whole ledger: for audits,
+ *  not for pages. */
 export const ledgerSums = async (read: ReadModels): Promise<LedgerSums> => {
   const rows = await read.run('ledgerEntries.sums', (db) =>
     db

@@ -30,14 +30,14 @@ beforeAll(async () => {
   })
   for (const id of ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'])
     await offer(id, { gpu: 'H100', gpuCount: 8, pricePerGpuHour: usdc(3_600_000n) })
-  await settled()
+  await caughtUp()
 })
 afterAll(async () => {
   await running.close()
   await world.close()
 })
 
-const settled = async () => running.waitFor(await world.store.head(), 30_000)
+const caughtUp = async () => running.waitFor(await world.store.head(), 30_000)
 
 const offer = (id: string, terms: Partial<Offer>) =>
   log.write('listing', id, {
@@ -61,7 +61,7 @@ describe('searching listings', () => {
   test.each<[string, Partial<ListingSearch>, string[]]>([
     ['a GPU in any case, the cheapest first', { gpu: 'A100-80gb' }, ['o1', 'o2', 'o4']],
     ['a maximum price, and with it an asset', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_200_000n) }, ['o1', 'o2']],
-    ['a maximum price that nobody offers', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_199_999n) }, []],
+    ['a maximum price that no provider offers', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_199_999n) }, []],
     ['a price of 30 digits', { pricePerGpuHourMax: money(10n ** 29n, 'NMESH/18') }, ['o4']],
     ['GPUs enough', { gpu: 'A100-80GB', gpuCountMin: 2 }, ['o1', 'o4']],
     ['GPUs enough that are free', { gpu: 'A100-80GB', gpuCountMin: 2, onlyFree: true }, ['o4']],
@@ -84,7 +84,7 @@ describe('searching listings', () => {
       seen.push(...rows.map(({ id }) => id))
       // Before what was seen and after: the first is too late to be shown, the other is not.
       await offer(`cheap-${page}`, { pricePerGpuHour: usdc(1n) })
-      await settled()
+      await caughtUp()
       if (!hasNextPage) break
       after = endCursor
     }

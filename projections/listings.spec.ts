@@ -39,7 +39,7 @@ describe('a listing', () => {
       { ...open, status: 'withdrawn', ...stampsOf(1) },
     ]))
 
-  test('says who has reserved how many', async () =>
+  test('has the reservations of rentals', async () =>
     expect(await rows(listed, reserve('r1', 3), reserve('r2', 1))).toEqual([
       {
         ...open,

@@ -2,7 +2,7 @@ import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Asset } from '../domain/money.ts'
 import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
 
-/** Offers of GPUs, and how many are free. The price is in minor units of `asset`, for one GPU and hour. */
+/** Offers of GPUs, with the number of free ones. The price is in minor units of `asset`, for one GPU and hour. */
 export const listingsTable = defineEntity({
   name: 'Listing',
   tableName: 'listings',
@@ -14,7 +14,7 @@ export const listingsTable = defineEntity({
     gpu: p.text(),
     gpuCount: p.integer(),
     freeGpus: p.integer(),
-    /** Who has reserved how many. */
+    /** The rentals that have reserved GPUs, with their numbers. */
     reservedBy: p.json<readonly { readonly rental: string; readonly gpuCount: number }[]>(),
     vramMib: p.integer(),
     vcpus: p.integer(),

@@ -6,6 +6,7 @@ import { type ListingRow, listingsTable } from './listings.table.ts'
 import { isInteger, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
 import { findByIds, findOne } from './queries.ts'
 
+/** Offers of GPUs. */
 export const listings = projection<Event, ListingRow>({
   name: 'listings',
   version: 1,
@@ -20,19 +21,19 @@ export const listings = projection<Event, ListingRow>({
       pricePerGpuHour: amount,
       asset,
     }),
-    PriceChanged: (row, { pricePerGpuHour }, recorded) => ({
-      ...existing(row, recorded),
+    PriceChanged: (row, { pricePerGpuHour }, metadata) => ({
+      ...existing(row, metadata),
       pricePerGpuHour: pricePerGpuHour.amount,
     }),
-    ListingWithdrawn: (row, _, recorded) => ({ ...existing(row, recorded), status: 'withdrawn' }),
-    CapacityReserved: (row, { rental, gpuCount }, recorded) => {
-      const listing = existing(row, recorded)
+    ListingWithdrawn: (row, _, metadata) => ({ ...existing(row, metadata), status: 'withdrawn' }),
+    CapacityReserved: (row, { rental, gpuCount }, metadata) => {
+      const listing = existing(row, metadata)
       const reservedBy = [...listing.reservedBy, { rental, gpuCount }]
       return { ...listing, reservedBy, freeGpus: listing.freeGpus - gpuCount }
     },
     CapacityRefused: (row) => row,
-    CapacityFreed: (row, { rental, gpuCount }, recorded) => {
-      const listing = existing(row, recorded)
+    CapacityFreed: (row, { rental, gpuCount }, metadata) => {
+      const listing = existing(row, metadata)
       const reservedBy = listing.reservedBy.filter((reservation) => reservation.rental !== rental)
       return { ...listing, reservedBy, freeGpus: listing.freeGpus + gpuCount }
     },
@@ -45,7 +46,8 @@ export const findListings = findByIds<ListingRow>('listings.find', (db) => db.se
 /** Finds one listing. */
 export const findListing = findOne(findListings)
 
-/** `gpu` in any case; `onlyFree`: with at least `gpuCountMin` GPUs free. A maximum price also chooses its asset. */
+/** A search for listings. `gpu` is compared without case; `onlyFree`: at least `gpuCountMin` GPUs are free. A maximum
+ *  price also selects its asset. */
 export type ListingSearch = PageRequest & {
   readonly gpu?: string | undefined
   readonly gpuCountMin?: number | undefined
@@ -55,7 +57,7 @@ export type ListingSearch = PageRequest & {
   readonly onlyFree?: boolean | undefined
 }
 
-/** Open listings, the cheapest first. Throws INPUT_INVALID. */
+/** Resolves to one page of open listings, the cheapest first. Throws INPUT_INVALID. */
 export const searchListings = async (read: ReadModels, search: ListingSearch): Promise<Page<ListingRow>> => {
   const { gpu, gpuCountMin = 1, vramMibMin, pricePerGpuHourMax: priceMax, region, onlyFree } = search
   const [price, id] = readCursor(search.after, [isInteger, isText]) ?? []
@@ -80,7 +82,7 @@ export const searchListings = async (read: ReadModels, search: ListingSearch): P
   return pageOf(rows, search, (row) => [String(row.pricePerGpuHour), row.id])
 }
 
-/** The names of all GPUs that were ever listed. */
+/** Resolves to the names of all GPUs that were ever listed. */
 export const gpuModels = async (read: ReadModels): Promise<readonly string[]> => {
   const rows = await read.run('listings.gpuModels', (db) =>
     db.selectFrom('Listing').select('gpu').distinct().orderBy('gpu').execute(),

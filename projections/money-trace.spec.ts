@@ -50,7 +50,7 @@ describe('where the money of a hold came from', () => {
     ])
   })
 
-  test('what a hold releases is there for the next, in its old place', () => {
+  test('released money is there for the next hold, in its old order', () => {
     const events = [
       deposit('p1', 3n),
       deposit('p2', 5n),
@@ -108,8 +108,8 @@ describe('the trace of a rental', () => {
     await world.list('h100', 1)
     await world.deposit('ada', 1_000_000n)
     await world.deposit('ada', 9_000_000n)
-    const wish = { renter: 'ada', idempotencyKey: 'one', listing: 'h100', gpuCount: 1, seconds: 3600n }
-    const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(4_000_000n) })
+    const request = { renter: 'ada', idempotencyKey: 'one', listing: 'h100', gpuCount: 1, seconds: 3600n }
+    const rented = await requestRental(world, { ...request, maxPricePerGpuHour: usdc(4_000_000n) })
     if (isRefusal(rented)) throw new Error(rented.refused)
     const acknowledged = async () => BigInt(seconds)
     world.pass(seconds)

@@ -2,9 +2,9 @@ import { type DomainEvent, streamOf } from '../domain/aggregates.ts'
 import type { Posting } from '../domain/ledger.ts'
 import { formatMoney, type Money, money } from '../domain/money.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
-import { decodeStored, type EventMetadata } from './engine/projection.ts'
+import { decodeStored } from './engine/projection.ts'
 
-/** One event on the way of the money. `cites` are the ids of the events or transactions that it rests on. */
+/** One event on the path of the money. `cites` has the ids of the events or transactions that caused it. */
 export type TraceStep = {
   readonly position: Position
   readonly eventId: string
@@ -16,10 +16,11 @@ export type TraceStep = {
   readonly cites: readonly string[]
 }
 
-/** Where held money came from: first in, first out. `id` is a payment, or the rental that earned it. */
+/** The origin of held money: first in, first out. `id` is a payment, or the rental that earned it. */
 export type Funding = { readonly source: 'deposit' | 'earnings'; readonly id: string; readonly amount: Money }
 
-/** `steps` in the order of the log, from the chain transactions to the invoice. */
+/** The path of the money of one rental. `steps` are in the order of the log, from the chain transactions to the
+ *  invoice. */
 export type MoneyTrace = {
   readonly rental: string
   readonly renter: string
@@ -28,15 +29,15 @@ export type MoneyTrace = {
   readonly steps: readonly TraceStep[]
 }
 
-type Read = { readonly event: DomainEvent; readonly recorded: EventMetadata }
+type Decoded = ReturnType<typeof decodeStored>
 
-/** Follows the money of one rental through the log: the deposits that paid for it, the hold, what was metered, captured, paid
- *  out and released, and the invoice. Undefined when there is no such rental. */
+/** Traces the money of one rental through the log: the deposits that paid for it, the hold, what was metered, captured,
+ *  paid out and released, and the invoice. Resolves to undefined when there is no such rental. */
 export const traceMoney = async (
   store: Pick<EventStore, 'readStream'>,
   rental: string,
 ): Promise<MoneyTrace | undefined> => {
-  const read = async (stream: string): Promise<Read[]> =>
+  const read = async (stream: string): Promise<Decoded[]> =>
     (await Array.fromAsync(store.readStream(stream))).map(decodeStored)
   const rentalEvents = await read(streamOf('rental', rental))
   const requested = rentalEvents[0]?.event
@@ -51,11 +52,11 @@ export const traceMoney = async (
   const paymentEvents = (await Promise.all(payments.map((payment) => read(streamOf('payment', payment))))).flat()
   const earnedEvents =
     activated && activated.provider !== requested.renter ? await read(streamOf('account', activated.provider)) : []
-  const ofRental = ({ event }: Read) => 'rental' in event && event.rental === rental
-  const credited = ({ event }: Read) => event.type === 'DepositCredited' && payments.includes(event.payment)
+  const ofRental = ({ event }: Decoded) => 'rental' in event && event.rental === rental
+  const credited = ({ event }: Decoded) => event.type === 'DepositCredited' && payments.includes(event.payment)
   const steps = [
     ...paymentEvents,
-    ...accountEvents.filter((read) => ofRental(read) || credited(read)),
+    ...accountEvents.filter((decoded) => ofRental(decoded) || credited(decoded)),
     ...earnedEvents.filter(ofRental),
     ...rentalEvents,
   ]
@@ -66,8 +67,8 @@ export const traceMoney = async (
 
 type Lot = { readonly source: Funding['source']; readonly id: string; readonly amount: bigint }
 
-/** What the hold of one rental was made of. Money in an account is spent in the order in which it came; what a hold releases
- *  goes back to where it came from, the last taken first. Pure. */
+/** Returns the deposits and earnings that the hold of one rental consists of. Money in an account is spent in the order
+ *  in which it came. Released money returns to its origin, the last taken first. Pure. */
 export const fundingOf = (events: readonly DomainEvent[], rental: string): readonly Funding[] => {
   const free = new Map<string, Lot[]>()
   const held = new Map<string, Lot[]>()
@@ -96,8 +97,8 @@ export const fundingOf = (events: readonly DomainEvent[], rental: string): reado
         break
       case 'HoldReleased': {
         const back = (held.get(event.rental) ?? []).toReversed()
-        const [released, kept] = take(back, amount)
-        held.set(event.rental, kept.toReversed())
+        const [released, rest] = take(back, amount)
+        held.set(event.rental, rest.toReversed())
         free.set(asset, joined([...released.toReversed(), ...lots]))
       }
     }
@@ -105,7 +106,7 @@ export const fundingOf = (events: readonly DomainEvent[], rental: string): reado
   return funding
 }
 
-/** Parts of one lot that lie side by side are one again. */
+/** Joins adjacent parts of the same lot. */
 const joined = (lots: readonly Lot[]): Lot[] => {
   const whole: Lot[] = []
   for (const lot of lots) {
@@ -117,27 +118,27 @@ const joined = (lots: readonly Lot[]): Lot[] => {
   return whole
 }
 
-/** Splits lots at an amount, counted from the first. */
+/** Splits lots at an amount, from the first lot on. */
 const take = (lots: readonly Lot[], amount: bigint): [taken: Lot[], left: Lot[]] => {
   const taken: Lot[] = []
   const left: Lot[] = []
-  let open = amount
+  let missing = amount
   for (const lot of lots) {
-    const part = lot.amount < open ? lot.amount : open
+    const part = lot.amount < missing ? lot.amount : missing
     if (part > 0n) taken.push({ ...lot, amount: part })
     if (part < lot.amount) left.push({ ...lot, amount: lot.amount - part })
-    open -= part
+    missing -= part
   }
   return [taken, left]
 }
 
-const stepOf = ({ event, recorded: { position, eventId, stream, time, causationId } }: Read): TraceStep => ({
+const stepOf = ({ event, metadata: { position, eventId, stream, time, causationId } }: Decoded): TraceStep => ({
   position,
   eventId,
   type: event.type,
   stream,
   time,
-  what: tell(event),
+  what: describe(event),
   posting: 'posting' in event ? event.posting : undefined,
   cites: citesOf(event, causationId),
 })
@@ -148,8 +149,8 @@ const citesOf = (event: DomainEvent, causationId: string): readonly string[] => 
   return [causationId]
 }
 
-/** One sentence for people. */
-const tell = (event: DomainEvent): string => {
+/** Returns a sentence about an event for people. */
+const describe = (event: DomainEvent): string => {
   switch (event.type) {
     case 'DepositObserved':
       return `${formatMoney(event.amount)} seen in block ${event.blockNumber}, transaction ${event.transactionHash}`

@@ -27,7 +27,7 @@ describe('a page', () => {
     expect(() => rowsToRead({ first })).toThrow(refusal),
   )
 
-  test('says whether another follows', () => {
+  test('shows whether another page follows', () => {
     const page = (rows: string[]) => pageOf(rows, { first: 2 }, (row) => [row])
     expect(page([])).toEqual({ rows: [], hasNextPage: false, endCursor: undefined })
     expect(page(['a', 'b'])).toEqual({ rows: ['a', 'b'], hasNextPage: false, endCursor: cursorOf(['b']) })

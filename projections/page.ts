@@ -1,25 +1,30 @@
 import { Failure } from '../domain/errors.ts'
 
-/** The most rows that one page gives. */
+/** The most rows of one page. */
 export const pageRowsMax = 100
 
-/** `after` is the `endCursor` of the page before. */
+/** A request for a page. `after` is the `endCursor` of the page before. */
 export type PageRequest = { readonly first: number; readonly after?: string | undefined }
+/** One page of rows. */
 export type Page<Row> = {
   readonly rows: readonly Row[]
   readonly hasNextPage: boolean
   readonly endCursor: string | undefined
 }
 
+/** Returns true for text that the database can store. */
 export const isText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+/** Returns true for an integer of at most 39 digits in decimal text. */
 export const isInteger = (text: string): boolean => /^-?\d{1,39}$/.test(text)
+/** Returns true for ISO 8601 text in UTC with milliseconds. */
 export const isMoment = (text: string): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)
 
-/** The cursor of a row is its sort key, so a page starts where the last one ended whatever was inserted meanwhile. */
+/** Returns the cursor of a row, which is its sort key: so a page starts where the last one ended, whatever was inserted
+ *  meanwhile. */
 export const cursorOf = (sortKey: readonly string[]): string =>
   Buffer.from(JSON.stringify(sortKey)).toString('base64url')
 
-/** The sort key within a cursor that came from outside; undefined for none. Throws INPUT_INVALID. */
+/** Returns the sort key in a cursor from a client; undefined without a cursor. Throws INPUT_INVALID. */
 export const readCursor = (
   after: string | undefined,
   parts: readonly ((text: string) => boolean)[],
@@ -42,13 +47,15 @@ const parseJson = (text: string): unknown => {
   }
 }
 
-/** How many rows to ask for: one more than the page shows whether another follows. Throws INPUT_INVALID. */
+/** Returns the number of rows to read: one more than the page has, which shows whether another page follows. Throws
+ *  INPUT_INVALID. */
 export const rowsToRead = ({ first }: PageRequest): number => {
   if (!Number.isInteger(first) || first < 1 || first > pageRowsMax)
     throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${pageRowsMax}` })
   return first + 1
 }
 
+/** Returns the page that the rows make, which were read with `rowsToRead`. */
 export const pageOf = <Row>(
   read: readonly Row[],
   { first }: PageRequest,

@@ -5,7 +5,8 @@ import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
 
 export type PaymentStatus = Exclude<State['status'], 'none'>
 
-/** Deposits on chain. Where it was seen is where it was seen last; `observedAt` is when it was seen first. */
+/** Deposits on chain. The block and the transaction are those of the last observation; `observedAt` is the time of the
+ *  first. */
 export const paymentsTable = defineEntity({
   name: 'Payment',
   tableName: 'payments',

@@ -5,6 +5,7 @@ import type { Page, PageRequest } from './page.ts'
 import { type PaymentRow, paymentsTable } from './payments.table.ts'
 import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 
+/** Deposits on chain. */
 export const payments = projection<Event, PaymentRow>({
   name: 'payments',
   version: 1,
@@ -23,12 +24,12 @@ export const payments = projection<Event, PaymentRow>({
       observedAt: row?.observedAt ?? time,
       finalizedAt: null,
     }),
-    DepositFinalized: (row, _, recorded) => ({
-      ...existing(row, recorded),
+    DepositFinalized: (row, _, metadata) => ({
+      ...existing(row, metadata),
       status: 'final',
-      finalizedAt: recorded.time,
+      finalizedAt: metadata.time,
     }),
-    DepositVanished: (row, _, recorded) => ({ ...existing(row, recorded), status: 'vanished' }),
+    DepositVanished: (row, _, metadata) => ({ ...existing(row, metadata), status: 'vanished' }),
   },
 })
 
@@ -48,10 +49,11 @@ export const listPayments = (read: ReadModels, list: PaymentList): Promise<Page<
   )
 }
 
-/** The most payments that one look of the watcher takes; the oldest come first, so the rest comes with the next look. */
+/** The most payments that the watcher reads at once. The oldest come first, so the rest is read the next time. */
 export const pendingRowsMax = 500
 
-/** Deposits that were seen in a block up to `blockNumberMax` and are not final yet. At most `pendingRowsMax`. */
+/** Resolves to deposits that were observed in a block up to `blockNumberMax` and are not final yet. At most
+ *  `pendingRowsMax`. */
 export const pendingPayments = (read: ReadModels, blockNumberMax: bigint): Promise<readonly PaymentRow[]> =>
   read.run('payments.pending', (db) =>
     db

@@ -1,7 +1,7 @@
 import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import { key, moment, readSchema, stamps } from './engine/table.ts'
 
-/** Who lists GPUs; the id is the wallet. */
+/** Providers of GPUs; the id is the wallet. */
 export const providersTable = defineEntity({
   name: 'Provider',
   tableName: 'providers',

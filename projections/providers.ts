@@ -3,6 +3,7 @@ import { existing, projection } from './engine/projection.ts'
 import { type ProviderRow, providersTable } from './providers.table.ts'
 import { findByIds, findOne } from './queries.ts'
 
+/** Providers of GPUs. */
 export const providers = projection<Event, ProviderRow>({
   name: 'providers',
   version: 1,
@@ -10,7 +11,7 @@ export const providers = projection<Event, ProviderRow>({
   key: (_, { id }) => id,
   fold: {
     ProviderRegistered: (_, { name, registeredAt }) => ({ name, registeredAt }),
-    ProviderRenamed: (row, { name }, recorded) => ({ ...existing(row, recorded), name }),
+    ProviderRenamed: (row, { name }, metadata) => ({ ...existing(row, metadata), name }),
   },
 })
 

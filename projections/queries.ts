@@ -14,8 +14,8 @@ declare const anyTable: Kysely<{ rows: Columns }>
 /** What the helpers here see of a query, whatever its table. */
 type AnySelect = ReturnType<ReturnType<typeof anyTable.selectFrom<'rows'>>['selectAll']>
 
-/** Returns the function that finds rows by id with one query, in the order asked; undefined stands for an id without a row. The
- *  label names the query for metrics.
+/** Returns the function that finds rows by id with one query, in the order asked; undefined stands for an id without a
+ *  row. The label names the query for metrics.
  *
  *  @example const findJobs = findByIds('jobs.find', (db) => db.selectFrom('Job').selectAll()) */
 export const findByIds =
@@ -47,8 +47,8 @@ export const whereEqual = <Query extends Select<unknown>>(
   return narrowed as unknown as Query
 }
 
-/** Resolves to one page of rows, the newest first by a time column; rows of the same time follow their ids. The label names the
- *  query for metrics. Throws INPUT_INVALID. */
+/** Resolves to one page of rows, the newest first by a time column; rows of the same time follow their ids. The label
+ *  names the query for metrics. Throws INPUT_INVALID. */
 export const newestFirst = async <
   Column extends TimeColumn,
   Row extends { readonly id: string } & { readonly [Time in Column]: string },

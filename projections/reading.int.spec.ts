@@ -3,7 +3,7 @@ import { usdc } from '../domain/money.testing.ts'
 import { accountBalances, accountBalancesOf } from './accounts.ts'
 import { allProjections } from './all.ts'
 import { at, createSpecLog, type SpecLog } from './engine/log.testing.ts'
-import { writeLives } from './engine/market.testing.ts'
+import { writeRentals } from './engine/market.testing.ts'
 import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { findInvoice, findInvoices, listInvoices } from './invoices.ts'
@@ -19,16 +19,16 @@ let world: ReadWorld
 let log: SpecLog
 let running: Projections
 
-/** 12 lives, of which every third is settled and every third rejected. */
+/** 12 rentals, of which every third is settled and every third rejected. */
 beforeAll(async () => {
   world = await createReadWorld()
   running = startProjections({ ...world, projections: allProjections })
   log = createSpecLog(world.store)
   const ends = ['settled', 'active', 'rejected'] as const
-  const lives = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
-  await writeLives(log, lives, [])
+  const scenarios = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
+  await writeRentals(log, scenarios, [])
   await log.write('provider', '0xp', { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) })
-  await settled()
+  await caughtUp()
 })
 afterAll(async () => {
   await running.close()
@@ -38,7 +38,7 @@ beforeEach(() => {
   world.asked.length = 0
 })
 
-const settled = async () => running.waitFor(await world.store.head(), 30_000)
+const caughtUp = async () => running.waitFor(await world.store.head(), 30_000)
 
 const idsOf = (page: Page<{ readonly id: string }>) => page.rows.map(({ id }) => id)
 
@@ -173,7 +173,7 @@ describe('lists', () => {
         blockNumber,
         blockHash: '0x',
       })
-    await settled()
+    await caughtUp()
     const pendingAt = async (block: bigint) => (await pendingPayments(world.read, block)).map(({ id }) => id)
     expect(await pendingAt(79n)).toEqual([])
     expect(await pendingAt(80n)).toEqual(['early'])

@@ -46,12 +46,12 @@ const invoiced: Event = {
   issuedAt: at(302),
 }
 
-/** What is kept of event number `n` when it is the one that begins a status. */
+/** Returns the columns of a phase that event number `n` begins. */
 const since = <Status extends string>(status: Status, n: number) => ({
   [`${status}Position`]: stampsOf(n).position,
   [`${status}By`]: at(n),
 })
-/** The stamps of a row that event number `n` changed last, where no clock went back. */
+/** Returns the stamps of a row that event number `n` changed last, if no clock went back. */
 const stamps = (n: number) => ({ ...stampsOf(n), latestTime: at(n) })
 
 describe('a rental', () => {

@@ -6,7 +6,7 @@ import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
 
 export type RentalStatus = Exclude<State['status'], 'none'>
 
-/** Leases of GPUs. Money is in minor units of `asset`; what is null has not happened (yet). */
+/** Leases of GPUs. Money is in minor units of `asset`; null means that it has not happened. */
 export const rentalsTable = defineEntity({
   name: 'Rental',
   tableName: 'rentals',
@@ -19,7 +19,7 @@ export const rentalsTable = defineEntity({
     listing: key(),
     gpu: p.text().strictNullable(),
     gpuCount: p.integer(),
-    /** How long it was rented for, and how long it ran. */
+    /** The rented time, and the time that it ran. */
     seconds: p.bigint('bigint'),
     runSeconds: p.bigint('bigint'),
     asset: p.text().$type<Asset>(),
@@ -36,8 +36,9 @@ export const rentalsTable = defineEntity({
     endedAt: moment().strictNullable(),
     settledAt: moment().strictNullable(),
     correlationId: key(),
-    /** For lists as of a moment (rentals-as-of.ts): the event that began each status, and how late it was by then. `over` is
-     *  rejected or ended. Null where a version of before has written the row, until it is built anew. */
+    /** For lists as of a moment (rentals-as-of.ts): the position of the event that began each phase, and the latest
+     *  time of the events up to it. `over` is rejected or ended. Null if an earlier version wrote the row, until it is
+     *  built anew. */
     requestedPosition: key().strictNullable(),
     requestedBy: moment().strictNullable(),
     activePosition: key().strictNullable(),

@@ -6,8 +6,9 @@ import type { Page, PageRequest } from './page.ts'
 import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 import { type RentalRow, type RentalStatus, rentalsTable } from './rentals.table.ts'
 
-/** Returns the latest time of a rental's events so far. Clocks disagree, and a history as of a time ends before its first event
- *  later than that time (StreamRange). So an event belongs to it when neither it nor an event before it is later. */
+/** Returns the latest time of a rental's events so far. Clocks disagree, and a history as of a time ends before its
+ *  first event later than that time (StreamRange). So an event belongs to it when neither it nor an event before it is
+ *  later. */
 const latestTimeOf = (row: RentalRow | undefined, { time }: EventMetadata): string => {
   const eventTime = toMoment(time)
   return row?.latestTime && row.latestTime > eventTime ? row.latestTime : eventTime
@@ -27,14 +28,15 @@ const noPhase = {
 
 type Phase = 'requested' | 'active' | 'over' | 'settled'
 
-/** Returns the columns that lists as of a moment need of an event that begins a phase: its position, and the latest time by
- *  then. */
+/** Returns the columns that lists as of a moment need of an event that begins a phase: its position, and the latest
+ *  time by then. */
 const begin = <Name extends Phase>(phase: Name, row: RentalRow | undefined, metadata: EventMetadata) => {
   const latestTime = latestTimeOf(row, metadata)
   const columns = { [`${phase}Position`]: metadata.position, [`${phase}By`]: latestTime, latestTime }
   return columns as Record<`${Name}Position` | `${Name}By` | 'latestTime', string>
 }
 
+/** Leases of GPUs. */
 export const rentals = projection<Event, RentalRow>({
   name: 'rentals',
   version: 2,

@@ -4,7 +4,7 @@ import { integer, lookup, type Replay, replay, table, text } from '../../analysi
 import { bySecond, revenueByGpu } from '../../analysis/revenue-by-gpu.ts'
 import type { Database } from '../../infra/postgres.ts'
 import { createSpecLog } from '../../projections/engine/log.testing.ts'
-import { type Life, writeLives } from '../../projections/engine/market.testing.ts'
+import { type RentalScenario, writeRentals } from '../../projections/engine/market.testing.ts'
 import { createReadWorld, type ReadWorld } from '../../projections/engine/world.testing.ts'
 import { runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
@@ -14,11 +14,11 @@ const schema = 'replay_spec'
 let world: ReadWorld
 beforeEach(async () => {
   world = await createReadWorld()
-  const lives = Array.from(
+  const scenarios = Array.from(
     { length: 12 },
-    (_, number): Life => ({ number, end: number % 3 === 0 ? 'rejected' : 'settled' }),
+    (_, number): RentalScenario => ({ number, end: number % 3 === 0 ? 'rejected' : 'settled' }),
   )
-  await writeLives(createSpecLog(world.store), lives, [])
+  await writeRentals(createSpecLog(world.store), scenarios, [])
 })
 afterEach(() => world.close())
 

@@ -86,11 +86,11 @@ type Step = {
 }
 
 const stepOf = (replay: Replay, period: Period, stored: StoredEvent): Step => {
-  const { event, recorded } = decodeStored(stored)
+  const { event, metadata } = decodeStored(stored)
   return {
     counts: period.counts(stored),
-    fold: (rows) => replay.fold(rows, event, recorded),
-    explain: (error) => explain(error, event, recorded),
+    fold: (rows) => replay.fold(rows, event, metadata),
+    explain: (error) => explain(error, event, metadata),
   }
 }
 

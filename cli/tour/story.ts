@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
-import { sleep } from '../../infra/async/sleep.ts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
 import { AnswerError, type Client, createClient } from '../client.ts'
+import { importOffers } from '../offers.ts'
 import { signIn } from '../sign-in.ts'
+import { until } from '../until.ts'
 import { type ChainInfo, deposit, fund } from '../wallet.ts'
 import type { Printer } from './print.ts'
 
@@ -13,7 +14,6 @@ const money = 'amount decimal asset'
 const depositUnits = 25_000_000n
 const rentHours = 1
 const trainSeconds = 8
-const waitMsMax = 30_000
 
 /** Plays one whole rental through the public API of the platform at `url`.
  *  Throws when an answer is not as expected: the tour is a check as well. */
@@ -21,7 +21,7 @@ export const playTour = async (url: string, offersFile: string, print: Printer):
   const provider = createClient(url)
   const renter = createClient(url)
   try {
-    await importOffers(provider, offersFile, print)
+    await listOffers(provider, offersFile, print)
     const wallet = privateKeyToAccount(generatePrivateKey())
     print.chapter('A renter signs in with a wallet')
     await signIn(renter, wallet)
@@ -39,20 +39,10 @@ export const playTour = async (url: string, offersFile: string, print: Printer):
   }
 }
 
-const importOffers = async (client: Client, file: string, print: Printer): Promise<void> => {
+const listOffers = async (client: Client, file: string, print: Printer): Promise<void> => {
   print.chapter(`A provider imports offers from ${file}`)
   await signIn(client, privateKeyToAccount(devKeys[2]))
-  await client.mutate('registerProvider', { name: 'Northern Lights Compute' }, 'position').catch((error) => {
-    if (!(error instanceof AnswerError) || error.code !== 'PROVIDER_ALREADY_REGISTERED') throw error
-  })
-  type Line = { line: number }
-  type LineError = { message: string; details: { name: string; value: string }[] }
-  type Imported = { listed: Line[]; unchanged: Line[]; refused: (Line & LineError)[] }
-  const imported = await client.mutate<Imported>(
-    'importOffers',
-    { csv: await readFile(file, 'utf8') },
-    'listed { line } unchanged { line } refused { line message details { name value } } position',
-  )
+  const imported = await importOffers(client, 'Northern Lights Compute', await readFile(file, 'utf8'))
   print.say(
     `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} refused`,
   )
@@ -254,17 +244,6 @@ const traceMoney = async (client: Client, rental: string, print: Printer): Promi
   for (const { asset, sum } of ledgerSums) {
     expect(sum.amount === '0', `the ledger's sum in ${asset} is ${sum.decimal}`)
     print.say(`the sum of all entries in ${asset} is ${sum.decimal}`)
-  }
-}
-
-/** Asks again and again, and resolves to the first answer. Throws when there is none in time. */
-const until = async <Answer>(what: string, ask: () => Promise<Answer | undefined>): Promise<Answer> => {
-  const deadline = Date.now() + waitMsMax
-  for (;;) {
-    const answer = await ask()
-    if (answer !== undefined) return answer
-    if (Date.now() > deadline) throw new Error(`Timed out waiting until ${what}.`)
-    await sleep(100)
   }
 }
 

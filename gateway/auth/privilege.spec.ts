@@ -11,20 +11,20 @@ test.each([
   [undefined, 'none'],
 ] as const)('%s is %s', (wallet, privilege) => expect(privilegeOf(privileged, wallet)).toBe(privilege))
 
-test('where nobody was named, nobody has any', () =>
+test('no wallet has a privilege when none is configured', () =>
   expect(privilegeOf({ operators: [], analysts: [] }, '0xop')).toBe('none'))
 
 describe.each([
   ['operator', { none: false, analyst: false, operator: true }],
   ['analyst', { none: false, analyst: true, operator: true }],
 ] as const)('where %s is needed', (needed, allowed) => {
-  test.each(['none', 'analyst', 'operator'] as const)('%s asks', (privilege) =>
+  test.each(['none', 'analyst', 'operator'] as const)('as %s', (privilege) =>
     expect(refuseWithoutPrivilege(needed, { wallet: '0xada', privilege })).toEqual(
       allowed[privilege] ? undefined : { refused: 'PRIVILEGE_NEEDED', details: { privilege: needed } },
     ),
   )
 
-  test('a guest is told to sign in', () =>
+  test('a guest is refused with NOT_SIGNED_IN', () =>
     expect(refuseWithoutPrivilege(needed, { wallet: undefined, privilege: 'none' })).toMatchObject({
       refused: 'NOT_SIGNED_IN',
     }))

@@ -38,7 +38,7 @@ beforeEach(() => {
 })
 
 describe('the message', () => {
-  test('names the place, the wallet, the chain, and ends after five minutes', async () => {
+  test('names the host, the wallet and the chain, and expires after five minutes', async () => {
     const message = await messageFor(ada.address.toLowerCase())
     expect(message).toContain(`gpu.example.com wants you to sign in with your Ethereum account:\n${ada.address}\n`)
     expect(message).toContain('URI: https://gpu.example.com\n')
@@ -47,15 +47,15 @@ describe('the message', () => {
     expect(message).toMatch(/Expiration Time: 2026-01-01T00:05:00.000Z$/)
   })
 
-  test('is another one each time', async () => {
+  test('is different each time', async () => {
     expect(await messageFor(ada.address)).not.toBe(await messageFor(ada.address))
   })
 
-  test('is refused for what is no wallet', async () => {
+  test('is refused for an invalid address', async () => {
     expect(await signIn.message('0x12')).toMatchObject({ refused: 'INPUT_INVALID' })
   })
 
-  test('cannot be made for a host that no wallet accepts, and says which setting is wrong', async () => {
+  test('cannot be made for a host that no wallet accepts; the failure names the setting', async () => {
     const unfit = signInAt('http://gateway:4000')
     await expect(unfit.message(ada.address)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
@@ -65,13 +65,13 @@ describe('the message', () => {
 })
 
 describe('signing in', () => {
-  test('gives a token for the wallet in lower case, good for twelve hours', async () => {
+  test('gives a token for the wallet in lower case, valid for twelve hours', async () => {
     const session = await sessionOf()
     expect(session).toMatchObject({ wallet: ada.address.toLowerCase(), expiresAt: '2026-01-01T12:00:00.000Z' })
     expect(await signIn.verify(session.token)).toBe(ada.address.toLowerCase())
   })
 
-  test('takes a message once, also when it is sent twice at the same time', async () => {
+  test('accepts a message once, also when it is sent twice at the same time', async () => {
     const message = await messageFor(ada.address)
     const signature = await ada.signMessage({ message })
     const answers = await Promise.all([signIn.signIn(message, signature), signIn.signIn(message, signature)])
@@ -97,7 +97,7 @@ describe('signing in', () => {
     })
   })
 
-  test('refuses a nonce that was never given', async () => {
+  test('refuses a nonce that was never issued', async () => {
     const message = (await messageFor(ada.address)).replace(/Nonce: .*/, `Nonce: ${'0'.repeat(32)}`)
     expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
       refused: 'SIGN_IN_NONCE_UNKNOWN',
@@ -112,7 +112,7 @@ describe('signing in', () => {
     })
   })
 
-  test('refuses a message for another place, however well signed', async () => {
+  test('refuses a message for another host, also with a valid signature', async () => {
     const message = await messageFor(ada.address, signInAt('https://phish.example.com'))
     expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
       refused: 'SIGN_IN_SIGNATURE_INVALID',
@@ -131,7 +131,7 @@ describe('signing in', () => {
     })
   })
 
-  test.each(['', 'hello', 'x'.repeat(2_001)])('refuses what is no sign-in message', async (message) => {
+  test.each(['', 'hello', 'x'.repeat(2_001)])('refuses a text that is not a sign-in message', async (message) => {
     expect(await signIn.signIn(message, '0x12')).toMatchObject({ refused: 'INPUT_INVALID' })
   })
 })
@@ -163,7 +163,7 @@ describe('a token', () => {
     await expect(signIn.verify(await token())).rejects.toMatchObject({ code: 'TOKEN_INVALID' })
   })
 
-  test('is over after twelve hours', async () => {
+  test('expires after twelve hours', async () => {
     const { token } = await sessionOf()
     time += 12 * 60 * 60 * 1000 - 1000
     expect(await signIn.verify(token)).toBe(ada.address.toLowerCase())
@@ -175,7 +175,7 @@ describe('a token', () => {
   })
 })
 
-describe('where the token stands', () => {
+describe('the token', () => {
   test('in the Authorization header', () => {
     expect([tokenOfHeader('Bearer abc'), tokenOfHeader('bearer  abc'), tokenOfHeader(null), tokenOfHeader('')]).toEqual(
       ['abc', 'abc', undefined, undefined],

@@ -19,7 +19,7 @@ const Balance = builder.objectRef<AccountRow>('Balance').implement({
     available: t.field({ type: MoneyType, resolve: ({ available, asset }) => money(available, asset) }),
     held: t.field({
       type: MoneyType,
-      description: 'Set aside for rentals that run.',
+      description: 'Held for running rentals.',
       resolve: ({ held, asset }) => money(held, asset),
     }),
     position: t.expose('position', { type: 'Position', description: 'The event that last changed it.' }),
@@ -29,12 +29,12 @@ const Balance = builder.objectRef<AccountRow>('Balance').implement({
 type Wallet = { readonly wallet: string; readonly asOf?: AsOfInput }
 
 const Account = builder.objectRef<Wallet>('Account').implement({
-  description: 'What a wallet has with us.',
+  description: 'The account of a wallet on this platform.',
   fields: (t) => ({
     id: t.exposeID('wallet'),
     balances: t.field({
       type: [Balance],
-      description: 'One for each asset that ever moved.',
+      description: 'One for each asset that the account ever had.',
       resolve: async ({ wallet, asOf }, _, context) => {
         if (!asOf) return [...(await accountBalances(context.services.read, wallet))]
         const past = { projection: accounts, stream: streamOf('account', wallet) }
@@ -45,16 +45,16 @@ const Account = builder.objectRef<Wallet>('Account').implement({
 })
 
 const Privilege = builder.enumType('Privilege', {
-  description: 'What a wallet may do beyond its own business. Operators may do what analysts may.',
+  description: 'The access of a wallet beyond its own data. Operators have all rights of analysts.',
   values: {
-    none: { description: 'Sees what is its own.' },
-    analyst: { description: 'Sees the history of everybody.' },
-    operator: { description: 'Sees the history of everybody, and may mend the platform.' },
+    none: { description: 'Sees its own data.' },
+    analyst: { description: 'Sees the events of all wallets.' },
+    operator: { description: 'Sees the events of all wallets, and may repair the platform.' },
   } as const,
 })
 
 const Viewer = builder.objectRef<Wallet>('Viewer').implement({
-  description: 'Who asks.',
+  description: 'The signed-in wallet.',
   fields: (t) => ({
     id: t.exposeID('wallet', { description: 'The wallet, in lower case.' }),
     privilege: t.field({ type: Privilege, resolve: (_viewer, _, { privilege }) => privilege }),
@@ -70,17 +70,19 @@ const Viewer = builder.objectRef<Wallet>('Viewer').implement({
 
 const LedgerEntry = builder.objectRef<LedgerEntryRow>('LedgerEntry')
 LedgerEntry.implement({
-  description: 'One balanced entry: the same amount leaves one account of the chart and reaches another.',
+  description: 'One balanced entry: it debits one account of the chart and credits another with the same amount.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'The id of the event that is the entry.' }),
+    id: t.exposeID('id', { description: 'The id of the event that has the entry.' }),
     type: t.exposeString('type'),
     stream: t.exposeString('stream'),
     debit: t.exposeString('debit'),
     credit: t.exposeString('credit'),
     amount: t.field({ type: MoneyType, resolve: ({ amount, asset }) => money(amount, asset) }),
     time: t.expose('time', { type: 'DateTime' }),
-    correlationId: t.exposeID('correlationId', { description: 'Shared by all that followed from one request.' }),
-    causationId: t.exposeID('causationId', { description: 'The event or command directly before.' }),
+    correlationId: t.exposeID('correlationId', {
+      description: 'The same for all events that follow from one request.',
+    }),
+    causationId: t.exposeID('causationId', { description: 'The event or command that directly caused it.' }),
     position: t.expose('position', { type: 'Position' }),
   }),
 })
@@ -88,7 +90,7 @@ LedgerEntry.implement({
 const LedgerSum = builder.objectRef<ReturnType<typeof money>>('LedgerSum').implement({
   fields: (t) => ({
     asset: t.exposeString('asset'),
-    sum: t.field({ type: MoneyType, description: 'Zero, or the books are wrong.', resolve: (sum) => sum }),
+    sum: t.field({ type: MoneyType, description: 'Always zero when the books are right.', resolve: (sum) => sum }),
   }),
 })
 
@@ -126,7 +128,7 @@ const LedgerEntryConnection = connectionOf('LedgerEntry', LedgerEntry)
 builder.queryField('ledgerEntries', (t) =>
   t.field({
     type: LedgerEntryConnection,
-    description: 'The entries that touch the account of the viewer, the newest first.',
+    description: 'The entries that debit or credit the account of the viewer, newest first.',
     args: { ...listAsOfArgument, ...pageArguments, ...atLeastArgument },
     resolve: async (_, { asOf, atLeast, ...page }, context) => {
       const user = requireWallet(context)

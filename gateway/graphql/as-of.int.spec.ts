@@ -37,14 +37,14 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 describe('a node as of a moment', () => {
-  test('is what its events had made of it by that position, the event there included', async () => {
+  test('is folded from its events up to that position, inclusive', async () => {
     const seen = await Promise.all(positions.map((position) => rentalAsOf({ position })))
     expect(seen.map((data) => data.rental.status)).toEqual(['requested', 'active', 'active', 'ended', 'settled'])
     expect(seen.map((data) => data.rental.charged.decimal)).toEqual(['0', '0', '0.02', '0.02', '0.02'])
     expect((await rentalAsOf(null)).rental.status).toBe('settled')
   })
 
-  test('is what it was at that time', async () => {
+  test('is folded from its events up to that time', async () => {
     const ended = Date.parse(world.market.now())
     const at = (ms: number) => rentalAsOf({ time: new Date(ms).toISOString() })
     expect((await at(ended)).rental.status).toBe('settled')
@@ -65,7 +65,7 @@ describe('a node as of a moment', () => {
     expect([await freeAt(requested ?? ''), await freeAt(active ?? ''), await freeAt(settled ?? '')]).toEqual([8, 6, 8])
   })
 
-  test('shows what an account had to spend and what was held', async () => {
+  test('shows the available and the held money of an account', async () => {
     const query =
       'query ($at: Position) { account(asOf: { position: $at }) { balances { available { decimal } held { decimal } } } }'
     const at = async (position: string | undefined) => (await ask(renter, query, { at: position })).account.balances
@@ -82,7 +82,7 @@ describe('a node as of a moment', () => {
     ).toBe('JOB_UNKNOWN')
   })
 
-  test('belongs to whom the node belongs', async () => {
+  test('is visible to the owner of the node alone', async () => {
     expect(await rentalAsOf({ position: positions[0] }, await world.newUser())).toBe('NOT_YOURS')
   })
 
@@ -113,7 +113,7 @@ describe('a list as of a moment', () => {
     expect((await listAsOf({ position: world.store.start })).rentals.nodes).toEqual([])
   })
 
-  test('is filtered by what was then', async () => {
+  test('is filtered by the values at that time', async () => {
     const countAt = async (position: string | undefined, more: object) =>
       (await listAsOf({ position }, more)).rentals.nodes.length
     expect(await countAt(positions[1], { status: 'active' })).toBe(1)

@@ -1,4 +1,5 @@
 import { Failure } from '../../domain/errors.ts'
+import type { ReadModels } from '../../projections/database.ts'
 import { type PastMoment, type Projection, rowsAsOf } from '../../projections/engine/projection.ts'
 import type { AnyRow } from '../../projections/engine/table.ts'
 import { builder } from './builder.ts'
@@ -6,10 +7,10 @@ import { type Context, reachPosition } from './context.ts'
 import { isExactlyOne } from './inputs.ts'
 
 const AsOf = builder.inputType('AsOf', {
-  description: 'A moment of the past: a time or a position, exactly one of them.',
+  description: 'A past moment: exactly one of a time and a position.',
   fields: (t) => ({
-    time: t.field({ type: 'DateTime', description: 'What happened at this very moment is seen.' }),
-    position: t.field({ type: 'Position', description: 'The event at this position is seen.' }),
+    time: t.field({ type: 'DateTime', description: 'Includes the events of exactly this time.' }),
+    position: t.field({ type: 'Position', description: 'Includes the event at this position.' }),
   }),
 })
 
@@ -17,7 +18,8 @@ const AsOf = builder.inputType('AsOf', {
 export const asOfArgument = builder.args((t) => ({
   asOf: t.field({
     type: AsOf,
-    description: 'The node as it was then, folded from its events; the nodes that it points to are as of now.',
+    description:
+      'Shows the node as it was at this moment, folded from its events. Nodes that it refers to are as of now.',
   }),
 }))
 
@@ -26,7 +28,7 @@ export const listAsOfArgument = builder.args((t) => ({
   asOf: t.field({
     type: AsOf,
     description:
-      'The list as it was then: its nodes as they were, filtered by what they were. Pages go together when all of them ask for the same moment. The nodes that they point to are as of now.',
+      'Shows the list as it was at this moment: its nodes as they were, filtered by their values at that time. Ask for the same moment on every page. Nodes that they refer to are as of now.',
   }),
 }))
 
@@ -60,11 +62,19 @@ export const rowsAt = <Row extends AnyRow>(
   return rowsAsOf({ store: context.services.store, ...past, ...until })
 }
 
-/** Resolves to the row of a stream as of a moment, or to what `findNow` returns without one; undefined when the row did
- *  not exist. Throws INPUT_INVALID, POSITION_FOREIGN. */
+/** Resolves to the row of a stream as of a moment, or as of now without one; undefined when the row did not exist. Throws
+ *  INPUT_INVALID, POSITION_FOREIGN. */
 export const rowAt = async <Row extends AnyRow>(
   context: Context,
   asOf: AsOfInput,
-  { id, ...past }: { readonly projection: Projection<Row>; readonly stream: string; readonly id: string },
-  findNow: () => Promise<Row | undefined>,
-): Promise<Row | undefined> => (asOf ? (await rowsAt(context, asOf, past)).get(id) : findNow())
+  {
+    id,
+    find,
+    ...past
+  }: {
+    readonly projection: Projection<Row>
+    readonly stream: string
+    readonly id: string
+    readonly find: (read: ReadModels, id: string) => Promise<Row | undefined>
+  },
+): Promise<Row | undefined> => (asOf ? (await rowsAt(context, asOf, past)).get(id) : find(context.services.read, id))

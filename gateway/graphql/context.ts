@@ -47,7 +47,7 @@ export const resultPosition = async (
   { position }: { readonly position: Position | undefined },
 ): Promise<Position> => position ?? (await store.head())
 
-/** The read models are behind, or cannot be read at this moment. */
+/** The codes of a read model that is behind, or cannot be read at this moment. */
 const lateCodes = ['POSITION_NOT_REACHED', 'READ_MODEL_BUILDING', 'DATABASE_UNAVAILABLE']
 
 /** Resolves to the node once the read models have reached the position of a mutation. Null when they are late or cannot

@@ -7,7 +7,7 @@ const codes = Object.keys(errors) as ErrorCode[]
 
 /** The enum of all codes of domain/errors.ts. */
 export const ErrorCodeType = builder.enumType('ErrorCode', {
-  description: 'Every refusal and failure that this platform can answer with. A code keeps its meaning for ever.',
+  description: 'Every refusal and failure that this platform can answer with. A code never changes its meaning.',
   values: Object.fromEntries(codes.map((code) => [code, { value: code, description: errors[code].message }])) as Record<
     ErrorCode,
     { value: ErrorCode; description: string }
@@ -15,13 +15,13 @@ export const ErrorCodeType = builder.enumType('ErrorCode', {
 })
 
 const Detail = builder.objectRef<{ readonly name: string; readonly value: string }>('Detail').implement({
-  description: 'One fact about a refusal, for instance the field that was wrong.',
+  description: 'One detail of a refusal, such as the invalid field.',
   fields: (t) => ({ name: t.exposeString('name', {}), value: t.exposeString('value', {}) }),
 })
 
 /** The interface of every refusal. */
 export const ErrorInterface = builder.interfaceRef<Refusal>('Error').implement({
-  description: 'What every refusal tells.',
+  description: 'The fields of every refusal.',
   fields: (t) => ({
     code: t.field({ type: ErrorCodeType, resolve: ({ refused }) => refused }),
     message: t.string({ resolve: ({ refused }) => errors[refused].message }),
@@ -32,7 +32,7 @@ export const ErrorInterface = builder.interfaceRef<Refusal>('Error').implement({
 
 /** The type that every mutation answers with when it is refused. */
 export const Refused = builder.objectRef<Refusal>('Refused').implement({
-  description: 'The answer is no; nothing was changed unless the details say so.',
+  description: 'The mutation was refused. It changed nothing unless the details say so.',
   interfaces: [ErrorInterface],
   fields: () => ({}),
 })

@@ -7,6 +7,7 @@ import type { StoredEvent } from '../../infra/event-store/port.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 import { countSubscriptions } from '../../testing/worlds/gateway-streams.ts'
+import { subscriptionErrorCode } from './subscriptions.testing.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 type Shown = { type: string; stream: string; position: string; data: Record<string, unknown>; withheld: string[] }
@@ -25,14 +26,14 @@ let log: StoredEvent[] = []
 const rent = async () => {
   const listing = newId()
   await world.market.list(listing, 8, undefined, provider?.wallet)
-  const { data } = await asked(renter).ask(
+  const { data } = await defined(renter).ask(
     'mutation ($input: RentGpuInput!) { rentGpu(input: $input) { ... on RentGpuSuccess { id } ... on Error { code } } }',
     { input: { listing, hours: 1, maxPricePerGpuHour: '4', idempotencyKey: newId() } },
   )
   return String(data.rentGpu.id)
 }
-/** Users are made before all tests. */
-const asked = (user: User | undefined): User => {
+/** Returns a user that is made before all tests. */
+const defined = (user: User | undefined): User => {
   if (!user) throw new Error('there is no such user')
   return user
 }
@@ -77,7 +78,11 @@ const query = `query ($filter: EventFilter, $first: Int, $after: String, $last: 
     nodes { id type schemaVersion stream revision position time actor commandId correlationId causationId data withheld }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`
 const list = async (user: User | undefined, variables: object = {}) => {
-  const { data, errors } = await asked(user).ask(query, { first: 100, atLeast: await world.store.head(), ...variables })
+  const { data, errors } = await defined(user).ask(query, {
+    first: 100,
+    atLeast: await world.store.head(),
+    ...variables,
+  })
   if (errors?.[0]) return errors[0].extensions.code as string
   return data.events as { nodes: Shown[]; pageInfo: Record<string, unknown> }
 }
@@ -88,8 +93,8 @@ const nodes = async (user: User | undefined, variables: object = {}) => {
 }
 const streamsIn = (found: readonly { stream: string }[]) => new Set(found.map(({ stream }) => stream))
 
-describe('who sees what', () => {
-  test('an operator sees the log as it is', async () => {
+describe('access', () => {
+  test('an operator sees all events as they are', async () => {
     expect(await nodes(operator)).toEqual(
       log.map(({ id, type, stream, revision, position, data, metadata }) => ({
         ...{ id, type, stream, revision: String(revision), position, data, withheld: [], ...metadata },
@@ -97,7 +102,7 @@ describe('who sees what', () => {
     )
   })
 
-  test('an analyst too, but for what others wrote into it', async () => {
+  test('an analyst sees all events without the free text of others', async () => {
     const seen = await nodes(analyst)
     expect(seen.map(({ position }) => position)).toEqual(log.map(({ position }) => position))
     const submitted = seen.find(({ type }) => type === 'JobSubmitted')
@@ -105,7 +110,7 @@ describe('who sees what', () => {
     expect(JSON.stringify(seen)).not.toContain('secret')
   })
 
-  test('a renter the own account, payment, rental and job, whole', async () => {
+  test('a renter sees their own account, payment, rental and job, with all fields', async () => {
     const seen = await nodes(renter)
     const payment = log.find(({ type }) => type === 'DepositObserved')?.stream
     const own = [`account-${renter?.wallet}`, payment, `rental-${rental}`, `job-${job}`]
@@ -116,33 +121,33 @@ describe('who sees what', () => {
     expect(seen.find(({ type }) => type === 'JobSubmitted')?.data).toMatchObject({ environment: { TOKEN: 'secret' } })
   })
 
-  test('a provider the own listing, and a rental from when it became theirs', async () => {
+  test('a provider sees their own listing, and a rental from when they became its provider', async () => {
     const seen = await nodes(provider)
     expect(seen.map(({ type }) => type)).toEqual(['GpusListed', 'CapacityReserved', 'RentalActivated'])
   })
 
-  test('a stranger nothing, a guest not even that', async () => {
+  test('a wallet without events sees none, and a guest is refused', async () => {
     expect(await nodes(stranger)).toEqual([])
     expect(await nodes(stranger, { filter: { stream: `rental-${rental}` } })).toEqual([])
     expect((await world.ask(query)).errors?.[0]?.extensions.code).toBe('NOT_SIGNED_IN')
   })
 
-  test('whoever has a privilege may ask for the own business alone', async () => {
+  test('a wallet with a privilege can ask for its own events alone', async () => {
     expect(await nodes(operator, { filter: { mine: true } })).toEqual([])
     expect(await nodes(renter, { filter: { mine: false } })).toEqual(await nodes(renter))
   })
 
-  test('the viewer knows the own privilege', async () => {
+  test('the viewer shows its own privilege', async () => {
     const privilegeOf = async (user: User | undefined) =>
-      (await asked(user).ask('{ viewer { privilege } }')).data.viewer
+      (await defined(user).ask('{ viewer { privilege } }')).data.viewer
     expect([await privilegeOf(operator), await privilegeOf(analyst), await privilegeOf(renter)]).toEqual(
       ['operator', 'analyst', 'none'].map((privilege) => ({ privilege })),
     )
   })
 })
 
-describe('what is asked for', () => {
-  test('is narrowed by type, stream, request and time', async () => {
+describe('the filter', () => {
+  test('selects by type, stream, request and time', async () => {
     const typesOf = async (filter: object) => (await nodes(operator, { filter })).map(({ type }) => type)
     const { metadata } = log.find(({ type }) => type === 'RentalRequested') as StoredEvent
     const rented = log.filter((event) => event.metadata.correlationId === metadata.correlationId)
@@ -154,7 +159,7 @@ describe('what is asked for', () => {
     expect(await typesOf({ to: now })).toEqual([])
   })
 
-  test('comes in pages in both directions', async () => {
+  test('goes with pages in both directions', async () => {
     const all = log.map(({ position }) => position)
     const forwards: string[] = []
     const backwards: string[] = []
@@ -188,7 +193,7 @@ describe('a subscription', () => {
   const document = `subscription ($filter: EventFilter, $after: Position) {
     events(filter: $filter, after: $after) { type stream position data withheld } }`
   const follow = (user: User | undefined, variables: Record<string, unknown> = {}) => {
-    const client = world.socket({ token: asked(user).token })
+    const client = world.socket({ token: defined(user).token })
     const events = client.iterate<{ events: Shown }>({ query: document, variables })
     return {
       take: async (count: number) => {
@@ -208,7 +213,7 @@ describe('a subscription', () => {
   }
   const typesOf = (events: readonly { type: string }[]) => events.map(({ type }) => type)
 
-  test('replays what came after a position, then goes on with what is written, and can be resumed', async () => {
+  test('replays the events after a position, then goes on with new events, and can be resumed', async () => {
     const events = follow(operator, { after: world.store.start })
     const replayed = await events.take(log.length)
     expect(replayed.map(({ position }) => position)).toEqual(log.map(({ position }) => position))
@@ -222,7 +227,7 @@ describe('a subscription', () => {
     await resumed.leave()
   })
 
-  test('tells a renter of a rental that did not exist when it began, and of nobody else', async () => {
+  test('shows a renter their rental that did not exist when it began, and no events of others', async () => {
     const own = follow(renter, { after: await world.store.head() })
     const theirs = follow(provider, {
       after: await world.store.head(),
@@ -231,10 +236,10 @@ describe('a subscription', () => {
     await world.market.deposit('0xsomeone', 5n)
     const id = await rent()
     world.market.pass(60)
-    await asked(renter).ask('mutation ($id: ID!) { endRental(input: { rental: $id }) { __typename } }', { id })
-    const told = await own.take(8)
-    expect(streamsIn(told)).toEqual(new Set([`rental-${id}`, `account-${renter?.wallet}`]))
-    expect(typesOf(told)[0]).toBe('RentalRequested')
+    await defined(renter).ask('mutation ($id: ID!) { endRental(input: { rental: $id }) { __typename } }', { id })
+    const received = await own.take(8)
+    expect(streamsIn(received)).toEqual(new Set([`rental-${id}`, `account-${renter?.wallet}`]))
+    expect(typesOf(received)[0]).toBe('RentalRequested')
     expect((await theirs.take(2)).map(({ type, stream }) => ({ type, stream }))).toEqual([
       { type: 'RentalActivated', stream: `rental-${id}` },
       { type: 'RentalEnded', stream: `rental-${id}` },
@@ -243,7 +248,7 @@ describe('a subscription', () => {
     await theirs.leave()
   })
 
-  test('withholds from an analyst what others wrote', async () => {
+  test('withholds the free text of others from an analyst', async () => {
     const events = follow(analyst, { after: world.store.start, filter: { types: ['JobSubmitted'] } })
     const [submitted] = await events.take(1)
     expect(submitted?.withheld).toEqual(['command', 'files', 'environment'])
@@ -252,19 +257,9 @@ describe('a subscription', () => {
   })
 
   test('is refused to a guest, and after a position of another store', async () => {
-    const codeOf = async (connection: Record<string, unknown>, after?: string) => {
-      const client = world.socket(connection)
-      try {
-        for await (const { errors } of client.iterate({ query: document, variables: { after } }))
-          return errors?.[0]?.extensions?.code
-        return undefined
-      } catch (error) {
-        return (error as { extensions?: { code: string } }[])[0]?.extensions?.code
-      } finally {
-        await client.dispose()
-      }
-    }
+    const codeOf = (connection: Record<string, unknown>, after?: string) =>
+      subscriptionErrorCode(world.socket(connection), document, { after })
     expect(await codeOf({})).toBe('NOT_SIGNED_IN')
-    expect(await codeOf({ token: asked(renter).token }, 'elsewhere')).toBe('POSITION_FOREIGN')
+    expect(await codeOf({ token: defined(renter).token }, 'elsewhere')).toBe('POSITION_FOREIGN')
   })
 })

@@ -16,41 +16,41 @@ type ShownEvent = StoredEvent & { readonly withheld: readonly string[] }
 
 const Event = builder.objectRef<ShownEvent>('Event')
 Event.implement({
-  description: 'One fact of the log, as it was written. Facts are never changed.',
+  description: 'One event of the log, as it was stored. Events are never changed.',
   fields: (t) => ({
     id: t.exposeID('id'),
-    type: t.exposeString('type', { description: 'What happened, as in docs/events.md.' }),
+    type: t.exposeString('type', { description: 'The type of the event, as in docs/events.md.' }),
     schemaVersion: t.int({
-      description: 'Of the type, counted from 1: the shape of the data.',
+      description: 'The version of the schema of data, counted from 1.',
       resolve: ({ metadata }) => metadata.schemaVersion,
     }),
-    stream: t.exposeString('stream', { description: 'What it happened to: "rental-…", "account-…".' }),
+    stream: t.exposeString('stream', { description: 'The stream of its aggregate: "rental-…", "account-…".' }),
     revision: t.string({
-      description: 'Counts from 0 in its stream, as decimal text.',
+      description: 'Its number in the stream, counted from 0, as decimal text.',
       resolve: ({ revision }) => String(revision),
     }),
-    position: t.expose('position', { type: 'Position', description: 'Its place among all events.' }),
+    position: t.expose('position', { type: 'Position', description: 'Its position in the log.' }),
     time: t.field({ type: 'DateTime', resolve: ({ metadata }) => metadata.time }),
     actor: t.string({
-      description: 'Who asked for it: "user:" and a wallet, or "system:" and a part of the platform.',
+      description: 'The origin of the command: "user:" and a wallet, or "system:" and a part of the platform.',
       resolve: ({ metadata }) => metadata.actor,
     }),
-    commandId: t.id({ description: 'The request that caused it.', resolve: ({ metadata }) => metadata.commandId }),
+    commandId: t.id({ description: 'The command that caused it.', resolve: ({ metadata }) => metadata.commandId }),
     correlationId: t.id({
-      description: 'Shared by all that followed from one request.',
+      description: 'The same for all events that follow from one request.',
       resolve: ({ metadata }) => metadata.correlationId,
     }),
     causationId: t.id({
-      description: 'The event or command directly before.',
+      description: 'The event or command that directly caused it.',
       resolve: ({ metadata }) => metadata.causationId,
     }),
     data: t.field({
       type: 'JSON',
-      description: 'Its fields. Whole numbers without bound, such as amounts in minor units, are decimal text.',
+      description: 'The fields of the event. Unbounded integers, such as amounts in minor units, are decimal text.',
       resolve: ({ data }) => data,
     }),
     withheld: t.stringList({
-      description: 'The fields left out of data: what others wrote, an analyst is not shown.',
+      description: 'The fields left out of data: free text of others is hidden from analysts.',
       resolve: ({ withheld }) => [...withheld],
     }),
   }),
@@ -81,14 +81,16 @@ const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(sch
 const EventType = builder.enumType('EventType', { description: 'See docs/events.md.', values: types })
 
 const EventFilterInput = builder.inputType('EventFilter', {
-  description: 'What is given must all hold.',
+  description: 'An event must match all given fields.',
   fields: (t) => ({
     types: t.field({ type: [EventType] }),
-    stream: t.string({ description: 'One stream, by its whole name: "rental-…".' }),
-    correlation: t.id({ description: 'All that followed from one request.' }),
-    from: t.field({ type: 'DateTime', description: 'By the time of the event; this moment included.' }),
-    to: t.field({ type: 'DateTime', description: 'By the time of the event; this moment not included.' }),
-    mine: t.boolean({ description: 'Only what is the business of the viewer. Always so without a privilege.' }),
+    stream: t.string({ description: 'The whole name of one stream: "rental-…".' }),
+    correlation: t.id({ description: 'The events that follow from one request.' }),
+    from: t.field({ type: 'DateTime', description: 'The earliest time of the event, inclusive.' }),
+    to: t.field({ type: 'DateTime', description: 'The latest time of the event, exclusive.' }),
+    mine: t.boolean({
+      description: 'Only the own events of the viewer. Always true for a wallet without a privilege.',
+    }),
   }),
 })
 
@@ -111,15 +113,15 @@ builder.queryField('events', (t) =>
   t.field({
     type: connectionOf('Event', Event),
     description:
-      'The log, in its order. Operators and analysts see all of it; others what is their business: the events of their account, payments, jobs, listings, of themselves as provider, of rentals as renter, and as provider from when it became theirs.',
+      'The events of the log, in its order. Operators and analysts see all events. Other wallets see the events of their account, payments, jobs and listings, their events as a provider, and those of their rentals: as renter all of them, as provider from the moment they became the provider.',
     args: {
       filter: t.arg({ type: EventFilterInput }),
       first: t.arg.int({
-        description: `How many from the beginning, 1 to 100; ${firstDefault} when last is not given either.`,
+        description: `The number of events from the start, 1 to 100; ${firstDefault} when neither first nor last is given.`,
       }),
-      after: t.arg.string({ description: 'A cursor: only what comes behind it.' }),
-      last: t.arg.int({ description: 'How many from the end, 1 to 100.' }),
-      before: t.arg.string({ description: 'A cursor: only what comes before it.' }),
+      after: t.arg.string({ description: 'A cursor: only events after it.' }),
+      last: t.arg.int({ description: 'The number of events from the end, 1 to 100.' }),
+      before: t.arg.string({ description: 'A cursor: only events before it.' }),
       ...atLeastArgument,
     },
     resolve: async (_, { filter: input, first, last, after, before, atLeast }, context) => {
@@ -144,7 +146,8 @@ builder.queryField('events', (t) =>
 builder.subscriptionField('events', (t) =>
   t.field({
     type: Event,
-    description: 'Each event as it is written, to whom the query would show it. Resume after its position.',
+    description:
+      'Each event as it is stored, if the query would show it to the viewer. Pass its position as after to resume.',
     args: { filter: t.arg({ type: EventFilterInput }), ...afterArgument },
     subscribe: (_, { filter: input, after }, context) => {
       const { store } = context.services

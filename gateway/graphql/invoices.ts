@@ -3,7 +3,7 @@ import { type Money, money } from '../../domain/money.ts'
 import { findInvoice, listInvoices } from '../../projections/invoices.ts'
 import { builder } from './builder.ts'
 import { reachPosition, requireWallet } from './context.ts'
-import { MoneyType } from './money.ts'
+import { MoneyType, moneyOrNull } from './money.ts'
 import { Invoice, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 
@@ -21,7 +21,7 @@ const InvoiceLine = builder.objectRef<Line>('InvoiceLine').implement({
 })
 
 Invoice.implement({
-  description: 'What a rental cost, line by line. Seen by its renter and its provider.',
+  description: 'The cost of a rental, line by line. Visible to its renter and its provider.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'The id of the rental.' }),
     rental: t.field({ type: Rental, nullable: true, resolve: ({ id }, _, { loaders }) => loaders.rental(id) }),
@@ -32,7 +32,7 @@ Invoice.implement({
     pricePerGpuHour: t.field({
       type: MoneyType,
       nullable: true,
-      resolve: ({ pricePerGpuHour, asset }) => (pricePerGpuHour === null ? null : money(pricePerGpuHour, asset)),
+      resolve: ({ pricePerGpuHour, asset }) => moneyOrNull(pricePerGpuHour, asset),
     }),
     runSeconds: t.int({ resolve: ({ runSeconds }) => Number(runSeconds) }),
     lines: t.field({
@@ -47,7 +47,7 @@ Invoice.implement({
     total: t.field({ type: MoneyType, resolve: ({ total, asset }) => money(total, asset) }),
     released: t.field({
       type: MoneyType,
-      description: 'What was given back of the hold.',
+      description: 'The part of the hold that was released.',
       resolve: ({ released, asset }) => money(released, asset),
     }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
@@ -80,7 +80,7 @@ const InvoiceConnection = connectionOf('Invoice', Invoice)
 builder.queryField('invoices', (t) =>
   t.field({
     type: InvoiceConnection,
-    description: 'The invoices that the viewer has to pay or has paid, the newest first.',
+    description: 'The invoices of the viewer as renter, newest first.',
     args: { ...pageArguments, ...atLeastArgument },
     resolve: async (_, { atLeast, ...page }, context) => {
       const renter = requireWallet(context)

@@ -35,7 +35,7 @@ const submit = async (input: Record<string, unknown> = {}, user = renter) => {
   )
   return data.submitJob
 }
-/** What the scheduler would report. */
+/** Sends a command as the scheduler does. */
 const report = async (job: string, command: Command) => {
   const commandId = newId()
   const envelope = { commandId, correlationId: commandId, causationId: commandId, actor: systemActor('test') }
@@ -51,7 +51,7 @@ const jobOf = async (user: Pick<User, 'ask'>, id: string, selection: string, at?
 }
 
 describe('a job', () => {
-  test('is submitted with what was left out filled in; the same key again is the same job', async () => {
+  test('is submitted with defaults for absent fields; the same key again is the same job', async () => {
     const input = {
       files: [{ path: 'a.js', content: 'console.log(1)' }],
       environment: [{ name: 'SEED', value: '7' }],
@@ -85,9 +85,9 @@ describe('a job', () => {
     expect(await submit(input)).toMatchObject({ code })
   })
 
-  test('is seen by its renter alone, with its progress and its log', async () => {
-    const stranger = await world.newUser()
-    expect(await submit({}, stranger)).toMatchObject({ code: 'NOT_YOURS' })
+  test('is visible to its renter alone, with its progress and its log', async () => {
+    const otherUser = await world.newUser()
+    expect(await submit({}, otherUser)).toMatchObject({ code: 'NOT_YOURS' })
     const { id } = await submit()
     const at = world.market.now()
     await report(id, { type: 'StartJob', attempt: 1, cluster: 'process', startedAt: at })
@@ -107,7 +107,7 @@ describe('a job', () => {
       message: 'loss 0.5',
       log: { text: 'two', nextOffset: 7 },
     })
-    expect(await jobOf(stranger, id, 'id')).toBe('NOT_YOURS')
+    expect(await jobOf(otherUser, id, 'id')).toBe('NOT_YOURS')
     expect(await jobOf(renter, 'unknown', 'id')).toBe('JOB_UNKNOWN')
     for (const wrong of ['log(offset: -1) { text }', 'log(bytesMax: 0) { text }', 'log(bytesMax: 999999) { text }'])
       expect(await jobOf(renter, id, wrong)).toBe('INPUT_INVALID')
@@ -116,10 +116,10 @@ describe('a job', () => {
       { rental },
     )
     expect(data.jobs.nodes).toEqual([{ id }])
-    expect((await stranger.ask('{ jobs { nodes { id } } }')).data.jobs.nodes).toEqual([])
+    expect((await otherUser.ask('{ jobs { nodes { id } } }')).data.jobs.nodes).toEqual([])
   })
 
-  test('that fails says why', async () => {
+  test('that fails shows its code', async () => {
     const { id } = await submit()
     await report(id, { type: 'StartJob', attempt: 1, cluster: 'process', startedAt: world.market.now() })
     const position = await report(id, {
@@ -136,7 +136,7 @@ describe('a job', () => {
     })
   })
 
-  test('is stopped by its renter, not by a stranger', async () => {
+  test('is stopped by its renter, not by another user', async () => {
     const stop = async (user: User, job: string) => {
       const { data } = await user.ask(
         `mutation ($input: StopJobInput!) { stopJob(input: $input) { ... on StopJobSuccess { id job { status stopRequested } } ${refused} } }`,
@@ -152,7 +152,7 @@ describe('a job', () => {
   })
 })
 
-test('jobProgress tells how the job stands, then each report', async () => {
+test('jobProgress yields the job as it is, then each report', async () => {
   const { id } = await submit()
   const client = world.socket({ token: renter.token })
   const updates = client.iterate<{ jobProgress: { event: string; job: { status: string; percent: number } } }>({

@@ -34,10 +34,10 @@ const EnvironmentVariable = builder.objectRef<Variable>('EnvironmentVariable').i
 
 type LogPart = { readonly text: string; readonly nextOffset: number }
 const JobLog = builder.objectRef<LogPart>('JobLog').implement({
-  description: 'A part of what the job printed, standard output and error together.',
+  description: 'A part of the output of the job, standard output and standard error together.',
   fields: (t) => ({
     text: t.exposeString('text'),
-    nextOffset: t.exposeInt('nextOffset', { description: 'In bytes: where the next part begins.' }),
+    nextOffset: t.exposeInt('nextOffset', { description: 'The offset of the next part, in bytes.' }),
   }),
 })
 
@@ -55,9 +55,9 @@ Job.implement({
       resolve: ({ rental }, _, { loaders }) => loaders.rental(rental),
     }),
     renter: t.exposeID('renter', { description: 'A wallet.' }),
-    attempt: t.exposeInt('attempt', { description: 'The one that runs, or the last that did; 0 before the first.' }),
-    percent: t.float({ description: '0 to 100, as the job says.', resolve: ({ percent }) => Number(percent) }),
-    message: t.exposeString('message', { description: 'The last words of the job about its progress.' }),
+    attempt: t.exposeInt('attempt', { description: 'The number of the current or last attempt; 0 before the first.' }),
+    percent: t.float({ description: '0 to 100, as the job reports it.', resolve: ({ percent }) => Number(percent) }),
+    message: t.exposeString('message', { description: 'The last message of the job about its progress.' }),
     code: t.expose('code', { type: ErrorCodeType, nullable: true, description: 'Why it failed.' }),
     cluster: t.exposeString('cluster', { nullable: true }),
     stopRequested: t.exposeBoolean('stopRequested'),
@@ -75,7 +75,7 @@ Job.implement({
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
     log: t.field({
       type: JobLog,
-      description: 'What the current attempt has printed so far; offset and bytesMax in bytes.',
+      description: 'The output of the current attempt so far; offset and bytesMax are in bytes.',
       args: {
         offset: t.arg.int({ defaultValue: 0 }),
         bytesMax: t.arg.int({ defaultValue: logBytesDefault, description: `1 to ${logBytesMax}` }),
@@ -105,8 +105,7 @@ builder.queryField('job', (t) =>
     resolve: async (_, { id, asOf, atLeast }, context) => {
       const wallet = requireWallet(context)
       await reachPosition(context, atLeast)
-      const past = { projection: jobs, stream: streamOf('job', id), id }
-      const job = await rowAt(context, asOf, past, () => findJob(context.services.read, id))
+      const job = await rowAt(context, asOf, { projection: jobs, stream: streamOf('job', id), id, find: findJob })
       if (!job) throw new Failure('JOB_UNKNOWN', { job: id })
       if (job.renter !== wallet) throw new Failure('NOT_YOURS')
       return job
@@ -119,7 +118,7 @@ const JobConnection = connectionOf('Job', Job)
 builder.queryField('jobs', (t) =>
   t.field({
     type: JobConnection,
-    description: 'The jobs of the viewer, the newest first.',
+    description: 'The jobs of the viewer, newest first.',
     args: {
       rental: t.arg.id(),
       status: t.arg({ type: JobStatusType }),
@@ -140,7 +139,7 @@ builder.queryField('jobs', (t) =>
 
 const JobFileInput = builder.inputType('JobFileInput', {
   fields: (t) => ({
-    path: t.string({ required: true, description: 'Below the working folder of the job.' }),
+    path: t.string({ required: true, description: 'Relative to the working folder of the job.' }),
     content: t.string({ required: true }),
   }),
 })
@@ -153,8 +152,8 @@ const memoryMibDefault = 1_024
 const SubmitJobInput = builder.inputType('SubmitJobInput', {
   fields: (t) => ({
     rental: t.id({ required: true }),
-    command: t.stringList({ required: true, description: 'Program and arguments; no shell in between.' }),
-    files: t.field({ type: [JobFileInput], description: 'Written into the working folder first.' }),
+    command: t.stringList({ required: true, description: 'The program and its arguments; no shell interprets them.' }),
+    files: t.field({ type: [JobFileInput], description: 'Written into the working folder before the start.' }),
     environment: t.field({ type: [EnvironmentVariableInput] }),
     timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault }),
     cpuCores: t.int({ defaultValue: 1 }),
@@ -195,7 +194,7 @@ const StopJobInput = builder.inputType('StopJobInput', { fields: (t) => ({ job: 
 builder.mutationField('stopJob', (t) =>
   t.field({
     type: nodePayloadOf('StopJob', 'job', Job, findJob),
-    description: 'Asks the job to end, then makes it. It is stopped when its cluster says so.',
+    description: 'Asks the job to end, and kills it after a grace time. It is stopped when its cluster confirms that.',
     args: { input: t.arg({ type: StopJobInput, required: true }) },
     resolve: (_, { input: { job } }, context) =>
       dispatch(context, 'job', job, (_wallet, requestedAt) => ({
@@ -213,7 +212,7 @@ const JobUpdate = updateTypeOf('JobUpdate', 'job', Job, { startsWithSnapshot: tr
 builder.subscriptionField('jobProgress', (t) =>
   t.field({
     type: JobUpdate,
-    description: 'How a job of the viewer stands, then each change.',
+    description: 'A job of the viewer as it is now, then each change.',
     args: { job: t.arg.id({ required: true }), ...afterArgument },
     subscribe: async (_, { job, after }, context) => {
       const wallet = requireWallet(context)

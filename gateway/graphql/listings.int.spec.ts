@@ -14,7 +14,7 @@ const register = async (user: Pick<User, 'ask'>, name = 'Northern Lights') => {
   )
   return data.registerProvider
 }
-const tell = async (user: Pick<User, 'ask'>, mutation: string, input: Record<string, unknown>) => {
+const mutate = async (user: Pick<User, 'ask'>, mutation: string, input: Record<string, unknown>) => {
   const type = `${mutation.charAt(0).toUpperCase()}${mutation.slice(1)}`
   const { data, errors } = await user.ask(
     `mutation ($input: ${type}Input!) { answer: ${mutation}(input: $input) {
@@ -57,8 +57,8 @@ describe('a provider', () => {
 
   test('lists GPUs; the same key again is the same listing', async () => {
     const [first, again] = [
-      await tell(provider, 'listGpus', { ...offer, idempotencyKey: 'once' }),
-      await tell(provider, 'listGpus', { ...offer, idempotencyKey: 'once' }),
+      await mutate(provider, 'listGpus', { ...offer, idempotencyKey: 'once' }),
+      await mutate(provider, 'listGpus', { ...offer, idempotencyKey: 'once' }),
     ]
     expect(first.listing).toEqual({
       status: 'open',
@@ -68,7 +68,7 @@ describe('a provider', () => {
       pricePerGpuHour: { decimal: '1.25' },
     })
     expect(again).toEqual(first)
-    expect(await tell(provider, 'listGpus', { ...offer, gpu: 'B200', idempotencyKey: 'once' })).toMatchObject({
+    expect(await mutate(provider, 'listGpus', { ...offer, gpu: 'B200', idempotencyKey: 'once' })).toMatchObject({
       code: 'IDEMPOTENCY_KEY_REUSED',
     })
   })
@@ -80,38 +80,40 @@ describe('a provider', () => {
     ['INPUT_INVALID', { pricePerGpuHour: '-1' }],
   ])('is refused with %s for %j', async (code, change) => {
     expect(
-      await tell(provider, 'listGpus', { ...offer, idempotencyKey: JSON.stringify(change), ...change }),
+      await mutate(provider, 'listGpus', { ...offer, idempotencyKey: JSON.stringify(change), ...change }),
     ).toMatchObject({
       code,
     })
   })
 
   test('must be registered to list', async () => {
-    const stranger = await world.newUser()
-    expect(await tell(stranger, 'listGpus', { ...offer, idempotencyKey: 'a' })).toMatchObject({
+    const otherUser = await world.newUser()
+    expect(await mutate(otherUser, 'listGpus', { ...offer, idempotencyKey: 'a' })).toMatchObject({
       code: 'PROVIDER_NOT_REGISTERED',
     })
   })
 
-  test('changes the price of, and withdraws, what is theirs', async () => {
-    const { id } = await tell(provider, 'listGpus', { ...offer, idempotencyKey: 'price' })
-    const stranger = await world.newUser()
+  test('changes the price of its own listings and withdraws them', async () => {
+    const { id } = await mutate(provider, 'listGpus', { ...offer, idempotencyKey: 'price' })
+    const otherUser = await world.newUser()
     const change = { listing: id, pricePerGpuHour: '2' }
-    expect(await tell(stranger, 'changePrice', change)).toMatchObject({ code: 'NOT_YOURS' })
-    expect(await tell(stranger, 'withdrawListing', { listing: 'unknown' })).toMatchObject({ code: 'LISTING_UNKNOWN' })
-    expect((await tell(provider, 'changePrice', change)).listing.pricePerGpuHour).toEqual({ decimal: '2' })
-    expect((await tell(provider, 'changePrice', change)).listing.pricePerGpuHour).toEqual({ decimal: '2' })
-    expect((await tell(provider, 'withdrawListing', { listing: id })).listing.status).toBe('withdrawn')
-    expect(await tell(provider, 'changePrice', { ...change, pricePerGpuHour: '3' })).toMatchObject({
+    expect(await mutate(otherUser, 'changePrice', change)).toMatchObject({ code: 'NOT_YOURS' })
+    expect(await mutate(otherUser, 'withdrawListing', { listing: 'unknown' })).toMatchObject({
+      code: 'LISTING_UNKNOWN',
+    })
+    expect((await mutate(provider, 'changePrice', change)).listing.pricePerGpuHour).toEqual({ decimal: '2' })
+    expect((await mutate(provider, 'changePrice', change)).listing.pricePerGpuHour).toEqual({ decimal: '2' })
+    expect((await mutate(provider, 'withdrawListing', { listing: id })).listing.status).toBe('withdrawn')
+    expect(await mutate(provider, 'changePrice', { ...change, pricePerGpuHour: '3' })).toMatchObject({
       code: 'LISTING_WITHDRAWN',
     })
   })
 })
 
 describe('searching', () => {
-  test('filters, gives the cheapest first, and pages', async () => {
+  test('filters, sorts the cheapest first, and pages', async () => {
     const listed = async (change: Record<string, unknown>) =>
-      tell(provider, 'listGpus', { ...offer, gpu: 'H200', ...change, idempotencyKey: JSON.stringify(change) })
+      mutate(provider, 'listGpus', { ...offer, gpu: 'H200', ...change, idempotencyKey: JSON.stringify(change) })
     await listed({ pricePerGpuHour: '3.5', region: 'FR' })
     await listed({ pricePerGpuHour: '2', vramMib: 141_000 })
     const { position } = await listed({ pricePerGpuHour: '2.9', gpuCount: 8 })
@@ -154,7 +156,7 @@ describe('importing offers', () => {
     return data.importOffers
   }
 
-  test('names broken lines by number and imports the rest; again, it changes nothing', async () => {
+  test('refuses invalid lines by number and imports the others; the same file again changes nothing', async () => {
     const csv = [header, line('0.5'), line('free'), line('0.7')].join('\n')
     const first = await importAs(provider, csv)
     expect(first.listed.map((listed: { line: number }) => listed.line)).toEqual([2, 4])
@@ -171,13 +173,13 @@ describe('importing offers', () => {
     expect([again.listed, again.unchanged]).toEqual([[], [{ line: 2 }, { line: 4 }]])
   })
 
-  test('is refused as a whole without a header, or for who is no provider', async () => {
+  test('is refused as a whole without a header, or for a wallet that is no provider', async () => {
     expect(await importAs(provider, 'hello')).toMatchObject({ code: 'INPUT_INVALID' })
     expect(await importAs(await world.newUser(), header)).toMatchObject({ code: 'PROVIDER_NOT_REGISTERED' })
   })
 })
 
-test('what a wallet needs to know of the chain', async () => {
+test('the chain shows what a wallet needs for a deposit', async () => {
   const { data } = await world.ask('{ chain { chainId rpcUrl token marketplace asset } head }')
   expect(data).toEqual({
     chain: {
@@ -191,7 +193,7 @@ test('what a wallet needs to know of the chain', async () => {
   })
 })
 
-test('a provider changes the name, and a wallet that is none is told so', async () => {
+test('a provider changes its name, and a wallet that is no provider is refused', async () => {
   const rename = async (user: Pick<User, 'ask'>) => {
     const { data } = await user.ask(
       `mutation { answer: renameProvider(input: { name: "Southern Lights" }) {

@@ -28,9 +28,9 @@ Listing.implement({
       nullable: true,
       resolve: ({ provider }, _, { loaders }) => loaders.provider(provider),
     }),
-    gpu: t.exposeString('gpu', { description: 'The model: H100.' }),
+    gpu: t.exposeString('gpu', { description: 'The model, such as H100.' }),
     gpuCount: t.exposeInt('gpuCount'),
-    freeGpus: t.exposeInt('freeGpus', { description: 'GPUs that nobody has reserved.' }),
+    freeGpus: t.exposeInt('freeGpus', { description: 'The number of GPUs that are not reserved.' }),
     vramMib: t.exposeInt('vramMib', { description: 'Memory of one GPU.' }),
     vcpus: t.exposeInt('vcpus'),
     memoryMib: t.exposeInt('memoryMib'),
@@ -55,8 +55,12 @@ builder.queryField('listing', (t) =>
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
     resolve: async (_, { id, asOf, atLeast }, context) => {
       await reachPosition(context, atLeast)
-      const past = { projection: listings, stream: streamOf('listing', id), id }
-      const listing = await rowAt(context, asOf, past, () => findListing(context.services.read, id))
+      const listing = await rowAt(context, asOf, {
+        projection: listings,
+        stream: streamOf('listing', id),
+        id,
+        find: findListing,
+      })
       if (!listing) throw new Failure('LISTING_UNKNOWN', { listing: id })
       return listing
     },
@@ -66,12 +70,12 @@ builder.queryField('listing', (t) =>
 const ListingFilter = builder.inputType('ListingFilter', {
   fields: (t) => ({
     gpu: t.string({ description: 'The model, in any case.' }),
-    gpuCountMin: t.int({ description: 'At least so many GPUs; with onlyFree, so many free ones.' }),
+    gpuCountMin: t.int({ description: 'The least number of GPUs; with onlyFree, of free GPUs.' }),
     vramMibMin: t.int({ description: 'Memory of one GPU.' }),
     maxPricePerGpuHour: t.string({ description: 'As decimal text: "3" or "2.65".' }),
     asset: t.string({ defaultValue: assetDefault }),
     region: t.string(),
-    onlyFree: t.boolean({ description: 'Leave out what is fully rented.' }),
+    onlyFree: t.boolean({ description: 'Leaves out listings that have no free GPU.' }),
   }),
 })
 
@@ -80,7 +84,7 @@ const ListingConnection = connectionOf('Listing', Listing)
 builder.queryField('listings', (t) =>
   t.field({
     type: ListingConnection,
-    description: 'Open listings, the cheapest first.',
+    description: 'Open listings, cheapest first.',
     args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
     resolve: async (_, { filter, atLeast, ...page }, context) => {
       await reachPosition(context, atLeast)
@@ -98,7 +102,7 @@ builder.queryField('listings', (t) =>
 
 builder.queryField('gpuModels', (t) =>
   t.stringList({
-    description: 'The names of all GPUs that were ever listed.',
+    description: 'The names of all GPU models that were ever listed.',
     args: atLeastArgument,
     resolve: async (_, { atLeast }, context) => {
       await reachPosition(context, atLeast)
@@ -172,7 +176,7 @@ const ChangePriceInput = builder.inputType('ChangePriceInput', {
 builder.mutationField('changePrice', (t) =>
   t.field({
     type: nodePayloadOf('ChangePrice', 'listing', Listing, findListing),
-    description: 'Running rentals keep the price at which they began.',
+    description: 'Changes the price of a listing. Running rentals keep their price.',
     args: { input: t.arg({ type: ChangePriceInput, required: true }) },
     resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, context) => {
       const pricePerGpuHour = parseMoney('pricePerGpuHour', price, asset)
@@ -189,7 +193,7 @@ const WithdrawListingInput = builder.inputType('WithdrawListingInput', {
 builder.mutationField('withdrawListing', (t) =>
   t.field({
     type: nodePayloadOf('WithdrawListing', 'listing', Listing, findListing),
-    description: 'Nobody can rent it any more; running rentals go on.',
+    description: 'Withdraws a listing: it cannot be rented any more, and running rentals go on.',
     args: { input: t.arg({ type: WithdrawListingInput, required: true }) },
     resolve: (_, { input: { listing } }, context) =>
       dispatch(context, 'listing', listing, () => ({ type: 'WithdrawListing' })),
@@ -203,7 +207,7 @@ const ListingUpdate = updateTypeOf('ListingUpdate', 'listing', Listing, { starts
 builder.subscriptionField('listingChanged', (t) =>
   t.field({
     type: ListingUpdate,
-    description: 'Each change of any listing, or of those of one model.',
+    description: 'Each change of any listing, or of the listings of one model.',
     args: { gpu: t.arg.string({ description: 'The model, in any case.' }), ...afterArgument },
     subscribe: (_, { gpu, after }, context) =>
       rowUpdates(context, {

@@ -19,26 +19,26 @@ const PostingType = builder.objectRef<Posting>('Posting').implement({
 const FundingSource = builder.enumType('FundingSource', { values: ['deposit', 'earnings'] as const })
 
 const FundingType = builder.objectRef<Funding>('Funding').implement({
-  description: 'Where held money came from: what came in first is spent first.',
+  description: 'A source of the held money. Money that came in first is spent first.',
   fields: (t) => ({
     source: t.expose('source', { type: FundingSource }),
-    id: t.exposeID('id', { description: 'Of the payment, or of the rental that earned it.' }),
+    id: t.exposeID('id', { description: 'The id of the payment, or of the rental that earned it.' }),
     amount: t.expose('amount', { type: MoneyType }),
   }),
 })
 
 const TraceStepType = builder.objectRef<TraceStep>('TraceStep').implement({
-  description: 'One event on the way of the money.',
+  description: 'One event that moved the money.',
   fields: (t) => ({
     position: t.expose('position', { type: 'Position' }),
     eventId: t.exposeID('eventId'),
     type: t.exposeString('type'),
     stream: t.exposeString('stream'),
     time: t.expose('time', { type: 'DateTime' }),
-    what: t.exposeString('what', { description: 'For people.' }),
+    what: t.exposeString('what', { description: 'A description in English.' }),
     posting: t.field({ type: PostingType, nullable: true, resolve: ({ posting }) => posting ?? null }),
     cites: t.idList({
-      description: 'The events or transactions that it rests on.',
+      description: 'The events or transactions that it is based on.',
       resolve: ({ cites }) => [...cites],
     }),
   }),
@@ -62,7 +62,7 @@ builder.queryField('moneyTrace', (t) =>
     type: MoneyTraceType,
     nullable: true,
     description:
-      'Read from the log itself. For the renter alone: it shows deposits. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
+      'Reads the log itself. Only for the renter, because it shows deposits. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
     args: { rental: t.arg.id({ required: true }) },
     resolve: async (_, { rental }, context) => {
       const wallet = requireWallet(context)

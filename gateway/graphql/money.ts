@@ -1,20 +1,24 @@
 import { type Refusal, refuse } from '../../domain/errors.ts'
-import { type Asset, assets, formatAmount, type Money, parseAmount } from '../../domain/money.ts'
+import { type Asset, assets, formatAmount, type Money, money, parseAmount } from '../../domain/money.ts'
 import { builder } from './builder.ts'
 
 /** The type of all amounts of money. */
 export const MoneyType = builder.objectRef<Money>('Money').implement({
   description:
-    'A whole number of minor units of one asset. The name of the asset carries its decimals: USDC/6 counts millionths.',
+    'A whole number of minor units of one asset. The name of the asset has its number of decimals: USDC/6 counts millionths.',
   fields: (t) => ({
     amount: t.string({
-      description: 'Minor units, as decimal text: JSON numbers would lose cents.',
+      description: 'Minor units, as decimal text, because JSON numbers lose precision.',
       resolve: ({ amount }) => String(amount),
     }),
     asset: t.exposeString('asset', {}),
-    decimal: t.string({ description: 'The same for people: 2.65', resolve: formatAmount }),
+    decimal: t.string({ description: 'The same in whole units, for display: 2.65', resolve: formatAmount }),
   }),
 })
+
+/** Returns an amount of an asset as money; null for null. */
+export const moneyOrNull = (amount: bigint | null, asset: Asset): Money | null =>
+  amount === null ? null : money(amount, asset)
 
 /** The asset of a price input that names none. */
 export const assetDefault = 'USDC/6'

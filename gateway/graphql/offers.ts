@@ -33,7 +33,7 @@ Success.implement({
     listed: t.field({ type: [ListedLine], resolve: ({ listed }) => [...listed] }),
     unchanged: t.field({
       type: [ListedLine],
-      description: 'Lines that were imported before.',
+      description: 'The lines that were imported before.',
       resolve: ({ unchanged }) => [...unchanged],
     }),
     refused: t.field({
@@ -52,7 +52,7 @@ builder.mutationField('importOffers', (t) =>
   t.field({
     type: payloadOf('ImportOffers', Success),
     description:
-      'Lists every readable line of an offer file; a broken line is refused by its number, the others are imported. The same file again changes nothing. Refuses PROVIDER_NOT_REGISTERED, INPUT_INVALID.',
+      'Lists the GPUs of every valid line of an offer file. An invalid line is refused with its number, and the other lines are imported. The same file again changes nothing. Refuses PROVIDER_NOT_REGISTERED, INPUT_INVALID.',
     args: { input: t.arg({ type: ImportOffersInput, required: true }) },
     resolve: async (_, { input: { csv } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')

@@ -12,14 +12,15 @@ export const connectionOf = <Row extends object>(name: string, node: ObjectType<
 export const atLeastArgument = builder.args((t) => ({
   atLeast: t.field({
     type: 'Position',
-    description: 'Answer as of this position or later: wait up to 5 s for it, then POSITION_NOT_REACHED.',
+    description:
+      'Answers as of this position or later. Waits up to 5 seconds for it, then fails with POSITION_NOT_REACHED.',
   }),
 }))
 
 /** The arguments of every list; its pages go forwards. */
 export const pageArguments = builder.args((t) => ({
-  first: t.int({ defaultValue: firstDefault, description: 'How many, 1 to 100.' }),
-  after: t.string({ description: 'The endCursor of the page before.' }),
+  first: t.int({ defaultValue: firstDefault, description: 'The number of nodes, 1 to 100.' }),
+  after: t.string({ description: 'The endCursor of the previous page.' }),
 }))
 
 /** Returns the page request of these arguments, with the default size. */

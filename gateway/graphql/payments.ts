@@ -18,7 +18,7 @@ const PaymentStatusType = builder.enumType('PaymentStatus', {
 })
 
 Payment.implement({
-  description: 'A deposit on chain. Observed is shown, final can be spent.',
+  description: 'A deposit on chain. It can be spent once it is final.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'The deposit id of the contract.' }),
     status: t.expose('status', { type: PaymentStatusType }),
@@ -59,7 +59,7 @@ const PaymentConnection = connectionOf('Payment', Payment)
 builder.queryField('payments', (t) =>
   t.field({
     type: PaymentConnection,
-    description: 'The payments of the viewer, the newest first.',
+    description: 'The payments of the viewer, newest first.',
     args: { ...pageArguments, ...atLeastArgument },
     resolve: async (_, { atLeast, ...page }, context) => {
       const user = requireWallet(context)

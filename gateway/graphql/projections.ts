@@ -9,42 +9,46 @@ import { payloadOf } from './payloads.ts'
 
 const ProjectionState = builder.enumType('ProjectionState', {
   values: {
-    STARTING: { value: 'starting', description: 'Nobody has begun with it yet.' },
-    BUILDING: { value: 'building', description: 'This version is being built beside the one that is read.' },
+    STARTING: { value: 'starting', description: 'It is not being built yet.' },
+    BUILDING: { value: 'building', description: 'This version is being built next to the one that queries read.' },
     RUNNING: { value: 'running', description: 'It is kept up to date.' },
-    WAITING: { value: 'waiting', description: 'It has met a failure and tries again.' },
-    SUPERSEDED: { value: 'superseded', description: 'A newer version than that of this program is there.' },
+    WAITING: { value: 'waiting', description: 'It has failed and will retry.' },
+    SUPERSEDED: { value: 'superseded', description: 'The database has a newer version than this program.' },
   } as const,
 })
 
 const Progress = builder.objectRef<NonNullable<ProjectionStatus['building']>>('ProjectionProgress').implement({
-  description: 'How far a version is that is being built.',
+  description: 'The progress of a version that is being built.',
   fields: (t) => ({
     version: t.exposeInt('version'),
     position: t.field({ type: 'Position', resolve: ({ position }) => position }),
     percent: t.exposeFloat('percent'),
     perSecond: t.exposeFloat('perSecond', {
       nullable: true,
-      description: 'In what the log counts by: events, or bytes of a log that is not in PostgreSQL.',
+      description: 'In the unit of the log: events, or bytes of a log that is not in PostgreSQL.',
     }),
-    secondsLeft: t.exposeFloat('secondsLeft', { nullable: true, description: 'Null while nobody knows.' }),
+    secondsLeft: t.exposeFloat('secondsLeft', { nullable: true, description: 'Null while it cannot be estimated.' }),
   }),
 })
 
 const Parked = builder.objectRef<ParkedStream>('ParkedStream').implement({
-  description: 'A stream that a read model cannot fold any further. Its rows stay as they were before.',
+  description: 'A stream that a read model cannot fold any further. Its rows stay as they were before the event.',
   fields: (t) => ({
     stream: t.exposeString('stream'),
     revision: t.string({
-      description: 'Of the event that could not be folded, as decimal text.',
+      description: 'The revision of the event that could not be folded, as decimal text.',
       resolve: ({ revision }) => String(revision),
     }),
-    position: t.field({ type: 'Position', description: 'Of that event.', resolve: ({ position }) => position }),
-    type: t.exposeString('type', { description: 'Of that event.' }),
+    position: t.field({
+      type: 'Position',
+      description: 'The position of that event.',
+      resolve: ({ position }) => position,
+    }),
+    type: t.exposeString('type', { description: 'The type of that event.' }),
     code: t.exposeString('code'),
     error: t.exposeString('message'),
     held: t.string({
-      description: 'How many events of the stream wait behind it, as decimal text.',
+      description: 'The number of later events of the stream that wait, as decimal text.',
       resolve: ({ held }) => String(held),
     }),
     since: t.expose('since', { type: 'DateTime' }),
@@ -52,37 +56,37 @@ const Parked = builder.objectRef<ParkedStream>('ParkedStream').implement({
 })
 
 const ProjectionType = builder.objectRef<ProjectionStatus>('Projection').implement({
-  description: 'A read model: what queries read, folded from the log.',
+  description: 'A read model: a table that queries read, folded from the log.',
   fields: (t) => ({
     name: t.exposeString('name'),
-    version: t.exposeInt('version', { description: 'Of this program.' }),
+    version: t.exposeInt('version', { description: 'The version of this program.' }),
     state: t.field({ type: ProjectionState, resolve: ({ state }) => state }),
     servedVersion: t.int({
       nullable: true,
-      description: 'What queries see; null before it was built for the first time.',
+      description: 'The version that queries read; null before the first one is built.',
       resolve: ({ served }) => served?.version,
     }),
     position: t.field({
       type: 'Position',
       nullable: true,
-      description: 'How far what queries see reflects the log.',
+      description: 'The position up to which the served version reflects the log.',
       resolve: ({ served }) => served?.position,
     }),
     lag: t.float({
       nullable: true,
-      description: 'What is missing to the end of the log, in what the log counts by.',
+      description: 'The distance to the end of the log, in the unit of the log.',
       resolve: ({ served }) => served?.lag,
     }),
     progress: t.field({ type: Progress, nullable: true, resolve: ({ building }) => building }),
     failure: t.string({
       nullable: true,
-      description: 'Why it waits.',
+      description: 'The failure for which it waits.',
       resolve: ({ failure }) => failure && `${failure.code}: ${failure.message}`,
     }),
-    parkedStreams: t.int({ description: 'How many streams are parked.', resolve: ({ parked }) => parked.streams }),
+    parkedStreams: t.int({ description: 'The number of parked streams.', resolve: ({ parked }) => parked.streams }),
     parked: t.field({
       type: [Parked],
-      description: 'The first 100 of them, by name.',
+      description: 'The first 100 parked streams, by name.',
       resolve: ({ parked }) => parked.first,
     }),
   }),
@@ -91,7 +95,7 @@ const ProjectionType = builder.objectRef<ProjectionStatus>('Projection').impleme
 builder.queryField('projections', (t) =>
   t.field({
     type: [ProjectionType],
-    description: 'How the read models stand, for operators and analysts. Fails with PRIVILEGE_NEEDED.',
+    description: 'The state of the read models, for operators and analysts. Fails with PRIVILEGE_NEEDED.',
     resolve: async (_, _arguments, context) => {
       requireAnalyst(context)
       return (await context.services.projections.status()).projections
@@ -105,11 +109,11 @@ type Answer = { readonly projection: string; readonly stream: string; readonly e
 
 const RetrySuccess = builder.objectRef<Answer>('RetryParkedStreamSuccess')
 RetrySuccess.implement({
-  description: 'The stream goes on.',
+  description: 'The stream is not parked any more.',
   fields: (t) => ({
     projection: t.exposeString('projection'),
     stream: t.exposeString('stream'),
-    events: t.exposeInt('events', { description: 'How many had waited and are folded now.' }),
+    events: t.exposeInt('events', { description: 'The number of events that had waited and are folded now.' }),
   }),
 })
 
@@ -123,8 +127,8 @@ builder.mutationField('retryParkedStream', (t) =>
   t.field({
     type: payloadOf('RetryParkedStream', RetrySuccess),
     description:
-      'Folds what a parked stream holds back, for operators. Refuses PRIVILEGE_NEEDED, PARKED_STREAM_UNKNOWN, and ' +
-      'EVENT_NOT_FOLDED or EVENT_UNREADABLE when it still cannot be folded.',
+      'Folds the events that wait in a parked stream, for operators. Refuses PRIVILEGE_NEEDED, PARKED_STREAM_UNKNOWN, and ' +
+      'EVENT_NOT_FOLDED or EVENT_UNREADABLE when they still cannot be folded.',
     args: { input: t.arg({ type: RetryInput, required: true }) },
     resolve: async (_, { input: { projection, stream } }, context): Promise<Answer | Refusal> => {
       const refusal = refuseWithoutPrivilege('operator', context)

@@ -11,7 +11,7 @@ import { nodePayloadOf } from './payloads.ts'
 // The node
 
 Provider.implement({
-  description: 'Someone who lists GPUs.',
+  description: 'A wallet that lists GPUs.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'The wallet, in lower case.' }),
     name: t.exposeString('name'),

@@ -32,11 +32,11 @@ const newListing = async (gpuCount = 8) => {
   return id
 }
 const rentAs = async (user: User, input: Record<string, unknown>, selection = 'status held { decimal asset }') => {
-  const wish = { hours: 1, maxPricePerGpuHour: '4', idempotencyKey: newId(), ...input }
+  const request = { hours: 1, maxPricePerGpuHour: '4', idempotencyKey: newId(), ...input }
   const { data, errors } = await user.ask(
     `mutation ($input: RentGpuInput!) { rentGpu(input: $input) {
       __typename ... on RentGpuSuccess { id position rental { ${selection} } } ${refused} } }`,
-    { input: wish },
+    { input: request },
   )
   return data?.rentGpu ?? errors
 }
@@ -47,7 +47,7 @@ const rentalOf = (user: User, id: string, selection: string, atLeast?: string) =
   })
 
 describe('renting', () => {
-  test('a listing by name gives an active rental with the money held, in one answer', async () => {
+  test('a listing by id gives an active rental with the money held, in one answer', async () => {
     const listing = await newListing()
     const rented = await rentAs(
       renter,
@@ -67,7 +67,7 @@ describe('renting', () => {
     })
   })
 
-  test('by needs lets placement choose the cheapest', async () => {
+  test('by model and requirements rents the cheapest listing that fits', async () => {
     const cheapest = newId()
     await world.market.list(cheapest, 1, { amount: 1_000n, asset: 'USDC/6' })
     await world.ask('query ($atLeast: Position) { head gpuModels(atLeast: $atLeast) }', {
@@ -77,18 +77,18 @@ describe('renting', () => {
     expect(rented.rental).toEqual({ listing: { id: cheapest } })
   })
 
-  test('the same key again is the same rental; with another wish it is refused', async () => {
-    const wish = { listing: await newListing(), idempotencyKey: newId() }
-    const [first, again] = [await rentAs(renter, wish), await rentAs(renter, wish)]
-    const other = await rentAs(renter, { ...wish, gpuCount: 2 })
+  test('the same key again is the same rental; with another request it is refused', async () => {
+    const request = { listing: await newListing(), idempotencyKey: newId() }
+    const [first, again] = [await rentAs(renter, request), await rentAs(renter, request)]
+    const other = await rentAs(renter, { ...request, gpuCount: 2 })
     expect(again).toEqual(first)
     expect(other).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' })
   })
 
-  test('a late read model leaves the node out, never the answer', async () => {
-    const wish = { listing: await newListing() }
+  test('a late read model leaves out the node, never the answer', async () => {
+    const request = { listing: await newListing() }
     late = true
-    expect(await rentAs(renter, wish)).toEqual({
+    expect(await rentAs(renter, request)).toEqual({
       __typename: 'RentGpuSuccess',
       id: expect.any(String),
       position: expect.any(String),
@@ -108,8 +108,8 @@ describe('renting', () => {
     ['a decimal number of USDC/6', { listing: 'a', maxPricePerGpuHour: '0.0000001' }],
     ['USDC/6, NMESH/18, ETH/18, USD/2', { listing: 'a', asset: 'GOLD' }],
     ['takes 1 to 200 characters', { listing: 'a', idempotencyKey: '' }],
-  ])('is refused with INPUT_INVALID: it %s', async (takes, wish) => {
-    const { code, details } = await rentAs(renter, wish)
+  ])('is refused with INPUT_INVALID: it %s', async (takes, request) => {
+    const { code, details } = await rentAs(renter, request)
     expect([code, details.map(({ value }: { value: string }) => value)]).toEqual([
       'INPUT_INVALID',
       expect.arrayContaining([takes]),
@@ -121,13 +121,13 @@ describe('renting', () => {
     ['PRICE_ABOVE_MAXIMUM', { gpu: 'H100', maxPricePerGpuHour: '0.000001' }],
     ['RENTAL_INVALID', { listing: 'a', gpuCount: 0 }],
     ['RENTAL_INVALID', { listing: 'a', hours: 0 }],
-  ])('is refused with %s for %j', async (code, wish) => {
+  ])('is refused with %s for %j', async (code, request) => {
     await newListing()
     await world.ask('query ($at: Position) { gpuModels(atLeast: $at) }', { at: await world.store.head() })
-    expect(await rentAs(renter, wish)).toMatchObject({ __typename: 'Refused', code })
+    expect(await rentAs(renter, request)).toMatchObject({ __typename: 'Refused', code })
   })
 
-  test('a no of the listing or the account names the rejected rental, and nothing stays held', async () => {
+  test('a refusal of the listing or the account names the rejected rental, and nothing stays held', async () => {
     const listing = await newListing(1)
     const poor = await world.newUser()
     const unpaid = await rentAs(poor, { listing })
@@ -142,22 +142,22 @@ describe('renting', () => {
 })
 
 describe('reading', () => {
-  test('a rental belongs to its renter and its provider', async () => {
+  test('a rental is visible to its renter and its provider', async () => {
     const { id, position } = await rentAs(renter, { listing: await newListing() })
-    const stranger = await world.newUser()
+    const otherUser = await world.newUser()
     const codeOf = async (user: Pick<User, 'ask'>, rental = id) => {
       const { data, errors } = await rentalOf(user as User, rental, 'id', position)
       return errors?.[0]?.extensions.code ?? data.rental.id
     }
     expect([await codeOf(renter), await codeOf(provider)]).toEqual([id, id])
-    expect([await codeOf(stranger), await codeOf(world), await codeOf(renter, 'unknown')]).toEqual([
+    expect([await codeOf(otherUser), await codeOf(world), await codeOf(renter, 'unknown')]).toEqual([
       'NOT_YOURS',
       'NOT_SIGNED_IN',
       'RENTAL_UNKNOWN',
     ])
   })
 
-  test('a position that the read models do not reach, or that no store has made, is an error', async () => {
+  test('a position that the read models do not reach, or that another store made, is an error', async () => {
     late = true
     const notReached = await world.ask('query ($at: Position) { gpuModels(atLeast: $at) }', { at: world.store.start })
     const foreign = await world.ask('{ gpuModels(atLeast: "elsewhere") }')
@@ -203,8 +203,8 @@ describe('reading', () => {
     const user = await world.newUser()
     await world.market.deposit(user.wallet, 1_000_000_000n)
     const listings = await Promise.all(Array.from({ length: 20 }, () => newListing(8)))
-    const wishes = Array.from({ length: 100 }, (_, index) => listings[index % listings.length])
-    await Promise.all(wishes.map((listing) => rentAs(user, { listing }, 'id')))
+    const requested = Array.from({ length: 100 }, (_, index) => listings[index % listings.length])
+    await Promise.all(requested.map((listing) => rentAs(user, { listing }, 'id')))
     const labelsFor = async (first: number) => {
       world.asked.length = 0
       const { data } = await user.ask(
@@ -230,7 +230,7 @@ describe('ending', () => {
     return data.endRental
   }
 
-  test('charges the seconds that ran, and the books show where each unit went', async () => {
+  test('charges the seconds that it ran, and the ledger shows where each unit went', async () => {
     const { id } = await rentAs(renter, { listing: await newListing() })
     world.market.pass(90)
     const ended = await endAs(renter, id)

@@ -13,7 +13,7 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
 import { isExactlyOne, refuseInvalidKey, withoutNulls } from './inputs.ts'
-import { assetDefault, MoneyType, parseMoney } from './money.ts'
+import { assetDefault, MoneyType, moneyOrNull, parseMoney } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -29,7 +29,7 @@ const RentalStatusType = builder.enumType('RentalStatus', {
 const EndReasonType = builder.enumType('EndReason', { values: ['returned', 'expired'] as const })
 
 Rental.implement({
-  description: 'The lease of GPUs of one listing, paid by the second. Seen by its renter and its provider.',
+  description: 'A lease of GPUs of one listing, paid by the second. Visible to its renter and its provider.',
   fields: (t) => ({
     id: t.exposeID('id'),
     status: t.expose('status', { type: RentalStatusType }),
@@ -47,8 +47,14 @@ Rental.implement({
     }),
     gpu: t.exposeString('gpu', { nullable: true, description: 'Null until the rental is active.' }),
     gpuCount: t.exposeInt('gpuCount'),
-    seconds: t.int({ description: 'How long it was rented for.', resolve: ({ seconds }) => Number(seconds) }),
-    runSeconds: t.int({ description: 'How long it ran so far.', resolve: ({ runSeconds }) => Number(runSeconds) }),
+    seconds: t.int({
+      description: 'The longest time that it may run, in seconds.',
+      resolve: ({ seconds }) => Number(seconds),
+    }),
+    runSeconds: t.int({
+      description: 'How long it ran so far, in seconds.',
+      resolve: ({ runSeconds }) => Number(runSeconds),
+    }),
     maxPricePerGpuHour: t.field({
       type: MoneyType,
       resolve: ({ maxPricePerGpuHour, asset }) => money(maxPricePerGpuHour, asset),
@@ -56,31 +62,31 @@ Rental.implement({
     pricePerGpuHour: t.field({
       type: MoneyType,
       nullable: true,
-      description: 'The price at which it began; later changes of the listing do not touch it.',
-      resolve: ({ pricePerGpuHour, asset }) => (pricePerGpuHour === null ? null : money(pricePerGpuHour, asset)),
+      description: 'The price at the start of the rental. Later changes of the listing do not change it.',
+      resolve: ({ pricePerGpuHour, asset }) => moneyOrNull(pricePerGpuHour, asset),
     }),
     held: t.field({
       type: MoneyType,
       nullable: true,
-      description: 'What was set aside for the whole time.',
-      resolve: ({ held, asset }) => (held === null ? null : money(held, asset)),
+      description: 'The money that was held for the whole time.',
+      resolve: ({ held, asset }) => moneyOrNull(held, asset),
     }),
     charged: t.field({
       type: MoneyType,
-      description: 'What is owed for the seconds that it ran so far, rounded down.',
+      description: 'The price of the seconds that it ran so far, rounded down.',
       resolve: ({ charged, asset }) => money(charged, asset),
     }),
     released: t.field({
       type: MoneyType,
       nullable: true,
-      description: 'What was given back at the end.',
-      resolve: ({ released, asset }) => (released === null ? null : money(released, asset)),
+      description: 'The part of the hold that was released at the end.',
+      resolve: ({ released, asset }) => moneyOrNull(released, asset),
     }),
     refusal: t.expose('refusal', { type: ErrorCodeType, nullable: true, description: 'Why it was rejected.' }),
     endReason: t.expose('endReason', { type: EndReasonType, nullable: true }),
     requestedAt: t.expose('requestedAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
-    endsAt: t.expose('endsAt', { type: 'DateTime', nullable: true, description: 'When it ends by itself.' }),
+    endsAt: t.expose('endsAt', { type: 'DateTime', nullable: true, description: 'When it expires.' }),
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
     settledAt: t.expose('settledAt', { type: 'DateTime', nullable: true }),
     invoice: t.field({
@@ -109,8 +115,12 @@ builder.queryField('rental', (t) =>
     resolve: async (_, { id, asOf, atLeast }, context) => {
       const wallet = requireWallet(context)
       await reachPosition(context, atLeast)
-      const past = { projection: rentals, stream: streamOf('rental', id), id }
-      const rental = await rowAt(context, asOf, past, () => findRental(context.services.read, id))
+      const rental = await rowAt(context, asOf, {
+        projection: rentals,
+        stream: streamOf('rental', id),
+        id,
+        find: findRental,
+      })
       if (!rental) throw new Failure('RENTAL_UNKNOWN', { rental: id })
       if (!isParty(wallet, rental)) throw new Failure('NOT_YOURS')
       return rental
@@ -124,7 +134,7 @@ const RentalRole = builder.enumType('RentalRole', { values: ['renter', 'provider
 builder.queryField('rentals', (t) =>
   t.field({
     type: RentalConnection,
-    description: 'The rentals of the viewer, the newest first.',
+    description: 'The rentals of the viewer, newest first.',
     args: {
       as: t.arg({ type: RentalRole, defaultValue: 'renter' }),
       status: t.arg({ type: RentalStatusType }),
@@ -148,14 +158,14 @@ builder.queryField('rentals', (t) =>
 // Mutations
 
 const RentGpuInput = builder.inputType('RentGpuInput', {
-  description: 'Either a listing, or what it must be able to do; either seconds or hours.',
+  description: 'Takes either a listing or a GPU model with its requirements, and either seconds or hours.',
   fields: (t) => ({
-    listing: t.id({ description: 'This listing and no other.' }),
-    gpu: t.string({ description: 'The cheapest fitting listing of this model: "H100".' }),
-    vramMibMin: t.int({ description: 'Memory of one GPU. Goes with gpu.' }),
-    region: t.string({ description: 'Goes with gpu.' }),
+    listing: t.id({ description: 'The listing to rent from.' }),
+    gpu: t.string({ description: 'A model such as "H100": the cheapest listing that fits is rented.' }),
+    vramMibMin: t.int({ description: 'The least memory of one GPU. Only together with gpu.' }),
+    region: t.string({ description: 'A part of the name of the region. Only together with gpu.' }),
     gpuCount: t.int({ defaultValue: 1 }),
-    seconds: t.int({ description: 'For how long at most; it may be given back earlier.' }),
+    seconds: t.int({ description: 'The longest time to rent for. The rental can be ended earlier.' }),
     hours: t.int(),
     maxPricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
     asset: t.string({ defaultValue: assetDefault }),
@@ -167,7 +177,7 @@ builder.mutationField('rentGpu', (t) =>
   t.field({
     type: nodePayloadOf('RentGpu', 'rental', Rental, findRental),
     description:
-      'Reserves the GPUs, holds the money for the whole time and starts the clock, all or nothing. When the listing or the account says no (LISTING_FULL, INSUFFICIENT_FUNDS, …) the details name the rejected rental and its position.',
+      'Reserves the GPUs, holds the money for the whole time and starts the rental, all or nothing. When the listing or the account refuses (LISTING_FULL, INSUFFICIENT_FUNDS, …), the details have the id of the rejected rental and its position.',
     args: { input: t.arg({ type: RentGpuInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
@@ -214,7 +224,7 @@ const EndRentalInput = builder.inputType('EndRentalInput', { fields: (t) => ({ r
 builder.mutationField('endRental', (t) =>
   t.field({
     type: nodePayloadOf('EndRental', 'rental', Rental, findRental),
-    description: 'Gives the GPUs back. What ran is charged to the second, the rest of the hold is released.',
+    description: 'Ends the rental. Charges the time that it ran, to the second, and releases the rest of the hold.',
     args: { input: t.arg({ type: EndRentalInput, required: true }) },
     resolve: async (_, { input: { rental } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
@@ -232,7 +242,7 @@ const RentalUpdate = updateTypeOf('RentalUpdate', 'rental', Rental, { startsWith
 builder.subscriptionField('rentalUpdated', (t) =>
   t.field({
     type: RentalUpdate,
-    description: 'How a rental stands, then each change.',
+    description: 'The rental as it is now, then each change.',
     args: { id: t.arg.id({ required: true }), ...afterArgument },
     subscribe: async (_, { id, after }, context) => {
       const wallet = requireWallet(context)

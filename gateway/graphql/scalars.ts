@@ -22,7 +22,7 @@ builder.scalarType('JSON', { description: 'Any JSON value.', serialize: (value) 
 
 builder.scalarType('Position', {
   description:
-    'A place in the log. Take it as it is: positions of one platform compare as text, nothing else is known.',
+    'A position in the log. It is opaque: positions of one platform can be compared as text, and nothing else.',
   serialize: (value) => value,
   parseValue: (value) => {
     if (typeof value !== 'string' || value.length > positionCharactersMax)

@@ -37,12 +37,12 @@ test('a wallet signs in and is the viewer, in lower case', async () => {
   ])
 })
 
-test('a guest is no viewer', async () => {
+test('the viewer of a guest is null', async () => {
   expect((await world.ask('{ viewer { id } }')).data).toEqual({ viewer: null })
 })
 
 describe('a sign-in is refused', () => {
-  test('for what is no address', async () => {
+  test('for an invalid address', async () => {
     expect(await askMessage('ada')).toEqual({
       code: 'INPUT_INVALID',
       details: [{ name: 'address', value: '0x and 40 hexadecimal digits' }],
@@ -56,7 +56,7 @@ describe('a sign-in is refused', () => {
     })
   })
 
-  test('for a message that was used', async () => {
+  test('for a message that was used before', async () => {
     const { message } = await askMessage(ada.address)
     const signature = await ada.signMessage({ message })
     expect([await signIn(message, signature), await signIn(message, signature)]).toMatchObject([
@@ -65,7 +65,7 @@ describe('a sign-in is refused', () => {
     ])
   })
 
-  test('for a message that names another place', async () => {
+  test('for a message that names another host', async () => {
     const message = (await askMessage(ada.address)).message.replaceAll(/127\.0\.0\.1:\d+/g, 'phish.example.com')
     expect(await signIn(message, await ada.signMessage({ message }))).toMatchObject({
       code: 'SIGN_IN_SIGNATURE_INVALID',
@@ -79,19 +79,19 @@ describe('a sign-in is refused', () => {
     expect(await signIn(message, await ada.signMessage({ message }))).toMatchObject({ code: 'SIGN_IN_NONCE_UNKNOWN' })
   })
 
-  test('for what is no sign-in message', async () => {
+  test('for a text that is not a sign-in message', async () => {
     expect(await signIn('let me in', '0x00')).toMatchObject({ code: 'INPUT_INVALID' })
   })
 })
 
-test('a token is over after twelve hours', async () => {
+test('a token expires after twelve hours', async () => {
   const { token } = await world.newUser()
   world.market.pass(12 * 60 * 60)
   const { status, errors } = await world.ask('{ head }', {}, token)
   expect([status, errors?.[0]?.extensions.code]).toEqual([401, 'TOKEN_INVALID'])
 })
 
-test('no mutation is for a guest', async () => {
+test('every mutation refuses a guest', async () => {
   const inputs = {
     rentGpu: { listing: 'a', hours: 1, maxPricePerGpuHour: '1', idempotencyKey: 'k' },
     endRental: { rental: 'a' },
@@ -148,7 +148,7 @@ describe('over WebSocket', () => {
     },
   )
 
-  test('a token that expires while the connection lives is an error of the next operation', async () => {
+  test('a token that expires while the connection is open is an error of the next operation', async () => {
     const { token } = await world.newUser()
     const client = world.socket({ token })
     const ask = async () => {

@@ -5,7 +5,7 @@ import { payloadOf } from './payloads.ts'
 const MessageSuccess = builder.objectRef<SignInMessage>('SignInMessageSuccess')
 MessageSuccess.implement({
   fields: (t) => ({
-    message: t.exposeString('message', { description: 'What the wallet signs, letter by letter.' }),
+    message: t.exposeString('message', { description: 'The text that the wallet signs, unchanged.' }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime' }),
   }),
 })
@@ -17,7 +17,7 @@ const SignInMessageInput = builder.inputType('SignInMessageInput', {
 builder.mutationField('signInMessage', (t) =>
   t.field({
     type: payloadOf('SignInMessage', MessageSuccess),
-    description: 'The message (EIP-4361) that a wallet signs to sign in; good once, for five minutes.',
+    description: 'Returns the message (EIP-4361) that a wallet signs to sign in. It is valid once, for five minutes.',
     args: { input: t.arg({ type: SignInMessageInput, required: true }) },
     resolve: (_, { input: { address } }, { signIn }) => signIn.message(address),
   }),
@@ -35,14 +35,14 @@ SignInSuccess.implement({
 const SignInInput = builder.inputType('SignInInput', {
   fields: (t) => ({
     message: t.string({ required: true }),
-    signature: t.string({ required: true, description: 'Of personal_sign, in hex.' }),
+    signature: t.string({ required: true, description: 'The result of personal_sign, in hex.' }),
   }),
 })
 
 builder.mutationField('signIn', (t) =>
   t.field({
     type: payloadOf('SignIn', SignInSuccess),
-    description: 'A token for a signed message. Refuses SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID.',
+    description: 'Returns a token for a signed message. Refuses SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID.',
     args: { input: t.arg({ type: SignInInput, required: true }) },
     resolve: (_, { input: { message, signature } }, { signIn }) => signIn.signIn(message, signature),
   }),

@@ -4,6 +4,7 @@ import { Failure } from '../../domain/errors.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 import { countSubscriptions, openServerSentEvents } from '../../testing/worlds/gateway-streams.ts'
+import { subscriptionErrorCode } from './subscriptions.testing.ts'
 
 const open = { count: 0 }
 let broken = false
@@ -52,7 +53,7 @@ const query = `subscription ($id: ID!, $after: Position) { rentalUpdated(id: $id
   position event rental { status charged { decimal } listing { id } } } }`
 type Update = { position: string; event: string; rental: { status: string; charged: { decimal: string } } }
 
-/** Both transports as one: updates one by one, and leaving. */
+/** The same for both transports: reads updates one by one, and leaves. */
 const transports = {
   WebSocket: async (id: string, after?: string) => {
     const client = world.socket({ token: renter.token })
@@ -91,14 +92,14 @@ describe.each(Object.entries(transports))('over %s', (_name, subscribe) => {
     return taken
   }
 
-  test('a rental is told as it stands, then as it goes on, each update as of its event', async () => {
+  test('yields the rental as it is, then each change, as of its event', async () => {
     const { id } = await rent()
     const updates = await subscribe(id)
     const [snapshot] = await take(updates, 1)
     world.market.pass(60)
     await end(id)
-    const told = [snapshot, ...(await take(updates, 3))]
-    expect(told.map((update) => [update?.event, update?.rental.status, update?.rental.charged.decimal])).toEqual([
+    const received = [snapshot, ...(await take(updates, 3))]
+    expect(received.map((update) => [update?.event, update?.rental.status, update?.rental.charged.decimal])).toEqual([
       ['Snapshot', 'active', '0'],
       ['UsageMetered', 'active', '0.06'],
       ['RentalEnded', 'ended', '0.06'],
@@ -107,7 +108,7 @@ describe.each(Object.entries(transports))('over %s', (_name, subscribe) => {
     await updates.leave()
   })
 
-  test('whoever resumes after any update gets what follows it, nothing left out, nothing twice', async () => {
+  test('resumes after any update with the next one: none is left out or repeated', async () => {
     const { id } = await rent()
     world.market.pass(60)
     await end(id)
@@ -137,7 +138,7 @@ describe.each(Object.entries(transports))('over %s', (_name, subscribe) => {
     await eventually('the subscription has ended', () => open.count === 0)
   })
 
-  test('a database that goes away is said with its code', async () => {
+  test('a database that becomes unavailable is an error with its code', async () => {
     const { id } = await rent()
     const updates = await subscribe(id)
     await take(updates, 1)
@@ -155,38 +156,26 @@ describe.each(Object.entries(transports))('over %s', (_name, subscribe) => {
 })
 
 describe('a subscription is refused', () => {
-  const errorOf = async (document: string, variables: Record<string, unknown>, token?: string) => {
-    const client = world.socket(token === undefined ? {} : { token })
-    try {
-      for await (const { errors } of client.iterate({ query: document, variables }))
-        return errors?.[0]?.extensions?.code
-      return undefined
-    } catch (error) {
-      return (error as { extensions?: { code: string } }[])[0]?.extensions?.code
-    } finally {
-      await client.dispose()
-    }
-  }
+  const codeOf = (document: string, variables: Record<string, unknown>, token?: string) =>
+    subscriptionErrorCode(world.socket(token === undefined ? {} : { token }), document, variables)
 
-  test('to a guest, a stranger, and for what is not there', async () => {
+  test('to a guest, to another user, and for an unknown id', async () => {
     const { id } = await rent()
-    const stranger = await world.newUser()
-    expect(await errorOf(query, { id })).toBe('NOT_SIGNED_IN')
-    expect(await errorOf(query, { id }, stranger.token)).toBe('NOT_YOURS')
-    expect(await errorOf(query, { id: 'unknown' }, renter.token)).toBe('RENTAL_UNKNOWN')
-    expect(await errorOf('subscription { paymentUpdated { event } }', {})).toBe('NOT_SIGNED_IN')
-    expect(await errorOf('subscription { jobProgress(job: "unknown") { event } }', {}, renter.token)).toBe(
-      'JOB_UNKNOWN',
-    )
+    const otherUser = await world.newUser()
+    expect(await codeOf(query, { id })).toBe('NOT_SIGNED_IN')
+    expect(await codeOf(query, { id }, otherUser.token)).toBe('NOT_YOURS')
+    expect(await codeOf(query, { id: 'unknown' }, renter.token)).toBe('RENTAL_UNKNOWN')
+    expect(await codeOf('subscription { paymentUpdated { event } }', {})).toBe('NOT_SIGNED_IN')
+    expect(await codeOf('subscription { jobProgress(job: "unknown") { event } }', {}, renter.token)).toBe('JOB_UNKNOWN')
   })
 
   test('after a position of another store', async () => {
     const { id } = await rent()
-    expect(await errorOf(query, { id, after: 'elsewhere' }, renter.token)).toBe('POSITION_FOREIGN')
+    expect(await codeOf(query, { id, after: 'elsewhere' }, renter.token)).toBe('POSITION_FOREIGN')
   })
 })
 
-test('listingChanged tells of one model, paymentUpdated of the viewer alone', async () => {
+test('listingChanged yields the listings of one model, paymentUpdated the payments of the viewer alone', async () => {
   const client = world.socket({ token: renter.token })
   const after = await world.store.head()
   const listing = newId()

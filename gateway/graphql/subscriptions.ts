@@ -10,7 +10,8 @@ import { asGraphQLError } from './mask.ts'
 export const afterArgument = builder.args((t) => ({
   after: t.field({
     type: 'Position',
-    description: 'Resume after this position: first what came since then, then live. Nothing is left out or repeated.',
+    description:
+      'Resumes after this position: first the events since then, then new events. None is left out or repeated.',
   }),
 }))
 
@@ -25,10 +26,10 @@ export const updateTypeOf = <Row extends AnyRow>(
 ) =>
   builder.objectRef<Update<Row>>(name).implement({
     fields: (t) => ({
-      position: t.expose('position', { type: 'Position', description: 'Resume after this one.' }),
+      position: t.expose('position', { type: 'Position', description: 'Pass it as after to resume.' }),
       event: t.exposeString('type', {
         description: startsWithSnapshot
-          ? 'The type of the event, or Snapshot for how things stand.'
+          ? 'The type of the event, or Snapshot for the state at the start of the subscription.'
           : 'The type of the event.',
       }),
       [field]: t.field({
@@ -52,9 +53,9 @@ type RowUpdateOptions<Row extends AnyRow> = {
  *  leaves or the gateway closes. Throws POSITION_FOREIGN. */
 export const rowUpdates = <Row extends AnyRow>(
   { services: { store }, closing }: Context,
-  { after, ...wanted }: RowUpdateOptions<Row>,
+  { after, ...options }: RowUpdateOptions<Row>,
 ): AsyncIterableIterator<Update<Row>> =>
-  cancellable(closing, (signal) => updates({ ...wanted, store, after: parsePosition(store, after), signal }))
+  cancellable(closing, (signal) => updates({ ...options, store, after: parsePosition(store, after), signal }))
 
 /** Returns the position of its text form; undefined for none. Throws POSITION_FOREIGN. */
 export const parsePosition = (store: EventStore, text: string | null | undefined): Position | undefined =>

@@ -3,7 +3,7 @@ import { sleep } from './sleep.ts'
 export type Backoff = {
   /** How long the next pause is, in milliseconds. */
   readonly nextMs: number
-  /** True until the first pause, and again after each reset: the trouble is new. */
+  /** True until the first pause, and again after each reset: the next failure is a new one. */
   readonly isFresh: boolean
   /** Waits for the next pause, and doubles the one after it. Resolves early when the signal aborts. */
   pause(signal?: AbortSignal): Promise<void>

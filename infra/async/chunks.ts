@@ -8,7 +8,8 @@ export const chunksOf = <Item>(items: readonly Item[], size: number): Item[][] =
   )
 }
 
-/** Does work on one part after the other, and resolves to the results in their order. Ends with the first part that fails.
+/** Works on one part after the other, and resolves to the results in their order. The first part that fails is the
+ *  last one.
  *
  *  @example
  *  // At most 32 requests at once:

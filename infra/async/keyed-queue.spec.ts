@@ -4,29 +4,29 @@ import { createKeyedQueue, createKeyedRunner } from './keyed-queue.ts'
 
 type Work = { readonly name: number; readonly keys: readonly string[] }
 
-test('work that shares no key has its turn at once, and work that does waits for all before it', () => {
-  const turns = createKeyedQueue<Work>()
+test('work that shares no key starts at once, and work that does waits for all before it', () => {
+  const queue = createKeyedQueue<Work>()
   const [ab, b, bc, c] = [['a', 'b'], ['b'], ['b', 'c'], ['c']].map((keys, name) => ({ name, keys })) as Work[] as [
     Work,
     Work,
     Work,
     Work,
   ]
-  expect([ab, b, bc, c].map((work) => turns.enter(work))).toEqual([true, false, false, false])
-  expect(turns.leave(ab)).toEqual([b])
-  expect(turns.leave(b)).toEqual([bc])
-  expect(turns.leave(bc)).toEqual([c])
-  expect(turns.leave(c)).toEqual([])
-  expect(turns.enter(ab)).toBe(true)
+  expect([ab, b, bc, c].map((work) => queue.enter(work))).toEqual([true, false, false, false])
+  expect(queue.leave(ab)).toEqual([b])
+  expect(queue.leave(b)).toEqual([bc])
+  expect(queue.leave(bc)).toEqual([c])
+  expect(queue.leave(c)).toEqual([])
+  expect(queue.enter(ab)).toBe(true)
 })
 
-test('whatever ends first: all have a turn, none while another holds its key, and per key in the order they came', () => {
+test('whatever ends first: all start, none while another holds its key, and per key in their order', () => {
   const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1 })
   fc.assert(
-    fc.property(fc.array(keys, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (asked, choices) => {
-      const turns = createKeyedQueue<Work>()
-      const works = asked.map((keys, name): Work => ({ name, keys }))
-      const running = works.filter((work) => turns.enter(work))
+    fc.property(fc.array(keys, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (keysOfWorks, choices) => {
+      const queue = createKeyedQueue<Work>()
+      const works = keysOfWorks.map((keys, name): Work => ({ name, keys }))
+      const running = works.filter((work) => queue.enter(work))
       const done: Work[] = []
       for (const choice of choices) {
         const held = running.flatMap(({ keys }) => keys)
@@ -34,7 +34,7 @@ test('whatever ends first: all have a turn, none while another holds its key, an
         const [ending] = running.splice(choice % Math.max(1, running.length), 1)
         if (!ending) break
         done.push(ending)
-        running.push(...turns.leave(ending))
+        running.push(...queue.leave(ending))
       }
       for (const key of ['a', 'b', 'c', 'd']) {
         const having = (all: readonly Work[]) => all.filter((work) => work.keys.includes(key))

@@ -7,8 +7,8 @@ export type KeyedQueue<Work extends Keyed> = {
   leave(work: Work): Work[]
 }
 
-/** Lets pieces of work that share a key go one after the other, in the order they came, and all others at once. A piece enters
- *  the queues of all its keys in one step, so no two pieces wait for each other.
+/** Makes a queue in which pieces of work that share a key start one after the other, in their order, and all others at
+ *  once. A piece enters the queues of all its keys in one step, so no two pieces wait for each other.
  *
  *  @example
  *  const queue = createKeyedQueue<{ keys: string[]; run(): Promise<void> }>()
@@ -18,7 +18,7 @@ export type KeyedQueue<Work extends Keyed> = {
  *  }
  *  if (queue.enter(work)) void start(work) // else another piece with one of its keys starts it */
 export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
-  /** Mostly one piece alone has a key: then no set is made for it. */
+  /** By key. Most keys have one piece alone, for which no set is made. */
   const queues = new Map<string, Work | Set<Work>>()
   /** How many queues a piece is not yet first in. */
   const behind = new Map<Work, number>()
@@ -68,8 +68,8 @@ export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
   }
 }
 
-/** Runs work of the same key one after the other, in the order asked, and work of different keys at once. Resolves and throws
- *  as the work does; work that fails holds up nothing behind it.
+/** Makes a function that runs work of the same key one after the other, in the order of the calls, and work of different
+ *  keys at once. Resolves and throws as the work does; work that fails does not hold up the work behind it.
  *
  *  @example
  *  const inOrder = createKeyedRunner()

@@ -1,4 +1,5 @@
-/** Runs work, at most `max` at once; the rest waits, first come first served. Resolves and throws as the work does.
+/** Makes a function that runs work, at most `max` at once; the rest waits in its order. Resolves and throws as the work
+ *  does.
  *
  *  @example
  *  const limited = createSemaphore(2)
@@ -13,7 +14,7 @@ export const createSemaphore = (max: number): (<Result>(work: () => Promise<Resu
     try {
       return await work()
     } finally {
-      // Handed on, and not given back: nobody who comes now overtakes whoever waits.
+      // Passed to the next waiter and not returned, so that no new caller overtakes it.
       const next = waiting.shift()
       if (next) next()
       else free += 1

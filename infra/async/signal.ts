@@ -1,4 +1,5 @@
-/** Wakes what waits at this moment, and nothing that waits later: look at the state first, then wait, with no await between. */
+/** Wakes all that wait at this moment, and nothing that waits later: look at the state first, then wait, with no await
+ *  between. */
 export type Signal = {
   notify(): void
   /** Resolves at the next `notify`, when the signal aborts, or after `ms`, whichever is first. */

@@ -6,13 +6,14 @@ import type { Chain } from './port.ts'
 
 export type ChainUnderTest = {
   readonly chain: Chain
-  /** Owns ether, and nobody else uses it meanwhile. */
+  /** Owns ether; no other test uses it meanwhile. */
   readonly wallet: ChainWallet
   readonly confirmations: number
   close(): Promise<void>
 }
 
-/** What every engine of the port must do. The chain must mine on after a transaction, or nothing becomes final. */
+/** Registers the cases that every engine of the port must pass. The chain must mine blocks after each transaction, or
+ *  nothing becomes final. */
 export const chainContract = (name: string, open: () => Promise<ChainUnderTest>): void => {
   describe(`the chain on ${name}`, () => {
     let tested: ChainUnderTest
@@ -31,7 +32,7 @@ export const chainContract = (name: string, open: () => Promise<ChainUnderTest>)
       expect(after.final).toBeLessThanOrEqual(after.head - BigInt(confirmations))
     })
 
-    test('shows a deposit as the contract told it, first not final, then final', async () => {
+    test('returns a deposit as the contract emitted it, first not final, then final', async () => {
       const { chain, wallet } = tested
       const { chainId, token, marketplace } = chain.description
       await wallet.prepare(2_500_000n)
@@ -56,7 +57,7 @@ export const chainContract = (name: string, open: () => Promise<ChainUnderTest>)
       await eventually('the deposit is final', async () => (await chain.heights()).final >= block.blockNumber)
     })
 
-    test('gives deposits in chain order, both ends of the range included', async () => {
+    test('returns deposits in chain order, both ends of the range included', async () => {
       const { chain, wallet } = tested
       await wallet.prepare(6n)
       const blocks = []
@@ -71,7 +72,7 @@ export const chainContract = (name: string, open: () => Promise<ChainUnderTest>)
       expect(new Set(ids).size).toBe(3)
     })
 
-    test('gives nothing for an empty range, and nothing above the head', async () => {
+    test('returns nothing for an empty range, and nothing above the head', async () => {
       const { chain } = tested
       const { head } = await chain.heights()
       expect(await chain.deposits(head, head - 1n)).toEqual([])

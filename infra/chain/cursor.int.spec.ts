@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => testDatabase.drop())
 
-test('a cursor begins nowhere, goes on, and never back', async () => {
+test('a cursor begins undefined, and never goes back', async () => {
   const cursor = postgresChainCursor(database, 'one')
   expect(await cursor.load()).toBeUndefined()
   await cursor.save(0n)
@@ -22,13 +22,13 @@ test('a cursor begins nowhere, goes on, and never back', async () => {
   expect(await cursor.load()).toBe(10n)
 })
 
-test('of many who save at once the highest stands', async () => {
+test('of many saves at once the highest counts', async () => {
   const cursor = postgresChainCursor(database, 'many')
   await Promise.all(Array.from({ length: 20 }, (_, index) => cursor.save(BigInt((index * 7) % 20))))
   expect(await cursor.load()).toBe(19n)
 })
 
-test('a cursor survives a restart, and stands for its own contract alone', async () => {
+test('a cursor survives a restart, and belongs to its own contract alone', async () => {
   await postgresChainCursor(database, 'kept').save(5n)
   const later = testDatabase.connect()
   try {
@@ -39,7 +39,7 @@ test('a cursor survives a restart, and stands for its own contract alone', async
   }
 })
 
-test('a height beyond 64 bits is kept exactly', async () => {
+test('a height beyond 64 bits is stored exactly', async () => {
   const cursor = postgresChainCursor(database, 'high')
   const height = 2n ** 80n + 1n
   await cursor.save(height)

@@ -6,7 +6,8 @@ const SAVE = `
 insert into ops.cursors (name, block) values ($1, $2)
 on conflict (name) do update set block = greatest(ops.cursors.block, excluded.block)`
 
-/** The cursor of one marketplace contract on one chain, in the table ops.cursors (migrateOperations makes it). */
+/** Makes the cursor of one marketplace contract on one chain, in the table ops.cursors, which migrateOperations
+ *  makes. */
 export const postgresChainCursor = ({ query }: Pick<Database, 'query'>, name: string): ChainCursor => ({
   load: async () => {
     const [row] = await query<{ block: string }>('chain.cursor', READ, [name], { retry: true })

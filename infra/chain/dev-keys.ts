@@ -1,5 +1,5 @@
-/** Private keys of the well-known mnemonic "test test test test test test test test test test test junk". Everybody has
- *  them: every development chain funds them, and nothing of value may ever be sent to them. */
+/** Private keys of the well-known mnemonic "test test test test test test test test test test test junk". They are
+ *  public: every development chain funds them, and nothing of value may ever be sent to them. */
 export const devKeys = [
   '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80',
   '0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d',
@@ -8,5 +8,5 @@ export const devKeys = [
   '0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a',
 ] as const
 
-/** The embedded chain's contracts are deployed with this one. */
+/** Deploys the contracts of the embedded chain. */
 export const deployerKey = devKeys[0]

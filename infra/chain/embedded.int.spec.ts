@@ -50,7 +50,7 @@ describe('the embedded chain', () => {
       return last && final >= last.blockNumber && head
     })
   /** Everything that must be the same after a restart. */
-  const remembered = async ({ chain, wallet }: Started, head: bigint) => ({
+  const durableState = async ({ chain, wallet }: Started, head: bigint) => ({
     blocks: await Promise.all(
       Array.from({ length: Number(head) + 1 }, (_, number) => wallet.blockHash(BigInt(number))),
     ),
@@ -80,23 +80,23 @@ describe('the embedded chain', () => {
     expect((await started.stop()).code).toBe(0)
   })
 
-  test('has the same blocks, balances, deposits and contracts after a restart, and goes on from there', async () => {
+  test('has the same blocks, balances, deposits and contracts after a restart, and continues from there', async () => {
     const first = await start()
     await payIn(first, 5n)
     await payIn(first, 7n)
     const head = await settled(first)
-    const before = await remembered(first, head)
+    const before = await durableState(first, head)
     await first.stop()
 
     const second = await start()
     expect({ ...second.description, rpcUrl: '' }).toEqual({ ...first.description, rpcUrl: '' })
     expect((await second.chain.heights()).head).toBe(head)
-    expect(await remembered(second, head)).toEqual(before)
+    expect(await durableState(second, head)).toEqual(before)
     await payIn(second, 9n)
     expect((await second.chain.deposits(0n, head + 10n)).map(({ amount }) => amount)).toEqual([5n, 7n, 9n])
   })
 
-  test('asks nothing of what was read in between: reads leave no trace in later blocks', async () => {
+  test('does not depend on reads: they leave no trace in later blocks', async () => {
     const first = await start()
     const { rpc, address } = first.wallet
     const call = { from: address, to: address, value: '0x1' }
@@ -108,9 +108,9 @@ describe('the embedded chain', () => {
     await expect(rpc('eth_sendRawTransaction', ['0x00'])).rejects.toThrow()
     await payIn(first, 7n)
     const head = await settled(first)
-    const before = await remembered(first, head)
+    const before = await durableState(first, head)
     await first.stop()
-    expect(await remembered(await start(), head)).toEqual(before)
+    expect(await durableState(await start(), head)).toEqual(before)
   })
 
   test('killed after it acknowledged a transaction, still has it, and brings it to its final height', async () => {
@@ -156,12 +156,12 @@ describe('the embedded chain', () => {
     const first = await start()
     await payIn(first, 5n)
     const head = await settled(first)
-    const before = await remembered(first, head)
+    const before = await durableState(first, head)
     await first.kill()
     await appendFile(journal, '{"at":1795377302,"head":"0x06c7')
 
     const second = await start()
-    expect(await remembered(second, head)).toEqual(before)
+    expect(await durableState(second, head)).toEqual(before)
     await payIn(second, 7n)
     const later = await settled(second)
     await second.kill()
@@ -211,7 +211,7 @@ describe('the embedded chain', () => {
     expect(await (await start()).chain.deposits(0n, 1_000n)).toEqual(deposits)
   })
 
-  test('refuses what would take blocks back or would not survive a restart', async () => {
+  test('refuses methods that would take blocks back or would not survive a restart', async () => {
     const { wallet } = await start()
     for (const method of ['evm_snapshot', 'evm_revert', 'hardhat_reset', 'evm_setNextBlockTimestamp'])
       await expect(wallet.rpc(method, ['0x1'])).rejects.toMatchObject({

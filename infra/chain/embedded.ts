@@ -6,36 +6,37 @@ import { serveJsonRpc } from './json-rpc-server.ts'
 import type { Chain, ChainDescription } from './port.ts'
 import { rpcChain } from './rpc.ts'
 
-/** How many blocks must lie above a deposit on the embedded chain; it mines as many after each transaction. */
+/** How many blocks must be above a deposit on the embedded chain; it mines as many after each transaction. */
 export const embeddedConfirmations = 2
 
 export type EmbeddedChain = {
   readonly description: ChainDescription
   readonly chain: Chain
   readonly rpcUrl: string
-  /** Finishes what is being written, and leaves nothing open. */
+  /** Finishes running writes, and closes server and journal. */
   close(): Promise<void>
 }
 
 export type EmbeddedOptions = {
-  /** Where the chain's journal lies. One program at a time. */
+  /** Holds the chain's journal. One program at a time may use it. */
   readonly folder: string
-  /** Of the JSON-RPC server on 127.0.0.1. 0 takes any free one, as does one that is taken. */
+  /** The port of the JSON-RPC server on 127.0.0.1. When it is 0 or taken, any free one is used. */
   readonly port: number
   readonly chainId?: number
-  /** Milliseconds since 1970: the time of the blocks. */
+  /** The time of the blocks, in milliseconds since 1970. */
   readonly clock?: () => number
   readonly log?: (message: string) => void
-  /** Empty blocks after each transaction's, so that it is first observed and then final, and the time between them. */
+  /** How many empty blocks follow the block of a transaction, so that it is first observed and then final; and their
+   *  distance. */
   readonly confirmationBlocks?: number
   readonly blockIntervalMs?: number
-  /** Lets evm_snapshot and evm_revert take blocks back. For tests: whoever can reach the port can undo deposits. */
+  /** Lets evm_snapshot and evm_revert take blocks back. For tests: any client of the port can then undo deposits. */
   readonly allowReorganisations?: boolean
 }
 
-/** Starts an EVM chain in this process: the usual 20 funded development accounts, the test dollar and the marketplace
- *  deployed by the first of them, JSON-RPC over HTTP for wallets. All of it is there again after a restart, block for block.
- *  Throws CHAIN_JOURNAL_BROKEN and DATA_FOLDER_VERSION. */
+/** Starts an EVM chain in this process, with the usual 20 funded development accounts, the test dollar and the
+ *  marketplace deployed by the first of them, and JSON-RPC over HTTP for wallets. A restart restores it block for
+ *  block. Throws CHAIN_JOURNAL_BROKEN and DATA_FOLDER_VERSION. */
 export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<EmbeddedChain> => {
   const { folder, port, chainId = 31337, clock = Date.now, log = () => undefined } = options
   const { confirmationBlocks = embeddedConfirmations, blockIntervalMs = 500, allowReorganisations = false } = options
@@ -49,7 +50,7 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
     log,
   })
   try {
-    // Before anybody else can send: the addresses depend on being the deployer's first two transactions.
+    // Before clients can send: the addresses are those of the deployer's first two transactions.
     const contracts = await deployMarketplace({
       transport: custom({ request: ({ method, params }) => journaled.handle(method, params ?? []) }),
       chainId,

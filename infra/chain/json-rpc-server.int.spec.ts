@@ -22,12 +22,12 @@ test('answers on this machine only, to pages from anywhere', async () => {
   ])
 })
 
-test('says nothing to a notification', async () => {
+test('does not answer a notification', async () => {
   const response = await post('{"method":"a"}')
   expect([response.status, await response.text()]).toEqual([204, ''])
 })
 
-test('takes nothing but POST', async () => expect((await fetch(server.url)).status).toBe(405))
+test('accepts only POST', async () => expect((await fetch(server.url)).status).toBe(405))
 
 test('takes a body of 1 MiB and refuses a larger one', async () => {
   const bodyOf = (bytes: number) => {
@@ -38,7 +38,7 @@ test('takes a body of 1 MiB and refuses a larger one', async () => {
   expect((await post(bodyOf(1024 * 1024 + 1))).status).toBe(413)
 })
 
-test('a taken port is no reason to fail', async () => {
+test('a taken port is replaced by a free one', async () => {
   const second = await serveJsonRpc({ port: Number(new URL(server.url).port), handle: async () => 'second' })
   expect(second.url).not.toBe(server.url)
   expect(await (await fetch(second.url, { method: 'POST', body: '{"id":1,"method":"a"}' })).json()).toMatchObject({

@@ -7,7 +7,7 @@ const bodyBytesMax = 1024 * 1024
 const batchRequestsMax = 100
 const requestMsMax = 30_000
 
-/** Wallets in a browser call from the page that they are on, whatever that is. */
+/** Wallets in a browser call from any page. */
 const headers = {
   'access-control-allow-origin': '*',
   'access-control-allow-methods': 'POST, OPTIONS',
@@ -17,7 +17,7 @@ const headers = {
 
 export type JsonRpcServer = { readonly url: string; close(): Promise<void> }
 
-/** Serves JSON-RPC over HTTP to this machine only. When the port is taken, any free one is used.
+/** Starts a server for JSON-RPC over HTTP, on 127.0.0.1 alone. When the port is taken, any free one is used.
  *  Refuses bodies over 1 MiB (413) and batches over 100 requests. */
 export const serveJsonRpc = async ({ port, handle }: { port: number; handle: Handle }): Promise<JsonRpcServer> => {
   const server = createServer({ requestTimeout: requestMsMax }, (request, response) => {
@@ -36,11 +36,11 @@ export const serveJsonRpc = async ({ port, handle }: { port: number; handle: Han
     close: async () => {
       const closed = once(server, 'close')
       server.close()
-      // Whoever waits for an answer gets it; those that only keep a connection open would hold us for ever.
+      // Open requests are answered; idle connections would keep the server open for ever.
       server.closeIdleConnections()
-      const patience = setTimeout(() => server.closeAllConnections(), 1_000)
+      const timer = setTimeout(() => server.closeAllConnections(), 1_000)
       await closed
-      clearTimeout(patience)
+      clearTimeout(timer)
     },
   }
 }
@@ -57,14 +57,14 @@ const respond = async (request: IncomingMessage, response: ServerResponse, handl
     response.setHeader('connection', 'close')
     return end(413)
   }
-  const said = await answer(body, handle, { batchRequestsMax })
-  return said === undefined ? end(204) : end(200, said)
+  const answered = await answer(body, handle, { batchRequestsMax })
+  return answered === undefined ? end(204) : end(200, answered)
 }
 
 const readBody = async (request: IncomingMessage): Promise<string | undefined> => {
   const chunks: Buffer[] = []
   let bytes = 0
-  // Not `for await`: leaving that early destroys the socket, and the caller would never read the 413.
+  // Not `for await`: leaving that early destroys the socket, and the client would never read the 413.
   return new Promise((resolve, reject) => {
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length

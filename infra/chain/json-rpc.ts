@@ -1,21 +1,24 @@
 import { parseJson } from '../system/json.ts'
 
-/** JSON-RPC 2.0 as Ethereum nodes speak it: what is asked, what is answered, and which error is which. */
+/** JSON-RPC 2.0 in the dialect of Ethereum nodes: requests, answers and error codes. */
 
 export type RpcError = Error & { readonly code: number; readonly data?: unknown }
 
+/** The error codes of JSON-RPC, and that of a call that reverts. */
 export const errorCodes = {
   parse: -32700,
   invalidRequest: -32600,
   methodNotFound: -32601,
   internal: -32603,
-  /** What geth answers when a call reverts; `data` is then what the contract returned. */
+  /** As in geth, when a call reverts; `data` is then what the contract returned. */
   reverted: 3,
 } as const
 
+/** Makes an error that is answered with this code, message and data. */
 export const rpcError = (code: number, message: string, data?: unknown): RpcError =>
   Object.assign(new Error(message), { code, ...(data === undefined ? {} : { data }) })
 
+/** Runs one method. Throws an RpcError to answer with its code. */
 export type Handle = (method: string, params: readonly unknown[]) => Promise<unknown>
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
@@ -26,7 +29,7 @@ const answerError = (id: unknown, { code, message, data }: { code: number; messa
   error: { code, message, ...(data === undefined ? {} : { data }) },
 })
 
-/** Simulators wrap what a contract returned; wallets look for it bare. */
+/** Unwraps what a contract returned: simulators wrap it, and wallets expect it bare. */
 const describe = (error: unknown) => {
   if (!(error instanceof Error)) return { code: errorCodes.internal, message: String(error) }
   const { code, data } = error as Partial<RpcError>
@@ -51,8 +54,8 @@ const answerOne = async (request: unknown, handle: Handle): Promise<object | und
   }
 }
 
-/** Answers the body of a request, single or batch; undefined when nothing is to be said (notifications only).
- *  A batch is handled in its order, one after the other. */
+/** Answers the body of a request, single or batch. Resolves to undefined when there are only notifications, which get
+ *  no answer. Handles a batch in its order, one request after the other. */
 export const answer = async (
   body: string,
   handle: Handle,
@@ -67,8 +70,8 @@ export const answer = async (
     return refuse(errorCodes.invalidRequest, `A batch holds at most ${batchRequestsMax} requests`)
   const answers = []
   for (const one of request) {
-    const said = await answerOne(one, handle)
-    if (said !== undefined) answers.push(said)
+    const answered = await answerOne(one, handle)
+    if (answered !== undefined) answers.push(answered)
   }
   return answers.length > 0 ? answers : undefined
 }

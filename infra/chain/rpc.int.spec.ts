@@ -13,7 +13,7 @@ const payer = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
 const hex = (value: number | bigint): Hex => `0x${value.toString(16)}`
 const wordOf = (value: number): Hex => `0x${value.toString(16).padStart(64, '0')}`
 
-/** A deposit of as many units as the number of its block. */
+/** Makes a deposit whose amount is the number of its block. */
 const depositLog = (block: number) => ({
   address: marketplace,
   blockHash: wordOf(block),
@@ -30,7 +30,7 @@ const depositLog = (block: number) => ({
   data: encodeAbiParameters([{ type: 'uint256' }, { type: 'uint256' }], [BigInt(block), 0n]),
 })
 
-/** A node with a deposit in each block up to its head; `rules` say how it differs. */
+/** Starts a node with a deposit in each block up to its head; `rules` change it. */
 const node =
   (rules: Readonly<Record<string, (params: readonly unknown[]) => unknown>> = {}): Handle =>
   async (method, params) => {
@@ -94,7 +94,7 @@ describe('the final height', () => {
     expect((await (await open(node({ eth_blockNumber: () => hex(3) }))).heights()).final).toBe(-1n)
   })
 
-  test('is not guessed when the node stumbles over the tag', async () => {
+  test('is not guessed when the node fails on the tag', async () => {
     const stumble = () => {
       throw rpcError(-32000, 'header not found')
     }
@@ -104,7 +104,7 @@ describe('the final height', () => {
 })
 
 describe('deposits', () => {
-  test('of a wide range are asked for in parts, each block once', async () => {
+  test('of a wide range are requested in parts, each block once', async () => {
     const ranges: string[] = []
     const spy: Handle = async (method, params) => {
       if (method === 'eth_getLogs') {
@@ -128,7 +128,7 @@ describe('deposits', () => {
     })
   })
 
-  test('are found also where the node finds the range too wide', async () => {
+  test('are found when the node refuses the range as too wide', async () => {
     const narrow: Handle = async (method, params) => {
       if (method === 'eth_getLogs') {
         const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
@@ -142,13 +142,13 @@ describe('deposits', () => {
     )
   })
 
-  test('that a reorganisation removed are left out', async () => {
+  test('are left out when a reorganisation has removed them', async () => {
     const logs = [depositLog(1), { ...depositLog(2), removed: true }, depositLog(3)]
     const deposits = await (await open(node({ eth_getLogs: () => logs }))).deposits(1n, 3n)
     expect(deposits.map(({ amount }) => amount)).toEqual([1n, 3n])
   })
 
-  test('that the node refuses to tell are a failure, not an empty answer', async () => {
+  test('are a failure, not an empty answer, when the node refuses the request', async () => {
     const refuse = () => {
       throw rpcError(-32000, 'pruned')
     }
@@ -158,7 +158,7 @@ describe('deposits', () => {
 })
 
 describe('a chain that cannot be used', () => {
-  test('because nobody listens is unavailable, and usable once somebody does', async () => {
+  test('because no node listens is unavailable, and usable once one does', async () => {
     const chain = await open(node())
     const port = Number(new URL(chain.description.rpcUrl).port)
     await close()
@@ -182,7 +182,7 @@ describe('a chain that cannot be used', () => {
     ['CHAIN_ID', 'another chain', { eth_chainId: () => hex(8) }],
     ['MARKETPLACE_ADDRESS', 'no contract', { eth_getCode: () => '0x' }],
     ['TOKEN_ADDRESS', 'another token', { eth_call: () => wordOf(1) }],
-  ])('is told by its setting: %s, %s', async (variable, _, rules) => {
+  ])('names its setting: %s, %s', async (variable, _, rules) => {
     const failure = await failureOf((await open(node(rules))).heights())
     expect(failure).toMatchObject({ code: 'CONFIG_INVALID', details: { variable } })
   })

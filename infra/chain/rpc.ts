@@ -7,7 +7,7 @@ import type { Chain, Deposit } from './port.ts'
 const requestMsMax = 10_000
 const requestRetriesMax = 2
 
-/** Said by nodes that know no finality tag: the method or its parameter is not theirs. */
+/** What nodes without a finality tag answer: no such method, or no such parameter. */
 const unsupportedCodes: readonly number[] = [-32601, -32602]
 
 export type RpcChainOptions = {
@@ -17,14 +17,14 @@ export type RpcChainOptions = {
   readonly token: `0x${string}`
   readonly marketplace: `0x${string}`
   readonly asset: Asset
-  /** Blocks that must lie above one before it counts as final. */
+  /** How many blocks must be above a block before it counts as final. */
   readonly confirmations: number
-  /** The widest range that is asked for at once; a node that finds it too wide is asked for halves. */
+  /** The widest range of one request; when a node refuses it, its halves are requested. */
   readonly blocksPerRequestMax?: number
 }
 
-/** The chain behind any JSON-RPC address. Opens nothing by itself: an address where nobody answers is only noticed, as
- *  CHAIN_UNAVAILABLE, by the first question, and a wrong chain or contract, as CONFIG_INVALID, likewise. */
+/** Makes the chain behind any JSON-RPC address. It connects on the first call, which throws CHAIN_UNAVAILABLE when no
+ *  node answers, and CONFIG_INVALID for a wrong chain or contract. */
 export const rpcChain = (options: RpcChainOptions): Chain => {
   const { rpcUrl, chainId, asset, confirmations, blocksPerRequestMax = 2_000 } = options
   const token = getAddress(options.token)
@@ -35,7 +35,8 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
   const client = createPublicClient({ transport: socket ?? http(rpcUrl, settings), cacheTime: 0 })
   const contract = { address, abi: marketplaceBinding.abi } as const
 
-  /** One door to the node: whatever goes wrong there becomes one failure that tells what was asked. */
+  /** Sends a request to the node. Each error of the node or the connection becomes one Failure that names the
+   *  request. */
   const ask = async <T>(question: string, work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
@@ -73,14 +74,14 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
     return checked
   }
 
-  /** undefined when the chain has no such tag, -1n when it has it and nothing is final yet. */
+  /** Resolves to undefined when the chain has no finality tag, and to -1n when it has one and no block is final yet. */
   const finalized = async (): Promise<bigint | undefined> => {
     try {
       return (await client.getBlock({ blockTag: 'finalized' })).number
     } catch (error) {
       if (error instanceof BlockNotFoundError) return -1n
-      const said = rpcErrorIn(error)
-      if (said && unsupportedCodes.includes(said.code)) return undefined
+      const answer = rpcErrorIn(error)
+      if (answer && unsupportedCodes.includes(answer.code)) return undefined
       throw error
     }
   }
@@ -107,7 +108,8 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
           blockHash,
         }))
     } catch (error) {
-      // Nodes limit ranges and results, and each says so with another code: a smaller question tells.
+      // Nodes limit ranges and results, each with an error code of its own: a smaller range shows whether it was the
+      // limit.
       if (fromBlock === toBlock || !rpcErrorIn(error)) throw error
       const middle = (fromBlock + toBlock) / 2n
       return [...(await depositsIn(fromBlock, middle)), ...(await depositsIn(middle + 1n, toBlock))]
@@ -148,7 +150,7 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
   }
 }
 
-/** The node's own "no", as opposed to one that was not reached. */
+/** Returns the error that the node itself has answered; undefined when the node was not reached. */
 const rpcErrorIn = (error: unknown): RpcRequestError | undefined => {
   const found = error instanceof BaseError ? error.walk((cause) => cause instanceof RpcRequestError) : undefined
   return found instanceof RpcRequestError ? found : undefined

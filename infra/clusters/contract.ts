@@ -6,7 +6,8 @@ import type { Cluster, JobHandle, JobSpec } from './port.ts'
 
 export { type ClusterHarness, jobSpec, recorder, shellJob } from './contract/world.ts'
 
-/** What every engine of the Cluster port must do. Jobs need `sh` and `node`. A case is skipped only with a reason. */
+/** Registers the cases that every engine of the Cluster port must pass. Jobs need `sh` and `node`. A case is skipped
+ *  only with a reason. */
 export const clusterContract = (
   engine: string,
   setUp: () => Promise<ClusterHarness>,
@@ -40,12 +41,12 @@ export const clusterContract = (
     }
 
     describe('a job that runs', () => {
-      it('reports its start and its end, and keeps both outputs in one log', async () => {
+      it('reports its start and its end, and stores both outputs in one log', async () => {
         const [spec, watcher] = [shellJob('echo out; echo err >&2; cat data/in.txt'), recorder()]
         const files = [{ path: 'data/in.txt', content: 'größer 😀\n' }]
         expect(await cluster.launch({ ...spec, files }, watcher)).toBe('launched')
         expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 0 })
-        expect(watcher.heard).toEqual(['started', { ended: 'exited', exitCode: 0 }])
+        expect(watcher.calls).toEqual(['started', { ended: 'exited', exitCode: 0 }])
         expect(await logOf(spec)).toBe('out\nerr\ngrößer 😀\n')
       })
 
@@ -58,7 +59,7 @@ export const clusterContract = (
         const percents = watcher.percents()
         expect(percents).toEqual(percents.toSorted((a, b) => a - b))
         expect(percents.length).toBeGreaterThanOrEqual(2)
-        expect(watcher.heard.slice(-2)).toEqual([
+        expect(watcher.calls.slice(-2)).toEqual([
           { percent: 100, message: 'done' },
           { ended: 'exited', exitCode: 0 },
         ])
@@ -76,10 +77,10 @@ export const clusterContract = (
         await cluster.launch(shellJob('i=0; while [ $i -lt 2000 ]; do echo progress 5 $i; i=$((i + 1)); done'), watcher)
         await watcher.end
         expect(watcher.percents().length).toBeLessThan(20)
-        expect(watcher.heard.at(-2)).toEqual({ percent: 5, message: '1999' })
+        expect(watcher.calls.at(-2)).toEqual({ percent: 5, message: '1999' })
       })
 
-      it('gets its environment and nothing of ours', async () => {
+      it('gets its environment and no variable of this program', async () => {
         process.env.NEURALMESH_TEST_SECRET = 'secret'
         const spec = jobSpec({
           command: ['node', '-e', 'console.log(JSON.stringify(process.env))'],
@@ -100,7 +101,7 @@ export const clusterContract = (
         ).toEqual(known)
       })
 
-      it('is asked for by offset and answers in whole characters', async () => {
+      it('is read by offset, in whole characters', async () => {
         const spec = shellJob('printf "aä😀b"')
         const watcher = recorder()
         await cluster.launch(spec, watcher)
@@ -114,7 +115,7 @@ export const clusterContract = (
     })
 
     describe('a job that fails', () => {
-      it('tells its exit code', async () => {
+      it('reports its exit code', async () => {
         const watcher = recorder()
         await cluster.launch(shellJob('exit 7'), watcher)
         expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 7 })
@@ -183,7 +184,7 @@ export const clusterContract = (
         const spec = shellJob('trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.05; done')
         const watcher = await launchUntilReady(spec)
         await cluster.stop(spec)
-        expect(watcher.heard).toEqual(['started', { ended: 'stopped' }])
+        expect(watcher.calls).toEqual(['started', { ended: 'stopped' }])
         expect(await logOf(spec)).toContain('bye')
       })
 
@@ -191,7 +192,7 @@ export const clusterContract = (
         const spec = shellJob('trap "" TERM; echo ready; while :; do sleep 0.05; done')
         const watcher = await launchUntilReady(spec)
         await cluster.stop(spec)
-        expect(watcher.heard).toEqual(['started', { ended: 'stopped' }])
+        expect(watcher.calls).toEqual(['started', { ended: 'stopped' }])
         expect(await harness.processes(spec)).toBe(0)
       })
 

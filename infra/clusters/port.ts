@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../domain/errors.ts'
 
-/** What to run. `command` is program and arguments; `files` are written into the job's own folder first. */
+/** A program to run. `command` is program and arguments; `files` are written into the job's own folder first. */
 export type JobSpec = {
   readonly jobId: string
   /** Counts from 1. A new attempt never shares a folder or a process with an older one. */
@@ -20,10 +20,10 @@ export type JobOutcome =
   | { readonly ended: 'stopped' }
   /** Failed by the cluster: JOB_COMMAND_NOT_FOUND, JOB_TIMED_OUT, JOB_MEMORY_EXCEEDED, JOB_OUTPUT_EXCEEDED. */
   | { readonly ended: 'failed'; readonly code: ErrorCode; readonly message: string }
-  /** The process is gone and nobody knows how it ended. */
+  /** The process is gone, and how it ended is unknown. */
   | { readonly ended: 'lost' }
 
-/** `percent` is 0 to 100. `message` is the job's own words, for instance "loss 0.123". */
+/** `percent` is 0 to 100. `message` is text that the job printed, for instance "loss 0.123". */
 export type JobProgress = { readonly percent: number; readonly message: string }
 
 export type JobWatcher = {
@@ -36,23 +36,25 @@ export type LaunchOutcome = 'launched' | 'adopted'
 
 export type Cluster = {
   readonly name: string
-  /** Starts the attempt, or adopts it when it is there already (also after this program was killed): the same attempt never
-   *  runs twice. Calls the watcher from then on; `ended` exactly once. An attempt that ended while nobody looked is
-   *  adopted too, and its end reported. Throws JOB_INVALID for what no cluster could run (a file outside the job's folder),
-   *  and then nothing was started; after any other error the same call again does no harm. */
+  /** Starts the attempt, or adopts it when it was started before, also by a program that was killed: the same attempt
+   *  never runs twice. Calls the watcher from then on; `ended` exactly once. An attempt that ended while no program
+   *  watched it is adopted too, and its end reported. Idempotent. Throws JOB_INVALID for a job that no cluster can run
+   *  (a file outside the job's folder); nothing was started then. */
   launch(spec: JobSpec, watcher: JobWatcher): Promise<LaunchOutcome>
-  /** Asks it to end (SIGTERM), then makes it (SIGKILL) after a grace time. The watcher hears `stopped`. Nothing to stop is no error. */
+  /** Ends the attempt: SIGTERM, and SIGKILL after a grace time. Its watchers get `stopped`. It is no error when nothing
+   *  runs. */
   stop(handle: JobHandle): Promise<void>
-  /** The attempts that have a folder or a process here, running or not. */
+  /** Resolves to the attempts that have a folder or a process on this cluster, running or not. */
   list(): Promise<readonly (JobHandle & { readonly running: boolean })[]>
-  /** A part of the log, standard output and error together, oldest first, in bytes from `offset`, about `bytesMax` at most
-   *  and in whole characters. Empty when there is nothing (yet): `nextOffset` is then `offset`. */
+  /** Resolves to a part of the log (standard output and error together, oldest first) from the byte `offset` on: about
+   *  `bytesMax` bytes at most, in whole characters. The text is empty when there is nothing (yet); `nextOffset` is
+   *  `offset` then. */
   readLog(
     handle: JobHandle,
     offset: number,
     bytesMax: number,
   ): Promise<{ readonly text: string; readonly nextOffset: number }>
-  /** Forgets the watchers. With `stopJobs`, ends all running jobs and waits until no process is left; as nobody asked for the
-   *  end of any one of them, whoever launches them again hears `lost`. */
+  /** Calls no watcher any more. With `stopJobs`, ends all running jobs and resolves when no process is left. Their
+   *  outcome is `lost` and not `stopped`, because no caller has stopped any one of them. */
   close(options: { readonly stopJobs: boolean }): Promise<void>
 }

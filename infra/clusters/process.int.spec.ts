@@ -1,4 +1,5 @@
 import { chmod, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { clusterContract, jobSpec, recorder, shellJob } from './contract.ts'
@@ -8,7 +9,7 @@ import { clusterNameOf, processCluster } from './process.ts'
 
 clusterContract('process', processHarness)
 
-/** True when every folder on the way to a file lets everybody pass. */
+/** Resolves to true when other users may pass through every folder of the path. */
 const othersMayEnter = async (file: string): Promise<boolean> => {
   const folder = dirname(file)
   if (((await stat(folder)).mode & 0o001) === 0) return false
@@ -33,7 +34,7 @@ describe('a process of its own', () => {
     expect([cluster.name, await cluster.list()]).toEqual([before, []])
   })
 
-  /** Runs a script to its end and gives its output and what was logged. */
+  /** Runs a script to its end, and resolves to its output and what was logged. */
   const run = async (root: string, spec: JobSpec) => {
     const logged: string[] = []
     const note = (_: object, message: string) => logged.push(message)
@@ -51,9 +52,10 @@ describe('a process of its own', () => {
     const spec = shellJob(script, { cpuCores: 1 })
     const { text } = await run(base, spec)
     const work = join(folderOf(base, spec), 'work')
+    const lower = String(Math.min(19, getPriority() + 5)) // 19 is the lowest priority of Linux
     const [folder, home, input, cores, niceness, cpus, session] = text.trimEnd().split('\n')
     expect({ folder, home, input, cores, niceness, session }).toEqual({
-      ...{ folder: work, home: work, input: '0', cores: '0', niceness: '5', session: 'session' },
+      ...{ folder: work, home: work, input: '0', cores: '0', niceness: lower, session: 'session' },
     })
     expect(cpus).toMatch(/^Cpus_allowed_list:\s+\d+$/)
   })
@@ -63,13 +65,13 @@ describe('a process of its own', () => {
       'id -u; id -G; touch mine && ls; touch ../exit ../../2 2> /dev/null || echo no; echo log >> /dev/stderr'
     const { text, logged } = await run(base, shellJob(script))
     if (!asRoot) return expect(text.split('\n')[0]).toBe(String(process.getuid?.()))
-    // In a clone that others may not enter, the user of the jobs could not even start node.
+    // In a clone that other users may not enter, the user of the jobs could not even start node.
     if (!(await othersMayEnter(process.execPath))) return expect(logged[0]).toBe('jobs run as root')
     expect(logged[0]).toBe('jobs run as a user of their own')
     expect(text).toBe('65534\n65534\nmine\nno\nlog\n')
   })
 
-  test('runs as root, and that is said, where nobody else may pass', async () => {
+  test('runs as root, and that is logged, where no other user may pass', async () => {
     await chmod(base, 0o700)
     const { text, logged } = await run(join(base, 'jobs'), shellJob('id -u'))
     expect(text).toBe(`${process.getuid?.()}\n`)
@@ -85,7 +87,7 @@ describe('a process of its own', () => {
     await cluster.close({ stopJobs: true })
   })
 
-  test('is not reached by what a job may ask for: the first process loads no library of its own', async () => {
+  test('the first process loads no library that a job asks for in its environment', async () => {
     const spec = shellJob('true', {
       environment: { LD_PRELOAD: '/no/such/library.so', PATH: '/usr/bin:/bin', ENV: '/x' },
     })

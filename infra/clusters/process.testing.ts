@@ -14,26 +14,28 @@ import { processCluster } from './process.ts'
 export const graceMs = 300
 const program = join(import.meta.dirname, '../../testing/programs/cluster.ts')
 
-/** A folder for attempts that any user may pass through. */
+/** Makes a folder for attempts that any user may pass through. */
 export const makeRoot = async () => {
   const root = await mkdtemp(join(tmpdir(), 'neuralmesh-clusters-'))
   await chmod(root, 0o755)
   return root
 }
 
+/** Returns the folder of an attempt. */
 export const folderOf = (root: string, { jobId, attempt }: JobHandle) => join(root, jobId, String(attempt))
 
-/** The processes of the attempt that run. */
+/** Returns the processes of the attempt that run. */
 export const runningOf = (root: string, handle: JobHandle) =>
   processesOf(readProcessTable(), folderOf(root, handle), undefined)
 
-/** Starts a program that launches the job; resolves when it says `line`. */
+/** Starts a program that launches the job; resolves when it prints `line`. */
 export const launchElsewhere = async (root: string, spec: JobSpec, line: string): Promise<ChildProcess> => {
   const child = spawn(process.execPath, [program, root, JSON.stringify(spec)], { stdio: ['ignore', 'pipe', 'inherit'] })
-  for await (const said of createInterface({ input: child.stdout })) if (said === line) return child
-  throw new Error(`the other program ended before it said ${line}`)
+  for await (const printed of createInterface({ input: child.stdout })) if (printed === line) return child
+  throw new Error(`the other program ended before it printed ${line}`)
 }
 
+/** Kills a program with SIGKILL and waits for its end. */
 export const kill = async (child: ChildProcess) => {
   if (child.exitCode !== null || child.signalCode !== null) return
   const over = once(child, 'exit')
@@ -41,7 +43,7 @@ export const kill = async (child: ChildProcess) => {
   await over
 }
 
-/** The process engine on a folder of its own, for the contract. */
+/** Makes the process engine on a folder of its own, for the contract. */
 export const processHarness = async (): Promise<ClusterHarness> => {
   const root = await makeRoot()
   return {

@@ -16,9 +16,9 @@ const startMsMax = 10_000
 const startPollMs = 10
 
 export type ProcessClusterOptions = {
-  /** The folder that keeps all attempts. Two programs may use it, but only the same attempts meet. */
+  /** The folder of all attempts. Several programs may use it at once. */
   readonly root: string
-  /** How the log calls this cluster; an attempt belongs to one cluster alone. See clusterNameOf. */
+  /** The name of this cluster in the event log; an attempt belongs to one cluster alone. See clusterNameOf. */
   readonly name?: string
   /** Milliseconds since 1970. */
   readonly clock?: () => number
@@ -31,8 +31,9 @@ export type ProcessClusterOptions = {
 
 const silent: ClusterLog = { info() {}, warn() {} }
 
-/** Jobs as child processes of this machine (Linux). They outlive this program, and are found again by their folder.
- *  Keeps a job to its limits, but does not keep it from its neighbours: all jobs run as one user. */
+/** Makes a cluster that runs jobs as child processes of this machine (Linux). They outlive this program, and are found
+ *  again by their folder. It enforces the limits of a job, but does not isolate jobs from each other: all run as one
+ *  user. */
 export const processCluster = (options: ProcessClusterOptions): Cluster => {
   const {
     name = 'process',
@@ -49,14 +50,14 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     await folders.prepareRoot(options.root).catch((error: unknown) => {
       throw new Failure('DATA_FOLDER_UNREACHABLE', { folder: options.root }, error)
     })
-    // Processes carry the folder's name: it must be the same by whatever way one came here.
+    // Processes carry the folder's path in their environment, so it must be the same whatever links lead here.
     const root = await realpath(options.root)
     return { root, limits: await probeLimits(root) }
   }
-  let ownerTold = false
-  const tellOwner = (root: string, { owner, ownerRefused }: Limits) => {
-    if (ownerTold) return
-    ownerTold = true
+  let ownerLogged = false
+  const logOwner = (root: string, { owner, ownerRefused }: Limits) => {
+    if (ownerLogged) return
+    ownerLogged = true
     if (owner) log.info({ root, ...owner }, 'jobs run as a user of their own')
     if (ownerRefused) log.warn({ root, reason: ownerRefused }, 'jobs run as root')
   }
@@ -79,16 +80,16 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     return entries
   }
 
-  const openAttempt = async (asked: JobSpec) => {
+  const openAttempt = async (requested: JobSpec) => {
     const { root, limits } = await ready()
-    tellOwner(root, limits)
-    const folder = folders.attemptFolder(root, asked)
-    await folders.claimFolder(root, asked, limits.owner)
-    // The folder says what the attempt is; a second asker gets the first one's.
+    logOwner(root, limits)
+    const folder = folders.attemptFolder(root, requested)
+    await folders.claimFolder(root, requested, limits.owner)
+    // The spec in the folder counts: a second launch with another spec adopts the first one.
     const spec = await folders.readSpec(folder)
     let outcome: LaunchOutcome = 'adopted'
     let child: ChildProcess | undefined
-    // A claim without a process is one that died before it started anything: the wrapper lets one of all starts through.
+    // A claim without a process was cut off before its start. Of several starts the wrapper lets one through.
     if (!(await folders.readProcess(folder)) && !(await folders.readVerdict(folder))) {
       child = await start(folder, spec, limits.prefix(spec.cpuCores, await folders.ownerOf(folder)))
       outcome = (await folders.readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
@@ -109,12 +110,12 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     return attempt
   }
 
-  /** Ends an attempt that nobody may be watching, for the reason given. */
+  /** Ends an attempt, watched or not. */
   const endAttempt = async (folder: string, verdict: JobOutcome) => {
     await folders.passVerdict(folder, verdict).catch((error: unknown) => {
       log.warn({ folder, err: error }, 'cannot write down why a job is ended')
     })
-    // After the verdict: a wrapper that claims from now on sees it, one that did before is seen here.
+    // After the verdict: a wrapper that claims from now on reads it, and the process of an earlier claim is read here.
     const first = await folders.readProcess(folder)
     await endProcesses(() => processesOf(table(0), folder, first), graceMs)
   }
@@ -170,19 +171,19 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
       await Promise.all(watched.map((follower) => follower.done))
       if (!stopJobs) return
       const { root } = await ready()
-      // Not `stopped`: nobody asked for the end of these jobs, and who runs them next may try again.
+      // Not `stopped`: no caller has stopped these jobs, and their next launch may try again.
       const running = (await list()).filter((attempt) => attempt.running)
       await Promise.all(running.map((handle) => endAttempt(folders.attemptFolder(root, handle), { ended: 'lost' })))
     },
   }
 }
 
-/** A name that stays with the folder, wherever the folder or the host's name may go: only who has the folder can find the
- *  processes again. */
+/** Resolves to a name that stays with the folder when the folder moves or the host is renamed: only with the folder can
+ *  the processes be found again. */
 export const clusterNameOf = async (root: string): Promise<string> => `process:${await folders.clusterIdOf(root)}`
 
-/** Spawns the wrapper and waits until it has written itself down, or another one had. Throws JOB_INVALID when the command
- *  is too long for this system, INTERNAL when nothing can be started at all; asking again does no harm. */
+/** Spawns the wrapper and waits until it, or an earlier one, has written process.json. Throws JOB_INVALID when the
+ *  command is too long for this system, INTERNAL when nothing can be started; may be repeated. */
 const start = async (folder: string, spec: JobSpec, prefix: readonly string[]): Promise<ChildProcess> => {
   const { file, args, env } = wrapperCommand(folder, spec, prefix)
   const output = await open(join(folder, 'output.log'), 'a')
@@ -190,7 +191,7 @@ const start = async (folder: string, spec: JobSpec, prefix: readonly string[]): 
     const child = spawn(file, args, {
       cwd: join(folder, 'work'),
       env,
-      detached: true, // a session of its own: the end of this program's terminal is not the job's
+      detached: true, // a session of its own, so that the job outlives the terminal of this program
       stdio: ['ignore', output.fd, output.fd],
     })
     const failed = new Promise<never>((_, reject) => child.once('error', reject))

@@ -9,17 +9,18 @@ import type { Log } from '../telemetry.ts'
 import { cleanEnvironment, postgresVersion, type Runner } from './run-as.ts'
 import { startWatched } from './watched-process.ts'
 
+/** The name of the database and of the role that owns it. */
 export const databaseName = 'neuralmesh'
 const programs = ['postgres', 'initdb']
-/** How long a server that nobody owns any more may take to end, for each signal in turn. A fast shutdown writes a
- *  checkpoint, so the first is generous. */
-const patience = [
+/** How long a server that was left over may take to end, for each signal in turn. A fast shutdown (SIGINT) writes a
+ *  checkpoint, so its time is long. */
+const endSignals = [
   { signal: 'SIGINT', waitMs: 20_000 },
   { signal: 'SIGQUIT', waitMs: 5_000 },
   { signal: 'SIGKILL', waitMs: 5_000 },
 ] as const
 
-type Making = {
+type ClusterOptions = {
   readonly folder: string
   readonly runner: Runner
   readonly password: string
@@ -28,16 +29,17 @@ type Making = {
   readonly log: Log
 }
 
-/** Sees to it that `<folder>/postgres` holds a database cluster of our version that the runner may use, and that nothing runs
- *  on it. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
-export const prepareCluster = async (making: Making): Promise<string> => {
-  const { folder, runner, log } = making
+/** Makes sure that `<folder>/postgres` holds a database cluster of this version that the runner may use, and that no
+ *  server runs on it. Resolves to the path. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE,
+ *  DATABASE_UNAVAILABLE. */
+export const prepareCluster = async (options: ClusterOptions): Promise<string> => {
+  const { folder, runner, log } = options
   const data = join(folder, 'postgres')
   const unfinished = join(folder, 'postgres.new')
   await endLeftovers(data, log)
   await endLeftovers(unfinished, log)
   await rm(unfinished, { recursive: true, force: true })
-  if (!(await exists(data))) await createCluster(making, unfinished, data)
+  if (!(await exists(data))) await createCluster(options, unfinished, data)
   const found = (await readText(join(data, 'PG_VERSION')))?.trim()
   if (found !== postgresVersion)
     throw new Failure('DATA_FOLDER_VERSION', {
@@ -49,37 +51,40 @@ export const prepareCluster = async (making: Making): Promise<string> => {
   return data
 }
 
-/** Ends what an earlier run of ours left behind on this data: we hold the data folder, so nobody else can want it. */
+/** Ends the servers that an earlier run has left on this data. This process holds the lock of the data folder, so no
+ *  other process uses them. Throws DATABASE_UNAVAILABLE when one does not end. */
 export const endLeftovers = async (data: string, log: Log): Promise<void> => {
   if (!(await exists(data))) return
   const folder = await realpath(data)
   const pidFile = join(data, 'postmaster.pid')
   const named = Number((await readText(pidFile))?.split('\n')[0] ?? 0)
-  for (const { signal, waitMs } of patience) {
+  for (const { signal, waitMs } of endSignals) {
     const pids = await processesIn(folder, programs)
     if (pids.length === 0) break
     log.warn({ pids, signal }, 'ending a PostgreSQL of an earlier run')
-    // The first process ends the others by itself; only when it is gone do they have to be told.
-    for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) tell(pid, signal)
+    // The first process ends the others by itself; they are signalled only when it is gone.
+    for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) send(pid, signal)
     for (let waited = 0; waited < waitMs && (await processesIn(folder, programs)).length > 0; waited += 20)
       await sleep(20)
   }
   const pids = await processesIn(folder, programs)
   if (pids.length > 0)
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `an earlier PostgreSQL does not end: ${pids.join(', ')}` })
-  // The number may belong to another program by now, and PostgreSQL would take that one for its predecessor.
+  // By now the pid may belong to another program, which PostgreSQL would take for its predecessor.
   if (named > 0 && (await exists(`/proc/${named}`))) await rm(pidFile, { force: true })
 }
 
-/** Made beside and moved when whole, so that a cluster is there or not. */
-const createCluster = async (making: Making, unfinished: string, data: string): Promise<void> => {
-  const { runner, password, durable, log } = making
+/** Creates the cluster in another folder and moves it when it is complete, so that a cluster exists whole or not at
+ *  all. */
+const createCluster = async (options: ClusterOptions, unfinished: string, data: string): Promise<void> => {
+  const { runner, password, durable, log } = options
   log.info('creating the database')
   await mkdir(unfinished, { mode: 0o700 })
   const draft = join(unfinished, 'data')
   const secret = join(unfinished, 'password')
   const script = join(unfinished, 'first.sql')
-  // The platform is no superuser, so that what the database refuses stays refused; nobody knows the superuser's password.
+  // The platform's role is no superuser, so that it cannot lift what the database refuses; the superuser's password is
+  // not kept.
   await writeFile(secret, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
   await writeFile(
     script,
@@ -87,7 +92,7 @@ const createCluster = async (making: Making, unfinished: string, data: string): 
     { mode: 0o600 },
   )
   for (const path of [unfinished, secret, script]) await chown(path, runner.owner, groupOf(runner.owner))
-  await finish(making, unfinished, [
+  await runToEnd(options, unfinished, [
     ...runner.prefix,
     join(runner.bin, 'initdb'),
     `--pgdata=${draft}`,
@@ -100,12 +105,16 @@ const createCluster = async (making: Making, unfinished: string, data: string): 
     ...(durable ? [] : ['--no-sync']),
   ])
   const single = [join(runner.bin, 'postgres'), '--single', '-D', draft, '-c', 'exit_on_error=on', 'postgres']
-  await finish(making, unfinished, ['/bin/sh', '-c', 'exec "$@" < "$0"', script, ...runner.prefix, ...single])
+  await runToEnd(options, unfinished, ['/bin/sh', '-c', 'exec "$@" < "$0"', script, ...runner.prefix, ...single])
   await rename(draft, data)
   await rm(unfinished, { recursive: true, force: true })
 }
 
-const finish = async ({ runner, output, folder }: Making, cwd: string, command: readonly string[]): Promise<void> => {
+const runToEnd = async (
+  { runner, output, folder }: ClusterOptions,
+  cwd: string,
+  command: readonly string[],
+): Promise<void> => {
   const child = await startWatched({ command, cwd, env: cleanEnvironment(), output, uid: runner.uid })
   const status = await child.ended
   if (status !== 0)
@@ -115,11 +124,11 @@ const finish = async ({ runner, output, folder }: Making, cwd: string, command: 
     })
 }
 
-/** The end of the server's log, for a message. */
+/** Resolves to the last three lines of the server's log, for a message. */
 export const lastLines = async (folder: string): Promise<string> =>
   ((await readText(join(folder, 'postgres.log'))) ?? '').trim().split('\n').slice(-3).join(' | ')
 
-/** The folder itself comes last, so that an interrupted change is taken up again. */
+/** Changes the owner of the data. The folder itself is last, so that an interrupted change is repeated. */
 const giveTo = async (data: string, owner: number): Promise<void> => {
   const found = (await stat(data)).uid
   if (found === owner) return
@@ -134,7 +143,7 @@ const giveTo = async (data: string, owner: number): Promise<void> => {
 
 const groupOf = (owner: number): number => (owner === process.getuid?.() ? (process.getgid?.() ?? owner) : owner)
 
-const tell = (pid: number, signal: NodeJS.Signals): void => {
+const send = (pid: number, signal: NodeJS.Signals): void => {
   try {
     process.kill(pid, signal)
   } catch {

@@ -6,45 +6,48 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Failure } from '../../domain/errors.ts'
 
-/** PostgreSQL refuses to run as root, and as a user without a name. `self`: we are an ordinary user. `namespace`: we stay who
- *  we are, but PostgreSQL sees itself as nobody: files stay ours and no parent folder needs to be open. `nobody`: really as
- *  another user. */
+/** PostgreSQL refuses to run as root, and as a user without a name.
+ *  - `self`: it runs as the user of this process, an ordinary one.
+ *  - `namespace`: it runs as the user of this process, but sees itself as nobody in a user namespace. Files keep their
+ *    owner, and no parent folder needs to be open to others.
+ *  - `nobody`: it runs as another user. */
 export type RunnerKind = 'self' | 'namespace' | 'nobody'
 
 export type Runner = {
   readonly kind: RunnerKind
-  /** What stands before the program on the command line. */
+  /** The words before the program on the command line. */
   readonly prefix: readonly string[]
-  /** The user to become; undefined: stay who we are. */
+  /** The user to run as; undefined: the user of this process. */
   readonly uid: number | undefined
-  /** The user that must own the data, seen from outside. */
+  /** The user that must own the data, seen from outside the namespace. */
   readonly owner: number
   /** The folder with initdb and postgres. */
   readonly bin: string
 }
 
+/** The major version of the packaged PostgreSQL, and of the data that it can open. */
 export const postgresVersion = '18'
 const nobody = 65534
-const asNobodySeen = ['unshare', '--user', `--map-user=${nobody}`, `--map-group=${nobody}`, '--']
+const inNamespace = ['unshare', '--user', `--map-user=${nobody}`, `--map-group=${nobody}`, '--']
 const probeMs = 10_000
 
-/** Without the variables that PostgreSQL itself listens to. */
+/** Returns an environment without the variables that PostgreSQL reads. */
 export const cleanEnvironment = (): Record<string, string> => ({
   PATH: process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
   LC_ALL: 'C.UTF-8',
   TZ: 'UTC',
 })
 
-/** Finds a way to run PostgreSQL on this data folder. `only` takes one way and no other.
- *  Throws DATABASE_UNAVAILABLE when there are no programs that run here, DATA_FOLDER_UNREACHABLE when the user to run as
- *  cannot come to the data. */
+/** Finds a user that PostgreSQL can run as on this data folder. `only` allows one kind alone. Throws
+ *  DATABASE_UNAVAILABLE when no program runs on this machine, DATA_FOLDER_UNREACHABLE when that user cannot reach the
+ *  data. */
 export const chooseRunner = async (folder: string, only?: RunnerKind): Promise<Runner> => {
   const self = process.getuid?.() ?? 0
   const bin = packagedPrograms()
   const kinds: readonly RunnerKind[] = only ? [only] : self === 0 ? ['namespace', 'nobody'] : ['self', 'namespace']
   const reasons: string[] = []
   for (const kind of kinds) {
-    const tried = kind === 'nobody' ? await asNobody(folder, bin) : await asOurselves(kind, self, bin)
+    const tried = kind === 'nobody' ? await asNobody(folder, bin) : await asOwnUser(kind, self, bin)
     if (typeof tried !== 'string') return tried
     reasons.push(tried)
   }
@@ -57,23 +60,23 @@ export const chooseRunner = async (folder: string, only?: RunnerKind): Promise<R
   })
 }
 
-const asOurselves = async (kind: 'self' | 'namespace', self: number, bin: string): Promise<Runner | string> => {
+const asOwnUser = async (kind: 'self' | 'namespace', self: number, bin: string): Promise<Runner | string> => {
   if (kind === 'self' && !hasName()) return `user ${self} has no name in /etc/passwd`
-  const prefix = kind === 'namespace' ? asNobodySeen : []
-  const refusal = await whyNot([...prefix, join(bin, 'postgres'), '--version'])
+  const prefix = kind === 'namespace' ? inNamespace : []
+  const refusal = await refusalOf([...prefix, join(bin, 'postgres'), '--version'])
   return refusal ?? { kind, prefix, uid: undefined, owner: self, bin }
 }
 
 const asNobody = async (folder: string, packaged: string): Promise<Runner | string> => {
-  const closed = await whyNot(['/bin/sh', '-c', 'cd "$0"', folder], nobody)
+  const closed = await refusalOf(['/bin/sh', '-c', 'cd "$0"', folder], nobody)
   if (closed !== undefined) {
     const first = await firstClosed(folder)
     return first === undefined ? `as user ${nobody}: ${closed}` : `user ${nobody} cannot enter ${first}`
   }
   const runner = { kind: 'nobody', prefix: [], uid: nobody, owner: nobody } as const
-  const runsFrom = (bin: string) => whyNot([join(bin, 'postgres'), '--version'], nobody)
+  const runsFrom = (bin: string) => refusalOf([join(bin, 'postgres'), '--version'], nobody)
   if ((await runsFrom(packaged)) === undefined) return { ...runner, bin: packaged }
-  // The project may lie under a home that others cannot enter; the data folder is open, so the programs go there.
+  // The project may be in a home that others cannot enter; the data folder is open, so the programs are copied there.
   const copy = join(folder, 'postgres-programs')
   const bin = join(copy, 'bin')
   if ((await runsFrom(bin)) !== undefined) {
@@ -94,15 +97,15 @@ const hasName = (): boolean => {
   }
 }
 
-/** The first folder on the way that others may not enter. */
+/** Resolves to the first folder of the path that other users may not enter. */
 const firstClosed = async (folder: string): Promise<string | undefined> => {
   const parent = dirname(folder)
   const above = parent === folder ? undefined : await firstClosed(parent)
   return above ?? (((await stat(folder)).mode & 0o001) === 0 ? folder : undefined)
 }
 
-/** Undefined when the command ends well, else what it said. */
-const whyNot = async (command: readonly string[], uid?: number): Promise<string | undefined> => {
+/** Runs a command. Resolves to undefined when it succeeds, else to the first line of its error. */
+const refusalOf = async (command: readonly string[], uid?: number): Promise<string | undefined> => {
   const [program = '', ...args] = command
   try {
     await promisify(execFile)(program, args, {

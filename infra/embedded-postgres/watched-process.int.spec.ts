@@ -21,8 +21,8 @@ afterEach(async () => {
 const start = (...command: string[]) =>
   startWatched({ command, cwd: folder, env: { PATH: process.env.PATH ?? '' }, output: output.fd })
 
-describe('while we live', () => {
-  test('both outputs go to the file and the exit status comes through', async () => {
+describe('while this process lives', () => {
+  test('both outputs go to the file, and the exit status is passed on', async () => {
     const child = await start('sh', '-c', 'echo out; echo err >&2; exit 7')
     expect(await child.ended).toBe(7)
     expect(child.running()).toBe(false)
@@ -44,7 +44,7 @@ describe('while we live', () => {
   })
 })
 
-test('when we are killed, the program gets SIGINT', async () => {
+test('when this process is killed, the program gets SIGINT', async () => {
   const module = JSON.stringify(pathToFileURL(join(import.meta.dirname, 'watched-process.ts')).href)
   const parent = runChild(`
     const { startWatched } = await import(${module})

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
-/** Runs the program beside a reader of our pipe. When we end, however that happens, the pipe closes and the reader sends
- *  SIGINT; when the program ends, the reader is ended and the exit status passed on. */
+/** Runs the program beside a reader of a pipe from this process. When this process ends, in any way, the pipe closes
+ *  and the reader sends SIGINT. When the program ends, the script ends the reader and exits with the program's
+ *  status. */
 const watchdog = `
 exec 3<&0
 "$@" 3<&- </dev/null >&2 &
@@ -19,18 +20,20 @@ exit $status
 `
 
 export type WatchedProcess = {
-  /** Of the program itself. */
+  /** The pid of the program itself. */
   readonly pid: number
-  /** Resolves to the exit status when the program and its watchdog are gone: 128 and the signal's number when it was killed. */
+  /** Resolves to the exit status when the program and its watchdog have ended: 128 plus the signal's number when it was
+   *  killed. */
   readonly ended: Promise<number>
   running(): boolean
-  /** Nothing to signal is no error. */
+  /** Sends a signal; it is no error when the program has ended. */
   signal(name: NodeJS.Signals): void
 }
 
-/** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. The program must catch it: a shell
- *  starts what runs beside it with SIGINT ignored, and who does not set a handler keeps it so. It runs in a session of its own, so
- *  Ctrl-C in the terminal does not reach it. Both outputs go to `output`, a file descriptor. */
+/** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. The program must set a handler
+ *  for it: a shell starts background programs with SIGINT ignored. It runs in a session of its own, so Ctrl-C in the
+ *  terminal does not reach it. Both outputs go to `output`, a file descriptor. Throws when the program cannot be
+ *  started. */
 export const startWatched = async (options: {
   readonly command: readonly string[]
   readonly cwd: string
@@ -46,7 +49,7 @@ export const startWatched = async (options: {
     stdio: ['pipe', 'pipe', output],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
-  // Writing is never tried, but an ended reader may still be reported here.
+  // This process never writes, but the end of the reader may still be reported here.
   shell.stdin?.on('error', () => undefined)
   let running = true
   let failure: unknown
@@ -77,7 +80,7 @@ export const startWatched = async (options: {
       try {
         process.kill(pid, name)
       } catch {
-        // It ended a moment ago, and the shell has not told us yet.
+        // It ended a moment ago, and the exit of the shell is not reported yet.
       }
     },
   }

@@ -104,7 +104,7 @@ describe('a rental', () => {
 })
 
 test('a beat for no rental runs no statement', async () => {
-  const silent = postgresHeartbeats({ query: () => Promise.reject(new Error('asked')) })
+  const silent = postgresHeartbeats({ query: () => Promise.reject(new Error('a statement ran')) })
   await expect(silent.beat([], start)).resolves.toBeUndefined()
 })
 

@@ -8,7 +8,8 @@ const BEGIN = `
 insert into ops.heartbeats (rental, acknowledged_ms, last_beat_at) values ($1, 0, $2)
 on conflict (rental) do nothing`
 
-/** One statement, so that two beats at once count no time twice: the second one waits for the first one and then reads its beat. */
+/** One statement, so that two beats at once count no time twice: the second one waits for the first one and then reads
+ *  its beat. */
 const BEAT = `
 update ops.heartbeats set
   acknowledged_ms = acknowledged_ms + case
@@ -20,7 +21,8 @@ where rental = any($1) and last_beat_at < $2`
 const READ = `select acknowledged_ms, last_beat_at from ops.heartbeats where rental = $1`
 const END = `delete from ops.heartbeats where rental = $1`
 
-/** Makes the heartbeats in the table ops.heartbeats, which migrateOperations makes. All calls throw DATABASE_UNAVAILABLE. */
+/** Makes the heartbeats in the table ops.heartbeats, which migrateOperations makes. All calls throw
+ *  DATABASE_UNAVAILABLE. */
 export const postgresHeartbeats = ({ query }: Pick<Database, 'query'>): Heartbeats => ({
   begin: async (rental, startedAt) => {
     await query('heartbeats.begin', BEGIN, [rental, startedAt])

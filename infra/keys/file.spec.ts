@@ -10,7 +10,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-test('a secret is made once, long enough, and kept from others', async () => {
+test('a secret is made once, long enough, and hidden from other users', async () => {
   const path = join(folder, 'keys', 'jwt')
   const secret = await readOrCreateSecret(path)
   expect(secret).toMatch(/^[\w-]{43}$/)
@@ -19,7 +19,7 @@ test('a secret is made once, long enough, and kept from others', async () => {
   expect((await stat(join(folder, 'keys'))).mode & 0o777).toBe(0o700)
 })
 
-test('all who ask at once get the same secret, and no draft is left', async () => {
+test('all callers at once get the same secret, and no draft is left', async () => {
   const path = join(folder, 'jwt')
   const secrets = await Promise.all(Array.from({ length: 20 }, () => readOrCreateSecret(path)))
   expect(new Set(secrets).size).toBe(1)

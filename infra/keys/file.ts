@@ -5,8 +5,8 @@ import { unlessMissing } from '../system/files.ts'
 
 const secretBytes = 32
 
-/** Resolves to the secret in this file (mode 0600, its folder 0700), made at random the first time: 43 characters of base64url.
- *  Several processes that call it at once get the same secret. Throws what the file system throws. */
+/** Resolves to the secret in this file (mode 0600, its folder 0700), made at random the first time: 43 characters of
+ *  base64url. Several processes that call it at once get the same secret. Throws what the file system throws. */
 export const readOrCreateSecret = async (path: string): Promise<string> => {
   const existing = await readSecret(path)
   if (existing !== undefined) return existing

@@ -8,7 +8,7 @@ let drop: () => Promise<void>
 beforeAll(async () => {
   const made = await createTestDatabase()
   drop = made.drop
-  // One connection: who leaves it in disorder is found out by the next.
+  // One connection: a statement that leaves it in disorder fails the next one.
   database = made.connect({ poolSize: 1 })
 })
 afterAll(() => drop())
@@ -27,30 +27,30 @@ test('rows are decoded field by field, however large and however many', async ()
   await isInOrder()
 })
 
-test('of no rows there is nothing to decode', async () => {
+test('no rows are decoded when there are none', async () => {
   expect(await copy('select 1::int8 where false', (fields) => fields.int8())).toEqual([])
   await isInOrder()
 })
 
-test('what a decoder throws reaches the caller, and the connection goes on', async () => {
-  let asked = 0
+test('what a decoder throws reaches the caller, and the connection stays usable', async () => {
+  let decoded = 0
   const decode = () => {
-    asked += 1
+    decoded += 1
     throw new Error('not to be read')
   }
   await expect(copy('select n::int8 from generate_series(1, 5000) n', decode)).rejects.toThrow('not to be read')
-  expect(asked).toBe(1)
+  expect(decoded).toBe(1)
   await isInOrder()
 })
 
-test('an error in the middle of the rows reaches the caller, and the connection goes on', async () => {
+test('an error in the middle of the rows reaches the caller, and the connection stays usable', async () => {
   await expect(
     copy('select 1 / (3 - n)::int8 from generate_series(1, 5) n', (fields) => fields.int8()),
   ).rejects.toThrow('division by zero')
   await isInOrder()
 })
 
-test('values are written as SQL has them', async () => {
+test('values are written as literals of SQL', async () => {
   const texts = [`o'brien`, 'a\\b', '"', '{a,b}', 'ü🦆', '']
   const select = `select unnest(${literalOf(texts)}::text[])`
   expect(await copy(select, (fields) => fields.text())).toEqual(texts)

@@ -63,7 +63,8 @@ const createFields = (): Fields & { begin(chunk: Buffer, at: number): void } => 
   }
 }
 
-/** Runs COPY (select) TO STDOUT (FORMAT binary) and resolves to its rows, each decoded as it arrives. No column may be null. */
+/** Runs COPY (select) TO STDOUT (FORMAT binary) and resolves to its rows, each decoded as it arrives. No column may be
+ *  null. */
 export const copyOut = async <Row>(
   client: PoolClient,
   select: string,

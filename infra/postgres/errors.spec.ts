@@ -15,12 +15,12 @@ test.each(['Connection terminated unexpectedly', 'timeout exceeded when trying t
 )
 
 test.each(['23505', '42P01', '40001', '57014', '28P01'])('%s is about the statement', (code) => {
-  const error = errorWith(code, 'Connection terminated is what the row says')
+  const error = errorWith(code, 'Connection terminated is in the message')
   expect(isConnectionError(error)).toBe(false)
   expect(toFailure(error, 'perhaps')).toBe(error)
 })
 
-test('a failure says whether the statement was sent, and keeps its cause', () => {
+test('a failure tells whether the statement was sent, and keeps its cause', () => {
   const error = errorWith('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:5432')
   const failure = toFailure(error, 'no') as Failure
   expect([failure.code, failure.details, failure.cause]).toEqual([
@@ -39,4 +39,4 @@ test('a full disk is a failure of its own', () => {
   })
 })
 
-test('what is no error at all is none of the connection', () => expect(isConnectionError(undefined)).toBe(false))
+test('a value that is no error is no error of the connection', () => expect(isConnectionError(undefined)).toBe(false))

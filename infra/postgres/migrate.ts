@@ -6,14 +6,15 @@ export type SchemaMigrations = {
   readonly schema: string
   /** Held until the transaction ends, so that one process at a time migrates. */
   readonly lock: NumberedLock
-  /** Where the version of the schema is stored. `create` makes the table when it is missing; `record` stores the version $1. */
+  /** Where the version of the schema is stored. `create` makes the table when it is missing; `record` stores the
+   *  version $1. */
   readonly versions: { readonly table: string; readonly create: string; readonly record: string }
   /** The statements of each version, from version 1 on. Forward only: a version that was released is never changed. */
   readonly migrations: readonly (readonly string[])[]
 }
 
-/** Makes a schema, or brings it to the newest version that this program knows, in the transaction of `query`. Any number of
- *  processes may do so at once. Throws DATABASE_SCHEMA_NEWER when a newer program has migrated it. */
+/** Makes a schema, or brings it to the newest version that this program knows, in the transaction of `query`. Any
+ *  number of processes may do so at once. Throws DATABASE_SCHEMA_NEWER when a newer program has migrated it. */
 export const migrateSchema = async (
   query: Query,
   label: string,

@@ -37,7 +37,7 @@ test('an empty database gets the tables, and a second start changes nothing', as
   expect(await database.query('spec.kept', 'select * from ops.consumers')).toEqual([{ name: 'kept', position: 'here' }])
 })
 
-test('many who start at once make them once', async () => {
+test('many processes that start at once make them once', async () => {
   await Promise.all(Array.from({ length: 8 }, () => migrateOperations(database)))
   expect(await versions()).toHaveLength(1)
 })

@@ -24,8 +24,8 @@ with updated as (update ops.version set version = $1 returning version)
 insert into ops.version (version) select $1 where not exists (select from updated)`,
 } as const
 
-/** Makes the schema `ops`, or brings it to the newest version that this program knows; any number of processes may do so at
- *  once. Throws DATABASE_SCHEMA_NEWER when a newer program has migrated it. */
+/** Makes the schema `ops`, or brings it to the newest version that this program knows; any number of processes may do
+ *  so at once. Throws DATABASE_SCHEMA_NEWER when a newer program has migrated it. */
 export const migrateOperations = (database: Pick<Database, 'transaction'>): Promise<void> =>
   database.transaction('operations.migrate', (query) =>
     migrateSchema(query, 'operations.migrate', { schema: 'ops', lock: locks.migrateOperations, versions, migrations }),

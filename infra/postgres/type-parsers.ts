@@ -1,5 +1,5 @@
-/** How values of the database are parsed: whole numbers of 64 bits into bigint, decimals into their text, moments into ISO 8601 in
- *  UTC (milliseconds, as the clock of the program gives them), dates and times without zone into text. */
+/** How values of the database are parsed: whole numbers of 64 bits into bigint, decimals into their text, moments into
+ *  ISO 8601 in UTC (milliseconds, as the clock of the program gives them), dates and times without zone into text. */
 const elements: Readonly<Record<number, (text: string) => unknown>> = {
   20: BigInt, // int8
   1082: String, // date
@@ -10,8 +10,8 @@ const elements: Readonly<Record<number, (text: string) => unknown>> = {
 /** The array type of each. */
 const arrays: Readonly<Record<number, number>> = { 1016: 20, 1182: 1082, 1115: 1114, 1185: 1184, 1231: 1700 }
 
-/** Turns a moment of PostgreSQL into ISO 8601 in UTC: "2026-01-02 03:04:05.678+02" → "2026-01-02T01:04:05.678Z". Returns any other
- *  text ("infinity") unchanged. */
+/** Turns a moment of PostgreSQL into ISO 8601 in UTC: "2026-01-02 03:04:05.678+02" → "2026-01-02T01:04:05.678Z".
+ *  Returns any other text ("infinity") unchanged. */
 export const toIso = (text: string): string => {
   const match = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)([+-]\d\d)(?::?(\d\d))?$/.exec(text)
   if (!match) return text
@@ -22,7 +22,8 @@ export const toIso = (text: string): string => {
 type Parser = (text: string) => unknown
 const textArray = 1009
 
-/** Makes the parsers of one client. The driver's own parsers are shared by all clients of a process, so they stay unchanged. */
+/** Makes the parsers of one client. The driver's own parsers are shared by all clients of a process, so they stay
+ *  unchanged. */
 export const typeParsers = (
   standard: (oid: number, format?: 'text') => Parser,
 ): { getTypeParser: (oid: number) => Parser } => ({

@@ -9,6 +9,6 @@ export const unlessMissing = (error: unknown): undefined => {
   throw error
 }
 
-/** Resolves to true when a file or folder with this path is there, for a link when its target is. Throws what the file system
- *  throws when it cannot tell. */
+/** Resolves to true when a file or folder with this path is there, for a link when its target is. Throws what the file
+ *  system throws when it cannot tell. */
 export const exists = async (path: string): Promise<boolean> => (await stat(path).catch(unlessMissing)) !== undefined

@@ -15,13 +15,13 @@ export type TaskWorkers = {
   readonly id: string | undefined
   /** Lets them take no more tasks. */
   readonly stop: () => void
-  /** Resolves when they have stopped, the running handlers have ended, and the connections are closed. They stop by themselves
-   *  when they could not store how a task ended; `id` still holds that task. */
+  /** Resolves when they have stopped, the running handlers have ended, and the connections are closed. They stop by
+   *  themselves when they could not store how a task ended; `id` still holds that task. */
   readonly ended: Promise<void>
 }
 
-/** Starts workers on the queue in `schema`, on connections of their own. Throws what the driver throws when the database
- *  cannot be reached. */
+/** Starts workers on the queue in `schema`, on connections of their own. Throws what the driver throws when the
+ *  database cannot be reached. */
 export const startTaskWorkers = async (options: {
   readonly url: string
   readonly schema: string
@@ -57,8 +57,8 @@ export const startTaskWorkers = async (options: {
   })
   events.on('pool:gracefulShutdown', () => stopping.resolve())
 
-  /** Resolves when workers that are stopping do nothing any more. After two failures in a row to store how tasks ended, the
-   *  library (0.18.0) miscounts its pending answers by one, and waits for ever: `batch` in src/main.ts of
+  /** Resolves when workers that are stopping do nothing any more. After two failures in a row to store how tasks ended,
+   *  the library (0.18.0) miscounts its pending answers by one, and waits for ever: `batch` in src/main.ts of
    *  https://github.com/graphile/worker. */
   const untilQuiet = async (signal: AbortSignal): Promise<void> => {
     await stopping.promise
@@ -107,6 +107,6 @@ export const startTaskWorkers = async (options: {
   return { id, stop, ended: end() }
 }
 
-/** Takes a lock that lives as long as the connection that listens for tasks, and so as long as the process. Without it the library
- *  gives the tasks of a killed process to others only after four hours. */
+/** Takes a lock that lives as long as the connection that listens for tasks, and so as long as the process. Without it
+ *  the library gives the tasks of a killed process to others only after four hours. */
 const holdSql = 'select pg_advisory_lock_shared(hashtextextended($1, 0))'

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../../infra/async/sleep.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { Log } from '../../infra/telemetry.ts'
@@ -6,21 +6,23 @@ import { progressOf } from './progress.ts'
 import { completeBuild, isLockTimeout, type OpenedModel, swapBuild } from './versions.ts'
 import type { Writer } from './writer.ts'
 
-/** What is built takes its place when it is no older than this: while events keep coming, it never stands at the very end. */
-const ageMsMax = 1_000
+/** A build is swapped in when it lags by no more than this: while events keep coming, it never reaches the very end. */
+const lagMsMax = 1_000
+/** Progress is logged after this time, then at this interval. */
 const firstLineMs = 1_000
 const lineMs = 5_000
-/** Between two attempts to swap, while long queries read the table. */
+/** The pause between two attempts to swap, while long queries read the table. */
 const swapPauseMs = 500
 
 export type Builder = {
-  /** Logs how far the build is, now and then. */
-  say(position: Position): void
-  /** Once the build has caught up: makes its indexes and swaps it in. True when the model has to be opened anew. */
+  /** Logs the progress of the build at intervals. */
+  logProgress(position: Position): void
+  /** Creates the indexes and swaps the build in, once it has caught up. Resolves to true when the model has to be
+   *  opened anew. */
   finish(position: Position, writer: Writer): Promise<boolean>
 }
 
-/** Brings a build that a writer fills to its end. */
+/** Creates the builder that completes a build while a writer fills it. */
 export const createBuilder = async (options: {
   readonly store: Pick<EventStore, 'start' | 'head' | 'distance'>
   readonly database: Pick<Database, 'transaction'>
@@ -33,15 +35,15 @@ export const createBuilder = async (options: {
   const { name, version } = projection
   const beganAtMs = performance.now()
   const beganPosition = opened.state.position
-  let target = { head: await store.head(), atMs: beganAtMs }
+  let goal = { head: await store.head(), atMs: beganAtMs }
   let complete = false
   let nextLineAtMs = beganAtMs + firstLineMs
 
-  const say = (position: Position) => {
+  const logProgress = (position: Position) => {
     const atMs = performance.now()
     if (atMs < nextLineAtMs) return
     nextLineAtMs = atMs + lineMs
-    const { percent, perSecond, secondsLeft } = progressOf(store, target.head, {
+    const { percent, perSecond, secondsLeft } = progressOf(store, goal.head, {
       position,
       beganPosition,
       beganAtMs,
@@ -50,43 +52,42 @@ export const createBuilder = async (options: {
     log.info({ projection: name, version, percent, perSecond, secondsLeft }, 'a read model is being built')
   }
 
-  /** True when the position was the end of the log a moment ago. */
+  /** Resolves to true when the position was the end of the log at most `lagMsMax` ago. */
   const isCaughtUp = async (position: Position): Promise<boolean> => {
-    if (position < target.head) return false
-    const { atMs } = target
-    target = { head: await store.head(), atMs: performance.now() }
-    return target.head <= position || target.atMs - atMs <= ageMsMax
+    if (position < goal.head) return false
+    const { atMs } = goal
+    goal = { head: await store.head(), atMs: performance.now() }
+    return goal.head <= position || goal.atMs - atMs <= lagMsMax
   }
 
   const swap = async (writer: Writer): Promise<boolean> => {
     for (let tries = 0; ; tries++) {
       try {
-        const position = await writer.settle()
-        const swapped = await swapBuild(database, opened.target, writer.standing(), position)
+        const position = await writer.finish()
+        const swapped = await swapBuild(database, opened.target, writer.state(), position)
         if (swapped === true)
           log.info(
             { projection: name, version, ms: Math.round(performance.now() - beganAtMs) },
-            'a read model was built, and is read now',
+            'a read model was built and swapped in',
           )
         return swapped !== false
       } catch (error) {
         if (!isLockTimeout(error) || signal.aborted) throw error
-        if (tries === 0)
-          log.warn({ projection: name, version }, 'a long query keeps a read model from being swapped in')
-        await delay(swapPauseMs, undefined, { signal }).catch(() => undefined)
+        if (tries === 0) log.warn({ projection: name, version }, 'a long query delays the swap of a read model')
+        await sleep(swapPauseMs, signal)
       }
     }
   }
 
   return {
-    say,
+    logProgress,
     finish: async (position, writer) => {
       if (!(await isCaughtUp(position))) return false
-      await writer.settle()
+      await writer.finish()
       if (!complete) {
         await completeBuild(database, opened.target)
         complete = true
-        // That may have taken a while.
+        // Creating the indexes may have taken a while.
         if (!(await isCaughtUp(position))) return false
       }
       return swap(writer)

@@ -4,7 +4,7 @@ import type { Query } from '../../infra/postgres.ts'
 import type { Projection } from './projection.ts'
 import { buildSchema, key, moment, readSchema, type TableAccess } from './table.ts'
 
-/** Why a read model waits. */
+/** The reason why a read model waits. */
 export type ProjectionFailure = { readonly code: string; readonly message: string }
 
 const checkpointColumns = {
@@ -13,13 +13,14 @@ const checkpointColumns = {
   position: key(),
   failure: p.json<ProjectionFailure>().strictNullable(),
   updatedAt: moment(),
-  /** How many streams are parked. */
+  /** The number of parked streams. */
   parked: p.integer().default(0),
-  /** How often parked streams were folded after all: by somebody else than the runner, whose rows in memory are old then. */
+  /** The number of retries that folded events of parked streams. They run outside the runner, whose rows in memory are
+   *  out of date then. */
   retries: p.integer().default(0),
 }
 
-/** How far each read model has come that is read. */
+/** The checkpoint of each live read model. */
 export const checkpointsTable = defineEntity({
   name: 'Checkpoint',
   tableName: 'checkpoints',
@@ -27,8 +28,8 @@ export const checkpointsTable = defineEntity({
   properties: checkpointColumns,
 })
 
-/** How far the versions have come that are being built, at most one of each read model. Since `beganAt`, when it stood at
- *  `beganPosition`, a process has been at it. */
+/** The checkpoint of each version that is being built, at most one of each read model. A process has worked on it since
+ *  `beganAt`, when its checkpoint was at `beganPosition`. */
 export const buildsTable = defineEntity({
   name: 'Build',
   tableName: 'builds',
@@ -36,20 +37,22 @@ export const buildsTable = defineEntity({
   properties: { ...checkpointColumns, beganAt: moment(), beganPosition: key() },
 })
 
-/** Where a version of a read model stands: the table that is read, or one beside it that is being built. */
+/** The table that a version of a read model is written to: the live one, or one beside it that is being built. */
 export type ProjectionTarget = {
   readonly kind: 'live' | 'build'
   readonly projection: Projection
   readonly table: TableAccess
-  /** The table with its checkpoint. */
+  /** The table that has its checkpoint. */
   readonly checkpoints: 'read.checkpoints' | 'read.builds'
 }
 
+/** Returns the live table of a read model as a target. */
 export const liveTarget = (projection: Projection): ProjectionTarget => {
   const { table } = projection
   return { kind: 'live', projection, table, checkpoints: 'read.checkpoints' }
 }
 
+/** Returns the table in which a version of a read model is built as a target. */
 export const buildTarget = (projection: Projection): ProjectionTarget => {
   const table = projection.table.within(buildSchema)
   return { kind: 'build', projection, table, checkpoints: 'read.builds' }
@@ -69,7 +72,7 @@ export type Build = Checkpoint & {
   readonly updatedAt: string
 }
 
-/** Where a place stands, as the runner knows it. */
+/** The checkpoint of a target, as the runner last read or wrote it. */
 export type CheckpointState = { readonly position: Position; readonly parked: number; readonly retries: number }
 
 const READ = `select projection, version, position, failure, parked, retries from read.checkpoints
@@ -78,16 +81,16 @@ const READ = `select projection, version, position, failure, parked, retries fro
 const READ_BUILDS = `select projection, version, position, failure, parked, retries, began_at as "beganAt",
   began_position as "beganPosition", updated_at as "updatedAt" from read.builds where projection = any($1)`
 
-/** The checkpoints of these projections that exist. */
+/** Resolves to the checkpoints of these read models, as far as they exist. */
 export const readCheckpoints = (query: Query, names: readonly string[]): Promise<Checkpoint[]> =>
   query<Checkpoint>('checkpoints.read', READ, [names], { retry: true })
 
-/** The versions of these projections that are being built. */
+/** Resolves to the builds of these read models that are under way. */
 export const readBuilds = (query: Query, names: readonly string[]): Promise<Build[]> =>
   query<Build>('checkpoints.readBuilds', READ_BUILDS, [names], { retry: true })
 
-/** Where the place stands; undefined when it is not there, or not at this version. `lock` keeps runners out until the end of
- *  the transaction. Throws POSITION_FOREIGN for another event store. */
+/** Resolves to the checkpoint of a target; undefined when there is none, or none of this version. `lock` blocks runners
+ *  until the end of the transaction. Throws POSITION_FOREIGN for another event store. */
 export const readCheckpointState = async (
   query: Query,
   { projection: { name, version }, checkpoints }: ProjectionTarget,
@@ -103,13 +106,15 @@ export const readCheckpointState = async (
   return found && { ...found, position: store.parsePosition(found.position) }
 }
 
-/** Compare and set. The row stays locked until the end of the transaction, so a second runner waits here and then finds
- *  another position: the rows that are written with it come from one of the two alone. Values: the projection, its version,
- *  its position and retries as they were found, the new position, how many streams more are parked. */
+/** Returns the statement that moves a checkpoint by compare and set. The row stays locked until the end of the
+ *  transaction, so a second runner waits here and then finds another position: the rows that are written with it come
+ *  from one runner alone. Values: the projection, its version, its position and retries as they were read, the new
+ *  position, the number of newly parked streams. */
 export const moveStatement = ({ checkpoints }: ProjectionTarget): string =>
   `update ${checkpoints} set position = $5, parked = parked + $6, failure = null, updated_at = now()
     where projection = $1 and version = $2 and position = $3 and retries = $4 returning projection`
 
+/** Returns the values of `moveStatement`. */
 export const moveValues = (
   { projection: { name, version } }: ProjectionTarget,
   { position, retries }: CheckpointState,
@@ -117,7 +122,7 @@ export const moveValues = (
   parked: number,
 ): readonly unknown[] => [name, version, position, retries, to, parked]
 
-/** Writes down why the place waits, for those who look from another process. */
+/** Writes to the checkpoint why its read model waits, for the status that other processes show. */
 export const markFailed = async (
   query: Query,
   { projection: { name, version }, checkpoints }: ProjectionTarget,

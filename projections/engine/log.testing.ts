@@ -5,16 +5,17 @@ import type { EventStore, Json, Position, StoredEvent } from '../../infra/event-
 import { foldStream, type Projection } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
-/** For specs: a log with a clock of its own, written event by event, without the rules of the aggregates. */
+/** Returns the time of an event by its number: the time of event n is n seconds after 2026 began. */
 export const at = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
 
-/** Ids and times depend only on `from` and on how many events were written: event n has the time `at(n)`. */
+/** Creates a log for specs that is written event by event, without the rules of the aggregates. Ids and times depend
+ *  only on `from` and the number of events written: event n has the time `at(n)`. */
 export const createSpecLog = (store: EventStore = createMemoryEventStore({ id: 'spec' }), from = 0) => {
   let written = from
   const uuid = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
   return {
     store,
-    /** Appends one event; its metadata carry its number. */
+    /** Appends one event; its metadata contains its number. */
     write: async <Name extends AggregateName>(name: Name, id: string, event: EventOf<Name>): Promise<Position> => {
       const number = written++
       const { type, version, data } = encodeEvent(aggregates[name].schemas, event)
@@ -42,7 +43,7 @@ export const createSpecLog = (store: EventStore = createMemoryEventStore({ id: '
 
 export type SpecLog = ReturnType<typeof createSpecLog>
 
-/** The rows that the projection makes of these events of one stream, in order of their keys. */
+/** Resolves to the rows that the projection makes of these events of one stream, in the order of their keys. */
 export const rowsOf = async <Row extends AnyRow, Name extends AggregateName>(
   projection: Projection<Row>,
   name: Name,
@@ -55,7 +56,7 @@ export const rowsOf = async <Row extends AnyRow, Name extends AggregateName>(
   return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-/** The stamps of a row that event number `n` of a spec log changed last. */
+/** Returns the position and the time in a row that event `number` of a spec log changed last. */
 export const stampsOf = (number: number) => ({
   position: `memory-spec-${String(number + 1).padStart(20, '0')}`,
   updatedAt: at(number),

@@ -4,8 +4,9 @@ import { usdc } from '../../domain/money.testing.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { at, type SpecLog } from './log.testing.ts'
 
-/** For specs: the whole life of a rental, as one list of events for each stream. `end` says how far it comes. */
-export type Life = { readonly number: number; readonly end: 'rejected' | 'active' | 'settled' }
+/** A rental for specs, from the deposit to its end. `end` is the status that it reaches. */
+export type RentalScenario = { readonly number: number; readonly end: 'rejected' | 'active' | 'settled' }
+/** The events that a scenario writes to one stream. */
 export type StreamEvents = {
   readonly name: AggregateName
   readonly id: string
@@ -18,8 +19,9 @@ const held = usdc(7_200_000n)
 const charge = usdc(600_000n)
 const rest = usdc(6_600_000n)
 
-/** The streams that one life writes to; lives share listings and accounts, so those have the events of several. */
-export const streamsOf = ({ number, end }: Life): StreamEvents[] => {
+/** Returns the streams that one scenario writes to. Scenarios share accounts, so one account has the events of
+ *  several. */
+export const streamsOf = ({ number, end }: RentalScenario): StreamEvents[] => {
   const rental = `r${number}`
   const renter = renterOf(number)
   const line = { eventId: `metered-${number}`, description: '2 × H100', seconds: 300n, amount: charge }
@@ -139,28 +141,36 @@ export const streamsOf = ({ number, end }: Life): StreamEvents[] => {
 
 const when = (condition: boolean, ...events: DomainEvent[]): DomainEvent[] => (condition ? events : [])
 
-/** Writes the lives interleaved: each number of `picks` says from which stream the next event comes. Those of one stream keep
- *  their order; what the picks leave is written at the end. */
-export const writeLives = async (log: SpecLog, lives: readonly Life[], picks: readonly number[]): Promise<void> => {
-  const left = lives.flatMap(streamsOf).map(({ name, id, events }) => ({ name, id, events: [...events] }))
-  for (let pick = 0; left.length > 0; pick++) {
-    const index = (picks[pick] ?? 0) % left.length
-    const stream = left[index]
+/** Writes the scenarios interleaved: each number of `picks` chooses the stream of the next event. The events of one
+ *  stream keep their order; the remaining ones are written at the end. */
+export const writeRentals = async (
+  log: SpecLog,
+  scenarios: readonly RentalScenario[],
+  picks: readonly number[],
+): Promise<void> => {
+  const remaining = scenarios.flatMap(streamsOf).map(({ name, id, events }) => ({ name, id, events: [...events] }))
+  for (let pick = 0; remaining.length > 0; pick++) {
+    const index = (picks[pick] ?? 0) % remaining.length
+    const stream = remaining[index]
     const event = stream?.events.shift()
     if (stream && event) await log.write(stream.name, stream.id, event as never)
-    if (stream?.events.length === 0) left.splice(index, 1)
+    if (stream?.events.length === 0) remaining.splice(index, 1)
   }
 }
 
 const ends = ['settled', 'active', 'rejected', 'settled'] as const
 
-/** Lives side by side, a few at a time, in an order that looks random and is always the same. Resolves to the head then. */
+/** Writes rentals interleaved, five at a time, in an order that looks random and is always the same. Resolves to the
+ *  head afterwards. */
 export const writeMarket = async (log: SpecLog, count: number): Promise<Position> => {
-  const lives = Array.from({ length: count }, (_, number): Life => ({ number, end: ends[number % 4] ?? 'settled' }))
+  const scenarios = Array.from(
+    { length: count },
+    (_, number): RentalScenario => ({ number, end: ends[number % 4] ?? 'settled' }),
+  )
   for (let first = 0; first < count; first += 5)
-    await writeLives(
+    await writeRentals(
       log,
-      lives.slice(first, first + 5),
+      scenarios.slice(first, first + 5),
       Array.from({ length: 200 }, (_, pick) => (pick * 7919 + first * 31) % 97),
     )
   return log.store.head()

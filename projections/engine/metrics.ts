@@ -1,16 +1,17 @@
 import { Counter, Gauge } from 'prom-client'
 import type { Metrics } from '../../infra/telemetry.ts'
 
-/** What the runners count. */
+/** The counters of the runners. */
 export type ProjectionMetrics = {
+  /** Counts events that were folded. */
   folded(projection: string, events: number): void
-  /** A read model had to wait, or a stream was parked. */
+  /** Counts that a read model had to wait, or that a stream was parked. */
   failed(projection: string, code: string): void
-  /** How many streams are parked now. */
+  /** Sets the number of parked streams. */
   parked(projection: string, streams: number): void
 }
 
-/** Counts into a registry; runners that share it share the figures. */
+/** Returns the counters in a registry; runners that share the registry share the figures. */
 export const projectionMetrics = (registry: Metrics): ProjectionMetrics => {
   const counter = (name: string, help: string, labelNames: string[]): Counter =>
     (registry.getSingleMetric(name) as Counter | undefined) ??

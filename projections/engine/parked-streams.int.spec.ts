@@ -45,29 +45,29 @@ const statusOf = async (projections: Projections, name = 'providers'): Promise<P
 }
 const nameOf = async (id: string) => (await findProvider(world.read, id))?.name
 
-/** A provider that is renamed before it was registered: no fold makes sense of that. */
+/** Writes a provider that is renamed before it was registered, which no fold accepts. */
 const writePoison = async (log: SpecLog, id = 'ghost') => log.write('provider', id, rename('Nobody'))
-/** This one does. */
+/** Returns a version that can fold it. */
 const lenient = (version = 1): Projection<ProviderRow> => ({
   ...providers,
   version,
-  fold: (row, event, recorded, key) =>
+  fold: (row, event, metadata, key) =>
     row || event.type !== 'ProviderRenamed'
-      ? providers.fold(row, event, recorded, key)
-      : { id: key, name: event.name, registeredAt: at(0), position: recorded.position, updatedAt: recorded.time },
+      ? providers.fold(row, event, metadata, key)
+      : { id: key, name: event.name, registeredAt: at(0), position: metadata.position, updatedAt: metadata.time },
 })
-/** Cannot read this name, whoever has it. */
+/** Returns a version that cannot fold this name. */
 const without = (name: string, version = 1): Projection<ProviderRow> => ({
   ...providers,
   version,
-  fold: (row, event, recorded, key) => {
+  fold: (row, event, metadata, key) => {
     if (event.type === 'ProviderRenamed' && event.name === name) throw new Error(`${name} is no name`)
-    return providers.fold(row, event, recorded, key)
+    return providers.fold(row, event, metadata, key)
   },
 })
 
 describe('an event that cannot be folded', () => {
-  test('parks its stream, which is shown and said, and everything else goes on', async () => {
+  test('parks its stream, which is shown and logged, and everything else goes on', async () => {
     const lines: string[] = []
     const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => lines.push(line) })
     const metrics = new Registry()
@@ -88,8 +88,8 @@ describe('an event that cannot be folded', () => {
       const first = [{ ...event, revision: 0n, position: poison, type: 'ProviderRenamed', held: 1n }]
       expect({ state, parked }).toMatchObject({ state: 'running', parked: { streams: 1, first } })
     }
-    const said = lines.map((line) => JSON.parse(line)).filter(({ projection }) => projection === 'providers')
-    expect(said).toEqual([expect.objectContaining({ level: 'error', revision: '0', ...event })])
+    const logged = lines.map((line) => JSON.parse(line)).filter(({ projection }) => projection === 'providers')
+    expect(logged).toEqual([expect.objectContaining({ level: 'error', revision: '0', ...event })])
     const text = await metrics.metrics()
     expect(text).toContain('projection_failures_total{projection="providers",code="EVENT_NOT_FOLDED"} 1\n')
     expect(text).toContain('projection_parked_streams{projection="providers"} 1\n')
@@ -97,7 +97,7 @@ describe('an event that cannot be folded', () => {
     expect(await compareWithRebuild({ ...world, projections: allProjections })).toEqual([])
   })
 
-  test('leaves the row as the last good event has left it, also when more comes', async () => {
+  test('leaves the row as of the last event before it, also when more events come', async () => {
     const runner = start({ projections: [without('Apex')] })
     const log = createSpecLog(world.store)
     for (const name of ['Able', 'Apex', 'Baker']) {
@@ -173,7 +173,7 @@ describe('a row that the database refuses', () => {
     }) as const
   const price = (amount: bigint) => ({ type: 'PriceChanged', pricePerGpuHour: usdc(amount) }) as const
 
-  test('parks its stream alone, and its row is as the last event before has left it', async () => {
+  test('parks its stream alone, and leaves the row as of the last event before', async () => {
     const log = createSpecLog(world.store)
     for (const id of ['a', 'b', 'c', 'd', 'e']) await log.write('listing', id, offer(id === 'c' ? 3_000_000_000 : 1))
     for (const id of ['a', 'c', 'e']) await log.write('listing', id, price(7n))
@@ -205,7 +205,7 @@ describe('a parked stream that is retried', () => {
     return { log, head: await log.write('provider', 'p', register('p')) }
   }
 
-  test('stays parked, and says why, while it cannot be folded', async () => {
+  test('stays parked, with the reason, while it cannot be folded', async () => {
     const { head } = await ghosts()
     const runner = start({ projections: [providers] })
     await runner.waitFor(head, 15_000)
@@ -224,7 +224,7 @@ describe('a parked stream that is retried', () => {
       await expect(runner.retry(projection, stream)).rejects.toMatchObject({ code: 'PARKED_STREAM_UNKNOWN' })
   })
 
-  test('goes on by command, also of a process without runners, and no event counts twice', async () => {
+  test('is folded on request, also by a process without runners, and no event counts twice', async () => {
     const { log, head } = await ghosts()
     const running = start({ projections: [providers] })
     await running.waitFor(head, 15_000)
@@ -232,7 +232,7 @@ describe('a parked stream that is retried', () => {
     expect(await able.retry('providers', 'provider-ghost')).toEqual({ outcome: 'folded', events: 2 })
     expect(await nameOf('ghost')).toBe('Somebody')
     await expect(able.retry('providers', 'provider-ghost')).rejects.toMatchObject({ code: 'PARKED_STREAM_UNKNOWN' })
-    // The runner has another memory of the stream, and finds out.
+    // The runner has an older row in its cache, and finds the conflict.
     await running.waitFor(await log.write('provider', 'ghost', rename('Anybody')), 15_000)
     expect(await nameOf('ghost')).toBe('Anybody')
     expect((await statusOf(running)).parked).toMatchObject({ streams: 1, first: [{ stream: 'provider-other' }] })
@@ -247,9 +247,9 @@ describe('a parked stream that is retried', () => {
     await runner.waitFor(await log.write('provider', 'ghost', rename('Apex')), 15_000)
     const lenientWithout = (name: string): Projection<ProviderRow> => ({
       ...lenient(),
-      fold: (row, event, recorded, key) => {
+      fold: (row, event, metadata, key) => {
         if (event.type === 'ProviderRenamed' && event.name === name) throw new Error(`${name} is no name`)
-        return lenient().fold(row, event, recorded, key)
+        return lenient().fold(row, event, metadata, key)
       },
     })
     const almost = followProjections({ ...world, projections: [lenientWithout('No 1100')] })
@@ -272,15 +272,15 @@ describe('a parked stream that is retried', () => {
     expect(await compareWithRebuild({ ...world, projections: [accounts] })).toEqual([])
   })
 
-  /** Throws at the third event of the stream, the first time. */
+  /** Returns a fold that throws at the third event of the stream, the first time. */
   const failOnce = (projection: typeof accounts, stream: string): (typeof accounts)['fold'] => {
     let failed = false
-    return (row, event, recorded, key) => {
-      if (recorded.stream === stream && recorded.revision === 2n && !failed) {
+    return (row, event, metadata, key) => {
+      if (metadata.stream === stream && metadata.revision === 2n && !failed) {
         failed = true
         throw new Error('not now')
       }
-      return projection.fold(row, event, recorded, key)
+      return projection.fold(row, event, metadata, key)
     }
   }
 
@@ -296,7 +296,7 @@ describe('a parked stream that is retried', () => {
   })
 })
 
-test('a new version parks what it cannot fold itself, and what the old one parked is forgotten', async () => {
+test('a new version parks what it cannot fold itself, and the parked streams of the old one are deleted', async () => {
   const log = createSpecLog(world.store)
   await writePoison(log)
   await log.write('provider', 'p', register('p'))
@@ -314,10 +314,10 @@ test('a new version parks what it cannot fold itself, and what the old one parke
   expect(await compareWithRebuild({ ...world, projections: [strict] })).toEqual([])
 })
 
-/** Folds as the second, and fails where the first does. */
+/** Returns a fold with the rows of the second that fails where the first does. */
 const chain =
   (first: Projection<ProviderRow>, second: Projection<ProviderRow>): Projection<ProviderRow>['fold'] =>
-  (row, event, recorded, key) => {
-    if (row) first.fold(row, event, recorded, key)
-    return second.fold(row, event, recorded, key)
+  (row, event, metadata, key) => {
+    if (row) first.fold(row, event, metadata, key)
+    return second.fold(row, event, metadata, key)
   }

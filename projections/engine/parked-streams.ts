@@ -7,8 +7,8 @@ import { key, moment, readSchema } from './table.ts'
 
 const messageCharactersMax = 500
 
-/** Streams whose rows stay as they were before an event that could not be folded. What is held back needs no copy: it is
- *  everything in the stream from `revision` on, up to the checkpoint of its read model. */
+/** Streams whose rows stay as they were before an event that could not be folded. The events that wait need no copy:
+ *  they are all events of the stream from `revision` on, up to the checkpoint of its read model. */
 export const parkedStreamsTable = defineEntity({
   name: 'ParkedStream',
   tableName: 'parked_streams',
@@ -17,18 +17,19 @@ export const parkedStreamsTable = defineEntity({
     projection: key().primary(),
     version: p.integer().primary(),
     stream: key().primary(),
-    /** Of the event that could not be folded. */
+    /** The event that could not be folded. */
     revision: p.bigint('bigint'),
     position: key(),
     type: p.text(),
     code: p.text(),
     message: p.text(),
-    /** How many events of the stream have come since, which wait behind it. */
+    /** The number of later events of the stream, which wait behind it. */
     held: p.bigint('bigint'),
     since: moment(),
   },
 })
 
+/** A row of the table of parked streams. */
 export type ParkedStream = {
   readonly projection: string
   readonly version: number
@@ -42,10 +43,10 @@ export type ParkedStream = {
   readonly since: string
 }
 
-/** Which event. */
+/** Names an event without its data. */
 export type EventRef = Pick<StoredEvent, 'stream' | 'revision' | 'position' | 'type'>
 
-/** A stream that is to be parked: before which event, why, and how many events of it came after. */
+/** A stream to park: the event that could not be folded, its error, and the number of later events. */
 export type Parking = { readonly event: EventRef; readonly error: unknown; readonly held: number }
 
 const COLUMNS = 'projection, version, stream, revision, position, type, code, message, held, since'
@@ -71,8 +72,8 @@ const FIND = `select ${COLUMNS} from read.parked_streams where projection = $1 a
 
 const FORGET = 'delete from read.parked_streams where projection = $1 and version = $2'
 
-/** What to tell of an error in a fold: its code, and a message that is not longer than a person reads. Of a value that the
- *  database refuses (SQLSTATE class 22) it quotes nothing: this is shown to more people than the event is. */
+/** Returns the code of an error and a message of bounded length. For a value that the database refuses (SQLSTATE class
+ *  22), the message quotes nothing of it: more people see this message than the event. */
 export const failureOf = (error: unknown): { readonly code: string; readonly message: string } => {
   const message = error instanceof Error ? error.message : String(error)
   const code = error instanceof Failure ? error.code : 'EVENT_NOT_FOLDED'
@@ -80,18 +81,18 @@ export const failureOf = (error: unknown): { readonly code: string; readonly mes
   const shown = /^22[0-9A-Z]{3}$/.test(sqlState)
     ? `${message.replace(/"[^"]*"/g, '"…"')} (SQLSTATE ${sqlState})`
     : message
-  // PostgreSQL takes no NUL, and JSON no half of a character.
+  // PostgreSQL refuses NUL characters, and JSON refuses half of a surrogate pair.
   return { code, message: shown.replaceAll('\0', '').slice(0, messageCharactersMax).toWellFormed() }
 }
 
 const versionOf = ({ projection: { name, version } }: ProjectionTarget) => [name, version] as const
 
-/** Parks streams; one that is parked already is from now on parked before this event. */
-export const park = async (query: Query, place: ProjectionTarget, parkings: readonly Parking[]): Promise<void> => {
+/** Parks streams. A stream that is parked already is parked before the given event from now on. */
+export const park = async (query: Query, target: ProjectionTarget, parkings: readonly Parking[]): Promise<void> => {
   if (parkings.length === 0) return
   const failures = parkings.map(({ error }) => failureOf(error))
   await query('parking.park', PARK, [
-    ...versionOf(place),
+    ...versionOf(target),
     parkings.map(({ event }) => event.stream),
     parkings.map(({ event }) => event.revision),
     parkings.map(({ event }) => event.position),
@@ -102,85 +103,87 @@ export const park = async (query: Query, place: ProjectionTarget, parkings: read
   ])
 }
 
-/** Counts events that wait behind streams that were parked before. */
+/** Adds to the number of waiting events of streams that were parked before. */
 export const countHeld = async (
   query: Query,
-  place: ProjectionTarget,
+  target: ProjectionTarget,
   held: ReadonlyMap<string, number>,
 ): Promise<void> => {
-  if (held.size > 0) await query('parking.hold', HOLD, [...versionOf(place), [...held.keys()], [...held.values()]])
+  if (held.size > 0) await query('parking.hold', HOLD, [...versionOf(target), [...held.keys()], [...held.values()]])
 }
 
-/** Which of these streams are parked. */
+/** Resolves to those of the streams that are parked. */
 export const parkedAmong = async (
   query: Query,
-  place: ProjectionTarget,
+  target: ProjectionTarget,
   streams: Iterable<string>,
 ): Promise<Set<string>> => {
-  const rows = await query<{ stream: string }>('parking.among', AMONG, [...versionOf(place), [...new Set(streams)]])
+  const rows = await query<{ stream: string }>('parking.among', AMONG, [...versionOf(target), [...new Set(streams)]])
   return new Set(rows.map(({ stream }) => stream))
 }
 
-/** Parked streams by name, after `after`. */
+/** Resolves to parked streams in the order of their names, from behind `after`. */
 export const listParked = (
   query: Query,
-  place: Pick<ProjectionTarget, 'projection'>,
+  target: Pick<ProjectionTarget, 'projection'>,
   { after = '', limit }: { readonly after?: string; readonly limit: number },
 ): Promise<ParkedStream[]> =>
-  query<ParkedStream>('parking.list', LIST, [place.projection.name, place.projection.version, after, limit])
+  query<ParkedStream>('parking.list', LIST, [target.projection.name, target.projection.version, after, limit])
 
-/** The parked stream, locked until the end of the transaction. */
+/** Resolves to the parked stream and locks its row until the end of the transaction. */
 export const findParked = async (
   query: Query,
-  place: ProjectionTarget,
+  target: ProjectionTarget,
   stream: string,
 ): Promise<ParkedStream | undefined> =>
-  (await query<ParkedStream>('parking.find', FIND, [...versionOf(place), stream]))[0]
+  (await query<ParkedStream>('parking.find', FIND, [...versionOf(target), stream]))[0]
 
-/** Says why a stream is still parked. */
+/** Updates the reason why a stream is parked. */
 export const explainParked = async (
   query: Query,
-  place: ProjectionTarget,
+  target: ProjectionTarget,
   stream: string,
   { code, message }: { readonly code: string; readonly message: string },
 ): Promise<void> => {
   const text = `update read.parked_streams set code = $4, message = $5
     where projection = $1 and version = $2 and stream = $3`
-  await query('parking.explain', text, [...versionOf(place), stream, code, message])
+  await query('parking.explain', text, [...versionOf(target), stream, code, message])
 }
 
 const LEAVE = 'delete from read.parked_streams where projection = $1 and version = $2 and stream = $3'
 
-/** Says that a stream is parked no more, or only before a later event. The caller holds the lock of the checkpoint, and has
- *  written the rows: runners that have them in memory notice by `retries`. */
+/** Ends the parking of a stream, or moves it to a later event. The caller holds the lock of the checkpoint and has
+ *  written the rows: runners that have those rows in memory notice by `retries`. */
 export const moveParked = async (
   query: Query,
-  place: ProjectionTarget,
+  target: ProjectionTarget,
   stream: string,
   to: Parking | 'folded',
 ): Promise<void> => {
-  if (to === 'folded') await query('parking.leave', LEAVE, [...versionOf(place), stream])
-  else await park(query, place, [to])
+  if (to === 'folded') await query('parking.leave', LEAVE, [...versionOf(target), stream])
+  else await park(query, target, [to])
   await query(
     'parking.retried',
-    `update ${place.checkpoints} set retries = retries + 1, parked = parked - $3 where projection = $1 and version = $2`,
-    [...versionOf(place), to === 'folded' ? 1 : 0],
+    `update ${target.checkpoints} set retries = retries + 1, parked = parked - $3 where projection = $1 and version = $2`,
+    [...versionOf(target), to === 'folded' ? 1 : 0],
   )
 }
 
-export const forgetParked = async (query: Query, projection: string, version: number): Promise<void> => {
+/** Deletes all parked streams of a version. */
+export const deleteParked = async (query: Query, projection: string, version: number): Promise<void> => {
   await query('parking.forget', FORGET, [projection, version])
 }
 
-/** Where parked streams of a version begin, all of them: for a comparison, not for a page. */
+/** Resolves to the position from which each stream of a version is parked, for all of them: for a comparison, not for a
+ *  page. */
 export const parkedPositions = async (
   query: Query,
-  place: ProjectionTarget,
+  target: ProjectionTarget,
 ): Promise<ReadonlyMap<string, Position>> => {
   const rows = await query<{ stream: string; position: Position }>(
     'parking.positions',
     'select stream, position from read.parked_streams where projection = $1 and version = $2',
-    [...versionOf(place)],
+    [...versionOf(target)],
   )
   return new Map(rows.map(({ stream, position }) => [stream, position]))
 }

@@ -22,9 +22,9 @@ describe('progress', () => {
       perSecond: 200,
       secondsLeft: 2,
     }))
-  test('says no time while nothing was done', () =>
+  test('has no time left while nothing was done', () =>
     expect(at(200, { began: 200, seconds: 0 })).toMatchObject({ percent: 20, perSecond: null, secondsLeft: null }))
-  test('is never beyond the end, also when it has seen more of the log than the asker', () =>
+  test('is never beyond the end, even if the build is further than the known head', () =>
     expect(at(1_001)).toMatchObject({ percent: 100, lag: 0, secondsLeft: 0 }))
   test('is all of an empty log', () => expect(at(0, { head: 0 })).toMatchObject({ percent: 100, lag: 0 }))
 })

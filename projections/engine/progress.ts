@@ -1,7 +1,8 @@
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 
-/** How far a version is that is being built. `lag` is the rest, in what the store counts by (events, or bytes of its log);
- *  `perSecond` is how much of that was done each second, and `secondsLeft` what follows from both: null while nobody knows. */
+/** The progress of a version that is being built. `lag` is the rest of the log in the unit of the store: events, or
+ *  bytes of its log. `perSecond` is how much of it was done each second, and `secondsLeft` follows from both: both are
+ *  null while unknown. */
 export type Progress = {
   readonly position: string
   readonly percent: number
@@ -10,8 +11,8 @@ export type Progress = {
   readonly secondsLeft: number | null
 }
 
-/** A build on its way: since `beganAt` (ms), when it was at `beganPosition`, a process has been at it. */
-export type BuildProgress = {
+/** Two points of a build: where and when a process began to work on it, and where it is now. */
+export type BuildPoints = {
   readonly position: Position
   readonly beganPosition: Position
   readonly beganAtMs: number
@@ -20,13 +21,13 @@ export type BuildProgress = {
 
 const rounded = (value: number, digits: number) => Math.round(value * 10 ** digits) / 10 ** digits
 
-/** What to say about a build, given where the log ends. */
+/** Returns the progress of a build, given the end of the log. */
 export const progressOf = (
   store: Pick<EventStore, 'start' | 'distance'>,
   head: Position,
-  way: BuildProgress,
+  build: BuildPoints,
 ): Progress => {
-  const { position, beganPosition, beganAtMs, atMs } = way
+  const { position, beganPosition, beganAtMs, atMs } = build
   const whole = store.distance(store.start, head)
   const lag = Math.max(0, store.distance(position, head))
   const seconds = (atMs - beganAtMs) / 1000

@@ -6,20 +6,20 @@ import { jobs } from '../jobs.ts'
 import { providers } from '../providers.ts'
 import { rentals } from '../rentals.ts'
 import { at, createSpecLog } from './log.testing.ts'
-import { writeLives } from './market.testing.ts'
+import { writeRentals } from './market.testing.ts'
 import { decodeStored, foldInto, foldStream, type Projection, rowsAsOf } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
-const life = fc.record({
+const scenario = fc.record({
   number: fc.nat(30),
   end: fc.constantFrom('rejected' as const, 'active' as const, 'settled' as const),
 })
 const randomLog = fc.record({
-  lives: fc.uniqueArray(life, { selector: ({ number }) => number, minLength: 1, maxLength: 6 }),
+  scenarios: fc.uniqueArray(scenario, { selector: ({ number }) => number, minLength: 1, maxLength: 6 }),
   picks: fc.array(fc.nat(100), { maxLength: 120 }),
 })
 
-/** What the runner does to a row between two batches, as far as a row can be changed by it. */
+/** Encodes and decodes rows as the runner does between two batches. */
 const throughTable = ({ table }: Projection, rows: Map<string, AnyRow>): Map<string, AnyRow> => {
   const stored = JSON.parse(table.encode([...rows.values()])) as Record<string, unknown>[]
   return new Map(stored.map((columns) => table.decode(columns)).map((row) => [row.id, row]))
@@ -31,8 +31,8 @@ const inBatches = (projection: Projection, events: readonly StoredEvent[], sizes
     const size = sizes[batch % sizes.length] ?? 1
     for (const stored of events.slice(start, start + size)) {
       if (!projection.types.includes(stored.type)) continue
-      const { event, recorded } = decodeStored(stored)
-      foldInto(projection, rows, event, recorded)
+      const { event, metadata } = decodeStored(stored)
+      foldInto(projection, rows, event, metadata)
     }
     rows = throughTable(projection, rows)
     start += size
@@ -46,9 +46,9 @@ describe('every read model', () => {
       fc.asyncProperty(
         randomLog,
         fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 }),
-        async ({ lives, picks }, sizes) => {
+        async ({ scenarios, picks }, sizes) => {
           const log = createSpecLog()
-          await writeLives(log, lives, picks)
+          await writeRentals(log, scenarios, picks)
           const events = await Array.fromAsync(log.store.readAll())
           for (const projection of allProjections)
             expect(inBatches(projection, events, sizes)).toEqual(foldStream(projection, events))
@@ -59,16 +59,16 @@ describe('every read model', () => {
 
   test('gives, as of any position, the row that it had then', () =>
     fc.assert(
-      fc.asyncProperty(randomLog, fc.nat(), async ({ lives, picks }, pick) => {
+      fc.asyncProperty(randomLog, fc.nat(), async ({ scenarios, picks }, pick) => {
         const { store, ...log } = createSpecLog()
-        await writeLives({ store, ...log }, lives, picks)
+        await writeRentals({ store, ...log }, scenarios, picks)
         const events = await Array.fromAsync(store.readAll())
         const until = events[pick % events.length]
         if (!until) return
         for (const projection of allProjections) {
           const then = foldStream(projection, events.slice(0, events.indexOf(until) + 1))
-          const question = { store, projection, stream: until.stream, untilPosition: until.position }
-          for (const [key, row] of await rowsAsOf(question)) expect(row).toEqual(then.get(key))
+          const options = { store, projection, stream: until.stream, untilPosition: until.position }
+          for (const [key, row] of await rowsAsOf(options)) expect(row).toEqual(then.get(key))
         }
       }),
       { numRuns: 50 },

@@ -3,7 +3,7 @@ import { Failure } from '../../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
 import { type AnyRow, accessTo, type ReadTable, type TableAccess } from './table.ts'
 
-/** What the log knows about an event besides its fields. `id` is the aggregate's. */
+/** What the log stores about an event besides its fields. `id` is the id of the aggregate. */
 export type EventMetadata = {
   readonly id: string
   readonly eventId: string
@@ -17,47 +17,49 @@ export type EventMetadata = {
   readonly actor: string
 }
 
-/** A row without what the projection itself writes into it: the key, and the event that last changed it. */
+/** A row without the columns that every projection fills by itself: the key, and the event that last changed the
+ *  row. */
 export type Body<Row> = Omit<Row, keyof AnyRow>
 
 type Folds<Event extends { type: string }, Row> = {
   readonly [Type in Event['type']]: (
     row: Row | undefined,
     event: Extract<Event, { type: Type }>,
-    recorded: EventMetadata,
+    metadata: EventMetadata,
   ) => Body<Row> | undefined
 }
 
-/** One read model. Pure: the row that follows from a row and an event. Each row is folded from one stream alone, so the
- *  fold of that stream up to a moment is the row as of that moment. */
+/** One read model as pure functions: they make the next row from a row and an event. Each row is folded from one stream
+ *  alone, so the fold of that stream up to a moment is the row as of that moment. */
 export type Projection<Row extends AnyRow = AnyRow> = {
   readonly name: string
-  /** A changed fold is a new version; the runner then builds the table anew. */
+  /** Increased when a fold changes; the runner then builds the table anew. */
   readonly version: number
   readonly table: TableAccess
-  /** The event types that the fold knows. */
+  /** The event types that have a fold. */
   readonly types: readonly string[]
-  /** True when no event ever changes a row that another one has made: then no row is read before it is written. */
+  /** True when no event ever changes the row of another event: then no row is read before it is written. */
   readonly rowsNeverChange: boolean
-  /** The id of the row that an event changes; undefined when it changes none. */
-  key(event: DomainEvent, recorded: EventMetadata): string | undefined
-  /** The same row when the event changes nothing in it. Throws when history could not have happened. */
-  fold(row: Row | undefined, event: DomainEvent, recorded: EventMetadata, key: string): Row | undefined
+  /** Returns the id of the row that an event changes; undefined when it changes none. */
+  key(event: DomainEvent, metadata: EventMetadata): string | undefined
+  /** Returns the changed row, or the same row when the event changes nothing in it. Throws when the history is
+   *  impossible. */
+  fold(row: Row | undefined, event: DomainEvent, metadata: EventMetadata, key: string): Row | undefined
 }
 
-/** Declares a read model: one fold per event type, and leaving one out does not compile. A fold that answers with the row
- *  it was given, or with undefined, says that the event changes nothing. */
+/** Declares a read model with one fold per event type; leaving one out does not compile. A fold that returns its own
+ *  row, or undefined, changes nothing. */
 export const projection = <Event extends { type: string }, Row extends AnyRow>(definition: {
   readonly name: string
   readonly version: number
   readonly table: ReadTable
-  /** Each event makes a row of its own, so nothing needs to be read before writing. */
+  /** True when each event makes a row of its own: then no row is read before it is written. */
   readonly rowsNeverChange?: boolean
-  readonly key: (event: Event, recorded: EventMetadata) => string | undefined
+  readonly key: (event: Event, metadata: EventMetadata) => string | undefined
   readonly fold: Folds<Event, Row>
 }): Projection<Row> => {
   const table = accessTo(definition.table)
-  type AnyFold = (row: Row | undefined, event: DomainEvent, recorded: EventMetadata) => Body<Row> | undefined
+  type AnyFold = (row: Row | undefined, event: DomainEvent, metadata: EventMetadata) => Body<Row> | undefined
   const folds = new Map(Object.entries(definition.fold as unknown as Record<string, AnyFold>))
   return {
     name: definition.name,
@@ -65,53 +67,54 @@ export const projection = <Event extends { type: string }, Row extends AnyRow>(d
     table,
     types: [...folds.keys()],
     rowsNeverChange: definition.rowsNeverChange ?? false,
-    key: (event, recorded) => definition.key(event as unknown as Event, recorded),
-    fold: (row, event, recorded, id) => {
-      const body = folds.get(event.type)?.(row, event, recorded)
+    key: (event, metadata) => definition.key(event as unknown as Event, metadata),
+    fold: (row, event, metadata, id) => {
+      const body = folds.get(event.type)?.(row, event, metadata)
       if (body === undefined || body === row) return row
-      return table.normalize({ ...body, id, position: recorded.position, updatedAt: recorded.time } as unknown as Row)
+      return table.normalize({ ...body, id, position: metadata.position, updatedAt: metadata.time } as unknown as Row)
     },
   }
 }
 
-/** The row that an event must find. Throws when the log has a change before the beginning. */
+/** Returns the row that an event changes. Throws when there is none: the log has a change before the beginning. */
 export const existing = <Row>(row: Row | undefined, { stream, revision }: EventMetadata): Row => {
   if (row === undefined) throw new Error(`History is corrupt: event ${revision} of ${stream} finds no row to change`)
   return row
 }
 
-/** Reads one event of the log. Throws EVENT_UNREADABLE. */
-export const decodeStored = (stored: StoredEvent): { event: DomainEvent; recorded: EventMetadata } => {
+/** Decodes one event of the log. Throws EVENT_UNREADABLE. */
+export const decodeStored = (stored: StoredEvent): { event: DomainEvent; metadata: EventMetadata } => {
   const { id: eventId, stream, revision, position, type, data } = stored
   const { schemaVersion: version, time, commandId, correlationId, causationId, actor } = stored.metadata
   try {
     const event = decodeDomainEvent({ type, version, data })
     const id = idOf(stream)
-    const recorded = { id, eventId, stream, revision, position, time, commandId, correlationId, causationId, actor }
-    return { event, recorded }
+    const metadata = { id, eventId, stream, revision, position, time, commandId, correlationId, causationId, actor }
+    return { event, metadata }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     throw new Failure(error.code, { ...error.details, stream, revision: String(revision) }, error)
   }
 }
 
-/** Folds one event into the rows by key. Answers with the row when it changed. */
+/** Folds one event into the rows by key. Returns the row if it changed. */
 export const foldInto = <Row extends AnyRow>(
   projection: Projection<Row>,
   rows: Map<string, Row>,
   event: DomainEvent,
-  recorded: EventMetadata,
+  metadata: EventMetadata,
 ): Row | undefined => {
-  const key = projection.key(event, recorded)
+  const key = projection.key(event, metadata)
   if (key === undefined) return undefined
   const before = rows.get(key)
-  const after = projection.fold(before, event, recorded, key)
+  const after = projection.fold(before, event, metadata, key)
   if (after === undefined || after === before) return undefined
   rows.set(key, after)
   return after
 }
 
-/** The rows that follow from these events, by key: of a stream up to a moment, they are the rows as of that moment. */
+/** Returns the rows that follow from these events, by key. For the events of a stream up to a moment, they are the rows
+ *  as of that moment. */
 export const foldStream = <Row extends AnyRow>(
   projection: Projection<Row>,
   events: Iterable<StoredEvent>,
@@ -119,24 +122,24 @@ export const foldStream = <Row extends AnyRow>(
   const rows = new Map<string, Row>()
   for (const stored of events) {
     if (!projection.types.includes(stored.type)) continue
-    const { event, recorded } = decodeStored(stored)
-    foldInto(projection, rows, event, recorded)
+    const { event, metadata } = decodeStored(stored)
+    foldInto(projection, rows, event, metadata)
   }
   return rows
 }
 
-/** A position of the log or a time (ISO 8601 in UTC, milliseconds). What happened at this very moment belongs to it. */
+/** A position of the log or a time (ISO 8601 in UTC, milliseconds). The event at exactly this moment is included. */
 export type PastMoment = { readonly position: Position } | { readonly time: string }
 
-/** The rows of one stream as of a position or a time; now when neither is given. */
-export const rowsAsOf = async <Row extends AnyRow>(question: {
+/** Resolves to the rows of one stream as of a position or a time; to the current rows when neither is given. */
+export const rowsAsOf = async <Row extends AnyRow>(options: {
   readonly store: Pick<EventStore, 'readStream'>
   readonly projection: Projection<Row>
   readonly stream: string
   readonly untilPosition?: Position
   readonly untilTime?: string
 }): Promise<Map<string, Row>> => {
-  const { store, projection, stream, untilPosition, untilTime } = question
+  const { store, projection, stream, untilPosition, untilTime } = options
   const range = { ...(untilPosition && { untilPosition }), ...(untilTime && { untilTime }) }
   return foldStream(projection, await Array.fromAsync(store.readStream(stream, range)))
 }

@@ -2,6 +2,7 @@ import { Failure } from '../../domain/errors.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
 import { buildTarget, liveTarget, type ProjectionTarget, readCheckpointState, readCheckpoints } from './checkpoints.ts'
+import { createBatchFolder } from './fold-batch.ts'
 import {
   type EventRef,
   explainParked,
@@ -15,14 +16,15 @@ import {
 } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
 import { isRowRejected } from './rejected-rows.ts'
-import { createFolding } from './step.ts'
 
-/** So many events of a stream are folded in one transaction; a longer one takes several, and stays parked in between. */
+/** The most events of a stream that one transaction folds. A longer stream takes several, and stays parked in
+ *  between. */
 const eventsAtOnceMax = 1_000
 const pageStreams = 100
 
-/** `folded`: the stream goes on. `parked`: it still cannot, from this revision on, and why. `events` were folded that had waited. */
-export type Retried =
+/** `folded`: the stream is parked no more. `parked`: it still is, from this revision on, with the reason. `events` is
+ *  the number of waiting events that were folded. */
+export type RetryResult =
   | { readonly outcome: 'folded'; readonly events: number }
   | {
       readonly outcome: 'parked'
@@ -32,22 +34,22 @@ export type Retried =
       readonly events: number
     }
 
-type Parts = {
+type Dependencies = {
   readonly store: Pick<EventStore, 'readStream' | 'parsePosition'>
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly projection: Projection
 }
 
-/** Folds what a parked stream holds back, from the row as it stands; the rows are written and the stream is parked no more in
- *  one transaction. Throws PARKED_STREAM_UNKNOWN, and DATABASE_SCHEMA_NEWER when a newer version has taken over. */
-export const retryParked = async (parts: Parts & { readonly stream: string }): Promise<Retried> => {
-  const { stream, projection } = parts
-  const place = await placeOf(parts)
+/** Folds the waiting events of a parked stream into its current rows. The rows are written and the parking ends in one
+ *  transaction. Throws PARKED_STREAM_UNKNOWN, and DATABASE_SCHEMA_NEWER when a newer version has taken over. */
+export const retryParked = async (dependencies: Dependencies & { readonly stream: string }): Promise<RetryResult> => {
+  const { stream, projection } = dependencies
+  const target = await targetOf(dependencies)
   const unknown = new Failure('PARKED_STREAM_UNKNOWN', { projection: projection.name, stream })
-  if (!place) throw unknown
+  if (!target) throw unknown
   let atOnceMax = eventsAtOnceMax
   for (let events = 0; ; ) {
-    const retried = await foldParked(parts, place, stream, atOnceMax).catch((error: unknown) => {
+    const retried = await foldParked(dependencies, target, stream, atOnceMax).catch((error: unknown) => {
       if (isRowRejected(error)) return { outcome: 'refused' as const, ...failureOf(error), events: 0 }
       throw error
     })
@@ -56,34 +58,41 @@ export const retryParked = async (parts: Parts & { readonly stream: string }): P
     if (retried.outcome === 'folded') return { outcome: 'folded', events }
     if (retried.outcome === 'more') continue
     if (retried.outcome === 'parked') return { ...retried, events }
-    // Of fewer events at once, those before the one that is refused are taken.
+    // With fewer events at once, those before the refused row can be written.
     if (atOnceMax > 1) atOnceMax >>= 1
-    else return { ...retried, outcome: 'parked', events, revision: await explain(parts, place, stream, retried) }
+    else
+      return { ...retried, outcome: 'parked', events, revision: await explain(dependencies, target, stream, retried) }
   }
 }
 
-/** Says of a parked stream why it still is. */
-const explain = (parts: Parts, place: ProjectionTarget, stream: string, failure: { code: string; message: string }) =>
-  database(parts, async (query) => {
-    await explainParked(query, place, stream, failure)
-    return (await findParked(query, place, stream))?.revision ?? 0n
+/** Updates the reason why a stream is parked, and resolves to the revision from which it is. */
+const explain = (
+  dependencies: Dependencies,
+  target: ProjectionTarget,
+  stream: string,
+  failure: { code: string; message: string },
+) =>
+  transaction(dependencies, async (query) => {
+    await explainParked(query, target, stream, failure)
+    return (await findParked(query, target, stream))?.revision ?? 0n
   })
 
-const database = <T>(parts: Parts, work: (query: Query) => Promise<T>): Promise<T> =>
-  parts.database.transaction('projections.retry', work)
+const transaction = <T>(dependencies: Dependencies, work: (query: Query) => Promise<T>): Promise<T> =>
+  dependencies.database.transaction('projections.retry', work)
 
-/** Retries all parked streams of a place, one after the other; answers with how many go on. */
+/** Retries all parked streams of a target, one after the other. Resolves to the number of streams that are parked no
+ *  more. */
 export const retryAllParked = async (
-  parts: Parts & { readonly place: ProjectionTarget; readonly signal: AbortSignal },
+  dependencies: Dependencies & { readonly target: ProjectionTarget; readonly signal: AbortSignal },
 ) => {
-  const { place, signal, projection } = parts
+  const { target, signal, projection } = dependencies
   let after = ''
   let folded = 0
   while (!signal.aborted) {
-    const page = await listParked(parts.database.query, place, { after, limit: pageStreams })
+    const page = await listParked(dependencies.database.query, target, { after, limit: pageStreams })
     for (const { stream } of page) {
       if (signal.aborted) break
-      const retried = await retryParked({ ...parts, projection, stream })
+      const retried = await retryParked({ ...dependencies, projection, stream })
       if (retried.outcome === 'folded') folded += 1
     }
     const last = page.at(-1)
@@ -93,47 +102,53 @@ export const retryAllParked = async (
   return folded
 }
 
-/** Where this version stands: read, or being built. */
-const placeOf = async ({ database: { query }, projection, store }: Parts): Promise<ProjectionTarget | undefined> => {
-  for (const place of [liveTarget(projection), buildTarget(projection)])
-    if (await readCheckpointState(query, place, store)) return place
+/** Resolves to the target of this version: the live table or the build. */
+const targetOf = async ({
+  database: { query },
+  projection,
+  store,
+}: Dependencies): Promise<ProjectionTarget | undefined> => {
+  for (const target of [liveTarget(projection), buildTarget(projection)])
+    if (await readCheckpointState(query, target, store)) return target
   const [live] = await readCheckpoints(query, [projection.name])
   if (live && live.version > projection.version)
     throw new Failure('DATABASE_SCHEMA_NEWER', { projection: projection.name, version: String(live.version) })
   return undefined
 }
 
-/** One transaction. `more`: some was folded, and more waits. */
-const foldParked = (parts: Parts, place: ProjectionTarget, stream: string, atOnceMax: number) =>
-  database(parts, async (query) => {
-    const { store, projection } = parts
-    const standing = await readCheckpointState(query, place, store, { lock: true })
-    const parked = standing && (await findParked(query, place, stream))
-    if (!standing || !parked) return undefined
-    const range = { from: parked.revision, untilPosition: standing.position, limit: atOnceMax + 1 }
+/** Folds waiting events in one transaction. `more`: some events were folded, and more wait. */
+const foldParked = (dependencies: Dependencies, target: ProjectionTarget, stream: string, atOnceMax: number) =>
+  transaction(dependencies, async (query) => {
+    const { store, projection } = dependencies
+    const state = await readCheckpointState(query, target, store, { lock: true })
+    const parked = state && (await findParked(query, target, stream))
+    if (!state || !parked) return undefined
+    const range = { from: parked.revision, untilPosition: state.position, limit: atOnceMax + 1 }
     const found = await Array.fromAsync(store.readStream(stream, range))
     const events = found.slice(0, atOnceMax).filter(({ type }) => projection.types.includes(type))
-    const folding = createFolding({ projection, memory: new Map(), load: (keys) => loadRows(query, place, keys) })
-    await folding.add(events, () => false)
-    const step = folding.finish(standing.position)
-    if (step.rows.length > 0)
-      await query('projections.write', place.table.upsert('$1'), [place.table.encode(step.rows.map(({ row }) => row))])
-    const next = step.parkings[0]
-    if (next) return stillParked(query, place, parked, next, events)
+    const folder = createBatchFolder({ projection, cache: new Map(), load: (keys) => loadRows(query, target, keys) })
+    await folder.add(events, () => false)
+    const batch = folder.finish(state.position)
+    if (batch.rows.length > 0)
+      await query('projections.write', target.table.upsert('$1'), [
+        target.table.encode(batch.rows.map(({ row }) => row)),
+      ])
+    const next = batch.parkings[0]
+    if (next) return stillParked(query, target, parked, next, events)
     const later = found[atOnceMax]
     if (!later) {
-      await moveParked(query, place, stream, 'folded')
+      await moveParked(query, target, stream, 'folded')
       return { outcome: 'folded' as const, events: events.length }
     }
     const held = Number(parked.held) - events.length
-    const error = new Failure('EVENT_NOT_FOLDED', { problem: 'not folded yet: what the stream holds back is long' })
-    await moveParked(query, place, stream, { event: later, error, held })
+    const error = new Failure('EVENT_NOT_FOLDED', { problem: 'not folded yet: many events of the stream wait' })
+    await moveParked(query, target, stream, { event: later, error, held })
     return { outcome: 'more' as const, events: events.length }
   })
 
 const stillParked = async (
   query: Query,
-  place: ProjectionTarget,
+  target: ProjectionTarget,
   parked: ParkedStream,
   { event, error }: Parking,
   events: readonly EventRef[],
@@ -141,8 +156,8 @@ const stillParked = async (
   const { revision } = event
   const folded = events.findIndex((each) => each.revision === revision)
   const parking = { event, error, held: Number(parked.held) - folded }
-  if (folded > 0) await moveParked(query, place, parked.stream, parking)
-  else await park(query, place, [parking])
+  if (folded > 0) await moveParked(query, target, parked.stream, parking)
+  else await park(query, target, [parking])
   return { outcome: 'parked' as const, ...failureOf(error), revision, events: folded }
 }
 

@@ -38,7 +38,7 @@ const start = (options: Partial<Parameters<typeof startProjections>[0]> = {}) =>
 const register = (wallet: string) =>
   ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
 
-/** All is as a fresh fold of the log says, and the books are even. */
+/** Expects that all rows equal a fresh fold of the log, and that the sum of the ledger is zero. */
 const expectExact = async () => {
   expect(await compareWithRebuild({ ...world, projections: allProjections })).toEqual([])
   const { assets } = await ledgerSums(world.read)
@@ -87,7 +87,7 @@ describe('each event counts exactly once', () => {
       if (!isDone(await positionsOf())) killed += 1
     }
     expect(killed).toBeGreaterThan(1)
-    // Half way the ledger may be empty still; what there is must be exact.
+    // The ledger may still be empty at this point, but the rows that exist must be exact.
     expect(await compareWithRebuild({ ...world, projections: allProjections })).toEqual([])
     await start().waitFor(head, 30_000)
     await expectExact()
@@ -176,7 +176,7 @@ describe('waiting for a position', () => {
 })
 
 describe('the comparison with a rebuild', () => {
-  test('names each row and column that is not what the log says', async () => {
+  test('names each row and column that differs from the fold of the log', async () => {
     const log = createSpecLog(world.store)
     for (const wallet of ['p', 'q']) await log.write('provider', wallet, register(wallet))
     const head = await log.store.head()
@@ -190,7 +190,7 @@ describe('the comparison with a rebuild', () => {
     ])
   })
 
-  test('does not care how far a table is', async () => {
+  test('holds for a table at any checkpoint', async () => {
     await createSpecLog(world.store).write('provider', 'p', register('p'))
     expect(await compareWithRebuild({ ...world, projections: [providers] })).toEqual([])
     expect(await Array.fromAsync(world.store.readStream(streamOf('provider', 'p')))).toHaveLength(1)

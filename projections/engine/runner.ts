@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
+import { createBackoff } from '../../infra/async/backoff.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { Log } from '../../infra/telemetry.ts'
@@ -10,23 +10,25 @@ import { failureOf, type Parking } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
 import { retryAllParked } from './retry.ts'
 import { type OpenedModel, openModel } from './versions.ts'
-import { createWriter, lostRace, standAfter } from './writer.ts'
+import { checkpointConflict, createWriter, refreshModel } from './writer.ts'
 
+/** The number of events from which on a batch is written. */
 export const batchSizeDefault = 500
-/** Events are read by so many, also where more are written at once: those that are folded already need no memory. The
- *  subscription reads one page ahead; more of them would outlive the young generation (ADR 24). */
+/** The most events of one page. Pages stay small even if a batch is larger, because folded events need no memory. The
+ *  subscription reads one page ahead; larger pages would outlive the young generation of the heap (ADR 24). */
 const pageEventsMax = 500
 const retryMsMin = 100
 const retryMsMax = 5_000
-/** Of the streams that one batch parks, at most so many are logged one by one. */
+/** The most streams parked by one batch that are logged one by one. */
 const parkedLinesMax = 10
 
-/** `building`: this version is being built beside the one that is read. `waiting`: the database or the store does not answer.
- *  `superseded`: a newer version is read or being built. The last two are tried again. */
+/** `building`: this version is being built beside the live one. `waiting`: the database or the store does not answer.
+ *  `superseded`: a newer version is live or being built. The last two are tried again. */
 export type RunnerState =
   | { readonly state: 'starting' | 'building' | 'running' }
   | { readonly state: 'waiting' | 'superseded'; readonly failure: ProjectionFailure }
 
+/** The options of `runProjection`. */
 export type RunnerOptions = {
   readonly projection: Projection
   readonly store: Pick<EventStore, 'subscribe' | 'readStream' | 'start' | 'head' | 'parsePosition' | 'distance'>
@@ -34,45 +36,45 @@ export type RunnerOptions = {
   readonly log: Pick<Log, 'error' | 'warn' | 'info' | 'debug'>
   readonly metrics?: ProjectionMetrics | undefined
   readonly batchSize?: number | undefined
-  /** Runs a build, perhaps after those of others. */
-  readonly takeTurn?: <T>(build: () => Promise<T>) => Promise<T>
-  /** The rows that are read reflect the log up to here. */
+  /** Runs a build, perhaps after the builds of other read models. */
+  readonly limitBuilds?: <T>(build: () => Promise<T>) => Promise<T>
+  /** Called when the live rows reflect the log up to this position. */
   readonly onReached?: (position: Position) => void
   readonly onState?: (state: RunnerState) => void
   readonly signal: AbortSignal
 }
 
-/** Keeps one read model up to date until the signal aborts. Each event counts exactly once, whatever dies and however many
- *  runners there are: rows and checkpoint are written in one statement that moves the checkpoint from where it was found. A
- *  version that is not read yet is built beside the one that is, and takes its place when it has caught up. An event that
- *  cannot be folded parks its stream. Never throws: an outage is waited for, with growing pauses. */
+/** Keeps one read model up to date until the signal aborts. Each event counts exactly once, whichever process dies and
+ *  however many runners there are: one statement writes the rows and moves the checkpoint from the position where it
+ *  was read. A version that is not live yet is built beside the live one, and replaces it when it has caught up. An
+ *  event that cannot be folded parks its stream. Never throws: retries after an outage, with growing pauses. */
 export const runProjection = async (options: RunnerOptions): Promise<void> => {
   const { projection, database, store, log, metrics, signal, onState } = options
-  let pauseMs = retryMsMin
+  const backoff = createBackoff({ minMs: retryMsMin, maxMs: retryMsMax })
   let lastMessage = ''
-  let place: ProjectionTarget | undefined
-  let retried = false
-  const well = (opened: ProjectionTarget) => {
-    pauseMs = retryMsMin
+  let target: ProjectionTarget | undefined
+  let hasRetriedParked = false
+  const onProgress = (opened: ProjectionTarget) => {
+    backoff.reset()
     lastMessage = ''
     onState?.({ state: opened.kind === 'live' ? 'running' : 'building' })
   }
   while (!signal.aborted) {
     try {
       const opened = await openModel(database, projection, store)
-      place = opened.target
-      onState?.({ state: place.kind === 'live' ? 'running' : 'building' })
+      target = opened.target
+      onState?.({ state: target.kind === 'live' ? 'running' : 'building' })
       metrics?.parked(projection.name, opened.state.parked)
-      if (!retried && opened.state.parked > 0) {
-        retried = true
-        // What this program could not fold when it ran last, it perhaps can now: an upcast or a fold may have been mended.
-        const folded = await retryAllParked({ ...options, place })
-        if (folded > 0) log.info({ projection: projection.name, streams: folded }, 'parked streams go on')
+      if (!hasRetriedParked && opened.state.parked > 0) {
+        hasRetriedParked = true
+        // This program may fold what its last run could not: an upcast or a fold may have been corrected.
+        const folded = await retryAllParked({ ...options, target })
+        if (folded > 0) log.info({ projection: projection.name, streams: folded }, 'parked streams were folded')
         if (folded > 0) continue
       }
-      retried = true
-      const run = () => follow(options, opened, well)
-      await (place.kind === 'build' && options.takeTurn ? options.takeTurn(run) : run())
+      hasRetriedParked = true
+      const run = () => follow(options, opened, onProgress)
+      await (target.kind === 'build' && options.limitBuilds ? options.limitBuilds(run) : run())
     } catch (error) {
       if (signal.aborted) return
       const { message } = failureOf(error)
@@ -82,39 +84,38 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
       const level = message === lastMessage ? 'debug' : superseded ? 'info' : 'warn'
       lastMessage = message
       log[level](
-        { projection: projection.name, version: projection.version, ...failure, retryMs: pauseMs },
+        { projection: projection.name, version: projection.version, ...failure, retryMs: backoff.nextMs },
         superseded ? 'a newer version of this read model has taken over' : 'a read model waits',
       )
       metrics?.failed(projection.name, code)
       onState?.({ state: superseded ? 'superseded' : 'waiting', failure })
-      if (place && !superseded) await markFailed(database.query, place, failure).catch(() => undefined)
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined)
-      pauseMs = Math.min(pauseMs * 2, retryMsMax)
+      if (target && !superseded) await markFailed(database.query, target, failure).catch(() => undefined)
+      await backoff.pause(signal)
     }
   }
 }
 
-/** Goes through the log from the checkpoint. Ends when the signal aborts, or the model has to be opened anew: what was built is
- *  read now, or the checkpoint was put back. Throws on the first failure. */
+/** Folds the log from the checkpoint on. Resolves when the signal aborts, or when the model has to be opened anew: the
+ *  build was swapped in, or the checkpoint was moved back. Throws on the first failure. */
 const follow = async (
   options: RunnerOptions,
   opened: OpenedModel,
-  well: (place: ProjectionTarget) => void,
+  onProgress: (target: ProjectionTarget) => void,
 ): Promise<void> => {
   if (options.signal.aborted) return
   const builder = opened.target.kind === 'build' ? await createBuilder({ ...options, opened }) : undefined
   for (let from: OpenedModel | undefined = opened; from; ) {
-    if (await followFrom(options, from, builder, well)) return
-    from = await standAfter(options.database, from, options.store)
+    if (await followFrom(options, from, builder, onProgress)) return
+    from = await refreshModel(options.database, from, options.store)
   }
 }
 
-/** False when somebody else has moved the checkpoint, and all is to be read again from there. */
+/** Resolves to false when another process has moved the checkpoint, and the log has to be read again from there. */
 const followFrom = async (
   options: RunnerOptions,
   opened: OpenedModel,
   builder: Builder | undefined,
-  well: (place: ProjectionTarget) => void,
+  onProgress: (target: ProjectionTarget) => void,
 ): Promise<boolean> => {
   const { projection, store, database, metrics, batchSize: batchEvents = batchSizeDefault } = options
   const { target, state } = opened
@@ -128,10 +129,10 @@ const followFrom = async (
       metrics?.folded(projection.name, events)
       metrics?.parked(projection.name, parked)
     }
-    builder?.say(position)
-    well(target)
+    builder?.logProgress(position)
+    onProgress(target)
   }
-  const onParked = (parkings: readonly Parking[]) => sayParked(options, parkings)
+  const onParked = (parkings: readonly Parking[]) => logParked(options, parkings)
   const onFailed = () => stop.abort() // ends the subscription
   const writer = createWriter({ database, store, opened, pageEvents, batchEvents, onWritten, onParked, onFailed })
   if (!builder) options.onReached?.(state.position)
@@ -140,15 +141,15 @@ const followFrom = async (
     let head = await store.head()
     const pages = store.subscribe({ types, after: state.position, batchSize: pageEvents, signal })
     for await (const page of pages) {
-      // A full page at what was the end of the log: by now it may end far behind.
+      // After a full page at the former end of the log, the end may be far ahead by now.
       if (page.position >= head && page.events.length >= pageEvents) head = await store.head()
       await writer.take(page, page.position < head)
       if (await builder?.finish(page.position, writer)) return true
     }
-    await writer.settle()
+    await writer.finish()
     return true
   } catch (error) {
-    if (error !== lostRace) throw error
+    if (error !== checkpointConflict) throw error
     return false
   } finally {
     stop.abort()
@@ -156,13 +157,14 @@ const followFrom = async (
   }
 }
 
-const sayParked = ({ projection, log, metrics }: RunnerOptions, parkings: readonly Parking[]): void => {
+/** Logs and counts the parked streams of one batch. */
+const logParked = ({ projection, log, metrics }: RunnerOptions, parkings: readonly Parking[]): void => {
   for (const { event, error } of parkings.slice(0, parkedLinesMax)) {
     const { stream, revision, type } = event
     const line = { projection: projection.name, stream, revision: String(revision), type, ...failureOf(error) }
     log.error(line, 'a stream is parked')
   }
   if (parkings.length > parkedLinesMax)
-    log.error({ projection: projection.name, streams: parkings.length }, 'and more streams are parked')
+    log.error({ projection: projection.name, streams: parkings.length }, 'more streams are parked than were logged')
   for (const { error } of parkings) metrics?.failed(projection.name, failureOf(error).code)
 }

@@ -1,8 +1,8 @@
 import type { Query } from '../../infra/postgres.ts'
 import type { TableAccess } from './table.ts'
 
-/** What belongs to a version that is being built: its table beside the one that is read. Each of these is one step of a
- *  transaction of the caller's. The names are ours, never somebody's input. */
+/** The live table and the table of a version that is being built. Each function here is one step of the caller's
+ *  transaction. The names come from the code, never from input. */
 type Tables = { readonly live: TableAccess; readonly shadow: TableAccess }
 
 const CONSTRAINTS = `select conname as name, pg_get_constraintdef(oid) as definition, contype = 'p' as "isKey"
@@ -27,7 +27,8 @@ const constraintsOf = (query: Query, { name }: TableAccess) =>
 const addConstraint = (query: Query, { name }: TableAccess, constraint: Constraint) =>
   query('shadow.constraint', `alter table ${name} add constraint "${constraint.name}" ${constraint.definition}`)
 
-/** Makes an empty table with the columns of the live one and its primary key alone: an index is cheaper made at the end. */
+/** Creates an empty table with the columns and the primary key of the live one. Other indexes are cheaper to create at
+ *  the end. */
 export const createShadow = async (query: Query, { live, shadow }: Tables): Promise<void> => {
   await dropShadow(query, shadow)
   await query('shadow.create', `create table ${shadow.name} (like ${live.name} including all excluding indexes)`)
@@ -35,18 +36,20 @@ export const createShadow = async (query: Query, { live, shadow }: Tables): Prom
     if (constraint.isKey) await addConstraint(query, shadow, constraint)
 }
 
-/** False when there is no shadow, or when a migration has changed the live table since it was made. */
+/** Resolves to false when there is no shadow table, or when a migration has changed the live table since it was
+ *  created. */
 export const shadowFits = async (query: Query, { live, shadow }: Tables): Promise<boolean> => {
   const columns = async ({ name }: TableAccess) =>
     (await query<{ columns: string }>('shadow.columns', COLUMNS, [name]))[0]?.columns
   return (await columns(live)) === (await columns(shadow))
 }
 
-/** Gives the shadow whatever index the live table has and it has not, under the same name, and tells the planner about it. */
+/** Creates the indexes that only the live table has, under the same names, and updates the statistics of the
+ *  planner. */
 export const completeShadow = async (query: Query, { live, shadow }: Tables): Promise<void> => {
-  const has = new Set((await constraintsOf(query, shadow)).map(({ name }) => name))
+  const existing = new Set((await constraintsOf(query, shadow)).map(({ name }) => name))
   for (const constraint of await constraintsOf(query, live))
-    if (!has.has(constraint.name)) await addConstraint(query, shadow, constraint)
+    if (!existing.has(constraint.name)) await addConstraint(query, shadow, constraint)
   for (const { definition } of await query<{ definition: string }>('shadow.indexes', INDEXES, [live.name]))
     await query(
       'shadow.index',
@@ -57,9 +60,9 @@ export const completeShadow = async (query: Query, { live, shadow }: Tables): Pr
   await query('shadow.analyze', `analyze ${shadow.name}`)
 }
 
-/** Puts the shadow in the place of the live table, with the rights that others had on that; queries wait for the transaction to
- *  end and then read the new one. `lockMsMax` bounds how long they wait because of a query that is still running: then it
- *  throws, with SQLSTATE 55P03. */
+/** Replaces the live table by the shadow table and keeps its grants. Queries wait for the end of the transaction, then
+ *  read the new table. `lockMsMax` bounds how long they wait because of a query that is still running: after it, throws
+ *  with SQLSTATE 55P03. */
 export const swapShadow = async (query: Query, { live, shadow }: Tables, lockMsMax: number): Promise<void> => {
   const schema = live.name.slice(0, live.name.indexOf('.'))
   await query('shadow.timeout', `set local lock_timeout = ${lockMsMax}`)

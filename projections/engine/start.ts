@@ -1,43 +1,47 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../domain/errors.ts'
+import { createSemaphore } from '../../infra/async/semaphore.ts'
+import { createSignal } from '../../infra/async/signal.ts'
+import { sleep } from '../../infra/async/sleep.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { Log, Metrics } from '../../infra/telemetry.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { projectionMetrics } from './metrics.ts'
 import type { Projection } from './projection.ts'
-import { type Retried, retryParked } from './retry.ts'
+import { type RetryResult, retryParked } from './retry.ts'
 import { type RunnerState, runProjection } from './runner.ts'
 import { type ProjectionsStatus, readStatus } from './status.ts'
 
-/** How often a process looks how far the runners of others are, while somebody waits. */
+/** The interval at which the checkpoints of other processes are read, while a caller waits for them. */
 const pollMs = 20
-/** Builds ask much of the database, and wait for each other. */
+/** The most builds at the same time, because they put much load on the database. */
 const buildsAtOnceMax = 2
-/** So many parked streams of each read model are named. */
+/** The most parked streams of each read model that a status names. */
 const parkedMax = 100
 
+/** The read models of a process, whether they run in it or elsewhere. */
 export type Projections = {
-  /** Resolves when every read model, as it is read, reflects the log up to this position. Throws POSITION_NOT_REACHED after
-   *  `timeoutMs`. */
+  /** Resolves when the live rows of every read model reflect the log up to this position. Throws POSITION_NOT_REACHED
+   *  after `timeoutMs`. */
   waitFor(position: Position, timeoutMs: number): Promise<void>
-  /** Throws DATABASE_UNAVAILABLE. */
+  /** Reads the status of every read model. Throws DATABASE_UNAVAILABLE. */
   status(): Promise<ProjectionsStatus>
-  /** Folds what a parked stream holds back. Throws PARKED_STREAM_UNKNOWN, DATABASE_SCHEMA_NEWER. */
-  retry(projection: string, stream: string): Promise<Retried>
+  /** Folds the waiting events of a parked stream. Throws PARKED_STREAM_UNKNOWN, DATABASE_SCHEMA_NEWER. */
+  retry(projection: string, stream: string): Promise<RetryResult>
   close(): Promise<void>
 }
 
 type Store = Pick<EventStore, 'subscribe' | 'readStream' | 'start' | 'head' | 'parsePosition' | 'distance'>
-type Parts = {
+type Dependencies = {
   readonly projections: readonly Projection[]
   readonly store: Store
   readonly database: Pick<Database, 'query' | 'transaction'>
 }
 
-/** Runs all read models in this process until closed. They stand and fall alone: what one cannot fold stops no other. */
+/** Runs all read models in this process until closed. They are independent: an event that one cannot fold stops no
+ *  other. */
 export const startProjections = (
-  options: Parts & {
+  options: Dependencies & {
     readonly log: Pick<Log, 'error' | 'warn' | 'info' | 'debug'>
     readonly metrics?: Metrics | undefined
     readonly batchSize?: number | undefined
@@ -47,39 +51,40 @@ export const startProjections = (
   const metrics = registry && projectionMetrics(registry)
   const closing = new AbortController()
   const states = new Map<string, RunnerState>()
-  const takeTurn = createTurns(buildsAtOnceMax)
-  // While a version is being built here, or has been superseded, somebody else may keep what is read up to date.
-  const race = createRace(options, (name) => states.get(name)?.state !== 'running')
+  const limitBuilds = createSemaphore(buildsAtOnceMax)
+  // While a version is being built here, or has been superseded, another process may keep the live rows up to date.
+  const tracker = createPositionTracker(options, (name) => states.get(name)?.state !== 'running')
   const runners = projections.map((projection) =>
     runProjection({
       ...shared,
       metrics,
       projection,
-      takeTurn,
+      limitBuilds,
       signal: closing.signal,
-      onReached: (position) => race.reached(projection.name, position),
+      onReached: (position) => tracker.reached(projection.name, position),
       onState: (state) => states.set(projection.name, state),
     }),
   )
   return {
-    ...questions(options, states),
-    waitFor: race.waitFor,
+    ...queriesOf(options, states),
+    waitFor: tracker.waitFor,
     close: async () => {
       closing.abort()
-      race.close()
+      tracker.close()
       await Promise.all(runners)
     },
   }
 }
 
-/** The same for a process that only reads: the runners are elsewhere, and their checkpoints are looked at. */
-export const followProjections = (parts: Parts): Projections => {
-  const race = createRace(parts, () => true)
-  return { ...questions(parts, new Map()), waitFor: race.waitFor, close: async () => race.close() }
+/** Follows the read models in a process that only reads: the runners are elsewhere, and their checkpoints are read. */
+export const followProjections = (dependencies: Dependencies): Projections => {
+  const tracker = createPositionTracker(dependencies, () => true)
+  return { ...queriesOf(dependencies, new Map()), waitFor: tracker.waitFor, close: async () => tracker.close() }
 }
 
-const questions = (
-  { projections, store, database }: Parts,
+/** Returns the operations that need no runner. */
+const queriesOf = (
+  { projections, store, database }: Dependencies,
   states: ReadonlyMap<string, RunnerState>,
 ): Pick<Projections, 'status' | 'retry'> => ({
   status: () => readStatus({ projections, store, query: database.query, states, parkedMax }),
@@ -90,75 +95,55 @@ const questions = (
   },
 })
 
-/** Runs at most so many pieces of work at once, in the order in which they came. */
-const createTurns = (atOnceMax: number) => {
-  const waiting: (() => void)[] = []
-  let free = atOnceMax
-  return async <T>(work: () => Promise<T>): Promise<T> => {
-    if (free > 0) free -= 1
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else free += 1
-    }
-  }
-}
-
-/** Who has come how far, and who waits for the last one. Of those that are `elsewhere` the checkpoints are looked at. */
-const createRace = ({ projections, database }: Parts, isElsewhere: (name: string) => boolean) => {
+/** Tracks the position up to which each read model reflects the log, for callers that wait for all of them. The
+ *  checkpoints of read models that run elsewhere are read from the database. */
+const createPositionTracker = ({ projections, database }: Dependencies, isElsewhere: (name: string) => boolean) => {
   const positions = new Map<string, string>()
-  const waiting = new Set<{ look(): void; giveUp(): void }>()
-  let looking = false
+  const changed = createSignal()
+  let isClosed = false
+  let waiters = 0
+  let isPolling = false
   const behind = (position: Position) =>
     projections.map(({ name }) => name).filter((name) => (positions.get(name) ?? '') < position)
 
   const reached = (name: string, position: string) => {
     positions.set(name, position)
-    for (const waiter of [...waiting]) waiter.look()
+    changed.notify()
   }
 
-  const lookElsewhere = async () => {
-    if (looking) return
-    looking = true
-    while (waiting.size > 0) {
+  const pollElsewhere = async () => {
+    if (isPolling) return
+    isPolling = true
+    while (waiters > 0) {
       const names = projections.map(({ name }) => name).filter(isElsewhere)
-      // An outage is no answer: whoever waits is told when the time is up.
+      // During an outage the callers wait on, until their time is over.
       const found = names.length === 0 ? [] : await readCheckpoints(database.query, names).catch(() => [])
       for (const { projection, position } of found) if (isElsewhere(projection)) reached(projection, position)
-      if (waiting.size > 0) await delay(pollMs)
+      if (waiters > 0) await sleep(pollMs)
     }
-    looking = false
+    isPolling = false
   }
 
   return {
     reached,
-    waitFor: (position: Position, timeoutMs: number) =>
-      new Promise<void>((resolve, reject) => {
-        if (behind(position).length === 0) return resolve()
-        const waiter = {
-          look: () => {
-            if (behind(position).length > 0) return
-            leave()
-            resolve()
-          },
-          giveUp: () => {
-            leave()
-            reject(new Failure('POSITION_NOT_REACHED', { position, behind: behind(position).join(', ') }))
-          },
+    waitFor: async (position: Position, timeoutMs: number): Promise<void> => {
+      const untilMs = performance.now() + timeoutMs
+      waiters += 1
+      try {
+        while (behind(position).length > 0) {
+          const ms = untilMs - performance.now()
+          if (ms <= 0 || isClosed)
+            throw new Failure('POSITION_NOT_REACHED', { position, behind: behind(position).join(', ') })
+          void pollElsewhere()
+          await changed.wait({ ms })
         }
-        const timer = setTimeout(waiter.giveUp, timeoutMs)
-        const leave = () => {
-          clearTimeout(timer)
-          waiting.delete(waiter)
-        }
-        waiting.add(waiter)
-        void lookElsewhere()
-      }),
+      } finally {
+        waiters -= 1
+      }
+    },
     close: () => {
-      for (const waiter of [...waiting]) waiter.giveUp()
+      isClosed = true
+      changed.notify()
     },
   }
 }

@@ -6,26 +6,26 @@ import { type Progress, progressOf } from './progress.ts'
 import type { Projection } from './projection.ts'
 import type { RunnerState } from './runner.ts'
 
-/** How a read model stands. `version` is the one of this program. */
+/** The status of a read model. `version` is the one of this program. */
 export type ProjectionStatus = {
   readonly name: string
   readonly version: number
   readonly state: RunnerState['state']
-  /** What queries see: undefined before it was built for the first time. `lag` is what is missing to the end of the log, in
-   *  what the store counts by: events, or bytes of its log. */
+  /** What queries read: undefined before the first build is complete. `lag` is the distance to the end of the log in
+   *  the unit of the store: events, or bytes of its log. */
   readonly served: { readonly version: number; readonly position: string; readonly lag: number } | undefined
-  /** The version that is being built beside it. */
+  /** The version that is being built beside the live one. */
   readonly building: (Progress & { readonly version: number }) | undefined
   readonly failure: ProjectionFailure | undefined
-  /** How many streams are parked, and the first of them by name. */
+  /** The number of parked streams, and the first of them by name. */
   readonly parked: { readonly streams: number; readonly first: readonly ParkedStream[] }
 }
 
-/** Where the log ends, and how each read model stands. */
+/** The end of the log, and the status of each read model. */
 export type ProjectionsStatus = { readonly head: Position; readonly projections: readonly ProjectionStatus[] }
 
-/** Asks the database; what only the runners of this process know comes as `states`.
- *  @param parkedMax how many parked streams of each read model to name. */
+/** Reads the status of the read models from the database, and from `states` for the runners of this process.
+ *  @param parkedMax the most parked streams of each read model that are named. */
 export const readStatus = async (options: {
   readonly projections: readonly Projection[]
   readonly store: Pick<EventStore, 'head' | 'start' | 'parsePosition' | 'distance'>
@@ -52,7 +52,7 @@ export const readStatus = async (options: {
       version,
       state: state.state,
       served,
-      building: build && { version: build.version, ...wayOf(store, build, head) },
+      building: build && { version: build.version, ...buildProgressOf(store, build, head) },
       failure: 'failure' in state ? state.failure : undefined,
       parked: {
         streams,
@@ -63,7 +63,7 @@ export const readStatus = async (options: {
   return { head, projections: await Promise.all(statuses) }
 }
 
-/** What this process knows of its own runner goes first; of others, the database says what it can. */
+/** Returns the state of the runner in this process if there is one; else what follows from the rows in the database. */
 const stateOf = (
   version: number,
   live: Checkpoint | undefined,
@@ -72,7 +72,7 @@ const stateOf = (
 ): RunnerState => {
   const newest = Math.max(live?.version ?? 0, build?.version ?? 0)
   if (newest > version && own?.state !== 'superseded')
-    return { state: 'superseded', failure: { code: 'DATABASE_SCHEMA_NEWER', message: `version ${newest} is there` } }
+    return { state: 'superseded', failure: { code: 'DATABASE_SCHEMA_NEWER', message: `version ${newest} exists` } }
   if (own) return own
   const failure = (live?.version === version ? live : build)?.failure
   if (failure) return { state: 'waiting', failure }
@@ -85,7 +85,7 @@ type Store = Pick<EventStore, 'start' | 'parsePosition' | 'distance'>
 const lagOf = (store: Store, position: string, head: Position): number =>
   Math.max(0, store.distance(store.parsePosition(position), head))
 
-const wayOf = (store: Store, build: Build, head: Position): Progress =>
+const buildProgressOf = (store: Store, build: Build, head: Position): Progress =>
   progressOf(store, head, {
     position: store.parsePosition(build.position),
     beganPosition: store.parsePosition(build.beganPosition),

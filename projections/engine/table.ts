@@ -1,10 +1,11 @@
 import { BigIntType, p, Type } from '@mikro-orm/postgresql'
 
-/** The database schema of all read models, and the one where versions are built that are not read yet. */
+/** The database schema of all live read models, and the schema in which new versions are built. */
 export const readSchema = 'read'
 export const buildSchema = 'read_build'
 
-/** Minor units of an asset: a bigint up to 39 digits here, numeric in the database, where a bigint column would end at 19. */
+/** Minor units of an asset: a bigint of up to 39 digits. The column is numeric, because a bigint column ends at 19
+ *  digits. */
 export class AmountType extends Type<bigint, string> {
   override convertToDatabaseValue(value: bigint): string {
     return value === null || value === undefined ? value : String(value)
@@ -20,7 +21,7 @@ export class AmountType extends Type<bigint, string> {
   }
 }
 
-/** A moment as ISO 8601 text in UTC with milliseconds, as events carry it. */
+/** A moment as ISO 8601 text in UTC with milliseconds, as in events. */
 export class MomentType extends Type<string, string> {
   override convertToJSValue(value: string): string {
     return value === null || value === undefined ? value : toMoment(value)
@@ -33,18 +34,21 @@ export class MomentType extends Type<string, string> {
   }
 }
 
-/** Text that is compared byte by byte, so that keys, positions and pages sort alike in every database. */
+/** Declares a text column that is compared byte by byte, so that keys, positions and pages sort alike in every
+ *  database. */
 export const key = () => p.text().collation('C')
+/** Declares a column for an amount in minor units. */
 export const amount = () => p.type(AmountType).$type<bigint>()
+/** Declares a column for a moment. */
 export const moment = () => p.type(MomentType).$type<string>()
 
-/** What every row carries: the event that last changed it, and when that was. */
+/** Declares the columns of every row: the position and the time of the event that last changed it. */
 export const stamps = () => ({ position: key(), updatedAt: moment() })
 
-/** A row as far as the runner knows it. */
+/** The columns that every row has. */
 export type AnyRow = { readonly id: string; readonly position: string; readonly updatedAt: string }
 
-/** An entity of MikroORM, as far as the runner reads it. */
+/** The part of a MikroORM entity that the runner reads. */
 export type ReadTable = {
   readonly meta: {
     readonly tableName?: string
@@ -54,29 +58,31 @@ export type ReadTable = {
 
 type Column = { readonly property: string; readonly name: string; readonly kind: 'integer' | 'moment' | 'plain' }
 
-/** The runner's side of a table: its statements, and how rows travel. One shape for all tables. */
+/** The access of the runner to a table: its statements, and the conversion of rows. It is the same for all tables. */
 export type TableAccess = {
-  /** With its schema. */
+  /** The name with its schema. */
   readonly name: string
   /** Values: the ids. */
   readonly selectByIds: string
   /** Values: the last id of the page before ('' at first), the number of rows. */
   readonly selectPage: string
-  /** Writes rows over those with the same ids. `rows` is the parameter with the rows as JSON text; with `when`, the name of a
-   *  common table expression, nothing is written unless that has a row. */
+  /** Returns the statement that inserts rows or replaces those with the same ids. `rows` is the parameter with the rows
+   *  as JSON text. `when` is the name of a common table expression: nothing is written unless it has a row. */
   upsert(rows: `$${number}`, when?: string): string
+  /** Returns the row that the columns of the database make. */
   decode(raw: Readonly<Record<string, unknown>>): AnyRow
+  /** Returns the rows as JSON text for `upsert`. */
   encode(rows: readonly AnyRow[]): string
-  /** The row as it will be read back: moments in one form. */
+  /** Returns the row as it will be read back: all moments in the same form. */
   normalize<Row extends AnyRow>(row: Row): Row
-  /** The table of the same shape in another schema. */
+  /** Returns the access to the table with the same columns in another schema. */
   within(schema: string): TableAccess
 }
 
-/** ISO 8601 in UTC with milliseconds. */
+/** Returns a time as ISO 8601 text in UTC with milliseconds. */
 export const toMoment = (text: string): string => new Date(text).toISOString()
 
-const isSettledMoment = (value: unknown): boolean =>
+const isNormalMoment = (value: unknown): boolean =>
   typeof value !== 'string' || (value.length === 24 && value.endsWith('Z'))
 
 const kindOf = (type: unknown): Column['kind'] => {
@@ -100,6 +106,7 @@ const fromDatabase = (kind: Column['kind'], value: unknown): unknown => {
 
 const bigintAsText = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)
 
+/** Returns the runner's access to a table. */
 export const accessTo = (table: ReadTable, schema: string = readSchema): TableAccess => {
   const columns = columnsOf(table)
   const moments = columns.filter(({ kind }) => kind === 'moment').map(({ property }) => property)
@@ -118,8 +125,8 @@ export const accessTo = (table: ReadTable, schema: string = readSchema): TableAc
     name,
     selectByIds: `select ${names} from ${name} where id = any($1)`,
     selectPage: `select ${names} from ${name} where id > $1 order by id limit $2`,
-    // All rows as one parameter: the plan does not grow with the batch, and the types come from the table itself. `json` and
-    // not `jsonb`, which builds a tree of it first: 10 to 20 % of the statement.
+    // All rows are one parameter: the plan does not grow with the batch, and the types come from the table itself.
+    // `json` is used because `jsonb` builds a tree first, which takes 10 to 20 % of the statement.
     upsert: (rows, when) => `insert into ${name} (${names})
       select ${names} from json_populate_recordset(null::${name}, ${rows}::json)${when ? ` where exists (select from ${when})` : ''}
       on conflict (id) do update set ${updates}`,
@@ -130,7 +137,7 @@ export const accessTo = (table: ReadTable, schema: string = readSchema): TableAc
     },
     encode: (rows) => {
       const encoded = rows.map(encodeRow)
-      // With a function to ask for each value it takes twice as long: only where JSON inside a row has a bigint.
+      // A replacer function makes this take twice as long: it is used only when JSON inside a row has a bigint.
       try {
         return JSON.stringify(encoded)
       } catch {
@@ -139,8 +146,8 @@ export const accessTo = (table: ReadTable, schema: string = readSchema): TableAc
     },
     normalize: (row) => {
       const values = row as Record<string, unknown>
-      if (moments.every((property) => isSettledMoment(values[property]))) return row
-      const loose = moments.filter((property) => !isSettledMoment(values[property]))
+      if (moments.every((property) => isNormalMoment(values[property]))) return row
+      const loose = moments.filter((property) => !isNormalMoment(values[property]))
       return { ...row, ...Object.fromEntries(loose.map((property) => [property, toMoment(String(values[property]))])) }
     },
     within: (other) => accessTo(table, other),

@@ -2,14 +2,14 @@ import { describe, expect, test } from '@jest/globals'
 import { providers } from '../providers.ts'
 import { rentals } from '../rentals.ts'
 import { at, createSpecLog } from './log.testing.ts'
-import { writeLives } from './market.testing.ts'
+import { writeRentals } from './market.testing.ts'
 import { type Update, updates } from './updates.ts'
 
 const register = (wallet: string) =>
   ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
 const rename = (name: string) => ({ type: 'ProviderRenamed', name }) as const
 
-/** Takes so many updates, then stops. */
+/** Resolves to the first `count` updates, then stops. */
 const take = async <Row>(count: number, from: AsyncGenerator<Update<Row>>): Promise<Update<Row>[]> => {
   const taken: Update<Row>[] = []
   while (taken.length < count) {
@@ -24,7 +24,7 @@ const endless = () => new AbortController().signal
 const namesOf = (taken: readonly Update<{ name: string }>[]) => taken.map(({ type, row }) => [type, row.name])
 
 describe('updates of a read model', () => {
-  test('begin with the row as it stands when a stream is named, and go on live', async () => {
+  test('begin with the current row when a stream is given, and go on live', async () => {
     const log = createSpecLog()
     await log.write('provider', 'p', register('p'))
     const head = await log.write('provider', 'p', rename('Apex'))
@@ -51,7 +51,7 @@ describe('updates of a read model', () => {
 
   test('resumed after each update, nothing is lost and nothing comes twice', async () => {
     const log = createSpecLog()
-    await writeLives(
+    await writeRentals(
       log,
       [
         { number: 1, end: 'settled' },
@@ -102,7 +102,7 @@ describe('updates of a read model', () => {
     await live.return()
   })
 
-  test('remember rows they have forgotten: more keys than the cache holds', async () => {
+  test('fold evicted rows again: more keys than the cache holds', async () => {
     const log = createSpecLog()
     const wallets = Array.from({ length: 1_100 }, (_, index) => `p${index}`)
     for (const wallet of wallets) await log.write('provider', wallet, register(wallet))

@@ -3,17 +3,18 @@ import { decodeStored, type Projection, rowsAsOf } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
 const batchSize = 100
-/** The rows that one subscription remembers; a row that was dropped is folded again from its stream. */
+/** The most rows that one subscription caches; a row that was evicted is folded again from its stream. */
 const rowsMax = 1_000
 
-/** `type` is the event's, or `Snapshot` for how things stood when the subscription began. Whoever resumes after `position`
- *  gets what follows this update. */
+/** `type` is the type of the event, or `Snapshot` for the row at the beginning of the subscription. A subscription that
+ *  resumes after `position` yields what follows this update. */
 export type Update<Row> = { readonly position: Position; readonly type: string; readonly row: Row }
 
-/** What changes in a read model, straight from the log: each update carries the row as of its event. With `after`: what came
- *  since then, then live. Without: the rows of the named stream as they stand, then live; without a stream, live alone.
- *  The caller's pace is the pace. Ends when the signal aborts; throws what the store throws, and EVENT_UNREADABLE.
- *  @param stream only what happens in this stream. */
+/** Yields the changes of a read model straight from the log: each update carries the row as of its event. With `after`,
+ *  first those since that position, then live ones. Without `after`, first the current rows of the given stream, then
+ *  live changes; without a stream too, live changes alone. Reads at the pace of the caller. Ends when the signal
+ *  aborts; throws what the store throws, and EVENT_UNREADABLE.
+ *  @param stream yields only changes by events of this stream. */
 export async function* updates<Row extends AnyRow>(options: {
   readonly store: Pick<EventStore, 'subscribe' | 'readStream' | 'head'>
   readonly projection: Projection<Row>
@@ -42,18 +43,18 @@ export async function* updates<Row extends AnyRow>(options: {
     }
 }
 
-/** The row that the event belongs to, as of the event. */
+/** Resolves to the row that the event belongs to, as of the event. */
 const rowAt = async <Row extends AnyRow>(
   store: Pick<EventStore, 'readStream'>,
   projection: Projection<Row>,
   cache: Cache<Row | undefined>,
   stored: StoredEvent,
 ): Promise<Row | undefined> => {
-  const { event, recorded } = decodeStored(stored)
-  const key = projection.key(event, recorded)
+  const { event, metadata } = decodeStored(stored)
+  const key = projection.key(event, metadata)
   if (key === undefined) return undefined
   const row = cache.has(key)
-    ? projection.fold(cache.get(key), event, recorded, key)
+    ? projection.fold(cache.get(key), event, metadata, key)
     : (await rowsAsOf({ store, projection, stream: stored.stream, untilPosition: stored.position })).get(key)
   cache.set(key, row)
   return row
@@ -65,7 +66,7 @@ type Cache<Value> = {
   set(key: string, value: Value): void
 }
 
-/** Forgets what was written longest ago. */
+/** Creates a cache that evicts the entry that was written longest ago. */
 const createCache = <Value>(sizeMax: number): Cache<Value> => {
   const values = new Map<string, Value>()
   return {

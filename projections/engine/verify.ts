@@ -8,7 +8,7 @@ import type { AnyRow } from './table.ts'
 
 const pageRows = 2_000
 
-/** One row that is not what the log says. `columns` names those that differ, with what each side has. */
+/** One row that differs from the fold of the log. `columns` has both values of each column that differs. */
 export type Difference = {
   readonly projection: string
   readonly id: string
@@ -16,9 +16,9 @@ export type Difference = {
   readonly columns: Readonly<Record<string, { readonly live: unknown; readonly rebuilt: unknown }>>
 }
 
-/** Folds the whole log afresh, in memory, and compares with each table that is read row by row, at the position where its
- *  checkpoint stands: runners may go on meanwhile, but a new version is swapped in only afterwards. Of a parked stream, what it
- *  holds back is left out here too. Empty when all is well. Needs memory for one read model at a time. */
+/** Folds the whole log afresh, in memory, and compares the result row by row with each live table at its checkpoint.
+ *  Resolves to an empty list if all rows are equal. Runners may go on meanwhile, but a new version is swapped in only
+ *  afterwards. Waiting events of parked streams are left out here too. Needs memory for one read model at a time. */
 export const compareWithRebuild = async (options: {
   readonly store: Pick<EventStore, 'readAll'>
   readonly database: Pick<Database, 'transaction'>
@@ -29,8 +29,8 @@ export const compareWithRebuild = async (options: {
   for (const projection of projections)
     differences.push(
       ...(await database.transaction('rebuild.compare', async (query) => {
-        // Rows and checkpoint of one moment, or a commit between two pages would look like a difference; and of one table,
-        // which the snapshot alone does not hold: who swaps it in gives it another name.
+        // Rows and checkpoint must be of one moment, or a commit between two pages would look like a difference. The
+        // lock keeps the table itself, which the snapshot does not: a swap replaces the table behind the name.
         await query('rebuild.snapshot', 'set transaction isolation level repeatable read, read only')
         await query('rebuild.lock', `lock table ${projection.table.name} in access share mode`)
         const [checkpoint] = await readCheckpoints(query, [projection.name])
@@ -53,8 +53,8 @@ const rebuild = async (
     if (stored.position > until) break
     const parkedAt = parked.get(stored.stream)
     if (parkedAt !== undefined && stored.position >= parkedAt) continue
-    const { event, recorded } = decodeStored(stored)
-    foldInto(projection, rows, event, recorded)
+    const { event, metadata } = decodeStored(stored)
+    foldInto(projection, rows, event, metadata)
   }
   return rows
 }

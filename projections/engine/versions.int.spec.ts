@@ -8,9 +8,9 @@ import { findProvider, providers } from '../providers.ts'
 import type { RentalRow } from '../rentals.table.ts'
 import { findRental, listRentals, rentals } from '../rentals.ts'
 import { readBuilds, readCheckpoints } from './checkpoints.ts'
-import { gated } from './gate.testing.ts'
 import { at, createSpecLog } from './log.testing.ts'
 import { writeMarket } from './market.testing.ts'
+import { pauseAfter } from './paused-store.testing.ts'
 import type { Projection } from './projection.ts'
 import { followProjections, type Projections, startProjections } from './start.ts'
 import type { ProjectionStatus } from './status.ts'
@@ -37,12 +37,12 @@ const start = (options: Partial<Parameters<typeof startProjections>[0]> = {}) =>
 const register = (wallet: string) =>
   ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
 
-/** A later version: names as `change` has them. */
+/** Returns a later version, in which `change` is applied to names. */
 const renamed = (version: number, change: (name: string) => string): Projection<ProviderRow> => ({
   ...providers,
   version,
-  fold: (row, event, recorded, key) => {
-    const after = providers.fold(row, event, recorded, key)
+  fold: (row, event, metadata, key) => {
+    const after = providers.fold(row, event, metadata, key)
     return after && { ...after, name: change(after.name) }
   },
 })
@@ -50,8 +50,8 @@ const loud = renamed(2, (name) => name.toUpperCase())
 const loudRentals: Projection<RentalRow> = {
   ...rentals,
   version: rentals.version + 1,
-  fold: (row, event, recorded, key) => {
-    const after = rentals.fold(row, event, recorded, key)
+  fold: (row, event, metadata, key) => {
+    const after = rentals.fold(row, event, metadata, key)
     return after && { ...after, listing: after.listing.toUpperCase() }
   },
 }
@@ -82,7 +82,7 @@ test('on an empty log all is read at once, and nothing is built', async () => {
 })
 
 describe('a new version of a read model', () => {
-  test('takes the place of the old one under queries that never see fewer rows or half of a version', async () => {
+  test('replaces the old one under queries that never see fewer rows or half of a version', async () => {
     const log = createSpecLog(world.store)
     const head = await writeMarket(log, 40)
     const old = start({ projections: [rentals] })
@@ -124,14 +124,14 @@ describe('a new version of a read model', () => {
   const fee = { amount: 1n, asset: 'USDC/6' } as const
   const usage = { fee, total: fee, meteredAt: at(1) } as const
 
-  test('is built while the old one goes on, which stands aside then and still answers', async () => {
+  test('is built while the old one goes on, which is superseded then and still answers', async () => {
     const log = createSpecLog(world.store)
     await log.write('provider', 'p', register('p'))
     const old = start({ projections: [providers] })
     await untilState(old, 'running')
-    const gate = gated(world.store, 0)
-    const built = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const built = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     const served = await log.write('provider', 'q', register('q'))
     await Promise.all([old.waitFor(served, 15_000), built.waitFor(served, 15_000)])
     expect(await findProvider(world.read, 'q')).toMatchObject({ name: 'Acme' })
@@ -141,7 +141,7 @@ describe('a new version of a read model', () => {
       served: { version: 1, position: served, lag: 0 },
       building: { version: 2, position: world.store.start, percent: 0, lag: 2, perSecond: null, secondsLeft: null },
     })
-    gate.open()
+    paused.resume()
     await untilState(built, 'running')
     expect(await findProvider(world.read, 'q')).toMatchObject({ name: 'ACME' })
     expect(await statusOf(built)).toMatchObject({ served: { version: 2 }, building: undefined })
@@ -152,20 +152,20 @@ describe('a new version of a read model', () => {
     expect(await compareWithRebuild({ ...world, projections: [loud] })).toEqual([])
   })
 
-  test('leaves the old rows as they are while nobody folds them: whoever asks for more is told', async () => {
+  test('leaves the old rows as they are while no runner folds them: waiting for a later position fails', async () => {
     const log = createSpecLog(world.store)
     const first = await log.write('provider', 'p', register('p'))
     const old = start({ projections: [providers] })
     await old.waitFor(first, 15_000)
     await old.close()
     const second = await log.write('provider', 'p', { type: 'ProviderRenamed', name: 'Apex' })
-    const gate = gated(world.store, 0)
-    const built = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const built = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     await built.waitFor(first, 15_000)
     await expect(built.waitFor(second, 100)).rejects.toMatchObject({ code: 'POSITION_NOT_REACHED' })
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'Acme' })
-    gate.open()
+    paused.resume()
     await built.waitFor(second, 15_000)
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'APEX' })
   })
@@ -182,12 +182,12 @@ describe('a new version of a read model', () => {
   test('is given up for a still newer one, from which it stays away', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
-    const gate = gated(world.store, 0)
-    const second = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const second = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     const third = start({ projections: [renamed(3, (name) => `${name}!`)] })
     await untilState(third, 'running')
-    gate.open()
+    paused.resume()
     await untilState(second, 'superseded')
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'Acme!' })
     expect(await tablesBuilt()).toEqual([])
@@ -196,9 +196,9 @@ describe('a new version of a read model', () => {
   test('is begun anew when a migration has changed its table meanwhile', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
-    const gate = gated(world.store, 0)
-    const stopped = start({ projections: [loud], store: gate.store })
-    await gate.reached
+    const paused = pauseAfter(world.store, 0)
+    const stopped = start({ projections: [loud], store: paused.store })
+    await paused.isPaused
     await stopped.close()
     await world.database.query('spec.migrate', 'alter table read.providers add column motto text')
     await untilState(start({ projections: [loud] }), 'running')
@@ -207,7 +207,7 @@ describe('a new version of a read model', () => {
     ])
   })
 
-  test('waits with the swap for a long query, and others are not kept waiting for it', async () => {
+  test('waits with the swap for a long query, and other queries do not wait for it', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
     const reading = Promise.withResolvers<void>()
@@ -234,7 +234,7 @@ describe('a new version of a read model', () => {
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'ACME' })
   })
 
-  test('says what keeps it from being swapped in, to other processes too, and goes on when that is gone', async () => {
+  test('shows what prevents the swap, to other processes too, and goes on when that is gone', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
     await start({ projections: [providers] }).waitFor(head, 15_000)
     await world.database.query('spec.view', 'create view read.loud_ones as select * from read.providers')
@@ -248,7 +248,7 @@ describe('a new version of a read model', () => {
     expect(await findProvider(world.read, 'p')).toMatchObject({ name: 'ACME' })
   })
 
-  test('goes on where it was when its process is killed, again and again', async () => {
+  test('resumes at its checkpoint when its process is killed, again and again', async () => {
     const head = await writeMarket(createSpecLog(world.store), 60)
     const file = fileURLToPath(new URL('../../testing/programs/projection.ts', import.meta.url))
     const names = allProjections.map(({ name }) => name)
@@ -283,13 +283,13 @@ describe('a new version of a read model', () => {
 })
 
 describe('a read model that was never built', () => {
-  test('refuses queries and says how far it is, while the others answer; then it is there as a whole', async () => {
+  test('refuses queries and shows its progress, while the others answer; then it is there as a whole', async () => {
     const head = await writeMarket(createSpecLog(world.store), 8)
-    const gate = gated(world.store, 1)
-    const built = start({ projections: [rentals], store: gate.store, batchSize: 2 })
+    const paused = pauseAfter(world.store, 1)
+    const built = start({ projections: [rentals], store: paused.store, batchSize: 2 })
     const others = start({ projections: allProjections.filter(({ name }) => name !== 'rentals') })
     await others.waitFor(head, 15_000)
-    await gate.reached
+    await paused.isPaused
     expect(await findProvider(world.read, 'nobody')).toBeUndefined()
     await eventually(
       'the first batch is written',
@@ -302,7 +302,7 @@ describe('a read model that was never built', () => {
     const follower = followProjections({ ...world, projections: [rentals] })
     expect(await statusOf(follower, 'rentals')).toMatchObject({ state: 'building', served: undefined })
     const waiting = listRentals(world.read, { first: 10 })
-    gate.open()
+    paused.resume()
     expect((await waiting).rows).toHaveLength(8)
   })
 })

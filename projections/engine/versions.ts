@@ -13,14 +13,15 @@ import {
   readCheckpointState,
   readCheckpoints,
 } from './checkpoints.ts'
-import { forgetParked } from './parked-streams.ts'
+import { deleteParked } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
 import { completeShadow, createShadow, shadowFits, swapShadow } from './shadow-table.ts'
 
-/** Queries on a read model wait at most this long for the swap, and the swap for them; then it is tried again later. */
+/** The longest that queries on a read model wait for the swap, and the swap for them; then the swap is tried again
+ *  later. */
 const swapLockMsMax = 1_000
 
-/** Where a read model goes on: in the table that is read, or in one that is being built. */
+/** A read model that can be written: its target and the checkpoint of that. */
 export type OpenedModel = { readonly target: ProjectionTarget; readonly state: CheckpointState }
 
 const BEGIN_LIVE = 'insert into read.checkpoints (projection, version, position, updated_at) values ($1, $2, $3, now())'
@@ -38,9 +39,10 @@ const TAKE_OVER = `insert into read.checkpoints (projection, version, position, 
   on conflict (projection) do update set version = excluded.version, position = excluded.position, failure = null,
     parked = excluded.parked, retries = read.checkpoints.retries + 1, updated_at = now()`
 
-/** Finds where this version of the read model goes on. When another version is read, or none although the log has events,
- *  that is a table of its own beside the live one; what an older version had begun to build there is thrown away.
- *  Throws DATABASE_SCHEMA_NEWER when a newer version is read or being built, POSITION_FOREIGN for another event store. */
+/** Resolves to the target and the checkpoint of this version of a read model. The target is a table beside the live one
+ *  when another version is live, or none although the log has events; a build of an older version is dropped then.
+ *  Throws DATABASE_SCHEMA_NEWER when a newer version is live or being built, POSITION_FOREIGN for another event
+ *  store. */
 export const openModel = async (
   database: Pick<Database, 'query' | 'transaction'>,
   projection: Projection,
@@ -48,8 +50,8 @@ export const openModel = async (
 ): Promise<OpenedModel> => {
   const { name, version } = projection
   const head = await store.head()
-  const opened = await database.transaction('projections.open', async (query) => {
-    // Of two processes that find nothing, one begins and the other finds what it has begun.
+  const target = await database.transaction('projections.open', async (query) => {
+    // If two processes find nothing, one begins, and the lock makes the other find what was begun.
     await query('projections.lock', TAKE_TEXT_LOCK, [textLocks.readModel(name)])
     const [live] = await readCheckpoints(query, [name])
     if (live && live.version > version) throw newer(projection, live.version)
@@ -61,9 +63,9 @@ export const openModel = async (
     await openBuild(query, projection, store.start)
     return buildTarget(projection)
   })
-  const state = await readCheckpointState(database.query, opened, store)
-  if (!state) throw new Error(`The checkpoint of ${name} has vanished`)
-  return { target: opened, state }
+  const state = await readCheckpointState(database.query, target, store)
+  if (!state) throw new Error(`The checkpoint of ${name} does not exist`)
+  return { target, state }
 }
 
 const openBuild = async (query: Query, projection: Projection, start: Position): Promise<void> => {
@@ -75,16 +77,16 @@ const openBuild = async (query: Query, projection: Projection, start: Position):
     await query('checkpoints.continueBuild', CONTINUE_BUILD, [name])
     return
   }
-  // First the row, whose lock keeps out whoever builds the older version, then its table.
+  // First the row, whose lock blocks a process that builds the older version, then its table.
   await query('checkpoints.beginBuild', BEGIN_BUILD, [name, version, start])
-  if (build) await forgetParked(query, name, build.version)
+  if (build) await deleteParked(query, name, build.version)
   await createShadow(query, tables)
 }
 
 const newer = ({ name }: Projection, version: number) =>
   new Failure('DATABASE_SCHEMA_NEWER', { projection: name, version: String(version) })
 
-/** Makes the indexes of a table that is nearly built. */
+/** Creates the indexes of a table that is nearly built. */
 export const completeBuild = (
   database: Pick<Database, 'transaction'>,
   { projection, table }: ProjectionTarget,
@@ -94,18 +96,18 @@ export const completeBuild = (
     await completeShadow(query, { live: projection.table, shadow: table })
   })
 
-/** Makes what was built the table that is read, in one transaction with its checkpoint, and drops the one before. `swapped` is
- *  false when what is read is still further than what was built, `undefined` when the build is not where it was left: somebody
- *  else is at it, or has swapped. Throws, with SQLSTATE 55P03, while a long query reads the table. */
+/** Makes the built table the live one, in one transaction with its checkpoint, and drops the table before. Resolves to
+ *  false when the live table is further than the build, and to undefined when the checkpoint of the build was moved:
+ *  another process works on it, or has swapped it in. Throws with SQLSTATE 55P03 while a long query reads the table. */
 export const swapBuild = (
   database: Pick<Database, 'transaction'>,
-  place: ProjectionTarget,
-  standing: CheckpointState,
+  target: ProjectionTarget,
+  state: CheckpointState,
   to: Position,
 ): Promise<boolean | undefined> =>
   database.transaction('projections.swap', async (query) => {
-    const { projection, table } = place
-    // In the order of a runner of the live table: its checkpoint, then its rows. Else the two would lock each other out.
+    const { projection, table } = target
+    // The order is that of a runner of the live table: its checkpoint, then its rows. Otherwise the two would deadlock.
     const [live] = await query<{ version: number; position: string }>(
       'projections.swap.live',
       'select version, position from read.checkpoints where projection = $1 for update',
@@ -113,16 +115,17 @@ export const swapBuild = (
     )
     if (live && live.version >= projection.version) return undefined
     if (live && live.position > to) return false
-    const moved = await query('checkpoints.move', moveStatement(place), moveValues(place, standing, to, 0))
+    const moved = await query('checkpoints.move', moveStatement(target), moveValues(target, state, to, 0))
     if (moved.length === 0) return undefined
     const tables = { live: projection.table, shadow: table }
     if (!(await shadowFits(query, tables))) return undefined
     await swapShadow(query, tables, swapLockMsMax)
     await query('checkpoints.takeOver', TAKE_OVER, [projection.name])
     await query('checkpoints.endBuild', 'delete from read.builds where projection = $1', [projection.name])
-    if (live) await forgetParked(query, projection.name, live.version)
+    if (live) await deleteParked(query, projection.name, live.version)
     return true
   })
 
+/** Returns true for the error of a statement that waited too long for a lock: SQLSTATE 55P03. */
 export const isLockTimeout = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'code' in error && error.code === '55P03'

@@ -5,7 +5,7 @@ import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { allProjections } from '../all.ts'
 import { openReadModels } from '../database.ts'
 
-/** For specs: a database with the event store and empty read models; `asked` counts the reads by label. */
+/** Creates a database with the event store and empty read models for specs; `asked` has the label of each query. */
 export const createReadWorld = async (log: Log = silentLog) => {
   const { url, connect, drop } = await createTestDatabase()
   const database = connect({ log, poolSize: 10 })
@@ -33,4 +33,5 @@ export const createReadWorld = async (log: Log = silentLog) => {
   }
 }
 
+/** The world of specs of read models. */
 export type ReadWorld = Awaited<ReturnType<typeof createReadWorld>>

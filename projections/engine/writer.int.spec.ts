@@ -7,7 +7,7 @@ import { createSpecLog, type SpecLog } from './log.testing.ts'
 import { streamsOf } from './market.testing.ts'
 import { type OpenedModel, openModel } from './versions.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
-import { createWriter, lostRace, standAfter } from './writer.ts'
+import { checkpointConflict, createWriter, refreshModel } from './writer.ts'
 
 let world: ReadWorld
 let opened: OpenedModel
@@ -17,7 +17,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-/** What happens to a listing, event by event. */
+/** Writes the events of one listing. */
 const writeListing = async (log: SpecLog): Promise<void> => {
   const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
   if (listed?.type !== 'GpusListed') throw new Error('no listing')
@@ -53,26 +53,26 @@ const pages = async (size: number): Promise<Batch[]> => {
   })
 }
 
-test('whoever comes second has written nothing, and goes on behind the first', async () => {
+test('a second writer writes nothing, and goes on behind the first', async () => {
   await writeListing(createSpecLog(world.store))
   const [one, two, three, four] = await pages(1)
   if (!one || !two || !three || !four) throw new Error('the log has four events')
   const first = open()
   await first.take(one)
-  await first.settle()
+  await first.finish()
   const second = open()
   await first.take(two)
-  await first.settle()
-  // While it waits for the rows of its next page, it learns that what it has folded does not count.
+  await first.finish()
+  // While it waits for the rows of its next page, it finds that its write was a conflict.
   await second.take({ ...two, events: [...one.events, ...two.events] })
-  await expect(second.take(three).then(() => second.settle())).rejects.toBe(lostRace)
+  await expect(second.take(three).then(() => second.finish())).rejects.toBe(checkpointConflict)
   expect(await findListing(world.read, 'l0')).toMatchObject({ freeGpus: 6 })
-  const from = await standAfter(world.database, opened, world.store)
+  const from = await refreshModel(world.database, opened, world.store)
   expect(from?.state.position).toBe(two.position)
   const third = open({ ...(from && { from }) })
   await third.take(three)
   await third.take(four)
-  expect(await third.settle()).toBe(four.position)
+  expect(await third.finish()).toBe(four.position)
   expect(await findListing(world.read, 'l0')).toMatchObject({
     freeGpus: 8,
     pricePerGpuHour: 7n,
@@ -91,13 +91,13 @@ test('pages are written together, up to a full batch or the end', async () => {
   const head = await world.store.head()
   const writer = open({ query, pageEvents: 2, batchEvents: 6 })
   for (const page of await pages(2)) await writer.take(page, page.position < head)
-  expect(await writer.settle()).toBe(head)
+  expect(await writer.finish()).toBe(head)
   expect(labels.filter((label) => label === 'projections.write')).toHaveLength(3)
   expect(writer.written).toHaveLength(3)
   await writer.close()
 })
 
-test('the memory of rows is kept no longer than two batches, and forgets none that is being written', async () => {
+test('the cache holds the rows of two batches, and evicts none that is being written', async () => {
   const log = createSpecLog(world.store)
   const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
   if (listed?.type !== 'GpusListed') throw new Error('no listing')
@@ -111,7 +111,7 @@ test('the memory of rows is kept no longer than two batches, and forgets none th
   }
   const writer = open({ query, pageEvents: 1, batchEvents: 1 })
   for (const page of await pages(1)) await writer.take(page)
-  await writer.settle()
+  await writer.finish()
   await writer.close()
   expect(selected.flat().length).toBeGreaterThan(0)
   for (let number = 0; number < 12; number++)

@@ -7,44 +7,49 @@ import {
   type ProjectionTarget,
   readCheckpointState,
 } from './checkpoints.ts'
+import { type BatchFolder, createBatchFolder, type FoldedBatch, type RowCache } from './fold-batch.ts'
 import { countHeld, type Parking, park, parkedAmong } from './parked-streams.ts'
 import { type BisectedCommit, commitBisecting, isRowRejected } from './rejected-rows.ts'
 import { retryParked } from './retry.ts'
-import { createFolding, type Folding, type Memory, type Step } from './step.ts'
 import type { OpenedModel } from './versions.ts'
 
-/** A checkpoint moves at most this often while nothing in the log concerns its read model. */
+/** The shortest time between two moves of a checkpoint while no event concerns its read model. */
 const idleMoveMs = 250
 
-/** What a writer ends with when somebody else has moved the checkpoint, or changed rows: read the log again from there. */
-export const lostRace = new Error('somebody else has moved the checkpoint')
+/** Thrown by a writer when another process has moved the checkpoint or changed rows: the log has to be read again from
+ *  there. */
+export const checkpointConflict = new Error('Another process has moved the checkpoint')
 
 export type Writer = {
-  /** Folds a page of the log, while what came before is being written; when a batch is full, or no more is there, begins to
-   *  write. Throws what made a write fail, and `lostRace`. */
-  take(page: Batch, isMoreThere?: boolean): Promise<void>
-  /** Resolves to how far the rows reflect the log, when all is written. Throws like `take`. */
-  settle(): Promise<Position>
-  standing(): CheckpointState
+  /** Folds a page of the log while the batch before is being written. Begins to write when the batch is full or no more
+   *  pages follow at once. Throws the error of a failed write, and `checkpointConflict`. */
+  take(page: Batch, hasMore?: boolean): Promise<void>
+  /** Writes everything that was taken, and resolves to the position up to which the rows reflect the log. Throws like
+   *  `take`. */
+  finish(): Promise<Position>
+  /** Returns the checkpoint as it was last written. */
+  state(): CheckpointState
   close(): Promise<void>
 }
 
-/** Its rows are made into text while the step before is being written. */
-type EncodedStep = Step & { readonly encoded: string }
+/** The rows are encoded while the batch before is being written. */
+type EncodedBatch = FoldedBatch & { readonly encoded: string }
 
-/** Brings the rows and the checkpoint of one place forward, a statement for each batch. Each write makes sure that the checkpoint
- *  is where it was left: so what is in memory of the rows is true, or the write is lost.
- *  @param pageEvents how many events a page has at most, and `batchEvents` from how many on a batch is full.
- *  @param onWritten the rows reflect the log up to here; how many events that took.
- *  @param onParked streams that were parked with it.
- *  @param onFailed a write has failed or was lost: nothing more is written, and `settle` throws why. */
+/** Creates the writer that moves the rows and the checkpoint of one target forward, with one statement for each batch.
+ *  Each write succeeds only if the checkpoint is where the writer left it: so either the cached rows are current, or
+ *  nothing is written.
+ *  @param pageEvents the most events of a page; `batchEvents` is the number from which on a batch is full.
+ *  @param onWritten called when the rows reflect the log up to a position, with the number of events folded for it.
+ *  @param onParked called with the streams that a batch has parked.
+ *  @param onFailed called when a write has failed or found a conflict: nothing more is written, and `finish` throws the
+ *  reason. */
 export const createWriter = (options: {
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly store: Pick<EventStore, 'readStream' | 'parsePosition'>
   readonly opened: OpenedModel
   readonly pageEvents: number
   readonly batchEvents: number
-  readonly onWritten: (position: Position, events: number, standing: CheckpointState) => void
+  readonly onWritten: (position: Position, events: number, state: CheckpointState) => void
   readonly onParked: (parkings: readonly Parking[]) => void
   readonly onFailed: () => void
 }): Writer => {
@@ -52,10 +57,10 @@ export const createWriter = (options: {
   const { target } = opened
   const { projection, table } = target
   const { query } = database
-  const memory: Memory = new Map()
+  const cache: RowCache = new Map()
   let { state } = opened
-  let folding: Folding | undefined
-  /** How far the log was looked through, and how far the rows reflect it. */
+  let folder: BatchFolder | undefined
+  /** The position up to which the log was read, and the one up to which the rows reflect it. */
   let read = state.position
   let reached = state.position
   let writing: Promise<void> = Promise.resolve()
@@ -69,36 +74,37 @@ export const createWriter = (options: {
     return found.map((raw) => table.decode(raw))
   }
 
-  /** Keeps what the step that is being written and the next one have touched: those stand last. */
-  const forget = () => {
-    for (const key of memory.keys()) {
-      if (memory.size <= 2 * (batchEvents + pageEvents)) return
-      memory.delete(key)
+  /** Evicts rows, but none that the batch being written or the next one has changed: those come last. */
+  const evict = () => {
+    for (const key of cache.keys()) {
+      if (cache.size <= 2 * (batchEvents + pageEvents)) return
+      cache.delete(key)
     }
   }
 
-  const write = async (step: EncodedStep): Promise<void> => {
-    const { position, events } = step
-    const done = await commit({ database, store }, target, state, step)
-    if (!done) throw lostRace
+  const write = async (batch: EncodedBatch): Promise<void> => {
+    const { position, events } = batch
+    const done = await commit({ database, store }, target, state, batch)
+    if (!done) throw checkpointConflict
     if (done.parkings.length > 0) onParked(done.parkings)
     state = { ...state, position, parked: state.parked + done.parkings.length }
     if (done.refused.length > 0) {
-      // They were parked before all that the step has of them; their rows shall be as the last good event has left them.
+      // They were parked before their first event in the batch, but their rows must reflect the last event that can be
+      // folded.
       for (const stream of done.refused) await retryParked({ store, database, projection, stream })
-      throw lostRace
+      throw checkpointConflict
     }
     reached = position
     onWritten(reached, events, state)
   }
 
-  const begin = (step: EncodedStep) => {
-    writing = write(step)
+  const begin = (batch: EncodedBatch) => {
+    writing = write(batch)
     writing.catch(onFailed)
   }
 
-  /** Until nothing is being written; what is done after it, before the next await, is alone. */
-  const settled = async () => {
+  /** Resolves when nothing is being written. Nothing begins to be written before the next await of the caller. */
+  const idle = async () => {
     for (let current: Promise<void> | undefined; current !== writing; ) {
       current = writing
       await current
@@ -106,21 +112,21 @@ export const createWriter = (options: {
   }
 
   const flush = async () => {
-    if (!folding) return settled()
-    const step = folding.finish(read)
-    folding = undefined
-    forget()
-    const encoded = { ...step, encoded: table.encode(step.rows.map(({ row }) => row)) }
-    await settled()
+    if (!folder) return idle()
+    const batch = folder.finish(read)
+    folder = undefined
+    evict()
+    const encoded = { ...batch, encoded: table.encode(batch.rows.map(({ row }) => row)) }
+    await idle()
     begin(encoded)
     // The next page must find these streams parked.
-    if (step.parkings.length > 0) await settled()
+    if (batch.parkings.length > 0) await idle()
   }
 
-  /** Nothing concerns the read model up to here. */
-  const look = async () => {
-    await settled()
-    if (closed || folding || reached >= read) return
+  /** Reports that no event up to `read` concerns the read model, and moves the checkpoint there a little later. */
+  const skip = async () => {
+    await idle()
+    if (closed || folder || reached >= read) return
     reached = read
     onWritten(reached, 0, state)
     clearTimeout(timer)
@@ -129,81 +135,85 @@ export const createWriter = (options: {
 
   const moveIdle = () => {
     const move = async () => {
-      await settled()
-      if (!closed && !folding && reached > state.position) begin({ ...emptyStep, position: reached })
+      await idle()
+      if (!closed && !folder && reached > state.position) begin({ ...emptyBatch, position: reached })
     }
     move().catch(() => undefined)
   }
 
-  const take: Writer['take'] = async ({ events, position }, isMoreThere = false) => {
+  const take: Writer['take'] = async ({ events, position }, hasMore = false) => {
     clearTimeout(timer)
-    if (events.length === 0 && !folding) {
+    if (events.length === 0 && !folder) {
       read = position
-      return look()
+      return skip()
     }
     const streams = state.parked > 0 ? events.map(({ stream }) => stream) : undefined
     const parked = streams && (await parkedAmong(query, target, streams))
-    folding ??= createFolding({ projection, memory, load })
-    const current = folding
+    folder ??= createBatchFolder({ projection, cache, load })
+    const current = folder
     await current.add(events, (stream) => parked?.has(stream) ?? false)
     read = position
-    if (!isMoreThere || current.count() >= batchEvents) await flush()
+    if (!hasMore || current.count() >= batchEvents) await flush()
   }
 
   return {
     take,
-    settle: async () => {
+    finish: async () => {
       await flush()
-      await settled()
+      await idle()
       return reached
     },
-    standing: () => state,
+    state: () => state,
     close: async () => {
       closed = true
       clearTimeout(timer)
-      await settled().catch(() => undefined)
+      await idle().catch(() => undefined)
     },
   }
 }
 
-const emptyStep = { events: 0, rows: [], parkings: [], held: new Map(), encoded: '[]' }
+const emptyBatch = { events: 0, rows: [], parkings: [], held: new Map(), encoded: '[]' }
 
-/** One statement: the checkpoint is moved, which locks out other runners, and the rows are written if it was where we thought.
- *  Undefined, and nothing is written, when it was not. */
+/** Moves the checkpoint, which blocks other runners, and writes the rows in one statement, if the checkpoint is where
+ *  it was left. Otherwise resolves to undefined, with nothing written. */
 const commit = async (
-  parts: { readonly database: Pick<Database, 'query' | 'transaction'>; readonly store: Pick<EventStore, 'readStream'> },
-  place: ProjectionTarget,
-  standing: CheckpointState,
-  step: EncodedStep,
+  dependencies: {
+    readonly database: Pick<Database, 'query' | 'transaction'>
+    readonly store: Pick<EventStore, 'readStream'>
+  },
+  target: ProjectionTarget,
+  state: CheckpointState,
+  batch: EncodedBatch,
 ): Promise<BisectedCommit | undefined> => {
-  const { position, rows, parkings, held, encoded } = step
-  const { database } = parts
-  const { table } = place
-  const values = moveValues(place, standing, position, parkings.length)
+  const { position, rows, parkings, held, encoded } = batch
+  const { database } = dependencies
+  const { table } = target
+  const values = moveValues(target, state, position, parkings.length)
   const done = { parkings, refused: [] }
   const write = async (query: Query) =>
     rows.length === 0
-      ? query('projections.move', moveStatement(place), values)
-      : query('projections.write', writeStatement(place), [...values, encoded], { name: `write ${table.name}` })
+      ? query('projections.move', moveStatement(target), values)
+      : query('projections.write', writeStatement(target), [...values, encoded], { name: `write ${table.name}` })
   try {
     if (parkings.length === 0 && held.size === 0) return (await write(database.query)).length > 0 ? done : undefined
     return await database.transaction('projections.park', async (query) => {
       if ((await write(query)).length === 0) return undefined
-      await park(query, place, parkings)
-      await countHeld(query, place, held)
+      await park(query, target, parkings)
+      await countHeld(query, target, held)
       return done
     })
   } catch (error) {
     if (!isRowRejected(error)) throw error
-    return commitBisecting(parts, place, standing, step)
+    return commitBisecting(dependencies, target, state, batch)
   }
 }
 
-const writeStatement = (place: ProjectionTarget): string =>
-  `with moved as (${moveStatement(place)}), written as (${place.table.upsert('$7', 'moved')}) select projection from moved`
+const writeStatement = (target: ProjectionTarget): string =>
+  `with moved as (${moveStatement(target)}), written as (${target.table.upsert('$7', 'moved')}) select projection from moved`
 
-/** Where the place stands now; undefined when it has to be opened anew: it was put back, or is of another version. */
-export const standAfter = async (
+/** Resolves to the model with its checkpoint as it is now; to undefined when the model has to be opened anew, because
+ *  the checkpoint was moved back or is of another version. */
+export const refreshModel = async (
   { query }: Pick<Database, 'query'>,
   { target, state }: OpenedModel,
   store: Pick<EventStore, 'parsePosition'>,

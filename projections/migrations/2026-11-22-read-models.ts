@@ -1,6 +1,7 @@
 import { Migration } from '@mikro-orm/migrations'
 
-/** The first read models: providers, listings, rentals, jobs, accounts, ledger entries, invoices, payments, and checkpoints. */
+/** The first read models: providers, listings, rentals, jobs, accounts, ledger entries, invoices, payments, and
+ *  checkpoints. */
 const statements = [
   `create schema if not exists "read"`,
   `create table "read"."accounts" (

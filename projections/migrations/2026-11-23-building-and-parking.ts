@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations'
 
-/** Versions that are built beside those that are read, and streams that are parked. */
+/** Tables for versions that are built beside the live ones, and for parked streams. */
 const statements = [
   `create schema if not exists "read_build"`,
   `alter table "read"."checkpoints" add column "parked" int not null default 0, add column "retries" int not null default 0`,

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations'
 
-/** The index of the log, and since when each rental has had its status. */
+/** The index of the log, and the columns of rentals for lists as of a moment. */
 const statements = [
   `create table "read"."events" (
     "id" text collate "C" not null,

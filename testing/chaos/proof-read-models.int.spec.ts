@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { allProjections } from '../../projections/all.ts'
 import { createSpecLog } from '../../projections/engine/log.testing.ts'
-import { writeLives } from '../../projections/engine/market.testing.ts'
+import { writeRentals } from '../../projections/engine/market.testing.ts'
 import { startProjections } from '../../projections/engine/start.ts'
 import { createReadWorld, type ReadWorld } from '../../projections/engine/world.testing.ts'
 import { leftBehind, proveLedger, proveReadModels } from './proof-read-models.ts'
@@ -11,7 +11,7 @@ let world: ReadWorld
 beforeAll(async () => {
   world = await createReadWorld()
   const { store, database, log } = world
-  await writeLives(
+  await writeRentals(
     createSpecLog(store),
     [0, 1, 2].map((number) => ({ number, end: 'settled' }) as const),
     [],

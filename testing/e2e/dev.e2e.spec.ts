@@ -25,8 +25,10 @@ beforeAll(async () => {
 })
 afterAll(() => folder.remove())
 
-let stopDev: () => unknown = () => undefined
-afterEach(() => stopDev())
+let stopDev = async (): Promise<unknown> => undefined
+afterEach(async () => {
+  await stopDev()
+})
 
 const startDev = () => {
   const child = spawn(process.execPath, [join(copy, 'cli', 'dev.ts')], {

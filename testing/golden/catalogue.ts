@@ -116,9 +116,9 @@ const replayStory = async (scheduled: readonly string[]) => {
       const name = event.stream.slice(0, event.stream.indexOf('-')) as AggregateName
       const { initial, evolve } = aggregates[name] as unknown as { initial: unknown; evolve: Evolve }
       const state = latest.get(event.stream) ?? initial
-      const { event: decoded, recorded } = decodeStored(event)
+      const { event: decoded, metadata } = decodeStored(event)
       for (const { projection, rows } of tables)
-        if (projection.types.includes(event.type) && foldInto(projection, rows, decoded, recorded))
+        if (projection.types.includes(event.type) && foldInto(projection, rows, decoded, metadata))
           add(changes, event.type, projection.name)
       const next = evolve(state, decoded)
       latest.set(event.stream, next)

@@ -2,16 +2,16 @@ import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export type Journal = {
-  /** What was in it when it was opened, a line each, oldest first. */
+  /** The lines that were in it when it was opened, oldest first. */
   readonly lines: readonly string[]
-  /** Resolves when the line is on the disk. After a failure nothing of it is left, and the next call may succeed.
-   *  One at a time: the caller queues. */
+  /** Appends a line, and resolves when it is on the disk. After a failure nothing of it is left, and the next call may
+   *  succeed. The caller must await each call before the next one. */
   append(line: string): Promise<void>
   close(): Promise<void>
 }
 
-/** A file of lines that only grows. A last line without its end is what a crash left in the middle of a write: it was
- *  never acknowledged, and is cut off. The file is read whole. */
+/** Opens a file of lines that only grows, and reads it whole. Cuts off a last line without its end, which a crash has
+ *  left in the middle of a write: it was never acknowledged. */
 export const openJournal = async (path: string): Promise<Journal> => {
   await mkdir(dirname(path), { recursive: true })
   const file = await open(path, 'a+', 0o600)

@@ -11,7 +11,8 @@ import { type Head, headOf, openSimulator } from './simulator.ts'
 
 const format = 1
 const hash = z.string().transform((text) => text as Hex)
-/** The first line. `genesis` is the hash of block 0: another simulator that makes another one cannot replay the rest. */
+/** The first line. `genesis` is the hash of block 0: another simulator that makes another one cannot replay the
+ *  rest. */
 const headerSchema = z.object({ format: z.literal(format), chainId: z.number(), genesis: hash })
 /** `at` is the time of the block that this makes, in seconds; `head` is the newest block before it. */
 const entrySchema = z.object({ at: z.number(), head: hash, method: z.string(), params: z.array(z.unknown()) })
@@ -20,10 +21,10 @@ type Entry = z.infer<typeof entrySchema>
 export type JournaledChain = { readonly handle: Handle; readonly chainId: number; close(): Promise<void> }
 
 export type JournaledOptions = {
-  /** Holds `journal.jsonl`. One program at a time may have it open. */
+  /** Holds `journal.jsonl`. One program at a time may use it. */
   readonly folder: string
   readonly chainId: number
-  /** How many empty blocks follow a transaction's, and how far apart. */
+  /** How many empty blocks follow the block of a transaction, and how far apart. */
   readonly confirmationBlocks: number
   readonly blockIntervalMs: number
   readonly allowReorganisations: boolean
@@ -32,11 +33,11 @@ export type JournaledOptions = {
   readonly log: (message: string) => void
 }
 
-/** A simulated chain that survives restarts and kill -9: what changes it is written to a journal, synced, and only then
- *  done; opening does all of it again, in order, which makes the same blocks with the same hashes. The price is that the
- *  journal never shrinks and that opening takes one to two milliseconds a line.
- *  Throws CHAIN_JOURNAL_BROKEN when the journal does not replay to what it was, DATA_FOLDER_VERSION when it is for
- *  another chain id or was made by another version. */
+/** Opens a simulated chain that survives restarts and kill -9. A call that changes it is written to a journal and
+ *  synced before it is executed. Opening executes the journal again, in order, which makes the same blocks with the
+ *  same hashes. The price: the journal never shrinks, and opening takes one to two milliseconds a line. Throws
+ *  CHAIN_JOURNAL_BROKEN when the journal does not replay to what it was, DATA_FOLDER_VERSION when it is for another
+ *  chain id or was made by another version. */
 export const openJournaledChain = async (options: JournaledOptions): Promise<JournaledChain> => {
   const { folder, chainId, confirmationBlocks, blockIntervalMs, allowReorganisations, clock, log } = options
   const path = join(folder, 'journal.jsonl')
@@ -119,8 +120,9 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   }
 }
 
-/** Does again what the lines say. Each line names the block that it was written on, so the first one that would make
- *  another history is found. A call that failed then fails again, to the same effect. */
+/** Executes the lines of the journal again. Each line names the block that it was written on, so the first line that
+ *  would make another history is found. A call that failed before fails again, with the same effect. Throws
+ *  CHAIN_JOURNAL_BROKEN and DATA_FOLDER_VERSION. */
 const replay = async (options: {
   path: string
   lines: readonly string[]

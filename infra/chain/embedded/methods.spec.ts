@@ -5,7 +5,7 @@ const treat = (method: string, allowReorganisations = false) => treatmentOf(meth
 
 describe('the embedded chain', () => {
   test.each(['eth_sendRawTransaction', 'eth_sendTransaction', 'evm_mine', 'hardhat_setBalance'])(
-    'writes %s down',
+    'writes %s to the journal',
     (method) => expect(treat(method)).toBe('write'),
   )
   test.each(['eth_call', 'eth_getLogs', 'net_version', 'web3_clientVersion', 'debug_traceTransaction'])(

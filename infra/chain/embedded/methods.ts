@@ -1,4 +1,4 @@
-/** What changes the chain, and is therefore written down before it is done. */
+/** Methods that change the chain: they are written to the journal before they are executed. */
 const writing = new Set([
   'eth_sendRawTransaction',
   'eth_sendTransaction',
@@ -12,17 +12,19 @@ const writing = new Set([
   'hardhat_stopImpersonatingAccount',
 ])
 
-/** What takes blocks away again. */
+/** Methods that take blocks away. */
 const reorganising = new Set(['evm_snapshot', 'evm_revert'])
 
 const reading = /^(eth|net|web3|debug)_\w+$/
 const needsSocket = new Set(['eth_subscribe', 'eth_unsubscribe'])
 
+/** Returns true for methods that send a transaction. */
 export const sendsTransaction = (method: string): boolean =>
   method === 'eth_sendRawTransaction' || method === 'eth_sendTransaction'
 
-/** How the embedded chain treats a method: `write` goes through the journal, `read` does not, and a refusal says why.
- *  Whatever is not known to leave the chain as it was is refused, because a replay would not repeat it. */
+/** Returns how the embedded chain treats a method: `write` goes through the journal, `read` does not, and a refusal
+ *  holds the reason. A method that may change the chain and is not in the list is refused, because a replay would not
+ *  repeat it. */
 export const treatmentOf = (
   method: string,
   { allowReorganisations }: { allowReorganisations: boolean },

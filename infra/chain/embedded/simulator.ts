@@ -8,13 +8,13 @@ export type Simulator = { readonly execute: Execute; close(): Promise<void> }
 /** The newest block; `timestamp` in seconds. */
 export type Head = { readonly hash: Hex; readonly number: bigint; readonly timestamp: number }
 
-/** An EVM in this process, by Hardhat, with nothing on disk. Given the same calls it makes the same blocks, hash for hash:
- *  genesis, hard fork and coinbase are fixed, and its random numbers come from fixed seeds. It reads no config file and
- *  writes none; `folder` is only where Hardhat would look for artifacts, and there are none. */
+/** Starts Hardhat's EVM in this process, with nothing on disk. The same calls make the same blocks, hash for hash:
+ *  genesis, hard fork and coinbase are fixed, and its random numbers come from fixed seeds. It reads and writes no
+ *  config file; `folder` is where Hardhat would look for artifacts, and there are none. */
 export const openSimulator = async ({ chainId, folder }: { chainId: number; folder: string }): Promise<Simulator> => {
-  // Telemetry asks a person at a terminal, and reports crashes; a platform does neither.
+  // Hardhat's telemetry prompts at a terminal and reports crashes; a platform must do neither.
   process.env.HARDHAT_DISABLE_TELEMETRY = 'true'
-  // Imported late: it costs some 100 ms and 40 MB, which a platform on a chain of its own need not pay.
+  // Imported late: it costs some 100 ms and 40 MB, which a platform on another chain need not pay.
   const { createHardhatRuntimeEnvironment } = await import('hardhat/hre')
   const hardhat = await createHardhatRuntimeEnvironment(
     {
@@ -26,9 +26,9 @@ export const openSimulator = async ({ chainId, folder }: { chainId: number; fold
           chainId,
           hardfork: 'prague',
           initialDate: '2026-01-01T00:00:00Z',
-          // Several blocks fall into one second, and a clock that was set back must not stop the chain.
+          // Several blocks are mined in one second, and a clock that was set back must not stop the chain.
           allowBlocksWithSameTimestamp: true,
-          // A real chain accepts a transaction that will revert, and says so in the receipt.
+          // A real chain accepts a transaction that will revert, and the receipt shows that it did.
           throwOnTransactionFailures: false,
         },
       },
@@ -43,7 +43,7 @@ export const openSimulator = async ({ chainId, folder }: { chainId: number; fold
   }
 }
 
-/** Asks for the newest block. */
+/** Resolves to the newest block. */
 export const headOf = async (execute: Execute): Promise<Head> => {
   const block = (await execute('eth_getBlockByNumber', ['latest', false])) as Record<
     'hash' | 'number' | 'timestamp',

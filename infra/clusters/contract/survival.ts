@@ -3,7 +3,7 @@ import { describe, expect } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
 import { type ContractWorld, recorder, shellJob } from './world.ts'
 
-/** The part of the contract about starting twice, and about outliving the program that started a job. */
+/** Registers the cases about starting twice, and about outliving the program that started a job. */
 export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUntilReady }: ContractWorld): void => {
   describe('one attempt is one process', () => {
     const ran = 'echo ran; sleep 0.3'
@@ -12,7 +12,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       expect(await cluster().launch(spec, watchers[0])).toBe('launched')
       expect(await cluster().launch(spec, watchers[1])).toBe('adopted')
       for (const { end } of watchers) expect(await end).toEqual({ ended: 'exited', exitCode: 0 })
-      for (const { heard } of watchers) expect(heard).toEqual(['started', { ended: 'exited', exitCode: 0 }])
+      for (const { calls } of watchers) expect(calls).toEqual(['started', { ended: 'exited', exitCode: 0 }])
       expect(await logOf(spec)).toBe('ran\n')
     })
 
@@ -42,7 +42,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
     })
   })
 
-  describe('a job that outlives who launched it', () => {
+  describe('a job that outlives the program that launched it', () => {
     it('is adopted with its last progress and followed to its end', async () => {
       const script =
         'echo progress 10; echo progress 40 so far; echo ready; until [ -e go ]; do sleep 0.05; done; echo progress 90'
@@ -51,8 +51,8 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       await eventually('it is ready', async () => (await logOf(spec)).includes('ready'))
       const watcher = recorder()
       expect(await cluster().launch(spec, watcher)).toBe('adopted')
-      await eventually('the progress is told', () => watcher.percents().length > 0)
-      expect(watcher.heard).toEqual(['started', { percent: 40, message: 'so far' }])
+      await eventually('the progress is reported', () => watcher.percents().length > 0)
+      expect(watcher.calls).toEqual(['started', { percent: 40, message: 'so far' }])
       await cluster().stop(spec)
       expect(await watcher.end).toEqual({ ended: 'stopped' })
     })
@@ -60,24 +60,24 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
     it('keeps its timeout from its own start', async () => {
       const spec = shellJob('sleep 60', { timeoutSeconds: 1 })
       await harness().launchAndDie(spec)
-      await pause(1000) // its whole time passes while nobody looks
+      await pause(1000) // its whole time passes while no program watches
       const [watcher, before] = [recorder(), performance.now()]
       await cluster().launch(spec, watcher)
       expect(await watcher.end).toMatchObject({ ended: 'failed', code: 'JOB_TIMED_OUT' })
       expect(performance.now() - before).toBeLessThan(900)
     })
 
-    it('has its end reported though it ended while nobody looked', async () => {
+    it('has its end reported though it ended while no program watched', async () => {
       const spec = shellJob('echo progress 100 all; exit 5')
       await harness().launchAndDie(spec)
       await eventually('no process is left', async () => (await harness().processes(spec)) === 0)
       const watcher = recorder()
       expect(await cluster().launch(spec, watcher)).toBe('adopted')
       expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 5 })
-      expect(watcher.heard).toEqual(['started', { percent: 100, message: 'all' }, { ended: 'exited', exitCode: 5 }])
+      expect(watcher.calls).toEqual(['started', { percent: 100, message: 'all' }, { ended: 'exited', exitCode: 5 }])
     })
 
-    it('is lost when nobody knows how it ended, and is not started again', async () => {
+    it('is lost when its end is unknown, and is not started again', async () => {
       const spec = shellJob('echo ready; sleep 60')
       await harness().launchAndDie(spec)
       await harness().lose(spec)
@@ -97,7 +97,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
   })
 
   describe('closing', () => {
-    it('leaves jobs running for who comes next, and calls no watcher any more', async () => {
+    it('leaves jobs running for the next program, and calls no watcher any more', async () => {
       const spec = shellJob('echo ready; sleep 60')
       const watcher = await launchUntilReady(spec)
       await reopen({ stopJobs: false })
@@ -107,10 +107,10 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       expect(await cluster().launch(spec, next)).toBe('adopted')
       await cluster().stop(spec)
       expect(await next.end).toEqual({ ended: 'stopped' })
-      expect(watcher.heard).toEqual(['started'])
+      expect(watcher.calls).toEqual(['started'])
     })
 
-    it('ends all jobs when asked to, and reports them as lost to who comes next', async () => {
+    it('ends all jobs on request, and reports them as lost to the next program', async () => {
       const specs = [
         shellJob('echo ready; sleep 60'),
         shellJob('trap "" TERM; echo ready; while :; do sleep 0.05; done'),
@@ -119,7 +119,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
       for (const spec of specs) watchers.push(await launchUntilReady(spec))
       await reopen({ stopJobs: true })
       for (const spec of specs) expect(await harness().processes(spec)).toBe(0)
-      for (const { heard } of watchers) expect(heard).toEqual(['started'])
+      for (const { calls } of watchers) expect(calls).toEqual(['started'])
       for (const spec of specs) {
         const next = recorder()
         await cluster().launch(spec, next)

@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import type { Cluster, JobHandle, JobOutcome, JobProgress, JobSpec, JobWatcher } from '../port.ts'
 
-/** One place where jobs run, empty at first, as seen by several programs. The engine's grace time should be short. */
+/** A cluster, empty at first, that several programs use. The engine's grace time should be short. */
 export type ClusterHarness = {
-  /** The engine as a program sees it that has just started. */
+  /** Opens the engine as a program that has just started. */
   open(): Cluster
-  /** Launches in a program of its own, which is killed (SIGKILL) once the job has started. */
+  /** Launches the job from another program, which is killed (SIGKILL) once the job has started. */
   launchAndDie(spec: JobSpec): Promise<void>
-  /** Ends all that runs of the attempt behind the engine's back, as a machine does that goes down. */
+  /** Ends all processes of the attempt without the engine, as when the machine goes down. */
   lose(handle: JobHandle): Promise<void>
-  /** How many processes of the attempt run. */
+  /** Resolves to the number of processes of the attempt that run. */
   processes(handle: JobHandle): Promise<number>
   close(): Promise<void>
 }
 
-/** A job that ends well at once, but for what is given. */
+/** Makes a job that ends at once with exit code 0; `spec` changes it. */
 export const jobSpec = (spec: Partial<JobSpec> = {}): JobSpec => ({
   jobId: `job-${randomUUID()}`,
   attempt: 1,
@@ -27,42 +27,42 @@ export const jobSpec = (spec: Partial<JobSpec> = {}): JobSpec => ({
   ...spec,
 })
 
-/** A job that is a script for the shell. */
+/** Makes a job that runs a script of the shell. */
 export const shellJob = (script: string, spec: Partial<JobSpec> = {}): JobSpec =>
   jobSpec({ command: ['sh', '-c', script], ...spec })
 
 export type Recorder = JobWatcher & {
-  readonly heard: (string | JobProgress | JobOutcome)[]
+  readonly calls: (string | JobProgress | JobOutcome)[]
   readonly percents: () => number[]
   readonly end: Promise<JobOutcome>
 }
 
-/** Writes down all that a watcher hears, in order. */
+/** Makes a watcher that records its calls in order. */
 export const recorder = (): Recorder => {
   const { promise: end, resolve } = Promise.withResolvers<JobOutcome>()
-  const heard: Recorder['heard'] = []
+  const calls: Recorder['calls'] = []
   return {
-    heard,
-    percents: () => heard.flatMap((fact) => (typeof fact === 'object' && 'percent' in fact ? [fact.percent] : [])),
+    calls,
+    percents: () => calls.flatMap((call) => (typeof call === 'object' && 'percent' in call ? [call.percent] : [])),
     end,
-    started: () => heard.push('started'),
-    progressed: (progress) => heard.push(progress),
+    started: () => calls.push('started'),
+    progressed: (progress) => calls.push(progress),
     ended: (outcome) => {
-      heard.push(outcome)
+      calls.push(outcome)
       resolve(outcome)
     },
   }
 }
 
-/** What the cases of a contract share: the cluster of this case, and short ways to use it. */
+/** What the cases of the contract share: the cluster of this case, and helpers for it. */
 export type ContractWorld = {
   readonly harness: () => ClusterHarness
   readonly cluster: () => Cluster
-  /** Closes the cluster and opens another, as a program does that starts again. */
+  /** Closes the cluster and opens another, as when the program restarts. */
   readonly reopen: (options: { readonly stopJobs: boolean }) => Promise<void>
-  /** A case of the contract. */
+  /** Registers a case of the contract. */
   readonly it: (name: string, body: () => Promise<void>) => void
   readonly logOf: (handle: JobHandle) => Promise<string>
-  /** Launches, and waits until the job says `ready` in its log. */
+  /** Launches, and waits until the job prints `ready`. */
   readonly launchUntilReady: (spec: JobSpec) => Promise<Recorder>
 }

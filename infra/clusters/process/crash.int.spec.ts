@@ -55,7 +55,7 @@ describe('however the launch was cut off, the command runs once', () => {
     expect(await expectOneRun(echoOnce)).toBe('launched')
   })
 
-  test('killed after the start, before the first process wrote itself down: several compete, one runs', async () => {
+  test('killed after the start, before the first process wrote its file: several compete, one runs', async () => {
     const spec = shellJob('echo ran >> $HOME/ran; sleep 0.2')
     await claimFolder(root, spec, undefined)
     const folder = folderOf(root, spec)
@@ -84,23 +84,23 @@ describe('however the launch was cut off, the command runs once', () => {
   })
 })
 
-describe('a process file that names a stranger', () => {
+describe('a process file that names a process of another program', () => {
   let root: string
-  let stranger: ChildProcess
+  let other: ChildProcess
   beforeEach(async () => {
     root = await makeRoot()
-    // With a session and a child of its own: all that could be taken for a job.
-    stranger = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
-    await eventually('its child runs', () => readProcesses().some(({ parent }) => parent === stranger.pid))
+    // It has a session and a child of its own, as a job has.
+    other = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
+    await eventually('its child runs', () => readProcesses().some(({ parent }) => parent === other.pid))
   })
   afterEach(async () => {
-    process.kill(-(stranger.pid ?? 0), 'SIGKILL')
+    process.kill(-(other.pid ?? 0), 'SIGKILL')
     await rm(root, { recursive: true })
   })
 
   const expectLost = async (change: (identity: ProcessIdentity) => ProcessIdentity) => {
-    const entry = readProcess(stranger.pid ?? 0)
-    const identity = { pid: stranger.pid ?? 0, startTime: entry?.startTime ?? 0, bootId: currentBootId() }
+    const entry = readProcess(other.pid ?? 0)
+    const identity = { pid: other.pid ?? 0, startTime: entry?.startTime ?? 0, bootId: currentBootId() }
     expect(isAlive(identity)).toBe(true)
     const spec = jobSpec()
     await claimFolder(root, spec, undefined)
@@ -112,12 +112,12 @@ describe('a process file that names a stranger', () => {
     await cluster.stop(spec)
     await cluster.close({ stopJobs: true })
     expect(isAlive(identity)).toBe(true)
-    expect(readProcesses().some(({ parent, over }) => parent === stranger.pid && !over)).toBe(true)
+    expect(readProcesses().some(({ parent, over }) => parent === other.pid && !over)).toBe(true)
   }
 
-  test('its number was given out again: the job is lost, the stranger lives', () =>
+  test('its pid was given out again: the job is lost, the other process lives', () =>
     expectLost((identity) => ({ ...identity, startTime: identity.startTime - 1 })))
 
-  test('the machine was started again: the job is lost, the stranger lives', () =>
+  test('the machine was started again: the job is lost, the other process lives', () =>
     expectLost((identity) => ({ ...identity, bootId: 'another boot' })))
 })

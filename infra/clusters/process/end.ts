@@ -11,21 +11,22 @@ const signal = (pid: number, name: 'SIGTERM' | 'SIGKILL') => {
   }
 }
 
-/** Asks all processes that `find` gives to end, kills those that are left after `graceMs` (0: at once), and looks again
- *  until none is found. False when some still stand after 10 s of killing: the kernel does not let go of them. */
+/** Ends all processes that `find` returns: sends SIGTERM, and SIGKILL to those that are left after `graceMs` (0: at
+ *  once), until none is found. Resolves to false when some are left after 10 s of SIGKILL, because the kernel does not
+ *  end them. */
 export const endProcesses = async (find: () => readonly number[], graceMs: number): Promise<boolean> => {
-  const asked = new Set<number>()
+  const signalled = new Set<number>()
   const waitUntil = performance.now() + graceMs
   while (performance.now() < waitUntil) {
     const pids = find()
     if (pids.length === 0) return true
     for (const pid of pids) {
-      if (!asked.has(pid)) signal(pid, 'SIGTERM')
-      asked.add(pid)
+      if (!signalled.has(pid)) signal(pid, 'SIGTERM')
+      signalled.add(pid)
     }
     await sleep(lookAgainMs)
   }
-  // Children born between looking and killing are found the next time round.
+  // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; ) {
     const pids = find()
     if (pids.length === 0) return true

@@ -1,9 +1,9 @@
-/** What an attempt keeps on disk, so that it can be found, followed and judged after this program was killed:
+/** The files of an attempt. By them it is found, followed and judged after this program was killed:
  *
  *    <root>/<jobId>/<attempt>/spec.json     what to run
  *                             work/         the job's own folder: its current folder, its home, its files
  *                             output.log    standard output and error together
- *                             process.json  the first process; made once, by itself, before the command starts
+ *                             process.json  the first process; it writes this once, before the command starts
  *                             missing       the program's name, when there is no such program
  *                             exit          the command's exit code, when it ended by itself
  *                             verdict.json  the outcome, when the platform ends it: made once, before the first signal
@@ -34,20 +34,21 @@ const jobIdPattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/
 const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/
 const utf8BytesMax = 4
 
-/** Whoever owns a job's processes and its work folder. */
+/** The user that a job runs as, and that owns its work folder. */
 export type Owner = { readonly uid: number; readonly gid: number }
 
 const errorCode = (error: unknown): unknown =>
   typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 
-/** Where an attempt lives. Throws JOB_INVALID for an id or an attempt that could lead elsewhere. */
+/** Returns the folder of an attempt. Throws JOB_INVALID for an id or an attempt that could lead elsewhere. */
 export const attemptFolder = (root: string, { jobId, attempt }: JobHandle): string => {
   if (!jobIdPattern.test(jobId)) throw new Failure('JOB_INVALID', { jobId })
   if (!Number.isSafeInteger(attempt) || attempt < 1) throw new Failure('JOB_INVALID', { attempt: String(attempt) })
   return join(root, jobId, String(attempt))
 }
 
-/** Throws JOB_INVALID for what no process can be given: an empty command, NUL, a file outside the job's folder. */
+/** Throws JOB_INVALID for a spec that no process can get: an empty command, NUL, a file outside the job's folder, no
+ *  limits. */
 export const checkSpec = (spec: JobSpec): void => {
   const [program] = spec.command
   if (!program) throw new Failure('JOB_INVALID', { command: 'is empty' })
@@ -74,7 +75,7 @@ const writeFiles = async (work: string, spec: JobSpec, owner: Owner | undefined)
     const target = join(work, path)
     try {
       await mkdir(dirname(target), { recursive: true })
-      // Two files of one name would leave it to chance which one is read.
+      // Of two files with one name, chance would choose the one that is read.
       await writeFile(target, content, { flag: 'wx', mode: content.startsWith('#!') ? 0o755 : 0o644 })
     } catch (error) {
       if (['EEXIST', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG'].includes(String(errorCode(error))))
@@ -87,8 +88,8 @@ const writeFiles = async (work: string, spec: JobSpec, owner: Owner | undefined)
   await chown(work, owner.uid, owner.gid)
 }
 
-/** Makes the attempt's folder with all that it takes to start, in one step: it is there whole or not at all, however this
- *  program dies. False when it was there before. Throws JOB_INVALID for files that cannot be. */
+/** Makes the attempt's folder with all that a start needs, in one step: it exists whole or not at all, however this
+ *  program dies. Resolves to false when it existed before. Throws JOB_INVALID for files that cannot be written. */
 export const claimFolder = async (root: string, spec: JobSpec, owner: Owner | undefined): Promise<boolean> => {
   const folder = attemptFolder(root, spec)
   if (await exists(folder)) return false
@@ -101,10 +102,10 @@ export const claimFolder = async (root: string, spec: JobSpec, owner: Owner | un
     if (owner) await chown(join(staging, 'output.log'), owner.uid, owner.gid) // so that it can open /dev/stdout
     await writeFiles(work, spec, owner)
     await mkdir(dirname(folder), { recursive: true })
-    // Others may pass through to the job's own folder, and see nothing on the way.
+    // The job's user may pass through to its own folder, and list nothing on the way.
     await chmod(work, 0o700)
     for (const passage of [staging, dirname(folder)]) await chmod(passage, 0o711)
-    // Renaming onto a folder that has something in it fails: of two claims one wins.
+    // Renaming onto a folder that is not empty fails: of two claims one wins.
     await rename(staging, folder)
     return true
   } catch (error) {
@@ -115,7 +116,7 @@ export const claimFolder = async (root: string, spec: JobSpec, owner: Owner | un
   }
 }
 
-/** Makes the folder of all jobs, and removes what launches left that were killed before their claim. */
+/** Makes the folder of all jobs, and removes the leftovers of launches that were killed before their claim. */
 export const prepareRoot = async (root: string): Promise<void> => {
   const staging = join(root, stagingName)
   await mkdir(staging, { recursive: true })
@@ -124,7 +125,7 @@ export const prepareRoot = async (root: string): Promise<void> => {
       await rm(join(staging, name), { recursive: true, force: true })
 }
 
-/** Made at random with the folder, and kept in it. */
+/** Resolves to the id of the cluster, which is made at random with the folder and stored in it. */
 export const clusterIdOf = async (root: string): Promise<string> => {
   await prepareRoot(root)
   const path = join(root, '.cluster')
@@ -134,7 +135,7 @@ export const clusterIdOf = async (root: string): Promise<string> => {
   return (await readFile(path, 'utf8')).trim()
 }
 
-/** All attempts that have a folder. */
+/** Resolves to all attempts that have a folder. */
 export const listFolders = async (root: string): Promise<JobHandle[]> => {
   const jobIds = (await readdir(root).catch(unlessMissing)) ?? []
   const handles: JobHandle[] = []
@@ -146,29 +147,33 @@ export const listFolders = async (root: string): Promise<JobHandle[]> => {
   return handles
 }
 
-const readJson = async (path: string): Promise<unknown> => {
+const readJsonFile = async (path: string): Promise<unknown> => {
   const text = await readFile(path, 'utf8').catch(unlessMissing)
   return text === undefined ? undefined : JSON.parse(text)
 }
 
+/** Resolves to what the attempt runs. */
 export const readSpec = async (folder: string): Promise<JobSpec> =>
-  (await readJson(join(folder, 'spec.json'))) as JobSpec
+  (await readJsonFile(join(folder, 'spec.json'))) as JobSpec
 
-/** The first process and when it started (milliseconds since 1970), or undefined when none ever did. */
+/** Resolves to the first process and its start (milliseconds since 1970), or to undefined when none has started. */
 export const readProcess = async (
   folder: string,
 ): Promise<(ProcessIdentity & { readonly startedMs: number }) | undefined> => {
   const path = join(folder, 'process.json')
-  const identity = (await readJson(path)) as ProcessIdentity | undefined
+  const identity = (await readJsonFile(path)) as ProcessIdentity | undefined
   return identity && { ...identity, startedMs: (await stat(path)).mtimeMs }
 }
 
+/** Resolves to true when the command has ended by itself. */
 export const hasEnded = (folder: string): Promise<boolean> => exists(join(folder, 'exit'))
 
+/** Resolves to the verdict; undefined when there is none. */
 export const readVerdict = async (folder: string): Promise<JobOutcome | undefined> =>
-  (await readJson(join(folder, 'verdict.json'))) as JobOutcome | undefined
+  (await readJsonFile(join(folder, 'verdict.json'))) as JobOutcome | undefined
 
-/** Writes down why the platform ends the attempt. The first verdict stands; one that comes after the end is none. */
+/** Writes the verdict: why the platform ends the attempt. The first verdict counts; after the end of the command it
+ *  writes none. */
 export const passVerdict = async (folder: string, outcome: JobOutcome): Promise<void> => {
   if (await hasEnded(folder)) return
   const draft = join(folder, `verdict.${randomUUID()}`)
@@ -179,7 +184,7 @@ export const passVerdict = async (folder: string, outcome: JobOutcome): Promise<
   await rm(draft)
 }
 
-/** How an attempt ended whose processes are gone. */
+/** Resolves to the outcome of an attempt whose processes are gone. */
 export const readOutcome = async (folder: string): Promise<JobOutcome> => {
   const verdict = await readVerdict(folder)
   if (verdict) return verdict
@@ -190,7 +195,7 @@ export const readOutcome = async (folder: string): Promise<JobOutcome> => {
   return exit === undefined ? { ended: 'lost' } : { ended: 'exited', exitCode: Number(exit) }
 }
 
-/** At most `bytesMax` bytes of the output from `offset`, empty when there is nothing. */
+/** Resolves to at most `bytesMax` bytes of the output from `offset` on, empty when there are none. */
 export const readOutput = async (folder: string, offset: number, bytesMax: number): Promise<Buffer> => {
   const file = await open(join(folder, 'output.log'), 'r').catch(unlessMissing)
   if (!file) return Buffer.alloc(0)
@@ -202,20 +207,23 @@ export const readOutput = async (folder: string, offset: number, bytesMax: numbe
   }
 }
 
+/** Resolves to the size of the output in bytes. */
 export const outputBytes = async (folder: string): Promise<number> =>
   (await stat(join(folder, 'output.log')).catch(unlessMissing))?.size ?? 0
 
-/** Gives the disk back what a job printed beyond its share, once it is ended. */
+/** Cuts the output of a job that has ended, to free the disk of what it printed beyond its limit. */
 export const cutOutput = (folder: string, bytesMax: number): Promise<void> =>
   truncate(join(folder, 'output.log'), bytesMax)
 
-/** Whom an attempt runs as: the owner that its work folder was given; undefined: this program's own user. */
+/** Resolves to the user that an attempt runs as, which is the owner of its work folder; undefined: the user of this
+ *  program. */
 export const ownerOf = async (folder: string): Promise<Owner | undefined> => {
   const { uid, gid } = await stat(join(folder, 'work'))
   return uid === process.getuid?.() ? undefined : { uid, gid }
 }
 
-/** The output as text from `offset` on, ending between two characters: what is half written waits for the next call. */
+/** Resolves to the output as text from `offset` on. It ends between two characters: half a character waits for the next
+ *  call. */
 export const readOutputText = async (
   folder: string,
   offset: number,
@@ -226,7 +234,7 @@ export const readOutputText = async (
   return { text: whole.toString('utf8'), nextOffset: offset + whole.length }
 }
 
-/** How many bytes at the end begin a character that they do not finish. */
+/** Returns how many bytes at the end begin a character that they do not finish. */
 const halfCharacterBytes = (bytes: Uint8Array): number => {
   for (let back = 1; back < utf8BytesMax && back <= bytes.length; back++) {
     const byte = bytes[bytes.length - back] ?? 0

@@ -17,35 +17,35 @@ export type ClusterLog = {
   warn(details: object, message: string): void
 }
 
-export type Following = {
+export type FollowOptions = {
   readonly folder: string
   readonly spec: JobSpec
-  /** Undefined when the attempt was ended before it ever started. */
+  /** Undefined when the attempt was ended before it started. */
   readonly first: (ProcessIdentity & { readonly startedMs: number }) | undefined
   /** Milliseconds since 1970. */
   readonly clock: () => number
   readonly log: ClusterLog
-  /** All processes of this machine, at most `maxAgeMs` old. */
+  /** Returns all processes of this machine, read at most `maxAgeMs` ago. */
   readonly table: (maxAgeMs: number) => ProcessTable
   readonly graceMs: number
   readonly outputBytesMax: number
 }
 
 export type Follower = {
-  /** Tells this watcher what happens from now on, and the last progress. */
+  /** Calls this watcher from now on, at first with the last progress. */
   join(watcher: JobWatcher): void
-  /** Looks now instead of at the next turn. */
+  /** Looks at the attempt now, and not after the poll interval. */
   wake(): void
-  /** Calls no watcher any more and leaves the job as it is. */
+  /** Calls no watcher any more, and leaves the job as it is. */
   forget(): void
-  /** Resolves when the end was reported, or the job forgotten. */
+  /** Resolves when the end was reported, or after `forget`. */
   readonly done: Promise<void>
 }
 
-/** Watches an attempt that was started, by this program or an earlier one, until nothing of it runs: reads its progress,
- *  holds it to its limits, and tells the watchers its end. All it knows comes from the attempt's folder and from /proc. */
-export const follow = (following: Following): Follower => {
-  const { folder, spec, first, clock, log, table, graceMs, outputBytesMax } = following
+/** Watches an attempt that was started, by this program or an earlier one, until none of its processes runs: reads its
+ *  progress, enforces its limits, and reports its end to the watchers. It reads only the attempt's folder and /proc. */
+export const follow = (options: FollowOptions): Follower => {
+  const { folder, spec, first, clock, log, table, graceMs, outputBytesMax } = options
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
@@ -57,15 +57,15 @@ export const follow = (following: Following): Follower => {
   let outcome: JobOutcome | undefined
   const woken = createSignal()
 
-  const tell = (watcher: JobWatcher, what: (watcher: JobWatcher) => void) => {
+  const call = (watcher: JobWatcher, report: (watcher: JobWatcher) => void) => {
     try {
-      what(watcher)
+      report(watcher)
     } catch (error) {
       log.warn({ ...details, err: error }, 'a watcher of a job threw')
     }
   }
-  const tellAll = (what: (watcher: JobWatcher) => void) => {
-    if (!forgotten) for (const watcher of watchers) tell(watcher, what)
+  const callAll = (report: (watcher: JobWatcher) => void) => {
+    if (!forgotten) for (const watcher of watchers) call(watcher, report)
   }
   const note = (found: readonly JobProgress[]) => {
     latest = found.at(-1) ?? latest
@@ -73,7 +73,7 @@ export const follow = (following: Following): Follower => {
   }
   const report = () => {
     const progress = latest
-    if (unreported && progress) tellAll((watcher) => watcher.progressed(progress))
+    if (unreported && progress) callAll((watcher) => watcher.progressed(progress))
     unreported = false
     reportedMs = clock()
   }
@@ -110,19 +110,20 @@ export const follow = (following: Following): Follower => {
     if (!(await endProcesses(() => processesOf(table(0), folder, first), graceMs)))
       log.warn(details, 'processes of a job do not end although they were killed')
   }
-  /** A time out is a request to end; who eats memory or disk gets no time to eat more. */
+  /** Returns the grace time. A job that is over its limit of memory or output gets none, in which it could take
+   *  more. */
   const graceOf = (verdict: JobOutcome) =>
     verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT' ? 0 : graceMs
 
-  /** A disk that takes no more, perhaps because of this very job, must not save it. */
-  const writeDown = (verdict: JobOutcome) =>
+  /** Writes the verdict if it can: a full disk, perhaps filled by this job, must not keep the job from being ended. */
+  const tryPassVerdict = (verdict: JobOutcome) =>
     passVerdict(folder, verdict).catch((error: unknown) =>
       log.warn({ ...details, err: error }, 'cannot write down why a job is ended'),
     )
 
   const runs = async () => first !== undefined && isAlive(first) && !(await hasEnded(folder))
 
-  /** One look. True when the job is over. */
+  /** Looks at the attempt once. Resolves to true when it is over. */
   const look = async (): Promise<boolean> => {
     const running = await runs()
     size = await outputBytes(folder)
@@ -132,11 +133,11 @@ export const follow = (following: Following): Follower => {
       const verdict = broken ?? (await readVerdict(folder))
       if (!verdict) return false
       decided = verdict
-      await writeDown(verdict)
+      await tryPassVerdict(verdict)
       await end(graceOf(verdict))
     }
     if (forgotten) return true
-    await end(0) // what the command left behind in the background
+    await end(0) // processes that the command left in the background
     await readOn()
     note(lines.finish())
     if (size > outputBytesMax) await cutOutput(folder, outputBytesMax)
@@ -144,18 +145,18 @@ export const follow = (following: Following): Follower => {
     const final = written.ended === 'lost' ? (decided ?? written) : written
     report()
     outcome = final
-    tellAll((watcher) => watcher.ended(final))
+    callAll((watcher) => watcher.ended(final))
     return true
   }
 
   const run = async () => {
-    await woken.wait({ ms: 0 }) // whoever launched hears that it did before it hears of an end
+    await woken.wait({ ms: 0 }) // the caller of launch gets its result before its watcher gets an end
     while (!forgotten) {
       try {
         if (await look()) return
         await woken.wait({ ms: pollMs })
       } catch (error) {
-        log.warn({ ...details, err: error }, 'cannot look after a job, trying again')
+        log.warn({ ...details, err: error }, 'cannot watch a job, trying again')
         await woken.wait({ ms: pollAfterErrorMs })
       }
     }
@@ -166,9 +167,9 @@ export const follow = (following: Following): Follower => {
       if (forgotten) return
       const [progress, final] = [latest, outcome]
       watchers.add(watcher)
-      if (first) tell(watcher, () => watcher.started())
-      if (progress && !unreported) tell(watcher, () => watcher.progressed(progress))
-      if (final) tell(watcher, () => watcher.ended(final))
+      if (first) call(watcher, () => watcher.started())
+      if (progress && !unreported) call(watcher, () => watcher.progressed(progress))
+      if (final) call(watcher, () => watcher.ended(final))
     },
     wake: woken.notify,
     forget() {

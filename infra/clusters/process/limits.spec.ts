@@ -8,14 +8,14 @@ test.each([
   ['', []],
 ])('cores %j', (text, cores) => expect(parseCpuList(text)).toEqual(cores))
 
-test('jobs take the cores in turn', () => {
+test('jobs get the cores round robin', () => {
   expect(pickCpus([0, 1, 4, 5], 1, 0)).toEqual([0])
   expect(pickCpus([0, 1, 4, 5], 1, 1)).toEqual([1])
   expect(pickCpus([0, 1, 4, 5], 2, 3)).toEqual([5, 0])
   expect(pickCpus([0, 1, 4, 5], 1.5, 2)).toEqual([4, 5])
 })
 
-test('who asks for all cores or more gets all', () => {
+test('a request for all cores or more gets all', () => {
   expect(pickCpus([0, 1], 2, 0)).toBeUndefined()
   expect(pickCpus([0, 1], 64, 1)).toBeUndefined()
 })

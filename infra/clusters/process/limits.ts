@@ -17,7 +17,7 @@ const works = (command: readonly string[]): Promise<boolean> => {
   )
 }
 
-/** "0-2,5" is [0, 1, 2, 5]. */
+/** Parses a list of cores as Linux prints it: "0-2,5" → [0, 1, 2, 5]. */
 export const parseCpuList = (text: string): number[] =>
   text
     .trim()
@@ -28,11 +28,12 @@ export const parseCpuList = (text: string): number[] =>
       return Array.from({ length: last - first + 1 }, (_, index) => first + index)
     })
 
-/** Which of the machine's cores a job gets: `cores` of them (rounded up), the next in turn. Undefined: all. */
-export const pickCpus = (available: readonly number[], cores: number, turn: number): number[] | undefined => {
+/** Returns the cores that a job gets: `cores` of them (rounded up), beginning at index `start`, round robin. Undefined:
+ *  all. */
+export const pickCpus = (available: readonly number[], cores: number, start: number): number[] | undefined => {
   const count = Math.ceil(cores)
   if (count >= available.length) return undefined
-  return Array.from({ length: count }, (_, index) => available[(turn + index) % available.length] ?? 0)
+  return Array.from({ length: count }, (_, index) => available[(start + index) % available.length] ?? 0)
 }
 
 const allowedCpus = (): number[] =>
@@ -43,18 +44,19 @@ const setOwner = ({ uid, gid }: Owner): string[] => [
 ]
 
 export type Limits = {
-  /** Whom jobs run as; undefined: as this program. */
+  /** The user that jobs run as; undefined: the user of this program. */
   readonly owner: Owner | undefined
-  /** Why jobs run as this program's user although it is root. */
+  /** Why jobs run as root; undefined when they do not. */
   readonly ownerRefused: string | undefined
-  /** The programs to put before a command. Each was tried, so none of them keeps a job from running. */
+  /** Returns the words to put before a command. Each program was tried, so none of them keeps a job from running. */
   prefix(cpuCores: number, owner: Owner | undefined): readonly string[]
 }
 
-/** Memory is not limited here but watched (follow.ts): a limit on address space breaks V8 and CUDA, which reserve far
- *  more than they use, and control groups want root, version 2 and a delegated group: whoever has those has containers.
+/** Finds out which limits this system lets the program set. `root` is the folder that jobs must be able to reach.
  *
- *  Finds out once what this system lets us limit. `root` is the folder that jobs must be able to reach. */
+ *  Memory is not limited here but watched (follow.ts): a limit on address space breaks V8 and CUDA, which reserve far
+ *  more than they use. Control groups need root, version 2 and a delegated group; a machine that has them can run
+ *  containers instead. */
 export const probeLimits = async (root: string): Promise<Limits> => {
   const asRoot = process.getuid?.() === 0
   const reach = ['sh', '-c', 'cd "$1" && cd "$2"', 'sh', root, dirname(process.execPath)]
@@ -63,7 +65,7 @@ export const probeLimits = async (root: string): Promise<Limits> => {
     works(['taskset', '--cpu-list', String(allowedCpus()[0] ?? 0), 'true']),
     asRoot && works([...setOwner(nobody), ...reach]),
   ])
-  let turn = 0
+  let nextCpu = 0
   return {
     owner: canDrop ? nobody : undefined,
     ownerRefused:
@@ -71,8 +73,8 @@ export const probeLimits = async (root: string): Promise<Limits> => {
         ? `user ${nobody.uid} cannot reach ${root} or ${process.execPath}, or setpriv is missing`
         : undefined,
     prefix(cpuCores, owner) {
-      const cpus = canPin ? pickCpus(allowedCpus(), cpuCores, turn) : undefined
-      turn += cpus?.length ?? 0
+      const cpus = canPin ? pickCpus(allowedCpus(), cpuCores, nextCpu) : undefined
+      nextCpu += cpus?.length ?? 0
       return [
         ...(canNice ? ['nice', '-n', niceness] : []),
         ...(cpus ? ['taskset', '--cpu-list', cpus.join(',')] : []),

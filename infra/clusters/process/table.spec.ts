@@ -20,10 +20,10 @@ const known = [
   entry(14, 13, 13),
 ]
 
-test('the session, descendants, and who carries the folder, belong to the attempt', () =>
+test('the session, descendants, and processes with the folder in their environment belong to the attempt', () =>
   expect(processesOf([...known].reverse(), '/job', first).sort()).toEqual([10, 11, 12, 13, 14]))
 
-test('strangers, the dead, and those older than the attempt do not', () => {
+test('other processes, zombies, and processes older than the attempt do not', () => {
   const others = [
     entry(1, 0, 1, { startTime: 0 }),
     entry(20, 1, 20, { at: '/other' }),
@@ -33,7 +33,7 @@ test('strangers, the dead, and those older than the attempt do not', () => {
   expect(processesOf([...known, ...others], '/job', first).sort()).toEqual([10, 11, 12, 13, 14])
 })
 
-test('without its living first process only who carries the folder, and descendants, belong', () => {
+test('without its living first process, only processes with the folder in their environment, and their descendants, do', () => {
   expect(processesOf(known, '/job', { ...first, startTime: 99 })).toEqual([13, 14])
   expect(processesOf(known.slice(1), '/job', first)).toEqual([13, 14])
   expect(processesOf(known, '/job', { ...first, bootId: 'another' })).toEqual([13, 14])

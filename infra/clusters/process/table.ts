@@ -6,7 +6,7 @@ import {
   readProcessFile,
 } from '../../system/processes.ts'
 
-/** All processes at one moment. `folder` is the attempt that a process says it belongs to; it is read when first asked. */
+/** All processes at one moment. `folder` is the attempt in a process's environment; it is read at the first call. */
 export type ProcessTable = readonly (ProcessEntry & { readonly folder: () => string | undefined })[]
 
 /** The variable that every process of an attempt carries: the attempt's folder, unique on this machine. */
@@ -26,19 +26,21 @@ const once = <Value>(read: () => Value): (() => Value) => {
   }
 }
 
-/** Returns all processes of this machine that this user may see, each with its folder, which is read when first asked for. */
+/** Returns all processes of this machine that this user may see. */
 export const readProcessTable = (): ProcessTable =>
   readProcesses().map((entry) => ({ ...entry, folder: once(() => folderOf(entry.pid)) }))
 
-/** The processes of an attempt that still run: the session of its first process, all their descendants, and all that carry
- *  its folder in their environment, so that one which left its session and its parents is found as well. */
+/** Returns the processes of an attempt that run: the session of its first process, all that carry its folder in their
+ *  environment, and the descendants of both. The environment shows processes that have left their session and their
+ *  parents. */
 export const processesOf = (table: ProcessTable, folder: string, first: ProcessIdentity | undefined): number[] => {
   const own = first?.bootId === currentBootId() ? first : undefined
-  // Without its living leader a session number may have been given out again, and then names a stranger's.
+  // Without its living leader a session number may have been given out again, and then names the session of another
+  // program.
   const session = table.some((entry) => entry.pid === own?.pid && entry.startTime === own.startTime)
     ? own?.pid
     : undefined
-  // Nothing of the job is older than its first process: this spares reading nearly every environment.
+  // No process of the job is older than its first one, so that most environments need not be read.
   const candidates = table.filter((entry) => !entry.over && entry.startTime >= (own?.startTime ?? 0))
   const members = new Set(
     candidates.filter((entry) => entry.session === session || entry.folder() === folder).map(({ pid }) => pid),
@@ -53,11 +55,13 @@ export const processesOf = (table: ProcessTable, folder: string, first: ProcessI
 const kibibytes = (text: string, name: string): number =>
   Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
 
-/** What these processes hold in memory, in MiB. Shared pages count once for each process: fast, and never too little. */
+/** Returns the memory of these processes, in MiB. Shared pages count once for each process: fast, and never too
+ *  little. */
 export const residentMib = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => sum + kibibytes(readProcessFile(pid, 'status'), 'VmRSS'), 0) / 1024
 
-/** The same with shared pages divided among those who share them: exact, but the kernel walks every page for it. */
+/** Returns the memory of these processes, in MiB, with shared pages divided among their processes: exact, but slow,
+ *  because the kernel walks every page. */
 export const proportionalMib = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => {
     const exact = readProcessFile(pid, 'smaps_rollup')

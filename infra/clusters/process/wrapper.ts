@@ -2,16 +2,19 @@ import { dirname } from 'node:path'
 import type { JobSpec } from '../port.ts'
 import { folderVariable } from './table.ts'
 
-/** Where a job finds its programs. The folder of the running node comes first, so that `node` is always there. */
+/** The PATH of a job. The folder of the running node is first, so that `node` is always found. */
 const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
 
-/** The first process of an attempt: sh -c OUTER sh <folder> <command…>. It stays beside the command and outlives this program.
- *  - It writes down itself before it starts anything. `ln` succeeds once, so of several wrappers one starts the command,
- *    and a process that runs is never unknown.
- *  - It looks for a verdict after that, and who passes one looks for the process after that: one of the two sees the other.
- *  - It survives a SIGTERM to the group, to say how the command took it (`trap :` unlike `trap ''` is not inherited).
- *  - The log belongs to the command: what the shell itself has to say (that a child was killed) goes nowhere.
- *  - Channel 3 tells about a missing program, which exit code 127 alone does not: programs use it too. */
+/** The first process of an attempt: sh -c OUTER sh <folder> <command…>. It runs beside the command and outlives this
+ *  program.
+ *  - It writes process.json before it starts the command. `ln` succeeds once, so of several wrappers one starts the
+ *    command, and a process that runs is never unknown.
+ *  - It looks for a verdict after that; the writer of a verdict looks for the process after writing. One of the two
+ *    finds the other.
+ *  - It survives a SIGTERM to the group, to write the exit code of the command (`trap :`, unlike `trap ''`, is not
+ *    inherited).
+ *  - The log belongs to the command: messages of the shell itself (that a child was killed) are dropped.
+ *  - Channel 3 reports a missing program. Exit code 127 alone does not show that, because programs use it too. */
 const OUTER = `
 folder=$1; shift
 exec 4>&2 2> /dev/null
@@ -32,7 +35,7 @@ rm -f "$draft"
 echo $? > "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
 `
 
-/** The last step before the command, under its own user and in its own environment: is there such a program? */
+/** The last step before the command, as its user and in its environment: it checks that the program exists. */
 const INNER = `
 program=$1
 runs() { [ -f "$1" ] && [ -x "$1" ]; }
@@ -47,7 +50,7 @@ echo "$program" >&3
 exit 127
 `
 
-/** The whole environment of a job. Nothing comes from this program's own but the place of its node. */
+/** Returns the whole environment of a job. Of this program's own it holds only the folder of node, in PATH. */
 export const jobEnvironment = (folder: string, spec: JobSpec): readonly string[] => [
   ...Object.entries({
     PATH: searchPath,
@@ -59,7 +62,7 @@ export const jobEnvironment = (folder: string, spec: JobSpec): readonly string[]
   `${folderVariable}=${folder}`,
 ]
 
-/** What to spawn: the wrapper in an environment of its own, so that nothing a job asks for (LD_PRELOAD) reaches it;
+/** Returns what to spawn: the wrapper in an environment of its own, which no variable of the job (LD_PRELOAD) reaches;
  *  then `prefix`, the programs that set limits; then the job's environment and the command. */
 export const wrapperCommand = (
   folder: string,

@@ -1,0 +1,27 @@
+import { AnswerError, type Client } from './client.ts'
+
+type Line = { readonly line: number }
+type RefusedLine = Line & { readonly message: string; readonly details: readonly { name: string; value: string }[] }
+
+/** The lines of an offer file by what became of them. `unchanged` are offers that were listed before. */
+export type ImportedOffers = {
+  readonly listed: readonly Line[]
+  readonly unchanged: readonly Line[]
+  readonly refused: readonly RefusedLine[]
+  /** A query that asks for at least this position finds the offers. */
+  readonly position: string
+}
+
+/** Lists the offers of a file for the wallet that is signed in, which is registered as a provider with this name unless it is
+ *  one. The same file again changes nothing. Throws AnswerError.
+ *  @param csv the text of the file, in the SkyPilot catalog format. */
+export const importOffers = async (client: Client, providerName: string, csv: string): Promise<ImportedOffers> => {
+  await client.mutate('registerProvider', { name: providerName }, 'position').catch((error) => {
+    if (!(error instanceof AnswerError) || error.code !== 'PROVIDER_ALREADY_REGISTERED') throw error
+  })
+  return client.mutate<ImportedOffers>(
+    'importOffers',
+    { csv },
+    'listed { line } unchanged { line } refused { line message details { name value } } position',
+  )
+}

@@ -9,7 +9,7 @@ export const until = async <Answer>(what: string, ask: () => Promise<Answer | un
   for (;;) {
     const answer = await ask()
     if (answer !== undefined) return answer
-    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}.`)
+    if (performance.now() > deadline) throw new Error(`Timed out waiting until ${what}.`)
     await sleep(askEveryMs)
   }
 }

@@ -1,6 +1,6 @@
 // The log and the database of this installation, for tools that work while the platform runs and while it does not. The one
 // file under cli/ that wires engines.
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
@@ -12,6 +12,7 @@ import type { EventStore } from '../infra/event-store/port.ts'
 import { readOrCreateSecret } from '../infra/keys/file.ts'
 import { connectPostgres, type Database } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
+import { exists } from '../infra/system/files.ts'
 import type { Log } from '../infra/telemetry.ts'
 
 const connectionsMax = 6
@@ -62,11 +63,7 @@ const reachGiven = async ({ config, log, shutdown }: Options): Promise<Reached> 
  *  has just stopped. */
 const reachEmbedded = async (options: Options): Promise<Reached> => {
   const { dataDir } = options.config
-  const isMade = await stat(join(dataDir, 'postgres')).then(
-    () => true,
-    () => false,
-  )
-  if (!isMade) throw new Failure('LOG_NOT_FOUND', { folder: dataDir })
+  if (!(await exists(join(dataDir, 'postgres')))) throw new Failure('LOG_NOT_FOUND', { folder: dataDir })
   const until = performance.now() + waitMsMax
   for (;;) {
     options.shutdown.signal.throwIfAborted()

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { parseJson } from '../infra/system/json.ts'
 
 /** A platform in a process of its own. `output` returns what it has printed so far. */
 export type SpawnedPlatform = {
@@ -64,13 +65,7 @@ export const spawnPlatform = async (
   }
 }
 
-const readLine = (text: string): Record<string, unknown> => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return {}
-  }
-}
+const readLine = (text: string): Record<string, unknown> => (parseJson(text) ?? {}) as Record<string, unknown>
 
 /** A platform that answers at `url`. `close` stops it when `reachPlatform` has started it. */
 export type ReachedPlatform = { readonly url: string; readonly started: boolean; close(): Promise<void> }

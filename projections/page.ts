@@ -1,4 +1,5 @@
 import { Failure } from '../domain/errors.ts'
+import { parseJson } from '../infra/system/json.ts'
 
 /** The most rows of one page. */
 export const pageRowsMax = 100
@@ -37,14 +38,6 @@ export const readCursor = (
     parts.every((isPart, index) => typeof sortKey[index] === 'string' && isPart(sortKey[index]))
   if (!fits) throw new Failure('INPUT_INVALID', { after, takes: 'the endCursor of an earlier page' })
   return sortKey
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** Returns the number of rows to read: one more than the page has, which shows whether another page follows. Throws

@@ -6,6 +6,8 @@ import { z } from 'zod'
 import { Failure } from '../../domain/errors.ts'
 import { takeLock } from '../../infra/data-folder.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import { unlessMissing } from '../../infra/system/files.ts'
+import { parseJson } from '../../infra/system/json.ts'
 import { syncFolder, type WrittenFile } from './file.ts'
 import { formats } from './formats.ts'
 
@@ -125,33 +127,19 @@ export const asUnwritable = (folder: string, error: unknown): unknown => {
 }
 
 const refuseForeign = async (folder: string): Promise<void> => {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return []
-    throw error
-  })
+  const names = (await readdir(folder).catch(unlessMissing)) ?? []
   const others = names.filter((name) => name !== lockName)
   if (others.length > 0 && !others.includes(manifestName))
     throw new Failure('EXPORT_FOLDER_FOREIGN', { folder, holds: others.slice(0, 3).join(', ') })
 }
 
 const readManifest = async (folder: string): Promise<Manifest | undefined> => {
-  const text = await readFile(join(folder, manifestName), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+  const text = await readFile(join(folder, manifestName), 'utf8').catch(unlessMissing)
   if (text === undefined) return undefined
   const read = manifestSchema.safeParse(parseJson(text))
   if (!read.success)
     throw new Failure('EXPORT_FOLDER_FOREIGN', { folder, holds: `a ${manifestName} of something else` })
   return read.data
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 const writeManifest = async (folder: string, manifest: Manifest): Promise<void> => {

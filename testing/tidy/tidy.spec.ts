@@ -128,8 +128,6 @@ const deadExcuses: Excuses = {
   'domain/catalogue.ts exports personalMetadata, and no product code uses it': 'programs that read an export',
   'domain/catalogue.ts exports personalFieldsOf, and no product code uses it': 'programs that read an export',
   'domain/catalogue.ts exports withoutPersonalFields, and no product code uses it': 'programs that read an export',
-  'domain/decoder.ts exports decoderOf, and no product code uses it':
-    'its spec compares one schema at a time with what zod makes of it',
   'gateway/graphql/schema.ts exports printedSchema, and no product code uses it':
     'its spec writes gateway/schema.graphql with it',
   'infra/clusters/port.ts exports Cluster.list, and no product code uses it':

@@ -3,12 +3,12 @@ import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
 import { connectPostgres, type Database, openPool } from '../infra/postgres.ts'
 import { createLog, type Log } from '../infra/telemetry.ts'
 
-/** Connections for each that is measured, as the platform has them: the peer gets as many. */
+/** Connections of each contestant, as many as the platform has. */
 export const poolSize = 10
 
 export const silent: Log = createLog({ level: 'silent', format: 'json' })
 
-/** Our store as the platform opens it. */
+/** Opens our store as the platform does, for this work. */
 export const withStore = async <T>(
   url: string,
   work: (store: EventStore, database: Database) => Promise<T>,
@@ -26,7 +26,7 @@ export const withStore = async <T>(
   }
 }
 
-/** The driver alone, on the tables of our store: what PostgreSQL itself can do. */
+/** Opens the driver alone, on the tables of our store, to measure what PostgreSQL itself can do. */
 export const withPool = async <T>(
   url: string,
   connections: number,
@@ -40,5 +40,5 @@ export const withPool = async <T>(
   }
 }
 
-/** Milliseconds of a clock that all processes of the machine share. */
+/** Returns milliseconds of a clock that all processes of the machine share. */
 export const clockMs = (): number => Number(process.hrtime.bigint()) / 1e6

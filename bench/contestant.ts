@@ -1,5 +1,5 @@
-// Runs one of those who are measured, in a process of its own: the peer changes how the driver reads values for all in its
-// process, and nobody shall pay for another's garbage or profit from another's warm code.
+// Runs one contestant in a process of its own: the peer changes how the driver reads values for all code of its process, and no
+// contestant shall pay for another's garbage or profit from another's warm code.
 import { type ContestantName, contestants } from './contestants.ts'
 import type { Outcome } from './task.ts'
 
@@ -15,7 +15,7 @@ const send = (message: FromContestant): void => {
 }
 
 if (process.send !== undefined) {
-  // Ctrl-C reaches all in the terminal; the parent says when we end, and when it is gone we go.
+  // Ctrl-C reaches all processes of the terminal; the parent ends this one, and when the parent is gone it ends itself.
   process.on('SIGINT', () => undefined)
   process.once('disconnect', () => process.exit())
   process.on('message', async ({ name, url, parameters }: FromParent) => {

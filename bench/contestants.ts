@@ -1,5 +1,5 @@
-/** All who are measured, each a function from a task to what came out. Loaded one to a process (see contestant.ts): two names
- *  of the same file are two processes. */
+/** All contestants, each a function from a task to its outcome. Each is loaded in a process of its own (see contestant.ts):
+ *  two names of the same file are two processes. */
 export const contestants = {
   'append/ours': () => import('./append/ours.ts'),
   'append/peer': () => import('./append/peer.ts'),

@@ -1,9 +1,9 @@
 import type { NewEvent } from '../infra/event-store/port.ts'
 
-/** What is appended and read by all who are measured: the lives of rentals as the platform writes them, the same events
+/** What all contestants append and read: the lives of rentals as the platform writes them, the same events
  *  each time. One event is about 400 characters of JSON, data and metadata together. */
 
-/** Rentals that run at the same time: in the log their events lie in turn, as they do when all are metered every 5 minutes. */
+/** Rentals that run at the same time. Their events are interleaved in the log, as when all are metered every 5 minutes. */
 export const rentalsAtOnce = 1_000
 
 const chargePeriodSeconds = 300

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 export type Options = {
   readonly names: readonly string[]
   readonly rounds: number
-  /** In place of the size that the bench has by itself. */
+  /** Replaces the bench's own number of events. */
   readonly events: number | undefined
   readonly json: boolean
   /** Tiny sizes, one round, no peer, any server: whether all still runs. The figures mean nothing. */
@@ -19,7 +19,7 @@ const wholeNumber = (name: string, text: string | undefined): number | undefined
   return Number(text)
 }
 
-/** Reads the command line. `known` are the benches that there are. Throws, in words for whoever typed it. */
+/** Reads the command line. `known` are the benches that there are. Throws an error whose message is for people. */
 export const readOptions = (args: readonly string[], known: readonly string[]): Options => {
   const { values, positionals } = parseArgs({
     args: [...args],

@@ -1,6 +1,6 @@
 import { median, type Samples } from './statistics.ts'
 
-/** One measurement. `better` says which way the figures point. A limit is what PostgreSQL does without us. */
+/** One measurement. `better` is whether more or less is better. A limit is what PostgreSQL does without us. */
 export type Row = {
   readonly bench: string
   readonly callers: number | null
@@ -15,7 +15,7 @@ export type Row = {
 /** What shall be reached: times the peer, times the limit, or a bound for our own figure. */
 export type Targets = { readonly peer?: number; readonly limit?: number; readonly ours?: number }
 
-/** A row as one line of JSON. The ratios are above 1 where ours is the better one; null where there is nobody to compare
+/** A row as one line of JSON. The ratios are above 1 where ours is the better one; null where there is nothing to compare
  *  with. `*_range` is the lowest and the highest round. */
 export type Figures = {
   readonly bench: string

@@ -11,13 +11,13 @@ import type { Log } from '../infra/telemetry.ts'
 
 /** A PostgreSQL for the benches alone. */
 export type Server = {
-  /** What was set that decides the figures, as the server itself says. */
+  /** The settings that decide the figures, as the server reports them. */
   readonly settings: Readonly<Record<string, string>>
-  /** A database of its own, empty; gives its URL. */
+  /** Creates an empty database. Resolves to its URL. */
   createDatabase(): Promise<string>
   /** Dropping one makes the server write a checkpoint, so that the next measurement begins with a clean slate. */
   dropDatabase(url: string): Promise<void>
-  /** Throws when fewer bytes are free where the server of our own keeps its data; of a server elsewhere nobody knows. */
+  /** Throws when our own server has fewer bytes free for its data; of another server that is unknown. */
   needBytes(bytes: number): Promise<void>
 }
 
@@ -51,7 +51,7 @@ export const openServer = async (options: {
   const drop = async (url: string) => {
     made.delete(url)
     const name = new URL(url).pathname.slice(1)
-    // A pool says that it has ended before its connections have; cutting them would be an error in its process.
+    // A pool reports its end before its connections are closed; cutting them would be an error in its process.
     for (let looks = 0; looks < leaveLooksMax; looks += 1) {
       const open = await admin.query('bench.connections', 'select from pg_stat_activity where datname = $1', [name])
       if (open.length === 0) break
@@ -99,7 +99,7 @@ const makeFolder = async (shutdown: Shutdown): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-bench-'))
   const removal = { recursive: true, force: true, maxRetries: 5 } as const
   shutdown.add('bench folder', () => rm(folder, removal))
-  // Who asks a second time does not wait for the shutdown; the server ends by itself when we are gone.
+  // A second Ctrl-C does not wait for the shutdown; the server ends by itself when we are gone.
   process.once('exit', () => rmSync(folder, removal))
   // PostgreSQL may have to run as another user.
   await chmod(folder, 0o755)

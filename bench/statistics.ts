@@ -1,4 +1,4 @@
-/** What the rounds of one contestant gave, in the order of the rounds. */
+/** The figures of one contestant, in the order of the rounds. */
 export type Samples = readonly number[]
 
 /** The value below which a share `p` (0 to 1) of the samples lies, linear between neighbours. NaN of none. */

@@ -6,13 +6,13 @@ import type { Server } from './server.ts'
 import { orderOfRound } from './statistics.ts'
 import type { Outcome } from './task.ts'
 
-/** What every bench gets. */
+/** What every bench gets to work with. */
 export type World = {
   readonly server: Server
   readonly rounds: number
   readonly quick: boolean
   readonly peer: boolean
-  /** In place of the size that the bench has by itself. */
+  /** Replaces the bench's own number of events. */
   readonly events: number | undefined
   /** The process of a contestant; the same one for the same name. */
   readonly process: (name: ContestantName) => Contestant
@@ -35,8 +35,8 @@ export type Entrant = {
   readonly url?: string | undefined
 }
 
-/** Runs all of them in each round, in an order that rotates, after one round that does not count. Gives the outcomes of each,
- *  in the order asked. A function gives those of a round, where they are not the same in each. */
+/** Runs all of them in each round, in an order that rotates, after one round that does not count. Resolves to the
+ *  outcomes of each, in the order of `asked`. Pass a function where the entrants differ from round to round. */
 export const inRounds = async (
   world: World,
   asked: readonly Entrant[] | ((round: number) => readonly Entrant[]),
@@ -60,6 +60,6 @@ export const inRounds = async (
   return outcomes
 }
 
-/** The figure of that name of each round. */
+/** Returns the figure of that name of each round. */
 export const figureOf = (outcomes: readonly Outcome[] | undefined, name: string): readonly number[] =>
   (outcomes ?? []).map((outcome) => Number(outcome[name]))

@@ -1,4 +1,4 @@
-/** npm run chaos -- --minutes N: kills everything that writes and reads the log, at random and under load, and then proves that
+/** npm run chaos -- --minutes N: kills all that writes and reads the log, at random and under load, and then proves that
  *  nothing is lost, doubled, torn or out of order. Exit code 0 only when every proof holds. Ctrl-C ends the kills early. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { progressLine, summary } from './chaos/report.ts'
@@ -32,7 +32,7 @@ const flags = {
   help: { type: 'boolean', default: false },
 } as const satisfies ParseArgsOptionsConfig
 
-/** Throws an error whose message is for people. */
+/** Reads the command line. Throws an error whose message is for people. */
 const readOptions = (): ChaosOptions & { readonly json: boolean; readonly help: boolean } => {
   const { values } = parseArgs({ options: flags })
   const above = (name: Exclude<keyof typeof flags, 'json' | 'help'>, least: number): number => {
@@ -53,7 +53,7 @@ const readOptions = (): ChaosOptions & { readonly json: boolean; readonly help: 
   }
 }
 
-/** On a terminal one line that changes, else a line now and then. */
+/** Shows progress: on a terminal as one line that changes, else as a line now and then. */
 const createReporter = (out: NodeJS.WriteStream) => {
   let lastPhase = ''
   let lastAt = Number.NEGATIVE_INFINITY

@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1 that follow from the seed (mulberry32). */
+/** Returns numbers from 0 to 1 that follow from the seed (mulberry32). */
 export type Random = () => number
 
 export const createRandom = (seed: number): Random => {
@@ -11,10 +11,10 @@ export const createRandom = (seed: number): Random => {
   }
 }
 
-/** A whole number from 0, below `end`. */
+/** Returns a whole number from 0, below `end`. */
 export const below = (random: Random, end: number): number => Math.floor(random() * end)
 
-/** One of them; throws when there is none. */
+/** Returns one of them. Throws when there is none. */
 export const pick = <T>(random: Random, from: readonly T[]): T => {
   if (from.length === 0) throw new Error('There is nothing to choose from.')
   return from[below(random, from.length)] as T

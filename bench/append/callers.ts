@@ -25,7 +25,7 @@ export const appendForAWhile = async (
   { callers, eventsPerAppend, round, ...times }: Load,
   append: (stream: string, revision: number, events: readonly NewEvent[]) => Promise<unknown>,
 ): Promise<number> => {
-  // Made before, so that making them costs nobody time. The id is drawn each time, in the order of time as the
+  // Made before the clock starts, so that making them costs no time. The id is drawn each time, in the order of time as the
   // platform's are: that is part of an append.
   const made = Array.from({ length: bodies }, (_, n) => eventAt(n, 2 + (n % 200)))
   const next = (n: number): NewEvent => {

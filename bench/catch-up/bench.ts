@@ -8,11 +8,11 @@ const length = 100
 /** Larger ones bring no more, only more memory. */
 const batchSize = 1_000
 
-/** How the peer is asked, and how much of the log it reads in a round. */
+/** The settings of the peer, and how much of the log it reads in a round. */
 const peerWays = [
   // The largest batch of Emmett's own benchmark, and no pause that is not needed.
   { bench: 'catch-up', read: 10_000, pulling: { batchSize: 2_000, pullingFrequencyInMs: 1 } },
-  // Kinder than anybody has published.
+  // Better for the peer than any published setting.
   { bench: 'catch-up, peer in batches of 5,000', read: 20_000, pulling: { batchSize: 5_000, pullingFrequencyInMs: 1 } },
   // What its pages give as defaults.
   { bench: 'catch-up, peer as it comes', read: 1_000, pulling: { batchSize: 100, pullingFrequencyInMs: 50 } },

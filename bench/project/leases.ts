@@ -78,8 +78,8 @@ const definition = (name: string, table: Parameters<typeof projection>[0]['table
     },
   })
 
-/** One number from all rows: who has the same number has the same rows. The store's own id, in front of each position, is the
- *  same for all who read the same log. */
+/** Returns one number from all rows: the same number means the same rows. The store's id, in front of each position, is the same
+ *  for all that read the same log. */
 export const digestOf = (table: string): string =>
   `select ('x' || left(md5(string_agg(l::text, ' ' order by id collate "C")), 12))::bit(48)::bigint::text as digest,
      count(*)::text as rows from (select ${leaseColumns} from ${table}) l`

@@ -7,7 +7,7 @@ const perSecond = 500
 /** Of each round; five of them make the twenty seconds. */
 const secondsOfRound = 4
 const eventsQuick = 100
-/** What comes first meets cold code and new connections. */
+/** The first events meet cold code and new connections. */
 const warmUpShare = 0.1
 
 type Path = { readonly append: ContestantName; readonly follow?: ContestantName }
@@ -65,7 +65,7 @@ export const tail: Bench = {
         const found = await once(world, path, events, round)
         const received = found.filter(wasReceived)
         const lost = found.length - received.length
-        if (lost > 0 && path.append !== 'tail/peer') throw new Error(`${lost} events were not heard of`)
+        if (lost > 0 && path.append !== 'tail/peer') throw new Error(`${lost} events were not received`)
         if (lost > 0) progress(`tail: ${lost} of ${found.length} events never reached the handler of the peer`)
         if (round > 0) latencies[place]?.push(received)
       }

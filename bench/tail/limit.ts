@@ -51,7 +51,7 @@ const followAll = async (client: PoolClient, events: number, ready: () => void):
   return receiver.received
 }
 
-/** The least that works: each event inserted and told by NOTIFY in its own transaction, and a LISTEN that reads what is new. */
+/** The least that works: each event is inserted with a NOTIFY in its own transaction, and a LISTEN reads what is new. */
 export const contestant = async ({ url, parameters, ready }: Task<Parameters>): Promise<Outcome> => {
   await withStore(url, async () => undefined)
   return withPool(url, poolSize, async (pool) => {

@@ -4,7 +4,7 @@ import { eventAt } from '../events.ts'
 
 export type Stream = { readonly perSecond: number; readonly events: number; readonly round: number }
 
-/** The number of the event travels in its data, so that who hears of it can say which one it was. */
+/** Returns event number n. Its number is part of its data, so that the receiver knows which one it is. */
 export const numbered = (n: number): NewEvent => {
   const event = eventAt(n, 2)
   return { ...event, data: { ...(event.data as object), runSeconds: String(n) } }
@@ -12,11 +12,11 @@ export const numbered = (n: number): NewEvent => {
 
 export const numberOf = (data: unknown): number => Number((data as { runSeconds: string }).runSeconds)
 
-/** One rental for each of 50 numbers in turn: neighbours do not wait for each other. */
+/** Spreads the events over 50 rentals, so that neighbours do not wait for each other. */
 export const rentalOf = (n: number): number => n % 50
 
-/** Appends at a steady rate, whether answers come or not: who only goes on when it was served measures too little. Resolves,
- *  when all are acknowledged, to the moment at which each was asked for. */
+/** Appends at a steady rate, whether answers come or not: waiting for each answer would hide delays. Resolves, when all are
+ *  acknowledged, to the moment at which each was sent. */
 export const appendSteadily = async (
   { perSecond, events }: Stream,
   append: (n: number) => Promise<unknown>,
@@ -55,7 +55,7 @@ export const createReceiver = (events: number) => {
   return {
     received: received as readonly number[],
     missing: () => missing,
-    /** Milliseconds since something new was received; below zero before the first. */
+    /** Returns the milliseconds since something new was received; below zero before the first. */
     silentMs: () => clockMs() - last,
     all: all.promise,
     receive: (data: unknown) => {

@@ -9,7 +9,7 @@ type Parameters = Stream & { readonly part: 'append' | 'follow' }
 const silentMsMax = 5_000
 const lookMs = 100
 
-/** Of events whose transactions overlap it may skip one for good: nobody shall wait for that. */
+/** Resolves after a long silence: of events whose transactions overlap the peer may skip one for good. */
 const untilSilent = async (receiver: ReturnType<typeof createReceiver>, signal: AbortSignal): Promise<void> => {
   while (!signal.aborted && receiver.silentMs() < silentMsMax) await sleep(lookMs)
 }

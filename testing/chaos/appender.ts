@@ -1,4 +1,4 @@
-/** A process of a chaos run that appends whatever comes into its head, and writes down what it began and what it was told. */
+/** A process of a chaos run that makes random appends, and writes each append and each answer into its journal. */
 
 import { sleep } from '../../infra/async/sleep.ts'
 import type { Append, EventStore, ExpectedRevision } from '../../infra/event-store/port.ts'
@@ -21,7 +21,7 @@ type Work = {
   readonly revisions: Map<string, bigint>
 }
 
-/** Asks until there is an answer, and learns from it where the streams are. */
+/** Sends until there is an answer, and keeps the revisions of the streams from it. */
 const sendUntilAnswered = async (
   { child, store, recorder, revisions }: Work,
   n: number,
@@ -64,7 +64,7 @@ const call = async (work: Work): Promise<void> => {
     })
     const n = await recorder.begin(appends)
     await sendUntilAnswered(work, n, appends)
-    // As somebody does who lost the answer, not the append.
+    // As a client does that has lost the answer, not the append.
     if (random() < repeatShare) await sendUntilAnswered(work, await recorder.begin(appends), appends)
     const pauseMs = random() * 2 * ((callers * 1_000) / settings.perSecond)
     await sleep(pauseMs, signal)
@@ -73,7 +73,7 @@ const call = async (work: Work): Promise<void> => {
 
 const expectedOf = (text: string): ExpectedRevision => (/^\d+$/.test(text) ? BigInt(text) : (text as ExpectedRevision))
 
-/** The same appends again, as they were. */
+/** Returns the same appends again, as they were. */
 const again = ({ parts }: Begun): Append[] =>
   parts.map(({ stream, expected, ids }) => ({ stream, expected: expectedOf(expected), events: ids.map(rawEvent) }))
 

@@ -3,26 +3,26 @@ import { createBackoff } from '../../infra/async/backoff.ts'
 import { connectPostgres, type Database } from '../../infra/postgres.ts'
 import { createLog, type Log } from '../../infra/telemetry.ts'
 
-/** What a process of a chaos run is told when it is started. `life` counts from 1 and rises with each start. */
+/** What a process of a chaos run gets when it is started. `life` counts from 1 and rises with each start. */
 export type ChildSettings = {
   readonly name: string
   readonly life: number
   readonly seed: number
   readonly url: string
-  /** Where journals lie. */
+  /** The folder of the journals. */
   readonly folder: string
-  /** What it begins in a second, about. */
+  /** How many appends or rentals it begins in a second, about. */
   readonly perSecond: number
 }
 
-/** Figures that only rise; the last line that a process has printed counts. */
+/** Figures that only rise. The last line that a process has printed counts. */
 export type Counts = Readonly<Record<string, number>>
 
 export type Child = {
   readonly settings: ChildSettings
   readonly database: Database
   readonly log: Log
-  /** Aborts when it shall come to an end: begin nothing new, bring to an end what was begun. */
+  /** Aborts when the process shall end: it then begins nothing new, and finishes what it has begun. */
   readonly signal: AbortSignal
   readonly count: (name: string, by?: number) => void
 }
@@ -32,7 +32,7 @@ const pauseMsMin = 50
 const pauseMsMax = 500
 const slowMs = 10_000
 
-/** Tries again while the database is away; whoever has begun something wants to know how it ended. */
+/** Runs the work, and again while the database is away: an append that was begun needs an answer. */
 export const untilAnswered = async <T>(work: () => Promise<T>): Promise<T> => {
   const backoff = createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
   for (;;) {
@@ -45,8 +45,8 @@ export const untilAnswered = async <T>(work: () => Promise<T>): Promise<T> => {
   }
 }
 
-/** Runs a program of the chaos run: it ends in order when told so by SIGTERM, at once when whoever started it is gone, and
- *  with a stack on its error output when it meets what it should not. */
+/** Runs a program of the chaos run. It ends in order on SIGTERM, at once when its parent is gone, and with a stack on its
+ *  error output when something unexpected is thrown. */
 export const runChild = async (poolSize: number, work: (child: Child) => Promise<void>): Promise<void> => {
   const settings = JSON.parse(process.argv[2] ?? '') as ChildSettings
   const stopping = new AbortController()

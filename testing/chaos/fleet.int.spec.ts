@@ -32,7 +32,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-test('who is killed comes again, goes on with what was left without an answer, and ends in order', async () => {
+test('a process that is killed is started again, retries its unanswered appends, and ends in order', async () => {
   start('journals')
   for (let kills = 1; kills <= 3; kills++) {
     const before = fleet.sum('appender', 'events')
@@ -51,7 +51,7 @@ test('who is killed comes again, goes on with what was left without an answer, a
   expect([...answers.values()].filter((is) => is === 'begun' || is === 'unknown')).toEqual([])
 })
 
-test('who ends by itself is named, and its log says why', async () => {
+test('a process that ends by itself is named, and its log has the reason', async () => {
   start('nowhere')
   await eventually('it is named', () => fleet.unexpectedExits.length > 0)
   expect(fleet.unexpectedExits[0]).toBe('appender-1 ended by itself with 1, see its log')

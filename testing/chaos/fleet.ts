@@ -21,35 +21,35 @@ export type Member = {
 
 type Slot = Member & {
   process: ChildProcess | undefined
-  /** It has said something, so it can be told to end. */
+  /** It has printed something, so it can be asked to end. */
   ready: boolean
   killed: boolean
-  /** It shall not come again. */
+  /** It shall not be started again. */
   over: boolean
   life: number
   counts: Counts
 }
 
 export type Fleet = {
-  /** SIGKILL to one of the running processes of that kind; false when none runs. It is started again after a moment. */
+  /** Kills one of the running processes of that kind, which is started again after a moment. Returns false when none runs. */
   kill(kind: ProcessKind, choice: number): boolean
-  /** Tells all of that kind to end, each once it runs, and waits; throws, naming those that do not end. */
+  /** Asks all of that kind to end, each once it runs, and waits. Throws, naming one that does not end. */
   stop(kind: ProcessKind, timeoutMs: number): Promise<void>
-  /** The sum of a figure over all lives of a kind. */
+  /** Returns the sum of a figure over all lives of a kind. */
   sum(kind: ProcessKind, figure: string): number
   readonly restarts: () => number
-  /** Who ended although nobody had killed it, one sentence each. */
+  /** The processes that ended without being killed, one sentence each. */
   readonly unexpectedExits: readonly string[]
   /** Kills what is left. */
   end(): Promise<void>
 }
 
-/** Starts the processes of a chaos run and keeps them running, each with a log of its own. They live in sessions of their own,
- *  so Ctrl-C in the terminal does not reach them, and end with this process, also when that is killed. */
+/** Starts the processes of a chaos run and keeps them running, each with a log of its own. Each has a session of its own, so
+ *  that Ctrl-C in the terminal does not reach it. They end with this process, even when it is killed. */
 export const startFleet = (options: {
   readonly members: readonly Member[]
   readonly url: string
-  /** Where journals lie. */
+  /** The folder of the journals. */
   readonly folder: string
   readonly logs: string
   readonly seed: number
@@ -132,7 +132,7 @@ export const startFleet = (options: {
         running
           .filter(({ slot }) => slot.kind === kind)
           .map(async ({ slot, done }) => {
-            // One that was killed last comes once more, to bring to an end what it had begun.
+            // A process that was killed last is started once more, to finish what it had begun.
             while (slot.process === undefined || !slot.ready || slot.killed) await sleep(10)
             slot.over = true
             slot.process.kill('SIGTERM')

@@ -13,8 +13,8 @@ export type Part = {
   readonly digests: readonly number[]
 }
 
-/** `n` names an append within its writer's journal. A line is on disk before what it says goes on:
- *  `begun` before the append is sent, the others before anybody is told its answer. */
+/** `n` names an append within its writer's journal. A line is on disk before its consequence: `begun` before the append is
+ *  sent, the others before the caller gets the answer. */
 export type Line =
   | { readonly is: 'begun'; readonly n: number; readonly parts: readonly Part[] }
   /** Acknowledged. `at` has the last revision and position of each part. */
@@ -24,9 +24,9 @@ export type Line =
       readonly at: readonly (readonly [revision: string, position: string])[]
       readonly repeated: boolean
     }
-  /** Nothing was written, it was said. */
+  /** The store answered that nothing was written. */
   | { readonly is: 'refused'; readonly n: number; readonly why: string }
-  /** Nobody could say whether it was written. */
+  /** It is unknown whether it was written. */
   | { readonly is: 'unknown'; readonly n: number; readonly why: string }
 
 export type Begun = Extract<Line, { is: 'begun' }>
@@ -49,14 +49,14 @@ export const partsOf = (appends: readonly Append[]): Part[] =>
     digests: events.map(digestOf),
   }))
 
-/** The journal of one writer is a file for each of its lives, in order. */
+/** Resolves to the files of one writer's journal: one for each of its lives, in order. */
 export const journalFiles = async (folder: string, writer: string): Promise<string[]> =>
   (await readdir(folder))
     .filter((name) => name.startsWith(`${writer}.`) && name.endsWith('.jsonl'))
     .sort()
     .map((name) => join(folder, name))
 
-/** The lines in order. Whoever is killed while writing leaves half a line at the end of a file: nobody was told that yet. */
+/** Yields the lines in order. A writer that was killed leaves half a line at the end of a file; its caller had no answer yet. */
 export async function* readJournal(files: readonly string[]): AsyncGenerator<Line> {
   for (const file of files) {
     let torn = false
@@ -77,7 +77,7 @@ const parse = (text: string): Line | undefined => {
   }
 }
 
-/** The appends that have no answer. */
+/** Resolves to the appends that have no answer. */
 export const unanswered = async (lines: AsyncIterable<Line>): Promise<Begun[]> => {
   const open = new Map<number, Begun>()
   for await (const line of lines) {
@@ -87,8 +87,8 @@ export const unanswered = async (lines: AsyncIterable<Line>): Promise<Begun[]> =
   return [...open.values()]
 }
 
-/** Begins the journal of one life of a writer. With `carry` it has first what earlier lives left without an answer: these lines
- *  are there all or none, so the next life need look no further back than this file. Answers with them too. */
+/** Begins the journal of one life of a writer. With `carry` it starts with the unanswered appends of earlier lives, all or none
+ *  of them, so the next life reads no older file than this. Resolves to these appends too. */
 export const openJournal = async (options: {
   readonly folder: string
   readonly writer: string
@@ -106,7 +106,7 @@ export const openJournal = async (options: {
 
   let waiting: { text: string; done: () => void; failed: (error: unknown) => void }[] = []
   let writing: Promise<void> | undefined
-  /** All that came while the disk was busy goes in one write and one sync. */
+  /** Writes and syncs once all lines that came while the disk was busy. */
   const flush = async (): Promise<void> => {
     while (waiting.length > 0) {
       const batch = waiting

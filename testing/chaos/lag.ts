@@ -1,13 +1,13 @@
 export type LagWatch = {
-  /** The log's head was here at this second. */
+  /** Notes that the head of the log was at this position at this second. */
   headWas(position: string, second: number): void
-  /** How long ago the log went beyond this position; 0 when it is there still. */
+  /** Returns how many seconds ago the log went beyond this position; 0 when it has not. */
   behind(position: string, second: number): number
 }
 
 const samplesMax = 3_600
 
-/** Positions cannot be subtracted, so a lag is told in time. */
+/** Measures a lag in seconds, since positions cannot be subtracted. */
 export const createLagWatch = (): LagWatch => {
   const samples: { readonly position: string; readonly second: number }[] = []
   return {

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 
 export type ServerProcess = { readonly pid: number; readonly title: string }
 
-/** The processes that the postmaster has started, from /proc: its connections and its helpers. */
+/** Resolves to the processes that the postmaster has started, from /proc: its connections and its helpers. */
 export const serverProcesses = async (postmaster: number): Promise<readonly ServerProcess[]> => {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const found = await Promise.all(
@@ -17,7 +17,7 @@ export const serverProcesses = async (postmaster: number): Promise<readonly Serv
   return found.flat()
 }
 
-/** Those that serve a connection; the busy ones, when there are any. */
+/** Returns the processes that serve a connection; only the busy ones, when there are any. */
 export const connectionsAmong = (processes: readonly ServerProcess[]): readonly ServerProcess[] => {
   const connections = processes.filter(({ title }) => /127\.0\.0\.1\(\d+\)/.test(title))
   const busy = connections.filter(({ title }) => !/ idle$/.test(title))

@@ -5,7 +5,7 @@ import { createComplaints, type Examiner, figure, type Proof } from './proof.ts'
 /** The journal of one writer, from its beginning. */
 export type WriterLines = { readonly writer: string; readonly lines: AsyncIterator<Line> }
 
-/** What became of the appends: `acknowledged` with their events; of those that at some time nobody could tell, how they ended. */
+/** What became of the appends: `acknowledged` with their events; `unknown` is how those ended whose outcome was once unknown. */
 export type AppendCounts = {
   appends: number
   acknowledged: number
@@ -13,24 +13,24 @@ export type AppendCounts = {
   repeated: number
   refused: number
   unknown: {
-    /** The retry said that the first try had been stored. */
+    /** The answer to the retry was that the first try had been stored. */
     storedBefore: number
     /** The retry was stored. */
     storedByRetry: number
     refusedAtRetry: number
-    /** Nobody asked again. */
+    /** There was no retry. */
     leftWhole: number
     leftAbsent: number
   }
 }
 
 type Found = { readonly revision: bigint; readonly position: string; readonly stream: string; readonly digest: number }
-/** What is known of one event id while somebody's append of it is open. */
+/** What is known of one event id while an append of it is open. */
 type Known = { readonly entries: Set<Entry>; stored: Found | undefined; confirmed: boolean }
 type Entry = {
   readonly name: string
   readonly parts: Extract<Line, { is: 'begun' }>['parts']
-  /** How many of its events are in the log, as it wants them. */
+  /** How many of its events are in the log as they were appended. */
   found: number
   answer: Extract<Line, { is: 'stored' }> | undefined
   unknown: boolean
@@ -39,16 +39,16 @@ type Writer = {
   readonly name: string
   readonly lines: AsyncIterator<Line>
   readonly entries: Map<number, Entry>
-  /** The last position that it was told. */
+  /** The last position that was acknowledged to it. */
   acknowledgedUntil: string
   ended: boolean
 }
 
 const sizeOf = ({ parts }: Entry): number => parts.reduce((sum, { ids }) => sum + ids.length, 0)
 
-/** Holds the log against what each writer had begun and was told. Every event of the log was being appended then, as it is;
- *  what was acknowledged is there once, where it was said; what was refused is not there; what nobody answered for is whole
- *  or absent. The same events may be asked for by several writers, as walks do: one of them has then stored them.
+/** Compares the log with what each writer began and with the answers it got. Every event of the log was being appended at that
+ *  time, as it is; an acknowledged append is there once, at the acknowledged place; a refused one is not there; an unanswered
+ *  one is there whole or not at all. Several writers may append the same events, as sagas do: one of them has stored them.
  *
  *  Reads the journals alongside the log, no further than needed: what is stored at a position was begun before anything
  *  later was acknowledged. So memory is needed for what was under way at one moment, however long the run. */
@@ -92,7 +92,7 @@ export const examineAppends = (
   const wants = ({ parts }: Entry, id: string, { stream, digest }: Found): boolean =>
     parts.some((part) => part.stream === stream && part.digests[part.ids.indexOf(id)] === digest)
 
-  /** What is wrong with how its events lie in the log. */
+  /** Returns what is wrong with the places of its events in the log. */
   const misplaced = (entry: Entry): string | undefined => {
     for (const [index, { stream, ids }] of entry.parts.entries()) {
       const places = ids.map((id) => known.get(id)?.stored)
@@ -124,7 +124,7 @@ export const examineAppends = (
   const begin = (writer: Writer, { n, parts }: Extract<Line, { is: 'begun' }>) => {
     const before = writer.entries.get(n)
     if (before) {
-      // A new life has taken it over from one that was killed.
+      // A new life of the writer has carried it over from a killed one.
       before.unknown = true
       return
     }
@@ -148,7 +148,7 @@ export const examineAppends = (
     if (entry.unknown) counts.unknown[answer.repeated ? 'storedBefore' : 'storedByRetry'] += 1
     for (const [, position] of answer.at) if (position > writer.acknowledgedUntil) writer.acknowledgedUntil = position
     if (entry.found === sizeOf(entry)) return confirm(entry)
-    // The log was passed there already: others had asked for the same and were answered long ago.
+    // The log is read beyond it already: other writers appended the same and were answered before.
     if (entry.found === 0 && answer.at.every(([, position]) => position <= at)) {
       forget(entry)
       late.push(entry)

@@ -27,11 +27,11 @@ export const examineStreams = (): Examiner & { readonly streams: () => number; r
   }
 }
 
-/** What a tail writes down for each event, in the moment that it sees it. */
+/** Returns the line that a tail writes when it receives an event. */
 export const tailLineOf = ({ position, id }: Pick<StoredEvent, 'position' | 'id'>): string => `${position} ${id}`
 
-/** The log is what the tail saw while it was written: each event once, in rising order, and nothing was put below what it
- *  had seen already. `lines` are its record, as it wrote it. */
+/** Compares the log with what a tail received while it was written: each event once, in rising order, and none put below what
+ *  the tail had received before. `lines` are the lines of the tail, as it wrote them. */
 export const examineTail = (tail: string, lines: AsyncIterator<string>): Examiner => {
   const complaints = createComplaints()
   let seen = 0

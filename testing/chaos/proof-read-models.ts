@@ -10,7 +10,7 @@ import { createComplaints, figure, type Proof } from './proof.ts'
 const plain = (value: unknown): string =>
   JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? String(inner) : inner))
 
-/** Each read model is what a fresh fold of the whole log gives, row by row and column by column. */
+/** Proves that each read model equals a fresh fold of the whole log, row by row and column by column. */
 export const proveReadModels = async (options: {
   readonly store: Pick<EventStore, 'readAll'>
   readonly database: Pick<Database, 'query' | 'transaction'>
@@ -38,8 +38,8 @@ export const proveReadModels = async (options: {
 const PARKED = `select projection || ' has parked ' || stream || ' at revision ' || revision || ': ' || message as sentence
   from read.parked_streams order by projection, stream`
 
-/** At rest all money is where it belongs: nothing is left on its way between two streams, nobody has spent what was not there,
- *  the sum per asset is zero, the read model says the same, and no rental, GPU or hold was left behind. */
+/** Proves that at rest all money is where it belongs: nothing is left in transit, no account is overdrawn, the sum per asset is
+ *  zero, the read model has the same figures, and no rental, GPU or hold was left behind. */
 export const proveLedger = async (options: {
   readonly store: EventStore
   readonly database: Pick<Database, 'query'>
@@ -76,7 +76,7 @@ const LEFT_BEHIND = [
     where held <> 0 order by id limit 20`,
 ] as const
 
-/** What is not at rest in the market, one sentence each; at most 20 of a kind. */
+/** Resolves to what is not at rest in the market, one sentence each; at most 20 of a kind. */
 export const leftBehind = async ({ query }: Pick<Database, 'query'>): Promise<readonly string[]> => {
   const found: string[] = []
   for (const statement of LEFT_BEHIND)

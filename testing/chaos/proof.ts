@@ -1,14 +1,14 @@
 import type { StoredEvent } from '../../infra/event-store/port.ts'
 
-/** One thing that must hold. `looked` says at how much was looked; it holds when nothing is complained about. */
+/** One thing that must hold. `looked` is how much was examined. It holds when there are no complaints. */
 export type Proof = {
   readonly name: string
   readonly looked: string
-  /** One sentence each, with where it is wrong; the first ones, when there are many. */
+  /** One sentence each, with the place in the log; the first ones, when there are many. */
   readonly complaints: readonly string[]
 }
 
-/** Is shown the whole log once, event by event in its order, and says at the end what it thinks of it. */
+/** Gets the whole log once, event by event in its order, and returns its verdict at the end. */
 export type Examiner = {
   examine(event: StoredEvent): void | Promise<void>
   end(): Promise<Proof>
@@ -21,7 +21,7 @@ export type Complaints = {
 
 const complaintsMax = 20
 
-/** A defect may break a million things: the first ones tell it, and the rest is counted. */
+/** Collects complaints. One defect may cause a million of them, so the first ones are kept and the rest is counted. */
 export const createComplaints = (): Complaints => {
   const kept: string[] = []
   let count = 0

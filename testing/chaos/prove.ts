@@ -22,7 +22,7 @@ async function* linesOf(folder: string, writer: string): AsyncGenerator<Line> {
 
 /** Reads the log once, from its beginning, beside all that was written down about it, and then holds the read models and the
  *  ledger against it. Memory is needed for one read model at a time, the names of the streams, and what was under way at once.
- *  `onEvents` hears now and then how many events were read. */
+ *  `onEvents` gets the number of events read so far, now and then. */
 export const prove = async (options: {
   readonly world: Pick<World, 'store' | 'database' | 'read' | 'folders'>
   readonly writers: readonly string[]

@@ -7,7 +7,7 @@ const warmStreams = 150
 const appendEventsMax = 10
 const raceMs = 250
 
-/** An event that follows from its id alone, so that whoever comes after a kill can ask for the very same one again. */
+/** Returns an event that is derived from its id alone, so that a writer can append the same one again after a kill. */
 export const rawEvent = (id: string): NewEvent => {
   const seed = Number.parseInt(id.slice(0, 8), 16)
   const data: Json = { id, number: seed / 7, text: 'ä€😀'.repeat(seed % 5) + id.repeat(seed % 9) }
@@ -20,11 +20,11 @@ export const rawEvent = (id: string): NewEvent => {
   }
 }
 
-/** What a writer knows of the revisions of streams: what it was told last. */
+/** The revisions of streams as a writer knows them from its last answers. */
 export type Revisions = { get(stream: string): bigint | undefined; set(stream: string, revision: bigint): void }
 
-/** What one writer appends next: to streams that all writers share and fight for, to its own, to new ones that two may create
- *  at the same time; 1 to 10 events, with every kind of expectation, now and then to several streams at once. */
+/** Returns what one writer appends next: to streams that all writers share, to its own, or to new ones that two may create at
+ *  the same time; 1 to 10 events, with every kind of expected revision, sometimes to several streams at once. */
 export const nextAppends = (world: {
   readonly random: Random
   readonly writer: string

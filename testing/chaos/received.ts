@@ -4,10 +4,10 @@ import { createInterface } from 'node:readline'
 
 const lineBytesMax = 4_096
 
-/** What the tail of that name has seen, a line for each event. */
+/** Returns the file in which the tail of that name notes what it has received, a line for each event. */
 export const receivedFile = (folder: string, tail: string): string => join(folder, `${tail}.seen`)
 
-/** The last whole line, and how many bytes of a half one lie behind it. */
+/** Returns the last whole line, and the number of bytes of a half line after it. */
 const endOf = (file: number): { readonly line: string | undefined; readonly torn: number } => {
   const { size } = fstatSync(file)
   const buffer = Buffer.alloc(Math.min(size, lineBytesMax))
@@ -17,7 +17,7 @@ const endOf = (file: number): { readonly line: string | undefined; readonly torn
   return { line: line || undefined, torn: buffer.length - end }
 }
 
-/** Opens the file to go on with it: whoever was killed while writing may have left half a line, which goes. */
+/** Opens the file to continue it. Removes the half line that a tail may have left when it was killed. */
 export const reopenReceived = (path: string): { readonly file: number; readonly last: string | undefined } => {
   const file = openSync(path, 'a+')
   const { line, torn } = endOf(file)
@@ -25,7 +25,7 @@ export const reopenReceived = (path: string): { readonly file: number; readonly 
   return { file, last: line }
 }
 
-/** The last whole line; undefined before the first. */
+/** Returns the last whole line; undefined before the first. */
 export const lastReceived = (path: string): string | undefined => {
   const file = openSync(path, 'a+')
   try {

@@ -5,15 +5,15 @@ import { type Journal, partsOf } from './journal.ts'
 export type Answer = AppendOutcome | readonly Appended[]
 
 export type Recorder = {
-  /** Writes down that these appends are about to be sent together; answers with their number. */
+  /** Writes down that these appends are about to be sent together. Resolves to their number. */
   begin(appends: readonly Append[]): Promise<number>
-  /** Sends them and writes down the answer before giving it. May be called again with the same number when the outcome was
+  /** Sends them, and writes down the answer before it resolves. May be called again with the same number when the outcome was
    *  unknown. */
   send<A extends Answer>(n: number, work: () => Promise<A>): Promise<A>
 }
 
-/** Writes down what is asked of an event store and what it answered, so that after a kill -9 at any moment it is known what
- *  was promised to whom. */
+/** Records each append to an event store and its answer, so that after a kill -9 at any moment every promise of the store is
+ *  known. */
 export const createRecorder = (journal: Journal, firstNumber: number): Recorder => {
   let next = firstNumber
   return {
@@ -51,7 +51,7 @@ const lineOf = (n: number, answer: Answer) => {
   } as const
 }
 
-/** The same store, but what is appended is written down. */
+/** Returns the same store, whose appends are recorded. */
 export const recordedStore = (store: EventStore, recorder: Recorder): EventStore => ({
   ...store,
   append: async (append) => recorder.send(await recorder.begin([append]), () => store.append(append)),

@@ -12,14 +12,14 @@ import type { World } from './world.ts'
 
 const readyMsMax = 60_000
 const stopMsMax = 60_000
-/** Rentals that were left behind end by their timers, and what failed is tried again with growing pauses. */
+/** Rentals that were left behind end by their timers, and failed tasks are retried with growing pauses. */
 const restMsMax = 180_000
 const catchUpMsMax = 300_000
 
 const sagaTypes = [rentAGpu, settle, creditDeposit].map(({ starts }) => starts.type)
 
-/** Lets everything that was begun come to its end, and then stops it: first who writes, then who follows from that, then who
- *  reads. Throws, saying what does not come to rest. */
+/** Lets everything that was begun finish, and stops it: first the writers, then the workers, then the readers. Throws, naming
+ *  what does not come to rest. */
 export const comeToRest = async (world: World, fleet: Fleet, tails: readonly string[]): Promise<void> => {
   const { database, store, log, folders } = world
   const bus = logBus({ store, database, log })
@@ -32,11 +32,11 @@ export const comeToRest = async (world: World, fleet: Fleet, tails: readonly str
   let left: readonly string[] = []
   const atRest = async () => {
     const head = await store.head()
-    // A position behind events that concern no walk need not be saved.
+    // The saved position may be below events that start no saga.
     const [last] = await Array.fromAsync(store.readAll({ direction: 'backwards', types: sagaTypes, limit: 1 }))
     const walked = await bus.position('processes')
     if (last && (walked === undefined || walked < last.position)) {
-      left = [`the walks have come to ${walked}, and ${last.type} of ${last.stream} lies at ${last.position}`]
+      left = [`the sagas have come to ${walked}, and ${last.type} of ${last.stream} lies at ${last.position}`]
       return false
     }
     await projections.waitFor(head, catchUpMsMax)
@@ -60,7 +60,7 @@ export const comeToRest = async (world: World, fleet: Fleet, tails: readonly str
   await fleet.stop('tail', stopMsMax)
 }
 
-/** Walks that failed and wait to be tried again. */
+/** Resolves to the sagas that failed and wait for a retry. */
 const retriedSagas = async ({ database }: World): Promise<readonly string[]> => {
   const statement =
     "select key || ' waits, ' || coalesce(last_error, '') as sentence from jobs.jobs where task_identifier = 'walk'"

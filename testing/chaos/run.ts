@@ -56,7 +56,7 @@ export type Verdict = {
   readonly streams: number
   readonly appends: AppendCounts | undefined
   readonly proofs: readonly Proof[]
-  /** What is kept to be looked at, when something does not hold. */
+  /** The folder that is kept for inspection when something does not hold. */
   readonly folder: string | undefined
 }
 
@@ -178,7 +178,7 @@ const killForAWhile = async (
   await reporting
 }
 
-/** False when there was nothing to kill just now. */
+/** Kills. Resolves to false when there was nothing to kill. */
 const strike = async ({ kind, choice }: Kill, { server, log }: World, fleet: Fleet): Promise<boolean> => {
   if (kind !== 'connection' && kind !== 'backend' && kind !== 'postmaster') return fleet.kill(kind, choice)
   const postmaster = server.pid()
@@ -220,7 +220,7 @@ const report = async (
     await sleep(progressMs, signal)
     const seconds = (performance.now() - begun) / 1_000
     const asked = Promise.all([store.head(), projected()]).catch(() => undefined)
-    // A read is tried again for seconds while the database is away: that is worth telling now.
+    // A read is retried for seconds while the database is away, which is worth showing at once.
     const known = await Promise.race([asked, delay(awayMs, undefined, { ref: false })])
     const seen = lastReceived(spared)?.split(' ')[0] ?? ''
     if (known) lag.headWas(known[0], seconds)

@@ -8,7 +8,7 @@ export type ProcessKind = (typeof processKinds)[number]
 export type KillKind = ProcessKind | 'connection' | 'backend' | 'postmaster'
 export const killKinds: readonly KillKind[] = [...processKinds, 'connection', 'backend', 'postmaster']
 
-/** `choice`, from 0 to 1, says which of several. */
+/** `choice`, from 0 to 1, picks one of several. */
 export type Kill = { readonly atMs: number; readonly kind: KillKind; readonly choice: number }
 
 const small: readonly KillKind[] = [
@@ -24,8 +24,8 @@ function* every(random: Random, meanMs: number, kinds: readonly KillKind[], spre
   }
 }
 
-/** The kills in the order of their time, without end; the same seed and pace give the same ones. Processes and connections
- *  die at any moment, the server at times that never come close to each other. */
+/** Yields the kills in the order of their time, without end. The same seed and pace yield the same ones. Processes and
+ *  connections are killed at any moment, the server never twice within a short time. */
 export function* killSchedule(pace: {
   readonly seed: number
   readonly killEveryMs: number

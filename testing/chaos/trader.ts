@@ -1,5 +1,5 @@
-/** A process of a chaos run that lives the life of a market with real commands: it lists, deposits, rents, submits jobs and
- *  gives back. What its store is asked and what it answers is written down. Metering and what expires is the workers'. */
+/** A process of a chaos run that runs a market with real commands: it lists, deposits, rents, submits jobs and returns. Each
+ *  append and each answer is recorded. The workers meter and end what expires. */
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
 import { type Commands, createCommands, requestEnvelope } from '../../commands/execute.ts'
 import { submitJob } from '../../commands/submit-job.ts'
@@ -35,7 +35,7 @@ type Market = {
   readonly provider: string
 }
 
-/** The same command until it is answered. A refusal is an answer. */
+/** Sends the same command until it is answered. A refusal is an answer. */
 const send = <Name extends AggregateName>(
   commands: Commands,
   to: Name,
@@ -74,7 +74,7 @@ const listSomething = async (commands: Commands, provider: string, name: string)
   return listings
 }
 
-/** What the watcher does when the chain has a deposit; the workers credit it. */
+/** Observes and finalizes a deposit, as the watcher does; the workers credit it. */
 const deposit = async (commands: Commands, user: string): Promise<void> => {
   const payment = crypto.randomUUID()
   const sighting = { chainId: 31_337, transactionHash: `0x${payment}`, blockNumber: 1n, blockHash: '0xb' }
@@ -83,7 +83,7 @@ const deposit = async (commands: Commands, user: string): Promise<void> => {
   await send(commands, 'payment', payment, { type: 'FinalizeDeposit' })
 }
 
-/** What renter and scheduler say of a job that runs well. */
+/** Sends the commands of renter and scheduler for a job that succeeds. */
 const runJob = async ({ commands }: Market, renter: string, rental: string): Promise<void> => {
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 64 }
   const request = { renter, rental, idempotencyKey: crypto.randomUUID(), ...program }

@@ -1,4 +1,4 @@
-/** A process of a chaos run that does what the platform's worker does: walks processes to their end, from the log, and fires
+/** A process of a chaos run that does what the platform's worker does: it runs sagas to their end, from the log, and fires
  *  timers. */
 import { systemActor } from '../../commands/actor.ts'
 import { createCommands } from '../../commands/execute.ts'

@@ -28,14 +28,14 @@ export type World = {
 
 export const createFolders = async (): Promise<Folders & { remove(): Promise<void> }> => {
   const root = await mkdtemp(join(tmpdir(), `neuralmesh-chaos-${process.pid}-`))
-  // PostgreSQL may run as another user, who must come in.
+  // PostgreSQL may run as another user, which must be able to enter.
   await chmod(root, 0o755)
   const [journals, logs] = [join(root, 'journals'), join(root, 'logs')]
   await Promise.all([mkdir(journals), mkdir(logs)])
   return { root, journals, logs, remove: () => rm(root, { recursive: true, force: true }) }
 }
 
-/** Opens all that the run itself needs, with every schema as it must be. What was opened is closed when opening fails. */
+/** Opens all that the run itself needs, with every schema migrated. Closes what was opened when a later part fails. */
 export const openWorld = async (folders: Folders): Promise<World> => {
   const opened: (() => Promise<unknown>)[] = []
   const close = async () => {

@@ -102,7 +102,7 @@ const runMutation = async (text: string, variables: Record<string, string>) => {
   const answers = Object.entries(await client.query<Record<string, Fields>>(text, variables))
   for (const [field, answer] of answers) {
     expect({ field, refused: answer.code, details: answer.details }).toEqual({ field })
-    // An answer whose success was not asked for says nothing.
+    // A snippet must also select a field of the success.
     expect(Object.keys(answer).filter((name) => name !== '__typename')).not.toEqual([])
     await learn(field, answer)
   }
@@ -158,7 +158,7 @@ const toolsOf = (text: string): string[][] =>
     .map((line) => /^npm run (replay|export) -- (.+?)( +#.*)?$/.exec(line))
     .flatMap((call) => (call ? [[`cli/${call[1]}.ts`, ...inExports(call[2] ?? '').split(' ')]] : []))
 
-/** A question to DuckDB when it is about files, else to the database of the platform. */
+/** Runs the statement in DuckDB when it reads files, else in the database of the platform. */
 const runSql = async (text: string): Promise<void> => {
   if (/\bread_\w+\('/.test(text)) {
     const duckdb = await openDuckdb()

@@ -58,7 +58,7 @@ test('plays the tour, and whoever rents while the server is away gets the GPU on
   const listing = await createListing(first.url, 2, '2.5')
   const { client } = await createRenter(first.url, 10_000_000n)
   const wish = { listing, gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
-  // The server breaks all connections in the middle of a walk, stays away, and forgets what it kept in memory.
+  // The server breaks all connections in the middle of a saga, stays away, and loses what it kept in memory.
   server.failNextAppend('cut after')
   const rented = await eventually('the rental, asked for with one key until it is answered', () =>
     client

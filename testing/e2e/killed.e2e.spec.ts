@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
-/** A tour against a platform; it fails when the platform is killed, and that is as it should be. */
+/** Starts a tour on a platform. It fails when the platform is killed, as it should. */
 const startTour = (url: string) => {
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/tour.ts'), '--url', url, '--json'], {
     env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: folder.path },
@@ -46,7 +46,7 @@ const startTour = (url: string) => {
   }
 }
 
-/** The attempts that have a process, by what their environment says. */
+/** Resolves to the attempts that have a process, by its environment. */
 const runningJobs = async (): Promise<ReadonlySet<string>> => {
   const found = await processesNaming(join(folder.path, 'jobs'))
   const attempts = found.flatMap(({ folder: attempt }) => (attempt ? [attempt] : []))

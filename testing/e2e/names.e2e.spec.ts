@@ -33,7 +33,7 @@ afterAll(async () => {
   await folder.remove()
 })
 
-/** Holds the names against the pinned ones of the same kinds. */
+/** Compares the names with the pinned ones of the same kinds. */
 const expectPinned = (names: Pinned): void => {
   if (process.env.UPDATE === '1') pinNames(names)
   const known = Object.fromEntries(Object.entries(readPinned()).filter(([kind]) => kind in names))
@@ -50,7 +50,7 @@ const fieldsOf = (value: unknown, path = ''): string[] => {
 }
 const unique = (names: readonly string[]): string[] => [...new Set(names)].toSorted()
 
-/** Runs a tool of the project with `--json`, and gives the fields of what it prints. */
+/** Runs a tool of the project with `--json`. Resolves to the fields of what it prints. */
 const fieldsPrintedBy = async (tool: string, ...options: string[]): Promise<string[]> => {
   const env = { DATA_DIR: dataDir, LOG_LEVEL: 'error' }
   const { code, output } = await runNode([`cli/${tool}.ts`, ...options, '--json'], env)
@@ -78,7 +78,7 @@ const filesOf = async (): Promise<string[]> => {
   const files = entries
     .filter((entry) => entry.isFile() || entry.isSymbolicLink())
     .map((entry) => relative(dataDir, join(entry.parentPath, entry.name)))
-    // What PostgreSQL keeps is its own.
+    // The files of PostgreSQL are not ours.
     .filter(
       (path) => !path.startsWith('postgres/') && !path.startsWith('postgres-programs/') && !path.includes('/work/'),
     )
@@ -144,7 +144,7 @@ test('locks and channels by which processes of two versions know each other', as
   const holder = new pg.Client({ connectionString: own.url })
   holder.on('error', () => undefined)
   await holder.connect()
-  /** Holds a lock, and gives what waits for it while this is done. */
+  /** Holds a lock while the work runs. Resolves to the lock that the work waits for. */
   const waitingFor = async (
     take: string,
     values: readonly unknown[],

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
-/** What a platform says that is not meant to come up. */
+/** Resolves to the error of a platform that is expected not to start. */
 const failsToStart = async (settings: Record<string, string>): Promise<string> => {
   try {
     const platform = await startTestPlatform(folder.path, settings)
@@ -36,7 +36,7 @@ const head = async (url: string) => {
   return answer
 }
 
-/** The hash of a block, by number; the newest when none is given. */
+/** Resolves to the hash of a block, by number; of the newest when none is given. */
 const block = async (rpcUrl: string, number = 'latest'): Promise<{ number: string; hash: string }> => {
   const response = await fetch(rpcUrl, {
     method: 'POST',

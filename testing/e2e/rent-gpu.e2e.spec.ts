@@ -34,7 +34,7 @@ const renterWith = async (units: bigint) => {
 
 type Rented = { readonly id: string; readonly rental: { readonly status: string } }
 
-/** The rental, or the code of the refusal. */
+/** Resolves to the rental, or to the code of the refusal. */
 const rent = async (client: Client, input: Record<string, unknown>): Promise<Rented | string> => {
   try {
     const wish = { gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID(), ...input }
@@ -47,7 +47,7 @@ const rent = async (client: Client, input: Record<string, unknown>): Promise<Ren
 
 const isRented = (answer: Rented | string): answer is Rented => typeof answer !== 'string'
 
-test('200 who want one listing of 8 GPUs at once: exactly 8 get one, 192 are told that it is full, and the books are balanced', async () => {
+test('200 requests for one listing of 8 GPUs at once: exactly 8 get one, 192 are answered that it is full, and the books are balanced', async () => {
   const listing = await createListing(platform.url, 8, '2.5')
   const renters = await Promise.all([1, 2, 3, 4].map(() => renterWith(200_000_000n)))
   const answers = await Promise.all(
@@ -78,7 +78,7 @@ test('200 who want one listing of 8 GPUs at once: exactly 8 get one, 192 are tol
   })
 }, 120_000)
 
-describe('a wish that cannot be granted is refused with its code, and nothing stays held', () => {
+describe('a request that cannot be granted is refused with its code, and nothing stays held', () => {
   let listing: string
   beforeAll(async () => {
     listing = await createListing(platform.url, 1, '2.5')

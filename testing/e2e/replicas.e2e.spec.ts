@@ -1,4 +1,4 @@
-// Two platforms on one database and one chain, each with all roles: what both do must happen once.
+// Two platforms on one database and one chain, each with all roles: what both of them do must happen once.
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'

@@ -57,7 +57,7 @@ type Answer = {
 }
 const answerOf = ({ output }: { readonly output: string }): Answer => JSON.parse(output.trim().split('\n').at(-1) ?? '')
 
-/** Looks into the database as the tools do. */
+/** Opens the installation as the tools do, and asks it. */
 const look = async <T>(question: (installation: Installation) => Promise<T>): Promise<T> => {
   const shutdown = createShutdown(silentLog)
   const config = readConfig({ DATA_DIR: dataDir })

@@ -52,7 +52,7 @@ const proposedOf = (message: AppendReq): Proposed => {
   }
 }
 
-/** Answers one append, all of whose messages have come. Throws what the server answers with an error. */
+/** Answers one append after all of its messages have arrived. Throws where the server answers with an error. */
 export const answerAppend = (log: ServerLog, sent: readonly AppendReq[], appendBytesMax: number): AppendResp => {
   const options = sent[0]?.getOptions()
   if (!options) throw rpcError(grpc.status.UNKNOWN, 'Exception was thrown by handler.')

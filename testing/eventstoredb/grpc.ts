@@ -9,7 +9,7 @@ export type ServerReadableStream<Request, Response> = import('@grpc/grpc-js').Se
 export type ServerWritableStream<Request, Response> = import('@grpc/grpc-js').ServerWritableStream<Request, Response>
 export type Status = Partial<import('@grpc/grpc-js').StatusObject>
 
-/** An error as the server sends it: a status, and what it is exactly in the trailers. */
+/** Returns an error as the server sends it: a status, and the details in the trailers. */
 export const rpcError = (code: number, details: string, trailers: Readonly<Record<string, string>> = {}) => {
   const metadata = new grpc.Metadata()
   for (const [key, value] of Object.entries(trailers)) metadata.set(key, value)

@@ -22,7 +22,7 @@ export type CommitCheck =
   | { readonly decision: 'wrong version'; readonly current: bigint }
   | { readonly decision: 'idempotent'; readonly last: LogRecord }
 
-/** What servers share that are nodes of one cluster, and what outlives a restart. */
+/** What the nodes of one cluster share, and what survives a restart. */
 export type ServerLog = {
   readonly records: readonly LogRecord[]
   readonly streamOf: (stream: string) => readonly LogRecord[]
@@ -32,13 +32,13 @@ export type ServerLog = {
   readonly write: (stream: string, events: readonly Proposed[]) => LogRecord
   /** The index of the first record that ends beyond a position. */
   readonly indexAt: (position: bigint) => number
-  /** Loses the cache, as a restart does. */
+  /** Empties the cache, as a restart does. */
   readonly forgetRecent: () => void
   readonly onWritten: (listener: () => void) => () => void
 }
 
 const headerBytes = 70
-/** Between records lie those that are no events: commits, epochs, padding. */
+/** Between events lie records of other kinds: commits, epochs, padding. */
 const gapBytes = 17
 const systemEventEvery = 7
 

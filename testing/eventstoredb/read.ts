@@ -17,7 +17,7 @@ export const isPast = (one: TransactionPosition, other: TransactionPosition): bo
 
 export const at = (position: bigint): TransactionPosition => ({ commit: position, prepare: position })
 
-/** What the filter of a request lets through. The server leaves some of its own streams out of $all altogether. */
+/** Returns the filter of a request as a predicate. The server itself leaves some of its own streams out of $all. */
 export const filterOf = (options: ReadOptions): ((record: LogRecord) => boolean) => {
   const filter = options.getFilter()
   const expression = filter?.getEventType() ?? filter?.getStreamIdentifier()

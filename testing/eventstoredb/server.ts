@@ -1,6 +1,6 @@
-// A server of EventStoreDB's protocol in this process, for tests: built from the client's own service definitions, answering as
-// the server's source says it does. It holds its log in memory, has nobody to ask for a password, and serves what this project
-// asks for: appends one by one, reads, and filtered subscriptions to $all.
+// A server of EventStoreDB's protocol in this process, for tests: built from the client's own service definitions, with the
+// answers of the server's source code. It holds its log in memory, asks for no password, and serves what this project uses:
+// appends one by one, reads, and filtered subscriptions to $all.
 
 import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js'
 import gossip from '@eventstore/db-client/generated/gossip_pb.js'
@@ -27,13 +27,13 @@ export type EventStoreDbServer = {
   readonly url: string
   readonly port: number
   readonly log: ServerLog
-  /** How often each call was asked, and how many messages were sent by reads and subscriptions (`sent`). */
+  /** How often each call was made, and how many messages reads and subscriptions have sent (`sent`). */
   readonly asked: ReadonlyMap<string, number>
-  /** The next append meets it. */
+  /** Makes the next append fail in this way. */
   failNextAppend(fault: Fault): void
-  /** Says from now on that another server is the leader, or that there is none. */
+  /** Answers from now on that another server is the leader, or that there is none. */
   follow(leader: { readonly port: number } | 'nobody' | 'myself'): void
-  /** Drops all subscriptions, as a server does that is overrun. */
+  /** Drops all subscriptions, as an overloaded server does. */
   dropSubscriptions(): void
   /** Ends, and begins again on the same port and log. Breaks all connections; forgets what a server keeps in memory. */
   restart(whileAway?: () => Promise<void>): Promise<void>

@@ -5,13 +5,13 @@ import { type Child, runChild } from '../children.ts'
 export type ChainProcess = {
   readonly description: ChainDescription
   readonly child: Child
-  /** Asks it to close, and waits until it has ended by itself: the exit code and what it printed. */
+  /** Asks it to close, and waits until it has ended by itself. Resolves to the exit code and what it printed. */
   stop(): Promise<{ code: number | null; output: string }>
   /** kill -9. */
   kill(): Promise<void>
 }
 
-/** The embedded chain in a process of its own: Hardhat refuses the objects of a Jest sandbox, and only another process
+/** Starts the embedded chain in a process of its own: Hardhat refuses the objects of a Jest sandbox, and only another process
  *  can be killed. Throws what it printed when it does not start. */
 export const startChainProcess = async (
   options: Pick<EmbeddedOptions, 'folder'> & Partial<Omit<EmbeddedOptions, 'clock' | 'log'>>,

@@ -1,5 +1,5 @@
 /** A program that launches one job with the process engine and follows it, made to be killed at any moment:
- *  node testing/programs/cluster.ts <root> <job description as JSON>. Says each thing that happens on a line of its own. */
+ *  node testing/programs/cluster.ts <root> <job description as JSON>. Prints each thing that happens on a line of its own. */
 import type { JobSpec } from '../../infra/clusters/port.ts'
 import { processCluster } from '../../infra/clusters/process.ts'
 

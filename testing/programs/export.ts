@@ -1,5 +1,5 @@
 /** A program that exports the log of the database at DATABASE_URL into OUT in rounds of ROUND events, made to be killed: when it
- *  has read STOP_AT events, it says so and waits. Personal data goes along. */
+ *  has read STOP_AT events, it prints their number and waits. Personal data is exported too. */
 import { exportLog } from '../../cli/export.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
@@ -19,7 +19,7 @@ await exportLog({
   onProgress: (_, events) => {
     if (events < Number(process.env.STOP_AT)) return
     process.stdout.write(`${events}\n`)
-    // Nothing else happens in this process any more, and it does not end either.
+    // Blocks the whole process, which does not end either.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
   },
 })

@@ -1,5 +1,5 @@
-/** A program that replays the example into the schema SCHEMA of the database at DATABASE_URL, made to be killed: it says
- *  `built` when half of the log is folded into the tables that nobody sees yet, and waits there. */
+/** A program that replays the example into the schema SCHEMA of the database at DATABASE_URL, made to be killed: it prints
+ *  `built` when half of the log is folded into the new tables, which are not in use yet, and waits there. */
 import { byStartedMinute, revenueByGpu } from '../../analysis/revenue-by-gpu.ts'
 import { runReplay } from '../../cli/replay.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
@@ -22,7 +22,7 @@ await runReplay({
   onProgress: (done) => {
     if (done < 0.5) return
     process.stdout.write('built\n')
-    // Nothing else happens in this process any more, and it does not end either.
+    // Blocks the whole process, which does not end either.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
   },
 })

@@ -39,7 +39,7 @@ const runNpm = (into: string): Promise<void> =>
     )
   })
 
-/** Installs beside and moves it in as a whole: who is killed half way leaves nothing half installed behind. */
+/** Installs into a folder beside, and moves it into place as a whole, so that a kill leaves no half installation. */
 const install = async (checksum: string): Promise<void> => {
   const beside = await mkdtemp(join(folder, '.installing-'))
   try {
@@ -54,7 +54,7 @@ const install = async (checksum: string): Promise<void> => {
 }
 
 const lock = join(folder, '.installing-lock')
-/** The one who holds it says so every second; who finds it silent for longer takes it over. */
+/** The process that holds the lock touches it every second; another one takes it over when it is older than this. */
 const lockSilentMsMax = 10_000
 
 const lockIsSilent = async (): Promise<boolean> => {
@@ -62,7 +62,7 @@ const lockIsSilent = async (): Promise<boolean> => {
   return held !== undefined && Date.now() - held.mtimeMs > lockSilentMsMax
 }
 
-/** Runs the work when no other process does the same; else waits until that one is done, and gives false. */
+/** Runs the work when no other process does the same. Else waits a moment, and resolves to false. */
 const runAloneOrWait = async (work: () => Promise<void>): Promise<boolean> => {
   const held = await writeFile(lock, `${process.pid}`, { flag: 'wx' }).then(
     () => true,
@@ -96,7 +96,7 @@ const ensureInstalled = async (): Promise<void> => {
 let ready: Promise<void> | undefined
 
 /** Imports a package of testing/tools/package.json, after installing them all when this is the first time here. Safe in
- *  several processes at once. Throws when npm fails, with what npm said.
+ *  several processes at once. Throws when npm fails, with the output of npm.
  *  @param name the package, as an import names it. */
 export const importTool = async (name: string): Promise<unknown> => {
   ready ??= ensureInstalled().catch((error: unknown) => {

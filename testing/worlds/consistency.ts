@@ -7,8 +7,8 @@ import { compareWithRebuild } from '../../projections/engine/verify.ts'
 import { eventually } from '../eventually.ts'
 import { chartOf } from './market.ts'
 
-/** What must hold of a platform at rest, read from its log and its tables: one sentence per thing that does not. Empty when all
- *  is well. `running` says whether an attempt of a job has a process. */
+/** Resolves to what is wrong with a platform at rest, by its log and its tables: one sentence each, none when all is well.
+ *  `running` returns whether an attempt of a job has a process. */
 export const inconsistencies = async (
   store: EventStore,
   database: Database,

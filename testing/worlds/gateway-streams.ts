@@ -1,6 +1,6 @@
 import type { EventStore } from '../../infra/event-store/port.ts'
 
-/** For specs: the store, and how many of its subscriptions are open. */
+/** Returns the store, and counts its open subscriptions in `open`. */
 export const countSubscriptions = (store: EventStore, open: { count: number }): EventStore => ({
   ...store,
   subscribe: async function* (options) {
@@ -14,8 +14,8 @@ export const countSubscriptions = (store: EventStore, open: { count: number }): 
 })
 
 export type ServerSentEvents = {
-  /** The next `data` of an event named next; undefined when the stream has completed. Throws when it was cut. */
-  // biome-ignore lint/suspicious/noExplicitAny: a spec says itself what it expects of an answer.
+  /** Resolves to the `data` of the next event; undefined when the stream has completed. Throws when it was cut. */
+  // biome-ignore lint/suspicious/noExplicitAny: a spec knows itself which answer it expects.
   next(): Promise<any>
   close(): void
 }

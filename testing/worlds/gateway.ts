@@ -26,19 +26,19 @@ const chain = {
 
 export type Answer = {
   readonly status: number
-  // biome-ignore lint/suspicious/noExplicitAny: a spec says itself what it expects of an answer.
+  // biome-ignore lint/suspicious/noExplicitAny: a spec knows itself which answer it expects.
   readonly data?: any
   readonly errors?: readonly { readonly message: string; readonly extensions: Record<string, unknown> }[]
 }
 
-/** What a spec may put in the place of the real thing. */
+/** The parts that a spec may replace. */
 export type Replaced = {
   readonly services?: (real: Services) => Partial<Services>
   readonly ready?: () => Promise<Readiness>
 }
 
 /** A gateway on a free port, over a real event store, real read models and a market with a clock of its own; without chain,
- *  cluster and background processes: what a request walks itself is all that happens. `asked` are the labels of the
+ *  cluster and background processes: only the sagas that a request runs itself are run. `asked` are the labels of the
  *  queries to the read models, `logged` what was logged as an error. */
 export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const { url: databaseUrl, connect, drop } = await createTestDatabase()
@@ -93,7 +93,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const listening = await gateway.listen()
   url = listening.url
 
-  /** Asks over HTTP. `token` is left out for a guest. */
+  /** Sends a query over HTTP. Without `token` it is a guest's. */
   const ask = async (query: string, variables: object = {}, token?: string): Promise<Answer> => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
@@ -115,7 +115,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     logged,
     jobLogs,
     ask,
-    /** A client over WebSocket, as browsers have it. */
+    /** Opens a client over WebSocket, as browsers have it. */
     socket: (connectionParams: Record<string, unknown> = {}) =>
       createSocketClient({
         url: `${url.replace('http', 'ws')}/graphql`,

@@ -4,8 +4,8 @@ import { createListing, createRenter } from './renter.ts'
 const renters = 3
 const pauseMs = 30
 
-/** Renters who rent and give back without pause until stopped, so that a kill at any moment meets walks on their way.
- *  What fails because the platform is gone fails silently: that is what it is for. Resolves to how many rentals it began. */
+/** Starts renters that rent and return without pause until stopped, so that a kill at any moment meets running sagas. Requests
+ *  fail silently while the platform is gone. `stop` resolves to the number of rentals. */
 export const startRentingLoad = (url: string): { stop(): Promise<number> } => {
   const stopping = new AbortController()
   let rented = 0

@@ -63,7 +63,7 @@ export const createMarket = (store: EventStore = createMemoryEventStore()) => {
   }
 }
 
-/** Sum over all postings in the store, per account of the chart. */
+/** Resolves to the sum over all postings in the store, per account of the chart. */
 export const chartOf = async (store: EventStore): Promise<ReadonlyMap<string, bigint>> => {
   const sums = new Map<string, bigint>()
   for await (const { data } of store.readAll()) {
@@ -76,7 +76,7 @@ export const chartOf = async (store: EventStore): Promise<ReadonlyMap<string, bi
   return sums
 }
 
-/** Loses its connection at one append: before it, or after it was stored and before the answer came. */
+/** Returns a store that loses its connection at one append: before it is stored, or after that and before the answer. */
 export const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
   let appends = 0
   return {

@@ -18,7 +18,7 @@ const started = new Set<TestPlatform>()
 
 const stopMsMax = 20_000
 
-/** Ends what a test has left running, in order, so that no job stays behind; one that does not end is killed. */
+/** Ends the platforms that a test has left running, in order, so that no job stays behind. Kills one that does not end. */
 export const stopTestPlatforms = async (): Promise<void> => {
   for (const platform of started) {
     const late = setTimeout(() => platform.process.kill('SIGKILL'), stopMsMax)
@@ -28,7 +28,7 @@ export const stopTestPlatforms = async (): Promise<void> => {
   started.clear()
 }
 
-/** The whole platform as its users start it: a process of its own with an embedded database and chain, on free ports. */
+/** Starts the whole platform as its users do: a process of its own with an embedded database and chain, on free ports. */
 export const startTestPlatform = async (
   dataDir: string,
   settings: Record<string, string> = {},
@@ -54,7 +54,7 @@ export const startTestPlatform = async (
   return test
 }
 
-/** A data folder for one spec; the parents can be entered by others, as PostgreSQL may run as one of them. */
+/** Creates a data folder for one spec. Other users can enter its parents, since PostgreSQL may run as one of them. */
 export const createTestFolder = async (): Promise<{ readonly path: string; remove(): Promise<void> }> => {
   const path = await mkdtemp(join(tmpdir(), 'neuralmesh-e2e-'))
   await chmod(path, 0o755)

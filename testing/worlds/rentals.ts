@@ -1,4 +1,4 @@
-// Rentals by the real commands and processes, on any store: what analysts' tools are shown.
+// Rentals by the real commands and processes, on any store: the history on which specs try the tools of analysts.
 import { systemActor, userActor } from '../../commands/actor.ts'
 import { mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { derivedId, newId } from '../../commands/ids.ts'
@@ -22,17 +22,17 @@ export type RentedOut = {
   readonly price: bigint
   readonly runs: readonly number[]
   readonly open?: boolean
-  /** A program that the renter runs: whatever it says is personal. */
+  /** What a program of the renter prints, which is personal. */
   readonly says?: string
 }
 
 const secondsMax = 200_000
 const noop = async () => undefined
 
-/** An address as wallets have it. */
+/** Returns an address as wallets have it. */
 export const walletOf = (name: string): string => `0x${Buffer.from(name).toString('hex').padStart(40, '0')}`
 
-/** A market whose clock only the caller moves. */
+/** Creates a market whose clock only the caller moves. */
 export const createRentals = (store: EventStore) => {
   const market = createMarket(store)
   const { commands, now, pass } = market

@@ -6,7 +6,7 @@ import { eventually } from '../eventually.ts'
 
 export type TestRenter = { readonly client: Client; readonly wallet: string }
 
-/** A wallet of its own, signed in at a running platform, with so many units of USDC/6 to spend. */
+/** Creates a wallet, signs it in at a running platform, and deposits so many units of USDC/6. */
 export const createRenter = async (url: string, units: bigint): Promise<TestRenter> => {
   const client = createClient(url)
   const account = privateKeyToAccount(generatePrivateKey())
@@ -20,14 +20,14 @@ export const createRenter = async (url: string, units: bigint): Promise<TestRent
   return { client, wallet: account.address.toLowerCase() }
 }
 
-/** What the signed-in wallet can spend, in units of USDC/6. */
+/** Resolves to what the signed-in wallet can spend, in units of USDC/6. */
 export const availableUnits = async (client: Client): Promise<bigint> => {
   type Answer = { account: { balances: { available: { amount: string } }[] } }
   const { account } = await client.query<Answer>('{ account { balances { available { amount } } } }')
   return BigInt(account.balances[0]?.available.amount ?? 0)
 }
 
-/** Lists GPUs as a new provider and gives the listing's id. */
+/** Lists GPUs as a new provider. Resolves to the listing's id. */
 export const createListing = async (url: string, gpuCount: number, pricePerGpuHour: string): Promise<string> => {
   const { client } = await createRenter(url, 0n)
   await client.mutate('registerProvider', { name: 'A test provider' }, 'position')

@@ -4,7 +4,6 @@ import { chart } from '../domain/ledger.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
 import { foldStream, type PastMoment } from './engine/projection.ts'
 import { createHistoryWriter, randomHistory } from './engine/random-history.testing.ts'
-import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { lastEntryBy, ledgerEntries, listLedgerEntries } from './ledger-entries.ts'
 import type { Page } from './page.ts'
@@ -13,18 +12,14 @@ import { rentals } from './rentals.ts'
 import { listRentalsAsOf } from './rentals-as-of.ts'
 
 let world: ReadWorld
-let running: Projections
 let writeHistory: ReturnType<typeof createHistoryWriter>
 
 beforeAll(async () => {
   world = await createReadWorld()
   writeHistory = createHistoryWriter(world.store)
-  running = startProjections({ ...world, projections: [rentals, ledgerEntries] })
+  world.start({ projections: [rentals, ledgerEntries] })
 })
-afterAll(async () => {
-  await running.close()
-  await world.close()
-})
+afterAll(() => world.close())
 
 /** Returns the log as it was at a moment: up to a position, or each stream up to its first later event. */
 const prefixOf = (events: readonly StoredEvent[], moment: PastMoment): StoredEvent[] => {
@@ -59,7 +54,7 @@ test('at any moment each list is the one that a projection of the log up to then
     fc.asyncProperty(question, async ({ history, moments, first }) => {
       const before = await world.store.head()
       await writeHistory(history)
-      await running.waitFor(await world.store.head(), 30_000)
+      await world.caughtUp()
       const all = await Array.fromAsync(world.store.readAll())
       const fresh = all.filter(({ position }) => position > before)
       for (const [index, pick] of moments.entries()) {

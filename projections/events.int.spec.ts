@@ -6,7 +6,6 @@ import type { StoredEvent } from '../infra/event-store/port.ts'
 import { at, createSpecLog } from './engine/log.testing.ts'
 import { writeRentals } from './engine/market.testing.ts'
 import { createHistoryWriter, randomHistory } from './engine/random-history.testing.ts'
-import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { followEvents } from './event-follow.ts'
 import { type EventFilter, type EventList, listEvents } from './event-list.ts'
@@ -14,18 +13,14 @@ import { events, namingEvents, partyNamedBy } from './events.ts'
 import { cursorOf } from './page.ts'
 
 let world: ReadWorld
-let running: Projections
 let writeHistory: ReturnType<typeof createHistoryWriter>
 
 beforeAll(async () => {
   world = await createReadWorld()
   writeHistory = createHistoryWriter(world.store)
-  running = startProjections({ ...world, projections: [events] })
+  world.start({ projections: [events] })
 })
-afterAll(async () => {
-  await running.close()
-  await world.close()
-})
+afterAll(() => world.close())
 
 /** Returns the events that pass a filter and concern a party, found without index and cache. */
 const wanted = (log: readonly StoredEvent[], filter: EventFilter, party?: string): StoredEvent[] => {
@@ -91,7 +86,7 @@ test('every page of every list, in both directions, is what the log itself gives
   fc.assert(
     fc.asyncProperty(question, async ({ history, filters, pick, size }) => {
       await writeHistory(history)
-      await running.waitFor(await world.store.head(), 30_000)
+      await world.caughtUp()
       const log = await Array.fromAsync(world.store.readAll())
       const { stream } = log[pick % log.length] as StoredEvent
       for (const [index, filter] of [{}, { stream }, ...filters].entries()) {

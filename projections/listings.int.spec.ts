@@ -3,17 +3,15 @@ import type { Offer } from '../domain/listing.ts'
 import { usdc } from '../domain/money.testing.ts'
 import { money } from '../domain/money.ts'
 import { at, createSpecLog, type SpecLog } from './engine/log.testing.ts'
-import { type Projections, startProjections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { findListing, gpuModels, type ListingSearch, listings, searchListings } from './listings.ts'
 
 let world: ReadWorld
 let log: SpecLog
-let running: Projections
 
 beforeAll(async () => {
   world = await createReadWorld()
-  running = startProjections({ ...world, projections: [listings] })
+  world.start({ projections: [listings] })
   log = createSpecLog(world.store)
   await offer('o1', { gpu: 'A100-80GB', gpuCount: 4, vramMib: 81_920, region: 'DE', pricePerGpuHour: usdc(1_200_000n) })
   await offer('o2', { gpu: 'a100-80gb', gpuCount: 1, vramMib: 40_960, region: 'US', pricePerGpuHour: usdc(1_200_000n) })
@@ -30,14 +28,9 @@ beforeAll(async () => {
   })
   for (const id of ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'])
     await offer(id, { gpu: 'H100', gpuCount: 8, pricePerGpuHour: usdc(3_600_000n) })
-  await caughtUp()
+  await world.caughtUp()
 })
-afterAll(async () => {
-  await running.close()
-  await world.close()
-})
-
-const caughtUp = async () => running.waitFor(await world.store.head(), 30_000)
+afterAll(() => world.close())
 
 const offer = (id: string, terms: Partial<Offer>) =>
   log.write('listing', id, {
@@ -84,7 +77,7 @@ describe('searching listings', () => {
       seen.push(...rows.map(({ id }) => id))
       // Before what was seen and after: the first is too late to be shown, the other is not.
       await offer(`cheap-${page}`, { pricePerGpuHour: usdc(1n) })
-      await caughtUp()
+      await world.caughtUp()
       if (!hasNextPage) break
       after = endCursor
     }

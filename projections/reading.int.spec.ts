@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { usdc } from '../domain/money.testing.ts'
 import { accountBalances, accountBalancesOf } from './accounts.ts'
-import { allProjections } from './all.ts'
 import { at, createSpecLog, type SpecLog } from './engine/log.testing.ts'
 import { writeRentals } from './engine/market.testing.ts'
-import { type Projections, startProjections } from './engine/start.ts'
+import type { Projections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { findInvoice, findInvoices, listInvoices } from './invoices.ts'
 import { findJob, findJobs, listJobs } from './jobs.ts'
@@ -22,23 +21,18 @@ let running: Projections
 /** 12 rentals, of which every third is settled and every third rejected. */
 beforeAll(async () => {
   world = await createReadWorld()
-  running = startProjections({ ...world, projections: allProjections })
+  running = world.start()
   log = createSpecLog(world.store)
   const ends = ['settled', 'active', 'rejected'] as const
   const scenarios = Array.from({ length: 12 }, (_, number) => ({ number, end: ends[number % 3] ?? 'settled' }))
   await writeRentals(log, scenarios, [])
   await log.write('provider', '0xp', { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) })
-  await caughtUp()
+  await world.caughtUp()
 })
-afterAll(async () => {
-  await running.close()
-  await world.close()
-})
+afterAll(() => world.close())
 beforeEach(() => {
   world.asked.length = 0
 })
-
-const caughtUp = async () => running.waitFor(await world.store.head(), 30_000)
 
 const idsOf = (page: Page<{ readonly id: string }>) => page.rows.map(({ id }) => id)
 
@@ -173,7 +167,7 @@ describe('lists', () => {
         blockNumber,
         blockHash: '0x',
       })
-    await caughtUp()
+    await world.caughtUp()
     const pendingAt = async (block: bigint) => (await pendingPayments(world.read, block)).map(({ id }) => id)
     expect(await pendingAt(79n)).toEqual([])
     expect(await pendingAt(80n)).toEqual(['early'])

@@ -8,6 +8,10 @@ import type { AnyRow } from './table.ts'
 /** Returns the time of an event by its number: the time of event n is n seconds after 2026 began. */
 export const at = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
 
+/** Returns the event of a new provider. */
+export const register = (wallet: string) =>
+  ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
+
 /** Creates a log for specs that is written event by event, without the rules of the aggregates. Ids and times depend
  *  only on `from` and the number of events written: event n has the time `at(n)`. */
 export const createSpecLog = (store: EventStore = createMemoryEventStore({ id: 'spec' }), from = 0) => {

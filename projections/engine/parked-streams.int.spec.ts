@@ -9,33 +9,20 @@ import { allProjections } from '../all.ts'
 import { findListings, listings } from '../listings.ts'
 import type { ProviderRow } from '../providers.table.ts'
 import { findProvider, providers } from '../providers.ts'
-import { at, createSpecLog, type SpecLog } from './log.testing.ts'
+import { at, createSpecLog, register, type SpecLog } from './log.testing.ts'
 import { writeMarket } from './market.testing.ts'
 import type { Projection } from './projection.ts'
-import { followProjections, type Projections, startProjections } from './start.ts'
+import { followProjections, type Projections } from './start.ts'
 import type { ProjectionStatus } from './status.ts'
 import { compareWithRebuild } from './verify.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
 
 let world: ReadWorld
-let started: Projections[] = []
 beforeEach(async () => {
   world = await createReadWorld()
-  started = []
 })
-afterEach(async () => {
-  for (const projections of started) await projections.close()
-  await world.close()
-})
+afterEach(() => world.close())
 
-const start = (options: Partial<Parameters<typeof startProjections>[0]> = {}) => {
-  const projections = startProjections({ ...world, projections: allProjections, ...options })
-  started.push(projections)
-  return projections
-}
-
-const register = (wallet: string) =>
-  ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
 const rename = (name: string) => ({ type: 'ProviderRenamed', name }) as const
 
 const statusOf = async (projections: Projections, name = 'providers'): Promise<ProjectionStatus> => {
@@ -71,7 +58,7 @@ describe('an event that cannot be folded', () => {
     const lines: string[] = []
     const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => lines.push(line) })
     const metrics = new Registry()
-    const runner = start({ log, metrics })
+    const runner = world.start({ log, metrics })
     const history = createSpecLog(world.store)
     await history.write('provider', 'p', register('p'))
     const poison = await writePoison(history)
@@ -98,7 +85,7 @@ describe('an event that cannot be folded', () => {
   })
 
   test('leaves the row as of the last event before it, also when more events come', async () => {
-    const runner = start({ projections: [without('Apex')] })
+    const runner = world.start({ projections: [without('Apex')] })
     const log = createSpecLog(world.store)
     for (const name of ['Able', 'Apex', 'Baker']) {
       if (name === 'Able') await log.write('provider', 'p', register('p'))
@@ -111,18 +98,18 @@ describe('an event that cannot be folded', () => {
   test('is parked once by two runners, and what it holds is counted once', async () => {
     const other = connectPostgres({ url: world.url, log: world.log, poolSize: 10 })
     const both = [without('Apex'), accounts] as const
-    const one = start({ projections: both, batchSize: 3 })
-    start({ projections: both, batchSize: 2, database: other })
+    const one = world.start({ projections: both, batchSize: 3 })
+    const two = world.start({ projections: both, batchSize: 2, database: other })
     const log = createSpecLog(world.store)
     await log.write('provider', 'p', register('p'))
     for (let round = 0; round < 30; round++)
       await log.write('provider', 'p', rename(round === 3 ? 'Apex' : `No ${round}`))
     const head = await writeMarket(log, 10)
-    await Promise.all(started.map((runner) => runner.waitFor(head, 15_000)))
+    await Promise.all([one, two].map((runner) => runner.waitFor(head, 15_000)))
     expect(await nameOf('p')).toBe('No 2')
     expect((await statusOf(one)).parked).toMatchObject({ streams: 1, first: [{ revision: 4n, held: 26n }] })
     expect(await compareWithRebuild({ ...world, projections: both })).toEqual([])
-    for (const runner of started) await runner.close()
+    await two.close()
     await other.close()
   })
 
@@ -131,7 +118,7 @@ describe('an event that cannot be folded', () => {
     await log.write('provider', 'p', register('p'))
     for (let ghost = 0; ghost < 1_500; ghost++) await writePoison(log, `ghost-${ghost}`)
     const head = await log.write('provider', 'p', rename('Apex'))
-    const runner = start({ projections: [providers], batchSize: 5_000 })
+    const runner = world.start({ projections: [providers], batchSize: 5_000 })
     await runner.waitFor(head, 30_000)
     expect(await nameOf('p')).toBe('Apex')
     const { parked } = await statusOf(runner)
@@ -149,7 +136,7 @@ test('an event that cannot be read parks its stream as well', async () => {
   const broken = { ...stored, id: log.eventId(999), type: 'ProviderRenamed', data: { name: 7 } }
   await world.store.append({ stream: 'provider-p', expected: 'any', events: [broken] })
   const head = await log.write('provider', 'q', rename('Quick'))
-  const runner = start({ projections: [providers] })
+  const runner = world.start({ projections: [providers] })
   await runner.waitFor(head, 15_000)
   expect([await nameOf('p'), await nameOf('q')]).toEqual(['Acme', 'Quick'])
   expect((await statusOf(runner)).parked.first).toMatchObject([
@@ -177,7 +164,7 @@ describe('a row that the database refuses', () => {
     const log = createSpecLog(world.store)
     for (const id of ['a', 'b', 'c', 'd', 'e']) await log.write('listing', id, offer(id === 'c' ? 3_000_000_000 : 1))
     for (const id of ['a', 'c', 'e']) await log.write('listing', id, price(7n))
-    const runner = start({ projections: [listings] })
+    const runner = world.start({ projections: [listings] })
     await runner.waitFor(await log.write('listing', 'd', price(10n ** 40n)), 15_000)
     const found = await findListings(world.read, ['a', 'b', 'c', 'd', 'e'])
     expect(found.map((row) => row?.pricePerGpuHour)).toEqual([7n, 1n, undefined, 1n, 7n])
@@ -207,7 +194,7 @@ describe('a parked stream that is retried', () => {
 
   test('stays parked, with the reason, while it cannot be folded', async () => {
     const { head } = await ghosts()
-    const runner = start({ projections: [providers] })
+    const runner = world.start({ projections: [providers] })
     await runner.waitFor(head, 15_000)
     expect(await runner.retry('providers', 'provider-ghost')).toMatchObject({
       outcome: 'parked',
@@ -226,7 +213,7 @@ describe('a parked stream that is retried', () => {
 
   test('is folded on request, also by a process without runners, and no event counts twice', async () => {
     const { log, head } = await ghosts()
-    const running = start({ projections: [providers] })
+    const running = world.start({ projections: [providers] })
     await running.waitFor(head, 15_000)
     const able = followProjections({ ...world, projections: [lenient()] })
     expect(await able.retry('providers', 'provider-ghost')).toEqual({ outcome: 'folded', events: 2 })
@@ -243,7 +230,7 @@ describe('a parked stream that is retried', () => {
     const log = createSpecLog(world.store)
     await writePoison(log)
     for (let round = 0; round < 1_200; round++) await log.write('provider', 'ghost', rename(`No ${round}`))
-    const runner = start({ projections: [providers] })
+    const runner = world.start({ projections: [providers] })
     await runner.waitFor(await log.write('provider', 'ghost', rename('Apex')), 15_000)
     const lenientWithout = (name: string): Projection<ProviderRow> => ({
       ...lenient(),
@@ -263,7 +250,7 @@ describe('a parked stream that is retried', () => {
 
   test('loses and doubles nothing while the runner writes on', async () => {
     const broken = { ...accounts, fold: failOnce(accounts, 'account-0xr1') }
-    const runner = start({ projections: [broken], batchSize: 3 })
+    const runner = world.start({ projections: [broken], batchSize: 3 })
     const writing = writeMarket(createSpecLog(world.store), 40)
     await eventually('the stream is parked', async () => (await statusOf(runner, 'accounts')).parked.streams === 1)
     expect(await runner.retry('accounts', 'account-0xr1')).toMatchObject({ outcome: 'folded' })
@@ -286,10 +273,10 @@ describe('a parked stream that is retried', () => {
 
   test('is retried by each start', async () => {
     const { head } = await ghosts()
-    const before = start({ projections: [providers] })
+    const before = world.start({ projections: [providers] })
     await before.waitFor(head, 15_000)
     await before.close()
-    const after = start({ projections: [lenient()] })
+    const after = world.start({ projections: [lenient()] })
     await eventually('nothing is parked', async () => (await statusOf(after)).parked.streams === 0)
     expect([await nameOf('ghost'), await nameOf('other')]).toEqual(['Somebody', 'Nobody'])
     expect(await compareWithRebuild({ ...world, projections: [lenient()] })).toEqual([])
@@ -302,11 +289,11 @@ test('a new version parks what it cannot fold itself, and the parked streams of 
   await log.write('provider', 'p', register('p'))
   await log.write('provider', 'p', rename('Able'))
   const head = await log.write('provider', 'p', rename('Apex'))
-  const old = start({ projections: [providers] })
+  const old = world.start({ projections: [providers] })
   await old.waitFor(head, 15_000)
   await old.close()
   const strict = { ...without('Apex', 2), fold: chain(without('Apex', 2), lenient(2)) }
-  const next = start({ projections: [strict] })
+  const next = world.start({ projections: [strict] })
   await eventually('the new version is read', async () => (await statusOf(next)).served?.version === 2)
   expect([await nameOf('ghost'), await nameOf('p')]).toEqual(['Nobody', 'Able'])
   expect((await statusOf(next)).parked).toMatchObject({ streams: 1, first: [{ stream: 'provider-p', version: 2 }] })

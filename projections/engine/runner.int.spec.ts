@@ -10,33 +10,18 @@ import { ledgerSums } from '../ledger-entries.ts'
 import { providers } from '../providers.ts'
 import { rentals } from '../rentals.ts'
 import { moveStatement, moveValues, readBuilds, readCheckpoints } from './checkpoints.ts'
-import { at, createSpecLog } from './log.testing.ts'
+import { createSpecLog, register } from './log.testing.ts'
 import { writeMarket } from './market.testing.ts'
-import { followProjections, type Projections, startProjections } from './start.ts'
+import { followProjections } from './start.ts'
 import { compareWithRebuild } from './verify.ts'
 import { openModel } from './versions.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
 
 let world: ReadWorld
-let started: Projections[] = []
 beforeEach(async () => {
   world = await createReadWorld()
-  started = []
 })
-afterEach(async () => {
-  for (const projections of started) await projections.close()
-  await world.close()
-})
-
-const start = (options: Partial<Parameters<typeof startProjections>[0]> = {}) => {
-  const { store, database, log } = world
-  const projections = startProjections({ projections: allProjections, store, database, log, ...options })
-  started.push(projections)
-  return projections
-}
-
-const register = (wallet: string) =>
-  ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
+afterEach(() => world.close())
 
 /** Expects that all rows equal a fresh fold of the log, and that the sum of the ledger is zero. */
 const expectExact = async () => {
@@ -56,17 +41,16 @@ const positionsOf = async (): Promise<string[]> =>
 describe('each event counts exactly once', () => {
   test('with two runners at once', async () => {
     const other = connectPostgres({ url: world.url, log: world.log, poolSize: 10 })
-    start({ batchSize: 3 })
-    start({ batchSize: 7, database: other })
+    const runners = [world.start({ batchSize: 3 }), world.start({ batchSize: 7, database: other })]
     const head = await writeMarket(createSpecLog(world.store), 40)
-    await Promise.all(started.map((runner) => runner.waitFor(head, 30_000)))
+    await Promise.all(runners.map((runner) => runner.waitFor(head, 30_000)))
     await expectExact()
-    for (const runner of started) await runner.close()
+    for (const runner of runners) await runner.close()
     await other.close()
   })
 
   test('when the process is killed again and again', async () => {
-    const first = start()
+    const first = world.start()
     await eventually('all are read', async () => (await positionsOf()).length === allProjections.length)
     await first.close()
     const head = await writeMarket(createSpecLog(world.store), 60)
@@ -89,13 +73,13 @@ describe('each event counts exactly once', () => {
     expect(killed).toBeGreaterThan(1)
     // The ledger may still be empty at this point, but the rows that exist must be exact.
     expect(await compareWithRebuild({ ...world, projections: allProjections })).toEqual([])
-    await start().waitFor(head, 30_000)
+    await world.start().waitFor(head, 30_000)
     await expectExact()
   })
 
   test('when the database drops all connections', async () => {
     const head = await writeMarket(createSpecLog(world.store), 40)
-    const runner = start({ batchSize: 2 })
+    const runner = world.start({ batchSize: 2 })
     const other = connectPostgres({ url: world.url, log: world.log, poolSize: 1 })
     for (let cut = 0; cut < 5; cut++) {
       const before = await other.query('spec.sum', sumOfPositions)
@@ -121,7 +105,7 @@ describe('each event counts exactly once', () => {
       },
     }
     const head = await writeMarket(createSpecLog(world.store), 10)
-    await start({ database: flaky, batchSize: 20 }).waitFor(head, 30_000)
+    await world.start({ database: flaky, batchSize: 20 }).waitFor(head, 30_000)
     expect(lost).toBeGreaterThan(10)
     await expectExact()
   })
@@ -156,10 +140,10 @@ const terminateOthers = `select pg_terminate_backend(pid) from pg_stat_activity
 
 describe('waiting for a position', () => {
   test('also ends for a process without runners, and for events that concern no read model in question', async () => {
-    start({ projections: [rentals] })
+    const runner = world.start({ projections: [rentals] })
     const follower = followProjections({ ...world, projections: [rentals] })
     const position = await createSpecLog(world.store).write('provider', 'p', register('p'))
-    await Promise.all([started[0]?.waitFor(position, 15_000), follower.waitFor(position, 15_000)])
+    await Promise.all([runner.waitFor(position, 15_000), follower.waitFor(position, 15_000)])
     const [checkpoint] = await readCheckpoints(world.database.query, ['rentals'])
     expect(checkpoint?.position).toBe(position)
   })
@@ -180,7 +164,7 @@ describe('the comparison with a rebuild', () => {
     const log = createSpecLog(world.store)
     for (const wallet of ['p', 'q']) await log.write('provider', wallet, register(wallet))
     const head = await log.store.head()
-    await start().waitFor(head, 15_000)
+    await world.start().waitFor(head, 15_000)
     await world.database.query('spec.tamper', `update read.providers set name = 'Evil' where id = 'p'`)
     await world.database.query('spec.tamper', `update read.providers set id = 'r' where id = 'q'`)
     expect(await compareWithRebuild({ ...world, projections: [providers] })).toEqual([

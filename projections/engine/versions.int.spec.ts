@@ -8,34 +8,20 @@ import { findProvider, providers } from '../providers.ts'
 import type { RentalRow } from '../rentals.table.ts'
 import { findRental, listRentals, rentals } from '../rentals.ts'
 import { readBuilds, readCheckpoints } from './checkpoints.ts'
-import { at, createSpecLog } from './log.testing.ts'
+import { at, createSpecLog, register } from './log.testing.ts'
 import { writeMarket } from './market.testing.ts'
 import { pauseAfter } from './paused-store.testing.ts'
 import type { Projection } from './projection.ts'
-import { followProjections, type Projections, startProjections } from './start.ts'
+import { followProjections, type Projections } from './start.ts'
 import type { ProjectionStatus } from './status.ts'
 import { compareWithRebuild } from './verify.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
 
 let world: ReadWorld
-let started: Projections[] = []
 beforeEach(async () => {
   world = await createReadWorld()
-  started = []
 })
-afterEach(async () => {
-  for (const projections of started) await projections.close()
-  await world.close()
-})
-
-const start = (options: Partial<Parameters<typeof startProjections>[0]> = {}) => {
-  const projections = startProjections({ ...world, projections: allProjections, ...options })
-  started.push(projections)
-  return projections
-}
-
-const register = (wallet: string) =>
-  ({ type: 'ProviderRegistered', wallet, name: 'Acme', registeredAt: at(0) }) as const
+afterEach(() => world.close())
 
 /** Returns a later version, in which `change` is applied to names. */
 const renamed = (version: number, change: (name: string) => string): Projection<ProviderRow> => ({
@@ -73,7 +59,7 @@ const tablesBuilt = () =>
   world.database.query('spec.tables', `select tablename from pg_tables where schemaname = 'read_build'`)
 
 test('on an empty log all is read at once, and nothing is built', async () => {
-  const projections = start()
+  const projections = world.start()
   await projections.waitFor(world.store.start, 15_000)
   expect((await projections.status()).projections.map(({ state }) => state)).toEqual(
     allProjections.map(() => 'running'),
@@ -85,7 +71,7 @@ describe('a new version of a read model', () => {
   test('replaces the old one under queries that never see fewer rows or half of a version', async () => {
     const log = createSpecLog(world.store)
     const head = await writeMarket(log, 40)
-    const old = start({ projections: [rentals] })
+    const old = world.start({ projections: [rentals] })
     await old.waitFor(head, 15_000)
     await world.database.query('spec.grant', 'grant select on read.rentals to pg_monitor, public')
     const indexesBefore = await indexes()
@@ -99,7 +85,7 @@ describe('a new version of a read model', () => {
       }
     }
     const asked = [ask(), ask(), ask()]
-    const built = start({ projections: [loudRentals], batchSize: 3 })
+    const built = world.start({ projections: [loudRentals], batchSize: 3 })
     await untilState(built, 'running', 'rentals')
     await eventually('the new version is seen', () => seen.at(-1) === '40 new')
     asking = false
@@ -127,10 +113,10 @@ describe('a new version of a read model', () => {
   test('is built while the old one goes on, which is superseded then and still answers', async () => {
     const log = createSpecLog(world.store)
     await log.write('provider', 'p', register('p'))
-    const old = start({ projections: [providers] })
+    const old = world.start({ projections: [providers] })
     await untilState(old, 'running')
     const paused = pauseAfter(world.store, 0)
-    const built = start({ projections: [loud], store: paused.store })
+    const built = world.start({ projections: [loud], store: paused.store })
     await paused.isPaused
     const served = await log.write('provider', 'q', register('q'))
     await Promise.all([old.waitFor(served, 15_000), built.waitFor(served, 15_000)])
@@ -155,12 +141,12 @@ describe('a new version of a read model', () => {
   test('leaves the old rows as they are while no runner folds them: waiting for a later position fails', async () => {
     const log = createSpecLog(world.store)
     const first = await log.write('provider', 'p', register('p'))
-    const old = start({ projections: [providers] })
+    const old = world.start({ projections: [providers] })
     await old.waitFor(first, 15_000)
     await old.close()
     const second = await log.write('provider', 'p', { type: 'ProviderRenamed', name: 'Apex' })
     const paused = pauseAfter(world.store, 0)
-    const built = start({ projections: [loud], store: paused.store })
+    const built = world.start({ projections: [loud], store: paused.store })
     await paused.isPaused
     await built.waitFor(first, 15_000)
     await expect(built.waitFor(second, 100)).rejects.toMatchObject({ code: 'POSITION_NOT_REACHED' })
@@ -173,7 +159,10 @@ describe('a new version of a read model', () => {
   test('is built by two processes as by one', async () => {
     await writeMarket(createSpecLog(world.store), 30)
     const next = { ...loudRentals, version: 7 }
-    const [one, other] = [start({ projections: [next], batchSize: 3 }), start({ projections: [next], batchSize: 7 })]
+    const [one, other] = [
+      world.start({ projections: [next], batchSize: 3 }),
+      world.start({ projections: [next], batchSize: 7 }),
+    ]
     await Promise.all([untilState(one, 'running', 'rentals'), untilState(other, 'running', 'rentals')])
     await Promise.all([one, other].map(async (each) => each.waitFor(await world.store.head(), 15_000)))
     expect(await compareWithRebuild({ ...world, projections: [next] })).toEqual([])
@@ -181,11 +170,11 @@ describe('a new version of a read model', () => {
 
   test('is given up for a still newer one, from which it stays away', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
-    await start({ projections: [providers] }).waitFor(head, 15_000)
+    await world.start({ projections: [providers] }).waitFor(head, 15_000)
     const paused = pauseAfter(world.store, 0)
-    const second = start({ projections: [loud], store: paused.store })
+    const second = world.start({ projections: [loud], store: paused.store })
     await paused.isPaused
-    const third = start({ projections: [renamed(3, (name) => `${name}!`)] })
+    const third = world.start({ projections: [renamed(3, (name) => `${name}!`)] })
     await untilState(third, 'running')
     paused.resume()
     await untilState(second, 'superseded')
@@ -195,13 +184,13 @@ describe('a new version of a read model', () => {
 
   test('is begun anew when a migration has changed its table meanwhile', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
-    await start({ projections: [providers] }).waitFor(head, 15_000)
+    await world.start({ projections: [providers] }).waitFor(head, 15_000)
     const paused = pauseAfter(world.store, 0)
-    const stopped = start({ projections: [loud], store: paused.store })
+    const stopped = world.start({ projections: [loud], store: paused.store })
     await paused.isPaused
     await stopped.close()
     await world.database.query('spec.migrate', 'alter table read.providers add column motto text')
-    await untilState(start({ projections: [loud] }), 'running')
+    await untilState(world.start({ projections: [loud] }), 'running')
     expect(await world.database.query('spec.look', 'select name, motto from read.providers')).toEqual([
       { name: 'ACME', motto: null },
     ])
@@ -209,7 +198,7 @@ describe('a new version of a read model', () => {
 
   test('waits with the swap for a long query, and other queries do not wait for it', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
-    await start({ projections: [providers] }).waitFor(head, 15_000)
+    await world.start({ projections: [providers] }).waitFor(head, 15_000)
     const reading = Promise.withResolvers<void>()
     const held = Promise.withResolvers<void>()
     const long = world.database.transaction('spec.long', async (query) => {
@@ -218,7 +207,7 @@ describe('a new version of a read model', () => {
       await reading.promise
     })
     await held.promise
-    const built = start({ projections: [loud] })
+    const built = world.start({ projections: [loud] })
     await untilState(built, 'building')
     await eventually('the swap has waited', async () => {
       const [found] = await world.database.query<{ waits: boolean }>(
@@ -236,9 +225,9 @@ describe('a new version of a read model', () => {
 
   test('shows what prevents the swap, to other processes too, and goes on when that is gone', async () => {
     const head = await createSpecLog(world.store).write('provider', 'p', register('p'))
-    await start({ projections: [providers] }).waitFor(head, 15_000)
+    await world.start({ projections: [providers] }).waitFor(head, 15_000)
     await world.database.query('spec.view', 'create view read.loud_ones as select * from read.providers')
-    const built = start({ projections: [loud] })
+    const built = world.start({ projections: [loud] })
     const follower = followProjections({ ...world, projections: [loud] })
     expect((await untilState(built, 'waiting')).failure?.message).toMatch(/other objects depend on it/)
     expect((await untilState(follower, 'waiting')).failure?.message).toMatch(/other objects depend on it/)
@@ -275,7 +264,7 @@ describe('a new version of a read model', () => {
       for (const [name, position] of before) expect((after.get(name) ?? '') >= position).toBe(true)
     }
     expect(killedWhileBuilding).toBeGreaterThan(0)
-    const projections = start()
+    const projections = world.start()
     await projections.waitFor(await world.store.head(), 30_000)
     expect(await compareWithRebuild({ ...world, projections: allProjections })).toEqual([])
     expect(await tablesBuilt()).toEqual([])
@@ -286,8 +275,8 @@ describe('a read model that was never built', () => {
   test('refuses queries and shows its progress, while the others answer; then it is there as a whole', async () => {
     const head = await writeMarket(createSpecLog(world.store), 8)
     const paused = pauseAfter(world.store, 1)
-    const built = start({ projections: [rentals], store: paused.store, batchSize: 2 })
-    const others = start({ projections: allProjections.filter(({ name }) => name !== 'rentals') })
+    const built = world.start({ projections: [rentals], store: paused.store, batchSize: 2 })
+    const others = world.start({ projections: allProjections.filter(({ name }) => name !== 'rentals') })
     await others.waitFor(head, 15_000)
     await paused.isPaused
     expect(await findProvider(world.read, 'nobody')).toBeUndefined()

@@ -13,7 +13,7 @@ export type Load = {
   readonly round: number
 }
 
-/** Then a caller turns to the next stream: rentals have dozens of events, not millions. */
+/** A caller then begins the next stream: rentals have dozens of events, not millions. */
 const appendsPerStream = 20
 const bodies = 512
 /** More than a caller appends, and more than a log has that was filled before. */

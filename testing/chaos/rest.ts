@@ -19,7 +19,7 @@ const catchUpMsMax = 300_000
 const sagaTypes = [rentAGpu, settle, creditDeposit].map(({ starts }) => starts.type)
 
 /** Lets everything that was begun finish, and stops it: first the writers, then the workers, then the readers. Throws,
- *  naming what does not come to rest. */
+ *  naming what does not finish. */
 export const comeToRest = async (world: World, fleet: Fleet, tails: readonly string[]): Promise<void> => {
   const { database, store, log, folders } = world
   const bus = logBus({ store, database, log })

@@ -40,7 +40,7 @@ afterAll(async () => {
   await folder.remove()
 })
 
-/** @param onOutput gets the standard output as it grows. */
+/** Runs a tool to its end. `onOutput` gets the standard output as it grows. */
 const runTool = (
   tool: 'replay' | 'export',
   given: readonly string[],

@@ -116,9 +116,8 @@ export const packageOf = (specifier: string): string =>
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/')
 
-const isExported = (statement: ts.Statement): boolean =>
-  ts.canHaveModifiers(statement) &&
-  (ts.getModifiers(statement) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+export const isExported = (node: ts.Node): boolean =>
+  ts.canHaveModifiers(node) && (ts.getModifiers(node) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
 
 /** Returns the names of the values that a statement exports, its own or those of another file, types left out. */
 export const exportedValues = (statement: ts.Statement): readonly string[] => {
@@ -144,10 +143,13 @@ export const exportedMethods = (statement: ts.Statement): readonly string[] => {
   )
 }
 
-/** Returns the names of all members that a file reads: `x.name`, or `{ name }` taken out of an object. */
+/** Returns the names of all members that a file reads, `x.name` or `{ name }` taken out of an object, except those of
+ *  methods that the file declares itself: there the name may mean its own method. */
 export const membersRead = ({ tree }: Source): ReadonlySet<string> => {
   const found = new Set<string>()
+  const declared = new Set<string>()
   eachNode(tree, (node) => {
+    if (ts.isMethodSignature(node) && ts.isIdentifier(node.name)) declared.add(node.name.text)
     if (ts.isPropertyAccessExpression(node)) found.add(node.name.text)
     if (!ts.isObjectBindingPattern(node)) return
     for (const { propertyName, name } of node.elements) {
@@ -155,6 +157,7 @@ export const membersRead = ({ tree }: Source): ReadonlySet<string> => {
       if (ts.isIdentifier(member)) found.add(member.text)
     }
   })
+  for (const name of declared) found.delete(name)
   return found
 }
 

@@ -1,5 +1,5 @@
-// The language of an analyst's file: tables as columns, and a pure fold per event type. It is data and functions without SQL, so a
-// replay cannot name any other table.
+// The language of an analyst's file: tables as columns, and a pure fold per event type. It is data and functions
+// without SQL, so a replay cannot name any other table.
 import { aggregates, type DomainEvent } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Asset, Money } from '../domain/money.ts'
@@ -17,16 +17,16 @@ export type Column<Value = unknown> = {
 
 const column = <Value>(kind: Kind, asset?: Asset): Column<Value> => ({ kind, nullable: false, asset })
 
-/** Text. In keys it is compared byte by byte. */
+/** Declares a column of text. In keys it is compared byte by byte. */
 export const text = (): Column<string> => column('text')
-/** A whole number of up to 64 bits; a bigint in the fold. */
+/** Declares a column of whole numbers of up to 64 bits; a bigint in the fold. */
 export const integer = (): Column<bigint> => column('integer')
-/** A moment: ISO 8601 in UTC in the fold, timestamptz to the millisecond in the table. */
+/** Declares a column of moments: ISO 8601 in UTC in the fold, timestamptz to the millisecond in the table. */
 export const moment = (): Column<string> => column('moment')
-/** Money of one asset: `Money` in the fold; in the table an exact decimal number of whole units, so that 3650 minor units of
- *  USDC/6 are 0.003650 there, and sums are exact. Negative is allowed. */
+/** Declares a column of money of one asset: `Money` in the fold; in the table an exact decimal number of whole units.
+ *  There 3650 minor units of USDC/6 are 0.003650, and sums are exact. Negative amounts are allowed. */
 export const money = (asset: Asset): Column<Money> => column('money', asset)
-/** The same, or null. Not in keys. */
+/** Returns the same column with null allowed. Keys cannot have null. */
 export const nullable = <Value>(of: Column<Value>): Column<Value | null> =>
   ({ ...of, nullable: true }) as Column<Value | null>
 
@@ -41,7 +41,7 @@ export type Table<Key extends Columns = Columns, Rest extends Columns = Columns>
   readonly lookup: boolean
 }
 
-/** A table of the result. Any number of key columns; events of one stream may touch any row. */
+/** Declares a table of the result. It has any number of key columns; events of one stream may change any row. */
 export const table = <Key extends Columns, Rest extends Columns>(of: {
   key: Key
   columns: Rest
@@ -50,7 +50,7 @@ export const table = <Key extends Columns, Rest extends Columns>(of: {
   lookup: false,
 })
 
-/** A table for the fold alone, which is dropped at the end. It gets the whole history, also events before `--from`. */
+/** Declares a table for the fold alone, dropped at the end. It gets the whole history, also events before `--from`. */
 export const lookup = <Key extends Columns, Rest extends Columns>(of: {
   key: Key
   columns: Rest
@@ -79,7 +79,7 @@ type Folds<Of extends Tables> = {
   readonly [Type in DomainEvent['type']]?: (
     rows: RowsOf<Of>,
     event: Extract<DomainEvent, { type: Type }>,
-    recorded: EventMetadata,
+    metadata: EventMetadata,
   ) => void
 }
 
@@ -104,16 +104,16 @@ export type Replay = {
   readonly [mark]: true
   readonly tables: readonly TableShape[]
   readonly types: readonly string[]
-  fold(rows: AnyRows, event: DomainEvent, recorded: EventMetadata): void
+  fold(rows: AnyRows, event: DomainEvent, metadata: EventMetadata): void
 }
 
-/** Declares a replay. The types of events, rows and keys are those of the domain and of the columns: a wrong one does not
- *  compile. Throws REPLAY_FILE_INVALID for mistakes that types cannot find. */
+/** Declares a replay. The types of events, rows and keys are those of the domain and of the columns: a wrong one does
+ *  not compile. Throws REPLAY_FILE_INVALID for mistakes that types cannot find. */
 export const replay = <const Of extends Tables>(definition: {
   readonly tables: Of
   readonly fold: Folds<Of>
 }): Replay => {
-  type AnyFold = (rows: AnyRows, event: DomainEvent, recorded: EventMetadata) => unknown
+  type AnyFold = (rows: AnyRows, event: DomainEvent, metadata: EventMetadata) => unknown
   const folds = new Map(Object.entries(definition.fold as unknown as Readonly<Record<string, AnyFold>>))
   const unknown = [...folds.keys()].find((type) => !eventTypes.has(type))
   if (unknown !== undefined) throw invalid(`its fold names ${unknown}, and there is no such event`)
@@ -122,13 +122,14 @@ export const replay = <const Of extends Tables>(definition: {
     [mark]: true,
     tables: shapesOf(definition.tables),
     types: [...folds.keys()],
-    fold: (rows, event, recorded) => {
-      const answer = folds.get(event.type)?.(rows, event, recorded)
+    fold: (rows, event, metadata) => {
+      const answer = folds.get(event.type)?.(rows, event, metadata)
       if (answer instanceof Promise) throw new Error('a fold must be done when it returns, and this one is async')
     },
   }
 }
 
+/** Returns whether a value is the result of `replay`. */
 export const isReplay = (value: unknown): value is Replay =>
   typeof value === 'object' && value !== null && mark in value
 

@@ -41,7 +41,7 @@ const sumsOf = async (condition = 'true') => {
   return sums
 }
 const usdc = (amount: bigint) => formatAmount(money(amount, 'USDC/6'))
-/** "2.190000" and "2.19" are the same. */
+/** Returns a decimal number without trailing zeros: "2.190000" and "2.19" are the same. */
 const plain = (numeric: string | undefined) => numeric?.replace(/\.?0+$/, '')
 
 test('under the rule of the platform, the hours add up to the invoices and to the ledger, to the last minor unit', async () => {

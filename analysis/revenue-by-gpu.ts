@@ -1,8 +1,8 @@
 // Revenue by GPU model and hour, as it was and as it would have been under another price rule:
 //   npm run replay -- analysis/revenue-by-gpu.ts
-// Each charge is spread over the hours in which the rental ran. The price rule gives the cost of the whole run so far, and an
-// hour earns the increase of that cost. So the sums of all hours are exactly the totals of the invoices, wherever the hours
-// cut the run, and however the rule rounds.
+// Each charge is spread over the hours in which the rental ran. The price rule gives the cost of the whole run so far,
+// and an hour earns the increase of that cost. So the sums of all hours are exactly the totals of the invoices,
+// wherever the hours cut the run, and however the rule rounds.
 
 import { add, costOf, type Money, money as moneyOf, subtract, times } from '../domain/money.ts'
 import { integer, lookup, moment, money, replay, table, text } from './replay.ts'
@@ -15,7 +15,7 @@ export type Lease = { readonly gpu: string; readonly gpuCount: bigint; readonly 
 /** Returns the cost of a run of so many seconds. It must not fall when the run gets longer. */
 export type PriceRule = (lease: Lease, runSeconds: bigint) => Money
 
-/** The rule of the platform: the price per hour of all GPUs, by the second, rounded down once. */
+/** Returns the fee by the platform's own rule: the price per hour of all GPUs, by the second, rounded down once. */
 export const bySecond: PriceRule = ({ pricePerGpuHour, gpuCount }, runSeconds) =>
   costOf(times(pricePerGpuHour, gpuCount), runSeconds)
 
@@ -28,7 +28,7 @@ export const dearer =
     return bySecond({ ...lease, pricePerGpuHour: moneyOf((amount * (100n + percent)) / 100n, asset) }, runSeconds)
   }
 
-/** The rule under which each started minute is paid for. */
+/** Returns the fee by a rule that charges each started minute. */
 export const byStartedMinute: PriceRule = (lease, runSeconds) => bySecond(lease, ((runSeconds + 59n) / 60n) * 60n)
 
 const millis = (time: string): bigint => BigInt(Date.parse(time))
@@ -36,8 +36,8 @@ const moments = (ms: bigint): string => new Date(Number(ms)).toISOString()
 
 type Part = { readonly hour: string; readonly runSeconds: bigint }
 
-/** Cuts a metered period at the full hours, and returns the length of the whole run at the end of each part. Only the running
- *  time within a period is acknowledged, not its moments, so the run is spread evenly. */
+/** Cuts a metered period at the full hours, and returns the length of the whole run at the end of each part. Only the
+ *  running time within a period is acknowledged, not its moments, so the run is spread evenly. */
 export const hoursOf = (from: string, to: string, before: bigint, after: bigint): Part[] => {
   const [start, end] = [millis(from), millis(to)]
   const parts: Part[] = []

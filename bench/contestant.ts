@@ -1,5 +1,5 @@
-// Runs one contestant in a process of its own: the peer changes how the driver reads values for all code of its process, and no
-// contestant shall pay for another's garbage or profit from another's warm code.
+// Runs one contestant in its own process: the peer changes how the driver reads values for all code of its process, and
+// no contestant shall pay for another's garbage or profit from another's warm code.
 import { type ContestantName, contestants } from './contestants.ts'
 import type { Outcome } from './task.ts'
 

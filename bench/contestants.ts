@@ -1,4 +1,4 @@
-/** All contestants, each a function from a task to its outcome. Each is loaded in a process of its own (see contestant.ts):
+/** All contestants, each a function from a task to its outcome. Each is loaded in its own process (see contestant.ts):
  *  two names of the same file are two processes. */
 export const contestants = {
   'append/ours': () => import('./append/ours.ts'),

@@ -17,7 +17,7 @@ export type RowWriter = {
   jsonb(value: string): void
   uuid(value: string): void
   timestamp(ms: number): void
-  /** What was written since, when it is a chunk or `whole` is asked for. */
+  /** Returns what was written since, when that is a whole chunk or `whole` is asked for. */
   take(whole?: boolean): Buffer | undefined
 }
 
@@ -72,7 +72,7 @@ type SendingConnection = CopyConnection & {
   sendCopyFail(reason: string): void
 }
 
-/** COPY … FROM STDIN (FORMAT binary) of these chunks of rows, in one statement. */
+/** Runs COPY … FROM STDIN (FORMAT binary) of these chunks of rows, in one statement. */
 export const copyIn = (
   client: PoolClient,
   into: string,
@@ -95,7 +95,8 @@ export const copyIn = (
     handleCopyData: () => undefined,
   })
 
-/** COPY (…) TO STDOUT (FORMAT binary), drained. Gives the rows and their bytes: the server sends each in a message of its own. */
+/** Drains COPY (…) TO STDOUT (FORMAT binary). Resolves to the number of rows and bytes: the server sends each row in
+ *  its own message. */
 export const copyOut = async (client: PoolClient, select: string): Promise<{ rows: number; bytes: number }> => {
   let messages = 0
   let bytes = 0
@@ -106,6 +107,6 @@ export const copyOut = async (client: PoolClient, select: string): Promise<{ row
       bytes += chunk.length
     },
   })
-  // The signature travels with the first row; the trailer is a message of its own.
+  // The signature travels with the first row; the trailer is a separate message.
   return { rows: messages - 1, bytes }
 }

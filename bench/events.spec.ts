@@ -29,7 +29,7 @@ describe('the events that are measured', () => {
     expect(characters).toBeLessThan(450)
   })
 
-  test('lie in the log in turn, and each rental has its events in order, without a gap', () => {
+  test('of different rentals alternate in the log, and each rental has its events in order, without a gap', () => {
     const length = 3
     const places = Array.from({ length: 2 * rentalsAtOnce * length }, (_, n) => placeOf(n, length))
     expect(places.slice(0, 2)).toEqual([

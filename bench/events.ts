@@ -3,7 +3,8 @@ import type { NewEvent } from '../infra/event-store/port.ts'
 /** What all contestants append and read: the lives of rentals as the platform writes them, the same events
  *  each time. One event is about 400 characters of JSON, data and metadata together. */
 
-/** Rentals that run at the same time. Their events are interleaved in the log, as when all are metered every 5 minutes. */
+/** Rentals that run at the same time. Their events are interleaved in the log, as when all are metered every 5
+ *  minutes. */
 export const rentalsAtOnce = 1_000
 
 const chargePeriodSeconds = 300
@@ -21,7 +22,7 @@ const mix = (seed: number): number => {
 
 const hexOf = (word: number): string => word.toString(16).padStart(8, '0')
 
-/** A UUID that looks drawn by lot, as the ids of commands do. */
+/** Returns a UUID that looks random, as the ids of commands do. */
 const uuidOf = (rental: number, revision: number, salt: number): string => {
   const [a, b] = [mix(rental * 4 + salt), mix(revision ^ 0x5bd1e995)]
   const [c, d] = [hexOf(mix(a ^ Math.imul(b, 0x9e3779b1))), hexOf(mix(b ^ Math.imul(a, 0x27d4eb2f)))]
@@ -76,7 +77,7 @@ const usageAt = (runSeconds: number, meteredAt: string) => ({
   meteredAt,
 })
 
-/** The event of a rental at a revision: requested, activated, and from then on metered again and again. */
+/** Returns the event of a rental at a revision: requested, activated, and from then on metered again and again. */
 export const eventAt = (rental: number, revision: number): NewEvent => ({
   id: eventIdAt(rental, revision),
   ...fieldsOf(rental, revision),
@@ -90,7 +91,7 @@ export const eventAt = (rental: number, revision: number): NewEvent => ({
   },
 })
 
-/** Which event comes n-th (counted from 0) in a log of rentals that have `length` events each. */
+/** Returns which event comes n-th (counted from 0) in a log of rentals that have `length` events each. */
 export const placeOf = (n: number, length: number): { readonly rental: number; readonly revision: number } => {
   const group = Math.floor(n / (rentalsAtOnce * length))
   const rest = n % (rentalsAtOnce * length)

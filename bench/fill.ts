@@ -29,7 +29,8 @@ function* inChunks(end: number, write: (writer: RowWriter, n: number) => void, b
   yield writer.take(true) ?? Buffer.alloc(0)
 }
 
-/** The rows of a log of `events` events, of rentals with `length` events each, that run side by side; without the first ones. */
+/** Yields the rows of a log of `events` events, of rentals with `length` events each, that run side by side; without
+ *  the first ones. */
 export const chunksOfLog = (events: number, length: number, first = 0): Generator<Buffer> =>
   inChunks(
     events,
@@ -72,7 +73,8 @@ export const fillStreams = async (url: string, lengths: readonly number[]): Prom
 
 const partition = 'emt:default'
 
-/** The same log in the tables of the peer, as its own append would have written it. The peer must have made them. */
+/** Fills the tables of the peer with the same log, as its own append would have written it. The peer must have created
+ *  them. */
 export const fillPeerLog = (url: string, events: number, length: number): Promise<void> =>
   withPool(url, 1, async (pool) => {
     const client = await pool.connect()

@@ -7,7 +7,8 @@ export type Machine = {
   readonly processor: string
   readonly cores: number
   readonly memoryGib: number
-  /** How often a second 8 KiB reach the disk, one after the other, where PostgreSQL keeps its data: what a commit costs. */
+  /** How often a second 8 KiB reach the disk, one after the other, where PostgreSQL keeps its data: what a commit
+   *  costs. */
   readonly syncsPerSecond: number
   /** Of the last minute, before we began: what else was going on. */
   readonly load: number

@@ -10,7 +10,7 @@ describe('the command line of the benches', () => {
     expect(readOptions([], known).names).toEqual([])
   })
 
-  test('measures in five rounds with the peer, unless told otherwise', () => {
+  test('measures in five rounds with the peer, by default', () => {
     expect(readOptions(['load'], known)).toEqual({
       names: ['load'],
       rounds: 5,

@@ -1,6 +1,6 @@
 import type { World } from './world.ts'
 
-/** A database in which the peer has made its tables, and which is then filled. The peer does so in its own process. */
+/** Creates a database with the tables of the peer, and fills it. The peer creates its tables in its own process. */
 export const preparePeer = async (
   { server, process }: World,
   fill: (url: string) => Promise<void>,

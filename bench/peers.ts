@@ -14,14 +14,14 @@ const versionsIn = async (path: string): Promise<string | undefined> => {
   return JSON.stringify(versions.filter((line) => line.startsWith('node_modules/')).toSorted())
 }
 
-/** Installs the packages of the peer into bench/node_modules when they are not there as the lock file says. They are no part
- *  of the product and run in processes of their own. Throws when npm cannot. */
+/** Installs the packages of the peer into bench/node_modules when they differ from the lock file. They are no part
+ *  of the product and run in separate processes. Throws when npm cannot. */
 export const installPeers = async (progress: (line: string) => void, signal: AbortSignal): Promise<void> => {
   const wanted = await versionsIn(join(folder, 'package-lock.json'))
   if (wanted !== undefined && wanted === (await versionsIn(join(folder, 'node_modules', '.package-lock.json')))) return
   progress('installing the packages of the peer into bench/node_modules (once) …')
   const begun = performance.now()
-  // What npm told its script about the project above would make it install there.
+  // The variables that npm sets for its scripts name the project above, and npm would install there.
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^npm_(config_local_prefix|package_)/i.test(name)),
   )

@@ -6,8 +6,8 @@ import type { ContestantName } from './contestants.ts'
 import type { Outcome } from './task.ts'
 
 export type Contestant = {
-  /** One round at a time. `onReady` is called when other processes may begin. Throws what the contestant threw, and when its
-   *  process ended. */
+  /** Runs one round at a time. `onReady` is called when other processes may begin. Throws what the contestant threw,
+   *  and when its process ended. */
   run(url: string, parameters: FromParent['parameters'], onReady?: () => void): Promise<Outcome>
   close(): Promise<void>
 }

@@ -12,11 +12,11 @@ describe('the page of the benches', () => {
     expect(withFigures(page, read('figures.jsonl'))).toBe(page)
   })
 
-  test('tells of every bench', () => {
+  test('describes every bench', () => {
     for (const { name } of benches) expect(read('README.md')).toContain(`| \`${name}\` |`)
   })
 
-  test('has no place for figures: that is said', () =>
+  test('without a place for figures is an error', () =>
     expect(() => withFigures('', '')).toThrow('no place for figures'))
 
   test('of a bench that was run again the last figures count, in the place of the first', () => {

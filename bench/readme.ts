@@ -1,4 +1,5 @@
-// Writes the last figures into the page: node bench/readme.ts, after npm run -s bench -- all --json > bench/figures.jsonl
+// Writes the last figures into the page: node bench/readme.ts, after
+// npm run -s bench -- all --json > bench/figures.jsonl
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -26,7 +27,7 @@ const machineText = (machines: readonly Line['machine'][]): string => {
   return `${[...new Set(kinds)].join('; ')}. Its disk took ${syncs} writes of 8 KiB with fdatasync per second before the runs, and its load average was ${load}.`
 }
 
-/** The figures of a file of JSON lines as a part of the page. Of a bench that was run again the last line counts. */
+/** Returns the figures of a file of JSON lines as a part of the page. The last line of a repeated bench counts. */
 export const figuresText = (lines: string): string => {
   const rows = new Map<string, Line>()
   for (const line of lines.split('\n')) {
@@ -38,7 +39,7 @@ export const figuresText = (lines: string): string => {
   return `${markdownTable(all)}\n\n${machineText(all.map(({ machine }) => machine))}`
 }
 
-/** The page with the figures between its marks. Throws when the marks are not there. */
+/** Returns the page with the figures between its marks. Throws when the marks are missing. */
 export const withFigures = (page: string, lines: string): string => {
   const [begin, end] = [page.indexOf(beginMark), page.indexOf(endMark)]
   if (begin < 0 || end < begin) throw new Error(`the page has no place for figures between ${beginMark} and ${endMark}`)

@@ -43,7 +43,7 @@ describe('the figures of a row', () => {
       limit_range: [1900, 2100],
     }))
 
-  test('name what everybody compares first', () =>
+  test('begin with the most common comparison', () =>
     expect(Object.keys(figuresOf(rates)).slice(0, 8)).toEqual([
       ...['bench', 'callers', 'ours', 'peer', 'limit', 'unit', 'ratio_peer', 'ratio_limit'],
     ]))
@@ -59,7 +59,7 @@ describe('the figures of a row', () => {
     expect(figuresOf({ ...latency, targets: { ours: 3.9 } }).reached).toBe(false)
   })
 
-  test('say nothing about a target whose other side was not measured, or when there is none', () => {
+  test('judge no target without a measured other side, or without a target', () => {
     const { peer, ...alone } = rates
     expect(figuresOf({ ...alone, targets: { peer: 5 } })).toMatchObject({ target_peer: 5, reached: null })
     expect(figuresOf({ ...rates, targets: {} }).reached).toBeNull()

@@ -22,14 +22,14 @@ const startBench = (args: readonly string[], env: Readonly<Record<string, string
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let said = ''
+  let printed = ''
   for (const output of [child.stdout, child.stderr])
     output.on('data', (chunk: Buffer) => {
-      said += String(chunk)
+      printed += String(chunk)
     })
   const bench = {
     process: child,
-    output: () => said,
+    output: () => printed,
     ended: once(child, 'close').then(([code]) => code as number | null),
   }
   running.push(bench)
@@ -44,7 +44,7 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
 })
 
-/** The processes that a process has started, and those that they have started. */
+/** Resolves to the processes that a process has started, directly or through others. */
 const descendantsOf = async (pid: number): Promise<number[]> => {
   const found: number[] = []
   for (const name of await readdir('/proc')) {

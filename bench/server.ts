@@ -15,7 +15,7 @@ export type Server = {
   readonly settings: Readonly<Record<string, string>>
   /** Creates an empty database. Resolves to its URL. */
   createDatabase(): Promise<string>
-  /** Dropping one makes the server write a checkpoint, so that the next measurement begins with a clean slate. */
+  /** Drops a database. That makes the server write a checkpoint, so the next measurement begins with a clean slate. */
   dropDatabase(url: string): Promise<void>
   /** Throws when our own server has fewer bytes free for its data; of another server that is unknown. */
   needBytes(bytes: number): Promise<void>
@@ -35,8 +35,9 @@ const readyMsMax = 30_000
 const leaveLookMs = 10
 const leaveLooksMax = 200
 
-/** Starts PostgreSQL in a temporary folder with the settings of the product's embedded server, or takes the one at `url`.
- *  What it made is gone after the shutdown. Throws when the server does not keep what it promises, unless `careless`. */
+/** Starts PostgreSQL in a temporary folder with the settings of the product's embedded server, or takes the one at
+ *  `url`. What it made is gone after the shutdown. Throws when the server does not keep what it promises, unless
+ *  `careless`. */
 export const openServer = async (options: {
   readonly url: string | undefined
   readonly careless: boolean
@@ -60,7 +61,7 @@ export const openServer = async (options: {
     await admin.query('bench.drop', `drop database if exists ${name} with (force)`)
   }
   shutdown.add('bench databases', async () => {
-    // The data of a server of our own goes with its folder.
+    // The data of our own server goes with its folder.
     if (folder === undefined) for (const url of made) await drop(url)
     await admin.close()
   })

@@ -1,7 +1,8 @@
 /** The figures of one contestant, in the order of the rounds. */
 export type Samples = readonly number[]
 
-/** The value below which a share `p` (0 to 1) of the samples lies, linear between neighbours. NaN of none. */
+/** Returns the value below which a share `p` (0 to 1) of the samples lies, linear between neighbours. NaN without
+ *  samples. */
 export const quantile = (samples: Samples, p: number): number => {
   const sorted = samples.toSorted((a, b) => a - b)
   const place = (sorted.length - 1) * p
@@ -12,13 +13,13 @@ export const quantile = (samples: Samples, p: number): number => {
 
 export const median = (samples: Samples): number => quantile(samples, 0.5)
 
-/** The places of `count` contestants in a round: each comes first, second and so on equally often, so that what the one
- *  before leaves behind (a warm cache, a busy disk) falls on all alike. */
+/** Returns the places of `count` contestants in a round. Each comes first, second and so on equally often, so that what
+ *  the previous one leaves behind (a warm cache, a busy disk) affects all alike. */
 export const orderOfRound = (round: number, count: number): readonly number[] =>
   Array.from({ length: count }, (_, place) => (place + round) % count)
 
-/** Counts what is done in a stretch of time that begins after a warm-up. The stretch is as long as was asked, or longer until
- *  something was done at all. Moments are those of performance.now(). */
+/** Counts what is done in a stretch of time that begins after a warm-up. The stretch is as long as was asked, or longer
+ *  until something was done at all. Moments are those of performance.now(). */
 export const createRate = ({ warmUpMs, measureMs }: { readonly warmUpMs: number; readonly measureMs: number }) => {
   const begun = performance.now() + warmUpMs
   const end = begun + measureMs

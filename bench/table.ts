@@ -37,7 +37,8 @@ const cellsOf = (figures: Figures): readonly string[] => {
   ]
 }
 
-/** For a terminal: medians, in brackets the lowest and the highest round; then the ratios with what shall be reached. */
+/** Returns a table for a terminal: medians, in brackets the lowest and the highest round; then the ratios with their
+ *  targets. */
 export const terminalTable = (rows: readonly Figures[]): string => {
   const lines = [head, ...rows.map(cellsOf)]
   const widths = head.map((_, column) => Math.max(...lines.map((cells) => (cells[column] ?? '').length)))
@@ -53,7 +54,7 @@ export const terminalTable = (rows: readonly Figures[]): string => {
     .join('\n')
 }
 
-/** The same for a page. */
+/** Returns the same table for a page. */
 export const markdownTable = (rows: readonly Figures[]): string =>
   [head, isRight.map((right) => (right ? '--:' : '---')), ...rows.map(cellsOf)]
     .map((cells) => `| ${cells.join(' | ')} |`)

@@ -13,8 +13,8 @@ export class AnswerError extends Error {
 export type Client = {
   /** Runs a query or a mutation. Throws AnswerError. */
   query<Data>(document: string, variables?: Record<string, unknown>): Promise<Data>
-  /** Runs a mutation with one input and resolves to the success member of its payload. Throws AnswerError with the code of
-   *  its Error member. */
+  /** Runs a mutation with one input and resolves to the success member of its payload. Throws AnswerError with the code
+   *  of its Error member. */
   mutate<Success>(mutation: string, input: Record<string, unknown>, selection: string): Promise<Success>
   /** Yields the answers of a subscription until the caller leaves the loop. Throws AnswerError. */
   subscribe<Data>(document: string, variables?: Record<string, unknown>): AsyncIterableIterator<Data>

@@ -1,8 +1,8 @@
 // Runs the platform, and starts it again whenever a source file changes: npm run dev. Besides the settings of the
 // environment it takes those of .env; those of the environment go first.
 //
-// `node --watch` does not fit: on Ctrl-C it sends the platform a second SIGINT besides that of the terminal, and a second
-// signal makes the platform exit at once instead of closing its parts in order.
+// `node --watch` does not fit: on Ctrl-C it sends the platform a second SIGINT besides that of the terminal, and a
+// second signal makes the platform exit at once instead of closing its parts in order.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, watch } from 'node:fs'
@@ -28,7 +28,7 @@ const quietMs = 100
 const stopMsMax = 20_000
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** A name without a dot may be that of a new folder. */
+/** Returns whether a change of this file matters. A name without a dot may be that of a new folder. */
 const isSource = (name: string): boolean =>
   (/\.(ts|mjs)$/.test(name) && !/\.(spec|testing)\.ts$/.test(name)) || !/\./.test(name)
 
@@ -41,12 +41,13 @@ const foldersBelow = (folder: string): string[] =>
     : []
 
 type Sources = {
-  /** Resolves to the file that changed last, once there was a change since the last call and none followed for a moment;
-   *  to undefined when the signal aborts. */
+  /** Resolves to the file that changed last, once there was a change since the last call and none followed for a
+   *  moment; to undefined when the signal aborts. */
   nextChange(signal: AbortSignal): Promise<string | undefined>
 }
 
-/** Watches each folder by itself: a recursive watch on Linux is one watch per file, and loses a file that an editor replaces. */
+/** Watches each folder by itself: a recursive watch on Linux is one watch per file, and loses a file that an editor
+ *  replaces. */
 const watchSources = (): Sources => {
   const watched = new Set<string>()
   const changed = createSignal()

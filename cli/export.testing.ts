@@ -13,7 +13,7 @@ import { type ExportOptions, exportLog } from './export/run.ts'
 export const secret = 'my-api-key-4711'
 
 const rentals = [
-  { renter: 1, gpu: 'H100', gpuCount: 2, price: 2_190_001n, runs: [301, 600, 4_000, 9_999], says: secret },
+  { renter: 1, gpu: 'H100', gpuCount: 2, price: 2_190_001n, runs: [301, 600, 4_000, 9_999], printed: secret },
   { renter: 2, gpu: 'H100', gpuCount: 1, price: 2_490_000n, runs: [7, 61] },
   { renter: 1, gpu: 'A100-80GB', gpuCount: 4, price: 1_190_003n, runs: [86_399, 100_001] },
   { renter: 3, gpu: 'RTX4090', gpuCount: 1, price: 340_000n, runs: [30, 60], open: true },

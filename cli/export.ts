@@ -36,8 +36,8 @@ if (import.meta.main)
       const pseudonymKey = options['include-personal-data'] ? undefined : await secretOf(config, 'export')
       return { out, format, store, pseudonymKey }
     },
-    run: async ({ out, format, store, pseudonymKey }, { options: { to } }, { signal, progress, say, answer }) => {
-      say(`Exporting the log into ${out}.`)
+    run: async ({ out, format, store, pseudonymKey }, { options: { to } }, { signal, progress, printLine, answer }) => {
+      printLine(`Exporting the log into ${out}.`)
       const began = performance.now()
       const { events, manifest } = await exportLog({
         out,
@@ -51,12 +51,12 @@ if (import.meta.main)
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
-      say(`${events} events exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
-      say(
+      printLine(`${events} events exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
+      printLine(
         `${manifest.events} events in ${manifest.files.length} files, ${(bytes / 1024 / 1024).toFixed(1)} MiB; personal data ${manifest.personalData}.`,
       )
       const read = format === 'parquet' ? 'read_parquet' : 'read_json'
-      say(
+      printLine(
         `\nTo query it, in DuckDB:\n  select type, count(*) from ${read}('${out}/day=*/*.${format}', hive_partitioning = true) group by type`,
       )
       answer({

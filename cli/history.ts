@@ -11,13 +11,14 @@ const day = /^\d{4}-\d\d-\d\d$/
 const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/
 const takes = 'a position of this log, a day (2026-11-22) or a moment with its zone (2026-11-22T10:00:00Z)'
 
-/** A day that the calendar does not have would roll over into the next month. */
+/** Returns whether the calendar has this day: `Date` rolls another one over into the next month. */
 const isDay = (date: string): boolean => {
   const parsed = new Date(`${date}T00:00:00Z`)
   return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(date)
 }
 
-/** Reads the value of an option as a boundary. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another store. */
+/** Reads the value of an option as a boundary. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another
+ *  store. */
 export const parseBoundary = (option: string, text: string, store: Pick<EventStore, 'parsePosition'>): LogBoundary => {
   const looksLikeTime = /^\d{4}-/.test(text)
   if (!looksLikeTime && text.trim() !== '') return { position: store.parsePosition(text) }
@@ -32,8 +33,9 @@ export type HistoryBatch = { readonly events: readonly StoredEvent[]; readonly d
 
 const batchEventsMax = 1_000
 
-/** Yields the events after one position up to another, in batches of at most `eventsMax`. Both positions may lie beyond the ends
- *  of the log. The next batch is read when the caller asks for it. Throws the reason of the signal when it aborts. */
+/** Yields the events after one position up to another, in batches of at most `eventsMax`. Both positions may lie beyond
+ *  the ends of the log. The next batch is read when the caller asks for it. Throws the reason of the signal when it
+ *  aborts. */
 export async function* readHistory(options: {
   readonly store: Pick<EventStore, 'readAll' | 'distance'>
   readonly after: Position

@@ -63,7 +63,7 @@ describe('a database of another schema version is refused and stays unchanged', 
   })
 })
 
-test('with the log in an event store of its own, results still go to the database', async () => {
+test('with the log in a separate event store, results still go to the database', async () => {
   const server = await startEventStoreDbServer()
   try {
     const platform = await openEventStoreDb({ url: server.url })

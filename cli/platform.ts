@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseJson } from '../infra/system/json.ts'
 
-/** A platform in a process of its own. `output` returns what it has printed so far. */
+/** A platform in its own process. `output` returns what it has printed so far. */
 export type SpawnedPlatform = {
   readonly url: string
   readonly process: ChildProcess

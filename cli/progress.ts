@@ -15,6 +15,7 @@ const barWidth = 30
 const everyMsOnTerminal = 100
 const everyMsElsewhere = 2_000
 
+/** Returns a progress bar with its percentage. */
 export const bar = (percent: number): string => {
   const full = Math.round((percent / 100) * barWidth)
   return `[${'█'.repeat(full)}${'·'.repeat(barWidth - full)}] ${percent.toFixed(0).padStart(3)} %`
@@ -37,7 +38,8 @@ const inWords = (seconds: number | undefined): string => {
   return seconds < 6_000 ? `, ${Math.ceil(seconds / 60)} min left` : `, ${Math.ceil(seconds / 3_600)} h left`
 }
 
-/** Makes a progress display: a bar on one line of a terminal, plain lines elsewhere, and objects when `object` is given.
+/** Makes a progress display: a bar on one line of a terminal, plain lines elsewhere, and objects when `object` is
+ *  given.
  *  @param now milliseconds of a clock that only goes forward. */
 export const createProgress = ({
   terminal,

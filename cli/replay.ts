@@ -1,4 +1,5 @@
-// Replays history through the projection of an analyst: npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--schema NAME] [--json]
+// Replays history through the projection of an analyst: npm run replay -- FILE.ts [--from X] [--to X] [--as-of X]
+// [--schema NAME] [--json]
 import { relative } from 'node:path'
 import { Failure } from '../domain/errors.ts'
 import { type Installation, openInstallation } from './installation.ts'
@@ -47,10 +48,10 @@ if (import.meta.main)
       const replay = await loadReplay(file)
       return { file, schema, replay, installation: await openInstallation({ config, log, shutdown }) }
     },
-    run: async (opened, { options }, { config, signal, progress, say, answer }) => {
+    run: async (opened, { options }, { config, signal, progress, printLine, answer }) => {
       const { file, schema, replay, installation } = opened
       const { database, store, server } = installation
-      say(`Replaying ${file} into the schema ${schema}.`)
+      printLine(`Replaying ${file} into the schema ${schema}.`)
       const began = performance.now()
       const result = await runReplay({
         replay,
@@ -65,12 +66,13 @@ if (import.meta.main)
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const tables = await readTables(database, schema, replay.tables)
-      say(`${result.events} events folded in ${seconds.toFixed(1)} s, up to position ${result.position}.`)
-      if (result.leftover) say(`The former result is kept as ${schema}__former until the next run: ${result.leftover}`)
-      for (const line of printTables(schema, tables)) say(line)
+      printLine(`${result.events} events folded in ${seconds.toFixed(1)} s, up to position ${result.position}.`)
+      if (result.leftover)
+        printLine(`The former result is kept as ${schema}__former until the next run: ${result.leftover}`)
+      for (const line of printTables(schema, tables)) printLine(line)
       const [first] = tables
-      say(`\nTo query it${server === 'own' ? ', while the platform runs' : ''}:`)
-      say(`  ${psqlLine(installation, config.dataDir, `select * from ${schema}.${first?.name}`)}`)
+      printLine(`\nTo query it${server === 'own' ? ', while the platform runs' : ''}:`)
+      printLine(`  ${psqlLine(installation, config.dataDir, `select * from ${schema}.${first?.name}`)}`)
       answer({ schema, ...result, seconds, tables })
     },
   })

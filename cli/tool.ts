@@ -25,23 +25,24 @@ export type ToolContext = {
   readonly signal: AbortSignal
   readonly progress: Progress
   /** Prints one line for people; nothing with `--json`. */
-  readonly say: (line: string) => void
+  readonly printLine: (line: string) => void
   /** Prints the result for machines: with `--json` the last object, `{"result": …}`. */
   readonly answer: (result: Readonly<Record<string, unknown>>) => void
 }
 
-/** Runs one tool to its end and sets the exit code: 0 when done, 1 when it failed (code and message on standard error, with
- *  `--json` also `{"error": …}` on standard output), 130 after Ctrl-C. Closes everything that was opened. */
+/** Runs one tool to its end and sets the exit code: 0 when done, 1 when it failed (code and message on standard error,
+ *  with `--json` also `{"error": …}` on standard output), 130 after Ctrl-C. Closes everything that was opened. */
 export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   readonly usage: string
   readonly options: Options
   /** Checks the arguments and opens what the work needs. */
   readonly open: (given: Arguments<Options>, context: ToolContext) => Promise<Opened>
-  /** Does the work. What was opened stays open until it has ended, also after Ctrl-C: it may have to remove something. */
+  /** Does the work. What was opened stays open until it has ended, also after Ctrl-C: it may have to remove
+   *  something. */
   readonly run: (opened: Opened, given: Arguments<Options>, context: ToolContext) => Promise<void>
 }): Promise<void> => {
   const json = process.argv.includes('--json')
-  const say = (line: string) => {
+  const printLine = (line: string) => {
     if (!json) process.stdout.write(`${line}\n`)
   }
   const print = (object: Readonly<Record<string, unknown>>) => {
@@ -78,7 +79,7 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
       return work
     }
     const answer = (result: Readonly<Record<string, unknown>>) => print({ result })
-    const context = { config, log, shutdown, signal: shutdown.signal, progress, say, answer }
+    const context = { config, log, shutdown, signal: shutdown.signal, progress, printLine, answer }
     try {
       const opened = await waitedFor(tool.open(given, context))
       await waitedFor(tool.run(opened, given, context))

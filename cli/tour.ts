@@ -33,14 +33,14 @@ const run = async (): Promise<void> => {
   })
   const began = performance.now()
   print.chapter('The platform')
-  const platform = await reachPlatform(options.url.replace(/\/+$/, ''), (line) => print.say(line))
+  const platform = await reachPlatform(options.url.replace(/\/+$/, ''), (line) => print.text(line))
   try {
-    print.say(`${platform.started ? 'started for this tour' : 'already running'} at ${platform.url}`)
+    print.text(`${platform.started ? 'started for this tour' : 'already running'} at ${platform.url}`)
     await playTour(platform.url, options.offers, print)
   } finally {
     await platform.close()
   }
-  print.say(`\n   The tour took ${((performance.now() - began) / 1000).toFixed(1)} s.`)
+  print.text(`\n   The tour took ${((performance.now() - began) / 1000).toFixed(1)} s.`)
 }
 
 if (import.meta.main) {

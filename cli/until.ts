@@ -3,7 +3,8 @@ import { sleep } from '../infra/async/sleep.ts'
 const waitMsMax = 30_000
 const askEveryMs = 100
 
-/** Asks again until there is an answer, and resolves to it. Throws after 30 s without one, with `what` in the message. */
+/** Asks again until there is an answer, and resolves to it. Throws after 30 s without one, with `what` in the
+ *  message. */
 export const until = async <Answer>(what: string, ask: () => Promise<Answer | undefined>): Promise<Answer> => {
   const deadline = performance.now() + waitMsMax
   for (;;) {

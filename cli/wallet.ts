@@ -14,12 +14,13 @@ export type ChainInfo = {
 
 export const embeddedChainId = 31337
 
-/** Funds a new wallet on the embedded chain: a little ether for gas from a development account, and test dollars from the
- *  token's faucet. Throws on any other chain, which has no faucet. */
+/** Funds a new wallet on the embedded chain: a little ether for gas from a development account, and test dollars from
+ *  the token's faucet. Throws on any other chain, which has no faucet. */
 export const fund = async (chain: ChainInfo, account: Account, amount: bigint): Promise<void> => {
   if (chain.chainId !== embeddedChainId)
     throw new Error(`Chain ${chain.chainId} has no faucet: the tour needs the embedded chain.`)
-  // The chain signs for its development accounts itself, so it numbers their transactions, also those of parallel callers.
+  // The chain signs for its development accounts itself, so it numbers their transactions, also those of parallel
+  // callers.
   const { send } = connect(chain, privateKeyToAddress(devKeys[1]))
   await send(account.address, parseEther('1'))
   const { write } = connect(chain, account)

@@ -1,4 +1,5 @@
-/** The sender of a command: a signed-in wallet, or a part of the platform itself. Stored in the metadata of every event. */
+/** The sender of a command: a signed-in wallet, or a part of the platform itself. Stored in the metadata of every
+ *  event. */
 export type Actor = `user:${string}` | `system:${string}`
 
 /** Returns the actor of a signed-in wallet. */

@@ -35,7 +35,7 @@ const counting = (store: EventStore) => {
   return { watched, since }
 }
 
-/** An account with so many events, and a process that knows it. */
+/** Creates an account with so many events, and a cache that holds it. */
 const setUp = async (events: number) => {
   const store = createMemoryEventStore()
   const { watched, since } = counting(store)

@@ -5,7 +5,8 @@ import { createLruCache } from './lru-cache.ts'
 import { aggregateOf, type RecordedEvent, recordedEventOf } from './recorded-event.ts'
 import { weightOf } from './weight.ts'
 
-/** An aggregate after some revision of its stream. What is stored never changes, so this stays true; it may only be behind. */
+/** An aggregate after some revision of its stream. What is stored never changes, so this stays true; it may only be
+ *  behind. */
 export type Folded<Name extends AggregateName> = {
   readonly state: StateOf<Name>
   /** Undefined when the stream does not exist. */
@@ -38,9 +39,11 @@ export type CommandAnswer<Name extends AggregateName> = {
 export type AggregateCache = {
   /** Returns the cached aggregate, which may be behind what is stored. Reads nothing. */
   cached<Name extends AggregateName>(name: Name, id: string): Folded<Name> | undefined
-  /** Resolves to the aggregate as it is stored now: folds what came after the cached revision. Throws EVENT_UNREADABLE. */
+  /** Resolves to the aggregate as it is stored now: folds what came after the cached revision. Throws
+   *  EVENT_UNREADABLE. */
   current<Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>>
-  /** Resolves to the events of a command among those that were folded, however long ago; to none when it has led to none. */
+  /** Resolves to the events of a command among those that were folded, however long ago; to none when it has led to
+   *  none. */
   answerTo<Name extends AggregateName>(
     name: Name,
     id: string,
@@ -57,8 +60,8 @@ export type AggregateCache = {
   forget(name: AggregateName, id: string): void
 }
 
-/** Caches aggregates by stream, so that a command costs the same however long the stream is: only what came after the cached
- *  revision is read, and of the events before it only where each command was answered is kept. */
+/** Caches aggregates by stream, so that a command costs the same however long the stream is: only what came after the
+ *  cached revision is read, and of the events before it only where each command was answered is kept. */
 export const createAggregateCache = ({
   store,
   limits: { streamsMax, bytesMax } = aggregateCacheLimits,
@@ -72,7 +75,7 @@ export const createAggregateCache = ({
   const cached = <Name extends AggregateName>(name: Name, id: string) =>
     entries.get(streamOf(name, id)) as Folded<Name> | undefined
 
-  /** Another reader may have come further in the meantime. */
+  /** Keeps the newer of two states: another reader may have read further in the meantime. */
   const keepNewest = <Name extends AggregateName>(name: Name, id: string, folded: Folded<Name>): Folded<Name> => {
     const { revision, measured, answers } = folded
     if (revision === undefined || revision <= (cached(name, id)?.revision ?? -1n)) return folded
@@ -87,7 +90,7 @@ export const createAggregateCache = ({
     return folded === from ? from : keepNewest(name, id, measure(folded))
   }
 
-  /** Several callers that ask for the same long stream at the same time wait for the first read of it. */
+  /** Reads a stream for the first time. Callers that ask for the same long stream at the same time share one read. */
   const readFirst = async <Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>> => {
     const stream = streamOf(name, id)
     const reading = readFrom(name, id, empty(name))
@@ -142,7 +145,8 @@ const empty = <Name extends AggregateName>(name: Name): Folded<Name> => ({
   measured: { events: 0n, bytes: 0 },
 })
 
-/** Folds one event. The index is shared by all folds of the same stream; it may know more than this fold, never less. */
+/** Folds one event. The index is shared by all folds of the same stream; it may know more than this fold, never
+ *  less. */
 const fold = <Name extends AggregateName>(
   name: Name,
   before: Folded<Name>,

@@ -46,7 +46,8 @@ const owned: { readonly [Name in AggregateName]: StateOf<Name> } = {
   job: folded('job', { type: 'JobSubmitted', ...job }),
 }
 
-/** `named`: the wallet that the command names. `owner`: the wallet that what is there belongs to. `platform`: no wallet. */
+/** `named`: the wallet that the command names. `owner`: the wallet that what is there belongs to. `platform`: no
+ *  wallet. */
 type Who = 'named' | 'owner' | 'platform'
 type Rules<Name extends AggregateName> = {
   readonly [Type in CommandOf<Name>['type']]: readonly [
@@ -108,7 +109,7 @@ const rows = Object.entries(rules).flatMap(([name, ofAggregate]) =>
   })),
 )
 
-describe.each(rows)('$command.type may be asked for by: $who', ({ name, who, command }) => {
+describe.each(rows)('$command.type may be sent by: $who', ({ name, who, command }) => {
   const ask = (actor: ReturnType<typeof userActor>, state: StateOf<AggregateName>) =>
     refuseStranger(name, actor, command, state as never)
   const nothing = aggregates[name].initial

@@ -2,8 +2,8 @@
 export type CommandIndex = {
   /** Adds the revision of the first event of a command's answer. A revision up to `through` is in the index already. */
   add(commandId: string, revision: bigint): void
-  /** Returns the revisions where the answer may begin; mostly none or one. Commands are found by a hash, so the event at the
-   *  revision may be another command's: read it to be sure. */
+  /** Returns the revisions where the answer may begin; mostly none or one. Commands are found by a hash, so the event
+   *  at the revision may be another command's: read it to be sure. */
   find(commandId: string): readonly bigint[]
   /** The highest revision that was added. */
   readonly through: bigint
@@ -23,8 +23,8 @@ const hashOf = (text: string): number => {
   return (hash ^ (hash >>> 13)) >>> 0
 }
 
-/** Makes a hash table with open addressing. A slot is two words: the hash, and the revision + 1, where 0 means a free slot. Its
- *  limit is four billion events; folding such a stream once would take half a day. */
+/** Makes a hash table with open addressing. A slot is two words: the hash, and the revision + 1, where 0 means a free
+ *  slot. Its limit is four billion events; folding such a stream once would take half a day. */
 export const createCommandIndex = (): CommandIndex => {
   let slots = slotsMin
   let words = new Uint32Array(slots * slotWords)

@@ -1,7 +1,7 @@
 import { CsvError, parse } from 'csv-parse/sync'
 
-/** A record of a CSV text. `line` is where it begins, counted from 1. A record that cannot be parsed has a `problem` instead of
- *  fields. */
+/** A record of a CSV text. `line` is where it begins, counted from 1. A record that cannot be parsed has a `problem`
+ *  instead of fields. */
 export type CsvRecord = { readonly line: number } & (
   | { readonly fields: readonly string[] }
   | { readonly problem: string }
@@ -10,8 +10,9 @@ export type CsvRecord = { readonly line: number } & (
 /** Over how many lines a quoted field may go. */
 const recordLinesMax = 20
 
-/** Returns the records of a CSV text, without empty lines. Never throws. A quote may stay open, or be closed so far below that the
- *  record has another number of columns than the first: then only its own line is lost, and reading goes on with the next. */
+/** Returns the records of a CSV text, without empty lines. Never throws. A quote may stay open, or be closed so far
+ *  below that the record has another number of columns than the first: then only its own line is lost, and reading goes
+ *  on with the next. */
 export const readCsvRecords = (text: string): readonly CsvRecord[] => {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
   const records: CsvRecord[] = []

@@ -1,6 +1,7 @@
-// Every id that is made of what it stands for, so that the same thing asked for twice is the same thing. The first word of each,
-// the order of its parts, and the keys and their order in what is hashed as JSON are data: an id that came out differently
-// would be another rental, another job, a deposit that is paid a second time. testing/golden/names.spec.ts pins them.
+// Every id that is made of what it stands for, so that the same thing asked for twice is the same thing. The first word
+// of each, the order of its parts, and the keys and their order in what is hashed as JSON are data: an id that came out
+// differently would be another rental, another job, a deposit that is paid a second time. testing/golden/names.spec.ts
+// pins them.
 import type { CommandOf } from '../domain/aggregates.ts'
 import type { Program } from '../domain/job.ts'
 import type { Offer } from '../domain/listing.ts'
@@ -60,12 +61,12 @@ const jobJson = (job: Program & { readonly renter: string; readonly rental: stri
 /** Ids of aggregates, and idempotency keys made of others. */
 export const ids = {
   listing: (provider: string, idempotencyKey: string) => derivedId('listing', provider, idempotencyKey),
-  /** `copy` counts the lines of the same content before this one. */
+  /** Returns the id of a listing from an import. `copy` counts the earlier lines with the same content. */
   importedListing: (provider: string, offer: Omit<Offer, 'provider'>, copy: number) =>
     derivedId('listing', provider, offerJson(offer), String(copy)),
   rental: (renter: string, idempotencyKey: string) => derivedId('rental', renter, idempotencyKey),
   job: (renter: string, idempotencyKey: string) => derivedId('job', renter, idempotencyKey),
-  /** The key under which the offer at `index` is tried; the first one is tried under the renter's own. */
+  /** Returns the key under which the offer at `index` is tried; the first one is tried under the renter's own key. */
   keyOfTry: (idempotencyKey: string, index: number) =>
     index === 0 ? idempotencyKey : derivedId('try', idempotencyKey, String(index)),
 }

@@ -73,7 +73,7 @@ const asked: fc.Arbitrary<Asked> = fc.oneof(
 
 type Answer = Executed<AggregateName> | Refusal
 
-/** A command goes to one stream, so another stream is another command. */
+/** Returns the id of a command. A command goes to one stream, so another stream is another command. */
 const commandIdOf = ({ name, id, commandId }: Asked) => `${commandId} to ${streamOf(name, id)}`
 
 const ask = (commands: Commands, asked: Asked): Promise<Answer> =>
@@ -85,7 +85,7 @@ const ask = (commands: Commands, asked: Asked): Promise<Answer> =>
     time,
   })
 
-/** The id of the store is a part of its positions, and differs. */
+/** Removes the id of the store, which differs between stores, from positions. */
 const withoutStore = (value: unknown, store: EventStore): unknown => {
   if (typeof value === 'string') return value.replace(store.start.slice(0, -20), '')
   if (typeof value !== 'object' || value === null) return value
@@ -137,7 +137,7 @@ test('two processes with caches answer and write the same as two that fold every
 }, 120_000)
 
 describe('whatever overtakes whatever', () => {
-  /** Every call of the store waits for the scheduler, and what was read is old when it is returned. */
+  /** Returns a store with calls that wait for the scheduler. What was read is old when it is returned. */
   const scheduled = (store: EventStore, scheduler: fc.Scheduler): EventStore => ({
     ...store,
     append: async (append) => {
@@ -155,7 +155,7 @@ describe('whatever overtakes whatever', () => {
     },
   })
 
-  /** What was true of a stream after each of its events, and before the first. */
+  /** Returns the states of a stream: before its first event and after each one. */
   const statesOf = <Name extends AggregateName>(name: Name, events: readonly EventOf<Name>[]): StateOf<Name>[] => {
     const { initial, evolve } = aggregateOf(name)
     const states = [initial]

@@ -254,7 +254,7 @@ describe('when the store fails', () => {
     await expect(reading.execute('provider', 'paula', register, envelope())).rejects.toBe(away)
   })
 
-  test('an event that cannot be stored is said to be so', async () => {
+  test('an event that cannot be stored is a failure that names it', async () => {
     const { execute, store } = setUp()
     const named = { ...register, name: 'Pau\0la' }
     await expect(execute('provider', 'paula', named, envelope())).rejects.toMatchObject({ code: 'EVENT_INVALID' })

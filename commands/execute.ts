@@ -23,8 +23,8 @@ export type Envelope = {
   readonly time: string
 }
 
-/** Returns the envelope of a request, as opposed to a command that an event caused. `correlationId` is that of the earlier
- *  request to which this one belongs; left out, the request stands at the beginning. */
+/** Returns the envelope of a request, as opposed to a command that an event caused. `correlationId` is that of the
+ *  earlier request to which this one belongs; left out, the request stands at the beginning. */
 export const requestEnvelope = (
   commandId: string,
   actor: Actor,
@@ -38,8 +38,8 @@ export const requestEnvelope = (
   time,
 })
 
-/** The answer to a command. `events` are those of this command, `state` is the aggregate after all that is stored, `position` is
- *  that of the last of the events; undefined when nothing followed from the command. */
+/** The answer to a command. `events` are those of this command, `state` is the aggregate after all that is stored,
+ *  `position` is that of the last of the events; undefined when nothing followed from the command. */
 export type Executed<Name extends AggregateName> = {
   readonly outcome: 'executed'
   readonly repeated: boolean
@@ -86,10 +86,10 @@ type Attempt<Name extends AggregateName> =
 const attemptsMax = 20
 const pauseMsMax = 50
 
-/** Makes the one way to change anything. Takes the aggregate from the cache, looks whether the command was answered before, asks
- *  for authority, decides, appends at the revision that it was decided on, and starts over when that was not the last one.
- *  What leads to no append is checked by no store, so it is decided only on an aggregate that was just read. Refusals are
- *  values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it. */
+/** Creates the one way to change anything. Takes the aggregate from the cache, finds an earlier answer to the command,
+ *  asks for authority, decides, appends at the revision that it was decided on, and starts over when that was not the
+ *  last one. What leads to no append is checked by no store, so it is decided only on an aggregate that was just read.
+ *  Refusals are values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it. */
 export const createCommands = ({
   store,
   cacheLimits,
@@ -97,8 +97,8 @@ export const createCommands = ({
   readonly store: EventStore
   readonly cacheLimits?: AggregateCacheLimits
 }): Commands => {
-  // Hundreds of commands for one listing wait here for each other, instead of failing against each other in the database.
-  // Commands of other processes are met by the expected revision.
+  // Hundreds of commands for one listing wait here for each other, instead of failing against each other in the
+  // database. Commands of other processes are met by the expected revision.
   const inOrder = createKeyedRunner()
   const cache = createAggregateCache({ store, limits: cacheLimits })
 
@@ -116,7 +116,8 @@ export const createCommands = ({
     isCurrent: true,
   })
 
-  /** Reads again after an append that was not taken. Where there is nothing new to read, the store itself was put back. */
+  /** Reads again after an append that was not taken. Where there is nothing new to read, the store itself was put
+   *  back. */
   const readAgain = async <Name extends AggregateName>(name: Name, id: string, before: Folded<Name>) => {
     const view = await read(name, id)
     if (view.folded.revision !== before.revision) return view
@@ -170,7 +171,8 @@ export const createCommands = ({
       await sleep(Math.random() * pauseMsMax)
       return { outcome: 'conflict', view: await readAgain(name, id, folded) }
     }
-    // Another process has answered this very command a moment earlier and thus with other data: its answer can be read now.
+    // Another process has answered this very command a moment earlier and thus with other data: its answer can be read
+    // now.
     const again = await readAgain(name, id, folded)
     const answer = await earlierAnswer(name, id, again, envelope.commandId)
     if (!answer) throw new Failure('EVENT_INVALID', { stream, reason: `the event ids are known: ${appended.problem}` })

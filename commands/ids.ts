@@ -6,13 +6,14 @@ const namespace = '6f2c1e0a-3b54-4d5e-9a53-0d3f0a1f7c11'
 /** Returns a new id; ids are ordered by time. */
 export const newId = (): string => v7()
 
-/** Returns the id of these parts: always the same for the same parts, so two runs of one saga send the same commands. The parts that
- *  are in use stand in derived-ids.ts. */
+/** Returns the id of these parts: always the same for the same parts, so two runs of one saga send the same commands.
+ *  The parts that are in use stand in derived-ids.ts. */
 export const derivedId = (...parts: readonly string[]): string => v5(JSON.stringify(parts), namespace)
 
-/** Returns the id of the n-th event of a command (from 0). It is made of the command id and the time (ISO 8601), so it is the same
- *  wherever the command is answered. A UUID of version 8 whose first 48 bits are the time in milliseconds, as in version 7: ids
- *  that follow each other stand side by side in the index of a store, however long the log is (ADR 17). */
+/** Returns the id of the n-th event of a command (from 0). It is made of the command id and the time (ISO 8601), so it
+ *  is the same wherever the command is answered. A UUID of version 8 whose first 48 bits are the time in milliseconds,
+ *  as in version 7: ids that follow each other stand side by side in the index of a store, however long the log is (ADR
+ *  17). */
 export const eventIdOf = (commandId: string, index: number, time: string): string => {
   const name = derivedId(commandId, String(index))
   const moment = Math.max(0, Date.parse(time) || 0)

@@ -50,7 +50,7 @@ test('every line becomes a listing of the provider', async () => {
 describe('the same file again', () => {
   const csv = file(line('H100', '7.2'), line('A100', '2'), line('H100', '7.2'))
 
-  test('changes nothing, and says where the listings are', async () => {
+  test('changes nothing, and returns where the listings are', async () => {
     const world = await market('paula')
     const first = await world.imported(csv)
     const head = await world.store.head()
@@ -83,7 +83,7 @@ describe('the same file again', () => {
   })
 })
 
-test('lines of the same content are listings of their own', async () => {
+test('lines of the same content are separate listings', async () => {
   const world = await market('paula')
   const { listed } = await world.imported(file(...Array.from({ length: 40 }, () => line('H100', '7.2'))))
   expect(new Set(listed.map(({ listing }) => listing)).size).toBe(40)
@@ -111,7 +111,7 @@ test('a file without a proper header is refused', async () => {
   expect(await importOffers(world, { provider: 'paula', csv: 'what?' })).toMatchObject({ refused: 'INPUT_INVALID' })
 })
 
-test('who is not registered lists nothing', async () => {
+test('a wallet that is not registered lists nothing', async () => {
   const world = await market()
   expect(await importOffers(world, { provider: 'paula', csv: file(line('H100', '7.2')) })).toEqual({
     refused: 'PROVIDER_NOT_REGISTERED',

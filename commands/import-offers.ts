@@ -17,9 +17,9 @@ export type OfferImport = {
 
 const atOnceMax = 32
 
-/** Lists the GPUs of every readable line of an offer file, for a registered provider. The same file again changes nothing: the id of
- *  a listing is made of the provider, the content of the line, and the number of earlier lines with that content.
- *  Refuses PROVIDER_NOT_REGISTERED, and INPUT_INVALID when the file has no proper header. */
+/** Lists the GPUs of every readable line of an offer file, for a registered provider. The same file again changes
+ *  nothing: the id of a listing is made of the provider, the content of the line, and the number of earlier lines with
+ *  that content. Refuses PROVIDER_NOT_REGISTERED, and INPUT_INVALID when the file has no proper header. */
 export const importOffers = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
   { provider, csv }: { readonly provider: string; readonly csv: string },

@@ -7,7 +7,8 @@ export type LruCache<Value> = {
   readonly weight: number
 }
 
-/** Makes an empty cache that holds at most `entriesMax` entries and, but for the newest, at most `weightMax` together. */
+/** Makes an empty cache that holds at most `entriesMax` entries and, but for the newest, at most `weightMax`
+ *  together. */
 export const createLruCache = <Value>({
   entriesMax,
   weightMax,

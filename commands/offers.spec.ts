@@ -25,7 +25,7 @@ const read = (csv: string) => {
   if (isRefusal(answer)) throw new Error(answer.refused)
   return answer
 }
-/** The details of what was refused, by line. */
+/** Returns the details of what was refused, by line. */
 const refusals = (csv: string) => read(csv).refused.map(({ line, refusal }) => ({ line, ...refusal }))
 const invalid = (line: number, details: Record<string, string>) => ({
   line,

@@ -21,7 +21,8 @@ const wholeNumber = z
   .transform(Number)
   .refine(Number.isSafeInteger, 'is too large')
 
-/** Returns the memory of all GPUs: the total stands last where there is one; a single GPU entry holds the total of its kind. */
+/** Returns the memory of all GPUs: the total stands last where there is one; a single GPU entry holds the total of its
+ *  kind. */
 const gpuMemoryMib = (info: string): number =>
   Number([...info.matchAll(/'(?:SizeInMiB|TotalGpuMemoryInMiB)':\s*(\d+)/g)].at(-1)?.[1] ?? Number.NaN)
 
@@ -43,10 +44,10 @@ const row = z.object({
   Region: text,
 })
 
-/** Reads a file in the SkyPilot catalog format (columns InstanceType, AcceleratorName, AcceleratorCount, vCPUs, MemoryGiB,
- *  GpuInfo, Price, SpotPrice, Region): Price is USD per hour of the whole machine, SizeInMiB the memory of all its GPUs.
- *  A line that cannot be read is refused under its number (the header is line 1); the other lines are read.
- *  Refuses the whole file with INPUT_INVALID when the header lacks a column. */
+/** Reads a file in the SkyPilot catalog format (columns InstanceType, AcceleratorName, AcceleratorCount, vCPUs,
+ *  MemoryGiB, GpuInfo, Price, SpotPrice, Region): Price is USD per hour of the whole machine, SizeInMiB the memory of
+ *  all its GPUs. A line that cannot be read is refused under its number (the header is line 1); the other lines are
+ *  read. Refuses the whole file with INPUT_INVALID when the header lacks a column. */
 export const readOffers = (
   csv: string,
 ): { readonly offers: readonly ReadOffer[]; readonly refused: readonly RefusedLine[] } | Refusal => {
@@ -92,6 +93,7 @@ const toOffer = (read: z.infer<typeof row>): Omit<Offer, 'provider'> => {
   }
 }
 
-/** Returns the price of one GPU, rounded up to a millionth of a dollar: all GPUs together never cost less than the machine. */
+/** Returns the price of one GPU, rounded up to a millionth of a dollar: all GPUs together never cost less than the
+ *  machine. */
 const perGpu = (machine: Money, gpuCount: bigint): Money =>
   money((machine.amount + gpuCount - 1n) / gpuCount, machine.asset)

@@ -8,7 +8,7 @@ import { type JobRequest, submitJob } from './submit-job.ts'
 
 const market = async () => {
   const { rental, ...world } = await createActiveRental()
-  const wish = (overrides: Partial<JobRequest> = {}): JobRequest => ({
+  const request = (overrides: Partial<JobRequest> = {}): JobRequest => ({
     renter: 'ada',
     idempotencyKey: 'first',
     rental,
@@ -21,7 +21,7 @@ const market = async () => {
     ...overrides,
   })
   const submit = async (overrides: Partial<JobRequest> = {}) => {
-    const answer = await submitJob(world, wish(overrides))
+    const answer = await submitJob(world, request(overrides))
     if (isRefusal(answer)) throw new Error(answer.refused)
     return answer
   }
@@ -31,14 +31,14 @@ const market = async () => {
     for await (const { type } of world.store.readAll()) if (type === 'JobSubmitted') count++
     return count
   }
-  return { ...world, rental, wish, submit, end, submitted }
+  return { ...world, rental, request, submit, end, submitted }
 }
 
 test('a job waits in the queue, with all it takes to run, in the story of its rental', async () => {
   const world = await market()
   const { job, events, state, position } = await world.submit()
   expect(state).toMatchObject({ status: 'queued', rental: world.rental, renter: 'ada' })
-  const { renter, rental, idempotencyKey, ...program } = world.wish()
+  const { renter, rental, idempotencyKey, ...program } = world.request()
   expect(events.map(({ event }) => event)).toEqual([
     { type: 'JobSubmitted', rental, renter, submittedAt: world.now(), ...program },
   ])
@@ -74,7 +74,7 @@ describe('the same key again', () => {
   test('is not given away to another job', async () => {
     const world = await market()
     await world.submit()
-    expect(await submitJob(world, world.wish({ timeoutSeconds: 61 }))).toEqual({
+    expect(await submitJob(world, world.request({ timeoutSeconds: 61 }))).toEqual({
       refused: 'IDEMPOTENCY_KEY_REUSED',
       details: { idempotencyKey: 'first' },
     })
@@ -92,21 +92,21 @@ describe('the same key again', () => {
 describe('a job is refused', () => {
   test('without a rental', async () => {
     const world = await market()
-    expect(await submitJob(world, world.wish({ rental: 'none' }))).toEqual({
+    expect(await submitJob(world, world.request({ rental: 'none' }))).toEqual({
       refused: 'RENTAL_UNKNOWN',
       details: { rental: 'none' },
     })
   })
 
-  test("on somebody else's rental", async () => {
+  test("on another renter's rental", async () => {
     const world = await market()
-    expect(await submitJob(world, world.wish({ renter: 'mallory' }))).toEqual({ refused: 'NOT_YOURS', details: {} })
+    expect(await submitJob(world, world.request({ renter: 'mallory' }))).toEqual({ refused: 'NOT_YOURS', details: {} })
   })
 
   test('on a rental that is over', async () => {
     const world = await market()
     await world.end()
-    expect(await submitJob(world, world.wish())).toEqual({
+    expect(await submitJob(world, world.request())).toEqual({
       refused: 'RENTAL_NOT_ACTIVE',
       details: { status: 'ended' },
     })
@@ -114,7 +114,7 @@ describe('a job is refused', () => {
 
   test('when it cannot be run', async () => {
     const world = await market()
-    expect(await submitJob(world, world.wish({ command: [] }))).toMatchObject({ refused: 'JOB_INVALID' })
+    expect(await submitJob(world, world.request({ command: [] }))).toMatchObject({ refused: 'JOB_INVALID' })
     expect(await world.submitted()).toBe(0)
   })
 })

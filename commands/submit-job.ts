@@ -7,8 +7,8 @@ import { type Commands, type Executed, requestEnvelope } from './execute.ts'
 /** What a renter asks for. The same key again is the same request and gets the same job. */
 export type JobRequest = { readonly renter: string; readonly idempotencyKey: string; readonly rental: string } & Program
 
-/** Submits a job that runs on the GPUs of an active rental of the renter. Refuses RENTAL_UNKNOWN, NOT_YOURS, RENTAL_NOT_ACTIVE,
- *  JOB_INVALID, IDEMPOTENCY_KEY_REUSED. */
+/** Submits a job that runs on the GPUs of an active rental of the renter. Refuses RENTAL_UNKNOWN, NOT_YOURS,
+ *  RENTAL_NOT_ACTIVE, JOB_INVALID, IDEMPOTENCY_KEY_REUSED. */
 export const submitJob = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
   { idempotencyKey, ...request }: JobRequest,

@@ -45,7 +45,8 @@ const linkComplaints: Rule = (page) =>
 
 const looksLikePath = /^\.?[\w@-][\w.@-]*(\/[\w.@-]+)*\/?$/
 const fileEndings = /\.(ts|md|json|sol|csv|graphql|yml|mjs)$/
-/** The reader makes the first file, a start the folder, an export the last file; `x.table.ts` stands for any such name. */
+/** Returns whether a name is no path of the repository. The reader writes the first file, a start creates the folder,
+ *  an export the last file; `x.table.ts` stands for any such name. */
 const isNoPath = (text: string) =>
   ['renter.ts', '.data/', 'USDC/6', 'manifest.json'].includes(text) || /^x[./]/.test(text)
 
@@ -121,8 +122,8 @@ const errorsPage = (): string => {
   const lines = [
     '# Every code, and what to do',
     '',
-    'Every refusal and every failure of the platform has a code. A published code keeps its meaning for ever; its message and',
-    'hint may improve. The registry is `domain/errors.ts`, and this page is generated from it',
+    'Every refusal and every failure of the platform has a code. The meaning of a published code never changes; its message',
+    'and hint may improve. The registry is `domain/errors.ts`, and this page is generated from it',
     '(`UPDATE=1 npm test -- docs/docs.spec.ts` writes it, and the same test fails when they differ).',
     '',
     'A refused mutation returns its `Refused` member, with `code`, `message`, `hint` and `details`. A query that fails has the',

@@ -9,12 +9,14 @@ export type Found = { readonly page: string; readonly line: number; readonly tex
 export const root = posix.join(import.meta.dirname, '..')
 export const files = readFiles(root)
 
-/** README.md, then docs/rental.md, then the other pages of the root and of docs/ by name: the order in which snippets are run. */
+/** README.md, then docs/rental.md, then the other pages of the root and of docs/ by name: the order in which snippets
+ *  are run. */
 export const pages: readonly Page[] = ['README.md', 'docs/rental.md', ...[...files.keys()].toSorted()]
   .filter((path, index, all) => /^([A-Z]+|docs\/[\w-]+)\.md$/.test(path) && all.indexOf(path) === index)
   .map((path) => ({ path, text: files.get(path) ?? '' }))
 
-/** Returns the fenced blocks of a page, in order. `line` is that of the opening fence. Throws when a block has no end. */
+/** Returns the fenced blocks of a page, in order. `line` is that of the opening fence. Throws when a block has no
+ *  end. */
 export const blocksOf = ({ path, text }: Page): Block[] => {
   const blocks: Block[] = []
   let open: { line: number; language: string; lines: string[] } | undefined
@@ -40,7 +42,8 @@ export const proseOf = (page: Page): string[] => {
   return lines
 }
 
-/** Returns the lines of a page below the heading of that title, up to the next heading; none where there is no such heading. */
+/** Returns the lines of a page below the heading of that title, up to the next heading; none where there is no such
+ *  heading. */
 export const sectionOf = (page: Page, title: string): string[] => {
   const lines = proseOf(page)
   const start = lines.findIndex((line) => line.replace(/^#+ /, '') === title && line.startsWith('#')) + 1
@@ -49,7 +52,8 @@ export const sectionOf = (page: Page, title: string): string[] => {
   return lines.slice(start, end < 0 ? undefined : end)
 }
 
-/** Returns the texts between backticks. Rows of a table whose head names `DATA_DIR` are about that folder, and left out. */
+/** Returns the texts between backticks. Rows of a table whose head names `DATA_DIR` are about that folder, and left
+ *  out. */
 export const spansOf = (page: Page): Found[] => {
   let ofDataFolder = false
   return proseOf(page).flatMap((text, index) => {

@@ -24,21 +24,21 @@ import {
 const folder = 'docs/events'
 const golden = linesOf('events.jsonl').map(fromLine)
 
-let told: EventCatalogue
+let catalogue: EventCatalogue
 let files: ReadonlyMap<string, string>
 
 beforeAll(async () => {
-  told = await gatherCatalogue()
+  catalogue = await gatherCatalogue()
   if (process.env.UPDATE === '1') {
     mkdirSync(posix.join(root, folder), { recursive: true })
     for (const [file, text] of schemaFiles()) writeFileSync(posix.join(root, folder, file), text)
-    writeFileSync(posix.join(root, 'docs/events.md'), eventsPage(told.events))
+    writeFileSync(posix.join(root, 'docs/events.md'), eventsPage(catalogue.events))
   }
   files = readFiles(root)
 })
 
-test('docs/events.md is what the schemas and the story say (UPDATE=1 writes it)', () =>
-  expect(files.get('docs/events.md')).toBe(eventsPage(told.events)))
+test('docs/events.md is derived from the schemas and the story (UPDATE=1 writes it)', () =>
+  expect(files.get('docs/events.md')).toBe(eventsPage(catalogue.events)))
 
 describe('the JSON Schemas (UPDATE=1 writes them)', () => {
   test.each([...schemaFiles()])('%s is the schema of the program', (file, text) =>
@@ -50,7 +50,7 @@ describe('the JSON Schemas (UPDATE=1 writes them)', () => {
     )
     expect([...files.keys()].filter((path) => path.startsWith(`${folder}/`)).toSorted()).toEqual(known.toSorted())
   })
-  test('hold for what the golden log kept under each version', () => {
+  test('hold for what the golden log has under each version', () => {
     const readers = new Map(
       [...files].flatMap(([path, text]) =>
         path.startsWith(`${folder}/`) ? [[posix.basename(path), z.fromJSONSchema(JSON.parse(text))] as const] : [],
@@ -90,18 +90,18 @@ const commands: { readonly [Name in AggregateName]: { readonly [Type in CommandO
   },
 }
 
-describe('the story from which the page knows who says what', () => {
+describe('the story from which the page takes the senders of each event', () => {
   test('sends every command', () => {
-    const sent = new Set(told.sent.map(({ to, command }) => `${to} ${command.type}`))
+    const sent = new Set(catalogue.sent.map(({ to, command }) => `${to} ${command.type}`))
     const all = names.flatMap((name) => Object.keys(commands[name]).map((type) => `${name} ${type}`))
     expect([...sent].toSorted()).toEqual(all.toSorted())
   })
-  test('comes to every event', () =>
-    expect(types.filter(([type]) => !told.events.get(type)?.sentBy.size).map(([type]) => type)).toEqual([]))
+  test('stores every event', () =>
+    expect(types.filter(([type]) => !catalogue.events.get(type)?.sentBy.size).map(([type]) => type)).toEqual([]))
 })
 
-describe('what the page says of all events', () => {
-  test.each(names)('the id in the stream of a %s is of the kind that it says', (name) => {
+describe('what the page states of all events', () => {
+  test.each(names)('the id in the stream of a %s is of the stated kind', (name) => {
     const ids = golden.filter(({ stream }) => stream.startsWith(`${name}-`)).map(({ stream }) => idOf(stream))
     expect(ids.length).toBeGreaterThan(0)
     for (const id of ids) expect(id).toMatch(idKinds[streams[name].id].pattern)

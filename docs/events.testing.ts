@@ -1,4 +1,4 @@
-// docs/events.md and the JSON Schemas beside it, made from the event schemas and from what the golden story shows.
+// docs/events.md and the JSON Schemas beside it, derived from the event schemas and from the golden story.
 import { type AggregateName, aggregates } from '../domain/aggregates.ts'
 import { personalMetadata, personalStreams, type StoredShape, shapeOf } from '../domain/catalogue.ts'
 import type { EventSchema } from '../domain/events.ts'
@@ -13,7 +13,7 @@ export const types = names.flatMap(entriesOf)
 
 export const schemaFileOf = (type: string, version: number): string => `${type}.v${version}.schema.json`
 
-/** The JSON Schema of each event type in its current version, by file. */
+/** Returns the JSON Schema of each event type in its current version, by file. */
 export const schemaFiles = (): ReadonlyMap<string, string> =>
   new Map(
     types.map(([type, entry]) => {
@@ -23,7 +23,7 @@ export const schemaFiles = (): ReadonlyMap<string, string> =>
     }),
   )
 
-/** What the id in a stream's name is: `wallet` and `deposit` are what the chain knows it by, the rest are UUIDs. */
+/** Kinds of ids in the names of streams: `wallet` and `deposit` are identifiers of the chain, the rest are UUIDs. */
 export const idKinds = {
   wallet: { pattern: /^0x[0-9a-f]{40}$/, words: 'a wallet address, lower case' },
   deposit: { pattern: /^0x[0-9a-f]{64}$/, words: 'the id that the contract gave the deposit' },
@@ -41,9 +41,9 @@ export const streams: {
   rental: { id: 'uuid', about: "one renter's lease of GPUs of one listing" },
 }
 
-/** What stands beside the data of every event. */
+/** The fields of every event besides its data. */
 export const envelope: { readonly [Field in Exclude<keyof StoredEvent, 'data' | 'metadata'>]: string } = {
-  id: 'UUID, the identity of the fact. It is derived from the command and the place among its events, so a repetition has the same',
+  id: 'UUID of the event. It is derived from the command and the place among its events, so a repetition has the same',
   type: 'what happened, in the past tense; one of those below',
   stream: 'the name of an aggregate, a dash, and an id: see above',
   revision: 'place in its stream, from 0 without gaps',
@@ -51,7 +51,7 @@ export const envelope: { readonly [Field in Exclude<keyof StoredEvent, 'data' | 
 }
 
 export const metadata: { readonly [Field in keyof Metadata]: string } = {
-  commandId: 'UUID of the command that caused it. The same command again is answered with the same events',
+  commandId: 'UUID of the command that caused it. The same command again returns the same events',
   correlationId: 'shared by all that follows from one request: a rental, its money, its jobs, its invoice',
   causationId: 'the event, or the command, directly before',
   actor: '`user:` and a wallet address, or `system:` and a part of the platform',
@@ -95,15 +95,15 @@ const listed = (items: Iterable<string>): string => [...items].map((item) => `\`
 const withEnd = (sentence: string): string => `- ${sentence}.`
 
 const followerWords = ({ name, commands, compensations }: StartedSaga): string =>
-  `Starts the process \`${name}\`: ${listed(commands)}${compensations.length > 0 ? `; refused on the way: ${listed(compensations)}` : ''}`
+  `Starts the saga \`${name}\`, which sends ${listed(commands)}${compensations.length > 0 ? `; after a refusal: ${listed(compensations)}` : ''}`
 
 const factLines = ({ sentBy, sagas, timers, scheduler, causes, projections }: EventEntry): string[] =>
   [
-    `Said by ${[...sentBy].map(([command, senders]) => `\`${command}\` (${[...senders].toSorted().join(', ')})`).join(', ')}`,
+    `Results from ${[...sentBy].map(([command, senders]) => `\`${command}\` (sent by ${[...senders].toSorted().join(', ')})`).join(', ')}`,
     ...sagas.map(followerWords),
     ...(timers.length > 0 ? [`Sets the timers ${listed(timers)}`] : []),
-    ...(scheduler ? ['Makes the scheduler look at the jobs that it is about'] : []),
-    ...(causes.size > 0 ? [`From it come ${listed([...causes].toSorted())}`] : []),
+    ...(scheduler ? ['Makes the scheduler check the jobs that it concerns'] : []),
+    ...(causes.size > 0 ? [`Causes ${listed([...causes].toSorted())}`] : []),
     `Changes ${projections.length > 0 ? `rows of ${listed(projections.toSorted())}` : 'no read model'}`,
   ].map(withEnd)
 
@@ -129,25 +129,25 @@ const factsOf = (type: string, facts: ReadonlyMap<string, EventEntry>): EventEnt
   return known
 }
 
-/** The whole page. */
+/** Returns the whole page. */
 export const eventsPage = (facts: ReadonlyMap<string, EventEntry>): string =>
   [
     '# Every event',
     '',
-    'The log is a list of facts, and this is the list of their kinds: what each says, in which units, who says it and what',
-    'follows. Fields, units, personal data and sentences come from the event schemas (`domain/rental.events.ts` and its',
-    'neighbours). Who says an event and what follows is found out by telling a story with the real commands and processes',
-    '(`testing/golden/catalogue.ts`), and the story sends every command that there is. `UPDATE=1 npm test -- docs/events.spec.ts`',
-    'writes the page and the JSON Schemas in `docs/events/`; the same test fails when they differ.',
+    'This page lists every event type: its fields with their units, the commands that cause it, and the commands that follow.',
+    'Fields, units, personal data and descriptions come from the event schemas (`domain/rental.events.ts` and its neighbours).',
+    'Causes and consequences come from a story that runs with the real commands and processes',
+    '(`testing/golden/catalogue.ts`). The story sends every command. `UPDATE=1 npm test -- docs/events.spec.ts` writes the',
+    'page and the JSON Schemas in `docs/events/`; the same test fails when they differ.',
     '',
-    'Stored events never change. A changed shape is a new version with a step up from the one before, so whoever reads the',
-    "log through the platform meets the current version. An older version's JSON Schema stays where it is. What was stored",
-    "under today's versions is kept in `domain/golden-log/events.jsonl`: a small history with every type in every version,",
-    'which `testing/golden/log.spec.ts` replays, and which is good for trying things on.',
+    'Stored events never change. A changed shape is a new version with an upcast from the previous one, so a program that reads',
+    "the log through the platform gets the current version. An older version's JSON Schema stays in its place.",
+    '`domain/golden-log/events.jsonl` holds a small history with every type in every version, as it was stored.',
+    '`testing/golden/log.spec.ts` replays it, and you can use it for experiments.',
     '',
     '## Streams',
     '',
-    'Each event stands in the stream of one aggregate, whose name is `<aggregate>-<id>`.',
+    'Each event belongs to the stream of one aggregate. The name of the stream is `<aggregate>-<id>`.',
     '',
     '| stream | is about | its id | personal | events |',
     '|---|---|---|---|---|',
@@ -157,7 +157,7 @@ export const eventsPage = (facts: ReadonlyMap<string, EventEntry>): string =>
       return `| \`${name}-<id>\` | ${about} | ${idKinds[id].words} | ${isPersonal(name)} | ${events.join(', ')} |`
     }),
     '',
-    '## What every event carries',
+    '## Fields of every event',
     '',
     '| | |',
     '|---|---|',
@@ -167,20 +167,25 @@ export const eventsPage = (facts: ReadonlyMap<string, EventEntry>): string =>
     '',
     '## Money',
     '',
-    'Money is `{ amount, asset }`. The amount is a whole number of minor units, as decimal text, since a JSON number would',
-    'lose cents. The name of the asset ends in its decimals: 2650000 of `USDC/6` are 2.65 USDC. A posting is',
-    '`{ debit, credit, amount }`: the same money leaves one account of the chart (`domain/ledger.ts`) and reaches another, so',
+    'Money is `{ amount, asset }`. The amount is a whole number of minor units, as decimal text: a JSON number would lose',
+    'cents. The name of the asset ends in its decimals: 2650000 of `USDC/6` are 2.65 USDC. A posting is',
+    '`{ debit, credit, amount }`: the same amount leaves one account of the chart (`domain/ledger.ts`) and reaches another. So',
     'the sum per asset is zero at every position of the log.',
     '',
     '## Personal data',
     '',
-    'Personal is what names a person, leads to one, or was written by one: wallet addresses (a pseudonym, but one that the',
-    'chain ties to all that its owner does there), accounts of the chart that hold one, the ids of deposits and',
-    'transactions, which the chain shows beside their payer, the name of a provider, and of a job its command, files,',
-    'environment and messages. Also personal are the names of some streams (see above) and in the metadata',
-    `${listed(personalMetadata.map((name) => `metadata.${name}`))}. Ids of rentals, listings and jobs are hashes and name nobody.`,
-    'What is left without personal fields is not anonymous: amounts and times of deposits can be found on the chain again.',
-    '`domain/catalogue.ts` tells programs the same: `personalFieldsOf`, `withoutPersonalFields`, `personalStreams`.',
+    'A field is personal when it names a person, leads to one, or was written by one:',
+    '',
+    '- wallet addresses (a pseudonym, but the chain links it to everything that its owner does there), and accounts of the',
+    '  chart that have an address in their name',
+    '- ids of deposits and transactions, because the chain shows them with their payer',
+    '- the name of a provider',
+    '- the command, files, environment and messages of a job',
+    `- the names of some streams (see above), and ${listed(personalMetadata.map((name) => `metadata.${name}`))}`,
+    '',
+    'Ids of rentals, listings and jobs are hashes and name no person. Events without their personal fields are still not',
+    'anonymous: amounts and times of deposits can be found on the chain. `domain/catalogue.ts` gives programs the same lists:',
+    '`personalFieldsOf`, `withoutPersonalFields`, `personalStreams`.',
     '',
     ...names.flatMap((name) => [
       `## ${name[0]?.toUpperCase()}${name.slice(1)}`,

@@ -1,4 +1,5 @@
-// Holds docs/glossary.md to the code: each term stands in the file that its row names, as an identifier or in a comment.
+// Holds docs/glossary.md to the code: each term stands in the file that its row names, as an identifier or in a
+// comment.
 import { describe, expect, test } from '@jest/globals'
 import { files, type Page, pages, proseOf } from './docs.testing.ts'
 
@@ -18,7 +19,7 @@ const wordsOf = (text: string): string =>
     .replace(/[^A-Za-z0-9]+/g, ' ')
     .toLowerCase()} `
 
-/** Whether a text uses a term, in the singular or the plural. */
+/** Returns whether a text uses a term, in the singular or the plural. */
 const uses = (text: string, term: string): boolean =>
   [term, `${term}s`, term.replace(/y$/, 'ies')].some((form) => wordsOf(text).includes(wordsOf(form)))
 

@@ -40,7 +40,7 @@ const ways: Readonly<Record<string, (from: string, to: string) => boolean>> = {
 }
 const leads = (from: string, to: string) => Object.values(ways).some((way) => way(from, to))
 
-/** The files of a list that do not exist, or that none of the files before them leads to. */
+/** Returns the files of a list that do not exist, or that no earlier file imports. */
 const lost = (list: readonly string[], before: readonly string[] = []): string[] =>
   list.filter(
     (path, index) =>

@@ -160,6 +160,6 @@ export const commandsOf: { readonly [Name in AggregateName]: CommandsOf<Name> } 
   },
 }
 
-/** Any command of one aggregate. */
+/** Returns an arbitrary of all commands of one aggregate. */
 export const anyCommand = <Name extends AggregateName>(name: Name): fc.Arbitrary<CommandOf<Name>> =>
   fc.oneof(...Object.values<fc.WeightedArbitrary<CommandOf<Name>>>(commandsOf[name]))

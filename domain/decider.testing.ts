@@ -24,7 +24,8 @@ export const spec = <Command, Event, State>({ initial, decide, evolve }: Decider
       when: (command: Command) => {
         const answer = decide(command, state)
         return {
-          /** Expects these events and no others, in this order; no argument means nothing new. The events must also fold. */
+          /** Expects these events and no others, in this order; no argument means nothing new. The events must also
+           *  fold. */
           // biome-ignore lint/suspicious/noThenProperty: it reads as a sentence, and is never awaited
           then: (...expected: readonly Event[]): void => {
             expect(answer).toStrictEqual(expected)

@@ -1,5 +1,5 @@
-/** All refusals and failures of the platform. A published code keeps its meaning for ever. gateway/ alone maps codes to
- *  transport status codes. */
+/** All refusals and failures of the platform. The meaning of a published code never changes. gateway/ alone maps codes
+ *  to transport status codes. */
 export const errors = {
   // Identity and input
   NOT_SIGNED_IN: {
@@ -259,8 +259,10 @@ export type Details = Readonly<Record<string, string>>
 /** An expected refusal. A value, never thrown. */
 export type Refusal = { readonly refused: ErrorCode; readonly details: Details }
 
+/** Returns a refusal as a value. */
 export const refuse = (code: ErrorCode, details: Details = {}): Refusal => ({ refused: code, details })
 
+/** Returns whether an answer is a refusal. */
 export const isRefusal = (answer: unknown): answer is Refusal =>
   typeof answer === 'object' && answer !== null && 'refused' in answer && typeof answer.refused === 'string'
 

@@ -111,8 +111,8 @@ const offer = { provider, gpu: 'H100', vramMib: 81_559, vcpus: 32, memoryMib: 26
 const ending = { type: 'EndRental', reason: 'returned', endedAt: at } as const
 const sighting = { chainId, transactionHash: '0xdead', blockNumber: 1n }
 
-/** Runs the next step of a rental, as the sagas of processes/ do: reserve, hold, activate, or reject and compensate; and
- *  after the end capture, pay, free, invoice. Every step has a command id. Returns the number of new events. */
+/** Runs the next step of a rental, as the sagas of processes/ do: reserve, hold, activate, or reject and compensate;
+ *  and after the end capture, pay, free, invoice. Every step has a command id. Returns the number of new events. */
 const runStep = ({ states, to, eventsOf, openHold, log }: World, id: string, late = false): number => {
   const lease = states.rental.get(id)
   if (!lease || lease.status === 'none') return 0

@@ -114,7 +114,7 @@ describe('queued', () => {
   test('RequestStop stops at once: no attempt is running to confirm it', () =>
     given(submitted).when(stop).then(stopRequested, stopped(0)))
   test('RequestStop again is nothing new', () => given(submitted, stopRequested).when(stop).then())
-  test('FailJob says that it could not even start', () => given(submitted).when(fail(1)).then(failed(1)))
+  test('FailJob records that it could not even start', () => given(submitted).when(fail(1)).then(failed(1)))
   test.each([fail(0), fail(2), ...reports(1)])('$type of attempt $attempt is refused', (command) =>
     given(submitted).when(command).refuses('JOB_NOT_RUNNING'),
   )

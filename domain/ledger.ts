@@ -15,4 +15,5 @@ export const chart = {
   rentalTransit: (rental: string) => `transit:rental:${rental}`,
 }
 
+/** Returns a posting that moves an amount from `credit` to `debit`. */
 export const posting = (debit: string, credit: string, amount: Money): Posting => ({ debit, credit, amount })

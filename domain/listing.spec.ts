@@ -103,7 +103,7 @@ describe('open', () => {
       given(listed)
         .when({ ...reserve, at: reserve.notAfter })
         .then(reserved(1)))
-    test('comes to nothing after its deadline', () =>
+    test('is refused after its deadline', () =>
       given(listed)
         .when({ ...reserve, at: '2026-01-01T00:00:30.001Z' })
         .then(refused('DEADLINE_PASSED')))
@@ -125,7 +125,7 @@ describe('open', () => {
       given(listed, reserved(3))
         .when({ ...reserve, rental: 'rental-2', gpuCount: 2 })
         .then(refused('LISTING_FULL', 'rental-2')))
-    test('of a full listing comes to nothing', () =>
+    test('of a full listing is refused', () =>
       given(listed, reserved(4))
         .when({ ...reserve, rental: 'rental-2' })
         .then(refused('LISTING_FULL', 'rental-2')))
@@ -164,7 +164,7 @@ describe('withdrawn', () => {
   const closed = given(listed, reserved(2), withdrawn)
   test('keeps its reservations', () =>
     expect(closed.state).toStrictEqual({ status: 'withdrawn', reservations: new Map([['rental-1', 2]]), ...offer }))
-  test('ReserveCapacity comes to nothing', () =>
+  test('ReserveCapacity is refused', () =>
     closed
       .when({ ...reserve, rental: 'rental-2', maxPricePerGpuHour: usdc(1n) })
       .then(refused('LISTING_WITHDRAWN', 'rental-2')))

@@ -29,7 +29,7 @@ export type Command =
     }
   | { readonly type: 'FreeCapacity'; readonly rental: string }
 
-/** A refused reservation is an event of its own: another run of the same saga must get the same answer. */
+/** A refused reservation is an event too: another run of the same saga must get the same answer. */
 export type Event =
   | ({ readonly type: 'GpusListed'; readonly listedAt: string } & Offer)
   | { readonly type: 'PriceChanged'; readonly pricePerGpuHour: Money }

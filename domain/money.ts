@@ -6,8 +6,10 @@ export type Money = { readonly amount: bigint; readonly asset: Asset }
 
 const secondsPerHour = 3600n
 
+/** Returns an amount of minor units of an asset. */
 export const money = (amount: bigint, asset: Asset): Money => ({ amount, asset })
 
+/** Returns the number of decimals of an asset: 6 for USDC/6. */
 export const decimalsOf = (asset: Asset): number => Number(asset.slice(asset.indexOf('/') + 1))
 
 /** Returns the asset of both. Throws when the assets differ: dollars cannot be added to ether. */
@@ -16,8 +18,11 @@ const sameAsset = (a: Money, b: Money): Asset => {
   return a.asset
 }
 
+/** Returns a + b. Throws when the assets differ. */
 export const add = (a: Money, b: Money): Money => money(a.amount + b.amount, sameAsset(a, b))
+/** Returns a - b. Throws when the assets differ. */
 export const subtract = (a: Money, b: Money): Money => money(a.amount - b.amount, sameAsset(a, b))
+/** Returns the amount times a whole number. */
 export const times = (a: Money, factor: bigint): Money => money(a.amount * factor, a.asset)
 
 /** Returns whether `a` is more than `b`. Throws when the assets differ. */

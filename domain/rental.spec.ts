@@ -108,7 +108,7 @@ describe('requested', () => {
         .when({ ...activate, pricePerGpuHour: usd(1n) })
         .refuses('PRICE_ABOVE_MAXIMUM'))
   })
-  test('RejectRental says why', () => given(requested).when(reject).then(rejected))
+  test('RejectRental records why', () => given(requested).when(reject).then(rejected))
 })
 
 describe('rejected', () => {

@@ -1,5 +1,5 @@
-// A marketplace in memory for invariants.spec.ts: the folded state of each stream, the chart of accounts, and a check of
-// every invariant after every event.
+// A marketplace in memory for invariants.spec.ts: the folded state of each stream, the chart of accounts, and a check
+// of every invariant after every event.
 import * as account from './account.ts'
 import { type Aggregate, aggregates, type DomainEvent } from './aggregates.ts'
 import { isRefusal } from './errors.ts'

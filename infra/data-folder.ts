@@ -19,7 +19,7 @@ export type DataFolder = {
 }
 
 const description = z.object({ format: z.number().int() })
-/** What a lock file holds: a ProcessIdentity under names of its own, with the start time as text. */
+/** What a lock file holds: a ProcessIdentity under other names, with the start time as text. */
 const lockContent = z.object({ pid: z.number().int(), started: z.string(), boot: z.string(), released: z.boolean() })
 type LockContent = z.infer<typeof lockContent>
 

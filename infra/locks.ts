@@ -20,7 +20,7 @@ export const locks = {
 /** Locks by the hash of a text, for TAKE_TEXT_LOCK. */
 export const textLocks = {
   migrateTaskQueue: 'jobs.migrate',
-  /** Held while a version of a read model is opened, built or swapped in. */
+  /** Returns the lock that is held while a version of a read model is opened, built or swapped in. */
   readModel: (name: string) => `neuralmesh read model ${name}`,
 }
 

@@ -171,7 +171,7 @@ describe('when the connection breaks', () => {
 describe('when no server answers', () => {
   const nowhere = 'postgres://user:hidden-word@127.0.0.1:1/x'
 
-  test('the failure of a statement tells that it was not sent, without the password', async () => {
+  test('the failure of a statement shows that it was not sent, without the password', async () => {
     const away = connectPostgres({ url: nowhere, log: silentLog, poolSize: 1 })
     const failure = await failureOf(away.query('test.one', 'select 1'))
     expect([failure.code, failure.details.sent]).toEqual(['DATABASE_UNAVAILABLE', 'no'])

@@ -45,7 +45,7 @@ export const prettyLine = (line: string): string => {
 
 const plain = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Leaves out the stack of a Failure, whose message tells what to do: the stack only helps with an unexpected error. */
+/** Leaves out the stack of a Failure, which has a hint instead: the stack only helps with an unexpected error. */
 const readError = (err: unknown): { message: string; stack?: string } => {
   if (typeof err !== 'object' || err === null) return { message: plain(err) }
   const { type, message, code, stack } = err as Record<string, unknown>

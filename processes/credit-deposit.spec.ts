@@ -11,7 +11,7 @@ import { runSaga } from './saga.ts'
 
 const sighting = { chainId: 31337, transactionHash: 'tx', blockNumber: 1n, blockHash: 'block' }
 
-/** A deposit of ada's that the chain will not undo, and that is not credited yet. */
+/** Creates a final deposit of ada that is not credited yet. */
 const finalDeposit = async () => {
   const world = createMarket()
   const send = async (command: CommandOf<'payment'>) => {

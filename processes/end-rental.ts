@@ -15,8 +15,8 @@ type Dependencies = {
   readonly now: () => string
 }
 
-/** Ends a rental with its exact run and runs `settle` at once, so that the invoice is there with the answer. When this dies
- *  half way, the durable subscription goes on. Refuses RENTAL_NOT_ACTIVE, NOT_YOURS. */
+/** Ends a rental with its exact run and runs `settle` at once, so that the invoice is there with the answer. When this
+ *  dies half way, the durable subscription goes on. Refuses RENTAL_NOT_ACTIVE, NOT_YOURS. */
 export const endAndSettle = async (
   dependencies: Dependencies,
   rental: string,

@@ -12,7 +12,7 @@ import type { Schedule } from './timers.ts'
 
 const start = '2026-01-01T00:00:00.000Z'
 
-/** A rental of an hour that runs from the start. The provider has acknowledged all but the `silentSeconds`. */
+/** Creates a rental of an hour that runs from the start. The provider has acknowledged all but the `silentSeconds`. */
 const runningRental = async ({ price = 3_600_000n, chargePeriodSeconds = 300 } = {}) => {
   const { rental, ...world } = await createActiveRental({ pricePerGpuHour: price, deposit: 10n * price })
   let silentSeconds = 0
@@ -33,7 +33,7 @@ const runningRental = async ({ price = 3_600_000n, chargePeriodSeconds = 300 } =
     rental,
     timers,
     events,
-    /** What was metered so far, in order. */
+    /** Resolves to what was metered so far, in order. */
     metered: async () => (await events()).flatMap(({ event }) => (event.type === 'UsageMetered' ? [event] : [])),
     goSilent: (seconds: number) => {
       silentSeconds += seconds

@@ -29,8 +29,8 @@ export const startMeter = async (
   await schedule('expire', { rental }, { key: timerKeys.expire(rental), runAt: endsAt })
 }
 
-/** Ends one charge period: turns the acknowledged run into UsageMetered, and sets the next timer while the rental runs. Where
- *  heartbeats are missing, nothing is acknowledged, so nothing is charged. */
+/** Ends one charge period: turns the acknowledged run into UsageMetered, and sets the next timer while the rental runs.
+ *  Where heartbeats are missing, nothing is acknowledged, so nothing is charged. */
 export const meterPeriod = async (dependencies: Dependencies, { rental, period }: Timers['meter']): Promise<void> => {
   const { commands, heartbeats, schedule, now, chargePeriodSeconds } = dependencies
   const { state, first } = await commands.current('rental', rental)

@@ -1,6 +1,7 @@
-// Names of processes that are data: they are hashed into command ids, kept as consumers and timers in the database, and stored as
-// actors. A saga, a step or a consumer under another name would do its work a second time: pay a deposit twice, credit
-// earnings twice. Files and functions may be renamed, these may not; testing/golden/names.spec.ts pins them.
+// Names of processes that are data: they are hashed into command ids, stored as consumers and timers in the database,
+// and stored as actors. A saga, a step or a consumer under another name would do its work a second time: pay a deposit
+// twice, credit earnings twice. Files and functions may be renamed, these may not; testing/golden/names.spec.ts pins
+// them.
 
 /** Sagas, and after each its steps. */
 export const sagaNames = { rentAGpu: 'rent-a-gpu', settle: 'settle', creditDeposit: 'credit-deposit' } as const
@@ -13,8 +14,9 @@ export const settleSteps = {
 } as const
 export const creditSteps = { credit: 'credit' } as const
 
-/** The step that records a refusal, and the one that takes back another step. */
+/** The step that records a refusal. */
 export const rejectionStep = 'reject'
+/** Returns the name of the step that compensates another step. */
 export const compensationStep = (step: string): string => `undo ${step}`
 
 /** What starts at RentalActivated besides the sagas, and is retried under this name. */

@@ -9,7 +9,7 @@ import { breakingAt, chartOf, createMarket } from '../testing/worlds/market.ts'
 import { type RentalRequest, rentAGpu, requestRental } from './rent-a-gpu.ts'
 import { runSaga } from './saga.ts'
 
-const wish = (overrides: Partial<RentalRequest> = {}): RentalRequest => ({
+const requestFrom = (overrides: Partial<RentalRequest> = {}): RentalRequest => ({
   renter: 'ada',
   idempotencyKey: 'first',
   listing: 'h100',
@@ -27,7 +27,7 @@ const market = async ({ gpus = 1, funds = 10_000_000n } = {}) => {
 }
 
 const request = async (world: Awaited<ReturnType<typeof market>>, overrides: Partial<RentalRequest> = {}) => {
-  const answer = await requestRental(world, wish(overrides))
+  const answer = await requestRental(world, requestFrom(overrides))
   if (isRefusal(answer)) throw new Error(answer.refused)
   return answer
 }
@@ -37,7 +37,7 @@ const free = async (world: Awaited<ReturnType<typeof market>>) => {
   return listing.status === 'none' ? 0 : freeGpus(listing)
 }
 
-describe('a rental that everybody agrees to', () => {
+describe('a rental without a refusal', () => {
   test('reserves the GPU, holds the whole price and starts the clock', async () => {
     const world = await market()
     const { outcome, rental } = await request(world)
@@ -62,7 +62,9 @@ describe('a rental that everybody agrees to', () => {
   test('does not share its key with another request', async () => {
     const world = await market({ gpus: 2 })
     await request(world)
-    expect(await requestRental(world, wish({ gpuCount: 2 }))).toMatchObject({ refused: 'IDEMPOTENCY_KEY_REUSED' })
+    expect(await requestRental(world, requestFrom({ gpuCount: 2 }))).toMatchObject({
+      refused: 'IDEMPOTENCY_KEY_REUSED',
+    })
   })
 })
 
@@ -113,7 +115,7 @@ describe('a request that dies on the way', () => {
     for (const funds of [10_000_000n, 1n]) {
       const world = await market({ funds })
       const dying = { ...world, commands: createCommands({ store: breakingAt(world.store, at, when) }) }
-      await requestRental(dying, wish()).catch(() => undefined)
+      await requestRental(dying, requestFrom()).catch(() => undefined)
       for await (const { type, stream } of world.store.readAll({ types: ['RentalRequested'] })) {
         expect(type).toBe('RentalRequested')
         await runSaga(world, rentAGpu, { id: stream.slice('rental-'.length), revision: 0n })
@@ -125,7 +127,7 @@ describe('a request that dies on the way', () => {
   test('is rejected, with all undone, when the rest of its steps come after the deadline', async () => {
     const world = await market()
     const dying = { ...world, commands: createCommands({ store: breakingAt(world.store, 3, 'before') }) }
-    await expect(requestRental(dying, wish())).rejects.toThrow('connection lost')
+    await expect(requestRental(dying, requestFrom())).rejects.toThrow('connection lost')
     expect(await free(world)).toBe(0)
     world.pass(31)
     for await (const { stream } of world.store.readAll({ types: ['RentalRequested'] })) {
@@ -137,7 +139,7 @@ describe('a request that dies on the way', () => {
   })
 })
 
-/** Every rental is active with its GPUs and its hold, or rejected with neither; and the books are balanced. */
+/** Expects every rental active with its GPUs and its hold, or rejected with neither; and the books balanced. */
 const expectWhole = async (world: Awaited<ReturnType<typeof market>>) => {
   const listing = await world.state('listing', 'h100')
   const active = new Map<string, number>()
@@ -164,12 +166,12 @@ test('any number of runs of the same rentals, in any order, lead to the same eve
       fc.integer({ min: 0, max: 4 }),
       async (scheduler, gpus, hours) => {
         const world = await market({ gpus, funds: BigInt(hours) * 3_600_000n })
-        // Each run has commands of its own, as other processes have: only the store is shared, and its order is shuffled.
+        // Each run has its own commands, as other processes have: only the store is shared, and its order is shuffled.
         const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
         const process = () => ({ now: world.now, commands: createCommands({ store: shuffled }) })
         const requests = ['a', 'b', 'c'].flatMap((idempotencyKey) => [
-          requestRental(process(), wish({ idempotencyKey })),
-          requestRental(process(), wish({ idempotencyKey })),
+          requestRental(process(), requestFrom({ idempotencyKey })),
+          requestRental(process(), requestFrom({ idempotencyKey })),
         ])
         const answers = await scheduler.waitFor(Promise.all(requests))
         for (const index of [0, 2, 4]) expect(answers[index]).toEqual(answers[index + 1])

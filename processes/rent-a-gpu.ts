@@ -56,9 +56,9 @@ const deadlineSeconds = 30
 type Requested = Trigger<'rental', 'RentalRequested'>
 const notAfter = ({ event }: Requested) => plusSeconds(event.requestedAt, deadlineSeconds)
 
-/** From a request to a lease: reserve the GPUs, hold the money for the whole time, start the clock. When a step is refused, the
- *  rental is rejected with its code and the earlier steps are taken back. The request runs this saga itself; when it dies
- *  half way, the durable subscription runs the saga to its end. */
+/** From a request to a lease: reserve the GPUs, hold the money for the whole time, start the clock. When a step is
+ *  refused, the rental is rejected with its code and the earlier steps are taken back. The request runs this saga
+ *  itself; when it dies half way, the durable subscription runs the saga to its end. */
 export const rentAGpu: Saga<'rental', 'RentalRequested'> = {
   name: sagaNames.rentAGpu,
   starts: { aggregate: 'rental', type: 'RentalRequested' },

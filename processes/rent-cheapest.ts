@@ -16,8 +16,8 @@ const offersTriedMax = 3
 
 type Dependencies = { readonly commands: Commands; readonly read: ReadModels; readonly now: () => string }
 
-/** Lets placement choose the listing and rents from it; when that one was just taken, the next best is tried. The same key
- *  again finds the rental that it led to. Refuses what placement and `requestRental` refuse. */
+/** Lets placement choose the listing and rents from it; when that one was just taken, the next best is tried. The same
+ *  key again finds the rental that it led to. Refuses what placement and `requestRental` refuse. */
 export const rentCheapest = async (
   dependencies: Dependencies,
   { needs, ...terms }: PlacementRequest,
@@ -32,7 +32,7 @@ export const rentCheapest = async (
   }
   let answer: RequestedRental | Refusal = refuse('LISTING_FULL')
   for (const [index, { listing }] of placed.candidates.slice(0, offersTriedMax).entries()) {
-    // Each offer tried is a rental of its own, under a key made of the renter's.
+    // Each offer tried is a separate rental, under a key derived from the renter's key.
     const idempotencyKey = ids.keyOfTry(terms.idempotencyKey, index)
     answer = await requestRental(dependencies, { ...terms, idempotencyKey, listing })
     if (isRefusal(answer) || answer.outcome === 'active' || answer.code !== 'LISTING_FULL') return answer

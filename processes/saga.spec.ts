@@ -22,7 +22,7 @@ const change = (amount: bigint): OutgoingCommand => ({
 /** Refused: this amount is not above zero. */
 const impossible = change(0n)
 
-/** A listing of the provider, at which the saga starts. */
+/** Creates a listing of the provider, at which the saga starts. */
 const listed = async (steps: Listed['steps'], rejected?: Listed['rejected']) => {
   const world = createMarket()
   await world.list('h100', 1)
@@ -41,7 +41,7 @@ const listed = async (steps: Listed['steps'], rejected?: Listed['rejected']) => 
 }
 
 describe('forwards', () => {
-  test('each step sends its command under an id of its own, made of the trigger', async () => {
+  test('each step sends its command under its own id, made of the trigger', async () => {
     const world = await listed([
       { name: 'one', invoke: ({ event }) => credit(event.provider) },
       { name: 'two', invoke: () => change(7n) },
@@ -103,7 +103,7 @@ describe('forwards', () => {
     expect((await world.events()).map(({ type }) => type)).toEqual(['ListingWithdrawn', 'DepositCredited'])
   })
 
-  test('a fact that nobody left is a defect', () => {
+  test('a missing event of an earlier step is a defect', () => {
     expect(() => requireEvent({}, 'FundsHeld')).toThrow('No FundsHeld so far')
   })
 })
@@ -129,11 +129,11 @@ describe('when a step is refused', () => {
       position: await world.store.head(),
     })
     expect(codes).toEqual(['LISTING_INVALID'])
-    const told = (await world.events()).map(({ stream, data }) => {
+    const touched = (await world.events()).map(({ stream, data }) => {
       const { pricePerGpuHour } = data as { pricePerGpuHour?: { amount: string } }
       return pricePerGpuHour ? `price ${pricePerGpuHour.amount}` : stream
     })
-    expect(told).toEqual(['account-ada', 'account-bob', 'account-eve', 'account-rejected', 'price 2', 'price 1'])
+    expect(touched).toEqual(['account-ada', 'account-bob', 'account-eve', 'account-rejected', 'price 2', 'price 1'])
   })
 
   test('it is compensated once, however often it is run', async () => {

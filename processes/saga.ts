@@ -23,29 +23,29 @@ export type OutgoingCommand = {
 /** The events that the saga has caused so far, by type. */
 export type SagaEvents = { readonly [Type in DomainEvent['type']]?: Extract<DomainEvent, { type: Type }> }
 
-/** One step: `invoke` returns its command, or undefined when the step is not needed; `compensate` returns the command that
- *  takes the step back. Both are pure. */
+/** One step: `invoke` returns its command, or undefined when the step is not needed; `compensate` returns the command
+ *  that takes the step back. Both are pure. */
 export type Step<Start> = {
   readonly name: string
   readonly invoke: (trigger: Start, events: SagaEvents, now: string) => OutgoingCommand | undefined
   readonly compensate?: (trigger: Start) => OutgoingCommand
 }
 
-/** A process manager over several aggregates: steps in order, each with the command that takes it back. The ids of its commands
- *  are derived from the trigger, so any number of runs, from wherever they start, lead to the same events. */
+/** A process manager over several aggregates: steps in order, each with the command that takes it back. The ids of its
+ *  commands are derived from the trigger, so any number of runs, from wherever they start, lead to the same events. */
 export type Saga<Name extends AggregateName, Type extends EventOf<Name>['type']> = {
   readonly name: string
   readonly starts: { readonly aggregate: Name; readonly type: Type }
   readonly steps: readonly Step<Trigger<Name, Type>>[]
-  /** The command that records a refused step, before anything is taken back: from then on no run goes forwards. A saga without
-   *  it cannot be refused: a refusal in it is a defect, and is tried again. */
+  /** The command that records a refused step, before anything is taken back: from then on no run goes forwards. A saga
+   *  without it cannot be refused: a refusal in it is a defect, and is tried again. */
   readonly rejected?: (trigger: Trigger<Name, Type>, code: ErrorCode, now: string) => OutgoingCommand
 }
 
 export type SagaOutcome = { readonly outcome: 'done' } | { readonly outcome: 'rejected'; readonly code: ErrorCode }
 
-/** Runs a saga to its end, forwards or back. Throws when a step was refused that cannot be, and when the outcome of a step is
- *  unknown; running it again goes on from there. */
+/** Runs a saga to its end, forwards or back. Throws when a step was refused that cannot be, and when the outcome of a
+ *  step is unknown; running it again goes on from there. */
 export const runSaga = async <Name extends AggregateName, Type extends EventOf<Name>['type']>(
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
   saga: Saga<Name, Type>,
@@ -100,7 +100,7 @@ const loadTrigger = async <Name extends AggregateName, Type extends EventOf<Name
   return { ...start, event: start.event as Extract<EventOf<Name>, { type: Type }>, id, state, history }
 }
 
-/** Some refusals are facts with an event of their own; to a saga they are refusals all the same. */
+/** Returns the refusal among events: some refusals are stored as events, and a saga treats them as refusals too. */
 const refusalAmong = (events: readonly { readonly event: DomainEvent }[]): ErrorCode | undefined => {
   for (const { event } of events)
     if (event.type === 'CapacityRefused' || event.type === 'HoldRefused') return event.code

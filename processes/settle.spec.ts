@@ -21,7 +21,7 @@ const deposit = 10_000_000n
 const price = 3_600_007n
 const noop = async () => undefined
 
-/** A rental metered after each of the runs, in seconds, and returned after the last; not settled yet. */
+/** Creates a rental metered after each of the runs, in seconds, and returned after the last; not settled yet. */
 const endedRental = async (...runs: readonly number[]) => {
   const { rental, ...world } = await createActiveRental({ listedGpus: 4, gpuCount: 2, pricePerGpuHour: price, deposit })
   const meter = { ...world, heartbeats: steadyHeartbeats(), schedule: noop, chargePeriodSeconds: 300 }
@@ -54,7 +54,7 @@ const invoiceOf = async ({ commands, rental }: World) => {
   return { invoice: invoices[0], metered }
 }
 
-/** Everything in its place: the charge with the provider, the rest with the renter, nothing held or on its way. */
+/** Expects the charge with the provider, the rest with the renter, and nothing held or in transit. */
 const expectSettled = async (world: World, charge: bigint) => {
   expect(await world.state('rental', world.rental)).toMatchObject({ status: 'settled', charged: usdc(charge) })
   expect(await world.state('account', 'ada')).toMatchObject({
@@ -77,7 +77,7 @@ const expectSettled = async (world: World, charge: bigint) => {
   expect(invoice?.lines.reduce((sum, { amount }) => sum + amount.amount, 0n)).toBe(charge)
 }
 
-/** Two GPUs, by the second, rounded down once. */
+/** Returns the charge for two GPUs, by the second, rounded down once. */
 const owed = (seconds: number) => (2n * price * BigInt(seconds)) / 3600n
 
 describe('a settled rental', () => {
@@ -95,7 +95,7 @@ describe('a settled rental', () => {
     expect((await logOf(world.store)).map(({ type }) => type)).not.toContain('HoldReleased')
   })
 
-  test('that was never used costs nothing, and pays nobody', async () => {
+  test('that was never used costs nothing, and pays no provider', async () => {
     const world = await endedRental(0)
     await world.settleWith()
     await expectSettled(world, 0n)
@@ -168,8 +168,8 @@ describe('a settled rental', () => {
     const world = createMarket()
     await world.list('h100', 1, usdc(price), 'ada')
     await world.deposit('ada', deposit)
-    const wish = { renter: 'ada', idempotencyKey: 'own', listing: 'h100', gpuCount: 1, seconds: 60n }
-    const rented = await requestRental(world, { ...wish, maxPricePerGpuHour: usdc(price) })
+    const request = { renter: 'ada', idempotencyKey: 'own', listing: 'h100', gpuCount: 1, seconds: 60n }
+    const rented = await requestRental(world, { ...request, maxPricePerGpuHour: usdc(price) })
     if (isRefusal(rented)) throw new Error(rented.refused)
     const heartbeats = { acknowledged: async () => 30n, begin: noop, beat: noop, end: noop }
     await endRental({ ...world, heartbeats }, rented.rental, 'returned', userActor('ada'))
@@ -207,7 +207,7 @@ test('any number of runs, in any order and at any time, settle it once', async (
     fc.asyncProperty(fc.scheduler(), fc.integer({ min: 0, max: 4000 }), async (scheduler, run) => {
       const world = await endedRental(run)
       const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
-      // Each has commands and a clock of its own, as other processes have: what they write differs in its time.
+      // Each has its own commands and clock, as other processes have: what they write differs in its time.
       const runAt = (second: number) =>
         runSaga(
           { commands: createCommands({ store: shuffled }), now: () => `2026-01-02T00:00:0${second}.000Z` },

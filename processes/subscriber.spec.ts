@@ -14,20 +14,20 @@ const market = async () => {
   const world = createMarket()
   await world.list('h100', 20)
   await world.deposit('ada', 100_000_000n)
-  /** A request that died before its first step. */
+  /** Leaves a request that died before its first step. */
   const request = async (rental: string, listing = 'h100') => {
     const ids = { commandId: newId(), correlationId: rental, causationId: rental }
     const envelope = { ...ids, actor: systemActor('test'), time: world.now() }
     const terms = { listing, renter: 'ada', gpuCount: 1, seconds: 60n, maxPricePerGpuHour: usdc(4_000_000n) }
-    const wish = { type: 'RequestRental', requestedAt: world.now(), ...terms } as const
-    mustExecute(await world.commands.execute('rental', rental, wish, envelope))
+    const command = { type: 'RequestRental', requestedAt: world.now(), ...terms } as const
+    mustExecute(await world.commands.execute('rental', rental, command, envelope))
   }
   const status = async (rental: string) => (await world.state('rental', rental)).status
   return { ...world, request, status }
 }
 type World = Awaited<ReturnType<typeof market>>
 
-/** A bus that hands over everything there is, as one batch, and then again from there; stops when all is handled. */
+/** Returns a bus that delivers all events as one batch, and then again from there; it stops when all are handled. */
 const busOf = (store: EventStore) => {
   const asked: { consumer: string; types: readonly string[] }[] = []
   let after: Awaited<ReturnType<EventStore['head']>> | undefined
@@ -63,7 +63,7 @@ const start = (world: World, commands: Commands = world.commands, bus = busOf(wo
   return { done, queue, begun }
 }
 
-/** Fails at whatever is told to one stream, as long as `broken` says so. */
+/** Creates commands that fail for one stream while `broken.yes` is set. */
 const failingAt = (world: World, stream: string, error: Error, broken: { yes: boolean }) =>
   createCommands({
     store: {
@@ -90,14 +90,14 @@ test('a rental that has ended is settled, and a final deposit credited', async (
   const world = await market()
   await world.request('one')
   await start(world).done
-  const tell = { correlationId: 'c', causationId: 'c', actor: systemActor('test'), time: world.now() }
+  const envelope = { correlationId: 'c', causationId: 'c', actor: systemActor('test'), time: world.now() }
   const end = { type: 'EndRental', reason: 'returned', runSeconds: 30n, endedAt: world.now() } as const
-  mustExecute(await world.commands.execute('rental', 'one', end, { ...tell, commandId: newId() }))
+  mustExecute(await world.commands.execute('rental', 'one', end, { ...envelope, commandId: newId() }))
   const seen = { payment: 'p', user: 'bob', amount: usdc(7n), chainId: 1, transactionHash: 't', blockHash: 'b' }
   const observe = { type: 'ObserveDeposit', blockNumber: 1n, ...seen } as const
-  mustExecute(await world.commands.execute('payment', 'p', observe, { ...tell, commandId: newId() }))
+  mustExecute(await world.commands.execute('payment', 'p', observe, { ...envelope, commandId: newId() }))
   const finalize = { type: 'FinalizeDeposit' } as const
-  mustExecute(await world.commands.execute('payment', 'p', finalize, { ...tell, commandId: newId() }))
+  mustExecute(await world.commands.execute('payment', 'p', finalize, { ...envelope, commandId: newId() }))
   const { done, begun } = start(world)
   await done
   expect(await world.status('one')).toBe('settled')

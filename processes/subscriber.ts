@@ -47,8 +47,9 @@ export const handlersOf = (type: string): readonly string[] => [
 export const retryHandler = (dependencies: Dependencies, { process, id, revision }: Timers['walk']): Promise<void> =>
   handle(dependencies, process, id, BigInt(revision))
 
-/** Runs every saga to its end, from the log: also those whose request died half way. An event is handed over until its handlers
- *  have ended or wait in the task queue to be tried again, so one saga that cannot go on holds up no other. Resolves on abort. */
+/** Runs every saga to its end, from the log: also after a request that died half way. An event is delivered until its
+ *  handlers have ended or wait in the task queue to be tried again, so one saga that cannot go on holds up no other.
+ *  Resolves on abort. */
 export const runSubscriber = ({
   bus,
   schedule,

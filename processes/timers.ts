@@ -1,12 +1,12 @@
-/** Timers by name, with their payloads. They are kept in the database as tasks of the task queue: they fire also when the process that
- *  set them is gone, are retried with growing pauses when they fail, and may fire twice. */
+/** Timers by name, with their payloads. They are stored in the database as tasks of the task queue: they fire also when
+ *  the process that set them is gone, are retried with growing pauses when they fail, and may fire twice. */
 export type Timers = {
   /** A charge period of a rental is over. `period` counts from 1. */
   readonly meter: { readonly rental: string; readonly period: number }
   /** A rental has reached the end of the time it was rented for. */
   readonly expire: { readonly rental: string }
-  /** A handler of an event met an unexpected error and is retried. `process` is the handler, `revision` that of the event, as
-   *  decimal text. */
+  /** A handler of an event met an unexpected error and is retried. `process` is the handler, `revision` that of the
+   *  event, as decimal text. */
   readonly walk: { readonly process: string; readonly id: string; readonly revision: string }
 }
 

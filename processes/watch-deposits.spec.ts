@@ -135,7 +135,7 @@ describe('a reorganisation', () => {
     expect(await credited()).toBe(5n)
   })
 
-  test('of which an old view is told late: the deposit of a block that is gone vanishes again', async () => {
+  test('seen in an outdated view: the deposit of a block that is gone vanishes again', async () => {
     const { chain, look, watcher, history, status } = createWatchWorld()
     chain.mine([five])
     const stale = { heights: await chain.port.heights(), deposits: await chain.port.deposits(0n, 0n) }
@@ -200,7 +200,7 @@ describe('the cursor', () => {
   })
 })
 
-test('two watchers at once say everything once', async () => {
+test('two watchers at once record everything once', async () => {
   const { chain, watcher, store, history, credited } = createWatchWorld()
   const other = { ...watcher, commands: createCommands({ store }) }
   chain.mine([five, { id: 'six', amount: 6n }])
@@ -241,7 +241,7 @@ describe('a watcher that is killed', () => {
   })
 })
 
-/** What may happen to a chain and to those who watch it. */
+/** What may happen to a chain and to its watchers. */
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ does: fc.constant('mine' as const), pay: fc.nat(2), again: fc.boolean() }) },
   {
@@ -271,7 +271,7 @@ test('whatever happens to the chain: no deposit is credited twice, and what is f
         count++
         return { id: String(count), amount: 10n ** BigInt(count % 20) }
       }
-      /** Every watcher is a program of its own, and slow: what it was told may be old before it acts. */
+      /** Runs a watcher as its own slow process: what it has read may be old before it acts. */
       const lookAsProgram = (killAt: number) => {
         const { chain: seen, ...rest } = killAt === 0 ? watcher : killedAt(world, killAt, 'after')
         const slow = { ...seen, deposits: scheduler.scheduleFunction(seen.deposits.bind(seen)) }
@@ -315,7 +315,7 @@ test('whatever happens to the chain: no deposit is credited twice, and what is f
   )
 })
 
-test('while the chain is away the watcher keeps trying, says so once, and says when it is back', async () => {
+test('while the chain is away the watcher keeps trying, logs that once, and logs when it is back', async () => {
   const { chain, watcher, status } = createWatchWorld()
   const lines: Record<string, unknown>[] = []
   const back = Promise.withResolvers<void>()

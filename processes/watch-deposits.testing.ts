@@ -17,7 +17,7 @@ const description = {
 export type Paid = { readonly id: string; readonly amount: bigint; readonly token?: `0x${string}` }
 type Block = { readonly hash: `0x${string}`; readonly paid: readonly Paid[] }
 
-/** A chain as plain data. `branch` is part of the hash: the same height on another branch is another block. */
+/** Creates a chain as plain data. `branch` is part of the hash: the same height on another branch is another block. */
 const createChain = () => {
   const blocks: Block[] = []
   let final = -1
@@ -101,7 +101,7 @@ export const createWatchWorld = () => {
 
 type World = ReturnType<typeof createWatchWorld>
 
-/** A watcher that is killed at its n-th await on anything outside: before it, or after it was done. */
+/** Runs a watcher that is killed at its n-th await on anything outside: before the call, or after it was done. */
 export const killedAt = ({ watcher, store }: World, at: number, when: 'before' | 'after') => {
   let awaits = 0
   const mortal =

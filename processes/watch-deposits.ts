@@ -20,9 +20,9 @@ type Dependencies = {
 
 const blocksAtOnceMax = 5_000n
 
-/** Reads the chain once. Every block above the cursor is read again each time, because it may still change: a deposit in it is
- *  observed. A deposit in a final block is final, and only then is it money. A deposit that was observed in such a block and
- *  is not in it any more has vanished. Resolves to whether there are more blocks to read. */
+/** Reads the chain once. Every block above the cursor is read again each time, because it may still change: a deposit
+ *  in it is observed. A deposit in a final block is final, and only then is it money. A deposit that was observed in
+ *  such a block and is not in it any more has vanished. Resolves to whether there are more blocks to read. */
 export const watchOnce = async ({ chain, cursor, commands, pendingPayments, now }: Dependencies): Promise<boolean> => {
   const { head, final } = await chain.heights()
   const from = ((await cursor.load()) ?? -1n) + 1n

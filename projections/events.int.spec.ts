@@ -103,7 +103,7 @@ test('every page of every list, in both directions, is what the log itself gives
     { numRuns: 8, endOnFailure: true },
   ))
 
-/** So many events of a subscription; one more would be waited for, for ever. */
+/** Resolves to so many events of a subscription; waiting for one more would never end. */
 const follow = async (filter: EventFilter, party: string | undefined, after: StoredEvent, count: number) => {
   const leaving = new AbortController()
   const { store } = world

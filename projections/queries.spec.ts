@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { ReadModels } from './database.ts'
 import { findByIds, findOne } from './queries.ts'
 
-/** Read models with the rows a and b: each query is noted as its label and the ids that it asks for. */
+/** Creates read models with the rows a and b. Each query is recorded as its label with the requested ids. */
 const createReadModels = () => {
   const asked: (readonly [label: string, ids: readonly string[]])[] = []
   const run = async (label: string, query: (label: never) => Promise<unknown>) => query(label as never)

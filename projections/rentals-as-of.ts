@@ -12,7 +12,7 @@ import { type RentalList, rentals } from './rentals.ts'
 /** How many rentals are folded from their streams at the same time. */
 const foldsAtOnceMax = 8
 
-/** For each phase of a rental, the column that says since when the rental is in it. */
+/** For each phase of a rental, the column with the time since when the rental is in it. */
 const sinceColumns = {
   position: {
     settled: 'settledPosition',

@@ -1,5 +1,6 @@
-/** npm run chaos -- --minutes N: kills all that writes and reads the log, at random and under load, and then proves that
- *  nothing is lost, doubled, torn or out of order. Exit code 0 only when every proof holds. Ctrl-C ends the kills early. */
+/** npm run chaos -- --minutes N: kills all that writes and reads the log, at random and under load, and then proves
+ *  that nothing is lost, doubled, torn or out of order. Exit code 0 only when every proof holds. Ctrl-C ends the kills
+ *  early. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { progressLine, summary } from './chaos/report.ts'
 import { type ChaosOptions, type Progress, runChaos } from './chaos/run.ts'

@@ -13,8 +13,8 @@ const parts: readonly Part[] = [
 
 const secondsSince = (began: number): string => `${((performance.now() - began) / 1000).toFixed(1)} s`
 
-/** Runs the parts at the same time and writes one line for each when it has ended. The output of a part follows its line when
- *  it failed. Resolves to the names of those that failed. */
+/** Runs the parts at the same time and writes one line for each when it has ended. The output of a part follows its
+ *  line when it failed. Resolves to the names of those that failed. */
 export const runParts = async (chosen: readonly Part[], write: (text: string) => void): Promise<readonly string[]> => {
   const width = Math.max(...chosen.map(({ name }) => name.length))
   const failed: string[] = []

@@ -13,7 +13,7 @@ export type Child = {
   kill(): Promise<void>
 }
 
-/** Starts code in a Node process of its own. The code may import TypeScript files. */
+/** Starts code in its own Node process. The code may import TypeScript files. */
 export const runChild = (code: string, options: { cwd?: string; env?: Record<string, string> } = {}): Child => {
   const { cwd, env } = options
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
@@ -56,7 +56,8 @@ export type Ended = {
   readonly printed: string
 }
 
-/** Runs Node with these arguments until it ends, in the root of the project and with nothing but `env` set for the platform.
+/** Runs Node with these arguments until it ends, in the root of the project and with nothing but `env` set for the
+ *  platform.
  *  @param onOutput gets the standard output as it grows, and can press Ctrl-C. */
 export const runNode = async (
   given: readonly string[],

@@ -11,7 +11,7 @@ export const eventually = async <T>(
   for (;;) {
     const found = await look()
     if (found !== undefined && found !== false) return found
-    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`)
+    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms without success: ${what}`)
     await delay(20)
   }
 }

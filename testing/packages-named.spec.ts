@@ -12,7 +12,7 @@ const manifests = ['package.json', 'testing/tools/package.json', 'bench/package.
   (path): Manifest => JSON.parse(read(path)),
 )
 
-/** The names in the first column of the table; `*` stands for any rest of a name. */
+/** Returns the names in the first column of the table; `*` stands for any rest of a name. */
 const namesIn = (page: string): string[] => {
   const [, section = ''] = page.split('## What is used for what\n')
   const [table = ''] = section.split('\n## ')
@@ -21,7 +21,7 @@ const namesIn = (page: string): string[] => {
     .flatMap(([, names = '']) => names.replaceAll('\\*', '*').split(', '))
 }
 
-test('README.md says of every package what it is used for, and names no other', () => {
+test('README.md names the use of every package, and names no other package', () => {
   const packages = new Set(
     manifests.flatMap(({ dependencies, optionalDependencies, devDependencies }) =>
       Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies }),

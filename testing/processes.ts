@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises'
 /** `folder` is the attempt of a job that the process belongs to, as `<job>/<attempt>`. */
 export type RunningProcess = { readonly pid: number; readonly command: string; readonly folder: string | undefined }
 
-/** Resolves to all processes of this machine whose command line or environment names `text`, without zombies and this one. */
+/** Resolves to all processes of this machine whose command line or environment names `text`, without zombies and this
+ *  one. */
 export const processesNaming = async (text: string): Promise<readonly RunningProcess[]> => {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
   const found = await Promise.all(

@@ -13,20 +13,20 @@ export type Load = {
   readonly round: number
 }
 
-/** Then a caller turns to the next stream: rentals have dozens of events, not millions. */
+/** A caller then begins the next stream: rentals have dozens of events, not millions. */
 const appendsPerStream = 20
 const bodies = 512
-/** More than a caller comes to, and than the logs have that are filled before. */
+/** More than a caller appends, and more than a log has that was filled before. */
 const streamsOfCaller = 1_000_000
 
-/** Every caller appends to a stream of its own, at the revision that the append before left it at, as a command does.
+/** Appends with every caller to its own stream, at the revision after its previous append, as a command does.
  *  Resolves to the events per second that were acknowledged, after the warm-up. */
 export const appendForAWhile = async (
   { callers, eventsPerAppend, round, ...times }: Load,
   append: (stream: string, revision: number, events: readonly NewEvent[]) => Promise<unknown>,
 ): Promise<number> => {
-  // Made before the clock starts, so that making them costs no time. The id is drawn each time, in the order of time as the
-  // platform's are: that is part of an append.
+  // Made before the clock starts, so that making them costs no time. The id is drawn each time, in the order of time as
+  // the platform's are: that is part of an append.
   const made = Array.from({ length: bodies }, (_, n) => eventAt(n, 2 + (n % 200)))
   const next = (n: number): NewEvent => {
     const event = made[n % bodies]

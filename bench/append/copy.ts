@@ -5,8 +5,9 @@ import type { Outcome, Task } from '../task.ts'
 
 type Parameters = { readonly events: number; readonly length: number; readonly eventsPerCommit: number }
 
-/** How fast PostgreSQL takes these rows at all: COPY in binary into the same table with the same indexes and triggers, on one
- *  connection, each COPY a transaction with its wait for the disk. The rows are made before the clock starts. */
+/** Measures how fast PostgreSQL accepts these rows at all: COPY in binary into the same table with the same indexes and
+ *  triggers, on one connection, each COPY a transaction with its wait for the disk. The rows are made before the clock
+ *  starts. */
 export const contestant = async ({ url, parameters }: Task<Parameters>): Promise<Outcome> => {
   const { events, length, eventsPerCommit } = parameters
   await withStore(url, async () => undefined)

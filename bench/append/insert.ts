@@ -17,8 +17,8 @@ const insertOf = (events: number): string => {
   return `insert into log.events (${columns}) values ${rows.join(', ')}`
 }
 
-/** What PostgreSQL does when every caller inserts its rows by itself, on a connection of its own, with a prepared statement and
- *  a commit: no check of a revision, no order among the commits, no grouping of ours. */
+/** Measures PostgreSQL when every caller inserts its rows by itself, on its own connection, with a prepared statement
+ *  and a commit: no check of a revision, no order among the commits, no grouping of ours. */
 export const contestant = async ({ url, parameters }: Task<Load>): Promise<Outcome> => {
   await withStore(url, async () => undefined)
   return withPool(url, parameters.callers, async (pool) => {

@@ -5,7 +5,7 @@ import type { Outcome, Task } from '../task.ts'
 const select =
   'select position, version, created_at, event_id, stream_id, type, data, metadata from log.events order by position'
 
-/** COPY of the same rows in binary, in order, taken in by the same driver and thrown away unread. */
+/** Measures COPY of the same rows in binary, in order, received by the same driver and discarded unread. */
 export const contestant = ({ url, parameters }: Task<{ events: number }>): Promise<Outcome> =>
   withPool(url, 1, async (pool) => {
     const client = await pool.connect()

@@ -1,8 +1,8 @@
 import { withStore } from '../connect.ts'
 import type { Outcome, Task } from '../task.ts'
 
-/** Through a subscription from the beginning, as the projections and the bus read: every event is parsed and handed over.
- *  The largest size that the process ever had comes along, in megabytes. */
+/** Measures a subscription from the beginning, as the projections and the bus read: every event is parsed and
+ *  delivered. The outcome includes the largest size that the process ever had, in megabytes. */
 export const contestant = ({ url, parameters }: Task<{ events: number; batchSize: number }>): Promise<Outcome> =>
   withStore(url, async (store) => {
     const stop = new AbortController()

@@ -9,8 +9,9 @@ type Parameters = {
   readonly round: number
 }
 
-/** Through the consumer of Emmett and a reactor, its way to receive all events. It begins in the middle of the log, because
- *  each batch costs it a look at all that lies behind, and ends after a part of it, because the whole would take minutes. */
+/** Measures the consumer of Emmett with a reactor, its way to receive all events. It begins in the middle of the log,
+ *  because each of its batches reads over all events behind. It ends after a part of the log, because the whole would
+ *  take minutes. */
 export const contestant = ({ url, parameters }: Task<Parameters>): Promise<Outcome> =>
   withPeer(url, async (store) => {
     const { from, batchSize, pullingFrequencyInMs, round } = parameters

@@ -15,7 +15,7 @@ export const hot: Bench = {
     const long = quick ? longQuick : longDefault
     progress(`hot: filling ${long} events`)
     const url = await server.createDatabase()
-    // The long stream, and for each round a short one that has not grown yet.
+    // The long stream, and for each round a short one that is still short.
     const lengths = [long, ...Array.from({ length: rounds + 1 }, () => short)]
     await fillStreams(url, lengths)
     const count = quick ? commandsQuick : commands

@@ -9,8 +9,8 @@ type Parameters = { readonly rental: string; readonly commands: number }
 const time = '2026-06-01T00:00:00.000Z'
 const chargePeriodSeconds = 300n
 
-/** Commands on one stream, one after the other, in a process that has just started. The first command is measured apart from
- *  those that follow. */
+/** Commands on one stream, one after the other, in a process that has just started. The first command is measured apart
+ *  from those that follow. */
 export const contestant = ({ url, parameters }: Task<Parameters>): Promise<Outcome> =>
   withStore(url, async (store) => {
     const { rental, commands } = parameters

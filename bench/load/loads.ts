@@ -12,8 +12,8 @@ export type Loads = {
 /** A stride that is no divisor of the number of streams: each load meets a stream that was not met lately. */
 const stride = 7919
 
-/** Every caller loads one whole stream after the other. Resolves to the loads per second after the warm-up. Throws when one
- *  has not the events that it must have. */
+/** Loads whole streams one after another with every caller. Resolves to the loads per second after the warm-up. Throws
+ *  when a stream does not have the expected events. */
 export const loadForAWhile = async (
   { callers, streams, length, ...times }: Loads,
   load: (stream: string) => Promise<number>,

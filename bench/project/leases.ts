@@ -6,9 +6,9 @@ import { amount, key, stamps } from '../../projections/engine/table.ts'
 export const leaseColumns =
   'id, status, renter, listing, gpu_count, run_seconds, meterings, asset, charged, position, updated_at'
 
-/** A read model of the benches' own, of the kind that the platform has: what a lease has cost so far, as a sum over its
- *  events, so that none of them may be left out. It has no index besides its key: the fewer the database has to do, the more
- *  our part of the work shows. `number` makes it another one, in a table of its own. */
+/** Declares a read model for the benches alone: what a lease has cost so far. That is a sum over its events, so none of
+ *  them may be left out. It has no index besides its key: the less the database has to do, the more our part of the
+ *  work shows. Each `number` is another read model, in its own table. */
 export const leases = (number: number) => {
   const tableName = `bench_leases_${number}`
   const table = defineEntity({
@@ -67,19 +67,19 @@ const definition = (name: string, table: Parameters<typeof projection>[0]['table
         asset: maxPricePerGpuHour.asset,
         charged: 0n,
       }),
-      RentalActivated: (row, _, recorded) => ({ ...existing(row, recorded), status: 'active' }),
-      RentalRejected: (row, _, recorded) => ({ ...existing(row, recorded), status: 'rejected' }),
-      UsageMetered: (row, { runSeconds, fee }, recorded) => {
-        const lease = existing(row, recorded)
+      RentalActivated: (row, _, metadata) => ({ ...existing(row, metadata), status: 'active' }),
+      RentalRejected: (row, _, metadata) => ({ ...existing(row, metadata), status: 'rejected' }),
+      UsageMetered: (row, { runSeconds, fee }, metadata) => {
+        const lease = existing(row, metadata)
         return { ...lease, runSeconds, meterings: lease.meterings + 1, charged: lease.charged + fee.amount }
       },
-      RentalEnded: (row, _, recorded) => ({ ...existing(row, recorded), status: 'ended' }),
-      InvoiceIssued: (row, _, recorded) => ({ ...existing(row, recorded), status: 'settled' }),
+      RentalEnded: (row, _, metadata) => ({ ...existing(row, metadata), status: 'ended' }),
+      InvoiceIssued: (row, _, metadata) => ({ ...existing(row, metadata), status: 'settled' }),
     },
   })
 
-/** Returns one number from all rows: the same number means the same rows. The store's id, in front of each position, is the same
- *  for all that read the same log. */
+/** Returns one number from all rows: the same number means the same rows. The store's id, in front of each position, is
+ *  the same for all that read the same log. */
 export const digestOf = (table: string): string =>
   `select ('x' || left(md5(string_agg(l::text, ' ' order by id collate "C")), 12))::bit(48)::bigint::text as digest,
      count(*)::text as rows from (select ${leaseColumns} from ${table}) l`

@@ -11,9 +11,9 @@ const assignments = leaseColumns
   .map((column) => `${column} = excluded.${column}`)
   .join(', ')
 
-/** The fold of leases.ts in one statement, which is one transaction: a batch of the log, summed up by stream, put together
- *  with the rows that are there, and the checkpoint moved on. Sums are made before the JSON of single events is looked at: of
- *  the other fields only the last one counts. $1 checkpoint, $2 rows, $3 what is in front of each position. */
+/** Returns the fold of leases.ts as one statement, and so as one transaction: it sums up a batch of the log by stream,
+ *  merges the sums with the existing rows, and moves the checkpoint. Sums come before the JSON of single events is
+ *  parsed: of the other fields only the last one counts. $1 checkpoint, $2 rows, $3 the prefix of each position. */
 const foldStatement = (table: string): string => `
 with batch as materialized (
   select position, stream_id, type, data, metadata from log.events where position > $1::bigint order by position limit $2
@@ -52,7 +52,7 @@ with batch as materialized (
 )
 select position::text, (select count(*) from batch)::text as events from moved`
 
-/** What the database does without us: nothing leaves it. */
+/** Measures the database without us: nothing leaves it. */
 export const contestant = async ({ url, parameters }: Task<Parameters>): Promise<Outcome> => {
   const start = await withStore(url, async (store) => store.start)
   await (await openReadModels({ url, log: silent, projections: [] })).close()

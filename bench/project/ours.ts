@@ -6,7 +6,7 @@ import { digestOf, leases } from './leases.ts'
 
 type Parameters = { readonly events: number; readonly batchSize: number; readonly round: number }
 
-/** The runner as the platform runs it, from nothing to the end of the log. */
+/** Measures the runner as the platform runs it, from nothing to the end of the log. */
 export const contestant = ({ url, parameters }: Task<Parameters>): Promise<Outcome> =>
   withStore(url, async (store, database) => {
     await (await openReadModels({ url, log: silent, projections: [] })).close()

@@ -39,7 +39,7 @@ const evolve = (lease: Lease | null, { type, data }: PeerMessage): Lease | null 
   return { ...lease, runSeconds, meterings: lease.meterings + 1, charged }
 }
 
-/** Emmett's rebuild of an asynchronous projection, as its benchmark does it, with our size of a batch. */
+/** Measures Emmett's rebuild of an asynchronous projection, as its benchmark does it, with our batch size. */
 export const contestant = async ({ url, parameters }: Task<Parameters>): Promise<Outcome> => {
   let folded = 0
   const projection = pongoSingleStreamProjection<Lease>({

@@ -51,7 +51,8 @@ const followAll = async (client: PoolClient, events: number, ready: () => void):
   return receiver.received
 }
 
-/** The least that works: each event is inserted with a NOTIFY in its own transaction, and a LISTEN reads what is new. */
+/** Measures the least that works: each event is inserted with a NOTIFY in its own transaction, and a LISTEN reads what
+ *  is new. */
 export const contestant = async ({ url, parameters, ready }: Task<Parameters>): Promise<Outcome> => {
   await withStore(url, async () => undefined)
   return withPool(url, poolSize, async (pool) => {

@@ -15,8 +15,8 @@ export const numberOf = (data: unknown): number => Number((data as { runSeconds:
 /** Spreads the events over 50 rentals, so that neighbours do not wait for each other. */
 export const rentalOf = (n: number): number => n % 50
 
-/** Appends at a steady rate, whether answers come or not: waiting for each answer would hide delays. Resolves, when all are
- *  acknowledged, to the moment at which each was sent. */
+/** Appends at a steady rate, whether answers come or not: waiting for each answer would hide delays. Resolves, when all
+ *  are acknowledged, to the moment at which each was sent. */
 export const appendSteadily = async (
   { perSecond, events }: Stream,
   append: (n: number) => Promise<unknown>,

@@ -14,8 +14,8 @@ const untilSilent = async (receiver: ReturnType<typeof createReceiver>, signal: 
   while (!signal.aborted && receiver.silentMs() < silentMsMax) await sleep(lookMs)
 }
 
-/** The consumer polls: every `pullingFrequencyInMs` while there is something, with growing pauses, up to a second, when a
- *  batch was not full. Its shortest pause is set. */
+/** Measures the consumer of the peer. It polls every `pullingFrequencyInMs` while there are events, and with growing
+ *  pauses, up to a second, when a batch was not full. Its shortest pause is set. */
 export const contestant = ({ url, parameters, ready }: Task<Parameters>): Promise<Outcome> =>
   withPeer(url, async (store) => {
     if (parameters.part === 'append') {

@@ -6,12 +6,14 @@ import type { Json, StoredEvent } from '../../infra/event-store/port.ts'
 import { decodeStored } from '../../projections/engine/projection.ts'
 import type { Privacy } from './personal.ts'
 
-/** `moment` is a time in UTC to the microsecond, `money` a struct of amount (minor units as text), asset and scale (decimals). */
+/** `moment` is a time in UTC to the microsecond, `money` a struct of amount (minor units as text), asset and scale
+ *  (decimals). */
 export type Kind = 'text' | 'int32' | 'int64' | 'moment' | 'money'
 export type ExportedMoney = { readonly amount: string; readonly asset: string; readonly scale: number }
 export type Value = string | number | bigint | Date | ExportedMoney | null
 
-/** An event as it is exported: its fields as JSON, in the current version and without those that must not be exported. */
+/** An event as it is exported: its fields as JSON, in the current version and without those that must not be
+ *  exported. */
 type ExportedEvent = {
   readonly stored: StoredEvent
   readonly stream: string

@@ -1,4 +1,5 @@
-// Writes rows as Parquet, or as one JSON object per line. A writer gets rows in groups, and has at most one of them in memory.
+// Writes rows as Parquet, or as one JSON object per line. A writer gets rows in groups, and has at most one of them in
+// memory.
 import { ByteWriter, ParquetWriter, type SchemaElement } from 'hyparquet-writer'
 import { columns, type ExportColumn, type Value } from './columns.ts'
 import { openSink, type WrittenFile } from './file.ts'
@@ -15,6 +16,7 @@ export type PartWriter = {
   abandon(): Promise<void>
 }
 
+/** Opens a file of an export. */
 export const openPart = (format: Format, path: string): Promise<PartWriter> =>
   format === 'parquet' ? openParquet(path) : openLines(path)
 

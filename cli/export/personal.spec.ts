@@ -43,7 +43,7 @@ describe('the exported part of an event', () => {
     expect(openPrivacy.fields('ProviderRenamed', { name: 'Ada' })).toEqual({ name: 'Ada' }))
 
   const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas))
-  /** An event whose personal fields all hold the same word. */
+  /** Returns an event whose personal fields all hold the same word. */
   const filled = (paths: readonly string[]): Json => {
     const data: Record<string, Json> = {}
     for (const path of paths) {

@@ -1,5 +1,7 @@
-// Removes personal data from exported events. The schemas of the events declare which fields are personal (domain/catalogue.ts):
-//   - identities (a wallet, a deposit that the chain shows beside its payer's wallet) become pseudonyms: one for each identity
+// Removes personal data from exported events. The schemas of the events declare which fields are personal
+// (domain/catalogue.ts):
+//   - identities (a wallet, a deposit that the chain shows beside its payer's wallet) become pseudonyms: one for each
+//   identity
 //     in all places, so joins still work. Without the key, an identity cannot be found by trying out wallets;
 //   - texts of a person or of their program (names, commands, files, messages) are left out.
 // Pseudonymous is not anonymous: on the chain a deposit can be recognised by its amount and its time.
@@ -64,8 +66,8 @@ export const createPrivacy = (key: string): Privacy => {
   }
 }
 
-/** Replaces the identity in the name of an account: `user:<wallet>:available` keeps its ends. A name of an unknown form becomes
- *  a pseudonym as a whole. */
+/** Replaces the identity in the name of an account: `user:<wallet>:available` keeps its ends. A name of an unknown form
+ *  becomes a pseudonym as a whole. */
 const accountWith = (name: string, pseudonym: (identity: string) => string): string => {
   const [kind, id = '', ...rest] = name.split(':')
   if (kind === 'user') return [kind, pseudonym(id), ...rest].join(':')

@@ -16,7 +16,7 @@ afterEach(() => world.close())
 const privacy = createPrivacy('key')
 type Count = { readonly type: string; readonly events: string }
 
-/** One account and what is on it, in minor units. */
+/** Returns the query of the balance of each account, in minor units. */
 const postings = (from: string) => `
   select account, asset, sum(change)::varchar as figure from (
     select debit as account, amount.asset as asset, amount.amount::decimal(38, 0) as change from ${from} where debit is not null
@@ -24,7 +24,7 @@ const postings = (from: string) => `
     select credit, amount.asset, -(amount.amount::decimal(38, 0)) from ${from} where credit is not null)
   group by account, asset order by account, asset`
 
-/** `user:<wallet>:available` as it leaves. */
+/** Returns `user:<wallet>:available` as it is exported. */
 const accountAsExported = (account: string) =>
   (
     privacy.fields('HoldCaptured', { rental: '', posting: { debit: account, credit: '', amount: {} } }) as {

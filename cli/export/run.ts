@@ -6,8 +6,8 @@ import { asUnwritable, type DraftPart, type ExportFolder, type Manifest, openExp
 import { type Format, openPart, type PartWriter } from './formats.ts'
 import { createPrivacy, openPrivacy, type Privacy } from './personal.ts'
 
-/** A round ends at the first of these limits, and its parts then get their names together. A killed run loses its last round,
- *  and the next run makes the same one again, because the content of a round follows from the log alone. */
+/** A round ends at the first of these limits, and its parts then get their names together. A killed run loses its last
+ *  round, and the next run makes the same one again, because the content of a round follows from the log alone. */
 export type Limits = {
   readonly roundEvents: number
   readonly roundBytes: number
@@ -44,10 +44,10 @@ export type ExportOptions = {
 
 export type ExportResult = { readonly events: number; readonly manifest: Manifest }
 
-/** Extends the export in the folder to the end of the log, or to `to`. Every event is in it once, in the partition of its
- *  day; another run adds the events since.
- *  Throws the errors of openExportFolder, EXPORT_FOLDER_UNWRITABLE, EVENT_UNREADABLE, INPUT_INVALID, POSITION_FOREIGN, and the
- *  reason of the signal when it aborts. */
+/** Extends the export in the folder to the end of the log, or to `to`. Every event is in it once, in the partition of
+ *  its day; another run adds the events since.
+ *  Throws the errors of openExportFolder, EXPORT_FOLDER_UNWRITABLE, EVENT_UNREADABLE, INPUT_INVALID, POSITION_FOREIGN,
+ *  and the reason of the signal when it aborts. */
 export const exportLog = async (options: ExportOptions): Promise<ExportResult> => {
   const { out, format, pseudonymKey, store } = options
   const privacy = pseudonymKey === undefined ? openPrivacy : createPrivacy(pseudonymKey)

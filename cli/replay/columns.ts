@@ -4,6 +4,7 @@ import { decimalsOf, formatAmount, type Money, money as moneyOf } from '../../do
 
 const digitsOfMoneyMax = 39
 
+/** Returns the type of a column in PostgreSQL, with its constraint. */
 export const sqlTypeOf = ({ kind, asset, nullable }: Column): string => {
   const optional = nullable ? '' : ' not null'
   switch (kind) {

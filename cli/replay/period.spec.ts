@@ -25,7 +25,7 @@ const storeOf = async (events: readonly Happened[]) => {
   return { store, positions }
 }
 
-/** The numbers of the events that are folded, and of those of them that count. */
+/** Returns the numbers of the events that are folded, and of those among them that count. */
 const chosen = async (store: EventStore, options: PeriodOptions) => {
   const period = await readPeriod(options, store)
   const all = await Array.fromAsync(store.readAll())

@@ -2,8 +2,9 @@
 //   --from   the result counts events from here on; lookup tables have all earlier ones
 //   --to     history ends here
 //   --as-of  history ends here as it does for `asOf` in the API
-// A position is that of an event: --from begins after it, --to and --as-of end with it. A moment: --from begins with it, --to
-// ends before it, so that periods join without a gap and without an overlap; --as-of includes the events at that moment.
+// A position is that of an event: --from begins after it, --to and --as-of end with it. A moment: --from begins with
+// it, --to ends before it, so that periods join without a gap and without an overlap; --as-of includes the events at
+// that moment.
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
 import { parseBoundary } from '../history.ts'
@@ -58,9 +59,9 @@ const before = (time: string | undefined) => {
   return (event: StoredEvent): boolean => timeOf(event) < end
 }
 
-/** Cuts each stream as `asOf` in the API does: before its first later event. Until the first later event of the log, all
- *  events belong. After it, the few events with an earlier time (a timer that fired late) need a look at their stream, which
- *  may have had a later event before them. */
+/** Cuts each stream as `asOf` in the API does: before its first later event. Until the first later event of the log,
+ *  all events belong. After it, the few events with an earlier time (a timer that fired late) need a look at their
+ *  stream, which may have had a later event before them. */
 const knownAsOf = (time: string, store: Pick<EventStore, 'readStream'>) => {
   const moment = Date.parse(time)
   let wasLater = false

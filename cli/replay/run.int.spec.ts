@@ -44,7 +44,7 @@ const schemas = async () =>
     await rowsOf<{ name: string }>(`select nspname as name from pg_namespace where nspname like 'replay%' order by 1`)
   ).map(({ name }) => name)
 
-/** What lies in the schemas of the platform, every row of it. */
+/** Resolves to every row in the schemas of the platform. */
 const platformContent = () =>
   rowsOf(`select t.table_schema, t.table_name, md5(query_to_xml(format('select * from %I.%I t order by t::text',
       t.table_schema, t.table_name), false, false, '')::text) as content
@@ -97,7 +97,7 @@ describe('a replay changes no schema but its own', () => {
       query: overhear(database.query),
       transaction: (label, work) => database.transaction(label, (query) => work(overhear(query))),
     }
-    const said = `'; drop schema read cascade; -- "read"."rentals" \\`
+    const malicious = `'; drop schema read cascade; -- "read"."rentals" \\`
     const nasty = replay({
       tables: {
         rentals: table({ key: { select: text() }, columns: { table: text() } }),
@@ -105,19 +105,24 @@ describe('a replay changes no schema but its own', () => {
       },
       fold: {
         RentalRequested: ({ rentals, known }, _, { id }) => {
-          known.set({ id, from: said })
-          rentals.set({ select: `${said}${id}`, table: said })
+          known.set({ id, from: malicious })
+          rentals.set({ select: `${malicious}${id}`, table: malicious })
         },
       },
     })
     const before = await platformContent()
-    await run(nasty, { database: overheard, about: { file: said }, rowsMax: 2, batchSize: 3 })
+    await run(nasty, { database: overheard, about: { file: malicious }, rowsMax: 2, batchSize: 3 })
     expect(await platformContent()).toEqual(before)
     expect(
-      await rowsOf(`select count(*) as rows from ${schema}.rentals where "table" = '${said.replaceAll("'", "''")}'`),
+      await rowsOf(
+        `select count(*) as rows from ${schema}.rentals where "table" = '${malicious.replaceAll("'", "''")}'`,
+      ),
     ).toEqual([{ rows: 12n }])
     const [comment] = await rowsOf<{ about: string }>(`select obj_description('${schema}'::regnamespace) as about`)
-    expect(JSON.parse(comment?.about.replace('NeuralMesh replay ', '') ?? '')).toMatchObject({ file: said, events: 12 })
+    expect(JSON.parse(comment?.about.replace('NeuralMesh replay ', '') ?? '')).toMatchObject({
+      file: malicious,
+      events: 12,
+    })
 
     const texts = spoken.map((statement) => statement.replaceAll(/'([^']|'')*'/g, "''"))
     expect(texts.length).toBeGreaterThan(10)

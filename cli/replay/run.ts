@@ -27,11 +27,12 @@ export type ReplayOptions = {
   readonly batchSize?: number
 }
 
-/** `events` were folded, up to `position`; `leftover` is the reason why the former result still exists under another name. */
+/** `events` were folded, up to `position`; `leftover` is the reason why the former result still exists under another
+ *  name. */
 export type ReplayResult = { readonly events: number; readonly position: string; readonly leftover: string | undefined }
 
-/** Folds history into the tables of the replay, in a schema of its own, and then replaces the result of an earlier run. Until
- *  then, and when it fails or is killed, the former result stays whole.
+/** Folds history into the tables of the replay, in its own schema, and then replaces the result of an earlier run.
+ *  Until then, and when it fails or is killed, the former result stays whole.
  *  Throws REPLAY_SCHEMA_FOREIGN, REPLAY_SCHEMA_IN_USE, REPLAY_FOLD_FAILED, REPLAY_ROW_INVALID, EVENT_UNREADABLE,
  *  INPUT_INVALID, POSITION_FOREIGN, and the reason of the signal when it aborts. */
 export const runReplay = async (options: ReplayOptions): Promise<ReplayResult> => {
@@ -94,7 +95,8 @@ const stepOf = (replay: Replay, period: Period, stored: StoredEvent): Step => {
   }
 }
 
-/** Folds a batch. When a fold needs rows that are not in memory, the rows for the rest of the batch are loaded with them. */
+/** Folds a batch. When a fold needs rows that are not in memory, the rows for the rest of the batch are loaded with
+ *  them. */
 const foldAll = async (state: State, steps: readonly Step[]): Promise<void> => {
   for (let index = 0; index < steps.length; ) {
     const step = steps[index]

@@ -40,7 +40,7 @@ const step = fc.record({
   kind: fc.constantFrom<Step['kind']>('name', 'add', 'add', 'forget', 'move'),
 })
 
-/** What a fold does: it reads one row to learn which other one to read. */
+/** Returns what a fold does: it reads one row to learn which other one to read. */
 const foldOf =
   ({ id, group, kind }: Step) =>
   (rows: AnyRows) => {

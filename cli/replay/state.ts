@@ -1,6 +1,6 @@
-// The rows while a replay runs. A fold reads and writes them synchronously, as if all were in memory. Only recent ones are; the
-// others lie in the schema that is being built. When a fold needs a row that is not in memory, its changes are discarded, the
-// row is loaded, and the fold runs again: it is pure, so the result is the same.
+// The rows while a replay runs. A fold reads and writes them synchronously, as if all were in memory. Only recent ones
+// are; the others lie in the schema that is being built. When a fold needs a row that is not in memory, its changes are
+// discarded, the row is loaded, and the fold runs again: it is pure, so the result is the same.
 
 import type { AnyRow, AnyRows, ColumnShape, Rows, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
@@ -14,8 +14,8 @@ export type Storage = {
 }
 
 export type State = {
-  /** Runs one fold. Returns false when it needs rows that are not in memory: then nothing has changed, and `fetchMissing` loads
-   *  them. Changes in tables of the result are discarded when `counts` is false. */
+  /** Runs one fold. Returns false when it needs rows that are not in memory: then nothing has changed, and
+   *  `fetchMissing` loads them. Changes in tables of the result are discarded when `counts` is false. */
   attempt(fold: (rows: AnyRows) => void, counts: boolean): boolean
   /** Runs a fold only to find the rows that it will need. */
   collectMissing(fold: (rows: AnyRows) => void): void
@@ -66,7 +66,8 @@ const show = (value: unknown): string =>
 const createTable = (shape: TableShape, storage: Storage) => {
   const overlay = new Map<string, Entry>()
   const missing = new Map<string, AnyRow>()
-  // Two halves instead of a list in order of use: a used row goes to the young half, and the old half is evicted as a whole.
+  // Two halves instead of a list in order of use: a used row goes to the young half, and the old half is evicted as a
+  // whole.
   let young = new Map<string, Entry>()
   let old = new Map<string, Entry>()
   /** True when the storage may have rows that are not in memory. */

@@ -5,12 +5,13 @@ export type Printer = {
   /** Begins a new chapter. */
   chapter(title: string): void
   /** Prints one line; `fields` are for machines alone. */
-  say(text: string, fields?: Readonly<Record<string, unknown>>): void
+  text(text: string, fields?: Readonly<Record<string, unknown>>): void
   /** Shows progress: on a terminal it stays on one line. */
   progress(percent: number, text: string): void
   table(rows: readonly Readonly<Record<string, string>>[]): void
 }
 
+/** Creates the printer of a tour. */
 export const createPrinter = ({
   json,
   terminal,
@@ -30,7 +31,7 @@ export const createPrinter = ({
   if (json)
     return {
       chapter: (chapter) => object({ chapter }),
-      say: (text, fields = {}) => object({ text, ...fields }),
+      text: (text, fields = {}) => object({ text, ...fields }),
       progress: (percent, text) => object({ percent, text }),
       table: (rows) => rows.forEach(object),
     }
@@ -39,7 +40,7 @@ export const createPrinter = ({
       number++
       line(`\n${number}. ${title}`)
     },
-    say: (text) => line(`   ${text}`),
+    text: (text) => line(`   ${text}`),
     progress: (percent, text) => {
       const shown = `   ${bar(percent)}  ${text}`
       if (!terminal) return line(shown)

@@ -25,7 +25,7 @@ export const playTour = async (url: string, offersFile: string, print: Printer):
     const wallet = privateKeyToAccount(generatePrivateKey())
     print.chapter('A renter signs in with a wallet')
     await signIn(renter, wallet)
-    print.say(`signed in as ${wallet.address}`)
+    print.text(`signed in as ${wallet.address}`)
     await payIn(renter, wallet, print)
     const listings = await search(renter, print)
     print.chapter('The renter rents the cheapest for an hour')
@@ -43,19 +43,19 @@ const listOffers = async (client: Client, file: string, print: Printer): Promise
   print.chapter(`A provider imports offers from ${file}`)
   await signIn(client, privateKeyToAccount(devKeys[2]))
   const imported = await importOffers(client, 'Northern Lights Compute', await readFile(file, 'utf8'))
-  print.say(
+  print.text(
     `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} refused`,
   )
   for (const { line, message, details } of imported.refused) {
     const why = details.filter(({ name }) => name !== 'line').map(({ name, value }) => `${name}: ${value}`)
-    print.say(`line ${line}: ${message} (${why.join(', ')})`)
+    print.text(`line ${line}: ${message} (${why.join(', ')})`)
   }
 }
 
 const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer): Promise<void> => {
   print.chapter('The renter deposits tokens on chain')
   const { chain } = await client.query<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
-  print.say(`chain ${chain.chainId} at ${chain.rpcUrl}, marketplace ${chain.marketplace}`)
+  print.text(`chain ${chain.chainId} at ${chain.rpcUrl}, marketplace ${chain.marketplace}`)
   await fund(chain, wallet, depositUnits)
   const { head } = await client.query<{ head: string }>('{ head }')
   type Update = {
@@ -65,11 +65,11 @@ const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer):
     `subscription ($after: Position) { paymentUpdated(after: $after) { event payment { status blockNumber amount { ${money} } } } }`,
     { after: head },
   )
-  print.say(`transaction ${await deposit(chain, wallet, depositUnits)}`)
+  print.text(`transaction ${await deposit(chain, wallet, depositUnits)}`)
   for await (const {
     paymentUpdated: { payment },
   } of updates) {
-    print.say(`${payment.amount.decimal} USDC in block ${payment.blockNumber}: ${payment.status}`)
+    print.text(`${payment.amount.decimal} USDC in block ${payment.blockNumber}: ${payment.status}`)
     if (payment.status === 'final') break
   }
   const available = await until('the deposit can be spent', async () => {
@@ -79,7 +79,7 @@ const payIn = async (client: Client, wallet: PrivateKeyAccount, print: Printer):
     return account.balances[0]?.available
   })
   expect(BigInt(available.amount) === depositUnits, `the account shows ${available.decimal} instead of the deposit`)
-  print.say(`${available.decimal} USDC can be spent`)
+  print.text(`${available.decimal} USDC can be spent`)
 }
 
 type Listing = {
@@ -119,13 +119,13 @@ const rent = async (client: Client, [listing, ...others]: Listing[], print: Prin
     .mutate<Success>('rentGpu', { listing: listing.id, ...terms }, selection)
     .catch((error: unknown) => {
       if (!(error instanceof AnswerError) || error.code !== 'LISTING_FULL') throw error
-      print.say(error.message)
+      print.text(error.message)
     })
   if (!answer) return rent(client, others, print)
   const { rental } = answer
   expect(rental.status === 'active', `the rental is ${rental.status}`)
-  print.say(`rental ${rental.id} is active until ${rental.endsAt}`, { rental: rental.id })
-  print.say(`${rental.held.decimal} USDC held for the whole hour`)
+  print.text(`rental ${rental.id} is active until ${rental.endsAt}`, { rental: rental.id })
+  print.text(`${rental.held.decimal} USDC held for the whole hour`)
   return rental.id
 }
 
@@ -160,7 +160,7 @@ const runJob = async (client: Client, rental: string, print: Printer): Promise<v
     'query ($id: ID!) { job(id: $id) { log { text } } }',
     { id: job.id },
   )
-  print.say(`the job has succeeded; the last line of its log: ${ended.log.text.trim().split('\n').at(-1)}`)
+  print.text(`the job has succeeded; the last line of its log: ${ended.log.text.trim().split('\n').at(-1)}`)
 }
 
 const giveBack = async (client: Client, rental: string, print: Printer): Promise<void> => {
@@ -188,7 +188,7 @@ const giveBack = async (client: Client, rental: string, print: Printer): Promise
       BigInt(held.amount) === BigInt(charged.amount) + BigInt(released.amount),
       'the hold was not given back to the last unit',
     )
-    print.say(
+    print.text(
       `${runSeconds} s at ${pricePerGpuHour.decimal} USD/h: ${charged.decimal} USDC charged, ${released.decimal} USDC released`,
     )
     return
@@ -217,7 +217,7 @@ const showInvoice = async (client: Client, rental: string, print: Printer): Prom
       event: eventId,
     })),
   )
-  print.say(`total ${invoice.total.decimal} USDC`)
+  print.text(`total ${invoice.total.decimal} USDC`)
 }
 
 const traceMoney = async (client: Client, rental: string, print: Printer): Promise<void> => {
@@ -237,13 +237,13 @@ const traceMoney = async (client: Client, rental: string, print: Printer): Promi
     { id: rental },
   )
   for (const { type, eventId, what, posting } of moneyTrace.steps) {
-    print.say(`${type.padEnd(17)} ${what}`, { event: eventId })
-    print.say(`${''.padEnd(17)} event ${eventId}`)
-    if (posting) print.say(`${''.padEnd(17)} ${posting.debit} → ${posting.credit}: ${posting.amount.decimal}`)
+    print.text(`${type.padEnd(17)} ${what}`, { event: eventId })
+    print.text(`${''.padEnd(17)} event ${eventId}`)
+    if (posting) print.text(`${''.padEnd(17)} ${posting.debit} → ${posting.credit}: ${posting.amount.decimal}`)
   }
   for (const { asset, sum } of ledgerSums) {
     expect(sum.amount === '0', `the ledger's sum in ${asset} is ${sum.decimal}`)
-    print.say(`the sum of all entries in ${asset} is ${sum.decimal}`)
+    print.text(`the sum of all entries in ${asset} is ${sum.decimal}`)
   }
 }
 

@@ -3,7 +3,7 @@
  *    node train.mjs [--seconds 8] [--steps N]
  *
  *  Two interleaving half moons of noisy points, a network 2-16-1 (tanh, sigmoid), cross entropy, backpropagation by hand.
- *  Measures its own speed first and chooses as many steps as fill the seconds, unless --steps says how many. Prints
+ *  Measures its own speed first and chooses as many steps as fill the seconds, unless --steps gives a number. Prints
  *  `progress <percent> loss <value>` about four times a second, at the end `accuracy <value>` on points that it never
  *  trained on, and writes what it learnt to model.json in the current folder. The same steps give the same numbers. */
 import { writeFileSync } from 'node:fs'
@@ -42,7 +42,7 @@ const randomFrom = (seed) => () => {
 
 const gaussian = (random) => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 
-/** Points of two half moons, in turn, and which moon each one is of (0 or 1). */
+/** Points that alternate between two half moons, each with its moon (0 or 1). */
 const moons = (random, count) =>
   Array.from({ length: count }, (_, index) => {
     const [moon, angle] = [index % 2, Math.PI * random()]
@@ -110,7 +110,7 @@ let reportedMs = 0
 for (let taken = 0; taken < (stepsTotal ?? Number.POSITIVE_INFINITY); taken++) {
   const loss = step()
   if (taken === 0) report(0, loss)
-  // The first steps ran before the compiler knew them, and say little about the rest.
+  // The first steps ran before the compiler optimized them, so they predict little.
   if (stepsTotal === undefined && elapsedMs() >= measureMs)
     stepsTotal = Math.max(taken + 1, Math.round(((taken + 1) * seconds * 1000) / elapsedMs()))
   else if (stepsAsked === undefined && elapsedMs() > patience * seconds * 1000) stepsTotal = taken + 1

@@ -30,7 +30,7 @@ const leaf = fc.oneof(
   fc.bigInt(-(10n ** 40n), 10n ** 40n).map(String),
 )
 
-/** A value of the shape of the schema, with anything in it. */
+/** Returns an arbitrary of values with the shape of the schema and anything in it. */
 const shaped = (schema: z.ZodType): fc.Arbitrary<unknown> => {
   const def = schema._zod.def as unknown as Record<string, z.ZodType> & {
     type: string

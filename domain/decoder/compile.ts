@@ -1,8 +1,8 @@
 import type { z } from 'zod'
 
-// The one file that reads zod's internals and generates code; decoder.ts has the figure that justifies it. The version of
-// zod is pinned in package.json. compile.spec.ts compares each answer with the schema's own, and fails when the decoders
-// of events become unsure.
+// The one file that reads zod's internals and generates code; decoder.ts has the figure that justifies it. The version
+// of zod is pinned in package.json. compile.spec.ts compares each answer with the schema's own, and fails when the
+// decoders of events become unsure.
 
 /** Returned for a value that only the schema itself can judge. */
 export const unsure: unique symbol = Symbol('unsure')
@@ -126,7 +126,7 @@ const arrayDecoder = (def: Def): CompiledDecoder | undefined => {
   }
 }
 
-/** JSON has no objects of another prototype. */
+/** Returns whether a value is a JSON object: JSON has no objects of another prototype. */
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 

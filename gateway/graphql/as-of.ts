@@ -62,8 +62,8 @@ export const rowsAt = <Row extends AnyRow>(
   return rowsAsOf({ store: context.services.store, ...past, ...until })
 }
 
-/** Resolves to the row of a stream as of a moment, or as of now without one; undefined when the row did not exist. Throws
- *  INPUT_INVALID, POSITION_FOREIGN. */
+/** Resolves to the row of a stream as of a moment, or as of now without one; undefined when the row did not exist.
+ *  Throws INPUT_INVALID, POSITION_FOREIGN. */
 export const rowAt = async <Row extends AnyRow>(
   context: Context,
   asOf: AsOfInput,

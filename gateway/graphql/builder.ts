@@ -3,7 +3,7 @@ import RelayPlugin from '@pothos/plugin-relay'
 import type { Json } from '../../infra/event-store/port.ts'
 import type { Context } from './context.ts'
 
-/** Builds the schema from code; gateway/schema.graphql is its printed form. A field is never null unless it says so. */
+/** Builds the schema from code; gateway/schema.graphql is its printed form. A field is never null unless it is declared nullable. */
 export const builder = new SchemaBuilder<{
   Context: Context
   DefaultFieldNullability: false

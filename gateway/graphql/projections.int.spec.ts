@@ -38,12 +38,13 @@ const ghost = { projection: 'providers', stream: 'provider-ghost' }
 const retry = async (user: Pick<User, 'ask'>, input = ghost) =>
   (await user.ask(retryMutation, { input })).data.retryParkedStream
 
-/** Resolves to the status of the providers once they reflect the whole log. The status reads the checkpoint before the parked
- *  streams, and a batch may be written in between: so `held` alone does not show that the checkpoint is at the head. */
+/** Resolves to the status of the providers once they reflect the whole log. The status reads the checkpoint before the
+ *  parked streams, and a batch may be written in between: so `held` alone does not show that the checkpoint is at the
+ *  head. */
 const parkedProviders = () =>
   eventually('a stream is parked and the read model is at the head', async () => {
     const { data } = await analyst.ask(projectionsQuery)
-    // biome-ignore lint/suspicious/noExplicitAny: the answer is what the query says.
+    // biome-ignore lint/suspicious/noExplicitAny: the answer has the shape of the query.
     const isDone = ({ name, lag, parked }: any) => name === 'providers' && lag === 0 && parked[0]?.held === '1'
     return data.projections.find(isDone)
   })

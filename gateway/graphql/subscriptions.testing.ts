@@ -1,6 +1,7 @@
 import type { Client } from 'graphql-ws'
 
-/** Subscribes, and resolves to the code of the first error; undefined when the first answer has none. Closes the client. */
+/** Subscribes, and resolves to the code of the first error; undefined when the first answer has none. Closes the
+ *  client. */
 export const subscriptionErrorCode = async (
   client: Client,
   query: string,

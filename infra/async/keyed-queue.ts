@@ -68,8 +68,8 @@ export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
   }
 }
 
-/** Makes a function that runs work of the same key one after the other, in the order of the calls, and work of different
- *  keys at once. Resolves and throws as the work does; work that fails does not hold up the work behind it.
+/** Makes a function that runs work of the same key one after the other, in the order of the calls, and work of
+ *  different keys at once. Resolves and throws as the work does; work that fails does not hold up the work behind it.
  *
  *  @example
  *  const inOrder = createKeyedRunner()

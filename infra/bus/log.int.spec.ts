@@ -111,7 +111,7 @@ describe('a consumer', () => {
     await again.stop()
   })
 
-  test('has a position of its own', async () => {
+  test('has its own position', async () => {
     await append('a', 'Made')
     const one = consume({ consumer: 'one' })
     await one.sees(1)

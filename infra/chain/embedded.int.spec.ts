@@ -49,7 +49,7 @@ describe('the embedded chain', () => {
       const [last] = (await chain.deposits(0n, head)).slice(-1)
       return last && final >= last.blockNumber && head
     })
-  /** Everything that must be the same after a restart. */
+  /** Resolves to everything that must be the same after a restart. */
   const durableState = async ({ chain, wallet }: Started, head: bigint) => ({
     blocks: await Promise.all(
       Array.from({ length: Number(head) + 1 }, (_, number) => wallet.blockHash(BigInt(number))),

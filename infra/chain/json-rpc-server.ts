@@ -36,7 +36,7 @@ export const serveJsonRpc = async ({ port, handle }: { port: number; handle: Han
     close: async () => {
       const closed = once(server, 'close')
       server.close()
-      // Open requests are answered; idle connections would keep the server open for ever.
+      // Open requests are answered; idle connections would keep the server open forever.
       server.closeIdleConnections()
       const timer = setTimeout(() => server.closeAllConnections(), 1_000)
       await closed

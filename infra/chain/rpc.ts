@@ -108,7 +108,7 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
           blockHash,
         }))
     } catch (error) {
-      // Nodes limit ranges and results, each with an error code of its own: a smaller range shows whether it was the
+      // Nodes limit ranges and results, each with its own error code: a smaller range shows whether it was the
       // limit.
       if (fromBlock === toBlock || !rpcErrorIn(error)) throw error
       const middle = (fromBlock + toBlock) / 2n

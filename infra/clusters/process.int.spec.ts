@@ -16,7 +16,7 @@ const othersMayEnter = async (file: string): Promise<boolean> => {
   return folder === dirname(folder) || othersMayEnter(folder)
 }
 
-describe('a process of its own', () => {
+describe('the process engine', () => {
   let base: string
   beforeEach(async () => {
     base = await makeRoot()
@@ -67,7 +67,7 @@ describe('a process of its own', () => {
     if (!asRoot) return expect(text.split('\n')[0]).toBe(String(process.getuid?.()))
     // In a clone that other users may not enter, the user of the jobs could not even start node.
     if (!(await othersMayEnter(process.execPath))) return expect(logged[0]).toBe('jobs run as root')
-    expect(logged[0]).toBe('jobs run as a user of their own')
+    expect(logged[0]).toBe('jobs run as their own user')
     expect(text).toBe('65534\n65534\nmine\nno\nlog\n')
   })
 

@@ -43,7 +43,7 @@ export const kill = async (child: ChildProcess) => {
   await over
 }
 
-/** Makes the process engine on a folder of its own, for the contract. */
+/** Makes the process engine on its own folder, for the contract. */
 export const processHarness = async (): Promise<ClusterHarness> => {
   const root = await makeRoot()
   return {

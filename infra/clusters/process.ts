@@ -58,7 +58,7 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
   const logOwner = (root: string, { owner, ownerRefused }: Limits) => {
     if (ownerLogged) return
     ownerLogged = true
-    if (owner) log.info({ root, ...owner }, 'jobs run as a user of their own')
+    if (owner) log.info({ root, ...owner }, 'jobs run as their own user')
     if (ownerRefused) log.warn({ root, reason: ownerRefused }, 'jobs run as root')
   }
   const ready = () => {
@@ -191,7 +191,7 @@ const start = async (folder: string, spec: JobSpec, prefix: readonly string[]): 
     const child = spawn(file, args, {
       cwd: join(folder, 'work'),
       env,
-      detached: true, // a session of its own, so that the job outlives the terminal of this program
+      detached: true, // its own session, so that the job outlives the terminal of this program
       stdio: ['ignore', output.fd, output.fd],
     })
     const failed = new Promise<never>((_, reject) => child.once('error', reject))

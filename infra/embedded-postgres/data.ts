@@ -12,7 +12,7 @@ import { startWatched } from './watched-process.ts'
 /** The name of the database and of the role that owns it. */
 export const databaseName = 'neuralmesh'
 const programs = ['postgres', 'initdb']
-/** How long a server that was left over may take to end, for each signal in turn. A fast shutdown (SIGINT) writes a
+/** How long a server that was left over may take to end, for each signal. A fast shutdown (SIGINT) writes a
  *  checkpoint, so its time is long. */
 const endSignals = [
   { signal: 'SIGINT', waitMs: 20_000 },

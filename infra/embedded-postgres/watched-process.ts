@@ -31,7 +31,7 @@ export type WatchedProcess = {
 }
 
 /** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. The program must set a handler
- *  for it: a shell starts background programs with SIGINT ignored. It runs in a session of its own, so Ctrl-C in the
+ *  for it: a shell starts background programs with SIGINT ignored. It runs in its own session, so Ctrl-C in the
  *  terminal does not reach it. Both outputs go to `output`, a file descriptor. Throws when the program cannot be
  *  started. */
 export const startWatched = async (options: {

@@ -16,7 +16,7 @@ export type OpenEventStoreOptions = {
   readonly migrate?: boolean
 }
 
-/** Opens the event store that the settings select: a server of its own, or else the database. Throws the failures of
+/** Opens the event store that the settings select: a separate server, or else the database. Throws the failures of
  *  that engine. */
 export const openEventStore = async ({
   database,

@@ -24,7 +24,8 @@ export type CheckedAppend = {
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const utcTime = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$/
 
-/** PostgreSQL stores no text with a NUL, and half a surrogate pair would come back as another character. */
+/** Returns whether PostgreSQL stores this text unchanged: it stores no NUL, and half a surrogate pair would come back
+ *  as another character. */
 const isStorableText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
 /** Returns true for a valid name of a stream or type: 1 to 250 characters, without NUL and half surrogate pairs. */
@@ -111,7 +112,7 @@ const noProblem = () => undefined
 
 /** Returns the JSON texts when a quick check finds no problem, else undefined: the full check then finds the
  *  problem, if there is one. JSON escapes half a surrogate pair and NUL as \u…, so without such an escape no text
- *  needs a check of its own. */
+ *  needs its own check. */
 const jsonTextsOf = (data: unknown, metadata: unknown): { data: string; metadata: string } | undefined => {
   if (problemIn(data, 0, noProblem) ?? problemIn(metadata, 0, noProblem)) return undefined
   const texts = { data: JSON.stringify(data), metadata: JSON.stringify(metadata) }

@@ -76,7 +76,7 @@ export const copyOut = async <Row>(
   let begun = false
   await runCopy(client, `copy (${select}) to stdout (format binary)`, {
     handleCopyInResponse: () => undefined,
-    // The server sends each row in a message of its own; the header comes with the first.
+    // The server sends each row in its own message; the header comes with the first.
     handleCopyData: ({ chunk }) => {
       const at = begun ? 0 : headerBytes
       begun = true

@@ -20,7 +20,7 @@ test.each(['23505', '42P01', '40001', '57014', '28P01'])('%s is about the statem
   expect(toFailure(error, 'perhaps')).toBe(error)
 })
 
-test('a failure tells whether the statement was sent, and keeps its cause', () => {
+test('a failure shows whether the statement was sent, and keeps its cause', () => {
   const error = errorWith('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:5432')
   const failure = toFailure(error, 'no') as Failure
   expect([failure.code, failure.details, failure.cause]).toEqual([
@@ -31,7 +31,7 @@ test('a failure tells whether the statement was sent, and keeps its cause', () =
   expect(toFailure(failure, 'perhaps')).toBe(failure)
 })
 
-test('a full disk is a failure of its own', () => {
+test('a full disk has its own failure', () => {
   const error = errorWith('53100', 'could not extend file')
   expect(toFailure(error, 'perhaps')).toMatchObject({
     code: 'DATABASE_FULL',

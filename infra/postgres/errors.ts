@@ -36,7 +36,7 @@ export const isConnectionError = (error: unknown): boolean => {
 const diskFull = '53100'
 
 /** Turns an error of the driver into a Failure with DATABASE_UNAVAILABLE or DATABASE_FULL, and returns any other error
- *  unchanged. `sent` tells whether the statement may have reached the database. */
+ *  unchanged. `sent` is whether the statement may have reached the database. */
 export const toFailure = (error: unknown, sent: 'no' | 'perhaps'): unknown => {
   if (error instanceof Failure) return error
   if ((error as { code?: unknown } | undefined)?.code === diskFull)

@@ -10,5 +10,5 @@ export const unlessMissing = (error: unknown): undefined => {
 }
 
 /** Resolves to true when a file or folder with this path is there, for a link when its target is. Throws what the file
- *  system throws when it cannot tell. */
+ *  system throws when it cannot find out. */
 export const exists = async (path: string): Promise<boolean> => (await stat(path).catch(unlessMissing)) !== undefined

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { readlink } from 'node:fs/promises'
 import { basename, sep } from 'node:path'
 
-/** Names one process for ever: a pid that was given out again has another start time, or another boot. `startTime` is
+/** Names one process forever: a pid that was given out again has another start time, or another boot. `startTime` is
  *  field 22 of /proc/<pid>/stat: clock ticks since the machine started. */
 export type ProcessIdentity = { readonly pid: number; readonly startTime: number; readonly bootId: string }
 

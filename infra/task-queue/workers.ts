@@ -20,7 +20,7 @@ export type TaskWorkers = {
   readonly ended: Promise<void>
 }
 
-/** Starts workers on the queue in `schema`, on connections of their own. Throws what the driver throws when the
+/** Starts workers on the queue in `schema`, on their own connections. Throws what the driver throws when the
  *  database cannot be reached. */
 export const startTaskWorkers = async (options: {
   readonly url: string
@@ -58,7 +58,7 @@ export const startTaskWorkers = async (options: {
   events.on('pool:gracefulShutdown', () => stopping.resolve())
 
   /** Resolves when workers that are stopping do nothing any more. After two failures in a row to store how tasks ended,
-   *  the library (0.18.0) miscounts its pending answers by one, and waits for ever: `batch` in src/main.ts of
+   *  the library (0.18.0) miscounts its pending answers by one, and waits forever: `batch` in src/main.ts of
    *  https://github.com/graphile/worker. */
   const untilQuiet = async (signal: AbortSignal): Promise<void> => {
     await stopping.promise
@@ -68,7 +68,7 @@ export const startTaskWorkers = async (options: {
       const busy = running > 0 || pgPool.totalCount > pgPool.idleCount
       quietLooks = busy ? 0 : quietLooks + 1
     }
-    log.warn({ workers: id }, 'the task workers do not come to their end and are given up')
+    log.warn({ workers: id }, 'the task workers do not end and are given up')
     stop()
   }
 
@@ -107,6 +107,6 @@ export const startTaskWorkers = async (options: {
   return { id, stop, ended: end() }
 }
 
-/** Takes a lock that lives as long as the connection that listens for tasks, and so as long as the process. Without it
+/** Takes a lock that ends with the connection for task notifications, and so with the process. Without it
  *  the library gives the tasks of a killed process to others only after four hours. */
 const holdSql = 'select pg_advisory_lock_shared(hashtextextended($1, 0))'

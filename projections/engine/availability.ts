@@ -23,7 +23,7 @@ export type ReadModelAvailability = {
 }
 
 /** Keeps queries away from read models whose first build is not complete: an empty table would be taken for an empty
- *  history. A read model that was served once is served for ever, so this costs nothing later.
+ *  history. A read model that was served once is served forever, so this costs nothing later.
  *  @param projectionOf returns the read model whose table has this name in queries; undefined for other tables.
  *  @param readServed resolves to the names of the read models that are served now.
  *  @param progress resolves to the details of the failure for a read model that is not served. */

@@ -53,7 +53,7 @@ export const projection = <Event extends { type: string }, Row extends AnyRow>(d
   readonly name: string
   readonly version: number
   readonly table: ReadTable
-  /** True when each event makes a row of its own: then no row is read before it is written. */
+  /** True when each event makes its own row: then no row is read before it is written. */
   readonly rowsNeverChange?: boolean
   readonly key: (event: Event, metadata: EventMetadata) => string | undefined
   readonly fold: Folds<Event, Row>

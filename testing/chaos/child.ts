@@ -45,8 +45,8 @@ export const untilAnswered = async <T>(work: () => Promise<T>): Promise<T> => {
   }
 }
 
-/** Runs a program of the chaos run. It ends in order on SIGTERM, at once when its parent is gone, and with a stack on its
- *  error output when something unexpected is thrown. */
+/** Runs a program of the chaos run. It ends in order on SIGTERM, at once when its parent is gone, and with a stack on
+ *  its error output when something unexpected is thrown. */
 export const runChild = async (poolSize: number, work: (child: Child) => Promise<void>): Promise<void> => {
   const settings = JSON.parse(process.argv[2] ?? '') as ChildSettings
   const stopping = new AbortController()

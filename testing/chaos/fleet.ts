@@ -31,7 +31,8 @@ type Slot = Member & {
 }
 
 export type Fleet = {
-  /** Kills one of the running processes of that kind, which is started again after a moment. Returns false when none runs. */
+  /** Kills one of the running processes of that kind, which is started again after a moment. Returns false when none
+   *  runs. */
   kill(kind: ProcessKind, choice: number): boolean
   /** Asks all of that kind to end, each once it runs, and waits. Throws, naming one that does not end. */
   stop(kind: ProcessKind, timeoutMs: number): Promise<void>
@@ -44,7 +45,7 @@ export type Fleet = {
   end(): Promise<void>
 }
 
-/** Starts the processes of a chaos run and keeps them running, each with a log of its own. Each has a session of its own, so
+/** Starts the processes of a chaos run and keeps them running, each with its own log. Each has its own session, so
  *  that Ctrl-C in the terminal does not reach it. They end with this process, even when it is killed. */
 export const startFleet = (options: {
   readonly members: readonly Member[]
@@ -136,7 +137,7 @@ export const startFleet = (options: {
             while (slot.process === undefined || !slot.ready || slot.killed) await sleep(10)
             slot.over = true
             slot.process.kill('SIGTERM')
-            if ((await Promise.race([done, late])) === 'late') throw new Error(`${slot.name} does not come to an end`)
+            if ((await Promise.race([done, late])) === 'late') throw new Error(`${slot.name} does not end`)
           }),
       )
     },

@@ -22,7 +22,7 @@ const unknown = (n: number): Line => ({ is: 'unknown', n, why: 'DATABASE_UNAVAIL
 const linesOf = async (writer: string) => Array.fromAsync(readJournal(await journalFiles(folder, writer)))
 
 describe('a journal', () => {
-  test('goes on in the next life with what has no answer, and with numbers of its own', async () => {
+  test('goes on in the next life with what has no answer, and with its own numbers', async () => {
     const first = await openJournal({ folder, writer: 'w', life: 1 })
     for (const line of [begun(1), begun(2), stored(1), begun(3), unknown(3)]) await first.journal.write(line)
     await first.journal.close()
@@ -42,7 +42,7 @@ describe('a journal', () => {
     expect(await linesOf('v')).toEqual([])
   })
 
-  test('keeps the order of many lines that come at once, and each is there when it is said to be', async () => {
+  test('keeps the order of many lines that come at once, and each is there when its write has resolved', async () => {
     const { journal } = await openJournal({ folder, writer: 'w', life: 1 })
     const lines = Array.from({ length: 200 }, (_, n) => begun(n))
     await Promise.all(

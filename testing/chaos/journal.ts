@@ -13,8 +13,8 @@ export type Part = {
   readonly digests: readonly number[]
 }
 
-/** `n` names an append within its writer's journal. A line is on disk before its consequence: `begun` before the append is
- *  sent, the others before the caller gets the answer. */
+/** `n` names an append within its writer's journal. A line is on disk before its consequence: `begun` before the append
+ *  is sent, the others before the caller gets the answer. */
 export type Line =
   | { readonly is: 'begun'; readonly n: number; readonly parts: readonly Part[] }
   /** Acknowledged. `at` has the last revision and position of each part. */
@@ -56,7 +56,8 @@ export const journalFiles = async (folder: string, writer: string): Promise<stri
     .sort()
     .map((name) => join(folder, name))
 
-/** Yields the lines in order. A writer that was killed leaves half a line at the end of a file; its caller had no answer yet. */
+/** Yields the lines in order. A writer that was killed leaves half a line at the end of a file; its caller had no
+ *  answer yet. */
 export async function* readJournal(files: readonly string[]): AsyncGenerator<Line> {
   for (const file of files) {
     let torn = false
@@ -87,8 +88,8 @@ export const unanswered = async (lines: AsyncIterable<Line>): Promise<Begun[]> =
   return [...open.values()]
 }
 
-/** Begins the journal of one life of a writer. With `carry` it starts with the unanswered appends of earlier lives, all or none
- *  of them, so the next life reads no older file than this. Resolves to these appends too. */
+/** Begins the journal of one life of a writer. With `carry` it starts with the unanswered appends of earlier lives, all
+ *  or none of them, so the next life reads no older file than this. Resolves to these appends too. */
 export const openJournal = async (options: {
   readonly folder: string
   readonly writer: string

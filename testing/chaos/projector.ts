@@ -1,5 +1,5 @@
-/** A process of a chaos run that keeps all read models up to date, beside others that do the same. Small batches, so that a
- *  kill is likely to hit a transaction. */
+/** A process of a chaos run that keeps all read models up to date, beside others that do the same. Small batches, so
+ *  that a kill is likely to hit a transaction. */
 import { once } from 'node:events'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { allProjections } from '../../projections/all.ts'

@@ -9,7 +9,7 @@ import { examineAppends } from './proof-appends.ts'
 import { nextAppends, rawEvent } from './raw-load.ts'
 import { type Answer, createRecorder, type Recorder } from './recorder.ts'
 
-/** A writer whose journal lies in memory. */
+/** Creates a writer whose journal lies in memory. */
 const createWriter = (name: string) => {
   const lines: Line[] = []
   const journal = { write: async (line: Line) => void lines.push(line), close: async () => undefined }
@@ -65,7 +65,7 @@ describe('a store that keeps its word', () => {
           if (fate < 0.05) continue // killed before it was sent
           if (fate < 0.1) {
             await (appends.length > 1 ? store.appendToMany(appends) : store.append(appends[0] as Append))
-            continue // killed before it was told
+            continue // killed before it got the answer
           }
           if (fate < 0.2) {
             const lose = async (): Promise<never> => {
@@ -94,7 +94,7 @@ describe('a store that keeps its word', () => {
     },
   )
 
-  test('passes when two writers ask for the same events, and one is told so long after', async () => {
+  test('passes when two writers ask for the same events, and one gets the answer long after', async () => {
     const store = createMemoryEventStore()
     const [first, second] = [createWriter('first'), createWriter('second')]
     const shared = [append('s', 'any', 1, 2)]
@@ -113,7 +113,7 @@ describe('a store that keeps its word', () => {
 })
 
 describe('it is complained about', () => {
-  /** Two appends of one writer, acknowledged: 1, 2, 3 to `s`, then 4 to `t`. */
+  /** Creates two acknowledged appends of one writer: 1, 2, 3 to `s`, then 4 to `t`. */
   const world = async () => {
     const store = createMemoryEventStore({ id: 'm' })
     const writer = createWriter('w')
@@ -156,17 +156,17 @@ describe('it is complained about', () => {
     ])
   })
 
-  test('an event that nobody appended, and one that is not as it was appended', async () => {
+  test('an event that no writer appended, and one that is not as it was appended', async () => {
     const { log, complaintsAt } = await world()
     const stranger = { ...rawEvent(idOf(9)), stream: 'x', revision: 0n, position: place(5) }
-    expect(await complaintsAt([...log, stranger])).toEqual([expect.stringContaining("is nobody's")])
+    expect(await complaintsAt([...log, stranger])).toEqual([expect.stringContaining('is of no writer')])
     const altered = log.map((event, index) => (index === 3 ? { ...event, data: { number: 7 } } : event))
     expect((await complaintsAt(altered)).at(-1)).toMatch(/is not as it was appended$/)
     const moved = log.map((event, index) => (index === 3 ? { ...event, stream: 'u' } : event))
     expect((await complaintsAt(moved)).at(-1)).toMatch(/is not as it was appended$/)
   })
 
-  test('an append that lies elsewhere than was said', async () => {
+  test('an append that lies elsewhere than was answered', async () => {
     const { log, complaintsAt } = await world()
     const moved = log.map((event, index) => (index === 3 ? { ...event, revision: 8n } : event))
     expect(await complaintsAt(moved)).toEqual([
@@ -197,7 +197,7 @@ describe('it is complained about', () => {
     ])
   })
 
-  test('an append that was told a conflict, and is there; before and after the log was read so far', async () => {
+  test('an append that was answered with a conflict, and is there; before and after the log was read so far', async () => {
     for (const later of [0, 1]) {
       const { store, writer, complaintsAt } = await world()
       const lied = [append('s', 'any', 5)]
@@ -209,13 +209,13 @@ describe('it is complained about', () => {
       if (!later) await send(writer.recorder, await writer.recorder.begin(other), store, other)
       expect(await complaintsAt(await Array.fromAsync(store.readAll()))).toEqual([
         later
-          ? `append 2 of w was told conflict on s, and ${idOf(5)} is in the log`
+          ? `append 2 of w was answered conflict on s, and ${idOf(5)} is in the log`
           : expect.stringContaining('was not being appended then'),
       ])
     }
   })
 
-  test('a retry that was told of a first time that never was', async () => {
+  test('a retry that was answered with a first time that never was', async () => {
     const { store, writer, complaintsAt } = await world()
     const lied = [append('s', 'any', 5)]
     const n = await writer.recorder.begin(lied)
@@ -237,7 +237,7 @@ describe('it is complained about', () => {
     ])
   })
 
-  test('an answer to what nobody asked', async () => {
+  test('an answer without a request', async () => {
     const { store, writer, complaintsAt } = await world()
     writer.lines.push({ is: 'refused', n: 77, why: 'conflict' })
     expect(await complaintsAt(await Array.fromAsync(store.readAll()))).toEqual([

@@ -5,7 +5,8 @@ import { createComplaints, type Examiner, figure, type Proof } from './proof.ts'
 /** The journal of one writer, from its beginning. */
 export type WriterLines = { readonly writer: string; readonly lines: AsyncIterator<Line> }
 
-/** What became of the appends: `acknowledged` with their events; `unknown` is how those ended whose outcome was once unknown. */
+/** The outcomes of the appends: `acknowledged` with their events; `unknown` for those with an outcome that was once
+ *  unknown. */
 export type AppendCounts = {
   appends: number
   acknowledged: number
@@ -46,9 +47,10 @@ type Writer = {
 
 const sizeOf = ({ parts }: Entry): number => parts.reduce((sum, { ids }) => sum + ids.length, 0)
 
-/** Compares the log with what each writer began and with the answers it got. Every event of the log was being appended at that
- *  time, as it is; an acknowledged append is there once, at the acknowledged place; a refused one is not there; an unanswered
- *  one is there whole or not at all. Several writers may append the same events, as sagas do: one of them has stored them.
+/** Compares the log with what each writer began and with the answers it got. Every event of the log was being appended
+ *  at that time, as it is; an acknowledged append is there once, at the acknowledged place; a refused one is not there;
+ *  an unanswered one is there whole or not at all. Several writers may append the same events, as sagas do: one of them
+ *  has stored them.
  *
  *  Reads the journals alongside the log, no further than needed: what is stored at a position was begun before anything
  *  later was acknowledged. So memory is needed for what was under way at one moment, however long the run. */
@@ -107,7 +109,7 @@ export const examineAppends = (
     return undefined
   }
 
-  /** It has its answer, and all its events are in the log. */
+  /** Confirms an append: it has its answer, and all its events are in the log. */
   const confirm = (entry: Entry) => {
     const problem = misplaced(entry)
     if (problem) promises.add(`${entry.name} ${problem}`)
@@ -164,7 +166,7 @@ export const examineAppends = (
         const one = known.get(id)
         return one?.stored && wants(entry, id, one.stored) && !one.confirmed && one.entries.size === 1
       })
-    if (stored.length > 0) promises.add(`${entry.name} was told ${why}, and ${stored[0]} is in the log`)
+    if (stored.length > 0) promises.add(`${entry.name} was answered ${why}, and ${stored[0]} is in the log`)
     forget(entry)
   }
 
@@ -199,7 +201,7 @@ export const examineAppends = (
     const one = known.get(id)
     if (!one)
       return strangers.add(
-        `${where} was not being appended then: it is doubled, was refused, is nobody's, or was put in below what was acknowledged before`,
+        `${where} was not being appended then: it is doubled, was refused, is of no writer, or was put in below what was acknowledged before`,
       )
     if (one.stored) return strangers.add(`${where} is there twice, first at ${one.stored.position}`)
     one.stored = { revision, position, stream, digest: digestOf(event) }

@@ -41,7 +41,7 @@ describe('streams', () => {
     expect(await complaintsAt([...log, event(2, 's', 3n)])).toEqual(['position p-2 comes after p-5'])
   })
 
-  test('a defect that breaks everything is told by its first twenty', async () => {
+  test('a defect that breaks everything is reported by its first twenty', async () => {
     const complaints = await complaintsAt(Array.from({ length: 50 }, () => event(1, 's', 7n)))
     expect(complaints).toHaveLength(21)
     expect(complaints.at(-1)).toMatch(/^and \d+ more like these$/)

@@ -1,7 +1,7 @@
 import type { StoredEvent } from '../../infra/event-store/port.ts'
 import { createComplaints, type Examiner, figure } from './proof.ts'
 
-/** Every stream has the revisions 0, 1, 2 … in the order of the log, and positions rise. */
+/** Checks that every stream has the revisions 0, 1, 2 … in the order of the log, and that positions rise. */
 export const examineStreams = (): Examiner & { readonly streams: () => number; readonly events: () => number } => {
   const complaints = createComplaints()
   const lastRevisions = new Map<string, bigint>()
@@ -30,8 +30,8 @@ export const examineStreams = (): Examiner & { readonly streams: () => number; r
 /** Returns the line that a tail writes when it receives an event. */
 export const tailLineOf = ({ position, id }: Pick<StoredEvent, 'position' | 'id'>): string => `${position} ${id}`
 
-/** Compares the log with what a tail received while it was written: each event once, in rising order, and none put below what
- *  the tail had received before. `lines` are the lines of the tail, as it wrote them. */
+/** Compares the log with what a tail received while it was written: each event once, in rising order, and none put
+ *  below what the tail had received before. `lines` are the lines of the tail, as it wrote them. */
 export const examineTail = (tail: string, lines: AsyncIterator<string>): Examiner => {
   const complaints = createComplaints()
   let seen = 0
@@ -39,7 +39,7 @@ export const examineTail = (tail: string, lines: AsyncIterator<string>): Examine
   let next: string | undefined
   let ended = false
 
-  /** The next line in rising order. */
+  /** Reads the next line in rising order into `next`. */
   const read = async (): Promise<void> => {
     next = undefined
     while (next === undefined && !ended) {

@@ -31,10 +31,10 @@ const complaints = async () => {
   }
 }
 
-/** The log of this spec is made by hand, so its settled rentals have paid nobody. */
+/** The log of this spec is made by hand, so its settled rentals have paid no provider. */
 const unpaid = ['transit:rental:r0 keeps -600000', 'transit:rental:r1 keeps -600000', 'transit:rental:r2 keeps -600000']
 
-test('what the log says is not complained about, but what the log itself has left on its way is', async () => {
+test('read models that agree with the log are not reported, but what the log itself has left in transit is', async () => {
   expect(await complaints()).toEqual({ models: [], ledger: unpaid })
   const { looked } = await proveReadModels({ ...world, projections: allProjections })
   expect(looked).toMatch(/^[1-9]\d* rows of \d+ projections$/)
@@ -92,7 +92,7 @@ describe('it is complained about', () => {
     ])
   })
 
-  test('a rental that stands still, GPUs that nobody freed, a hold for nobody', async () => {
+  test('a rental that stands still, GPUs that were not freed, a hold for no rental', async () => {
     undo = `update read.rentals set status = 'settled' where id = 'r0'; update read.listings set free_gpus = 8 where id = 'l1';
       update read.accounts set held = 0`
     await change(`update read.rentals set status = 'ended' where id = 'r0'`)
@@ -101,7 +101,7 @@ describe('it is complained about', () => {
     expect(await leftBehind(world.database)).toEqual([
       'rental r0 stands still, ended',
       'listing l1 has 6 of 8 GPUs free',
-      'account 0xr2:USDC/6 holds 5 for nobody',
+      'account 0xr2:USDC/6 holds 5 for no rental',
     ])
     expect((await complaints()).models).toHaveLength(3)
   })

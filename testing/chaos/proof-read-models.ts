@@ -38,8 +38,8 @@ export const proveReadModels = async (options: {
 const PARKED = `select projection || ' has parked ' || stream || ' at revision ' || revision || ': ' || message as sentence
   from read.parked_streams order by projection, stream`
 
-/** Proves that at rest all money is where it belongs: nothing is left in transit, no account is overdrawn, the sum per asset is
- *  zero, the read model has the same figures, and no rental, GPU or hold was left behind. */
+/** Proves that at rest all money is where it belongs: nothing is left in transit, no account is overdrawn, the sum per
+ *  asset is zero, the read model has the same figures, and no rental, GPU or hold was left behind. */
 export const proveLedger = async (options: {
   readonly store: EventStore
   readonly database: Pick<Database, 'query'>
@@ -72,7 +72,7 @@ const LEFT_BEHIND = [
     where status not in ('settled', 'rejected') order by id limit 20`,
   `select 'listing ' || id || ' has ' || free_gpus || ' of ' || gpu_count || ' GPUs free' as sentence from read.listings
     where free_gpus <> gpu_count order by id limit 20`,
-  `select 'account ' || id || ' holds ' || held || ' for nobody' as sentence from read.accounts
+  `select 'account ' || id || ' holds ' || held || ' for no rental' as sentence from read.accounts
     where held <> 0 order by id limit 20`,
 ] as const
 

@@ -12,7 +12,7 @@ export type Proven = {
   readonly counts: AppendCounts
   readonly events: number
   readonly streams: number
-  /** How many rentals have come to each end. */
+  /** The number of rentals by how they ended. */
   readonly rentals: Readonly<Record<string, number>>
 }
 
@@ -20,9 +20,9 @@ async function* linesOf(folder: string, writer: string): AsyncGenerator<Line> {
   yield* readJournal(await journalFiles(folder, writer))
 }
 
-/** Reads the log once, from its beginning, beside all that was written down about it, and then holds the read models and the
- *  ledger against it. Memory is needed for one read model at a time, the names of the streams, and what was under way at once.
- *  `onEvents` gets the number of events read so far, now and then. */
+/** Reads the log once, from its beginning, beside all that was written down about it, and then holds the read models
+ *  and the ledger against it. Memory is needed for one read model at a time, the names of the streams, and what was
+ *  under way at once. `onEvents` gets the number of events read so far, now and then. */
 export const prove = async (options: {
   readonly world: Pick<World, 'store' | 'database' | 'read' | 'folders'>
   readonly writers: readonly string[]

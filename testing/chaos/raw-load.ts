@@ -23,8 +23,9 @@ export const rawEvent = (id: string): NewEvent => {
 /** The revisions of streams as a writer knows them from its last answers. */
 export type Revisions = { get(stream: string): bigint | undefined; set(stream: string, revision: bigint): void }
 
-/** Returns what one writer appends next: to streams that all writers share, to its own, or to new ones that two may create at
- *  the same time; 1 to 10 events, with every kind of expected revision, sometimes to several streams at once. */
+/** Returns what one writer appends next: to streams that all writers share, to its own, or to new ones that two may
+ *  create at the same time; 1 to 10 events, with every kind of expected revision, sometimes to several streams at
+ *  once. */
 export const nextAppends = (world: {
   readonly random: Random
   readonly writer: string

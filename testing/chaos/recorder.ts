@@ -7,13 +7,13 @@ export type Answer = AppendOutcome | readonly Appended[]
 export type Recorder = {
   /** Writes down that these appends are about to be sent together. Resolves to their number. */
   begin(appends: readonly Append[]): Promise<number>
-  /** Sends them, and writes down the answer before it resolves. May be called again with the same number when the outcome was
-   *  unknown. */
+  /** Sends them, and writes down the answer before it resolves. May be called again with the same number when the
+   *  outcome was unknown. */
   send<A extends Answer>(n: number, work: () => Promise<A>): Promise<A>
 }
 
-/** Records each append to an event store and its answer, so that after a kill -9 at any moment every promise of the store is
- *  known. */
+/** Records each append to an event store and its answer, so that after a kill -9 at any moment every promise of the
+ *  store is known. */
 export const createRecorder = (journal: Journal, firstNumber: number): Recorder => {
   let next = firstNumber
   return {

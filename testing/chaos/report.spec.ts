@@ -30,7 +30,7 @@ const verdict: Verdict = {
   folder: undefined,
 }
 
-test('progress says in a line how long, how much, what was killed and who lags', () => {
+test('progress is a line with the time, the figures, the kills and the process that lags', () => {
   const progress = { phase: 'killing', folder: 'f', seconds: 65.9, events: 12_345, kills } as const
   const line =
     '1:05  12,345 events  1016 kills (appender 3, trader 2, worker 1, projector 4, tail 0, connection 5, backend 1, postmaster 1,000)'
@@ -42,22 +42,22 @@ test('progress says in a line how long, how much, what was killed and who lags',
 })
 
 describe('the summary', () => {
-  test('says what was done and that all holds', () => {
+  test('lists what was done and that all holds', () => {
     const lines = summary(verdict).split('\n')
     expect(lines).toEqual([
-      'chaos          1:40 min of kills, then 8 s to come to rest and 3 s to prove; seed 7',
+      'chaos          1:40 min of kills, then 8 s to finish and 3 s to prove; seed 7',
       expect.stringMatching(/^machine {8}\d+ × .*, \d+ GiB, .*, Node \d.*; PostgreSQL 18 with synced commits$/),
       expect.stringMatching(/^kills {10}1,016: appender 3, .*, postmaster 1,000; 10 processes started again$/),
       'log            50,000 events in 900 streams, 500 events/s; rentals: rejected 2, settled 1,234',
       'appends        10,000 acknowledged (100/s), 49,990 events; 70 of them repetitions; 480 refused',
-      'unacknowledged 26 appends: 1 were stored and their retry said so, 2 were stored by the retry, 3 refused at the retry, never asked again 20 (4 whole, 16 absent)',
+      'unacknowledged 26 appends: 1 were stored and their retry confirmed it, 2 were stored by the retry, 3 refused at the retry, never asked again 20 (4 whole, 16 absent)',
       'holds   one      5 things',
       'holds   another  6 things',
       'all proofs hold',
     ])
   })
 
-  test('says what does not hold, where, and what was kept', () => {
+  test('lists what does not hold, where, and what was kept', () => {
     const [, ...rest] = verdict.proofs
     const proofs = [{ name: 'one', looked: '5 things', complaints: ['this is wrong', 'and that'] }, ...rest]
     const lines = summary({ ...verdict, ok: false, appends: undefined, proofs, folder: '/tmp/x' }).split('\n')
@@ -66,7 +66,7 @@ describe('the summary', () => {
       '          this is wrong',
       '          and that',
       'holds   another  6 things',
-      'kept to be looked at: /tmp/x (postgres/, journals/, logs/)',
+      'kept for inspection: /tmp/x (postgres/, journals/, logs/)',
       'NOT all proofs hold',
     ])
   })

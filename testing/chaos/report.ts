@@ -12,7 +12,7 @@ const named = (figures: Readonly<Record<string, number>>): string =>
     .map(([name, count]) => `${name} ${figure(count)}`)
     .join(', ')
 
-/** One line of what goes on. */
+/** Returns one line of progress. */
 export const progressLine = (progress: Progress): string => {
   if (progress.phase === 'coming to rest') return 'coming to rest'
   if (progress.phase === 'proving') return `proving: ${figure(progress.events)} events read`
@@ -23,12 +23,12 @@ export const progressLine = (progress: Progress): string => {
   return `${clock(seconds)}  ${figure(events)} events  ${total(kills)} kills (${named(kills)})  ${lag}`
 }
 
-/** What the run was and what it proved, for people and for a page. */
+/** Returns what the run was and what it proved, for people and for a page. */
 export const summary = (verdict: Verdict): string => {
   const { seed, seconds, restSeconds, proveSeconds, kills, restarts, rentals, events, streams, appends } = verdict
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}, Node ${process.versions.node}`
   const lines = [
-    `chaos          ${clock(seconds)} min of kills, then ${restSeconds.toFixed(0)} s to come to rest and ${proveSeconds.toFixed(0)} s to prove; seed ${seed}`,
+    `chaos          ${clock(seconds)} min of kills, then ${restSeconds.toFixed(0)} s to finish and ${proveSeconds.toFixed(0)} s to prove; seed ${seed}`,
     `machine        ${machine}; PostgreSQL 18 with synced commits`,
     `kills          ${figure(total(kills))}: ${named(kills)}; ${figure(restarts)} processes started again`,
     `log            ${figure(events)} events in ${figure(streams)} streams, ${figure(Math.round(events / Math.max(1, seconds)))} events/s; rentals: ${named(rentals)}`,
@@ -39,7 +39,7 @@ export const summary = (verdict: Verdict): string => {
     const unknown = storedBefore + storedByRetry + refusedAtRetry + leftWhole + leftAbsent
     lines.push(
       `appends        ${figure(appends.acknowledged)} acknowledged (${figure(perSecond)}/s), ${figure(appends.acknowledgedEvents)} events; ${figure(appends.repeated)} of them repetitions; ${figure(appends.refused)} refused`,
-      `unacknowledged ${figure(unknown)} appends: ${figure(storedBefore)} were stored and their retry said so, ${figure(storedByRetry)} were stored by the retry, ${figure(refusedAtRetry)} refused at the retry, never asked again ${figure(leftWhole + leftAbsent)} (${figure(leftWhole)} whole, ${figure(leftAbsent)} absent)`,
+      `unacknowledged ${figure(unknown)} appends: ${figure(storedBefore)} were stored and their retry confirmed it, ${figure(storedByRetry)} were stored by the retry, ${figure(refusedAtRetry)} refused at the retry, never asked again ${figure(leftWhole + leftAbsent)} (${figure(leftWhole)} whole, ${figure(leftAbsent)} absent)`,
     )
   }
   const width = Math.max(...verdict.proofs.map(({ name }) => name.length))
@@ -47,7 +47,7 @@ export const summary = (verdict: Verdict): string => {
     lines.push(`${complaints.length === 0 ? 'holds ' : 'BROKEN'}  ${name.padEnd(width)}  ${looked}`)
     for (const complaint of complaints) lines.push(`          ${complaint}`)
   }
-  if (verdict.folder) lines.push(`kept to be looked at: ${verdict.folder} (postgres/, journals/, logs/)`)
+  if (verdict.folder) lines.push(`kept for inspection: ${verdict.folder} (postgres/, journals/, logs/)`)
   lines.push(verdict.ok ? 'all proofs hold' : 'NOT all proofs hold')
   return lines.join('\n')
 }

@@ -18,8 +18,8 @@ const catchUpMsMax = 300_000
 
 const sagaTypes = [rentAGpu, settle, creditDeposit].map(({ starts }) => starts.type)
 
-/** Lets everything that was begun finish, and stops it: first the writers, then the workers, then the readers. Throws, naming
- *  what does not come to rest. */
+/** Lets everything that was begun finish, and stops it: first the writers, then the workers, then the readers. Throws,
+ *  naming what does not finish. */
 export const comeToRest = async (world: World, fleet: Fleet, tails: readonly string[]): Promise<void> => {
   const { database, store, log, folders } = world
   const bus = logBus({ store, database, log })
@@ -34,17 +34,17 @@ export const comeToRest = async (world: World, fleet: Fleet, tails: readonly str
     const head = await store.head()
     // The saved position may be below events that start no saga.
     const [last] = await Array.fromAsync(store.readAll({ direction: 'backwards', types: sagaTypes, limit: 1 }))
-    const walked = await bus.position('processes')
-    if (last && (walked === undefined || walked < last.position)) {
-      left = [`the sagas have come to ${walked}, and ${last.type} of ${last.stream} lies at ${last.position}`]
+    const reached = await bus.position('processes')
+    if (last && (reached === undefined || reached < last.position)) {
+      left = [`the sagas have reached ${reached}, and ${last.type} of ${last.stream} lies at ${last.position}`]
       return false
     }
     await projections.waitFor(head, catchUpMsMax)
     left = [...(await leftBehind(database)), ...(await retriedSagas(world))]
     return left.length === 0 && (await store.head()) === head
   }
-  await eventually('the market comes to rest', atRest, restMsMax).catch(() => {
-    throw new Error(`the market did not come to rest: ${left.slice(0, 5).join('; ')}`)
+  await eventually('the market has finished', atRest, restMsMax).catch(() => {
+    throw new Error(`the market did not finish: ${left.slice(0, 5).join('; ')}`)
   })
   await fleet.stop('worker', stopMsMax)
 

@@ -36,7 +36,8 @@ export type Progress =
       readonly seconds: number
       readonly events: number
       readonly kills: Kills
-      /** How long ago the log was where the tail, and the slowest projection, are now; undefined while the database is away. */
+      /** How long ago the log was where the tail, and the slowest projection, are now; undefined while the database is
+       *  away. */
       readonly lagSeconds: { readonly tail: number; readonly projections: number } | undefined
     }
   | { readonly phase: 'coming to rest' }
@@ -45,7 +46,7 @@ export type Progress =
 export type Verdict = {
   readonly ok: boolean
   readonly seed: number
-  /** How long it killed, and how long it then took to come to rest and to prove. */
+  /** The time of the kills, and the time that it then took to finish and to prove. */
   readonly seconds: number
   readonly restSeconds: number
   readonly proveSeconds: number
@@ -75,8 +76,9 @@ const membersOf = ({ appendsPerSecond, rentalsPerSecond }: ChaosOptions): readon
 const namesOf = (members: readonly Member[], ...kinds: readonly Member['kind'][]) =>
   members.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name)
 
-/** Runs appenders, traders, workers, projectors and tails on a PostgreSQL of its own, kills them and it for some minutes (or
- *  until the signal aborts), lets all come to rest, and proves. Leaves nothing behind; the folder stays when a proof fails. */
+/** Runs appenders, traders, workers, projectors and tails on a separate PostgreSQL, kills them and it for some minutes
+ *  (or until the signal aborts), lets all work finish, and proves. Leaves nothing behind; the folder stays when a proof
+ *  fails. */
 export const runChaos = async (
   options: ChaosOptions,
   signal: AbortSignal,
@@ -127,7 +129,7 @@ export const runChaos = async (
   const proofs: Proof[] = [
     ...(proven?.proofs ?? []),
     {
-      name: 'nothing ends by itself, all comes to rest',
+      name: 'nothing ends by itself, all work finishes',
       looked: `${members.length} processes, ${fleet?.restarts() ?? 0} restarts`,
       complaints: trouble.list(),
     },

@@ -1,5 +1,5 @@
-/** A process of a chaos run that follows the log and writes down each event when it receives it. After a kill it goes on behind
- *  the last event that it wrote down. */
+/** A process of a chaos run that follows the log and writes down each event when it receives it. After a kill it goes
+ *  on behind the last event that it wrote down. */
 import { appendFileSync, closeSync } from 'node:fs'
 import type { Position } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'

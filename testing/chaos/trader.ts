@@ -1,5 +1,5 @@
-/** A process of a chaos run that runs a market with real commands: it lists, deposits, rents, submits jobs and returns. Each
- *  append and each answer is recorded. The workers meter and end what expires. */
+/** A process of a chaos run that runs a market with real commands: it lists, deposits, rents, submits jobs and returns.
+ *  Each append and each answer is recorded. The workers meter and end what expires. */
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
 import { type Commands, createCommands, requestEnvelope } from '../../commands/execute.ts'
 import { submitJob } from '../../commands/submit-job.ts'
@@ -99,7 +99,7 @@ const runJob = async ({ commands }: Market, renter: string, rental: string): Pro
 const rentOnce = async (market: Market, renter: string): Promise<void> => {
   const { commands, heartbeats, random, listings, provider } = market
   const { signal } = market.child
-  const wish = {
+  const terms = {
     renter,
     idempotencyKey: crypto.randomUUID(),
     listing: pick(random, listings),
@@ -107,7 +107,7 @@ const rentOnce = async (market: Market, renter: string): Promise<void> => {
     seconds: BigInt(2 + below(random, secondsMax)),
     maxPricePerGpuHour: money(pick(random, prices), asset),
   }
-  const answer = await untilAnswered(() => requestRental({ commands, now }, wish))
+  const answer = await untilAnswered(() => requestRental({ commands, now }, terms))
   if (isRefusal(answer)) return
   const { rental } = answer
   if (answer.outcome === 'rejected') {
@@ -119,7 +119,7 @@ const rentOnce = async (market: Market, renter: string): Promise<void> => {
     await send(
       commands,
       'listing',
-      wish.listing,
+      terms.listing,
       { type: 'ChangePrice', pricePerGpuHour: money(pick(random, prices), asset) },
       userActor(provider),
     )

@@ -1,5 +1,5 @@
-// Everything that writes and reads the log is killed at random, and the database with it: see docs/operating.md. CHAOS_MINUTES
-// says how long, CHAOS_SEED repeats a schedule.
+// Everything that writes and reads the log is killed at random, and the database with it: see docs/operating.md.
+// CHAOS_MINUTES sets how long, CHAOS_SEED repeats a schedule.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, rm } from 'node:fs/promises'
@@ -21,28 +21,28 @@ afterEach(async () => {
   for (const folder of kept.splice(0)) await rm(folder, { recursive: true })
 })
 
-/** The run as a user starts it. Its folder has its process id in the name. */
+/** Starts the run as a user does. Its folder has its process id in the name. */
 const startChaos = (...options: string[]) => {
   const child = spawn(process.execPath, [join(import.meta.dirname, '../chaos.ts'), '--json', ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_OPTIONS: '' },
   })
-  const [said, told] = [[] as string[], [] as string[]]
-  child.stdout.on('data', (chunk: Buffer) => said.push(String(chunk)))
-  child.stderr.on('data', (chunk: Buffer) => told.push(String(chunk)))
+  const [output, progress] = [[] as string[], [] as string[]]
+  child.stdout.on('data', (chunk: Buffer) => output.push(String(chunk)))
+  child.stderr.on('data', (chunk: Buffer) => progress.push(String(chunk)))
   const ended = once(child, 'close').then(([code]) => ({
     code: code as number,
-    verdict: JSON.parse(said.join('')) as Verdict,
+    verdict: JSON.parse(output.join('')) as Verdict,
   }))
   const folder = async () => {
     const mine = (await readdir(tmpdir())).filter((name) => name.startsWith(`neuralmesh-chaos-${child.pid}-`))
     return mine.map((name) => join(tmpdir(), name))[0]
   }
-  return { child, ended, folder, told: () => told.join('') }
+  return { child, ended, folder, progress: () => progress.join('') }
 }
 
-/** The last progress line's figure of events. */
-const eventsTold = (text: string): number => Number((text.match(/([\d,]+) events/g)?.at(-1) ?? '0').replace(/\D/g, ''))
+/** Returns the number of events in the last progress line. */
+const eventsShown = (text: string): number => Number((text.match(/([\d,]+) events/g)?.at(-1) ?? '0').replace(/\D/g, ''))
 
 test(
   `killed for ${minutes} minutes, nothing is lost, doubled, torn or out of order`,
@@ -67,7 +67,7 @@ test(
 
 test('Ctrl-C ends it early: it proves what was done so far and leaves nothing behind', async () => {
   const chaos = startChaos('--minutes', '30')
-  await eventually('some events', () => eventsTold(chaos.told()) > 0, 60_000)
+  await eventually('some events', () => eventsShown(chaos.progress()) > 0, 60_000)
   const folder = (await chaos.folder()) ?? ''
   chaos.child.kill('SIGINT')
   const { code, verdict } = await chaos.ended
@@ -77,7 +77,7 @@ test('Ctrl-C ends it early: it proves what was done so far and leaves nothing be
   expect(await chaos.folder()).toBeUndefined()
 }, 180_000)
 
-test('a row that somebody alters meanwhile is found: exit code 1, and the folder is kept and named', async () => {
+test('a row that another program alters meanwhile is found: exit code 1, and the folder is kept and named', async () => {
   const chaos = startChaos('--minutes', '30')
   const folder = await eventually('a folder', chaos.folder)
   kept.push(folder)

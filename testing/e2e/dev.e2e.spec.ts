@@ -43,7 +43,7 @@ const startDev = () => {
       LOG_FORMAT: 'json',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, as a terminal gives it.
+    // Its own group, as a terminal gives it.
     detached: true,
   })
   const closed = once(child, 'close')

@@ -1,5 +1,5 @@
-// Runs what the pages let a reader run, in their order, against a real platform: each GraphQL operation with variables that
-// the ones before it have earned, each program, and each address that a shell block asks for.
+// Runs what the pages let a reader run, in their order, against a real platform: each GraphQL operation with variables
+// that the ones before it have earned, each program, and each address that a shell block asks for.
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -78,7 +78,7 @@ const variablesOf = ({ variableDefinitions = [] }: OperationDefinitionNode): Rec
     }),
   )
 
-/** What a reader would call an answer: something is there, and no list directly in it is empty. */
+/** Returns whether an answer shows a reader something: it is not empty, and no list directly in it is empty. */
 const isWhole = (value: unknown): boolean => {
   if (Array.isArray(value)) return value.length > 0
   return isFields(value)
@@ -151,7 +151,7 @@ const runProgram = (text: string): Promise<string> =>
 
 const inExports = (text: string): string => text.replaceAll('log-export', join(exports, 'log-export'))
 
-/** The tools that a shell block calls. */
+/** Returns the tools that a shell block calls. */
 const toolsOf = (text: string): string[][] =>
   text
     .split('\n')
@@ -172,7 +172,7 @@ const runSql = async (text: string): Promise<void> => {
 
 type Request = { readonly path: string; readonly body: string | undefined }
 
-/** The requests that a shell block makes of the platform. */
+/** Returns the requests that a shell block sends to the platform. */
 const requestsOf = (text: string): Request[] =>
   text
     .replaceAll('\\\n', ' ')

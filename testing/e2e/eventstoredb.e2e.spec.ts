@@ -48,21 +48,21 @@ const expectRest = async (): Promise<void> => {
   })
 }
 
-test('plays the tour, and whoever rents while the server is away gets the GPU once', async () => {
+test('plays the tour, and a renter who rents while the server is away gets the GPU once', async () => {
   const first = await startPlatform()
-  // From a deposit on chain to the invoice of a rental whose job has run.
+  // From a deposit on chain to the invoice of a rental with a finished job.
   const { code, printed } = await runNode(['cli/tour.ts', '--url', first.url], { DATA_DIR: folder.path })
   expect({ code, printed }).toEqual({ code: 0, printed })
   expect(await headOf(first.url)).toMatch(/^esdb-/)
 
   const listing = await createListing(first.url, 2, '2.5')
   const { client } = await createRenter(first.url, 10_000_000n)
-  const wish = { listing, gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+  const request = { listing, gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
   // The server breaks all connections in the middle of a saga, stays away, and loses what it kept in memory.
   server.failNextAppend('cut after')
   const rented = await eventually('the rental, asked for with one key until it is answered', () =>
     client
-      .mutate<{ rental: { status: string }; position: string }>('rentGpu', wish, 'id rental { status } position')
+      .mutate<{ rental: { status: string }; position: string }>('rentGpu', request, 'id rental { status } position')
       .catch(() => undefined),
   )
   expect(rented.rental.status).toBe('active')

@@ -1,6 +1,6 @@
-// The platform is killed with -9 at random moments of a tour, while others rent and give back without pause, and started
-// again: everything must come to rest whole.
-// KILLS says how often, KILL_SEED repeats a run.
+// The platform is killed with -9 at random moments of a tour, while others rent and give back without pause, and
+// started again: everything must finish whole.
+// KILLS sets how often, KILL_SEED repeats a run.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -65,7 +65,7 @@ const expectRest = async (platform: TestPlatform): Promise<void> => {
   expect({ found, output: found.length > 0 ? platform.output() : '' }).toEqual({ found: [], output: '' })
 }
 
-test(`killed ${kills} times during a tour, it always comes to rest whole (KILL_SEED=${seed})`, async () => {
+test(`killed ${kills} times during a tour, all work always finishes whole (KILL_SEED=${seed})`, async () => {
   console.log(`KILL_SEED=${seed}`)
   const random = createRandom(seed)
   let rented = 0

@@ -1,5 +1,5 @@
-// Names that are data, as a whole platform leaves them: in its database, its folder, its metrics and the JSON that its tools
-// print. Pinned like those of testing/golden/names.spec.ts; UPDATE=1 adds what is new.
+// Names that are data, as a whole platform leaves them: in its database, its folder, its metrics and the JSON that its
+// tools print. Pinned like those of testing/golden/names.spec.ts; UPDATE=1 adds what is new.
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -40,7 +40,8 @@ const expectPinned = (names: Pinned): void => {
   expect({ lost: lostNames(known, names), new: newNames(known, names) }).toEqual({ lost: [], new: [] })
 }
 
-/** The paths of all fields of a value: what is in a list stands under `[]`, and what is named by data under `*`. */
+/** Returns the paths of all fields of a value: what is in a list stands under `[]`, and what is named by data under
+ *  `*`. */
 const fieldsOf = (value: unknown, path = ''): string[] => {
   if (Array.isArray(value)) return value.flatMap((item) => fieldsOf(item, `${path}[]`))
   if (typeof value !== 'object' || value === null) return [path]
@@ -134,7 +135,7 @@ test('locks and channels by which processes of two versions know each other', as
   const own = await createTestDatabase()
   const database = own.connect({ poolSize: 8 })
   const channels: string[] = []
-  const heard = {
+  const listening = {
     ...database,
     listen: (channel: string, onNotify: (payload: string) => void) => {
       channels.push(channel)
@@ -166,7 +167,7 @@ test('locks and channels by which processes of two versions know each other', as
   const numbers = 'select pg_advisory_xact_lock($1, $2)'
   const text = 'select pg_advisory_xact_lock(hashtextextended($1, 0))'
   const family = 1_852_994_401
-  const store = await openPostgresEventStore({ database: heard, pollMs: 50 })
+  const store = await openPostgresEventStore({ database: listening, pollMs: 50 })
   const event = { id: '0190a6e0-0000-7000-8000-000000000001', type: 'T', data: {} }
   const metadata = {
     commandId: 'c',
@@ -182,7 +183,7 @@ test('locks and channels by which processes of two versions know each other', as
     await waitingFor(numbers, [family, 1], () =>
       store.append({ stream: 's-1', expected: 'no stream', events: [{ ...event, metadata }] }),
     ),
-    await waitingFor(numbers, [family, 2], async () => (await openPostgresEventStore({ database: heard })).close()),
+    await waitingFor(numbers, [family, 2], async () => (await openPostgresEventStore({ database: listening })).close()),
     await waitingFor(numbers, [family, 3], () => migrateOperations(database)),
     await waitingFor(numbers, [family, 4], async () =>
       (await openReadModels({ url: own.url, log: silentLog, projections: allProjections, store })).close(),

@@ -66,7 +66,7 @@ describe('a platform on one data folder', () => {
     expect(await second.stop()).toBe(0)
   })
 
-  test('says step by step what it starts', async () => {
+  test('logs step by step what it starts', async () => {
     const platform = await startTestPlatform(folder.path)
     await platform.stop()
     const ready = platform
@@ -89,9 +89,9 @@ describe('a platform on one data folder', () => {
 
   test('refuses a second platform, and names the first', async () => {
     const first = await startTestPlatform(folder.path)
-    const said = await failsToStart({})
-    expect(said).toContain('DATA_FOLDER_IN_USE')
-    expect(said).toContain(String(first.process.pid))
+    const message = await failsToStart({})
+    expect(message).toContain('DATA_FOLDER_IN_USE')
+    expect(message).toContain(String(first.process.pid))
     expect((await fetch(`${first.url}/ready`)).status).toBe(200)
     await first.stop()
   })
@@ -100,9 +100,9 @@ describe('a platform on one data folder', () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as { port: number }
-    const said = await failsToStart({ PORT: String(port) })
-    expect(said).toContain('PORT_TAKEN')
-    expect(said).toContain(String(port))
+    const message = await failsToStart({ PORT: String(port) })
+    expect(message).toContain('PORT_TAKEN')
+    expect(message).toContain(String(port))
     expect(await processesNaming(folder.path)).toEqual([])
     other.close()
   })

@@ -37,8 +37,8 @@ type Rented = { readonly id: string; readonly rental: { readonly status: string 
 /** Resolves to the rental, or to the code of the refusal. */
 const rent = async (client: Client, input: Record<string, unknown>): Promise<Rented | string> => {
   try {
-    const wish = { gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID(), ...input }
-    return await client.mutate<Rented>('rentGpu', wish, 'id rental { status } position')
+    const request = { gpuCount: 1, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID(), ...input }
+    return await client.mutate<Rented>('rentGpu', request, 'id rental { status } position')
   } catch (error) {
     if (error instanceof AnswerError) return error.code
     throw error
@@ -85,7 +85,7 @@ describe('a request that cannot be granted is refused with its code, and nothing
   })
 
   test.each([
-    { why: 'a GPU that nobody offers', input: { gpu: 'H900' }, code: 'GPU_UNKNOWN' },
+    { why: 'a GPU without an offer', input: { gpu: 'H900' }, code: 'GPU_UNKNOWN' },
     {
       why: 'a maximum below every offer',
       input: { gpu: 'h100', maxPricePerGpuHour: '0.01' },
@@ -117,7 +117,7 @@ describe('a request that cannot be granted is refused with its code, and nothing
     expect(await availableUnits(client)).toBe(2_499_999n)
   })
 
-  test('a listing that someone took a moment ago: LISTING_FULL, and it is free again when that one gives it back', async () => {
+  test('a listing that another renter took a moment ago: LISTING_FULL, and it is free again when that renter returns it', async () => {
     const [first, second] = await Promise.all([renterWith(5_000_000n), renterWith(5_000_000n)])
     const taken = await rent(first.client, { listing })
     expect(isRented(taken)).toBe(true)

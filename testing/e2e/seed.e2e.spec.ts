@@ -63,7 +63,7 @@ describe('npm run seed', () => {
       expect(output).toContain(text)
   })
 
-  test('says how to start a platform when none answers', async () => {
+  test('prints how to start a platform when none answers', async () => {
     // Nothing listens on the discard port.
     const { code, errors } = await runSeed('--url', 'http://127.0.0.1:9')
     expect(code).toBe(1)

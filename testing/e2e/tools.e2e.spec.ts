@@ -25,8 +25,8 @@ beforeAll(async () => {
   platform = await startTestPlatform(dataDir)
   const listing = await createListing(platform.url, 2, '3')
   const { client } = await createRenter(platform.url, units)
-  const wish = { listing, seconds: 3600, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
-  const { id } = await client.mutate<{ id: string }>('rentGpu', wish, 'id position')
+  const request = { listing, seconds: 3600, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+  const { id } = await client.mutate<{ id: string }>('rentGpu', request, 'id position')
   // A second has to pass before anything is owed; the platform acknowledges running time by itself.
   await eventually('the rental has cost something', async () => {
     const { rental } = await client.query<{ rental: { startedAt: string } }>(`{ rental(id: "${id}") { startedAt } }`)
@@ -40,7 +40,7 @@ afterAll(async () => {
   await folder.remove()
 })
 
-/** @param onOutput gets the standard output as it grows. */
+/** Runs a tool to its end. `onOutput` gets the standard output as it grows. */
 const runTool = (
   tool: 'replay' | 'export',
   given: readonly string[],
@@ -100,11 +100,11 @@ test.each([
   ['while the events are folded', 'folding'],
 ])(
   'Ctrl-C %s ends it, puts away what was half done, and leaves no process; the former result is whole',
-  async (_, heard) => {
+  async (_, shown) => {
     await runTool('replay', [example, '--schema', 'replay_slow'])
     const before = await chargedIn('replay_slow')
     const file = join(folder.path, 'slow.ts')
-    const interrupted = join(folder.path, `interrupted-at-${heard}`)
+    const interrupted = join(folder.path, `interrupted-at-${shown}`)
     const library = join(import.meta.dirname, '../../analysis/replay.ts')
     await writeFile(
       file,
@@ -124,7 +124,7 @@ test.each([
     )
     let asked = false
     const ended = await runTool('replay', [file, '--schema', 'replay_slow'], (output, interrupt) => {
-      if (asked || !output.includes(heard)) return
+      if (asked || !output.includes(shown)) return
       asked = true
       interrupt()
       writeFileSync(interrupted, '')
@@ -165,7 +165,7 @@ describe('what cannot be done is refused with its code, and exit code 1', () => 
     expect(await readdir(folder.path)).not.toContain('nowhere')
   })
 
-  test('--help says how to call it, and needs nothing', async () => {
+  test('--help prints the usage, and needs nothing', async () => {
     const ended = await runTool('export', ['--help'], undefined, { DATA_DIR: '/dev/null/x' })
     expect(ended).toMatchObject({ code: 0, errors: '' })
     const usage = await readFile(join(import.meta.dirname, '../../cli/export.ts'), 'utf8')

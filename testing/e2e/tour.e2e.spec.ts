@@ -16,7 +16,7 @@ afterAll(() => folder.remove())
 const runTour = (options: readonly string[], settings: Record<string, string> = {}) =>
   runNode(['cli/tour.ts', ...options], { CHAIN_PORT: '0', DATA_DIR: folder.path, ...settings })
 
-test('starts a platform of its own, tells the whole story in under a minute, and leaves no process', async () => {
+test('starts its own platform, plays the whole story in under a minute, and leaves no process', async () => {
   const began = performance.now()
   // Nothing listens on the discard port, so it starts one.
   const { code, printed } = await runTour([], { PORT: '9' })

@@ -26,8 +26,9 @@ export type CommitCheck =
 export type ServerLog = {
   readonly records: readonly LogRecord[]
   readonly streamOf: (stream: string) => readonly LogRecord[]
-  /** Decides as the server's IndexWriter.CheckCommit does: certain where the expected revision lies below the last one, by a
-   *  cache of what was written lately where none is expected, and not at all where the expected one is the last. */
+  /** Decides as the server's IndexWriter.CheckCommit does: certain where the expected revision lies below the last one,
+   *  by a cache of what was written lately where none is expected, and not at all where the expected one is the
+   *  last. */
   readonly check: (stream: string, expected: Expected, ids: readonly string[]) => CommitCheck
   readonly write: (stream: string, events: readonly Proposed[]) => LogRecord
   /** The index of the first record that ends beyond a position. */
@@ -102,7 +103,7 @@ export const createServerLog = (): ServerLog => {
     return missing > 0 ? wrong : { decision: 'ok' }
   }
 
-  // A server is never alone with us: its own events, someone else's, a link to one of these, data that is no JSON.
+  // A server has other events too: its own, another client's, a link to one of these, data that is no JSON.
   putText('$settings', '$UserUpdated', '{"loginName":"admin"}')
   putText('somebody-else', 'Ordered', '{"n":1}')
   putText('somebody-else', 'Ordered', '{"n":2}', '{"who":"grace"}')

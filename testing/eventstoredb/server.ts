@@ -1,6 +1,6 @@
-// A server of EventStoreDB's protocol in this process, for tests: built from the client's own service definitions, with the
-// answers of the server's source code. It holds its log in memory, asks for no password, and serves what this project uses:
-// appends one by one, reads, and filtered subscriptions to $all.
+// A server of EventStoreDB's protocol in this process, for tests: built from the client's own service definitions, with
+// the answers of the server's source code. It holds its log in memory, asks for no password, and serves what this
+// project uses: appends one by one, reads, and filtered subscriptions to $all.
 
 import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js'
 import gossip from '@eventstore/db-client/generated/gossip_pb.js'
@@ -19,8 +19,8 @@ import { answerSubscription } from './subscription.ts'
 type AppendReq = InstanceType<typeof messages.AppendReq>
 type AppendResp = InstanceType<typeof messages.AppendResp>
 
-/** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without an answer;
- *  `hang` never answers, though it is stored; `busy` is the server's "too busy" before it did anything. */
+/** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without
+ *  an answer; `hang` never answers, though it is stored; `busy` is the server's "too busy" before it did anything. */
 export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy'
 
 export type EventStoreDbServer = {

@@ -6,9 +6,9 @@ import { at, filterOf, isPast, positionOf, type ReadOptions, type Send, type Tra
 
 const windowDefault = 32
 
-/** A subscription to $all with a filter, as the server's AllSubscriptionFiltered runs it: pages of the window's size while it
- *  catches up, with a checkpoint for each so many events looked at and one at the end, which may lie behind the end; then
- *  event by event, with a checkpoint for each so many, be they let through or not. */
+/** Answers a subscription to $all with a filter, as the server's AllSubscriptionFiltered runs it: pages of the window's
+ *  size while it catches up, with a checkpoint for each so many events looked at and one at the end, which may lie
+ *  behind the end; then event by event, with a checkpoint for each so many, be they let through or not. */
 export const answerSubscription = async (log: ServerLog, options: ReadOptions, send: Send, signal: AbortSignal) => {
   const filter = options.getFilter()
   const from = positionOf(options)

@@ -1,5 +1,5 @@
-// What causes each type of event and what follows from it, gathered by running the golden story and from the declarations of
-// the program: nothing here is written by hand.
+// What causes each type of event and what follows from it, gathered by running the golden story and from the
+// declarations of the program: nothing here is written by hand.
 import { systemActor } from '../../commands/actor.ts'
 import { createCommands } from '../../commands/execute.ts'
 import { type AggregateName, aggregates, type DomainEvent, idOf } from '../../domain/aggregates.ts'
@@ -106,7 +106,8 @@ const replayStory = async (scheduled: readonly string[]) => {
     const tables = allProjections.map((projection) => ({ projection, rows: new Map<string, AnyRow>() }))
     for (const event of stored) {
       const cause = typeOf.get(event.metadata.causationId)
-      // The cause of a job's event is the event before it; that one caused it only where the scheduler consumes its type.
+      // The cause of a job's event is the event before it; that one caused it only where the scheduler consumes its
+      // type.
       if (cause && (isSaga(event.metadata.actor) || scheduled.includes(cause))) add(causes, cause, event.type)
       for (const saga of sagas.filter(({ starts }) => starts.type === event.type))
         for (const command of await compensationsOf(store, saga, event)) {
@@ -132,8 +133,8 @@ const replayStory = async (scheduled: readonly string[]) => {
 type Evolve = (state: unknown, event: DomainEvent) => unknown
 type Decide = (command: unknown, state: unknown) => ReturnType<(typeof aggregates)[AggregateName]['decide']>
 
-/** Runs the whole story, and tries every command that was sent in every state that was reached: so a command counts as a cause
- *  of an event also where the story took another branch. */
+/** Runs the whole story, and tries every command that was sent in every state that was reached: so a command counts as
+ *  a cause of an event also where the story took another branch. */
 export const gatherCatalogue = async (): Promise<EventCatalogue> => {
   const scheduled = await schedulerTypes()
   const { states, sent, compensating, timers, causes, changes } = await replayStory(scheduled)

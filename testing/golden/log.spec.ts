@@ -1,7 +1,7 @@
-// Yesterday's events can still be read: domain/golden-log/ holds a history with every event type in every version, as it was
-// stored, and what was made of it. Lines are only ever added (UPDATE=1 adds those for new types and versions, and writes anew
-// what today's folds make of all of them: look at that diff). Each rule is a function from the log to its complaints; at the
-// end each is shown a log, or a program, that breaks it.
+// Yesterday's events can still be read: domain/golden-log/ holds a history with every event type in every version, as
+// it was stored, and what was made of it. Lines are only ever added (UPDATE=1 adds those for new types and versions,
+// and writes anew what today's folds make of all of them: look at that diff). Each rule is a function from the log to
+// its complaints; at the end each is shown a log, or a program, that breaks it.
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -19,7 +19,7 @@ type AnyAggregate = Aggregate<never, DomainEvent, unknown>
 type Aggregates = Readonly<Record<string, AnyAggregate>>
 const ours = aggregates as unknown as Aggregates
 
-/** Returns what must be kept for ever: each type in each version, in it each code, and money in each asset. */
+/** Returns what must stay forever: each type in each version, in it each code, and money in each asset. */
 const kindsOf = (line: string): string[] => {
   const { type, data, metadata } = fromLine(line)
   const kind = `${type} v${metadata.schemaVersion}`
@@ -92,8 +92,8 @@ const replay = async (lines: readonly string[], known = ours): Promise<string> =
 const dayMs = 86_400_000
 const beginning = '2026-01-01T00:00:00.000Z'
 
-/** Resolves to the lines to add for the types and versions that are missing: the chapters that have them, run by today's
- *  program with people who are not in the log yet. Today's program can no longer write an older version. */
+/** Resolves to the lines to add for the types and versions that are missing: the chapters that have them, run by
+ *  today's program with people who are not in the log yet. Today's program can no longer write an older version. */
 const additionsTo = async (lines: readonly string[]): Promise<string[]> => {
   const added: string[] = []
   for (const chapter of chapterNames) {
@@ -127,7 +127,7 @@ describe('the golden log', () => {
   test('has every event type in every version', () => expect(missingComplaints(lines)).toEqual([]))
   test('is what it was, and has only grown', () => expect(changeComplaints(lines, digests)).toEqual([]))
   test('can be read and folded by every aggregate', () => expect(foldStates(lines).complaints).toEqual([]))
-  test('comes to the same states and rows as ever (UPDATE=1 writes them anew)', async () =>
+  test('gives the same states and rows as ever (UPDATE=1 writes them anew)', async () =>
     expect(await replay(lines)).toBe(readFileSync(pathOf('replayed.json'), 'utf8')))
   test('loads into a store as it stands, once', async () => {
     const store = createMemoryEventStore()
@@ -137,14 +137,14 @@ describe('the golden log', () => {
   })
 })
 
-describe('what is missing is told again', () => {
+describe('what is missing is added again', () => {
   test('all of it for an empty log', async () => {
-    const told = await additionsTo([])
+    const added = await additionsTo([])
     const today = Object.values(ours).flatMap(({ schemas }) =>
       Object.entries<EventSchema<unknown>>(schemas).map(([type, { version }]) => `${type} v${version}`),
     )
-    expect(told.flatMap(kindsOf)).toEqual(expect.arrayContaining(today))
-    expect(await additionsTo([])).toEqual(told)
+    expect(added.flatMap(kindsOf)).toEqual(expect.arrayContaining(today))
+    expect(await additionsTo([])).toEqual(added)
   })
   test('nothing for one that has it all', async () => expect(await additionsTo(lines)).toEqual([]))
   test('and a chapter for what one lacks, of other people and later', async () => {
@@ -172,7 +172,7 @@ describe('a log that was touched is complained about', () => {
 })
 
 describe('a program that cannot read it is complained about', () => {
-  /** Today's program with another rule for one event of the rental. */
+  /** Returns today's program with another rule for one event of the rental. */
   const withRental = (change: Partial<AnyAggregate>): Aggregates => ({
     ...ours,
     rental: { ...(ours.rental as AnyAggregate), ...change },

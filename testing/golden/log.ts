@@ -31,8 +31,8 @@ const appendOf = ({ stream, revision, ...event }: GoldenEvent): Append => ({
   events: [event],
 })
 
-/** Appends these events to a store, in their order. Events that are there already stay as they are. Resolves to the position
- *  of the last. Throws when one of them would get another revision. */
+/** Appends these events to a store, in their order. Events that are there already stay as they are. Resolves to the
+ *  position of the last. Throws when one of them would get another revision. */
 export const loadEvents = async (store: EventStore, events: Iterable<GoldenEvent>): Promise<Position> => {
   let position = store.start
   for (const event of events) {

@@ -1,7 +1,8 @@
-// Names that are data: strings that are hashed into an id or kept in a table, a file, a token or another program. A step or a
-// consumer that is renamed would do its work a second time: pay a deposit twice, bill an hour twice. What is pinned
-// in domain/golden-log/names.json and acts.jsonl was gathered from the running program, not from its source, so files and
-// functions may be renamed freely and these may not. UPDATE=1 adds what is new; nothing takes a name out but an editor.
+// Names that are data: strings that are hashed into an id or stored in a table, a file, a token or another program. A
+// step or a consumer that is renamed would do its work a second time: pay a deposit twice, bill an hour twice. What is
+// pinned in domain/golden-log/names.json and acts.jsonl was gathered from the running program, not from its source, so
+// files and functions may be renamed freely and these may not. UPDATE=1 adds what is new; nothing takes a name out but
+// an editor.
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -41,7 +42,7 @@ const actsOf = async (chapter: string): Promise<string[]> => {
   return acts.map((act) => JSON.stringify({ chapter, ...act }))
 }
 
-/** A bus that records each consumer with the types that it would read. */
+/** Returns a bus that records each consumer with the types that it would read. */
 const recordingBus = (record: string[]): Bus => ({
   name: 'none',
   consume: async ({ consumer, filter }) => {
@@ -68,7 +69,8 @@ const consumers = async (): Promise<string[]> => {
   return record
 }
 
-/** Resolves to a token of one wallet at one moment: it holds the names of issuer and audience, and the kind of signature. */
+/** Resolves to a token of one wallet at one moment: it holds the names of issuer and audience, and the kind of
+ *  signature. */
 const token = async (): Promise<string> => {
   const now = () => '2026-01-01T00:00:00.000Z'
   const account = privateKeyToAccount(`0x${'1'.repeat(64)}`)
@@ -90,8 +92,8 @@ const token = async (): Promise<string> => {
 const header = 'AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,Region'
 const line = `H100,8,208,1800,"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81559}}], 'TotalGpuMemoryInMiB': 652472}",19.92,", FR"`
 
-/** Resolves to the ids that are derived from a request, for one of each kind: the names of its fields and their order are part
- *  of the id. */
+/** Resolves to the ids that are derived from a request, for one of each kind: the names of its fields and their order
+ *  are part of the id. */
 const idsOfRequests = async (): Promise<string[]> => {
   const market = createMarket()
   const { commands, now, store } = market

@@ -1,5 +1,5 @@
-// A story with every type of event: independent chapters, each with people and ids of its own. domain/golden-log/ keeps its
-// events; docs/events.md lists what caused them.
+// A story with every type of event: independent chapters, each with its own people and ids. domain/golden-log/ stores
+// its events; docs/events.md lists what caused them.
 
 import { usdc } from '../../domain/money.testing.ts'
 import { money } from '../../domain/money.ts'
@@ -59,17 +59,17 @@ const chapters: Readonly<Record<string, Chapter>> = {
 
   'rentals that run out, and one that is given back unused': async (world) => {
     const { provider, renter, listing } = await opened(world, 20_000_000n)
-    const wish = { gpuCount: 1, max: price }
-    const job = await world.submit(renter, await world.rent(renter, listing, { ...wish, seconds: 450n }))
+    const terms = { gpuCount: 1, max: price }
+    const job = await world.submit(renter, await world.rent(renter, listing, { ...terms, seconds: 450n }))
     await runAttempt(world, job, 1)
     await world.pass(450)
     const stop = { type: 'RequestStop', reason: 'the rental has ended', requestedAt: world.now() } as const
     await world.reports.send(job, stop)
     await world.reports.send(job, { type: 'ConfirmStop', attempt: 1, endedAt: world.now() }, '1')
-    const unused = await world.rent(renter, listing, { ...wish, seconds: hour })
+    const unused = await world.rent(renter, listing, { ...terms, seconds: hour })
     await world.giveBack(renter, unused)
     await world.request('listing', listing, { type: 'WithdrawListing' }, provider)
-    await world.rent(renter, listing, { ...wish, seconds: hour })
+    await world.rent(renter, listing, { ...terms, seconds: hour })
   },
 
   'rentals that do not come about': async (world) => {
@@ -145,8 +145,8 @@ const chapters: Readonly<Record<string, Chapter>> = {
 
 export const chapterNames: readonly string[] = Object.keys(chapters)
 
-/** Runs one chapter on a store, from a moment on (ISO 8601). The same edition writes the same events again; another edition
- *  writes them about other people. Resolves to the commands that were sent and the timers that were set.
+/** Runs one chapter on a store, from a moment on (ISO 8601). The same edition writes the same events again; another
+ *  edition writes them about other people. Resolves to the commands that were sent and the timers that were set.
  *  Throws when there is no such chapter. */
 export const playChapter = async (
   store: EventStore,

@@ -1,5 +1,5 @@
-// The world of the golden story: the real commands, processes, watcher and reports on a store, a chain as plain data, and a
-// clock and ids that depend on nothing but the salt. What it writes twice is the same twice.
+// The world of the golden story: the real commands, processes, watcher and reports on a store, a chain as plain data,
+// and a clock and ids that depend on nothing but the salt. What it writes twice is the same twice.
 import { createHash } from 'node:crypto'
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
 import { type Commands, createCommands, mustExecute, requestEnvelope } from '../../commands/execute.ts'
@@ -32,8 +32,8 @@ export type SentCommand = {
 /** One act of the story, named by what is data: a command with its ids, or a timer with its key and payload. */
 export type Act = Readonly<Record<string, unknown>>
 
-/** What happened in a world besides its events. `timers` names the timers that were set, by the type of the event before;
- *  `acts` are the commands and timers in their order. */
+/** What happened in a world besides its events. `timers` names the timers that were set, by the type of the event
+ *  before; `acts` are the commands and timers in their order. */
 export type StoryRecord = {
   readonly sent: SentCommand[]
   readonly timers: Map<string, Set<keyof Timers>>
@@ -184,7 +184,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     },
     request,
     sendAs,
-    /** Pays in a block of its own, and runs the watcher. `branch` is part of the block's hash. */
+    /** Pays in its own block, and runs the watcher. `branch` is part of the block's hash. */
     pay: async (payer: `0x${string}`, amount: bigint, branch = 'main') => {
       const name = `deposit of ${payer}`
       const blockHash = hex(`block ${blocks.length} ${branch}`, 64)

@@ -7,12 +7,12 @@ export type ChainProcess = {
   readonly child: Child
   /** Asks it to close, and waits until it has ended by itself. Resolves to the exit code and what it printed. */
   stop(): Promise<{ code: number | null; output: string }>
-  /** kill -9. */
+  /** Kills the process with SIGKILL. */
   kill(): Promise<void>
 }
 
-/** Starts the embedded chain in a process of its own: Hardhat refuses the objects of a Jest sandbox, and only another process
- *  can be killed. Throws what it printed when it does not start. */
+/** Starts the embedded chain in its own process: Hardhat refuses the objects of a Jest sandbox, and only another
+ *  process can be killed. Throws what it printed when it does not start. */
 export const startChainProcess = async (
   options: Pick<EmbeddedOptions, 'folder'> & Partial<Omit<EmbeddedOptions, 'clock' | 'log'>>,
 ): Promise<ChainProcess> => {

@@ -1,16 +1,17 @@
 /** A program that launches one job with the process engine and follows it, made to be killed at any moment:
- *  node testing/programs/cluster.ts <root> <job description as JSON>. Prints each thing that happens on a line of its own. */
+ *  node testing/programs/cluster.ts <root> <job description as JSON>. Prints each thing that happens on its own
+ *  line. */
 import type { JobSpec } from '../../infra/clusters/port.ts'
 import { processCluster } from '../../infra/clusters/process.ts'
 
 const [, , root = '', spec = ''] = process.argv
-const say = (line: string) => process.stdout.write(`${line}\n`)
+const print = (line: string) => process.stdout.write(`${line}\n`)
 const cluster = processCluster({ root })
-say('launching')
-say(
+print('launching')
+print(
   await cluster.launch(JSON.parse(spec) as JobSpec, {
-    started: () => say('started'),
-    progressed: ({ percent }) => say(`progressed ${percent}`),
-    ended: ({ ended }) => say(`ended ${ended}`),
+    started: () => print('started'),
+    progressed: ({ percent }) => print(`progressed ${percent}`),
+    ended: ({ ended }) => print(`ended ${ended}`),
   }),
 )

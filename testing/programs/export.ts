@@ -1,5 +1,5 @@
-/** A program that exports the log of the database at DATABASE_URL into OUT in rounds of ROUND events, made to be killed: when it
- *  has read STOP_AT events, it prints their number and waits. Personal data is exported too. */
+/** A program that exports the log of the database at DATABASE_URL into OUT in rounds of ROUND events, made to be
+ *  killed: when it has read STOP_AT events, it prints their number and waits. Personal data is exported too. */
 import { exportLog } from '../../cli/export.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres } from '../../infra/postgres.ts'

@@ -1,5 +1,5 @@
-/** A program that keeps the read models of the database at DATABASE_URL up to date, made to be killed at any moment. The smallest
- *  batches, so that a kill is likely to hit a transaction. Prints `running` when it has begun. */
+/** A program that keeps the read models of the database at DATABASE_URL up to date, made to be killed at any moment.
+ *  The smallest batches, so that a kill is likely to hit a transaction. Prints `running` when it has begun. */
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { connectPostgres } from '../../infra/postgres.ts'
 import { createLog } from '../../infra/telemetry.ts'

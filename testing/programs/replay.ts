@@ -1,5 +1,5 @@
-/** A program that replays the example into the schema SCHEMA of the database at DATABASE_URL, made to be killed: it prints
- *  `built` when half of the log is folded into the new tables, which are not in use yet, and waits there. */
+/** A program that replays the example into the schema SCHEMA of the database at DATABASE_URL, made to be killed: it
+ *  prints `built` when half of the log is folded into the new tables, which are not in use yet, and waits there. */
 import { byStartedMinute, revenueByGpu } from '../../analysis/revenue-by-gpu.ts'
 import { runReplay } from '../../cli/replay.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'

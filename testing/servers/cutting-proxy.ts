@@ -8,7 +8,7 @@ export type CuttingProxy = {
   stop(): Promise<void>
 }
 
-/** Passes bytes to a server and back, on a port of its own of this machine, until `cutNext`. */
+/** Passes bytes to a server and back, on its own port of this machine, until `cutNext`. */
 export const startCuttingProxy = async (target: { host: string; port: number }): Promise<CuttingProxy> => {
   const open = new Set<Socket>()
   let armed: 'no' | 'until a request' | 'until its answer' = 'no'

@@ -9,13 +9,14 @@ const insufficientPrivilege = '42501'
 export type TestDatabase = {
   readonly url: string
   readonly name: string
-  /** Connects to it; `drop` closes what is open then. The log is silent, and the pool has 4 connections, unless they are given. */
+  /** Connects to it; `drop` closes what is open then. The log is silent, and the pool has 4 connections, unless they
+   *  are given. */
   connect(options?: Partial<Omit<Parameters<typeof connectPostgres>[0], 'url'>>): Database
   drop(): Promise<void>
 }
 
-/** Creates a database of the caller's own on the test server: empty, or a copy of `template`, which nothing may be connected to.
- *  Throws when TEST_DATABASE_URL names no server. */
+/** Creates a database of the caller's own on the test server: empty, or a copy of `template`, which nothing may be
+ *  connected to. Throws when TEST_DATABASE_URL names no server. */
 export const createTestDatabase = async (options: { template?: string } = {}): Promise<TestDatabase> => {
   const server = process.env.TEST_DATABASE_URL
   if (server === undefined) throw new Error('TEST_DATABASE_URL is not set: specs that need servers are x.int.spec.ts')
@@ -49,7 +50,8 @@ export const createTestDatabase = async (options: { template?: string } = {}): P
   }
 }
 
-/** Drops a database with `force`, which ends all sessions in it, but is refused while the server itself vacuums there. */
+/** Drops a database with `force`, which ends all sessions in it, but is refused while the server itself vacuums
+ *  there. */
 const dropDatabase = (server: string, name: string): Promise<void> =>
   eventually('the server to be done with a database', async () => {
     try {

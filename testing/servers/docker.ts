@@ -9,8 +9,8 @@ const addressOf = (host: string): NetConnectOpts | undefined => {
   return protocol === 'tcp:' ? { host: hostname, port: Number(port || 2375) } : undefined
 }
 
-/** Resolves to the reason why no container can be started here, or to undefined when one can. The program `docker` may be
- *  installed without its service, so this connects to the socket of the service.
+/** Resolves to the reason why no container can be started here, or to undefined when one can. The program `docker` may
+ *  be installed without its service, so this connects to the socket of the service.
  *  @param host is DOCKER_HOST, or the default socket of the service. */
 export const whyNoDocker = async (
   host = process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock',

@@ -12,7 +12,7 @@ type DuckdbPackage = {
   }
 }
 
-/** An analyst's DuckDB, in memory: rows come as JSON has them (large integers and decimals as text). */
+/** Opens an analyst's DuckDB, in memory. Rows are as in JSON (large integers and decimals as text). */
 export const openDuckdb = async () => {
   const { DuckDBInstance } = (await importTool('@duckdb/node-api')) as DuckdbPackage
   const instance = await DuckDBInstance.create(':memory:')

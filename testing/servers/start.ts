@@ -5,9 +5,9 @@ import { startEmbeddedPostgres } from '../../infra/embedded-postgres.ts'
 import { createLog } from '../../infra/telemetry.ts'
 import { keepRun } from './stop.ts'
 
-/** Jest calls this once before all specs that need servers. They find PostgreSQL at TEST_DATABASE_URL: the given one, or one of
- *  our own, which loses its data with the run and ends with Jest, even when Jest is killed. Suites that cannot run here write
- *  the reason to the file TEST_LEFT_OUT. */
+/** Starts the servers once before all specs that need them. The specs find PostgreSQL at TEST_DATABASE_URL: the given
+ *  one, or our own. Our own loses its data with the run and ends with Jest, even when Jest is killed. Suites that
+ *  cannot run here write the reason to the file TEST_LEFT_OUT. */
 const startServers = async (): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-test-servers-'))
   await chmod(folder, 0o755)

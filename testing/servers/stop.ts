@@ -12,7 +12,7 @@ export const keepRun = (run: Run): void => {
   shared.neuralMeshTestRun = run
 }
 
-/** Jest calls this once after all specs. Prints which suites were left out, and why. */
+/** Stops the servers once after all specs. Prints which suites were left out, and why. */
 const stopServers = async (): Promise<void> => {
   const run = shared.neuralMeshTestRun
   if (run === undefined) return

@@ -1,4 +1,4 @@
-// Packages that single tests need and the product does not: heavy ones, in a package of their own, installed on first use.
+// Packages that single tests need and the product does not: heavy ones, in their own package, installed on first use.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
@@ -85,8 +85,9 @@ const runAloneOrWait = async (work: () => Promise<void>): Promise<boolean> => {
 
 const ensureInstalled = async (): Promise<void> => {
   const checksum = await checksumOf()
-  for (let said = false; !(await isInstalled(checksum)); said = true) {
-    if (!said) process.stderr.write('Installing the tools of single tests under testing/tools (once, about 120 MB) …\n')
+  for (let announced = false; !(await isInstalled(checksum)); announced = true) {
+    if (!announced)
+      process.stderr.write('Installing the tools of single tests under testing/tools (once, about 120 MB) …\n')
     await runAloneOrWait(async () => {
       if (!(await isInstalled(checksum))) await install(checksum)
     })

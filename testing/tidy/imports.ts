@@ -43,7 +43,8 @@ const whyNot = (from: string, to: string, typesOnly: boolean): string | undefine
   return typesOnly && sharedTypes.test(to) ? undefined : 'is an engine'
 }
 
-/** The folder directly below infra/ that a file belongs to: `infra/bus` for `infra/bus/log.ts` and all below it. */
+/** Returns the folder directly below infra/ that a file belongs to: `infra/bus` for `infra/bus/log.ts` and all below
+ *  it. */
 const shelfOf = (path: string): string => path.split('/').slice(0, 2).join('/').replace(/\.ts$/, '')
 
 /** Returns a complaint for each import that does not go down, and for each file that stands on no floor. */
@@ -71,8 +72,8 @@ export const missingComplaints = (files: Files, sources: readonly Source[]): str
       .map((to) => `${path} → ${to} is not in the repository`),
   )
 
-/** The room of a file among folders that have a door: `infra/postgres` for `infra/postgres.ts`, for its specs beside it and for
- *  all below the folder; the outermost one for a room within a room. */
+/** Returns the rooms around a file, the outermost first: `infra/postgres` for `infra/postgres.ts`, for its specs beside
+ *  it and for all files below the folder. */
 const roomsAround = (path: string, doors: ReadonlySet<string>): string[] => {
   const parts = path.split('/')
   const own = (parts.at(-1) ?? '').replace(/\..*$/, '')
@@ -80,8 +81,9 @@ const roomsAround = (path: string, doors: ReadonlySet<string>): string[] => {
   return [...folders, posix.join(posix.dirname(path), own)].filter((folder) => doors.has(folder))
 }
 
-/** Returns a complaint for each import that enters a room beside its door. A folder `x/` with a file `x.ts` beside it is a room,
- *  and outside only `x.ts` is known, in tests also `x.testing.ts`. The benches measure parts one by one, so they may look in. */
+/** Returns a complaint for each import that enters a room beside its door. A folder `x/` with a file `x.ts` beside it
+ *  is a room, and outside only `x.ts` is known, in tests also `x.testing.ts`. The benches measure parts one by one, so
+ *  they may look in. */
 export const doorComplaints = (files: Files, sources: readonly Source[]): string[] => {
   const folders = new Set(
     [...files.keys()].flatMap((path) =>
@@ -107,7 +109,8 @@ export const doorComplaints = (files: Files, sources: readonly Source[]): string
     )
 }
 
-/** Returns a complaint for each file called `index`, which names nothing, and for each folder that has a door inside. */
+/** Returns a complaint for each file called `index`, which names nothing, and for each folder that has a door
+ *  inside. */
 export const nameComplaints = (files: Files): string[] =>
   [...files.keys()].flatMap((path) => {
     const name = posix.basename(path)

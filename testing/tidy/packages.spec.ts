@@ -1,4 +1,5 @@
-// What package.json and its lock file promise, held against what the files import; the rules of the code are in testing/tidy/tidy.spec.ts.
+// What package.json and its lock file promise, held against what the files import; the rules of the code are in
+// testing/tidy/tidy.spec.ts.
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { type Files, isTest, packageOf, parseSources, readFiles, type Source } from './source-tree.ts'
@@ -69,10 +70,10 @@ const packageComplaints = (files: Files, sources: readonly Source[]): string[] =
     ...Object.entries(lock.packages ?? {}).flatMap(([path, { resolved, integrity, engines }]) => [
       ...(resolved === undefined || resolved.startsWith(registry) ? [] : [`${path} is locked to ${resolved}`]),
       ...(path === '' || integrity ? [] : [`${path} is locked without its checksum`]),
-      // Hardhat's native half asks for Node 22. npm leaves out, without a word, an optional package whose `engines` do not
-      // fit the Node that npm itself runs on, and a bare Debian has 20, though the platform runs on the Node 24 that npm
-      // installs. Then the embedded chain dies at its start (HHE27). `npm ci` goes by the lock file alone, so the `engines`
-      // of these packages are taken out of it; `npm install` writes them in again, and this finds it.
+      // Hardhat's native half asks for Node 22. npm leaves out, without a word, an optional package whose `engines` do
+      // not fit the Node that npm itself runs on, and a bare Debian has 20, though the platform runs on the Node 24
+      // that npm installs. Then the embedded chain dies at its start (HHE27). `npm ci` goes by the lock file alone, so
+      // the `engines` of these packages are taken out of it; `npm install` writes them in again, and this finds it.
       ...(/@nomicfoundation\/edr-/.test(path) && engines !== undefined ? [`${path}: take out its engines`] : []),
     ]),
   ]
@@ -83,7 +84,7 @@ test('packages are installed for a reason, and locked well', () => {
   expect(packageComplaints(files, parseSources(files))).toEqual([])
 })
 
-test('packages that nobody uses, that nobody gave, or that are locked badly are complained about', () => {
+test('packages that are unused, missing or locked badly are complained about', () => {
   const manifest = {
     dependencies: { idle: '1', busy: '1' },
     devDependencies: { lazy: '1', tool: '1', lint: '1' },

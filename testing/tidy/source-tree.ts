@@ -17,17 +17,17 @@ export type Source = {
 }
 
 const notOurs = new Set(['.git', 'node_modules', '.data', 'artifacts', 'cache', 'coverage'])
-/** Of tools that only some use, in packages of their own. */
+/** Folders of installed tools. */
 const installed = /\/node_modules$/
 
-const walkFolder = (root: string, folder: string): string[] =>
+const listFolder = (root: string, folder: string): string[] =>
   readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = posix.join(folder, entry.name)
     if (entry.isFile()) return [path]
-    return entry.isDirectory() && !notOurs.has(path) && !installed.test(path) ? walkFolder(root, path) : []
+    return entry.isDirectory() && !notOurs.has(path) && !installed.test(path) ? listFolder(root, path) : []
   })
 
-/** Asks for trust in the folder, because whoever runs the tests need not own it. */
+/** Lists the files with git, which must trust the folder: it need not belong to the user that runs the tests. */
 const askGit = (root: string): string[] =>
   execFileSync(
     'git',
@@ -39,15 +39,15 @@ const askGit = (root: string): string[] =>
 
 const listFiles = (root: string): string[] => {
   // A folder above may be a repository of something else.
-  if (!existsSync(join(root, '.git'))) return walkFolder(root, '')
+  if (!existsSync(join(root, '.git'))) return listFolder(root, '')
   try {
     return askGit(root)
   } catch {
-    return walkFolder(root, '')
+    return listFolder(root, '')
   }
 }
 
-/** All text files that git tracks or would track; without git, those that lie there and are no product of a program. */
+/** Returns all text files that git tracks or would track; without git, all that no program has generated. */
 export const readFiles = (root: string): Files =>
   new Map(
     listFiles(root)
@@ -105,20 +105,19 @@ export const parseSources = (files: Files): readonly Source[] =>
     return [{ path, text, tree, imports }]
   })
 
-/** The path of the file that a relative import means; undefined for a package. */
+/** Returns the path of the file that a relative import means; undefined for a package. */
 export const targetOf = (from: string, specifier: string): string | undefined =>
   specifier.startsWith('.') ? posix.join(posix.dirname(from), specifier) : undefined
 
-/** The package that an import comes from: "@scope/name/file.js" is of "@scope/name". */
+/** Returns the package that an import comes from: "@scope/name" for "@scope/name/file.js". */
 export const packageOf = (specifier: string): string =>
   specifier
     .split('/')
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/')
 
-const isExported = (statement: ts.Statement): boolean =>
-  ts.canHaveModifiers(statement) &&
-  (ts.getModifiers(statement) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+export const isExported = (node: ts.Node): boolean =>
+  ts.canHaveModifiers(node) && (ts.getModifiers(node) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
 
 /** Returns the names of the values that a statement exports, its own or those of another file, types left out. */
 export const exportedValues = (statement: ts.Statement): readonly string[] => {
@@ -144,10 +143,13 @@ export const exportedMethods = (statement: ts.Statement): readonly string[] => {
   )
 }
 
-/** Returns the names of all members that a file reads: `x.name`, or `{ name }` taken out of an object. */
+/** Returns the names of all members that a file reads, `x.name` or `{ name }` taken out of an object, except those of
+ *  methods that the file declares itself: there the name may mean its own method. */
 export const membersRead = ({ tree }: Source): ReadonlySet<string> => {
   const found = new Set<string>()
+  const declared = new Set<string>()
   eachNode(tree, (node) => {
+    if (ts.isMethodSignature(node) && ts.isIdentifier(node.name)) declared.add(node.name.text)
     if (ts.isPropertyAccessExpression(node)) found.add(node.name.text)
     if (!ts.isObjectBindingPattern(node)) return
     for (const { propertyName, name } of node.elements) {
@@ -155,14 +157,15 @@ export const membersRead = ({ tree }: Source): ReadonlySet<string> => {
       if (ts.isIdentifier(member)) found.add(member.text)
     }
   })
+  for (const name of declared) found.delete(name)
   return found
 }
 
 const toNumber = /^(Number|parseFloat|parseInt|Number\.parse(Float|Int))$/
 const moneyWords = /amount|price|charge|balance|fee\b|money/i
 
-/** What a node calls or reads, as the rules name it: `Date.now`, `new Date()`, `process.env`; `Number(money)` for a conversion
- *  of what is called like money. */
+/** Returns what a node calls or reads, as the rules name it: `Date.now`, `new Date()`, `process.env`; `Number(money)`
+ *  for a conversion of a value with a name like money. */
 export const callOf = (node: ts.Node, tree: ts.SourceFile): string | undefined => {
   if (ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression))
     return `${node.expression.text}.${node.name.text}`

@@ -1,6 +1,6 @@
-// The rules of the house as a test. Each rule is a function from the files to its complaints, one sentence each; what is
-// excused stands in a table beside the rule with the reason, and an excuse that nobody needs any more is a complaint too.
-// At the end each rule is shown files that break it. This page must not match its own patterns: hence the [brackets].
+// The rules of the house as a test. Each rule is a function from the files to its complaints, one sentence each. A
+// table beside the rule lists what is excused, with the reason; an excuse that is needed no more is a complaint too. At
+// the end each rule is shown files that break it. This page must not match its own patterns: hence the [brackets].
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { errors } from '../../domain/errors.ts'
@@ -35,7 +35,7 @@ const lengthComplaints = (files: Files, longer = longFiles): string[] =>
     return lines > (known ?? max) ? [`${path} has ${lines} lines, ${known ?? max} are allowed`] : []
   })
 
-/** `within` is who is watched, `but` is who may all the same. */
+/** `within` are the files that must not call, `but` the files that may all the same. */
 const bannedCalls: readonly { call: RegExp; within: RegExp; but?: RegExp; instead: string }[] = [
   { call: /^(Date\.now|new Date\(\)|Math\.random)$/, within: /^domain\//, instead: 'time and ids travel in commands' },
   { call: /^(crypto|performance|process)\./, within: /^domain\//, instead: 'the domain knows no machine' },
@@ -44,7 +44,7 @@ const bannedCalls: readonly { call: RegExp; within: RegExp; but?: RegExp; instea
     call: /^process\.env$/,
     within: /./,
     but: /^(main\.ts$|infra\/config\.ts$|cli\/|bench\/)/,
-    instead: 'Config says it',
+    instead: 'the settings come from Config',
   },
   { call: /^console\./, within: /./, but: /^(main\.ts$|cli\/)/, instead: 'the log is an argument' },
 ]
@@ -67,16 +67,18 @@ const callComplaints = (sources: readonly Source[]): string[] =>
     })
 
 const callExcuses: Excuses = {
-  'infra/chain/embedded/simulator.ts has process.env: Config says it': 'Hardhat takes no other word for it',
-  'infra/embedded-postgres/run-as.ts has process.env: Config says it': 'PATH, for the programs that it starts',
-  'contracts/build.ts has console.log: the log is an argument': 'a program of its own, for people',
+  'infra/chain/embedded/simulator.ts has process.env: the settings come from Config':
+    'Hardhat reads no other setting for it',
+  'infra/embedded-postgres/run-as.ts has process.env: the settings come from Config':
+    'PATH, for the programs that it starts',
+  'contracts/build.ts has console.log: the log is an argument': 'a separate program, for people',
 }
 
-/** `but` is who may all the same. */
+/** `but` are the files that may all the same. */
 const bannedWords: readonly { words: RegExp; instead: string; but?: RegExp }[] = [
   { words: /\b(T[O]DO|F[I]XME)\b/, instead: 'do it, or open an issue' },
   { words: /\.on[l]y\(/, instead: 'it keeps all other tests from running' },
-  { words: /\.ski[p]\((?!`\$\{name\} \(\$\{)/, instead: 'say why in the title' },
+  { words: /\.ski[p]\((?!`\$\{name\} \(\$\{)/, instead: 'give the reason in the title' },
   { words: /\bas an[y]\b(?! [a-z])|@ts-(ig[n]ore|expe[c]t-error)/, instead: 'name the type' },
   { words: /(?<![\w}>)*.~-])\/(hom[e]|User[s]|roo[t]|wor[k]|mn[t])\/\w/, instead: 'no folder of one machine' },
   { words: /regis[t]ry\.(npmjs|yarnpkg)|npm\.pkg\.gith[u]b/, instead: 'no package host', but: /^package-lock\.json$/ },
@@ -94,9 +96,9 @@ const wordComplaints = (files: Files): string[] =>
       ),
   )
 
-/** Returns a complaint for each exported value, and for each method of a port or a service, that nothing uses. Types are left
- *  out: callers may need them to name what they pass. Use by tests does not count for a product file. A method counts as used
- *  when any product file reads a member of its name, so two methods of one name cover for each other. */
+/** Returns a complaint for each exported value, and for each method of a port or a service, that nothing uses. Types are
+ *  left out: callers may need them to name what they pass. Use by tests does not count for a product file. A method counts
+ *  as used when a product file reads a member of its name, unless that file declares a method of that name itself. */
 const deadComplaints = (sources: readonly Source[]): string[] => {
   const usesOf = (users: readonly Source[]) =>
     new Set(
@@ -121,7 +123,7 @@ const deadComplaints = (sources: readonly Source[]): string[] => {
   })
 }
 
-/** Named by who uses it, or will. */
+/** Each with its user, today's or a coming one. */
 const deadExcuses: Excuses = {
   'analysis/revenue-by-gpu.ts exports byStartedMinute, and no product code uses it':
     'the example of another price rule, for analysts who edit it',
@@ -131,16 +133,19 @@ const deadExcuses: Excuses = {
   'gateway/graphql/schema.ts exports printedSchema, and no product code uses it':
     'its spec writes gateway/schema.graphql with it',
   'infra/clusters/port.ts exports Cluster.list, and no product code uses it':
-    'the contract suite looks through it at what an engine has left running; agents will relist with it',
+    "the next issues: the scheduler's relist of a provider's cluster (agents); the contract suite checks with it what runs",
   'infra/config.ts exports settingsTable, and no product code uses it': 'docs/configuration.md is printed with it',
   'infra/event-store/memory.ts exports createMemoryEventStore, and no product code uses it': 'the engine of pure tests',
   'infra/event-store/port.ts exports EventStore.appendToMany, and no product code uses it':
-    'sagas that append all their steps at once',
-  'projections/accounts.ts exports accountBalancesOf, and no product code uses it': 'the pages of a wallet',
+    'the next issues: a saga that appends all its steps at once',
+  'infra/task-queue.ts exports TaskQueue.cancel, and no product code uses it':
+    'the next issues: a timer of a rental that ended early is cancelled',
+  'projections/accounts.ts exports accountBalancesOf, and no product code uses it':
+    'the next issues: the page of a wallet, which lists its balances',
   'projections/engine/verify.ts exports compareWithRebuild, and no product code uses it':
     'the chaos run proves the read models with it',
   'projections/ledger-entries.ts exports traceLedgerEntries, and no product code uses it':
-    "the auditor's trace from a payment to the invoice",
+    'the next issues: the query of an auditor, from a payment to its invoices',
 }
 
 const codeComplaints = (sources: readonly Source[], codes: readonly string[]): string[] => {
@@ -154,7 +159,7 @@ describe('the house', () => {
   const files = readFiles(join(import.meta.dirname, '../..'))
   const sources = parseSources(files)
   test('files are short', () => expect(lengthComplaints(files)).toEqual([]))
-  test('nobody calls what is banned there', () => expect(excuse(callComplaints(sources), callExcuses)).toEqual([]))
+  test('no file calls what is banned there', () => expect(excuse(callComplaints(sources), callExcuses)).toEqual([]))
   test('no banned word is written', () => expect(wordComplaints(files)).toEqual([]))
   test('what is exported is used', () => expect(excuse(deadComplaints(sources), deadExcuses)).toEqual([]))
   test('each error code is used', () => expect(codeComplaints(sources, Object.keys(errors))).toEqual([]))
@@ -194,7 +199,7 @@ describe('a house in disorder is complained about', () => {
       'domain/a.ts has crypto.randomUUID: the domain knows no machine',
       'domain/a.ts has Number(money): money is a bigint',
       'gateway/a.ts has Number(money): money is a bigint',
-      'gateway/a.ts has process.env: Config says it',
+      'gateway/a.ts has process.env: the settings come from Config',
       'gateway/a.ts has console.log: the log is an argument',
       'gateway/a.ts imports pg: infra/postgres.ts is the door to it',
     ])
@@ -231,13 +236,14 @@ describe('a house in disorder is complained about', () => {
       {
         'port.ts': 'export type Port = { called(): void; taken(): void; idle(): void; readonly field: 1 }',
         'a.ts': 'port.called(); const { taken } = port',
+        'b.ts': 'type Own = { idle(): void }; own.idle()',
         'infra/async/a.ts': 'export type Tool = { idle(): void }',
         'a.spec.ts': 'port.idle()',
       },
       ofSources(deadComplaints),
     ).toEqual(['port.ts exports Port.idle, and no product code uses it']))
 
-  test('a code that nobody uses', () =>
+  test('a code without a use', () =>
     complain({ 'a.ts': "refuse('USED')", 'a.spec.ts': "'UNUSED'", 'domain/errors.ts': "'UNUSED'" }, (files) =>
       codeComplaints(parseSources(files), ['USED', 'UNUSED']),
     ).toEqual(['nothing refuses or fails with UNUSED']))

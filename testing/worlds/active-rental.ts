@@ -3,8 +3,8 @@ import { usdc } from '../../domain/money.testing.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { createMarket } from './market.ts'
 
-/** A market in memory with the listing `h100` and the renter `ada`, who has money and rents some of its GPUs for an hour from
- *  now. Prices and deposit are in minor units of USDC/6. Throws unless the rental is active. */
+/** Creates a market in memory with the listing `h100` and the renter `ada`, who has money and rents some of its GPUs
+ *  for an hour from now. Prices and deposit are in minor units of USDC/6. Throws unless the rental is active. */
 export const createActiveRental = async ({
   listedGpus = 1,
   gpuCount = 1,

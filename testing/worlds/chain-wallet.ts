@@ -11,14 +11,14 @@ export type ChainWallet = {
   /** Deposits what was prepared; resolves when it is in a block. */
   deposit(amount: bigint): Promise<{ transactionHash: Hex; blockNumber: bigint; blockHash: Hex }>
   tokenBalance(): Promise<bigint>
-  /** How many transactions it has sent. */
+  /** Resolves to the number of transactions that it has sent. */
   nonce(): Promise<number>
   blockHash(blockNumber: bigint): Promise<Hex>
-  /** Any method of the node, raw. Throws an Error with the node's code and data. */
+  /** Calls any method of the node, raw. Throws an Error with the node's code and data. */
   rpc(method: string, params?: readonly unknown[]): Promise<unknown>
 }
 
-/** What a renter's wallet does, for tests. The key's account must own some ether. */
+/** Creates a renter's wallet, for tests. The key's account must own some ether. */
 export const chainWallet = (
   { chainId, rpcUrl, token, marketplace: address }: ChainDescription,
   key: Hex,

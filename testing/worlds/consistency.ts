@@ -7,8 +7,8 @@ import { compareWithRebuild } from '../../projections/engine/verify.ts'
 import { eventually } from '../eventually.ts'
 import { chartOf } from './market.ts'
 
-/** Resolves to what is wrong with a platform at rest, by its log and its tables: one sentence each, none when all is well.
- *  `running` returns whether an attempt of a job has a process. */
+/** Resolves to what is wrong with a platform at rest, by its log and its tables: one sentence each, none when all is
+ *  well. `running` returns whether an attempt of a job has a process. */
 export const inconsistencies = async (
   store: EventStore,
   database: Database,
@@ -66,7 +66,8 @@ export const inconsistencies = async (
   return found
 }
 
-/** Waits until the platform is at rest and consistent. Resolves to what still is not after `timeoutMs`, one sentence each. */
+/** Waits until the platform is at rest and consistent. Resolves to what still is not after `timeoutMs`, one sentence
+ *  each. */
 export const inconsistenciesAtRest = async (
   look: () => Promise<readonly string[]>,
   timeoutMs?: number,

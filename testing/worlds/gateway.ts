@@ -37,9 +37,9 @@ export type Replaced = {
   readonly ready?: () => Promise<Readiness>
 }
 
-/** A gateway on a free port, over a real event store, real read models and a market with a clock of its own; without chain,
- *  cluster and background processes: only the sagas that a request runs itself are run. `asked` are the labels of the
- *  queries to the read models, `logged` what was logged as an error. */
+/** Starts a gateway on a free port, over a real event store, real read models and a market with its own clock. There is
+ *  no chain, cluster or background process: a saga runs only in the request that starts it. `asked` are the labels of
+ *  the queries to the read models, `logged` what was logged as an error. */
 export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const { url: databaseUrl, connect, drop } = await createTestDatabase()
   const logged: Record<string, unknown>[] = []

@@ -4,8 +4,8 @@ import { createListing, createRenter } from './renter.ts'
 const renters = 3
 const pauseMs = 30
 
-/** Starts renters that rent and return without pause until stopped, so that a kill at any moment meets running sagas. Requests
- *  fail silently while the platform is gone. `stop` resolves to the number of rentals. */
+/** Starts renters that rent and return without pause until stopped, so that a kill at any moment meets running sagas.
+ *  Requests fail silently while the platform is gone. `stop` resolves to the number of rentals. */
 export const startRentingLoad = (url: string): { stop(): Promise<number> } => {
   const stopping = new AbortController()
   let rented = 0
@@ -13,8 +13,8 @@ export const startRentingLoad = (url: string): { stop(): Promise<number> } => {
     const { client } = await createRenter(url, 1_000_000_000n)
     try {
       while (!stopping.signal.aborted) {
-        const wish = { listing, seconds: 600, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
-        const { id } = await client.mutate<{ id: string }>('rentGpu', wish, 'id position')
+        const request = { listing, seconds: 600, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
+        const { id } = await client.mutate<{ id: string }>('rentGpu', request, 'id position')
         rented++
         await client.mutate('endRental', { rental: id }, 'position')
         await sleep(pauseMs, stopping.signal)

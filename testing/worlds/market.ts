@@ -8,13 +8,13 @@ import type { EventStore } from '../../infra/event-store/port.ts'
 import { creditDeposit } from '../../processes/credit-deposit.ts'
 import { runSaga } from '../../processes/saga.ts'
 
-/** A market in memory with a clock of its own, for specs: providers list, and renters deposit money. */
+/** Creates a market in memory with its own clock, for specs: providers list, and renters deposit money. */
 export const createMarket = (store: EventStore = createMemoryEventStore()) => {
   let time = Date.parse('2026-01-01T00:00:00.000Z')
   const now = () => new Date(time).toISOString()
   const commands: Commands = createCommands({ store })
 
-  const tell = async <Name extends AggregateName>(
+  const send = async <Name extends AggregateName>(
     to: Name,
     id: string,
     command: CommandOf<Name>,
@@ -50,13 +50,13 @@ export const createMarket = (store: EventStore = createMemoryEventStore()) => {
         region: 'FR',
         pricePerGpuHour,
       }
-      await tell('listing', listing, { type: 'ListGpus', listedAt: now(), ...offer }, userActor(provider))
+      await send('listing', listing, { type: 'ListGpus', listedAt: now(), ...offer }, userActor(provider))
     },
     deposit: async (user: string, amount: bigint) => {
       const payment = newId()
       const sighting = { chainId: 31337, transactionHash: derivedId(payment), blockNumber: 1n, blockHash: 'block' }
-      await tell('payment', payment, { type: 'ObserveDeposit', payment, user, amount: usdc(amount), ...sighting })
-      await tell('payment', payment, { type: 'FinalizeDeposit' })
+      await send('payment', payment, { type: 'ObserveDeposit', payment, user, amount: usdc(amount), ...sighting })
+      await send('payment', payment, { type: 'FinalizeDeposit' })
       await runSaga({ commands, now }, creditDeposit, { id: payment, revision: 1n })
     },
     state: async <Name extends AggregateName>(name: Name, id: string) => (await commands.load(name, id)).state,
@@ -76,7 +76,8 @@ export const chartOf = async (store: EventStore): Promise<ReadonlyMap<string, bi
   return sums
 }
 
-/** Returns a store that loses its connection at one append: before it is stored, or after that and before the answer. */
+/** Returns a store that loses its connection at one append: before it is stored, or after that and before the
+ *  answer. */
 export const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
   let appends = 0
   return {

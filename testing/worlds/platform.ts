@@ -10,7 +10,7 @@ import { processesNaming } from '../processes.ts'
 import { silentLog } from './silent-log.ts'
 
 export type TestPlatform = SpawnedPlatform & {
-  /** kill -9 of the platform's own process, as a crash would be. */
+  /** Kills the platform's own process with SIGKILL, as in a crash. */
   kill(): Promise<void>
 }
 
@@ -18,7 +18,8 @@ const started = new Set<TestPlatform>()
 
 const stopMsMax = 20_000
 
-/** Ends the platforms that a test has left running, in order, so that no job stays behind. Kills one that does not end. */
+/** Ends the platforms that a test has left running, in order, so that no job stays behind. Kills one that does not
+ *  end. */
 export const stopTestPlatforms = async (): Promise<void> => {
   for (const platform of started) {
     const late = setTimeout(() => platform.process.kill('SIGKILL'), stopMsMax)
@@ -28,7 +29,7 @@ export const stopTestPlatforms = async (): Promise<void> => {
   started.clear()
 }
 
-/** Starts the whole platform as its users do: a process of its own with an embedded database and chain, on free ports. */
+/** Starts the whole platform as its users do: its own process with an embedded database and chain, on free ports. */
 export const startTestPlatform = async (
   dataDir: string,
   settings: Record<string, string> = {},

@@ -23,7 +23,7 @@ export type RentedOut = {
   readonly runs: readonly number[]
   readonly open?: boolean
   /** What a program of the renter prints, which is personal. */
-  readonly says?: string
+  readonly printed?: string
 }
 
 const secondsMax = 200_000
@@ -55,15 +55,15 @@ export const createRentals = (store: EventStore) => {
     return listing
   }
 
-  const rent = async ({ renter: number, gpu, gpuCount, price, runs, open, says }: RentedOut): Promise<string> => {
+  const rent = async ({ renter: number, gpu, gpuCount, price, runs, open, printed }: RentedOut): Promise<string> => {
     const renter = walletOf(`renter ${number}`)
     const listing = await list(gpu, price)
     await market.deposit(renter, (price * BigInt(gpuCount * secondsMax)) / 3600n + 1n)
-    const wish = { renter, listing, gpuCount, seconds: BigInt(secondsMax), maxPricePerGpuHour: usdc(price) }
-    const rented = await requestRental(market, { ...wish, idempotencyKey: newId() })
+    const request = { renter, listing, gpuCount, seconds: BigInt(secondsMax), maxPricePerGpuHour: usdc(price) }
+    const rented = await requestRental(market, { ...request, idempotencyKey: newId() })
     if (isRefusal(rented) || rented.outcome !== 'active') throw new Error(`not rented: ${JSON.stringify(rented)}`)
     const { rental } = rented
-    if (says !== undefined) await sayIn(rental, renter, says)
+    if (printed !== undefined) await runJob(rental, renter, printed)
     const meter = { ...market, heartbeats: steadyHeartbeats(), schedule: noop, chargePeriodSeconds: 300 }
     let before = 0
     for (const [index, run] of runs.entries()) {
@@ -78,22 +78,22 @@ export const createRentals = (store: EventStore) => {
     return rental
   }
 
-  const sayIn = async (rental: string, renter: string, says: string) => {
+  const runJob = async (rental: string, renter: string, printed: string) => {
     const program = {
-      command: ['echo', says],
-      files: [{ path: 'said.txt', content: says }],
-      environment: { SAID: says },
+      command: ['echo', printed],
+      files: [{ path: 'said.txt', content: printed }],
+      environment: { SAID: printed },
     }
     const limits = { timeoutSeconds: 60, cpuCores: 1, memoryMib: 64 }
     const job = { rental, renter, idempotencyKey: newId(), ...program, ...limits }
     const submitted = await submitJob(market, job)
     if (isRefusal(submitted)) throw new Error(submitted.refused)
-    const tell = async (command: Parameters<typeof commands.execute<'job'>>[2]) =>
+    const send = async (command: Parameters<typeof commands.execute<'job'>>[2]) =>
       mustExecute(
         await commands.execute('job', submitted.job, command, requestEnvelope(newId(), systemActor('spec'), now())),
       )
-    await tell({ type: 'StartJob', attempt: 1, cluster: 'process', startedAt: now() })
-    await tell({ type: 'ReportProgress', attempt: 1, percent: 50, message: says, reportedAt: now() })
+    await send({ type: 'StartJob', attempt: 1, cluster: 'process', startedAt: now() })
+    await send({ type: 'ReportProgress', attempt: 1, percent: 50, message: printed, reportedAt: now() })
   }
 
   return { ...market, provider, begin, rent }

@@ -43,7 +43,7 @@ export const openJournal = async (path: string): Promise<Journal> => {
   }
 }
 
-/** Without this a new file's name may be lost in a power cut, though its content was synced. */
+/** Syncs a folder: without this a new file's name may be lost in a power cut, though its content was synced. */
 const syncFolder = async (path: string): Promise<void> => {
   const folder = await open(path, 'r')
   try {

@@ -89,7 +89,7 @@ describe('a process file that names a process of another program', () => {
   let other: ChildProcess
   beforeEach(async () => {
     root = await makeRoot()
-    // It has a session and a child of its own, as a job has.
+    // It has its own session and a child, as a job has.
     other = spawn('sh', ['-c', 'sleep 60; :'], { detached: true, stdio: 'ignore' })
     await eventually('its child runs', () => readProcesses().some(({ parent }) => parent === other.pid))
   })

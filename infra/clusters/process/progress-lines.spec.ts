@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { JobProgress } from '../port.ts'
 import { parseProgressLine, progressLines } from './progress-lines.ts'
 
-/** What the reader finds in these pieces. */
+/** Returns what the reader finds in these pieces. */
 const read = (pieces: readonly Uint8Array[]): JobProgress[] => {
   const lines = progressLines()
   return [...pieces.flatMap((piece) => lines.push(piece)), ...lines.finish()]

@@ -61,7 +61,7 @@ export const residentMib = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => sum + kibibytes(readProcessFile(pid, 'status'), 'VmRSS'), 0) / 1024
 
 /** Returns the memory of these processes, in MiB, with shared pages divided among their processes: exact, but slow,
- *  because the kernel walks every page. */
+ *  because the kernel visits every page. */
 export const proportionalMib = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => {
     const exact = readProcessFile(pid, 'smaps_rollup')

@@ -62,7 +62,7 @@ export const jobEnvironment = (folder: string, spec: JobSpec): readonly string[]
   `${folderVariable}=${folder}`,
 ]
 
-/** Returns what to spawn: the wrapper in an environment of its own, which no variable of the job (LD_PRELOAD) reaches;
+/** Returns what to spawn: the wrapper in its own environment, which no variable of the job (LD_PRELOAD) reaches;
  *  then `prefix`, the programs that set limits; then the job's environment and the command. */
 export const wrapperCommand = (
   folder: string,

@@ -22,7 +22,7 @@ export type Engine = {
   readonly tailedEvents?: number
   /** Opens the store under test. It may hold events that other clients appended before. */
   open(): Promise<EventStore>
-  /** Opens a new, empty store of this kind, with a log of its own. */
+  /** Opens a new, empty store of this kind, with its own log. */
   openEmpty(): Promise<EventStore>
   /** Opens the log of a closed store, as another process would. For durable engines only. */
   reopen?(): Promise<EventStore>
@@ -32,7 +32,7 @@ export type Engine = {
 }
 
 /** The stores that every group of contract cases works with. All cases of a run share `store`, so each case takes
- *  streams of its own. The run closes every store that a case opens with `openEmpty` or `reopen`. */
+ *  its own streams. The run closes every store that a case opens with `openEmpty` or `reopen`. */
 export type World = Pick<Engine, 'capabilities' | 'openEmpty' | 'openCuttable'> & {
   readonly store: () => EventStore
   readonly reopen: () => Promise<EventStore>

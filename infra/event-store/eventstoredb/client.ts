@@ -72,7 +72,8 @@ type Internals = {
   getChannel(): Promise<{ close(): void }>
 }
 
-/** Newer servers use the scheme kurrentdb. The client accepts the older scheme only; the protocol is the same. */
+/** Returns the address with the scheme esdb. Newer servers use the scheme kurrentdb, but the client accepts the older
+ *  one only; the protocol is the same. */
 const connectionString = (url: string) => url.replace(/^kurrentdb/, 'esdb')
 
 const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
@@ -112,7 +113,7 @@ export const connectEventStoreDb = (url: string): Connection => {
     }
   }
 
-  /** For idempotent calls only. */
+  /** Calls again after a failure: for idempotent calls only. */
   const callWithRetry = async <Result>(context: ErrorContext, work: () => Promise<Result>) => {
     const deadline = performance.now() + retryMsMax
     const backoff = createBackoff(retryDelay)

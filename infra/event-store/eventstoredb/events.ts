@@ -26,7 +26,7 @@ export type OutgoingEvent = {
 }
 
 /** The metadata of each event contain the id of the attempt that wrote it. The server returns the same result for a
- *  repetition as for the first time; this id tells them apart. It also marks the events of this log: other clients
+ *  repetition as for the first time; this id distinguishes them. It also marks the events of this log: other clients
  *  may use the server. */
 const attemptKey = 'appendId'
 

@@ -5,7 +5,7 @@ import { identityStream } from './events.ts'
 
 const identified = 'EventStoreIdentified'
 
-/** Resolves to the id of the log on this server: an event in a stream of its own, which the first process to connect
+/** Resolves to the id of the log on this server: an event in its own stream, which the first process to connect
  *  writes. Of two processes at the same time one writes it, and the other reads it. Throws CONFIG_INVALID for a
  *  server that is too old to return positions, and LOG_NOT_FOUND when there is no id and `create` is false. */
 export const readIdentity = async (connection: Connection, create: boolean): Promise<string> => {

@@ -134,5 +134,5 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
   return { head, readStream, readAll, streamPages }
 }
 
-/** The server reserves names that begin with $. */
+/** Returns whether clients may use a stream's name: the server reserves names that begin with $. */
 const isReadable = (stream: string) => isName(stream) && !stream.startsWith('$')

@@ -9,11 +9,12 @@ export type ObservedDatabase = Database & {
   readonly queryCounts: ReadonlyMap<string, number>
   /** Runs the next statement with this label, and then throws as if the connection broke before the response came. */
   loseResponseTo(label: string): void
-  /** While it is unavailable, every query throws DATABASE_UNAVAILABLE. */
+  /** Makes the database unavailable or available again. While it is unavailable, every query throws
+   *  DATABASE_UNAVAILABLE. */
   setUnavailable(unavailable: boolean): void
 }
 
-/** A database of its own on the server of the test run. */
+/** A new database on the server of the test run. */
 export type SpecDatabase = {
   open(): ObservedDatabase
   /** Opens a session of another client; dropping the database ends it at the latest. */
@@ -42,7 +43,7 @@ const observe = (database: Database): ObservedDatabase => {
   }
 }
 
-/** Creates a database of its own on the server of the test run. Throws when TEST_DATABASE_URL names no server. */
+/** Creates a new database on the server of the test run. Throws when TEST_DATABASE_URL names no server. */
 export const createSpecDatabase = async (): Promise<SpecDatabase> => {
   const { url, connect, drop } = await createTestDatabase()
   return {

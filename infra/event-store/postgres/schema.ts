@@ -2,9 +2,9 @@ import { Failure } from '../../../domain/errors.ts'
 import { locks } from '../../locks.ts'
 import { type Database, migrateSchema, type Query } from '../../postgres.ts'
 
-/** One row per event. Positions have no gaps: they are handed out under the lock of the append, so an append that is rolled
- *  back leaves none. `json` and not `jsonb`: cheaper both ways, and the text comes back as it was written. Names compare by
- *  their bytes (collate "C"), which is what a prefix range needs. */
+/** One row per event. Positions have no gaps: they are handed out under the lock of the append, so an append that is
+ *  rolled back leaves none. `json` and not `jsonb`: cheaper both ways, and the text comes back as it was written. Names
+ *  compare by their bytes (collate "C"), which is what a prefix range needs. */
 const tableOfEvents = `
 create table log.events (
   position bigint primary key,
@@ -26,8 +26,8 @@ create table log.store (only_row boolean primary key default true check (only_ro
 const newStoreId = `
 insert into log.store (id) values (left(replace(gen_random_uuid()::text, '-', ''), 10))`
 
-/** Statement triggers see also a statement that touches no row, and TRUNCATE. `always`: not even a session that plays the
- *  replica (session_replication_role) passes. */
+/** Statement triggers see also a statement that touches no row, and TRUNCATE. `always`: not even a session that plays
+ *  the replica (session_replication_role) passes. */
 const refusals = `
 create function log.refuse_change() returns trigger language plpgsql as $body$
 begin
@@ -42,20 +42,25 @@ const refuseOn = (table: string): readonly string[] => [
 ]
 
 /** Appends a whole batch in one statement, one transaction and one commit. Bind variables:
- *    per append: stream_names, expecteds (-1 no stream, -2 stream exists, -3 any), unit_of (what stands or falls together,
- *      counted from 1), first_of (index of its first event, counted from 1, with one more at the end: all events + 1)
+ *    per append: stream_names, expecteds (-1 no stream, -2 stream exists, -3 any), unit_of (appends with the same
+ *    number
+ *      are stored all or none, counted from 1), first_of (index of its first event, counted from 1, with one more at
+ *      the end: all events + 1)
  *    per event, in the order of the appends: append_of, event_ids, event_types, event_data, event_metadata
- *  One row per append: the verdict, and the revision and position of its last event; of a conflict, the actual revision.
- *  A stream and an event id may come only once in a batch: the writer sees to that.
+ *  Returns one row per append: the verdict, and the revision and position of its last event; for a conflict, the actual
+ *  revision. A stream and an event id may occur only once in a batch: the writer ensures that.
  *
- *  - The lock comes first and is held until after the commit is visible. So positions are in commit order, whoever sees
- *    position n sees all below it, and a reader needs no snapshot horizon: contract case "a subscriber tails 32 appenders".
- *  - Each statement below takes its snapshot after the lock was granted; in a stricter isolation level the snapshot would be
- *    older than the lock and two creates of one stream would meet in a unique violation, hence the check.
- *  - Known ids are looked up before the expected revision is judged: a repetition comes with a revision that was right once.
- *  - Only the type and the data are compared: a repetition is asked later and perhaps by someone else, so metadata differ.
- *  - The planner is pinned to index lookups: plans are made once per connection, also while the table is still empty, and
- *    a sequential scan that was right then would stay. */
+ *  - The lock comes first and is held until after the commit is visible. So positions are in commit order: a reader
+ *    that sees position n sees all below it, and needs no snapshot horizon: contract case "a subscriber tails 32
+ *    appenders".
+ *  - Each statement below takes its snapshot after the lock was granted; in a stricter isolation level the snapshot
+ *    would be older than the lock and two creates of one stream would meet in a unique violation, hence the check.
+ *  - Known ids are looked up before the expected revision is judged: a repetition comes with a revision that was right
+ *    once.
+ *  - Only the type and the data are compared: a repetition comes later and perhaps from another actor, so metadata
+ *    differ.
+ *  - The planner is pinned to index lookups: plans are made once per connection, also while the table is still empty,
+ *    and a sequential scan that was right then would stay. */
 const functionAppend = `
 create function log.append(
   stream_names text[], expecteds bigint[], unit_of int[], first_of int[],
@@ -146,15 +151,16 @@ begin
   return query select verdicts[i], revisions[i]::text, positions[i]::text from generate_series(1, appends) i order by i;
 end $body$`
 
-/** What a batch mostly is: every stream is where its caller expects it, and no id is known. That is tried first, with log.append
- *  behind it for all else. Same bind variables, and `careful`: do not try. One text: the position before the first event when
- *  all was appended at the expected revisions; or a line `verdict:revision:position` per append, as log.append says it.
+/** Tries the common case of a batch first: every stream is at its expected revision, and no id is known. All else goes
+ *  to log.append. Same bind variables, and `careful`: skip the attempt. Returns one text: the position before the first
+ *  event when all was appended at the expected revisions; or a line `verdict:revision:position` per append, as
+ *  log.append returns.
  *
- *  - Nothing is looked up that the indexes say anyway: an id that is known, or a revision that is taken, is a unique violation,
- *    and then nothing of the attempt remains (but dead rows: so who meets conflicts is careful for a while). What no index
- *    says is that the revision before is there, so that is looked up, by its key.
- *  - 'any' and 'stream exists' name no revision, so they are log.append's.
- *  Half the time of log.append for one event and three quarters for a hundred (bench: append). */
+ *  - Nothing is looked up that an index checks anyway: a known id or a taken revision is a unique violation, and the
+ *    attempt is rolled back. It leaves dead rows, so a writer with conflicts sets `careful` for a while. No index
+ *    checks that the previous revision exists, so that is looked up, by its key.
+ *  - 'any' and 'stream exists' name no revision, so they are left to log.append.
+ *  Takes half the time of log.append for one event and three quarters for a hundred (bench: append). */
 const functionAppendBatch = `
 create function log.append_batch(
   stream_names text[], expecteds bigint[], unit_of int[], first_of int[],
@@ -200,13 +206,13 @@ begin
   return answer;
 end $body$`
 
-/** For whoever wants a few types of many (a read model that is built anew): they are found without reading what lies between.
- *  Costs an append about one in twenty-five. It may be there already: of a long log, build it first, under this name and
- *  concurrently, so that nobody waits (ADR 17). */
+/** For readers of a few types among many (a read model that is built anew): they are found without reading the events
+ *  between. Makes appends slower by about one in twenty-five. It may exist already: on a long log, create it before the
+ *  upgrade, under this name and concurrently, so that no append waits (ADR 17). */
 const indexOfTypes = 'create index if not exists events_type_position on log.events (type, position)'
 
-/** Forward only. A migration that was released is never changed: add another. A program of the version before may still be
- *  running, so what it calls stays. */
+/** Forward only. A migration that was released is never changed: add another. A program of the version before may still
+ *  be running, so what it calls stays. */
 const migrations: readonly (readonly string[])[] = [
   [tableOfEvents, tableOfStore, newStoreId, refusals, ...refuseOn('events'), ...refuseOn('store'), functionAppend],
   [functionAppendBatch, indexOfTypes],
@@ -220,8 +226,9 @@ const versions = {
   record: 'insert into log.schema_versions (version) values ($1)',
 } as const
 
-/** Brings the schema `log` to the newest version that this program knows, or leaves it as it is; any number of processes may do
- *  so at once. Resolves to the id of the store. Throws DATABASE_SCHEMA_NEWER when a newer program has migrated it. */
+/** Brings the schema `log` to the newest version that this program knows, or leaves it as it is; any number of
+ *  processes may do so at once. Resolves to the id of the store. Throws DATABASE_SCHEMA_NEWER when a newer program has
+ *  migrated it. */
 export const migrateEventStore = (database: Pick<Database, 'transaction'>): Promise<{ readonly storeId: string }> =>
   database.transaction('eventStore.migrate', async (query) => {
     await migrateSchema(query, 'eventStore.migrate', { schema: 'log', lock: locks.migrateLog, versions, migrations })
@@ -229,7 +236,7 @@ export const migrateEventStore = (database: Pick<Database, 'transaction'>): Prom
     return { storeId: String(store?.id) }
   })
 
-/** The same for who only reads: looks whether the schema `log` is at the version that this code knows, and changes nothing.
+/** Checks that the schema `log` is at the version that this code knows, and changes nothing: for read-only callers.
  *  Throws LOG_NOT_FOUND when there is none, DATABASE_SCHEMA_OLDER and DATABASE_SCHEMA_NEWER. */
 export const checkEventStore = async ({ query }: { readonly query: Query }): Promise<{ readonly storeId: string }> => {
   const look = (text: string) => query<Readonly<Record<string, unknown>>>('eventStore.check', text, [], { retry: true })

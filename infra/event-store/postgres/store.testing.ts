@@ -8,7 +8,7 @@ type OpenOptions = {
   readonly pollMs?: number
 }
 
-/** The set-up of a test of this engine: a database of its own, and stores and subscriptions that end with the test. */
+/** The set-up of a test of this engine: its own database, and stores and subscriptions that end with the test. */
 export type StoreFixture = {
   readonly specDatabase: SpecDatabase
   /** One connected client of the database. A store that is opened without it gets its own, as if it were another

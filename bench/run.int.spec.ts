@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { connectPostgres } from '../infra/postgres.ts'
+import { readProcesses } from '../infra/system/processes.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { runs } from '../testing/children.ts'
 import { eventually } from '../testing/eventually.ts'
@@ -44,16 +45,10 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
 })
 
-/** Resolves to the processes that a process has started, directly or through others. */
-const descendantsOf = async (pid: number): Promise<number[]> => {
-  const found: number[] = []
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
-    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-    if (parent === pid) found.push(Number(name), ...(await descendantsOf(Number(name))))
-  }
-  return found
+/** Returns the processes that a process has started, directly or through others. */
+const descendantsOf = (pid: number): number[] => {
+  const children = readProcesses().filter(({ parent }) => parent === pid)
+  return children.flatMap((child) => [child.pid, ...descendantsOf(child.pid)])
 }
 
 describe('the benches', () => {
@@ -98,7 +93,7 @@ describe('the benches', () => {
     const bench = startBench(['append', '--without-peer'], { TMPDIR: folder, BENCH_DATABASE_URL: '' })
     const begun = () => bench.output().includes('append, 1 callers: round 1')
     await eventually('the first round', begun, 45_000)
-    const started = await descendantsOf(bench.process.pid ?? 0)
+    const started = descendantsOf(bench.process.pid ?? 0)
     expect(started.length).toBeGreaterThan(3)
     bench.process.kill('SIGINT')
     expect(await bench.ended).toBe(130)

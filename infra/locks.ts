@@ -20,6 +20,9 @@ export const locks = {
 /** Locks by the hash of a text, for TAKE_TEXT_LOCK. */
 export const textLocks = {
   migrateTaskQueue: 'jobs.migrate',
+  /** Returns the lock that the process of the task workers with this id holds, shared. A lock that can be taken means
+   *  that they are gone. */
+  taskWorkers: (id: string) => id,
   /** Returns the lock that is held while a version of a read model is opened, built or swapped in. */
   readModel: (name: string) => `neuralmesh read model ${name}`,
 }

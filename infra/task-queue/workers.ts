@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { type Logger, run, type TaskList, type WorkerEvents } from 'graphile-worker'
 import { sleep } from '../async/sleep.ts'
+import { textLocks } from '../locks.ts'
 import { openPool } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
 
@@ -45,7 +46,7 @@ export const startTaskWorkers = async (options: {
     // The event comes before the library's first statement on this connection, which takes one statement at a time.
     client.once('drain', () => {
       client
-        .query(holdSql, [workerPool.id])
+        .query(holdSql, [textLocks.taskWorkers(workerPool.id)])
         .catch((err: unknown) => log.warn({ err }, 'the workers cannot take the lock on their id'))
     })
   })

@@ -17,6 +17,7 @@ import { usdc } from '../../domain/money.testing.ts'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
 import type { Bus } from '../../infra/bus/port.ts'
 import { memoryCache } from '../../infra/cache/memory.ts'
+import type { Cluster } from '../../infra/clusters/port.ts'
 import { logLevels, roles, settings } from '../../infra/config.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { positionsOf } from '../../infra/event-store/position.ts'
@@ -26,7 +27,9 @@ import { runSaga } from '../../processes/saga.ts'
 import { handlersOf, runSubscriber, sagas } from '../../processes/subscriber.ts'
 import { allProjections } from '../../projections/all.ts'
 import { migrations } from '../../projections/migrations/all.ts'
+import { createJobRunner } from '../../scheduler/jobs.ts'
 import { runScheduler } from '../../scheduler/run.ts'
+import { createActiveRental } from '../worlds/active-rental.ts'
 import { steadyHeartbeats } from '../worlds/heartbeats.ts'
 import { createMarket } from '../worlds/market.ts'
 import { silentLog } from '../worlds/silent-log.ts'
@@ -239,6 +242,63 @@ test('a listing has the id of its input as it was always hashed', () => {
     'ad65e26c-09ee-542c-ad88-f43a57ccad20',
     'e979fc34-f738-57a4-9791-467af1822250',
   ])
+})
+
+test('an offer that is tried after another has a key made of the renter’s', () => {
+  expect([0, 1, 2].map((index) => ids.keyOfTry('key', index))).toEqual([
+    'key',
+    '2af80c83-1c3e-5f5c-aa13-f4ee7eab3f78',
+    'b5867dd1-d628-532b-aa3d-fc0ba2098392',
+  ])
+})
+
+test('what a scheduler reports of a job has an id of the job, the report and its details, in this order', async () => {
+  const { rental, commands, now, store } = await createActiveRental()
+  const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }
+  const submitted = await submitJob({ commands, now }, { renter: 'ada', rental, idempotencyKey: 'key', ...program })
+  if (!('job' in submitted)) throw new Error(submitted.refused)
+  const { job } = submitted
+  const cluster: Cluster = {
+    name: 'fake',
+    launch: async (_, watcher) => {
+      watcher.progressed({ percent: 12.5, message: 'loss 1' })
+      watcher.ended({ ended: 'exited', exitCode: 0 })
+      return 'launched'
+    },
+    stop: nothing,
+    list: async () => [],
+    readLog: async () => ({ text: '', nextOffset: 0 }),
+    close: nothing,
+  }
+  const runner = createJobRunner({ commands, cluster, now, log: silentLog })
+  await runner.reconcile(job)
+  await runner.close()
+  const events = await Array.fromAsync(store.readStream(`job-${job}`))
+  expect(events.slice(1).map(({ type, metadata }) => [type, metadata.commandId])).toEqual([
+    ['JobStarted', derivedId('scheduler', job, 'StartJob', 'fake', '1')],
+    ['JobProgressed', derivedId('scheduler', job, 'ReportProgress', '1', '12.5', 'loss 1')],
+    ['JobSucceeded', derivedId('scheduler', job, 'CompleteJob', '1')],
+  ])
+})
+
+test('a handler that is retried has this key and this payload', async () => {
+  const set: unknown[] = []
+  const { commands, now } = createMarket()
+  const event = { stream: 'rental-r', type: 'RentalEnded', revision: 2n }
+  await runSubscriber({
+    bus: {
+      name: 'none',
+      position: nothing,
+      consume: ({ handle }) => handle({ events: [event as never], position: 'p' as never }),
+    },
+    commands,
+    now,
+    schedule: async (name, payload, { key }) => void set.push({ name, payload, key }),
+    activated: nothing,
+    signal: new AbortController().signal,
+  })
+  const payload = { process: 'settle', id: 'r', revision: '2' }
+  expect(set).toEqual([{ name: 'walk', payload, key: 'walk:settle:r:2' }])
 })
 
 test('a name that is gone, and one that was never pinned, are complained about', () => {

@@ -174,3 +174,12 @@ export const callOf = (node: ts.Node, tree: ts.SourceFile): string | undefined =
   if (!ts.isCallExpression(node) || !toNumber.test(node.expression.getText(tree))) return undefined
   return node.arguments.some((argument) => moneyWords.test(argument.getText(tree))) ? 'Number(money)' : undefined
 }
+
+/** Returns how often each name stands in the code of a file, without comments and texts. */
+export const identifierCounts = (tree: ts.SourceFile): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  eachNode(tree, (node) => {
+    if (ts.isIdentifier(node)) counts.set(node.text, (counts.get(node.text) ?? 0) + 1)
+  })
+  return counts
+}

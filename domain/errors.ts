@@ -56,7 +56,7 @@ export const errors = {
   },
   PRICE_ABOVE_MAXIMUM: {
     message: 'The price is above the given maximum.',
-    hint: 'Raise maxPricePerHour or take another listing.',
+    hint: 'Raise maxPricePerGpuHour or take another listing.',
   },
   RESERVATION_UNKNOWN: {
     message: 'The listing has no such reservation.',

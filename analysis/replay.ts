@@ -1,9 +1,10 @@
-// The language of an analyst's file: tables as columns, and a pure fold per event type. It is data and functions without SQL, so a
-// replay cannot name any other table.
-import { aggregates, type DomainEvent } from '../domain/aggregates.ts'
+// The language of an analyst's file: tables as columns, and a pure fold per event type. It is data and functions
+// without SQL, so a replay cannot name any other table.
+import { type DomainEvent, eventSchemas } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Asset, Money } from '../domain/money.ts'
 import type { EventMetadata } from '../projections/engine/projection.ts'
+import { snakeCase } from '../projections/engine/snake-case.ts'
 
 type Kind = 'text' | 'integer' | 'moment' | 'money'
 
@@ -23,8 +24,8 @@ export const text = (): Column<string> => column('text')
 export const integer = (): Column<bigint> => column('integer')
 /** A moment: ISO 8601 in UTC in the fold, timestamptz to the millisecond in the table. */
 export const moment = (): Column<string> => column('moment')
-/** Money of one asset: `Money` in the fold; in the table an exact decimal number of whole units, so that 3650 minor units of
- *  USDC/6 are 0.003650 there, and sums are exact. Negative is allowed. */
+/** Money of one asset: `Money` in the fold; in the table an exact decimal number of whole units, so that 3650 minor
+ *  units of USDC/6 are 0.003650 there, and sums are exact. Negative is allowed. */
 export const money = (asset: Asset): Column<Money> => column('money', asset)
 /** The same, or null. Not in keys. */
 export const nullable = <Value>(of: Column<Value>): Column<Value | null> =>
@@ -107,8 +108,8 @@ export type Replay = {
   fold(rows: AnyRows, event: DomainEvent, recorded: EventMetadata): void
 }
 
-/** Declares a replay. The types of events, rows and keys are those of the domain and of the columns: a wrong one does not
- *  compile. Throws REPLAY_FILE_INVALID for mistakes that types cannot find. */
+/** Declares a replay. The types of events, rows and keys are those of the domain and of the columns: a wrong one does
+ *  not compile. Throws REPLAY_FILE_INVALID for mistakes that types cannot find. */
 export const replay = <const Of extends Tables>(definition: {
   readonly tables: Of
   readonly fold: Folds<Of>
@@ -132,12 +133,11 @@ export const replay = <const Of extends Tables>(definition: {
 export const isReplay = (value: unknown): value is Replay =>
   typeof value === 'object' && value !== null && mark in value
 
-const eventTypes = new Set(Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas)))
+const eventTypes = new Set(Object.keys(eventSchemas))
 
 const invalid = (reason: string) => new Failure('REPLAY_FILE_INVALID', { reason })
 
 const nameMax = 50
-const snakeCase = (property: string): string => property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Returns the name in the database. It consists of these characters alone, so that it cannot contain SQL. */
 const nameOf = (property: string): string => {

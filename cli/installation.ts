@@ -1,8 +1,8 @@
-// The log and the database of this installation, for tools that work while the platform runs and while it does not. The one
-// file under cli/ that wires engines.
+// The log and the database of this installation, for tools that work while the platform runs and while it does not. The
+// one file under cli/ that wires engines.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Failure } from '../domain/errors.ts'
+import { Failure, isFailure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { Config } from '../infra/config.ts'
 import { openDataFolder } from '../infra/data-folder.ts'
@@ -25,8 +25,8 @@ export type Installation = {
   readonly databaseUrl: string
   readonly database: Database
   readonly store: EventStore
-  /** `own`: a PostgreSQL that was started for this tool and ends with it. `running`: that of a platform that runs on the data
-   *  folder. `given`: that of DATABASE_URL. */
+  /** `own`: a PostgreSQL that was started for this tool and ends with it. `running`: that of a platform that runs on
+   *  the data folder. `given`: that of DATABASE_URL. */
   readonly server: 'own' | 'running' | 'given'
 }
 
@@ -38,8 +38,8 @@ type Options = {
 }
 
 /** Opens the log and the database of the settings, and changes nothing in them: no schema is made or migrated.
- *  Throws LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and the errors of starting the
- *  embedded PostgreSQL. */
+ *  Throws LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and the errors of starting
+ *  the embedded PostgreSQL. */
 export const openInstallation = async (options: Options): Promise<Installation> => {
   const { config, log, shutdown } = options
   const reached = config.databaseUrl === undefined ? await reachEmbedded(options) : await reachGiven(options)
@@ -59,8 +59,8 @@ const reachGiven = async ({ config, log, shutdown }: Options): Promise<Reached> 
   return { databaseUrl, database, server: 'given' }
 }
 
-/** Tries by turns to start PostgreSQL and to reach a running one: the owner of the data folder runs it, is about to start it, or
- *  has just stopped. */
+/** Tries by turns to start PostgreSQL and to reach a running one: the owner of the data folder runs it, is about to
+ *  start it, or has just stopped. */
 const reachEmbedded = async (options: Options): Promise<Reached> => {
   const { dataDir } = options.config
   if (!(await exists(join(dataDir, 'postgres')))) throw new Failure('LOG_NOT_FOUND', { folder: dataDir })
@@ -70,18 +70,16 @@ const reachEmbedded = async (options: Options): Promise<Reached> => {
     try {
       return await startOwn(options)
     } catch (error) {
-      if (!isCode(error, 'DATA_FOLDER_IN_USE')) throw error
+      if (!isFailure(error, 'DATA_FOLDER_IN_USE')) throw error
     }
     try {
       return await reachRunning(options)
     } catch (error) {
-      if (!isCode(error, 'DATABASE_UNAVAILABLE') || performance.now() > until) throw error
+      if (!isFailure(error, 'DATABASE_UNAVAILABLE') || performance.now() > until) throw error
     }
     await sleep(retryMs, options.shutdown.signal)
   }
 }
-
-const isCode = (error: unknown, code: Failure['code']): boolean => error instanceof Failure && error.code === code
 
 const startOwn = async ({ config, log, shutdown }: Options): Promise<Reached> => {
   const folder = await openDataFolder(config.dataDir)

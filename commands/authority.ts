@@ -79,8 +79,8 @@ const owners: { readonly [Name in AggregateName]: Owner<Name> } = {
   },
 }
 
-/** Refuses NOT_YOURS when a wallet sends a command that belongs to another wallet, or to the platform alone. Returns undefined when
- *  the actor may send it; the platform may send everything. */
+/** Refuses NOT_YOURS when a wallet sends a command that belongs to another wallet, or to the platform alone. Returns
+ *  undefined when the actor may send it; the platform may send everything. */
 export const refuseStranger = <Name extends AggregateName>(
   name: Name,
   actor: Actor,

@@ -283,6 +283,10 @@ export class Failure extends Error {
   }
 }
 
+/** Returns true for a Failure with this code. */
+export const isFailure = (error: unknown, code: ErrorCode): error is Failure =>
+  error instanceof Failure && error.code === code
+
 /** Narrows a state to one of its statuses. Throws when the status is another one: such a history is corrupt. */
 export const mustBe = <State extends { status: string }, Status extends State['status']>(
   state: State,

@@ -1,6 +1,6 @@
 import type { Commands } from '../commands/execute.ts'
 import { type AggregateName, type EventOf, idOf } from '../domain/aggregates.ts'
-import { Failure } from '../domain/errors.ts'
+import { isFailure } from '../domain/errors.ts'
 import { inChunks } from '../infra/async/chunks.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
@@ -47,8 +47,9 @@ export const handlersOf = (type: string): readonly string[] => [
 export const retryHandler = (dependencies: Dependencies, { process, id, revision }: Timers['walk']): Promise<void> =>
   handle(dependencies, process, id, BigInt(revision))
 
-/** Runs every saga to its end, from the log: also those whose request died half way. An event is handed over until its handlers
- *  have ended or wait in the task queue to be tried again, so one saga that cannot go on holds up no other. Resolves on abort. */
+/** Runs every saga to its end, from the log: also those whose request died half way. An event is handed over until its
+ *  handlers have ended or wait in the task queue to be tried again, so one saga that cannot go on holds up no other.
+ *  Resolves on abort. */
 export const runSubscriber = ({
   bus,
   schedule,
@@ -59,7 +60,7 @@ export const runSubscriber = ({
     try {
       await handle(dependencies, handler, id, revision)
     } catch (error) {
-      if (error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE') throw error
+      if (isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
       const payload = { process: handler, id, revision: String(revision) }
       await schedule('walk', payload, { key: timerKeys.walk(handler, id, revision), runAt: dependencies.now() })
     }

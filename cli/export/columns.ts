@@ -1,17 +1,19 @@
 // The columns of the export: the fields that every event has, and common ones. The whole event is in `data`.
-import { aggregates, type DomainEvent, idOf } from '../../domain/aggregates.ts'
+import { eventSchemas, idOf } from '../../domain/aggregates.ts'
 import { encodeEvent } from '../../domain/events.ts'
 import { type Asset, decimalsOf } from '../../domain/money.ts'
 import type { Json, StoredEvent } from '../../infra/event-store/port.ts'
 import { decodeStored } from '../../projections/engine/projection.ts'
 import type { Privacy } from './personal.ts'
 
-/** `moment` is a time in UTC to the microsecond, `money` a struct of amount (minor units as text), asset and scale (decimals). */
+/** `moment` is a time in UTC to the microsecond, `money` a struct of amount (minor units as text), asset and scale
+ *  (decimals). */
 export type Kind = 'text' | 'int32' | 'int64' | 'moment' | 'money'
 export type ExportedMoney = { readonly amount: string; readonly asset: string; readonly scale: number }
 export type Value = string | number | bigint | Date | ExportedMoney | null
 
-/** An event as it is exported: its fields as JSON, in the current version and without those that must not be exported. */
+/** An event as it is exported: its fields as JSON, in the current version and without those that must not be
+ *  exported. */
 type ExportedEvent = {
   readonly stored: StoredEvent
   readonly stream: string
@@ -98,20 +100,15 @@ export const columns: readonly ExportColumn[] = [
   required('data', 'text', ({ fields }) => JSON.stringify(fields)),
 ]
 
-const schemasByType = new Map(
-  Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas).map((type) => [type, schemas] as const)),
-)
-
 /** Returns the fields in the current version, with older versions upcast. */
-const inCurrentVersion = (stored: StoredEvent, event: DomainEvent): { version: number; data: Json } => {
-  const schemas = schemasByType.get(stored.type) ?? {}
-  const { version, data } = encodeEvent(schemas, event)
+const inCurrentVersion = (stored: StoredEvent): { version: number; data: Json } => {
+  const { version, data } = encodeEvent(eventSchemas, decodeStored(stored).event)
   return { version, data: data as Json }
 }
 
 /** Returns one event as a row, in the order of the columns. Throws EVENT_UNREADABLE. */
 export const rowOf = (stored: StoredEvent, privacy: Privacy): readonly Value[] => {
-  const { version, data } = inCurrentVersion(stored, decodeStored(stored).event)
+  const { version, data } = inCurrentVersion(stored)
   const exported: ExportedEvent = {
     stored,
     stream: privacy.stream(stored.stream),

@@ -1,14 +1,14 @@
-// The folder of an export: parts by day, and a manifest that lists the parts that count and the last position in them. A part
-// that the manifest does not name does not count: a killed run has left it, and the next run removes it.
+// The folder of an export: parts by day, and a manifest that lists the parts that count and the last position in them.
+// A part that the manifest does not name does not count: a killed run has left it, and the next run removes it.
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../../domain/errors.ts'
 import { takeLock } from '../../infra/data-folder.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
-import { unlessMissing } from '../../infra/system/files.ts'
+import { syncFolder, unlessMissing } from '../../infra/system/files.ts'
 import { parseJson } from '../../infra/system/json.ts'
-import { syncFolder, type WrittenFile } from './file.ts'
+import type { WrittenFile } from './file.ts'
 import { formats } from './formats.ts'
 
 const manifestName = 'manifest.json'
@@ -62,7 +62,8 @@ export type ExportFolder = {
 }
 
 /** Opens the folder of a new export, or that of an earlier one to continue it.
- *  Throws EXPORT_FOLDER_FOREIGN, EXPORT_FOLDER_DIFFERS, EXPORT_FOLDER_IN_USE, EXPORT_FOLDER_UNWRITABLE, POSITION_FOREIGN. */
+ *  Throws EXPORT_FOLDER_FOREIGN, EXPORT_FOLDER_DIFFERS, EXPORT_FOLDER_IN_USE, EXPORT_FOLDER_UNWRITABLE,
+ *  POSITION_FOREIGN. */
 export const openExportFolder = async (
   path: string,
   terms: Terms,

@@ -1,11 +1,13 @@
-// The schema of PostgreSQL with the result of a replay. It is built beside the former one and replaces it in one transaction. No
-// statement here names a schema that was not made by a replay, and no text of an analyst is part of a statement.
+// The schema of PostgreSQL with the result of a replay. It is built beside the former one and replaces it in one
+// transaction. No statement here names a schema that was not made by a replay, and no text of an analyst is part of a
+// statement.
 
 import type { AnyRow, TableShape } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
 import { inChunks } from '../../infra/async/chunks.ts'
 import { replayLock } from '../../infra/locks.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
+import { errorCode } from '../../infra/system/errors.ts'
 import { decode, encode, sqlTypeOf } from './columns.ts'
 import { schemaNameMax } from './load.ts'
 import type { Storage } from './state.ts'
@@ -18,8 +20,8 @@ const sqlStates = { stillNeeded: '2BP01', locked: '55P03' }
 
 export type BuildingSchema = {
   readonly storage: Storage
-  /** Replaces the former result. Resolves to the reason when the former one could not be removed: it then stays beside, until
-   *  the next replay. */
+  /** Replaces the former result. Resolves to the reason when the former one could not be removed: it then stays beside,
+   *  until the next replay. */
   publish(about: Readonly<Record<string, unknown>>): Promise<string | undefined>
   /** Removes everything that was built so far. */
   abandon(): Promise<void>
@@ -48,8 +50,8 @@ export const whileClaimed = <T>(database: Database, schema: string, work: () => 
   })
 
 /** Makes a schema with empty tables beside the former result, which stays unchanged.
- *  Throws REPLAY_SCHEMA_FOREIGN when a schema of that name was not made by a replay, REPLAY_SCHEMA_IN_USE when something
- *  else depends on the former result. */
+ *  Throws REPLAY_SCHEMA_FOREIGN when a schema of that name was not made by a replay, REPLAY_SCHEMA_IN_USE when
+ *  something else depends on the former result. */
 export const buildSchema = async (
   database: Database,
   schema: string,
@@ -97,7 +99,8 @@ export const buildSchema = async (
 
 const COMMENT_OF = `select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = $1`
 
-/** Resolves to whether there is such a schema, made by a replay. Throws REPLAY_SCHEMA_FOREIGN for one that no replay made. */
+/** Resolves to whether there is such a schema, made by a replay. Throws REPLAY_SCHEMA_FOREIGN for one that no replay
+ *  made. */
 const checkOwn = async (query: Query, schema: string): Promise<boolean> => {
   const [found] = await query<{ comment: string | null }>('replay.schema', COMMENT_OF, [schema])
   if (found && !found.comment?.startsWith(mark))
@@ -108,8 +111,8 @@ const checkOwn = async (query: Query, schema: string): Promise<boolean> => {
 const OUR_TABLES = `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = $1 and c.relkind = 'r' and obj_description(c.oid, 'pg_class') like $2 || '%'`
 
-/** Drops a schema and the tables that replays made in it, and nothing else. Throws when other objects are in the schema or
- *  depend on a table of it. */
+/** Drops a schema and the tables that replays made in it, and nothing else. Throws when other objects are in the schema
+ *  or depend on a table of it. */
 const dropOwn = async (query: Query, schema: string): Promise<void> => {
   if (!(await checkOwn(query, schema))) return
   await query('replay.drop', lockTimeout)
@@ -141,7 +144,7 @@ const rolledBack = Symbol('rehearsed')
 const tryDrop = async (query: Query, schema: string): Promise<never> => {
   await dropOwn(query, schema).catch((error: unknown) => {
     // Sessions that read it now will have finished by then.
-    if ((error as { code?: string }).code !== sqlStates.locked) throw inUse(error, schema)
+    if (errorCode(error) !== sqlStates.locked) throw inUse(error, schema)
   })
   throw rolledBack
 }
@@ -160,8 +163,8 @@ const tableOf = (schema: string, { name, key, columns }: TableShape): string[] =
   ),
 ]
 
-/** Makes the storage of rows in a schema. Rows travel as one JSON parameter: the plan does not grow with them, and the types
- *  come from the table itself. */
+/** Makes the storage of rows in a schema. Rows travel as one JSON parameter: the plan does not grow with them, and the
+ *  types come from the table itself. */
 const storageIn = (query: Query, schema: string): Storage => {
   const statementsOf = (table: TableShape) => {
     const target = quoted(schema, table.name)

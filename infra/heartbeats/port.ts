@@ -1,6 +1,6 @@
 /** Measures how long a rental has run, as far as the scheduler of its cluster has acknowledged it. Heartbeats are no
- *  events; what follows from them is one (UsageMetered). Unknown is not dead, and dead is not billed: silence longer than the
- *  tolerance counts nothing. */
+ *  events; what follows from them is one (UsageMetered). Unknown is not dead, and dead is not billed: silence longer
+ *  than the tolerance counts nothing. */
 export type Heartbeats = {
   /** Starts counting at `startedAt` (ISO 8601). A second call changes nothing. */
   begin(rental: string, startedAt: string): Promise<void>

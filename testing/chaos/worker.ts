@@ -1,5 +1,5 @@
-/** A process of a chaos run that does what the platform's worker does: it runs sagas to their end, from the log, and fires
- *  timers. */
+/** A process of a chaos run that does what the platform's worker does: it runs sagas to their end, from the log, and
+ *  fires timers. */
 import { systemActors } from '../../commands/actor.ts'
 import { createCommands } from '../../commands/execute.ts'
 import { logBus } from '../../infra/bus/log.ts'

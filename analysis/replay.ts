@@ -1,9 +1,10 @@
 // The language of an analyst's file: tables as columns, and a pure fold per event type. It is data and functions
 // without SQL, so a replay cannot name any other table.
-import { aggregates, type DomainEvent } from '../domain/aggregates.ts'
+import { type DomainEvent, eventSchemas } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Asset, Money } from '../domain/money.ts'
 import type { EventMetadata } from '../projections/engine/projection.ts'
+import { snakeCase } from '../projections/engine/snake-case.ts'
 
 type Kind = 'text' | 'integer' | 'moment' | 'money'
 
@@ -133,12 +134,11 @@ export const replay = <const Of extends Tables>(definition: {
 export const isReplay = (value: unknown): value is Replay =>
   typeof value === 'object' && value !== null && mark in value
 
-const eventTypes = new Set(Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas)))
+const eventTypes = new Set(Object.keys(eventSchemas))
 
 const invalid = (reason: string) => new Failure('REPLAY_FILE_INVALID', { reason })
 
 const nameMax = 50
-const snakeCase = (property: string): string => property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Returns the name in the database. It consists of these characters alone, so that it cannot contain SQL. */
 const nameOf = (property: string): string => {

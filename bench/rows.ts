@@ -36,7 +36,7 @@ export type Figures = {
   readonly limit_range: readonly [number, number] | null
 }
 
-/** Rounds to three significant digits: that is more than the noise allows, but rounder figures hide what changed. */
+/** Rounds to four digits. The noise allows fewer, but rounder figures would hide what changed. */
 const rounded = (value: number): number => Number(value.toPrecision(4))
 
 const rangeOf = (samples: Samples): readonly [number, number] => [

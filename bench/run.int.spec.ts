@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { connectPostgres } from '../infra/postgres.ts'
 import { readProcesses } from '../infra/system/processes.ts'
 import { createLog } from '../infra/telemetry.ts'
-import { runs } from '../testing/children.ts'
+import { isRunning } from '../testing/children.ts'
 import { eventually } from '../testing/eventually.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
 import { benches } from './benches.ts'
@@ -97,7 +97,7 @@ describe('the benches', () => {
     expect(started.length).toBeGreaterThan(3)
     bench.process.kill('SIGINT')
     expect(await bench.ended).toBe(130)
-    for (const pid of started) await eventually(`process ${pid} to end`, async () => !(await runs(pid)))
+    for (const pid of started) await eventually(`process ${pid} to end`, async () => !isRunning(pid))
     expect(await readdir(folder)).toEqual([])
   })
 })

@@ -2,7 +2,7 @@
 // one file under cli/ that wires engines.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Failure } from '../domain/errors.ts'
+import { Failure, isFailure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { Config } from '../infra/config.ts'
 import { openDataFolder } from '../infra/data-folder.ts'
@@ -63,25 +63,24 @@ const reachGiven = async ({ config, log, shutdown }: Options): Promise<Reached> 
  *  start it, or has just stopped. */
 const reachEmbedded = async (options: Options): Promise<Reached> => {
   const { dataDir } = options.config
-  if (!(await exists(join(dataDir, 'postgres')))) throw new Failure('LOG_NOT_FOUND', { folder: dataDir })
+  // A folder that may not be entered holds no log for this user either.
+  if (!(await exists(join(dataDir, 'postgres')).catch(() => false))) throw new Failure('LOG_NOT_FOUND', { folder: dataDir })
   const until = performance.now() + waitMsMax
   for (;;) {
     options.shutdown.signal.throwIfAborted()
     try {
       return await startOwn(options)
     } catch (error) {
-      if (!isCode(error, 'DATA_FOLDER_IN_USE')) throw error
+      if (!isFailure(error, 'DATA_FOLDER_IN_USE')) throw error
     }
     try {
       return await reachRunning(options)
     } catch (error) {
-      if (!isCode(error, 'DATABASE_UNAVAILABLE') || performance.now() > until) throw error
+      if (!isFailure(error, 'DATABASE_UNAVAILABLE') || performance.now() > until) throw error
     }
     await sleep(retryMs, options.shutdown.signal)
   }
 }
-
-const isCode = (error: unknown, code: Failure['code']): boolean => error instanceof Failure && error.code === code
 
 const startOwn = async ({ config, log, shutdown }: Options): Promise<Reached> => {
   const folder = await openDataFolder(config.dataDir)

@@ -6,10 +6,37 @@ import { type Actor, isSystem, userActor } from './actor.ts'
 type Owner<Name extends AggregateName> = (command: CommandOf<Name>, state: StateOf<Name>) => string | undefined
 
 const owners: { readonly [Name in AggregateName]: Owner<Name> } = {
-  account: () => undefined,
-  payment: () => undefined,
-  provider: (command, state) =>
-    command.type === 'RegisterProvider' ? command.wallet : state.status === 'none' ? undefined : state.wallet,
+  account: (command) => {
+    switch (command.type) {
+      case 'CreditDeposit':
+      case 'HoldFunds':
+      case 'CaptureHold':
+      case 'ReleaseHold':
+      case 'CreditEarnings':
+        return undefined
+      // Without this a missing case would compile, because every other path returns undefined.
+      default:
+        return command satisfies never
+    }
+  },
+  payment: (command) => {
+    switch (command.type) {
+      case 'ObserveDeposit':
+      case 'FinalizeDeposit':
+      case 'ReportDepositVanished':
+        return undefined
+      default:
+        return command satisfies never
+    }
+  },
+  provider: (command, state) => {
+    switch (command.type) {
+      case 'RegisterProvider':
+        return command.wallet
+      case 'RenameProvider':
+        return state.status === 'none' ? undefined : state.wallet
+    }
+  },
   listing: (command, state) => {
     switch (command.type) {
       case 'ListGpus':

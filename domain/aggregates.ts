@@ -1,7 +1,7 @@
 import { schemas as accountSchemas } from './account.events.ts'
 import * as account from './account.ts'
 import type { Refusal } from './errors.ts'
-import { decodeEvent, type EncodedEvent, type EventSchemas } from './events.ts'
+import { decodeEvent, type EncodedEvent, type EventSchema, type EventSchemas } from './events.ts'
 import { schemas as jobSchemas } from './job.events.ts'
 import * as job from './job.ts'
 import { schemas as listingSchemas } from './listing.events.ts'
@@ -60,10 +60,12 @@ export const streamOf = (name: AggregateName, id: string): string => `${name}-${
 /** Returns the id in the name of a stream: the part after the first dash. */
 export const idOf = (stream: string): string => stream.slice(stream.indexOf('-') + 1)
 
-const schemasByType = new Map(
-  Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas).map((type) => [type, schemas] as const)),
+/** The schemas of all events, by type. */
+export const eventSchemas: Readonly<Record<string, EventSchema<unknown>>> = Object.assign(
+  {},
+  ...Object.values(aggregates).map(({ schemas }) => schemas),
 )
 
 /** Decodes a stored event of any aggregate. Throws EVENT_UNREADABLE. */
 export const decodeDomainEvent = (encoded: EncodedEvent): DomainEvent =>
-  decodeEvent((schemasByType.get(encoded.type) ?? {}) as EventSchemas<DomainEvent>, encoded)
+  decodeEvent(eventSchemas as EventSchemas<DomainEvent>, encoded)

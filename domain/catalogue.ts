@@ -1,7 +1,7 @@
 // The catalogue of event types: the shape in which each is stored, and its personal fields. docs/events.md, its JSON
 // Schemas and exports are made from it.
 import { z } from 'zod'
-import { type AggregateName, aggregates } from './aggregates.ts'
+import { type AggregateName, eventSchemas } from './aggregates.ts'
 import type { EventSchema } from './events.ts'
 
 /** A JSON Schema (draft 2020-12) with two more keywords: `unit`, and `personal: true` for personal data. */
@@ -45,11 +45,7 @@ export const personalStreams: readonly AggregateName[] = ['account', 'payment', 
 /** The metadata that leads to a person: an actor may be `user:<wallet>`. */
 export const personalMetadata = ['actor'] as const
 
-const shapes = new Map(
-  Object.values(aggregates).flatMap(({ schemas }) =>
-    Object.entries<EventSchema<unknown>>(schemas).map(([type, entry]) => [type, shapeOf(entry)] as const),
-  ),
-)
+const shapes = new Map(Object.entries(eventSchemas).map(([type, entry]) => [type, shapeOf(entry)] as const))
 
 const personalPaths = (shape: StoredShape, path: string): string[] => {
   if (shape.personal) return [path]

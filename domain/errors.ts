@@ -56,7 +56,7 @@ export const errors = {
   },
   PRICE_ABOVE_MAXIMUM: {
     message: 'The price is above the given maximum.',
-    hint: 'Raise maxPricePerHour or take another listing.',
+    hint: 'Raise maxPricePerGpuHour or take another listing.',
   },
   RESERVATION_UNKNOWN: {
     message: 'The listing has no such reservation.',
@@ -284,6 +284,10 @@ export class Failure extends Error {
     this.details = details
   }
 }
+
+/** Returns true for a Failure with this code. */
+export const isFailure = (error: unknown, code: ErrorCode): error is Failure =>
+  error instanceof Failure && error.code === code
 
 /** Narrows a state to one of its statuses. Throws when the status is another one: such a history is corrupt. */
 export const mustBe = <State extends { status: string }, Status extends State['status']>(

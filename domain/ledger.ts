@@ -4,8 +4,9 @@ import type { Money } from './money.ts'
  *  zero at every position of the log. A debit raises the balance of an account, a credit lowers it. */
 export type Posting = { readonly debit: string; readonly credit: string; readonly amount: Money }
 
-/** The chart of accounts. Money that goes from one stream to another passes through a transit account: the payer's
- *  event moves it there, and the payee's event, which the former causes, empties the transit account again. */
+/** The chart of accounts of the ledger. Money that goes from one stream to another passes through a transit account:
+ *  the payer's event moves it there, and the payee's event, which the former causes, empties the transit account
+ *  again. */
 export const chart = {
   /** Tokens that the marketplace contract holds for its users. */
   custody: (chainId: number) => `custody:${chainId}`,

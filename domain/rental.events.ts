@@ -6,7 +6,7 @@ import type { Event } from './rental.ts'
 const reason = z
   .enum(['returned', 'expired'])
   .describe('Whether the renter returned the GPUs or the rented time is over.')
-const ranFor = field.seconds.describe('The whole run that the provider acknowledged, never more than the rented time.')
+const ranFor = field.seconds.describe('The whole run that heartbeats acknowledged, never more than the rented time.')
 
 /** How rental events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {

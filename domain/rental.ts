@@ -1,5 +1,6 @@
 // One renter's lease of GPUs of one listing, by the second. Stream `rental-<id>`. requested → active → ended → settled,
-// or requested → rejected. processes/rent-a-gpu.ts, meter.ts and settle.ts send the commands.
+// or requested → rejected. processes/rent-a-gpu.ts, meter.ts, end-rental.ts and settle.ts
+// send the commands.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 import { costOf, exceeds, type Money, money, subtract, times } from './money.ts'
 
@@ -30,7 +31,7 @@ type Lease = {
 }
 type Usage = { readonly runSeconds: bigint; readonly charged: Money }
 
-/** `runSeconds` is the whole run that the provider acknowledged, not the part since the last command. */
+/** `runSeconds` is the whole run that the heartbeats acknowledged, not the part since the last command. */
 export type Command =
   | ({ readonly type: 'RequestRental'; readonly maxPricePerGpuHour: Money } & Terms)
   | ({ readonly type: 'ActivateRental'; readonly held: Money } & Lease)

@@ -4,6 +4,7 @@ import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Registry } from 'prom-client'
 import { newId } from '../commands/ids.ts'
 import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.ts'
+import { errorCode } from '../infra/system/errors.ts'
 import type { Log } from '../infra/telemetry.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
@@ -136,8 +137,7 @@ const authorityOf = (host: string): string => {
   return host.includes(':') ? `[${host}]` : host
 }
 
-const isPortTaken = (error: unknown): boolean =>
-  typeof error === 'object' && error !== null && 'code' in error && error.code === 'EADDRINUSE'
+const isPortTaken = (error: unknown): boolean => errorCode(error) === 'EADDRINUSE'
 
 const graphqlError = (code: ErrorCode, details: Details) => ({
   errors: [{ message: errors[code].message, extensions: { code, hint: errors[code].hint, details } }],

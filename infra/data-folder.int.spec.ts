@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { runChild, runs } from '../testing/children.ts'
+import { isRunning, runChild } from '../testing/children.ts'
 import { eventually } from '../testing/eventually.ts'
 import { openDataFolder } from './data-folder.ts'
 
@@ -87,7 +87,7 @@ describe('only one at a time', () => {
       expect(lines[1]).toBe('won')
       expect((await failureOf(folder)).details.pid).toBe(lines[0])
       process.kill(Number(lines[0]), 'SIGKILL')
-      await eventually('the holder to be a zombie', async () => !(await runs(Number(lines[0]))))
+      await eventually('the holder to be a zombie', async () => !isRunning(Number(lines[0])))
       await (await openDataFolder(folder)).close()
     } finally {
       shell.kill('SIGKILL')

@@ -3,6 +3,7 @@ import { access, chmod, constants, link, mkdir, readdir, readFile, rename, rm, s
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
+import { errorCode } from './system/errors.ts'
 import { exists, unlessMissing } from './system/files.ts'
 import { parseJson } from './system/json.ts'
 import { isAlive, ownIdentity, type ProcessIdentity } from './system/processes.ts'
@@ -46,8 +47,8 @@ export const openDataFolder = async (path: string): Promise<DataFolder> => {
     return { path: folder, close: lock.release }
   } catch (error) {
     if (error instanceof Failure) throw error
-    const { code = 'unknown', message } = error as NodeJS.ErrnoException
-    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: message || code }, error)
+    const reason = (error as Error).message || errorCode(error) || 'unknown'
+    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason }, error)
   }
 }
 
@@ -64,8 +65,8 @@ const createFolder = async (folder: string): Promise<void> => {
 const makeFolders = async (folder: string): Promise<boolean> => {
   if (await exists(folder)) return false
   if (dirname(folder) !== folder) await makeFolders(dirname(folder))
-  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
+  await mkdir(folder).catch((error: unknown) => {
+    if (errorCode(error) !== 'EEXIST') throw error
   })
   return true
 }
@@ -136,7 +137,7 @@ const linkNew = async (from: string, to: string): Promise<boolean> => {
     await link(from, to)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if (errorCode(error) === 'EEXIST') return false
     throw error
   }
 }

@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { exists, runChild, runs } from '../testing/children.ts'
+import { isRunning, runChild } from '../testing/children.ts'
 import { eventually } from '../testing/eventually.ts'
 import { silentLog } from '../testing/worlds/silent-log.ts'
 import type { RunnerKind } from './embedded-postgres/run-as.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { connectPostgres, type Database } from './postgres.ts'
+import { exists } from './system/files.ts'
 import { processesIn, readProcess } from './system/processes.ts'
 import { createLog } from './telemetry.ts'
 
@@ -78,9 +79,9 @@ test('starts, keeps its data and its port, and leaves no process', async () => {
   const first = await start()
   await keep(first.database, 'here')
   const pid = first.server.pid() ?? 0
-  expect(await runs(pid)).toBe(true)
+  expect(isRunning(pid)).toBe(true)
   await stop()
-  expect(await runs(pid)).toBe(false)
+  expect(isRunning(pid)).toBe(false)
   const second = await start()
   expect([second.server.url, await kept(second.database)]).toEqual([first.server.url, ['here']])
 })
@@ -134,7 +135,7 @@ describe('when the platform is killed', () => {
     const platform = runPlatform('console.log(server.pid())')
     const pid = Number(await platform.firstLine)
     await platform.kill()
-    await eventually('the server to end', async () => !(await runs(pid)), 2_000)
+    await eventually('the server to end', async () => !isRunning(pid), 2_000)
   })
 
   test('and started again at once, every acknowledged write is there', async () => {
@@ -174,7 +175,7 @@ describe('when the platform is killed', () => {
     const pid = Number(await platform.firstLine)
     expect(readProcess(pid)?.session).not.toBe(readProcess(platform.process.pid ?? 0)?.session)
     await platform.kill()
-    await eventually('the server to end', async () => !(await runs(pid)), 2_000)
+    await eventually('the server to end', async () => !isRunning(pid), 2_000)
   })
 })
 
@@ -206,7 +207,7 @@ describe('when the server dies', () => {
     process.kill(readProcess(pid)?.parent ?? Number.NaN, 'SIGKILL')
     await eventually('another server', () => server.pid() !== undefined && server.pid() !== pid)
     await database.waitUntilReady(10_000)
-    expect(await runs(pid)).toBe(false)
+    expect(isRunning(pid)).toBe(false)
   })
 })
 

@@ -1,6 +1,6 @@
 import pg, { type ClientConfig, type Pool, type PoolClient } from 'pg'
 import { Histogram } from 'prom-client'
-import { Failure } from '../domain/errors.ts'
+import { Failure, isFailure } from '../domain/errors.ts'
 import { createBackoff } from './async/backoff.ts'
 import { sleep } from './async/sleep.ts'
 import { copyOut } from './postgres/copy.ts'
@@ -92,7 +92,8 @@ export const connectPostgres = (options: {
         return
       } catch (error) {
         const { message } = error as Error
-        if (!isUnavailable(error)) throw new Failure('DATABASE_UNAVAILABLE', { reason: message }, error)
+        if (!isFailure(error, 'DATABASE_UNAVAILABLE'))
+          throw new Failure('DATABASE_UNAVAILABLE', { reason: message }, error)
         if (performance.now() > until || closing.signal.aborted) throw error
         await sleep(retryPauseMsMin)
       }
@@ -218,9 +219,7 @@ const runOn = async <Row>(
   return rows as Row[]
 }
 
-const isUnavailable = (error: unknown): error is Failure =>
-  error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE'
-
+/** Repeats work that fails with DATABASE_UNAVAILABLE, until a short outage is over. */
 const retryWhileAway = async <T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> => {
   const until = performance.now() + retryMsMax
   const backoff = createBackoff({ minMs: retryPauseMsMin, maxMs: retryPauseMsMax })
@@ -228,7 +227,8 @@ const retryWhileAway = async <T>(work: () => Promise<T>, signal: AbortSignal): P
     try {
       return await work()
     } catch (error) {
-      if (!isUnavailable(error) || signal.aborted || performance.now() + backoff.nextMs > until) throw error
+      if (!isFailure(error, 'DATABASE_UNAVAILABLE') || signal.aborted || performance.now() + backoff.nextMs > until)
+        throw error
       await backoff.pause(signal)
     }
   }

@@ -4,7 +4,7 @@ import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { money } from '../domain/money.ts'
 import type { ReadModels } from '../projections/database.ts'
 import { gpuModels, searchListings } from '../projections/listings.ts'
-import { pageRowsMax } from '../projections/page.ts'
+import { readAllPages } from '../projections/page.ts'
 import { type Candidate, type Needs, place } from '../scheduler/placement/cheapest.ts'
 import { type RentalRequest, type RequestedRental, requestRental } from './rent-a-gpu.ts'
 
@@ -58,21 +58,15 @@ const earlierAnswer = async (
 
 /** Resolves to all open listings of the model: placement returns why none fits, so nothing else is filtered here. */
 const findOffers = async (read: ReadModels, { gpu }: Needs): Promise<Candidate[]> => {
-  const offers: Candidate[] = []
-  let after: string | undefined
-  do {
-    const page = await searchListings(read, { gpu, first: pageRowsMax, after })
-    for (const row of page.rows)
-      if (row.status === 'open')
-        offers.push({
-          listing: row.id,
-          gpu: row.gpu,
-          freeGpus: row.freeGpus,
-          vramMib: row.vramMib,
-          region: row.region,
-          pricePerGpuHour: money(row.pricePerGpuHour, row.asset),
-        })
-    after = page.hasNextPage ? page.endCursor : undefined
-  } while (after)
-  return offers
+  const rows = await readAllPages((page) => searchListings(read, { gpu, ...page }))
+  return rows
+    .filter(({ status }) => status === 'open')
+    .map((row) => ({
+      listing: row.id,
+      gpu: row.gpu,
+      freeGpus: row.freeGpus,
+      vramMib: row.vramMib,
+      region: row.region,
+      pricePerGpuHour: money(row.pricePerGpuHour, row.asset),
+    }))
 }

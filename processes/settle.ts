@@ -29,8 +29,8 @@ const invoiceLines = ({ history, state }: Ended): InvoiceLine[] => {
   return lines
 }
 
-/** From the end of a rental to its invoice: take the charge out of the hold and release the rest, pay the provider,
- *  free the GPUs, issue the invoice. There is no compensation: what was used is owed. */
+/** The settlement of a rental, from its end to its invoice: take the charge out of the hold and release the rest, pay
+ *  the provider, free the GPUs, issue the invoice. There is no compensation: what was used is owed. */
 export const settle: Saga<'rental', 'RentalEnded'> = {
   name: sagaNames.settle,
   starts: { aggregate: 'rental', type: 'RentalEnded' },

@@ -1,6 +1,6 @@
 import type { Commands } from '../commands/execute.ts'
 import { type AggregateName, type EventOf, idOf } from '../domain/aggregates.ts'
-import { Failure } from '../domain/errors.ts'
+import { isFailure } from '../domain/errors.ts'
 import { inChunks } from '../infra/async/chunks.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
@@ -60,7 +60,7 @@ export const runSubscriber = ({
     try {
       await handle(dependencies, handler, id, revision)
     } catch (error) {
-      if (error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE') throw error
+      if (isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
       const payload = { process: handler, id, revision: String(revision) }
       await schedule('walk', payload, { key: timerKeys.walk(handler, id, revision), runAt: dependencies.now() })
     }

@@ -1,4 +1,4 @@
-import { Failure } from '../domain/errors.ts'
+import { isFailure } from '../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
 import { toMoment } from './engine/table.ts'
 import type { EventFilter } from './event-list.ts'
@@ -48,7 +48,7 @@ const namedBy = (event: StoredEvent): string | undefined => {
   try {
     return partyNamedBy(event)
   } catch (error) {
-    if (error instanceof Failure && error.code === 'EVENT_UNREADABLE') return undefined
+    if (isFailure(error, 'EVENT_UNREADABLE')) return undefined
     throw error
   }
 }

@@ -20,6 +20,20 @@ export const isInteger = (text: string): boolean => /^-?\d{1,39}$/.test(text)
 /** Returns true for ISO 8601 text in UTC with milliseconds. */
 export const isMoment = (text: string): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)
 
+/** Reads all pages of a list, one after the other, and resolves to their rows. */
+export const readAllPages = async <Row>(
+  readPage: (request: PageRequest) => Promise<Page<Row>>,
+): Promise<readonly Row[]> => {
+  const rows: Row[] = []
+  let after: string | undefined
+  do {
+    const page = await readPage({ first: pageRowsMax, after })
+    rows.push(...page.rows)
+    after = page.hasNextPage ? page.endCursor : undefined
+  } while (after)
+  return rows
+}
+
 /** Returns the cursor of a row, which is its sort key: so a page starts where the last one ended, whatever was inserted
  *  meanwhile. */
 export const cursorOf = (sortKey: readonly string[]): string =>

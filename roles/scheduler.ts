@@ -1,5 +1,5 @@
 import { listJobs } from '../projections/jobs.ts'
-import { type Page, pageRowsMax } from '../projections/page.ts'
+import { readAllPages } from '../projections/page.ts'
 import { listRentals } from '../projections/rentals.ts'
 import { createJobRunner } from '../scheduler/jobs.ts'
 import { runScheduler } from '../scheduler/run.ts'
@@ -21,13 +21,13 @@ export const startScheduler = ({
   const openJobs = async (rental?: string) => {
     const ids: string[] = []
     for (const status of ['queued', 'running'] as const) {
-      const rows = await readAllPages((after) => listJobs(read, { rental, status, first: pageRowsMax, after }))
+      const rows = await readAllPages((page) => listJobs(read, { rental, status, ...page }))
       ids.push(...rows.map(({ id }) => id))
     }
     return ids
   }
   const activeRentals = async () => {
-    const rows = await readAllPages((after) => listRentals(read, { status: 'active', first: pageRowsMax, after }))
+    const rows = await readAllPages((page) => listRentals(read, { status: 'active', ...page }))
     return rows.flatMap(({ id, endsAt }) => (endsAt === null ? [] : { id, endsAt }))
   }
   const running = runScheduler({
@@ -43,16 +43,4 @@ export const startScheduler = ({
     await running
     await jobs.close()
   })
-}
-
-/** Reads all pages of a list, one after the other, and resolves to their rows. */
-const readAllPages = async <Row>(readPage: (after: string | undefined) => Promise<Page<Row>>): Promise<Row[]> => {
-  const rows: Row[] = []
-  let after: string | undefined
-  do {
-    const { rows: pageRows, hasNextPage, endCursor } = await readPage(after)
-    rows.push(...pageRows)
-    after = hasNextPage ? endCursor : undefined
-  } while (after)
-  return rows
 }

@@ -1,4 +1,4 @@
-import { systemActor } from '../commands/actor.ts'
+import { systemActors } from '../commands/actor.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../processes/subscriber.ts'
@@ -15,7 +15,7 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
   return {
     meter: (timer) => meterPeriod(parts, timer),
     expire: async ({ rental }) => {
-      await endAndSettle(parts, rental, 'expired', systemActor('meter'))
+      await endAndSettle(parts, rental, 'expired', systemActors.meter)
     },
     walk: (timer) => retryHandler(parts, timer),
   }

@@ -1,6 +1,6 @@
 import type { Commands } from '../commands/execute.ts'
 import type { CommandOf, EventOf } from '../domain/aggregates.ts'
-import { Failure, isRefusal } from '../domain/errors.ts'
+import { isFailure, isRefusal } from '../domain/errors.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
@@ -123,7 +123,7 @@ const specOf = (
  *  after any other error the next attempt may succeed. */
 const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
   const message = error instanceof Error ? error.message : String(error)
-  return error instanceof Failure && error.code === 'JOB_INVALID'
+  return isFailure(error, 'JOB_INVALID')
     ? { type: 'FailJob', attempt, code: 'JOB_INVALID', message, endedAt: at }
     : { type: 'InterruptJob', attempt, reason: message, interruptedAt: at }
 }

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { readProcess } from '../infra/system/processes.ts'
 
 export type Child = {
   readonly process: ChildProcess
@@ -83,14 +83,5 @@ export const runNode = async (
   return { code, ...printed }
 }
 
-/** Resolves to true when a process with this pid runs. A zombie does not. */
-export const runs = async (pid: number): Promise<boolean> => {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  return stat !== undefined && stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z'
-}
-
-export const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
+/** Returns true when a process with this pid runs. A zombie does not. */
+export const isRunning = (pid: number): boolean => readProcess(pid)?.over === false

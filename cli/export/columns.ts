@@ -1,5 +1,5 @@
 // The columns of the export: the fields that every event has, and common ones. The whole event is in `data`.
-import { aggregates, type DomainEvent, idOf } from '../../domain/aggregates.ts'
+import { eventSchemas, idOf } from '../../domain/aggregates.ts'
 import { encodeEvent } from '../../domain/events.ts'
 import { type Asset, decimalsOf } from '../../domain/money.ts'
 import type { Json, StoredEvent } from '../../infra/event-store/port.ts'
@@ -100,20 +100,15 @@ export const columns: readonly ExportColumn[] = [
   required('data', 'text', ({ fields }) => JSON.stringify(fields)),
 ]
 
-const schemasByType = new Map(
-  Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas).map((type) => [type, schemas] as const)),
-)
-
 /** Returns the fields in the current version, with older versions upcast. */
-const inCurrentVersion = (stored: StoredEvent, event: DomainEvent): { version: number; data: Json } => {
-  const schemas = schemasByType.get(stored.type) ?? {}
-  const { version, data } = encodeEvent(schemas, event)
+const inCurrentVersion = (stored: StoredEvent): { version: number; data: Json } => {
+  const { version, data } = encodeEvent(eventSchemas, decodeStored(stored).event)
   return { version, data: data as Json }
 }
 
 /** Returns one event as a row, in the order of the columns. Throws EVENT_UNREADABLE. */
 export const rowOf = (stored: StoredEvent, privacy: Privacy): readonly Value[] => {
-  const { version, data } = inCurrentVersion(stored, decodeStored(stored).event)
+  const { version, data } = inCurrentVersion(stored)
   const exported: ExportedEvent = {
     stored,
     stream: privacy.stream(stored.stream),

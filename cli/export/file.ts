@@ -31,13 +31,3 @@ export const openSink = async (path: string): Promise<FileSink> => {
     abandon: () => file.close(),
   }
 }
-
-/** Syncs a folder: a file name is durable only when its folder is on disk too. */
-export const syncFolder = async (path: string): Promise<void> => {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
-}

@@ -7,6 +7,7 @@ import { Failure } from '../../domain/errors.ts'
 import { inChunks } from '../../infra/async/chunks.ts'
 import { replayLock } from '../../infra/locks.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
+import { errorCode } from '../../infra/system/errors.ts'
 import { decode, encode, sqlTypeOf } from './columns.ts'
 import { schemaNameMax } from './load.ts'
 import type { Storage } from './state.ts'
@@ -143,7 +144,7 @@ const rolledBack = Symbol('rehearsed')
 const tryDrop = async (query: Query, schema: string): Promise<never> => {
   await dropOwn(query, schema).catch((error: unknown) => {
     // Sessions that read it now will have finished by then.
-    if ((error as { code?: string }).code !== sqlStates.locked) throw inUse(error, schema)
+    if (errorCode(error) !== sqlStates.locked) throw inUse(error, schema)
   })
   throw rolledBack
 }

@@ -1,20 +1,15 @@
-import { aggregates } from '../../domain/aggregates.ts'
+import { eventSchemas } from '../../domain/aggregates.ts'
 import { shapeOf } from '../../domain/catalogue.ts'
 import { Failure } from '../../domain/errors.ts'
-import { type EventSchema, encodeEvent } from '../../domain/events.ts'
+import { encodeEvent } from '../../domain/events.ts'
 import type { Json, StoredEvent } from '../../infra/event-store/port.ts'
 import { decodeStored } from '../../projections/engine/projection.ts'
-
-const schemas: Readonly<Record<string, EventSchema<unknown>>> = Object.assign(
-  {},
-  ...Object.values(aggregates).map((aggregate) => aggregate.schemas),
-)
 
 /** By event type, the fields with free text of users or their programs: those that are personal and have no unit. Free
  *  text may hold secrets. A wallet is personal too, but has a unit and is shown: it is a pseudonym, and history means
  *  little without it. */
 const freeTextFields = new Map(
-  Object.entries(schemas).map(([type, schema]) => [
+  Object.entries(eventSchemas).map(([type, schema]) => [
     type,
     Object.entries(shapeOf(schema).properties ?? {}).flatMap(([name, { personal, unit }]) =>
       personal && unit === undefined ? [name] : [],
@@ -31,7 +26,7 @@ export const redactFreeText = (stored: StoredEvent): RedactedData => {
   const secret = freeTextFields.get(stored.type)
   if (secret?.length === 0) return { data: stored.data, withheld: secret }
   try {
-    const fields = Object.entries(encodeEvent(schemas, decodeStored(stored).event).data as Record<string, Json>)
+    const fields = Object.entries(encodeEvent(eventSchemas, decodeStored(stored).event).data as Record<string, Json>)
     const names = secret ?? []
     return {
       data: Object.fromEntries(fields.filter(([name]) => !names.includes(name))),

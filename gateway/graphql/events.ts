@@ -1,4 +1,4 @@
-import { aggregates, type DomainEvent } from '../../domain/aggregates.ts'
+import { type DomainEvent, eventSchemas } from '../../domain/aggregates.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { StoredEvent } from '../../infra/event-store/port.ts'
 import { followEvents } from '../../projections/event-follow.ts'
@@ -77,7 +77,7 @@ const show = (event: StoredEvent, unredacted: boolean): ShownEvent => ({
 
 // The filter
 
-const types = Object.values(aggregates).flatMap(({ schemas }) => Object.keys(schemas)) as DomainEvent['type'][]
+const types = Object.keys(eventSchemas) as DomainEvent['type'][]
 const EventType = builder.enumType('EventType', { description: 'See docs/events.md.', values: types })
 
 const EventFilterInput = builder.inputType('EventFilter', {

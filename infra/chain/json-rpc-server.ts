@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { errorCode } from '../system/errors.ts'
 import { answer, type Handle } from './json-rpc.ts'
 
 const bodyBytesMax = 1024 * 1024
@@ -27,8 +28,8 @@ export const serveJsonRpc = async ({ port, handle }: { port: number; handle: Han
     server.listen(wanted, '127.0.0.1')
     await once(server, 'listening')
   }
-  await listen(port).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EADDRINUSE') throw error
+  await listen(port).catch((error: unknown) => {
+    if (errorCode(error) !== 'EADDRINUSE') throw error
     return listen(0)
   })
   return {

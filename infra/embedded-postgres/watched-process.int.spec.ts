@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { runChild, runs } from '../../testing/children.ts'
+import { isRunning, runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { startWatched } from './watched-process.ts'
 
@@ -35,7 +35,7 @@ describe('while this process lives', () => {
     child.signal('SIGTERM')
     expect(await child.ended).toBe(128 + 15)
     child.signal('SIGTERM')
-    expect(await runs(child.pid)).toBe(false)
+    expect(isRunning(child.pid)).toBe(false)
   })
 
   test('a program that is not there ends with 127', async () => {
@@ -59,6 +59,6 @@ test('when this process is killed, the program gets SIGINT', async () => {
   const text = () => readFile(join(folder, 'output'), 'utf8')
   await eventually('the program to be ready', async () => (await text()).includes('ready'))
   await parent.kill()
-  await eventually('the program to end', async () => !(await runs(pid)), 2_000)
+  await eventually('the program to end', async () => !isRunning(pid), 2_000)
   expect(await text()).toBe('ready\ninterrupted\n')
 })

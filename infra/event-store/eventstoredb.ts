@@ -1,4 +1,4 @@
-import { Failure } from '../../domain/errors.ts'
+import { Failure, isFailure } from '../../domain/errors.ts'
 import type { Log } from '../telemetry.ts'
 import { connectEventStoreDb } from './eventstoredb/client.ts'
 import { readIdentity } from './eventstoredb/identity.ts'
@@ -8,7 +8,7 @@ import { createReader } from './eventstoredb/reader.ts'
 import { createTail } from './eventstoredb/subscription.ts'
 import { createWriter } from './eventstoredb/writer.ts'
 import type { Capabilities, EventStore } from './port.ts'
-import { checkAppends, isUnavailable } from './validation.ts'
+import { checkAppends } from './validation.ts'
 
 const openMsDefault = 30_000
 
@@ -97,7 +97,7 @@ const identityWithin = async (read: () => Promise<string>, until: number, log?: 
     try {
       return await read()
     } catch (error) {
-      if (!isUnavailable(error) || performance.now() > until) throw error
+      if (!isFailure(error, 'DATABASE_UNAVAILABLE') || performance.now() > until) throw error
       if (!warned) log?.warn({ err: error }, 'the event store does not answer yet')
     }
   }

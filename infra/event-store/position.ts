@@ -1,9 +1,9 @@
 import { Failure } from '../../domain/errors.ts'
 import type { Position } from './port.ts'
 
-/** Twenty digits hold every bigint of a database. Padded to one length, positions sort as text as they sort as
- *  numbers. */
-const digitCount = 20
+/** Twenty digits hold every bigint of a database, and every position of an EventStoreDB server. Padded to one length,
+ *  positions sort as text as they sort as numbers. */
+export const positionDigitCount = 20
 /** One below the largest bigint of the database: reads compute the position after it. */
 const numberMax = 2n ** 63n - 2n
 
@@ -20,10 +20,10 @@ export type Positions = {
  *  of another store is refused. */
 export const positionsOf = (store: string): Positions => {
   const prefix = `${store}-`
-  const of = (number: bigint | string) => `${prefix}${String(number).padStart(digitCount, '0')}` as Position
+  const of = (number: bigint | string) => `${prefix}${String(number).padStart(positionDigitCount, '0')}` as Position
   const numberOf = (position: string) => {
     const digits = position.startsWith(prefix) ? position.slice(prefix.length) : ''
-    const number = digits.length === digitCount && /^\d+$/.test(digits) ? BigInt(digits) : -1n
+    const number = digits.length === positionDigitCount && /^\d+$/.test(digits) ? BigInt(digits) : -1n
     if (number < 0n || number > numberMax) throw new Failure('POSITION_FOREIGN', { position, store })
     return number
   }

@@ -149,7 +149,3 @@ export const checkAppends = (appends: readonly Append[]): readonly CheckedAppend
   }
   return checked
 }
-
-/** Returns true for DATABASE_UNAVAILABLE, which infra/postgres.ts throws during an outage: a retry helps. */
-export const isUnavailable = (error: unknown): boolean =>
-  error instanceof Failure && error.code === 'DATABASE_UNAVAILABLE'

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { errorCode } from '../system/errors.ts'
 import { unlessMissing } from '../system/files.ts'
 
 const secretBytes = 32
@@ -17,8 +18,8 @@ export const readOrCreateSecret = async (path: string): Promise<string> => {
     await file.writeFile(`${randomBytes(secretBytes).toString('base64url')}\n`)
     await file.sync()
     // A link fails where a rename would replace: the second process takes the secret of the first one.
-    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error
+    await link(draft, path).catch((error: unknown) => {
+      if (errorCode(error) !== 'EEXIST') throw error
     })
   } finally {
     await file.close()

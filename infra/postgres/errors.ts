@@ -1,4 +1,5 @@
 import { Failure } from '../../domain/errors.ts'
+import { errorCode } from '../system/errors.ts'
 
 const connectionCodes = new Set([
   'ECONNREFUSED',
@@ -28,8 +29,9 @@ const connectionMessages = [
 /** Returns true when the connection failed, as opposed to the statement. */
 export const isConnectionError = (error: unknown): boolean => {
   if (typeof error !== 'object' || error === null) return false
-  const { code, message } = error as { code?: unknown; message?: unknown }
-  if (typeof code === 'string') return connectionCodes.has(code) || code.startsWith('08')
+  const code = errorCode(error)
+  if (code !== undefined) return connectionCodes.has(code) || code.startsWith('08')
+  const { message } = error as { message?: unknown }
   return typeof message === 'string' && connectionMessages.some((text) => message.includes(text))
 }
 
@@ -39,9 +41,8 @@ const diskFull = '53100'
  *  unchanged. `sent` is whether the statement may have reached the database. */
 export const toFailure = (error: unknown, sent: 'no' | 'perhaps'): unknown => {
   if (error instanceof Failure) return error
-  if ((error as { code?: unknown } | undefined)?.code === diskFull)
-    return new Failure('DATABASE_FULL', { reason: (error as Error).message }, error)
+  if (errorCode(error) === diskFull) return new Failure('DATABASE_FULL', { reason: (error as Error).message }, error)
   if (!isConnectionError(error)) return error
-  const { message, code } = error as { message: string; code?: string }
-  return new Failure('DATABASE_UNAVAILABLE', { reason: message || code || 'no connection', sent }, error)
+  const reason = (error as Error).message || errorCode(error) || 'no connection'
+  return new Failure('DATABASE_UNAVAILABLE', { reason, sent }, error)
 }

@@ -2,6 +2,7 @@ import { defineEntity, p } from '@mikro-orm/postgresql'
 import { Failure } from '../../domain/errors.ts'
 import type { Position, StoredEvent } from '../../infra/event-store/port.ts'
 import type { Query } from '../../infra/postgres.ts'
+import { errorCode } from '../../infra/system/errors.ts'
 import type { ProjectionTarget } from './checkpoints.ts'
 import { key, moment, readSchema } from './table.ts'
 
@@ -77,7 +78,7 @@ const FORGET = 'delete from read.parked_streams where projection = $1 and versio
 export const failureOf = (error: unknown): { readonly code: string; readonly message: string } => {
   const message = error instanceof Error ? error.message : String(error)
   const code = error instanceof Failure ? error.code : 'EVENT_NOT_FOLDED'
-  const sqlState = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
+  const sqlState = errorCode(error) ?? ''
   const shown = /^22[0-9A-Z]{3}$/.test(sqlState)
     ? `${message.replace(/"[^"]*"/g, '"…"')} (SQLSTATE ${sqlState})`
     : message
@@ -87,7 +88,8 @@ export const failureOf = (error: unknown): { readonly code: string; readonly mes
 
 const versionOf = ({ projection: { name, version } }: ProjectionTarget) => [name, version] as const
 
-/** Parks streams. A stream that is parked already is parked before the given event from now on. */
+/** Parks streams, each from its poison event on. A stream that is parked already is parked before the given event from
+ *  now on. */
 export const park = async (query: Query, target: ProjectionTarget, parkings: readonly Parking[]): Promise<void> => {
   if (parkings.length === 0) return
   const failures = parkings.map(({ error }) => failureOf(error))

@@ -1,5 +1,6 @@
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
+import { errorCode } from '../../infra/system/errors.ts'
 import { type CheckpointState, moveStatement, moveValues, type ProjectionTarget } from './checkpoints.ts'
 import type { FoldedBatch } from './fold-batch.ts'
 import { countHeld, type EventRef, type Parking, park } from './parked-streams.ts'
@@ -7,12 +8,7 @@ import type { AnyRow } from './table.ts'
 
 /** Returns true when the database refuses a value for good: SQLSTATE class 22 (a number out of range, malformed text)
  *  or 23 (a constraint). */
-export const isRowRejected = (error: unknown): boolean =>
-  typeof error === 'object' &&
-  error !== null &&
-  'code' in error &&
-  typeof error.code === 'string' &&
-  /^2[23][0-9A-Z]{3}$/.test(error.code)
+export const isRowRejected = (error: unknown): boolean => /^2[23][0-9A-Z]{3}$/.test(errorCode(error) ?? '')
 
 /** All streams that were parked, and those of them that had a refused row. */
 export type BisectedCommit = { readonly parkings: readonly Parking[]; readonly refused: readonly string[] }

@@ -1,4 +1,5 @@
 import { BigIntType, p, Type } from '@mikro-orm/postgresql'
+import { snakeCase } from './snake-case.ts'
 
 /** The database schema of all live read models, and the schema in which new versions are built. */
 export const readSchema = 'read'
@@ -89,8 +90,6 @@ const kindOf = (type: unknown): Column['kind'] => {
   if (type === AmountType || type instanceof BigIntType) return 'integer'
   return type === MomentType ? 'moment' : 'plain'
 }
-
-const snakeCase = (property: string): string => property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 const columnsOf = (table: ReadTable): Column[] =>
   Object.entries(table.meta.properties).map(([property, { type }]) => ({

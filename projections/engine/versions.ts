@@ -2,6 +2,7 @@ import { Failure } from '../../domain/errors.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import { TAKE_TEXT_LOCK, textLocks } from '../../infra/locks.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
+import { errorCode } from '../../infra/system/errors.ts'
 import {
   buildTarget,
   type CheckpointState,
@@ -127,5 +128,4 @@ export const swapBuild = (
   })
 
 /** Returns true for the error of a statement that waited too long for a lock: SQLSTATE 55P03. */
-export const isLockTimeout = (error: unknown): boolean =>
-  typeof error === 'object' && error !== null && 'code' in error && error.code === '55P03'
+export const isLockTimeout = (error: unknown): boolean => errorCode(error) === '55P03'

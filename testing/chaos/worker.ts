@@ -1,6 +1,6 @@
 /** A process of a chaos run that does what the platform's worker does: it runs sagas to their end, from the log, and
  *  fires timers. */
-import { systemActor } from '../../commands/actor.ts'
+import { systemActors } from '../../commands/actor.ts'
 import { createCommands } from '../../commands/execute.ts'
 import { logBus } from '../../infra/bus/log.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
@@ -41,7 +41,7 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
       count('metered')
     },
     expire: async ({ rental }) => {
-      await endAndSettle(meter, rental, 'expired', systemActor('meter'))
+      await endAndSettle(meter, rental, 'expired', systemActors.meter)
       count('expired')
     },
     walk: (timer) => retryHandler(walker, timer),

@@ -76,8 +76,8 @@ export const chartOf = async (store: EventStore): Promise<ReadonlyMap<string, bi
   return sums
 }
 
-/** Returns a store that loses its connection at one append: before it is stored, or after that and before the
- *  answer. */
+/** Returns a store that loses its connection at append number `at`, counted from 1: before it is stored, or after that
+ *  and before the answer. Each later append is stored, and its answer is lost. */
 export const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
   let appends = 0
   return {

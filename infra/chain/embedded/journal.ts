@@ -1,5 +1,6 @@
 import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncFolder } from '../../system/files.ts'
 
 export type Journal = {
   /** The lines that were in it when it was opened, oldest first. */
@@ -40,15 +41,5 @@ export const openJournal = async (path: string): Promise<Journal> => {
   } catch (error) {
     await file.close()
     throw error
-  }
-}
-
-/** Syncs a folder: without this a new file's name may be lost in a power cut, though its content was synced. */
-const syncFolder = async (path: string): Promise<void> => {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

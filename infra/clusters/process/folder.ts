@@ -25,6 +25,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
+import { errorCode } from '../../system/errors.ts'
 import { exists, unlessMissing } from '../../system/files.ts'
 import type { ProcessIdentity } from '../../system/processes.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
@@ -36,9 +37,6 @@ const utf8BytesMax = 4
 
 /** The user that a job runs as, and that owns its work folder. */
 export type Owner = { readonly uid: number; readonly gid: number }
-
-const errorCode = (error: unknown): unknown =>
-  typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 
 /** Returns the folder of an attempt. Throws JOB_INVALID for an id or an attempt that could lead elsewhere. */
 export const attemptFolder = (root: string, { jobId, attempt }: JobHandle): string => {
@@ -129,8 +127,8 @@ export const prepareRoot = async (root: string): Promise<void> => {
 export const clusterIdOf = async (root: string): Promise<string> => {
   await prepareRoot(root)
   const path = join(root, '.cluster')
-  await writeFile(path, `${randomUUID().slice(0, 8)}\n`, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
+  await writeFile(path, `${randomUUID().slice(0, 8)}\n`, { flag: 'wx' }).catch((error: unknown) => {
+    if (errorCode(error) !== 'EEXIST') throw error
   })
   return (await readFile(path, 'utf8')).trim()
 }

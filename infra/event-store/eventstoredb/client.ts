@@ -13,9 +13,9 @@ import converters from '@eventstore/db-client/dist/utils/convertGrpcEvent.js'
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import messages from '@eventstore/db-client/generated/streams_pb.js'
+import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { sleep } from '../../async/sleep.ts'
-import { isUnavailable } from '../validation.ts'
 import { type ErrorContext, isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
 import type { OutgoingEvent, ServerEvent } from './events.ts'
 import type { ServerFilter } from './filter.ts'
@@ -122,7 +122,7 @@ export const connectEventStoreDb = (url: string): Connection => {
         return await callLeader(context, work)
       } catch (error) {
         const isLast = closing.signal.aborted || performance.now() + backoff.nextMs > deadline
-        if (isLast || !isUnavailable(error)) throw error
+        if (isLast || !isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
         await backoff.pause(closing.signal)
       }
     }

@@ -1,5 +1,6 @@
 import { Failure } from '../../../domain/errors.ts'
 import type { Position } from '../port.ts'
+import { positionDigitCount } from '../position.ts'
 
 /** A position in the server's log, in bytes. `prepare` is never above `commit`; it is 0 for a checkpoint between two
  *  events. */
@@ -14,9 +15,6 @@ export type LogPositions = {
   distance(from: string, to: string): number
 }
 
-/** Twenty digits hold every position of the server. Padded to one length, positions sort as text as they sort as
- *  numbers. */
-const digitCount = 20
 /** One below the largest position of the server, which stands for the end of its log. */
 const commitMax = 2n ** 63n - 2n
 
@@ -24,8 +22,8 @@ const commitMax = 2n ** 63n - 2n
  *  the store, so that a position of another store is refused. */
 export const logPositionsOf = (store: string): LogPositions => {
   const prefix = `${store}-`
-  const shape = new RegExp(`^(\\d{${digitCount}})-(\\d{${digitCount}})$`)
-  const padded = (part: bigint) => String(part).padStart(digitCount, '0')
+  const shape = new RegExp(`^(\\d{${positionDigitCount}})-(\\d{${positionDigitCount}})$`)
+  const padded = (part: bigint) => String(part).padStart(positionDigitCount, '0')
   const of = ({ commit, prepare }: LogPosition) => `${prefix}${padded(commit)}-${padded(prepare)}` as Position
   const partsOf = (position: string): LogPosition => {
     const found = position.startsWith(prefix) ? shape.exec(position.slice(prefix.length)) : null

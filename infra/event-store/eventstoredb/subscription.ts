@@ -1,7 +1,7 @@
+import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { unlessAborted } from '../../async/signal.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
-import { isUnavailable } from '../validation.ts'
 import type { Connection } from './client.ts'
 import { type ServerEvent, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
@@ -117,7 +117,7 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         isLive = !isLive
       } catch (error) {
         if (signal.aborted) return
-        if (!isUnavailable(error)) throw error
+        if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
         isLive = false
         await backoff.pause(signal)
       }

@@ -1,3 +1,4 @@
+import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { createSignal, unlessAborted } from '../../async/signal.ts'
 import { sleep } from '../../async/sleep.ts'
@@ -5,7 +6,6 @@ import { channels } from '../../locks.ts'
 import type { Database, Query } from '../../postgres.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Positions } from '../position.ts'
-import { isUnavailable } from '../validation.ts'
 import type { Page } from './pages.ts'
 import { type Reader, rowsFitting } from './reader.ts'
 
@@ -95,7 +95,7 @@ export const createTail = ({
         backoff.reset()
         void ensureListening()
       } catch (error) {
-        if (!isUnavailable(error)) {
+        if (!isFailure(error, 'DATABASE_UNAVAILABLE')) {
           fatalError = error
           headMoved.notify()
           return
@@ -160,7 +160,7 @@ export const createTail = ({
           events = []
           yield batch
         } catch (error) {
-          if (!isUnavailable(error)) throw error
+          if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
           prefetched = undefined
           await headMoved.wait({ ms: backoff.take(), signal })
         }

@@ -1,9 +1,9 @@
-import { Failure } from '../../../domain/errors.ts'
+import { Failure, isFailure } from '../../../domain/errors.ts'
 import { createKeyedQueue } from '../../async/keyed-queue.ts'
 import type { Query } from '../../postgres.ts'
 import type { Appended, AppendToManyOutcome, Conflict, ExpectedRevision, IdProblem } from '../port.ts'
 import type { Positions } from '../position.ts'
-import { type CheckedAppend, type CheckedEvent, charactersOf, isUnavailable } from '../validation.ts'
+import { type CheckedAppend, type CheckedEvent, charactersOf } from '../validation.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
 
 /** While one connection waits for its commit to reach the disk, the other prepares the next batch. More would only
@@ -184,7 +184,8 @@ export const createWriter = ({
       await run(requests)
     } catch (error) {
       // One request is poison, and nothing was written: run each on its own, so that only the poison one is refused.
-      if (requests.length === 1 || isUnavailable(error)) for (const request of requests) request.reject(error)
+      if (requests.length === 1 || isFailure(error, 'DATABASE_UNAVAILABLE'))
+        for (const request of requests) request.reject(error)
       else for (const request of requests) await runBatch([request])
     }
   }

@@ -93,7 +93,7 @@ const dayMs = 86_400_000
 const beginning = '2026-01-01T00:00:00.000Z'
 
 /** Resolves to the lines to add for the types and versions that are missing: the chapters that have them, run by
- *  today's program with people who are not in the log yet. Today's program can no longer write an older version. */
+ *  today's program with new people. Today's program can no longer write an older version. */
 const additionsTo = async (lines: readonly string[]): Promise<string[]> => {
   const added: string[] = []
   for (const chapter of chapterNames) {

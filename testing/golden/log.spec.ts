@@ -210,13 +210,13 @@ describe('a program that cannot read it is complained about', () => {
     expect(foldStates(lines, next).complaints).toEqual([])
     expect(missingComplaints(lines, next)).toEqual(['the golden log has no UsageMetered v2'])
   })
-  test('a fold that no longer takes what happened', () => {
+  test('a fold that no longer accepts a stored event', () => {
     const evolve = () => {
       throw new Error('History is corrupt')
     }
     expect(foldStates(lines, withRental({ evolve })).complaints[0]).toMatch(/RentalRequested v1: History is corrupt/)
   })
-  test('an aggregate that is no more', () => {
+  test('a removed aggregate', () => {
     const { provider, ...rest } = ours
     expect(foldStates(lines, rest).complaints[0]).toContain('No aggregate has the stream provider-')
   })

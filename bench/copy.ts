@@ -9,7 +9,7 @@ const chunkBytes = 256 * 1024
 /** PostgreSQL counts microseconds from the year 2000. */
 const epochMs = Date.UTC(2000, 0, 1)
 
-/** Writes rows as COPY … (format binary) takes them: the cheapest way into a table that there is. */
+/** Writes rows as COPY … (format binary) takes them: the cheapest way into a table. */
 export type RowWriter = {
   row(fields: number): void
   int8(value: bigint | number): void

@@ -19,7 +19,7 @@ const wholeNumber = (name: string, text: string | undefined): number | undefined
   return Number(text)
 }
 
-/** Reads the command line. `known` are the benches that there are. Throws an error whose message is for people. */
+/** Reads the command line. `known` are the existing benches. Throws an error whose message is for people. */
 export const readOptions = (args: readonly string[], known: readonly string[]): Options => {
   const { values, positionals } = parseArgs({
     args: [...args],

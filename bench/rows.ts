@@ -15,7 +15,7 @@ export type Row = {
 /** What shall be reached: times the peer, times the limit, or a bound for our own figure. */
 export type Targets = { readonly peer?: number; readonly limit?: number; readonly ours?: number }
 
-/** A row as one line of JSON. The ratios are above 1 where ours is the better one; null where there is nothing to
+/** A row as one line of JSON. The ratios are above 1 where ours is better; null where there is nothing to
  *  compare with. `*_range` is the lowest and the highest round. */
 export type Figures = {
   readonly bench: string

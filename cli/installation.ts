@@ -25,8 +25,8 @@ export type Installation = {
   readonly databaseUrl: string
   readonly database: Database
   readonly store: EventStore
-  /** `own`: a PostgreSQL that was started for this tool and ends with it. `running`: that of a platform that runs on
-   *  the data folder. `given`: that of DATABASE_URL. */
+  /** `own`: a PostgreSQL that was started for this tool and ends with it. `running`: that of a platform running on the
+   *  data folder. `given`: that of DATABASE_URL. */
   readonly server: 'own' | 'running' | 'given'
 }
 

@@ -12,8 +12,8 @@ export type ImportedOffers = {
   readonly position: string
 }
 
-/** Lists the offers of a file for the wallet that is signed in, which is registered as a provider with this name unless
- *  it is one. The same file again changes nothing. Throws AnswerError.
+/** Lists the offers of a file for the signed-in wallet. Registers the wallet as a provider with this name unless it is
+ *  one. The same file again changes nothing. Throws AnswerError.
  *  @param csv the text of the file, in the SkyPilot catalog format. */
 export const importOffers = async (client: Client, providerName: string, csv: string): Promise<ImportedOffers> => {
   await client.mutate('registerProvider', { name: providerName }, 'position').catch((error) => {

@@ -4,7 +4,7 @@ import { readCsvRecords } from './csv-records.ts'
 
 const problem = 'its quotes do not match'
 
-test('a record carries the number of the line where it begins', () => {
+test('a record has the number of its first line', () => {
   expect(readCsvRecords('a,b\n\n1,2\n  \n3,4\n')).toEqual([
     { line: 1, fields: ['a', 'b'] },
     { line: 3, fields: ['1', '2'] },
@@ -41,7 +41,7 @@ test('a quote that is never closed costs its own line alone', () => {
   ])
 })
 
-test('two of them do not swallow what stands between', () => {
+test('two of them do not swallow the text between', () => {
   expect(readCsvRecords('a,b\n1,"x\n2,y\n3,"z\n4,w')).toEqual([
     { line: 1, fields: ['a', 'b'] },
     { line: 2, problem },

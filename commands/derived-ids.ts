@@ -1,7 +1,6 @@
 // Every id that is made of what it stands for, so that the same thing asked for twice is the same thing. The first word
-// of each, the order of its parts, and the keys and their order in what is hashed as JSON are data: an id that came out
-// differently would be another rental, another job, a deposit that is paid a second time. testing/golden/names.spec.ts
-// pins them.
+// of each, the order of its parts, and the keys and their order in what is hashed as JSON are data: a different id
+// would mean another rental, another job, or a deposit paid twice. testing/golden/names.spec.ts pins them.
 import type { CommandOf } from '../domain/aggregates.ts'
 import type { Program } from '../domain/job.ts'
 import type { Offer } from '../domain/listing.ts'

@@ -136,7 +136,7 @@ test('two processes with caches answer and write the same as two that fold every
   )
 }, 120_000)
 
-describe('whatever overtakes whatever', () => {
+describe('calls in any order', () => {
   /** Returns a store with calls that wait for the scheduler. What was read is old when it is returned. */
   const scheduled = (store: EventStore, scheduler: fc.Scheduler): EventStore => ({
     ...store,

@@ -261,7 +261,7 @@ describe('when the store fails', () => {
     expect(await logOf(store)).toEqual([])
   })
 
-  test('the next command of the stream runs all the same', async () => {
+  test('the next command of the stream still runs', async () => {
     const { execute } = setUp(
       withAppend(createMemoryEventStore(), async (append, original, count) => {
         if (count === 1) throw new Failure('DATABASE_UNAVAILABLE')
@@ -316,7 +316,7 @@ test('commands go one at a time per stream, in the order they came, and side by 
 })
 
 describe('loading', () => {
-  test('gives nothing of what is not there', async () => {
+  test('returns the initial state of a stream that does not exist', async () => {
     expect(await setUp().load('rental', 'nobody')).toEqual({
       state: { status: 'none' },
       revision: undefined,

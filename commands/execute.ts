@@ -87,9 +87,9 @@ const attemptsMax = 20
 const pauseMsMax = 50
 
 /** Creates the one way to change anything. Takes the aggregate from the cache, finds an earlier answer to the command,
- *  asks for authority, decides, appends at the revision that it was decided on, and starts over when that was not the
- *  last one. What leads to no append is checked by no store, so it is decided only on an aggregate that was just read.
- *  Refusals are values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it. */
+ *  asks for authority, decides, and appends at the revision of the decision; starts over when a later revision exists.
+ *  What leads to no append is checked by no store, so it is decided only on an aggregate that was just read. Refusals
+ *  are values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it. */
 export const createCommands = ({
   store,
   cacheLimits,

@@ -24,7 +24,7 @@ test('the same command at the same time has the same ids, another event or anoth
   expect(new Set(ids).size).toBe(9)
 })
 
-test('what is no time makes an id all the same: the store refuses the event', () => {
+test('an invalid time still gives an id: the store refuses the event', () => {
   expect(validate(eventIdOf('command', 0, 'yesterday'))).toBe(true)
   expect(validate(eventIdOf('command', 0, '0001-01-01T00:00:00.000Z'))).toBe(true)
 })

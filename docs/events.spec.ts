@@ -44,7 +44,7 @@ describe('the JSON Schemas (UPDATE=1 writes them)', () => {
   test.each([...schemaFiles()])('%s is the schema of the program', (file, text) =>
     expect(files.get(`${folder}/${file}`)).toBe(text),
   )
-  test('are there for each version that there ever was, and for nothing else', () => {
+  test('exist for each past and current version, and for nothing else', () => {
     const known = types.flatMap(([type, { version }]) =>
       Array.from({ length: version }, (_, before) => `${folder}/${schemaFileOf(type, before + 1)}`),
     )

@@ -1,4 +1,4 @@
-// Holds the two lists of files in docs/rental.md: they are short, and each file is found from the ones before it.
+// Holds the two lists of files in docs/rental.md: they are short, and each file is imported by an earlier one.
 import { posix } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { parseSources, targetOf } from '../testing/tidy/source-tree.ts'

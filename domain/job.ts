@@ -119,7 +119,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       return [requested]
     }
     case 'FailJob':
-      // A job that could not even start fails under the attempt that would have been next.
+      // A job that could not even start fails under the number of the next attempt.
       if (state.status === 'queued' && command.attempt === state.attempt + 1) return [{ ...command, type: 'JobFailed' }]
   }
   if (state.status !== 'running') return refuse('JOB_NOT_RUNNING')

@@ -86,7 +86,7 @@ const checkVersion = async (folder: string): Promise<void> => {
 
 /** Takes a lock of files. The lock is the file with the highest number in its folder; a process takes it by linking the
  *  next number, which only one process can. The numbers never go back, not even after a release: otherwise a process
- *  that looked long ago could take a newer lock away, believing that its holder is dead. Throws DATA_FOLDER_IN_USE.
+ *  with an outdated view could remove a newer lock as that of a dead process. Throws DATA_FOLDER_IN_USE.
  *  @param locks the folder of the lock itself, made when it is missing. */
 export const takeLock = async (locks: string, folder: string): Promise<{ release(): Promise<void> }> => {
   await mkdir(locks, { recursive: true })

@@ -211,7 +211,7 @@ describe('when the server dies', () => {
   })
 })
 
-test('a pid file that names another program by now is not believed', async () => {
+test('a pid file that names another program by now is ignored', async () => {
   await start()
   await stop()
   const port = (await readFile(join(folder, 'postgres.port'), 'utf8')).trim()

@@ -79,7 +79,7 @@ describe('a run that dies', () => {
   })
 })
 
-test('what was only observed is no money', async () => {
+test('an observed deposit is no money yet', async () => {
   const world = await finalDeposit()
   await expect(world.credit(world.commands, 0n)).rejects.toThrow('credit-deposit does not start at revision 0 of p')
   expect(await world.state('account', 'ada')).toEqual({ status: 'none' })

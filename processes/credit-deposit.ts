@@ -1,7 +1,7 @@
 import { creditSteps, sagaNames } from './names.ts'
 import type { Saga } from './saga.ts'
 
-/** From a final deposit, which the chain cannot undo, to money that can be spent. */
+/** From a final deposit, which the chain cannot undo, to available money. */
 export const creditDeposit: Saga<'payment', 'DepositFinalized'> = {
   name: sagaNames.creditDeposit,
   starts: { aggregate: 'payment', type: 'DepositFinalized' },

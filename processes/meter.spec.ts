@@ -149,7 +149,7 @@ describe('a charge period that is over', () => {
     expect((await world.events()).map(({ event }) => event.type)).toEqual(['UsageMetered', 'RentalEnded'])
   })
 
-  test('of a rental that never was is nothing', async () => {
+  test('of a rental that does not exist is nothing', async () => {
     const world = await runningRental()
     await meterPeriod(world, { rental: 'nobody', period: 1 })
     expect(world.timers).toEqual(new Map())
@@ -225,7 +225,7 @@ describe('the end', () => {
     expect(await world.end('returned', userActor('provider'))).toMatchObject({ refused: 'NOT_YOURS' })
   })
 
-  test('of a rental that never was is refused', async () => {
+  test('of a rental that does not exist is refused', async () => {
     const world = await runningRental()
     const asked = endRental(world, 'nobody', 'expired', systemActor('timer'))
     expect(await asked).toMatchObject({ refused: 'RENTAL_NOT_ACTIVE' })

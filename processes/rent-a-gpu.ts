@@ -50,7 +50,7 @@ export const requestRental = async (
     : { outcome: 'rejected', code: ended.code, rental, position }
 }
 
-/** After so many seconds a step that is not done is refused by the aggregate that it asks. */
+/** After so many seconds the aggregates refuse a step that is not done yet. */
 const deadlineSeconds = 30
 
 type Requested = Trigger<'rental', 'RentalRequested'>

@@ -119,7 +119,7 @@ test('only what starts a process is asked for, under one name', async () => {
 const noTimers = async () => undefined
 
 describe('a handler that meets an unexpected error', () => {
-  test('goes to the queue, and all the others go on', async () => {
+  test('goes to the queue, and all other sagas go on', async () => {
     const world = await market()
     for (let index = 0; index < 10; index++) await world.request(`r${index}`)
     const broken = { yes: true }
@@ -162,7 +162,7 @@ describe('a handler that meets an unexpected error', () => {
   })
 })
 
-test('while the database is away the batch is handed over again, and nothing goes to the queue', async () => {
+test('while the database is away the batch is delivered again, and nothing goes to the queue', async () => {
   const world = await market()
   await world.request('one')
   await world.request('two')

@@ -66,7 +66,7 @@ describe('a deposit', () => {
     expect(await payments()).toEqual([])
   })
 
-  test('changes nothing while nothing changes, however often one looks', async () => {
+  test('changes nothing while the chain does not change, however often it runs', async () => {
     const { chain, look, store } = createWatchWorld()
     chain.mine([five])
     await look()
@@ -155,7 +155,7 @@ describe('a reorganisation', () => {
 })
 
 describe('the cursor', () => {
-  test('stands at the last block that stays, survives a restart, and blocks below are not looked at again', async () => {
+  test('stays at the last final block, survives a restart, and blocks below are not read again', async () => {
     const { chain, look, watcher, cursor } = createWatchWorld()
     for (let height = 0; height < 5; height++) chain.mine()
     chain.finalize(2)
@@ -179,7 +179,7 @@ describe('the cursor', () => {
     expect(await cursor.load()).toBeUndefined()
   })
 
-  test('reads a long chain in parts, and returns that there is more', async () => {
+  test('reads a long chain in parts, and returns whether more is left', async () => {
     const { chain, look, watcher, cursor } = createWatchWorld()
     const heights = async () => ({ head: 12_000n, final: 11_000n })
     const asked: bigint[][] = []
@@ -259,7 +259,7 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ does: fc.constant('goOn' as const) }) },
 )
 
-test('whatever happens to the chain: no deposit is credited twice, and what is final is credited', async () => {
+test('in any history of the chain: no deposit is credited twice, and what is final is credited', async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.array(step, { maxLength: 30 }), async (scheduler, steps) => {
       const world = createWatchWorld()

@@ -67,8 +67,8 @@ const makeOrm = ({ url, log }: { url: string; log: Pick<Log, 'debug'> }) =>
     logger: (message) => log.debug(message),
   })
 
-/** Returns the names of the read models by the names of their entities, which queries are composed with, and by the
- *  names of their tables, which queries are sent with. */
+/** Returns the names of the read models by the names of their entities and of their tables: queries are composed with
+ *  the former and sent with the latter. */
 const namesByTable = (projections: readonly Pick<Projection, 'name' | 'table'>[]) =>
   new Map(
     projections.flatMap(({ name, table }) =>

@@ -10,7 +10,7 @@ const batchSize = 100
 const streamsMax = 10_000
 
 /** Yields events straight from the log: first those after a position, then live ones. With `party`, yields only events
- *  of streams that name this wallet as a party by then, also of streams that did not exist when the subscription began.
+ *  of streams that name this wallet as a party by then. That includes streams created after the subscription began.
  *  Reads at the pace of the caller. Ends when the signal aborts; throws what the store throws. */
 export async function* followEvents(options: {
   readonly store: Pick<EventStore, 'subscribe' | 'readStream' | 'head'>

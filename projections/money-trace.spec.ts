@@ -117,7 +117,7 @@ describe('the trace of a rental', () => {
     return { ...world, rental: rented.rental }
   }
 
-  test('goes from the transactions on chain to the invoice, in the order of the log, each step citing what it rests on', async () => {
+  test('goes from the transactions on chain to the invoice, in the order of the log, each step citing its source', async () => {
     const world = await rentFor(10)
     const trace = await traceMoney(world.store, world.rental)
     expect(trace?.steps.map(({ type }) => type)).toEqual([
@@ -154,7 +154,7 @@ describe('the trace of a rental', () => {
     expect([...sums.keys()].filter((account) => account.startsWith('transit:'))).toHaveLength(3)
   })
 
-  test('of a rental that never was is nothing', async () => {
+  test('of a rental that does not exist is nothing', async () => {
     expect(await traceMoney(createMarket().store, 'nothing')).toBeUndefined()
   })
 })

@@ -68,7 +68,7 @@ export const traceMoney = async (
 type Lot = { readonly source: Funding['source']; readonly id: string; readonly amount: bigint }
 
 /** Returns the deposits and earnings that the hold of one rental consists of. Money in an account is spent in the order
- *  in which it came. Released money returns to its origin, the last taken first. Pure. */
+ *  of its arrival. Released money returns to its origin, the last taken first. Pure. */
 export const fundingOf = (events: readonly DomainEvent[], rental: string): readonly Funding[] => {
   const free = new Map<string, Lot[]>()
   const held = new Map<string, Lot[]>()

@@ -62,7 +62,7 @@ export const rowsToRead = ({ first }: PageRequest): number => {
   return first + 1
 }
 
-/** Returns the page that the rows make, which were read with `rowsToRead`. */
+/** Returns the page of rows that were read with `rowsToRead`. */
 export const pageOf = <Row>(
   read: readonly Row[],
   { first }: PageRequest,

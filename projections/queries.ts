@@ -30,7 +30,7 @@ export const findByIds =
     return ids.map((id) => rows.get(id))
   }
 
-/** Returns the function that finds one row by id, made of one that finds many. */
+/** Returns a function that finds one row by id, from one that finds many. */
 export const findOne =
   <Row>(findMany: (read: ReadModels, ids: readonly string[]) => Promise<(Row | undefined)[]>) =>
   async (read: ReadModels, id: string): Promise<Row | undefined> =>

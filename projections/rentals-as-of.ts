@@ -23,10 +23,10 @@ const sinceColumns = {
   time: { settled: 'settledBy', over: 'overBy', active: 'activeBy', requested: 'requestedBy' },
 } as const
 
-/** Resolves to one page of rentals as they were at a moment, the newest first: the same list that a read model would
- *  give if the log had ended at that moment. One query finds the page, because the values that filters and order use
- *  never change, or the row records since when it has them. Only rows that have changed since are folded from their
- *  streams. Throws INPUT_INVALID, READ_MODEL_BUILDING. */
+/** Resolves to one page of rentals as they were at a moment, the newest first: the same list as a read model of a log
+ *  that ends at that moment. One query finds the page, because the values that filters and order use never change, or
+ *  the row records since when it has them. Only rows that have changed since are folded from their streams. Throws
+ *  INPUT_INVALID, READ_MODEL_BUILDING. */
 export const listRentalsAsOf = async (
   { read, store }: { readonly read: ReadModels; readonly store: Pick<EventStore, 'readStream'> },
   moment: PastMoment,

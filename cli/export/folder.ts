@@ -1,4 +1,4 @@
-// The folder of an export: parts by day, and a manifest that lists the parts that count and the last position in them.
+// The folder of an export: parts by day, and a manifest of the valid parts and their last position.
 // A part that the manifest does not name does not count: a killed run has left it, and the next run removes it.
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'

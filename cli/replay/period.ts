@@ -60,8 +60,8 @@ const before = (time: string | undefined) => {
 }
 
 /** Cuts each stream as `asOf` in the API does: before its first later event. Until the first later event of the log,
- *  all events belong. After it, the few events with an earlier time (a timer that fired late) need a look at their
- *  stream, which may have had a later event before them. */
+ *  all events belong. After it, few events have an earlier time (a timer that fired late). Their streams are checked,
+ *  because a later event may come before them. */
 const knownAsOf = (time: string, store: Pick<EventStore, 'readStream'>) => {
   const moment = Date.parse(time)
   let wasLater = false

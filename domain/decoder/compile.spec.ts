@@ -9,7 +9,7 @@ const schemas = Object.values(aggregates).flatMap((aggregate) =>
   Object.entries(aggregate.schemas).map(([type, { schema }]) => [type, schema as z.ZodType] as const),
 )
 
-/** Mostly what schemas take, and what lies right beside it. */
+/** Mostly values that schemas accept, and values close to them. */
 const leaf = fc.oneof(
   fc.constantFrom(
     '',
@@ -78,7 +78,7 @@ describe('a compiled decoder', () => {
     )
   })
 
-  test.each(schemas)('of %s is sure of what is usually stored', (_, schema) => {
+  test.each(schemas)('of %s decodes what is usually stored', (_, schema) => {
     const decode = compileDecoder(schema)
     let taken = 0
     let sure = 0

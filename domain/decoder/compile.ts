@@ -17,7 +17,7 @@ const defOf = (schema: unknown): Def => (schema as { readonly _zod: { readonly d
 const checksOf = ({ checks }: Def): readonly Check[] =>
   ((checks ?? []) as readonly { readonly _zod: { readonly def: Check } }[]).map(({ _zod }) => _zod.def)
 
-/** Returns a decoder that takes only values that the schema certainly takes, and decodes them to the same value. It
+/** Returns a decoder that accepts only values that the schema accepts, and decodes them to the same value. It
  *  is unsure of every other value, and of every value of a schema that uses more of zod than event schemas do. With
  *  `type`, the schema is one of an object, and the decoded object has a field `type` in front. Unlike the schema it
  *  freezes nothing. Where zod's internals are not as expected, or code may not be generated, it is unsure of

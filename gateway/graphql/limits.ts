@@ -37,7 +37,7 @@ const hasUnstorableLiteral = (document: DocumentNode): boolean => {
 const unstorableTextError = () =>
   new GraphQLError('Text must be well-formed and without NUL.', { extensions: { code: 'INPUT_INVALID' } })
 
-/** Refuses a request that has text that no database can store, in a literal or in a variable. */
+/** Refuses a request with text that no database can store, in a literal or in a variable. */
 export const storableTextPlugin = (): Plugin => ({
   onValidate: ({ params: { documentAST }, setResult }) => {
     if (hasUnstorableLiteral(documentAST)) setResult([unstorableTextError()])

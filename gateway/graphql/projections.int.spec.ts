@@ -10,7 +10,7 @@ type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 let world: GatewayWorld
 let operator: User
 let analyst: User
-/** A version of the projection that can fold an event that the current one cannot. */
+/** A version of the projection that can fold an event where the current one fails. */
 let able: Projections | undefined
 beforeAll(async () => {
   const accounts = [privateKeyToAccount(generatePrivateKey()), privateKeyToAccount(generatePrivateKey())] as const

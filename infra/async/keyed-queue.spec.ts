@@ -20,7 +20,7 @@ test('work that shares no key starts at once, and work that does waits for all b
   expect(queue.enter(ab)).toBe(true)
 })
 
-test('whatever ends first: all start, none while another holds its key, and per key in their order', () => {
+test('in any order of endings: all start, none while another holds its key, and per key in their order', () => {
   const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1 })
   fc.assert(
     fc.property(fc.array(keys, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (keysOfWorks, choices) => {

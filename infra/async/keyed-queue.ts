@@ -7,8 +7,8 @@ export type KeyedQueue<Work extends Keyed> = {
   leave(work: Work): Work[]
 }
 
-/** Makes a queue in which pieces of work that share a key start one after the other, in their order, and all others at
- *  once. A piece enters the queues of all its keys in one step, so no two pieces wait for each other.
+/** Creates a queue. Work with the same key runs one after the other, in order; work with different keys runs at the
+ *  same time. A piece enters the queues of all its keys in one step, so no two pieces wait for each other.
  *
  *  @example
  *  const queue = createKeyedQueue<{ keys: string[]; run(): Promise<void> }>()

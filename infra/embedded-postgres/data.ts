@@ -29,9 +29,8 @@ type ClusterOptions = {
   readonly log: Log
 }
 
-/** Makes sure that `<folder>/postgres` holds a database cluster of this version that the runner may use, and that no
- *  server runs on it. Resolves to the path. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE,
- *  DATABASE_UNAVAILABLE. */
+/** Ensures two things: `<folder>/postgres` holds a database cluster of this version for the runner, and no server runs
+ *  on it. Resolves to the path. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
 export const prepareCluster = async (options: ClusterOptions): Promise<string> => {
   const { folder, runner, log } = options
   const data = join(folder, 'postgres')

@@ -32,7 +32,7 @@ const statusOf = async (projections: Projections, name = 'providers'): Promise<P
 }
 const nameOf = async (id: string) => (await findProvider(world.read, id))?.name
 
-/** Writes a provider that is renamed before it was registered, which no fold accepts. */
+/** Writes a provider that is renamed before its registration: no fold accepts that. */
 const writePoison = async (log: SpecLog, id = 'ghost') => log.write('provider', id, rename('Nobody'))
 /** Returns a version that can fold it. */
 const lenient = (version = 1): Projection<ProviderRow> => ({

@@ -8,8 +8,8 @@ import { key, moment, readSchema } from './table.ts'
 
 const messageCharactersMax = 500
 
-/** Streams whose rows stay as they were before an event that could not be folded. The events that wait need no copy:
- *  they are all events of the stream from `revision` on, up to the checkpoint of its read model. */
+/** Streams with an event that could not be folded. Their rows stay as they were before it. The events that wait need no
+ *  copy: they are all events of the stream from `revision` on, up to the checkpoint of its read model. */
 export const parkedStreamsTable = defineEntity({
   name: 'ParkedStream',
   tableName: 'parked_streams',

@@ -15,7 +15,7 @@ export type BisectedCommit = { readonly parkings: readonly Parking[]; readonly r
 
 type Written = { readonly row: AnyRow; readonly stream: string }
 
-/** Writes a batch that has a row which the database refuses: finds such rows, parks their streams before their first
+/** Writes a batch with a row that the database refuses: finds such rows, parks their streams before their first
  *  event in the batch, and writes the rest. Resolves to undefined, with nothing written, when the checkpoint was moved
  *  meanwhile. */
 export const commitBisecting = (

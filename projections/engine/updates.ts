@@ -66,7 +66,7 @@ type Cache<Value> = {
   set(key: string, value: Value): void
 }
 
-/** Creates a cache that evicts the entry that was written longest ago. */
+/** Creates a cache that evicts the least recently written entry. */
 const createCache = <Value>(sizeMax: number): Cache<Value> => {
   const values = new Map<string, Value>()
   return {

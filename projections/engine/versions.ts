@@ -78,7 +78,7 @@ const openBuild = async (query: Query, projection: Projection, start: Position):
     await query('checkpoints.continueBuild', CONTINUE_BUILD, [name])
     return
   }
-  // First the row, whose lock blocks a process that builds the older version, then its table.
+  // First the row: its lock blocks a process that builds the older version. Then its table.
   await query('checkpoints.beginBuild', BEGIN_BUILD, [name, version, start])
   if (build) await deleteParked(query, name, build.version)
   await createShadow(query, tables)

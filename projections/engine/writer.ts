@@ -24,7 +24,7 @@ export type Writer = {
   /** Folds a page of the log while the batch before is being written. Begins to write when the batch is full or no more
    *  pages follow at once. Throws the error of a failed write, and `checkpointConflict`. */
   take(page: Batch, hasMore?: boolean): Promise<void>
-  /** Writes everything that was taken, and resolves to the position up to which the rows reflect the log. Throws like
+  /** Writes everything that was taken. Resolves to the position up to which the rows reflect the log. Throws like
    *  `take`. */
   finish(): Promise<Position>
   /** Returns the checkpoint as it was last written. */

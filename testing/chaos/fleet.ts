@@ -31,7 +31,7 @@ type Slot = Member & {
 }
 
 export type Fleet = {
-  /** Kills one of the running processes of that kind, which is started again after a moment. Returns false when none
+  /** Kills one of the running processes of that kind. It is started again after a moment. Returns false when none
    *  runs. */
   kill(kind: ProcessKind, choice: number): boolean
   /** Asks all of that kind to end, each once it runs, and waits. Throws, naming one that does not end. */

@@ -215,7 +215,7 @@ describe('it is complained about', () => {
     }
   })
 
-  test('a retry that was answered with a first time that never was', async () => {
+  test('a retry that was answered with a first append that does not exist', async () => {
     const { store, writer, complaintsAt } = await world()
     const lied = [append('s', 'any', 5)]
     const n = await writer.recorder.begin(lied)

@@ -80,7 +80,7 @@ describe('a tail', () => {
       `tail saw ${two} after p-3`,
     ]))
 
-  test('that saw what the log has not, in between, instead, and at the end', async () => {
+  test('that saw events that are not in the log, in between, instead, and at the end', async () => {
     expect(await complaintsAt(lines, without(3))).toEqual([`tail saw ${three}, and the log has not`])
     expect(await complaintsAt([one, two, 'p-3 other', four, five])).toEqual([
       'tail saw p-3 other, and the log has not',

@@ -62,7 +62,7 @@ describe('it is complained about', () => {
     expect((await complaints()).models).toEqual(['invoices row r2: missing in the table {}'])
   })
 
-  test('a row that the log does not know', async () => {
+  test('a row without an event in the log', async () => {
     undo = 'delete from read.jobs where id = $$j9$$'
     await change(
       `insert into read.jobs select (jsonb_populate_record(j, '{"id": "j9"}')).* from read.jobs j where id = 'j0'`,

@@ -76,7 +76,7 @@ const LEFT_BEHIND = [
     where held <> 0 order by id limit 20`,
 ] as const
 
-/** Resolves to what is not at rest in the market, one sentence each; at most 20 of a kind. */
+/** Resolves to what is unfinished in the market, one sentence each; at most 20 of a kind. */
 export const leftBehind = async ({ query }: Pick<Database, 'query'>): Promise<readonly string[]> => {
   const found: string[] = []
   for (const statement of LEFT_BEHIND)

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 
 const lineBytesMax = 4_096
 
-/** Returns the file in which the tail of that name notes what it has received, a line for each event. */
+/** Returns the file of what a tail has received, a line for each event. */
 export const receivedFile = (folder: string, tail: string): string => join(folder, `${tail}.seen`)
 
 /** Returns the last whole line, and the number of bytes of a half line after it. */

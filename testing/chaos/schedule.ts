@@ -1,7 +1,7 @@
 import { createRandom, pick, type Random } from '../random.ts'
 
 /** What can be killed. Our own processes and the server die by SIGKILL; `connection` is the gentle one, SIGTERM to the
- *  server process of one connection, which cuts that connection and no other. A killed `backend` (any child of the
+ *  server process of one connection, and cuts that connection alone. A killed `backend` (any child of the
  *  postmaster) makes the server restart all others and recover; a killed `postmaster` leaves all that to the next
  *  start. */
 export const processKinds = ['appender', 'trader', 'worker', 'projector', 'tail'] as const

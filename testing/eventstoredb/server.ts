@@ -31,7 +31,7 @@ export type EventStoreDbServer = {
   readonly asked: ReadonlyMap<string, number>
   /** Makes the next append fail in this way. */
   failNextAppend(fault: Fault): void
-  /** Answers from now on that another server is the leader, or that there is none. */
+  /** Names another server as the leader from now on, or none. */
   follow(leader: { readonly port: number } | 'nobody' | 'myself'): void
   /** Drops all subscriptions, as an overloaded server does. */
   dropSubscriptions(): void

@@ -46,7 +46,7 @@ const add = (map: Map<string, Set<string>>, key: string, value: string) =>
 
 const senderOf = (actor: string) => (actor.startsWith('user:') ? 'a wallet' : actor.slice(actor.indexOf(':') + 1))
 
-/** Returns the commands that a saga sends when it compensates all that it did after one of the events that start it. */
+/** Returns the commands of a saga that compensates all its steps after one of its triggers. */
 const compensationsOf = async (
   store: EventStore,
   saga: AnySaga,
@@ -133,7 +133,7 @@ const replayStory = async (scheduled: readonly string[]) => {
 type Evolve = (state: unknown, event: DomainEvent) => unknown
 type Decide = (command: unknown, state: unknown) => ReturnType<(typeof aggregates)[AggregateName]['decide']>
 
-/** Runs the whole story, and tries every command that was sent in every state that was reached: so a command counts as
+/** Runs the whole story, and tries every sent command in every reached state: so a command counts as
  *  a cause of an event also where the story took another branch. */
 export const gatherCatalogue = async (): Promise<EventCatalogue> => {
   const scheduled = await schedulerTypes()

@@ -93,7 +93,7 @@ const dayMs = 86_400_000
 const beginning = '2026-01-01T00:00:00.000Z'
 
 /** Resolves to the lines to add for the types and versions that are missing: the chapters that have them, run by
- *  today's program with people who are not in the log yet. Today's program can no longer write an older version. */
+ *  today's program with new people. Today's program can no longer write an older version. */
 const additionsTo = async (lines: readonly string[]): Promise<string[]> => {
   const added: string[] = []
   for (const chapter of chapterNames) {
@@ -210,13 +210,13 @@ describe('a program that cannot read it is complained about', () => {
     expect(foldStates(lines, next).complaints).toEqual([])
     expect(missingComplaints(lines, next)).toEqual(['the golden log has no UsageMetered v2'])
   })
-  test('a fold that no longer takes what happened', () => {
+  test('a fold that no longer accepts a stored event', () => {
     const evolve = () => {
       throw new Error('History is corrupt')
     }
     expect(foldStates(lines, withRental({ evolve })).complaints[0]).toMatch(/RentalRequested v1: History is corrupt/)
   })
-  test('an aggregate that is no more', () => {
+  test('a removed aggregate', () => {
     const { provider, ...rest } = ours
     expect(foldStates(lines, rest).complaints[0]).toContain('No aggregate has the stream provider-')
   })

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Append, EventStore, Json, NewEvent, Position, StoredEvent } from '../../infra/event-store/port.ts'
 
-/** The folder of the golden log: a small history with every event type in every version that there ever was. */
+/** The folder of the golden log: a small history with every event type in every past and current version. */
 export const goldenFolder = join(import.meta.dirname, '../../domain/golden-log')
 
 /** One stored event as the golden log keeps it. Its position is left out: that is the store's. */

@@ -45,7 +45,7 @@ const actsOf = async (chapter: string): Promise<string[]> => {
   return acts.map((act) => JSON.stringify({ chapter, ...act }))
 }
 
-/** Returns a bus that records each consumer with the types that it would read. */
+/** Returns a bus that records each consumer with its event types. */
 const recordingBus = (record: string[]): Bus => ({
   name: 'none',
   consume: async ({ consumer, filter }) => {

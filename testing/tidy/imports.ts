@@ -38,7 +38,7 @@ const whyNot = (from: string, to: string, typesOnly: boolean): string | undefine
   if (above.name !== below.name && below.floor >= above.floor) return 'is not below'
   if (below.name !== 'infra' || to.endsWith('/port.ts') || sharedNames.includes(to) || wiring.includes(above.name))
     return undefined
-  // Within infra all know what lies in its root, and of another port nothing but the port.
+  // Within infra all may import the files in its root, and of another shelf only the port.
   if (above.name === 'infra' && (posix.dirname(to) === 'infra' || shelfOf(from) === shelfOf(to))) return undefined
   return typesOnly && sharedTypes.test(to) ? undefined : 'is an engine'
 }
@@ -63,7 +63,7 @@ export const floorComplaints = (sources: readonly Source[]): string[] =>
       }),
     ])
 
-/** Returns a complaint for each import of what lies here but is not in the repository: the next clone would miss it. */
+/** Returns a complaint for each import of a local file outside the repository: the next clone would miss it. */
 export const missingComplaints = (files: Files, sources: readonly Source[]): string[] =>
   sources.flatMap(({ path, imports }) =>
     imports

@@ -70,10 +70,10 @@ const packageComplaints = (files: Files, sources: readonly Source[]): string[] =
     ...Object.entries(lock.packages ?? {}).flatMap(([path, { resolved, integrity, engines }]) => [
       ...(resolved === undefined || resolved.startsWith(registry) ? [] : [`${path} is locked to ${resolved}`]),
       ...(path === '' || integrity ? [] : [`${path} is locked without its checksum`]),
-      // Hardhat's native half asks for Node 22. npm leaves out, without a word, an optional package whose `engines` do
-      // not fit the Node that npm itself runs on, and a bare Debian has 20, though the platform runs on the Node 24
-      // that npm installs. Then the embedded chain dies at its start (HHE27). `npm ci` goes by the lock file alone, so
-      // the `engines` of these packages are taken out of it; `npm install` writes them in again, and this finds it.
+      // Hardhat's native half asks for Node 22. npm silently leaves out an optional package when its `engines` do not
+      // fit the Node of npm itself. A bare Debian has 20, though the platform runs on the Node 24 that npm installs.
+      // Then the embedded chain dies at its start (HHE27). `npm ci` goes by the lock file alone, so the `engines` of
+      // these packages are taken out of it; `npm install` writes them in again, and this finds it.
       ...(/@nomicfoundation\/edr-/.test(path) && engines !== undefined ? [`${path}: take out its engines`] : []),
     ]),
   ]

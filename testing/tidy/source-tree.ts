@@ -143,8 +143,8 @@ export const exportedMethods = (statement: ts.Statement): readonly string[] => {
   )
 }
 
-/** Returns the names of all members that a file reads, `x.name` or `{ name }` taken out of an object, except those of
- *  methods that the file declares itself: there the name may mean its own method. */
+/** Returns the names of all members that a file reads: `x.name`, or `{ name }` taken out of an object. Leaves out the
+ *  names of methods that the file declares: there the name may mean its own method. */
 export const membersRead = ({ tree }: Source): ReadonlySet<string> => {
   const found = new Set<string>()
   const declared = new Set<string>()

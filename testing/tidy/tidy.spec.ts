@@ -36,7 +36,7 @@ const lengthComplaints = (files: Files, longer = longFiles): string[] =>
     return lines > (known ?? max) ? [`${path} has ${lines} lines, ${known ?? max} are allowed`] : []
   })
 
-/** `within` are the files that must not call, `but` the files that may all the same. */
+/** `within` are the files where a call is banned, except for those of `but`. */
 const bannedCalls: readonly { call: RegExp; within: RegExp; but?: RegExp; instead: string }[] = [
   { call: /^(Date\.now|new Date\(\)|Math\.random)$/, within: /^domain\//, instead: 'time and ids travel in commands' },
   { call: /^(crypto|performance|process)\./, within: /^domain\//, instead: 'the domain knows no machine' },
@@ -97,9 +97,10 @@ const wordComplaints = (files: Files): string[] =>
       ),
   )
 
-/** Returns a complaint for each exported value, and for each method of a port or a service, that nothing uses. Types are
- *  left out: callers may need them to name what they pass. Use by tests does not count for a product file. A method counts
- *  as used when a product file reads a member of its name, unless that file declares a method of that name itself. */
+/** Returns a complaint for each exported value, and for each method of a port or a service, that nothing uses. Types
+ *  are left out: callers may need them to name what they pass. Use by tests does not count for a product file. A method
+ *  counts as used when a product file reads a member of its name, unless that file declares a method of that name
+ *  itself. */
 const deadComplaints = (sources: readonly Source[]): string[] => {
   const usesOf = (users: readonly Source[]) =>
     new Set(

@@ -120,9 +120,9 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   }
 }
 
-/** Executes the lines of the journal again. Each line names the block that it was written on, so the first line that
- *  would make another history is found. A call that failed before fails again, with the same effect. Throws
- *  CHAIN_JOURNAL_BROKEN and DATA_FOLDER_VERSION. */
+/** Executes the lines of the journal again. Each line names the block before it, so the first line with a different
+ *  history is found. A call that failed before fails again, with the same effect. Throws CHAIN_JOURNAL_BROKEN and
+ *  DATA_FOLDER_VERSION. */
 const replay = async (options: {
   path: string
   lines: readonly string[]

@@ -110,8 +110,7 @@ export const follow = (options: FollowOptions): Follower => {
     if (!(await endProcesses(() => processesOf(table(0), folder, first), graceMs)))
       log.warn(details, 'processes of a job do not end although they were killed')
   }
-  /** Returns the grace time. A job that is over its limit of memory or output gets none, in which it could take
-   *  more. */
+  /** Returns the grace time. A job over its limit of memory or output gets none: it could take more in that time. */
   const graceOf = (verdict: JobOutcome) =>
     verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT' ? 0 : graceMs
 

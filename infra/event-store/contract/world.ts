@@ -82,7 +82,7 @@ export const revisionsOf = (events: readonly StoredEvent[]): bigint[] => events.
 /** Returns the ids of events, in their order. */
 export const idsOf = (events: readonly { readonly id: string }[]): string[] => events.map(({ id }) => id)
 
-/** Returns the outcome of an append whose event ids are stored already, and that is no repetition. */
+/** Returns the outcome of an append with event ids that are stored already, when it is no repetition. */
 export const idsKnown = ({ stream }: Pick<Append, 'stream'>, problem: IdProblem): IdsKnown => ({
   outcome: 'ids known',
   stream,

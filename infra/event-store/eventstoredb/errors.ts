@@ -66,8 +66,8 @@ export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
 export type ErrorContext = { readonly stream?: string; readonly position?: string }
 
 /** Returns the failure for the caller: DATABASE_UNAVAILABLE when the outcome is unknown, EVENT_INVALID for an append
- *  that is too large for the server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position that is
- *  not in its log. Returns any other error unchanged. */
+ *  too large for the server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position of another log.
+ *  Returns any other error unchanged. */
 export const toStoreFailure = (error: unknown, context: ErrorContext = {}) => {
   if (error instanceof Failure || !(error instanceof Error)) return error
   const clientError: ClientError = error

@@ -49,8 +49,8 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
   }
 
   /** Resolves to the revision before the first event whose time is later than a moment. When clocks disagree, an
-   *  earlier event may follow a later one. A stream as of that moment ends before the later one, so that it is a
-   *  state that the stream once had. */
+   *  earlier event may follow a later one. A stream as of that moment ends before the later one, so the result is
+   *  always a state of the past. */
   const lastRevisionUntil = async (stream: string, moment: number): Promise<bigint> => {
     let last = -1n
     for await (const page of streamPages(stream, 'forwards', 0n))

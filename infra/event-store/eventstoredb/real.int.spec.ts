@@ -19,8 +19,8 @@ afterAll(async () => {
   for (const stop of stops.reverse()) await stop()
 })
 
-/** Returns true when a proxy can stand between client and server, to cut the connection: not with a cluster, which
- *  gives the client other addresses, and not with TLS, whose certificate is valid for one name. */
+/** Returns true when a proxy can stand between client and server, to cut the connection: not with a cluster, because
+ *  that gives the client other addresses, and not with TLS, because its certificate is valid for one name. */
 const canProxy = (url: string) => url.startsWith('esdb://') && !url.includes(',') && url.includes('tls=false')
 
 const engineOn = (urlOf: () => string, canCut: boolean): Engine => {

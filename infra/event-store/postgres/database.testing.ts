@@ -3,7 +3,7 @@ import { Failure } from '../../../domain/errors.ts'
 import { createTestDatabase } from '../../../testing/servers/database.ts'
 import type { Database } from '../../postgres.ts'
 
-/** A database that counts its queries, and whose connection a test can break. */
+/** A database that counts its queries. A test can break its connection. */
 export type ObservedDatabase = Database & {
   /** The number of queries by label. */
   readonly queryCounts: ReadonlyMap<string, number>

@@ -8,7 +8,7 @@ import { type BindValue, columnsOf, type EventRows, type EventsRead } from './ro
 /** The window of positions that a filtered statement scans: the first one and the smallest. Later ones adapt, so
  *  that a window holds about one page. */
 const windowsDefault = { first: 50_000n, min: 5_000n }
-/** How many times wider than the one before a window may be. */
+/** The largest factor by which a window may be wider than the previous one. */
 const windowGrowthMax = 8n
 /** A statement that takes longer had too wide a window, whatever it found. */
 const windowMsMax = 250

@@ -15,9 +15,8 @@ const pageCharactersTarget = 4 * 1024 * 1024
 
 const HEAD = 'select coalesce((select e.position from log.events e order by e.position desc limit 1), 0)::text'
 
-/** Selects the first revision whose time is later than a moment. A stream as of that moment ends before it, so that
- *  the result is a state that the stream once had: leaving out single events would create gaps where clocks
- *  disagree. */
+/** Selects the first revision whose time is later than a moment. A stream as of that moment ends before it, so the
+ *  result is always a state of the past: leaving out single events would create gaps where clocks disagree. */
 const FIRST_REVISION_AFTER = `
 select min(e.version)::text from log.events e
 where e.stream_id = $1 and (e.metadata ->> 'time')::timestamptz > $2::timestamptz`

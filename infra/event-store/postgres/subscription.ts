@@ -19,9 +19,9 @@ const retryDelay = { minMs: 100, maxMs: 2_000 }
 /** At most one NOTIFY in this time. */
 const announceMsMin = 2
 
-/** Sends a NOTIFY. Its commit takes a lock that all notifying transactions share, so it is never part of an append,
- *  whose rate it would divide by four. It is only a hint, so its commit does not wait for the disk. $1 channel, $2
- *  position. */
+/** Sends a NOTIFY. Its commit takes a lock that all notifying transactions share. So it is never part of an append:
+ *  that would divide the rate of appends by four. It is only a hint, so its commit does not wait for the disk. $1
+ *  channel, $2 position. */
 const ANNOUNCE = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
 export type Tail = {

@@ -64,7 +64,8 @@ const reachGiven = async ({ config, log, shutdown }: Options): Promise<Reached> 
 const reachEmbedded = async (options: Options): Promise<Reached> => {
   const { dataDir } = options.config
   // A folder that may not be entered holds no log for this user either.
-  if (!(await exists(join(dataDir, 'postgres')).catch(() => false))) throw new Failure('LOG_NOT_FOUND', { folder: dataDir })
+  if (!(await exists(join(dataDir, 'postgres')).catch(() => false)))
+    throw new Failure('LOG_NOT_FOUND', { folder: dataDir })
   const until = performance.now() + waitMsMax
   for (;;) {
     options.shutdown.signal.throwIfAborted()

@@ -130,10 +130,15 @@ const errorsPage = (): string => {
     'same in the `extensions` of its error. A platform that cannot start prints code, message, details and hint in one line:',
     '[when it does not start](operating.md#when-it-does-not-start).',
   ]
-  for (const [, group, code] of (files.get('domain/errors.ts') ?? '').matchAll(/^ {2}(?:\/\/ (.+)|([A-Z_]+): \{)/gm)) {
-    if (group) lines.push('', `## ${group}`, '', '| code | message | what to do |', '|---|---|---|')
-    const known = code && errors[code as ErrorCode]
-    if (known) lines.push(`| \`${code}\` | ${known.message} | ${known.hint} |`)
+  for (const [, name] of (files.get('domain/errors.ts') ?? '').matchAll(/^ {2}\.\.\.(\w+)Errors,$/gm)) {
+    const group = files.get(`domain/errors/${name}.ts`) ?? ''
+    const title = /^\/\*\* Refusals and failures: (.+)\. \*\/$/m.exec(group)?.[1] ?? ''
+    lines.push('', `## ${title.slice(0, 1).toUpperCase()}${title.slice(1)}`, '')
+    lines.push('| code | message | what to do |', '|---|---|---|')
+    for (const [, code] of group.matchAll(/^ {2}([A-Z_]+): \{/gm)) {
+      const { message, hint } = errors[code as ErrorCode]
+      lines.push(`| \`${code}\` | ${message} | ${hint} |`)
+    }
   }
   return `${lines.join('\n')}\n`
 }

@@ -1,169 +1,24 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
+import { chainSettings } from './config/chain.ts'
+import { identitySettings } from './config/identity.ts'
+import { jobsSettings } from './config/jobs.ts'
+import { networkSettings } from './config/network.ts'
+import { type LogLevel, platformSettings, type Role, roles } from './config/platform.ts'
+import type { Setting } from './config/setting.ts'
+import { storageSettings } from './config/storage.ts'
 
-/** What a process of the platform can do (ROLES). */
-export const roles = ['gateway', 'projector', 'scheduler', 'watcher', 'worker'] as const
-export type Role = (typeof roles)[number]
-
-/** From the most important level to the least; `silent` logs nothing. */
-export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
-export type LogLevel = (typeof logLevels)[number]
-
-/** `takes`, `example` and `unset` (the default) are texts for operators; `secret` hides the value in messages. */
-type Setting = { takes: string; example: string; unset: string; description: string; secret?: boolean }
-
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,15}$/)
-    .transform(Number)
-    .pipe(z.number().min(min).max(max))
-const urlOf = (...schemes: string[]) =>
-  z.string().refine((text) => URL.canParse(text) && schemes.includes(new URL(text).protocol.slice(0, -1)))
-const eventStoreSchemes = ['esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'] as const
-const address = z
-  .string()
-  .regex(/^0x[0-9a-fA-F]{40}$/)
-  .transform((text) => text as `0x${string}`)
-const addressList = z
-  .string()
-  .transform((text) => [...new Set(text.split(',').map((wallet) => wallet.trim().toLowerCase()))])
-  .pipe(z.array(address))
-const roleList = z
-  .string()
-  .transform((text) => [...new Set(text.split(',').map((role) => role.trim()))])
-  .pipe(z.array(z.enum(roles)).min(1))
-const setting = <Schema extends z.ZodType>(schema: Schema, about: Setting) => schema.optional().meta(about)
+export { type LogLevel, type Role, roles } from './config/platform.ts'
 
 /** Every environment variable that this program reads. The table in docs/configuration.md is this one. */
 export const settings = z.object({
-  HOST: setting(z.string().regex(/^[\w.:-]+$/), {
-    description: 'The address to listen on. `0.0.0.0` opens the gateway to the network.',
-    takes: 'an IP address or a host name',
-    example: '0.0.0.0',
-    unset: '127.0.0.1',
-  }),
-  PORT: setting(wholeNumber(0, 65535), {
-    description: 'The port of the gateway. 0 takes any free one.',
-    takes: 'a whole number from 0 to 65535',
-    example: '8080',
-    unset: '4000',
-  }),
-  PUBLIC_URL: setting(urlOf('http', 'https'), {
-    description: 'The address under which browsers and wallets see the gateway; sign-in messages are bound to it.',
-    takes: 'an http:// or https:// address',
-    example: 'https://gpu.example.com',
-    unset: 'http:// with HOST and PORT',
-  }),
-  DATA_DIR: setting(z.string().min(1), {
-    description: 'The folder for everything that must survive a restart: database, keys, jobs.',
-    takes: 'a path',
-    example: '/var/lib/neuralmesh',
-    unset: '.data under the project',
-  }),
-  DATABASE_URL: setting(urlOf('postgres', 'postgresql'), {
-    description: 'A PostgreSQL of your own, tested with version 18. The user must own the database.',
-    takes: 'a postgres:// address',
-    example: 'postgres://user:password@localhost:5432/neuralmesh',
-    unset: 'an embedded PostgreSQL under DATA_DIR',
-    secret: true,
-  }),
-  EVENTSTORE_URL: setting(urlOf(...eventStoreSchemes), {
-    description: 'An EventStoreDB or KurrentDB server that holds the log. Read models and timers stay in the database.',
-    takes: 'an esdb:// or kurrentdb:// address',
-    example: 'esdb://localhost:2113?tls=false',
-    unset: 'the log lies in the database',
-    secret: true,
-  }),
-  CHAIN_RPC_URL: setting(urlOf('http', 'https', 'ws', 'wss'), {
-    description:
-      'The RPC address of the chain. Needs CHAIN_ID, TOKEN_ADDRESS, MARKETPLACE_ADDRESS and CHAIN_CONFIRMATIONS.',
-    takes: 'an http://, https://, ws:// or wss:// address',
-    example: 'https://rpc.example.com',
-    unset: 'an embedded chain with the contracts deployed',
-    secret: true,
-  }),
-  CHAIN_ID: setting(wholeNumber(1, Number.MAX_SAFE_INTEGER), {
-    description: 'The id of the chain behind CHAIN_RPC_URL.',
-    takes: 'a whole number above 0',
-    example: '11155111',
-    unset: 'the id of the embedded chain',
-  }),
-  TOKEN_ADDRESS: setting(address, {
-    description: 'The ERC-20 token that deposits are made in, on the chain behind CHAIN_RPC_URL.',
-    takes: '0x and 40 hexadecimal digits',
-    example: '0x5FbDB2315678afecb367f032d93F642f64180aa3',
-    unset: 'the token of the embedded chain',
-  }),
-  MARKETPLACE_ADDRESS: setting(address, {
-    description: 'The marketplace contract that takes deposits, on the chain behind CHAIN_RPC_URL.',
-    takes: '0x and 40 hexadecimal digits',
-    example: '0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512',
-    unset: 'the contract of the embedded chain',
-  }),
-  CHAIN_CONFIRMATIONS: setting(wholeNumber(0, 10_000), {
-    description: 'How many blocks must lie above a deposit before it can be spent, besides what the chain calls final.',
-    takes: 'a whole number from 0 to 10000',
-    example: '12',
-    unset: 'what suits the embedded chain',
-  }),
-  CHAIN_PORT: setting(wholeNumber(0, 65535), {
-    description: 'The RPC port of the embedded chain. When it is taken, any free one is used.',
-    takes: 'a whole number from 0 to 65535',
-    example: '9545',
-    unset: '8545',
-  }),
-  JWT_SECRET: setting(z.string().min(32), {
-    description: 'What access tokens are signed with. Several gateways of one platform need the same.',
-    takes: 'at least 32 characters',
-    example: 'the output of: openssl rand -base64 48',
-    unset: 'made once, kept in DATA_DIR/keys/jwt',
-    secret: true,
-  }),
-  OPERATORS: setting(addressList, {
-    description:
-      'The wallets that may repair the platform and see the history of all users. [How to become one](#operators-and-analysts)',
-    takes: 'a comma-separated list of 0x and 40 hexadecimal digits',
-    example: '0x5FbDB2315678afecb367f032d93F642f64180aa3',
-    unset: 'no wallet',
-  }),
-  ANALYSTS: setting(addressList, {
-    description: 'The wallets that may see the history of all users.',
-    takes: 'a comma-separated list of 0x and 40 hexadecimal digits',
-    example: '0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512',
-    unset: 'no wallet besides the operators',
-  }),
-  LOG_LEVEL: setting(z.enum(logLevels), {
-    description: 'The least important log line that is written.',
-    takes: `one of ${logLevels.join(', ')}`,
-    example: 'debug',
-    unset: 'info',
-  }),
-  LOG_FORMAT: setting(z.enum(['pretty', 'json']), {
-    description: 'One line for people, or one JSON object for machines.',
-    takes: 'pretty or json',
-    example: 'json',
-    unset: 'pretty on a terminal, else json',
-  }),
-  ROLES: setting(roleList, {
-    description: 'What this process does. Each role may run in as many processes as wanted.',
-    takes: `a comma-separated list of ${roles.join(', ')}`,
-    example: 'gateway,projector',
-    unset: 'all',
-  }),
-  CHARGE_PERIOD_SECONDS: setting(wholeNumber(1, 86_400), {
-    description: 'How often a running rental is charged. The total does not depend on it.',
-    takes: 'a whole number from 1 to 86400',
-    example: '60',
-    unset: '300',
-  }),
-  JOB_DIR: setting(z.string().min(1), {
-    description: 'The folder in which jobs of the embedded cluster run.',
-    takes: 'a path',
-    example: '/srv/neuralmesh-jobs',
-    unset: 'jobs under DATA_DIR',
-  }),
+  ...networkSettings,
+  ...storageSettings,
+  ...chainSettings,
+  ...identitySettings,
+  ...platformSettings,
+  ...jobsSettings,
 })
 
 const chainVariables = ['CHAIN_ID', 'TOKEN_ADDRESS', 'MARKETPLACE_ADDRESS', 'CHAIN_CONFIRMATIONS'] as const

@@ -3,15 +3,17 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { watchedFolders } from '../../cli/dev.ts'
 import { root } from '../../docs/docs.testing.ts'
+import { sleep } from '../../infra/async/sleep.ts'
 import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { parseSources, readFiles, targetOf } from '../tidy/source-tree.ts'
 import { createTestFolder } from '../worlds/platform.ts'
 
 const startMsMax = 60_000
+const stopMsMax = 30_000
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 let copy: string
@@ -47,10 +49,13 @@ const startDev = () => {
     detached: true,
   })
   const closed = once(child, 'close')
-  const interrupt = async () => {
+  const interrupt = async (): Promise<number | null> => {
     // As Ctrl-C does it: the signal reaches every process of the group.
-    if (child.exitCode === null) process.kill(-(child.pid as number), 'SIGINT')
-    return (await closed)[0]
+    if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid as number), 'SIGINT')
+    const late = setTimeout(() => child.kill('SIGKILL'), stopMsMax)
+    const [code] = await closed
+    clearTimeout(late)
+    return code
   }
   stopDev = interrupt
   let output = ''
@@ -104,6 +109,40 @@ test('starts again after a change, waits for the next one after a broken file, a
   expect(await dev.interrupt()).toBe(0)
   expect(await processesNaming(folder.path)).toEqual([])
 }, 240_000)
+
+describe('Ctrl-C', () => {
+  test.each([0, 50, 200, 800])(
+    '%s ms after a restart has begun ends it, and leaves no process',
+    async (ms) => {
+      const dev = startDev()
+      await dev.lineWith('NeuralMesh ')
+      const role = join(copy, 'roles', 'gateway.ts')
+      await writeFile(role, `${await readFile(role, 'utf8')}\n`)
+      await dev.lineWith('has changed')
+      await sleep(ms)
+      expect(await dev.interrupt()).toBe(0)
+      expect(await processesNaming(folder.path)).toEqual([])
+    },
+    120_000,
+  )
+
+  test('while the platform is still being imported ends it without an error', async () => {
+    const dev = startDev()
+    await eventually(
+      'the platform is being started',
+      async () => (await processesNaming(join(copy, 'main.ts'))).length > 0,
+    )
+    expect(await dev.interrupt()).toBe(0)
+    expect(await processesNaming(folder.path)).toEqual([])
+  }, 120_000)
+})
+
+test('kill -9 of it ends the platform too', async () => {
+  const dev = startDev()
+  await dev.lineWith('NeuralMesh ')
+  dev.child.kill('SIGKILL')
+  await eventually('no process is left', async () => (await processesNaming(folder.path)).length === 0, startMsMax)
+}, 120_000)
 
 test('watches every folder that the platform imports from', () => {
   const sources = new Map(parseSources(readFiles(root)).map((source) => [source.path, source]))

@@ -18,7 +18,7 @@ import { createSignIn } from '../../gateway/auth/sign-in.ts'
 import type { Bus } from '../../infra/bus/port.ts'
 import { memoryCache } from '../../infra/cache/memory.ts'
 import type { Cluster } from '../../infra/clusters/port.ts'
-import { logLevels, roles, settings } from '../../infra/config.ts'
+import { roles, settings } from '../../infra/config.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { positionsOf } from '../../infra/event-store/position.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
@@ -153,7 +153,7 @@ const namesToday = async (): Promise<Pinned> => ({
   'read models': allProjections.map(({ name, version, table }) => `${name} v${version} in ${table.name}`),
   'migrations of the read models': migrations.map(({ name }) => name),
   settings: Object.keys(settings.shape),
-  'roles and levels of the log': [...roles, ...logLevels],
+  'roles and levels of the log': [...roles, ...settings.shape.LOG_LEVEL.unwrap().options],
   token: [await token()],
   'a position': [positionsOf('store').of(5n)],
   'ids of requests': await idsOfRequests(),

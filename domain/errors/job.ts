@@ -1,0 +1,31 @@
+/** Refusals and failures: job. */
+export const jobErrors = {
+  JOB_UNKNOWN: { message: 'There is no such job.', hint: 'Check the id.' },
+  JOB_ALREADY_SUBMITTED: {
+    message: 'This job was already submitted.',
+    hint: 'Read it instead of submitting it again.',
+  },
+  JOB_INVALID: { message: 'The job description is not valid.', hint: 'See the details for the field.' },
+  JOB_NOT_QUEUED: { message: 'The job is not waiting to be started.', hint: 'Look at its status.' },
+  JOB_NOT_RUNNING: { message: 'The job is not running.', hint: 'Look at its status.' },
+  JOB_ATTEMPT_STALE: {
+    message: 'This report comes from an attempt that is over.',
+    hint: 'Only the current attempt may report.',
+  },
+  JOB_FINISHED: { message: 'The job has finished.', hint: 'Submit a new one.' },
+  JOB_COMMAND_NOT_FOUND: {
+    message: 'The command of the job does not exist on the cluster.',
+    hint: 'Check the name of the program and the files sent with the job.',
+  },
+  JOB_EXIT_NONZERO: { message: 'The job ended with an exit code other than 0.', hint: 'Read its log.' },
+  JOB_TIMED_OUT: { message: 'The job ran longer than its timeout and was stopped.', hint: 'Give it a longer timeout.' },
+  JOB_MEMORY_EXCEEDED: {
+    message: 'The job used more memory than its limit and was stopped.',
+    hint: 'Raise memoryMib, or use less.',
+  },
+  JOB_OUTPUT_EXCEEDED: { message: 'The job printed more than its log can hold and was stopped.', hint: 'Print less.' },
+  JOB_INTERRUPTED: {
+    message: 'The job was lost with its cluster, and no attempt is left.',
+    hint: 'Submit it again.',
+  },
+} as const

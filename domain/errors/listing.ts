@@ -1,0 +1,42 @@
+/** Refusals and failures: provider and listing. */
+export const listingErrors = {
+  PROVIDER_ALREADY_REGISTERED: {
+    message: 'This provider is already registered.',
+    hint: 'There is nothing to do; renameProvider changes the name.',
+  },
+  PROVIDER_NOT_REGISTERED: {
+    message: 'This wallet is not a registered provider.',
+    hint: 'Call registerProvider first.',
+  },
+  LISTING_ALREADY_EXISTS: {
+    message: 'This listing already exists.',
+    hint: 'Change its price, or withdraw it and create a new listing.',
+  },
+  LISTING_UNKNOWN: { message: 'There is no such listing.', hint: 'Search listings for one that is open.' },
+  LISTING_WITHDRAWN: { message: 'The provider has withdrawn this listing.', hint: 'Search listings for another one.' },
+  LISTING_FULL: {
+    message: 'The listing does not have enough free GPUs; other rentals have reserved them.',
+    hint: 'Ask for fewer GPUs or take another listing.',
+  },
+  LISTING_INVALID: {
+    message: 'A listing needs at least one GPU and a price above zero.',
+    hint: 'See the details for the field.',
+  },
+  GPU_UNKNOWN: { message: 'No listing has ever offered this GPU.', hint: 'See the details for the models on offer.' },
+  NO_FITTING_OFFER: {
+    message: 'No open listing fits the request.',
+    hint: 'Raise the price, ask for fewer GPUs, or try again later.',
+  },
+  PRICE_ABOVE_MAXIMUM: {
+    message: 'The price is above the given maximum.',
+    hint: 'Raise maxPricePerGpuHour or take another listing.',
+  },
+  RESERVATION_UNKNOWN: {
+    message: 'The listing has no such reservation.',
+    hint: 'It was freed before, or never made.',
+  },
+  OFFER_LINE_INVALID: {
+    message: 'This line of the offer file cannot be read.',
+    hint: 'See the details for the line and the column; the other lines were imported.',
+  },
+} as const

@@ -1,0 +1,81 @@
+/** Refusals and failures: the platform itself. */
+export const platformErrors = {
+  CONFIG_INVALID: {
+    message: 'A setting is not valid.',
+    hint: 'See the details for the variable, its value and its valid values.',
+  },
+  PORT_TAKEN: {
+    message: 'The port is taken by another program.',
+    hint: 'Stop that program or set PORT to another one.',
+  },
+  DATA_FOLDER_IN_USE: {
+    message: 'Another platform runs on this data folder.',
+    hint: 'Stop it, or set DATA_DIR to another folder.',
+  },
+  DATA_FOLDER_VERSION: {
+    message: 'The data folder was made by another version.',
+    hint: 'Use the version that made it, or set DATA_DIR to a new folder.',
+  },
+  DATA_FOLDER_UNREACHABLE: {
+    message: 'The data folder cannot be used.',
+    hint: 'Set DATA_DIR to a folder that can be written and entered.',
+  },
+  DATABASE_UNAVAILABLE: {
+    message: 'The database does not answer.',
+    hint: 'The platform tries again; nothing was lost. Repeat the request with the same idempotency key.',
+  },
+  DATABASE_FULL: {
+    message: 'The disk of the database is full; nothing was stored.',
+    hint: 'Free space on the disk and repeat the request with the same idempotency key; no restart is needed.',
+  },
+  DATABASE_SCHEMA_NEWER: {
+    message: 'The database was migrated by a newer version of this program.',
+    hint: 'Run that version.',
+  },
+  DATABASE_SCHEMA_OLDER: {
+    message: 'The database was made by an older version of this program.',
+    hint: 'Start the platform once with this version: it brings the database up to date.',
+  },
+  LOG_NOT_FOUND: {
+    message: 'There is no event log here yet.',
+    hint: 'Start the platform once, or set DATA_DIR or DATABASE_URL to where its log is.',
+  },
+  POSITION_FOREIGN: {
+    message: 'This position belongs to another event store.',
+    hint: 'Use a position that this store returned.',
+  },
+  POSITION_NOT_REACHED: {
+    message: 'The read model has not reached this position in time.',
+    hint: 'Try again in a moment.',
+  },
+  EVENT_INVALID: { message: 'This event cannot be stored.', hint: 'See the details.' },
+  EVENT_UNREADABLE: {
+    message: 'A stored event does not match its schema.',
+    hint: 'See the details for the stream and the revision.',
+  },
+  EVENT_NOT_FOLDED: {
+    message: 'A stored event cannot be folded into a read model.',
+    hint: 'Its stream is parked there. See the error, run a version that can fold the event, and retry the stream.',
+  },
+  PARKED_STREAM_UNKNOWN: {
+    message: 'The read model has no such parked stream.',
+    hint: 'Query projections for the parked streams.',
+  },
+  READ_MODEL_BUILDING: {
+    message: 'This read model is being built for the first time and cannot be queried yet.',
+    hint: 'See the details, or /status, for its progress, and try again later.',
+  },
+  CONFLICT_UNRESOLVED: {
+    message: 'Too many other requests changed the same thing at the same time.',
+    hint: 'Repeat the request with the same idempotency key.',
+  },
+  CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_JOURNAL_BROKEN: {
+    message: 'The journal of the embedded chain cannot be replayed.',
+    hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',
+  },
+  INTERNAL: {
+    message: 'An unexpected error occurred.',
+    hint: 'Repeat the request; if the error remains, report the correlation id.',
+  },
+} as const

@@ -1,0 +1,12 @@
+import { z } from 'zod'
+import { setting } from './setting.ts'
+
+/** Settings: how jobs run on the embedded cluster. */
+export const jobsSettings = {
+  JOB_DIR: setting(z.string().min(1), {
+    description: 'The folder in which jobs of the embedded cluster run.',
+    takes: 'a path',
+    example: '/srv/neuralmesh-jobs',
+    unset: 'jobs under DATA_DIR',
+  }),
+}

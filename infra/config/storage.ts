@@ -1,0 +1,28 @@
+import { z } from 'zod'
+import { setting, urlOf } from './setting.ts'
+
+const eventStoreSchemes = ['esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'] as const
+
+/** Settings: where the platform keeps what must last. */
+export const storageSettings = {
+  DATA_DIR: setting(z.string().min(1), {
+    description: 'The folder for everything that must survive a restart: database, keys, jobs.',
+    takes: 'a path',
+    example: '/var/lib/neuralmesh',
+    unset: '.data under the project',
+  }),
+  DATABASE_URL: setting(urlOf('postgres', 'postgresql'), {
+    description: 'A PostgreSQL of your own, tested with version 18. The user must own the database.',
+    takes: 'a postgres:// address',
+    example: 'postgres://user:password@localhost:5432/neuralmesh',
+    unset: 'an embedded PostgreSQL under DATA_DIR',
+    secret: true,
+  }),
+  EVENTSTORE_URL: setting(urlOf(...eventStoreSchemes), {
+    description: 'An EventStoreDB or KurrentDB server that holds the log. Read models and timers stay in the database.',
+    takes: 'an esdb:// or kurrentdb:// address',
+    example: 'esdb://localhost:2113?tls=false',
+    unset: 'the log lies in the database',
+    secret: true,
+  }),
+}

@@ -11,11 +11,11 @@ import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
-import { startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
-import { connectPostgres, migrateOperations } from './infra/postgres.ts'
+import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
@@ -58,6 +58,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     () => openDataFolder(config.dataDir),
     (opened) => opened.close(),
   )
+  if (config.databaseUrl === undefined) dropClientVariables(process.env)
   const databaseUrl =
     config.databaseUrl ??
     (
@@ -70,6 +71,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const database = await open(
     'database',
     async () => {
+      if (config.databaseUrl !== undefined)
+        await checkDatabase({ url: databaseUrl, log, waitMs: databaseWaitMs, signal: shutdown.signal })
       const connected = connectPostgres({
         url: databaseUrl,
         log,

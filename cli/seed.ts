@@ -9,7 +9,7 @@ import { importOffers } from './offers.ts'
 import { answers } from './platform.ts'
 import { signIn } from './sign-in.ts'
 import { until } from './until.ts'
-import { type ChainInfo, deposit, embeddedChainId, fund } from './wallet.ts'
+import { type ChainInfo, chainMoney, deposit, embeddedChainId, fund } from './wallet.ts'
 
 const usage = `npm run seed -- [--url URL] [--json]
   Lists the offers of cli/tour/offers.csv and gives a renter 100 test dollars. Running it again adds only what is missing.
@@ -53,12 +53,7 @@ const seed = async (url: string): Promise<Seeded> => {
     const listing = await cheapestListing(client, position)
 
     const token = await signIn(client, renter)
-    const before = await availableMoney(client)
-    const deposited = BigInt(before.amount) < unitsMin
-    if (deposited) {
-      await fund(chain, renter, depositUnits)
-      await deposit(chain, renter, depositUnits)
-    }
+    const deposited = await depositOnce(client, chain)
     const available = await until('the deposit can be spent', async () => {
       const money = await availableMoney(client)
       return BigInt(money.amount) < unitsMin ? undefined : money
@@ -79,9 +74,51 @@ const seed = async (url: string): Promise<Seeded> => {
   }
 }
 
-const availableMoney = async (client: Client): Promise<Money> => {
+/** Deposits for the renter unless enough can be spent or is on its way. An earlier run may have been interrupted at any
+ *  moment: what it left in the wallet is deposited now, and what it deposited already is only waited for. Resolves to
+ *  whether there was a new deposit. */
+const depositOnce = async (client: Client, chain: ChainInfo): Promise<boolean> => {
+  const { inWallet, deposited } = await chainMoney(chain, renter.address)
+  const { credited, position } = await creditedUnits(client)
+  // At least as new as the sum of credits: a deposit that is credited in between counts twice here, never not at all.
+  const available = BigInt((await availableMoney(client, position)).amount)
+  const onItsWay = deposited > credited ? deposited - credited : 0n
+  if (available + onItsWay >= unitsMin) return false
+  if (inWallet < depositUnits) await fund(chain, renter, depositUnits - inWallet)
+  await deposit(chain, renter, depositUnits)
+  return true
+}
+
+/** Resolves to the sum of all deposits that were credited to the renter, and the position of the newest entry. */
+const creditedUnits = async (client: Client): Promise<{ credited: bigint; position: string | null }> => {
+  type Answer = {
+    ledgerEntries: {
+      edges: { node: { type: string; position: string; amount: Money } }[]
+      pageInfo: { hasNextPage: boolean; endCursor: string | null }
+    }
+  }
+  let [credited, position, after] = [0n, null as string | null, null as string | null]
+  for (;;) {
+    const { ledgerEntries } = await client.query<Answer>(
+      `query ($after: String) { ledgerEntries(first: 100, after: $after) {
+        edges { node { type position amount { amount decimal } } } pageInfo { hasNextPage endCursor } } }`,
+      { after },
+    )
+    for (const { node } of ledgerEntries.edges) {
+      position ??= node.position
+      if (node.type === 'DepositCredited') credited += BigInt(node.amount.amount)
+    }
+    if (!ledgerEntries.pageInfo.hasNextPage) return { credited, position }
+    after = ledgerEntries.pageInfo.endCursor
+  }
+}
+
+const availableMoney = async (client: Client, atLeast: string | null = null): Promise<Money> => {
   type Answer = { account: { balances: { available: Money }[] } }
-  const { account } = await client.query<Answer>('{ account { balances { available { amount decimal } } } }')
+  const { account } = await client.query<Answer>(
+    'query ($atLeast: Position) { account(atLeast: $atLeast) { balances { available { amount decimal } } } }',
+    { atLeast },
+  )
   return account.balances[0]?.available ?? { amount: '0', decimal: '0' }
 }
 

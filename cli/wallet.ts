@@ -34,6 +34,26 @@ export const deposit = async (chain: ChainInfo, account: Account, amount: bigint
   return write({ address: chain.marketplace, abi: marketplaceContract.abi, functionName: 'deposit', args: [amount] })
 }
 
+/** Resolves to the test dollars in the wallet, and to what it has ever deposited, both in units of USDC/6. */
+export const chainMoney = async (
+  chain: ChainInfo,
+  wallet: Hex,
+): Promise<{ readonly inWallet: bigint; readonly deposited: bigint }> => {
+  const { reader } = connect(chain, wallet)
+  const [inWallet, deposits] = await Promise.all([
+    reader.readContract({ address: chain.token, abi: usdToken.abi, functionName: 'balanceOf', args: [wallet] }),
+    reader.getContractEvents({
+      address: chain.marketplace,
+      abi: marketplaceContract.abi,
+      eventName: 'Deposited',
+      args: { payer: wallet },
+      fromBlock: 0n,
+      strict: true,
+    }),
+  ])
+  return { inWallet, deposited: deposits.reduce((sum, { args }) => sum + args.amount, 0n) }
+}
+
 type Call = {
   readonly address: Hex
   readonly abi: readonly unknown[]
@@ -57,6 +77,7 @@ const connect = ({ chainId, rpcUrl }: ChainInfo, account: Account | Hex) => {
     return hash
   }
   return {
+    reader,
     send: async (to: Hex, value: bigint) => mined(await wallet.sendTransaction({ to, value })),
     write: async (call: Call) => {
       const { request } = await reader.simulateContract({ account, ...call })

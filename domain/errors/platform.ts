@@ -24,6 +24,10 @@ export const platformErrors = {
     message: 'The database does not answer.',
     hint: 'The platform tries again; nothing was lost. Repeat the request with the same idempotency key.',
   },
+  DATABASE_UNREACHABLE: {
+    message: 'No database answers at DATABASE_URL.',
+    hint: 'Start the database, or correct host, port or socket in DATABASE_URL.',
+  },
   DATABASE_FULL: {
     message: 'The disk of the database is full; nothing was stored.',
     hint: 'Free space on the disk and repeat the request with the same idempotency key; no restart is needed.',

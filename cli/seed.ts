@@ -1,20 +1,20 @@
 // Leaves offers and a renter with money on the embedded chain, to look at and to try things with: npm run seed
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { privateKeyToAccount } from 'viem/accounts'
+import { Failure } from '../domain/errors.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 import { type Client, createClient } from './client.ts'
 import { importOffers } from './offers.ts'
-import { answers } from './platform.ts'
 import { signIn } from './sign-in.ts'
+import { runTool } from './tool.ts'
 import { until } from './until.ts'
 import { type ChainInfo, chainMoney, deposit, embeddedChainId, fund } from './wallet.ts'
 
 const usage = `npm run seed -- [--url URL] [--json]
   Lists the offers of cli/tour/offers.csv and gives a renter 100 test dollars. Running it again adds only what is missing.
   --url URL  a running platform on the embedded chain; http://127.0.0.1:4000 when left out
-  --json     the result as one JSON object`
+  --json     the result as one JSON object (npm run -s adds no lines of npm)`
 
 /** The provider is that of the tour, so that its offers are listed once. */
 const provider = privateKeyToAccount(devKeys[2])
@@ -38,15 +38,11 @@ type Seeded = {
 }
 
 const seed = async (url: string): Promise<Seeded> => {
-  if (!(await answers(url)))
-    throw new Error(`No platform is ready at ${url}. Start one in another terminal: npm start, or npm run dev.`)
   const client = createClient(url)
   try {
     const { chain } = await client.query<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
     if (chain.chainId !== embeddedChainId)
-      throw new Error(
-        `The platform at ${url} is on chain ${chain.chainId}. Only on the embedded chain (${embeddedChainId}) is money given away.`,
-      )
+      throw new Failure('CHAIN_WITHOUT_FAUCET', { url, chain: String(chain.chainId), needed: String(embeddedChainId) })
     await signIn(client, provider)
     const csv = await readFile(join(import.meta.dirname, 'tour', 'offers.csv'), 'utf8')
     const { listed, unchanged, position } = await importOffers(client, providerName, csv)
@@ -129,7 +125,7 @@ const cheapestListing = async (client: Client, atLeast: string): Promise<string>
     { atLeast },
   )
   const [cheapest] = listings.edges
-  if (!cheapest) throw new Error('No listing is free: end a rental and try again.')
+  if (!cheapest) throw new Failure('NO_FITTING_OFFER', { reason: 'no listing is free: end a rental and try again' })
   return cheapest.node.id
 }
 
@@ -153,20 +149,16 @@ Then try, for instance:
   }
 `
 
-const run = async (): Promise<void> => {
-  const { values } = parseArgs({
-    options: {
-      url: { type: 'string', default: `http://127.0.0.1:${process.env.PORT ?? 4000}` },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) return console.log(usage)
-  const seeded = await seed(values.url.replace(/\/+$/, ''))
-  console.log(values.json ? JSON.stringify({ result: seeded }) : inWords(seeded))
-}
-
-run().catch((error) => {
-  console.error(`\n${error instanceof Error ? error.message : error}\n`)
-  process.exitCode = 1
+await runTool({
+  usage,
+  options: { url: { type: 'string' } },
+  open: async ({ options: { url }, files }, { config }) => {
+    if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+    return (url ?? `http://127.0.0.1:${config.port}`).replace(/\/$/, '')
+  },
+  run: async (url, _, { printLine, answer }) => {
+    const seeded = await seed(url)
+    printLine(inWords(seeded))
+    answer(seeded)
+  },
 })

@@ -40,6 +40,14 @@ export const platformErrors = {
     message: 'The database was made by an older version of this program.',
     hint: 'Start the platform once with this version: it brings the database up to date.',
   },
+  PLATFORM_UNREACHABLE: {
+    message: 'No platform answers at this address.',
+    hint: 'Start one in another terminal with npm start, or give its address with --url.',
+  },
+  PATH_UNUSABLE: {
+    message: 'A file or folder cannot be read or written.',
+    hint: 'See the details for the path and the reason.',
+  },
   LOG_NOT_FOUND: {
     message: 'There is no event log here yet.',
     hint: 'Start the platform once, or set DATA_DIR or DATABASE_URL to where its log is.',
@@ -74,6 +82,10 @@ export const platformErrors = {
     hint: 'Repeat the request with the same idempotency key.',
   },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_WITHOUT_FAUCET: {
+    message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
+    hint: 'Start a platform without CHAIN_RPC_URL.',
+  },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',
     hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',

@@ -83,7 +83,7 @@ const commandComplaint = (command: string): string | undefined => {
   if (missing) return `names ${missing}, which is not there`
   if (program === 'npx' && given[0] === 'node') return undefined
   if (program !== 'npm') return otherPrograms.test(program) || isThere(program) ? undefined : `calls ${program}`
-  const [first = '', second = ''] = given
+  const [first = '', second = ''] = given.filter((word) => word !== '-s')
   if (first === 'ci') return undefined
   const script = first === 'run' ? second : first
   if (!(script in scripts)) return `calls the script ${script}, which package.json does not have`

@@ -32,7 +32,7 @@ const overWebSocket = async (query: string): Promise<Answer> => {
   }
 }
 
-/** A document of exactly this many characters; a comment counts. */
+/** Returns a document of exactly this many characters; a comment counts. */
 const documentOf = (characters: number, start = '{ head } #') => start.padEnd(characters, 'x')
 
 describe.each([

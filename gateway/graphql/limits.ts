@@ -16,8 +16,8 @@ export const limitsPlugin = (): Plugin =>
     costLimit: { maxCost: limits.costMax },
   })
 
-/** How many errors of one document are found before its validation ends: each costs a walk over the names of the
- *  schema. */
+/** How many errors of one document are found before its validation ends: each costs a comparison with the
+ *  names of the schema. */
 const validationErrorsMax = 10
 
 /** Ends the validation of a document after a few errors. */

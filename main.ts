@@ -3,7 +3,6 @@
 import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
 import { logBus } from './infra/bus/log.ts'
-import { memoryCache } from './infra/cache/memory.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
@@ -14,6 +13,7 @@ import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-pos
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
+import { postgresUsedNonces } from './infra/nonces/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
@@ -125,7 +125,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
     cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
-    cache: memoryCache(),
+    usedNonces: postgresUsedNonces(database),
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))

@@ -19,6 +19,7 @@ import { connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
+import { openPostgresTurns } from './infra/turns/postgres.ts'
 import type { Schedule } from './processes/timers.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
@@ -99,7 +100,12 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
   const { chainId, marketplace } = chain.description
 
-  const commands = createCommands({ store })
+  const turns = await open(
+    'turns',
+    () => openPostgresTurns({ database, log }),
+    (opened) => opened.close(),
+  )
+  const commands = createCommands({ store, turns })
   const projections = config.roles.includes('projector')
     ? startProjections({ projections: allProjections, store, database, metrics, log: log.child({ part: 'projector' }) })
     : followProjections({ projections: allProjections, store, database })

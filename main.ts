@@ -15,6 +15,7 @@ import { startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
+import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
@@ -129,6 +130,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     cache: memoryCache(),
+    parkedTasks: postgresParkedTasks({ database, metrics }),
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))

@@ -91,6 +91,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   EVENT_UNREADABLE: 'again',
   EVENT_NOT_FOLDED: 'again',
   PARKED_STREAM_UNKNOWN: 'again',
+  PARKED_TASK_UNKNOWN: 'again',
   READ_MODEL_BUILDING: 'again',
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',

@@ -12,6 +12,7 @@ import './sign-in.ts'
 import './chain.ts'
 import './events.ts'
 import './projections.ts'
+import './parked-tasks.ts'
 import { printSchema } from 'graphql'
 import { builder } from './builder.ts'
 

@@ -13,6 +13,21 @@ const migrations = [
    )`,
   ],
   [`create table ops.cursors (name text primary key, block numeric(39, 0) not null)`],
+  [
+    `create table ops.task_decisions (
+     id bigint generated always as identity primary key,
+     key text not null,
+     task text not null,
+     payload text not null,
+     attempts int not null,
+     error text,
+     since timestamptz not null,
+     decision text not null check (decision in ('retry', 'give up')),
+     decided_by text not null,
+     reason text not null,
+     decided_at timestamptz not null default now()
+   )`,
+  ],
 ] as const
 
 /** One row that holds the version. */

@@ -8,6 +8,7 @@ import { createServices, type Services } from '../../gateway/services.ts'
 import { memoryCache } from '../../infra/cache/memory.ts'
 import type { Cluster } from '../../infra/clusters/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import { postgresParkedTasks } from '../../infra/parked-tasks/postgres.ts'
 import { createLog, createMetrics } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
@@ -54,6 +55,8 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     onQuery: (label) => asked.push(label),
   })
   const projections = startProjections({ projections: allProjections, store, database, log })
+  const metricsRegistry = createMetrics()
+  const parkedTasks = postgresParkedTasks({ database, metrics: metricsRegistry })
   const market = createMarket(store)
   const { commands, now } = market
   const jobLogs = new Map<string, string>()
@@ -68,6 +71,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     heartbeats: steadyHeartbeats(),
     cluster: { readLog },
     projections,
+    parkedTasks,
     chain: { description: chain },
     config: { operators: [], analysts: [] },
     now,
@@ -80,8 +84,13 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     nonces: memoryCache(),
     now,
   })
-  const metricsRegistry = createMetrics()
-  const health = createHealth({ projections, isUp: async () => true, roles: ['gateway', 'projector'], now })
+  const health = createHealth({
+    projections,
+    parkedTasks,
+    isUp: async () => true,
+    roles: ['gateway', 'projector'],
+    now,
+  })
   const gateway = createGateway({
     services: { ...real, ...replaced.services?.(real) },
     signIn,
@@ -105,6 +114,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
 
   return {
     url,
+    databaseUrl,
     port: listening.port,
     gateway,
     database,

@@ -14,11 +14,13 @@ import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
 import { postgresUsedNonces } from './infra/nonces/postgres.ts'
+import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
+import { openPostgresTurns } from './infra/turns/postgres.ts'
 import type { Schedule } from './processes/timers.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
@@ -102,7 +104,12 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
   const { chainId, marketplace } = chain.description
 
-  const commands = createCommands({ store })
+  const turns = await open(
+    'turns',
+    () => openPostgresTurns({ database, log }),
+    (opened) => opened.close(),
+  )
+  const commands = createCommands({ store, turns })
   const projections = config.roles.includes('projector')
     ? startProjections({ projections: allProjections, store, database, metrics, log: log.child({ part: 'projector' }) })
     : followProjections({ projections: allProjections, store, database })
@@ -126,6 +133,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     usedNonces: postgresUsedNonces(database),
+    parkedTasks: postgresParkedTasks({ database, metrics }),
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))

@@ -40,6 +40,7 @@ export const commandFields: CommandFields<Command> = {
   pricePerGpuHour: field.price,
   held: field.money,
   startedAt: field.time,
+  notAfter: field.time,
   endsAt: field.time,
   code: field.code,
   rejectedAt: field.time,

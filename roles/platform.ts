@@ -6,6 +6,7 @@ import type { Config } from '../infra/config.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { UsedNonces } from '../infra/nonces/port.ts'
+import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { Database } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
 import type { Log, Metrics } from '../infra/telemetry.ts'
@@ -31,6 +32,7 @@ export type Platform = {
   readonly chainCursor: ChainCursor
   readonly cluster: Cluster
   readonly schedule: Schedule
+  readonly parkedTasks: ParkedTasks
   /** The secret that signs the access tokens. */
   readonly jwtSecret: string
   readonly usedNonces: UsedNonces

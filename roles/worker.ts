@@ -1,5 +1,6 @@
 import { systemActors } from '../commands/actor.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
+import { finalAnswers } from '../processes/final-answers.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
@@ -15,7 +16,7 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
   return {
     meter: (timer) => meterPeriod(parts, timer),
     expire: async ({ rental }) => {
-      await endAndSettle(parts, rental, 'expired', systemActors.meter)
+      await endAndSettle({ ...parts, commands: finalAnswers(parts.commands) }, rental, 'expired', systemActors.meter)
     },
     walk: (timer) => retryHandler(parts, timer),
   }

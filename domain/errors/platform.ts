@@ -73,6 +73,10 @@ export const platformErrors = {
     message: 'The read model has no such parked stream.',
     hint: 'Query projections for the parked streams.',
   },
+  PARKED_TASK_UNKNOWN: {
+    message: 'No task with this key is parked.',
+    hint: 'Query parkedTasks for the parked ones; a worker may have taken it up again.',
+  },
   READ_MODEL_BUILDING: {
     message: 'This read model is being built for the first time and cannot be queried yet.',
     hint: 'See the details, or /status, for its progress, and try again later.',

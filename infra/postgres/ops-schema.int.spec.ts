@@ -29,6 +29,17 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'heartbeats.acknowledged_ms bigint',
     'heartbeats.last_beat_at timestamp with time zone',
     'heartbeats.rental text',
+    'task_decisions.attempts integer',
+    'task_decisions.decided_at timestamp with time zone',
+    'task_decisions.decided_by text',
+    'task_decisions.decision text',
+    'task_decisions.error text',
+    'task_decisions.id bigint',
+    'task_decisions.key text',
+    'task_decisions.payload text',
+    'task_decisions.reason text',
+    'task_decisions.since timestamp with time zone',
+    'task_decisions.task text',
     'used_nonces.expires_at timestamp with time zone',
     'used_nonces.nonce text',
     'version.version integer',
@@ -47,10 +58,10 @@ test('many processes that start at once make them once', async () => {
 test('a database of an earlier version is brought up to this one', async () => {
   await migrateOperations(database)
   const [before] = await versions()
-  await database.query('spec.back', 'drop table ops.used_nonces')
+  await database.query('spec.back', 'drop table ops.task_decisions')
   await database.query('spec.back', 'update ops.version set version = version - 1')
   await migrateOperations(database)
-  expect(await shape()).toContain('used_nonces.nonce text')
+  expect(await shape()).toContain('task_decisions.decided_by text')
   expect(await versions()).toEqual([before])
 })
 

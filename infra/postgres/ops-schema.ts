@@ -17,6 +17,21 @@ const migrations = [
     `create table ops.used_nonces (nonce text primary key, expires_at timestamptz not null)`,
     `create index used_nonces_expires_at on ops.used_nonces (expires_at)`,
   ],
+  [
+    `create table ops.task_decisions (
+     id bigint generated always as identity primary key,
+     key text not null,
+     task text not null,
+     payload text not null,
+     attempts int not null,
+     error text,
+     since timestamptz not null,
+     decision text not null check (decision in ('retry', 'give up')),
+     decided_by text not null,
+     reason text not null,
+     decided_at timestamptz not null default now()
+   )`,
+  ],
 ] as const
 
 /** One row that holds the version. */

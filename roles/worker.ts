@@ -1,5 +1,4 @@
-import { systemActors } from '../commands/actor.ts'
-import { endAndSettle } from '../processes/end-rental.ts'
+import { expireRental } from '../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
@@ -14,9 +13,7 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
   const parts = partsOf({ ...platform, schedule })
   return {
     meter: (timer) => meterPeriod(parts, timer),
-    expire: async ({ rental }) => {
-      await endAndSettle(parts, rental, 'expired', systemActors.meter)
-    },
+    expire: ({ rental }) => expireRental(parts, rental),
     walk: (timer) => retryHandler(parts, timer),
   }
 }

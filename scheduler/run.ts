@@ -12,16 +12,15 @@ import type { JobRunner } from './jobs.ts'
 export type OpenWork = {
   /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. */
   readonly openJobs: (rental?: string) => Promise<readonly string[]>
-  /** Resolves to the rentals that are active. `endsAt` is ISO 8601. */
-  readonly activeRentals: () => Promise<readonly { readonly id: string; readonly endsAt: string }[]>
 }
 
 const relistEveryMs = 10_000
-const heartbeatEveryMs = 5_000
+/** What was not acknowledged is not billed: a rental that is returned loses at most the time since the last beat. */
+const heartbeatEveryMs = 1_000
 
 const jobEvents = ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'] as const
 
-/** Runs the jobs of this cluster, and records heartbeats of all active rentals. Resolves when the signal aborts; the
+/** Runs the jobs of this cluster, and sends heartbeats. Resolves when the signal aborts; the
  *  jobs run on until the runner is closed. */
 export const runScheduler = async ({
   bus,
@@ -34,7 +33,7 @@ export const runScheduler = async ({
 }: {
   readonly bus: Bus
   readonly jobs: JobRunner
-  readonly heartbeats: Heartbeats
+  readonly heartbeats: Pick<Heartbeats, 'beat'>
   readonly openWork: OpenWork
   readonly now: () => string
   readonly log: Log
@@ -43,29 +42,19 @@ export const runScheduler = async ({
   const handle = async ({ stream, type, data, metadata }: StoredEvent): Promise<void> => {
     const id = idOf(stream)
     const event = decodeDomainEvent({ type, data, version: metadata.schemaVersion })
-    if (event.type === 'RentalActivated') return heartbeats.begin(id, event.startedAt)
+    // The first seconds of a rental do not wait for the next beat.
+    if (event.type === 'RentalActivated') return heartbeats.beat(now())
     if (event.type !== 'RentalEnded') return jobs.reconcile(id)
     for (const job of await openWork.openJobs(id)) await jobs.reconcile(job)
-    await heartbeats.end(id)
   }
 
   const relist = async (): Promise<void> => {
     for (const job of await openWork.openJobs()) await jobs.reconcile(job)
   }
 
-  const recordHeartbeats = async (): Promise<void> => {
-    const at = now()
-    // Time after the end was not rented, and must not make up for heartbeats that were missed before.
-    const live = (await openWork.activeRentals()).filter(({ endsAt }) => endsAt > at)
-    await heartbeats.beat(
-      live.map(({ id }) => id),
-      at,
-    )
-  }
-
   await Promise.all([
     every(relistEveryMs, relist, 'open jobs could not be reconciled', log, signal),
-    every(heartbeatEveryMs, recordHeartbeats, 'heartbeats could not be recorded', log, signal),
+    every(heartbeatEveryMs, () => heartbeats.beat(now()), 'heartbeats could not be recorded', log, signal),
     bus.consume({
       consumer: consumers.scheduler,
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEnded'] },

@@ -31,7 +31,7 @@ const noop = async () => undefined
 const runUntil = async (
   { now, events }: { now: () => string; events: readonly StoredEvent[] },
   until: string,
-  open: { jobs?: string[]; listsFail?: boolean; beatsFail?: boolean } = {},
+  open: { jobs?: string[]; listsFail?: boolean; beatsFail?: boolean; throwing?: string } = {},
 ) => {
   const calls: string[] = []
   const warnings: string[] = []
@@ -65,7 +65,13 @@ const runUntil = async (
   }
   const scheduler = runScheduler({
     bus,
-    jobs: { reconcile: (job) => record(`reconcile ${job}`), close: noop },
+    jobs: {
+      reconcile: async (job) => {
+        await record(`reconcile ${job}`)
+        if (job === open.throwing) throw new Error('no')
+      },
+      close: noop,
+    },
     heartbeats: { beat: (at) => (open.beatsFail ? Promise.reject(new Error('no beat')) : record(`beat ${at}`)) },
     openWork: { openJobs: async (rental) => (rental ? [`job-of-${rental}`] : listOf(open.jobs ?? [])) },
     now,
@@ -99,6 +105,25 @@ describe('the scheduler', () => {
   test('beats as soon as it starts, whatever is rented', async () => {
     const { calls } = await runUntil({ now: () => 'now', events: [] }, 'beat now', { listsFail: true })
     expect(calls).toContain('beat now')
+  })
+
+  test('looks at all open jobs, and at all events, also after a job that throws', async () => {
+    const listed = { jobs: ['one', 'two', 'three'], throwing: 'one' }
+    const { calls } = await runUntil({ now: () => 'now', events: [] }, 'reconcile three', listed)
+    expect(calls.filter((call) => call.startsWith('reconcile'))).toEqual(listed.jobs.map((job) => `reconcile ${job}`))
+    const world = await marketWithJob()
+    const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
+    const seen = await runUntil(world, `scheduler saw ${types}`, { throwing: 'job' })
+    expect(seen.calls).toContain(`reconcile job-of-${world.rental}`)
+    expect(seen.warnings).toContain('an event could not be handled; the lists of open work make up for it')
+  })
+
+  test('goes on after an event that it cannot read', async () => {
+    const world = await marketWithJob()
+    const events = world.events.map((event) => (event.type === 'JobSubmitted' ? { ...event, data: {} } : event))
+    const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
+    const { calls } = await runUntil({ ...world, events }, `scheduler saw ${types}`)
+    expect(calls).toContain(`reconcile job-of-${world.rental}`)
   })
 
   test('goes on when open work cannot be listed, and logs a warning', async () => {

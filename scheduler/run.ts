@@ -18,6 +18,8 @@ const relistEveryMs = 10_000
 /** What was not acknowledged is not billed: a rental that is returned loses at most the time since the last beat. */
 const heartbeatEveryMs = 1_000
 
+const logEveryMs = 60_000
+
 const jobEvents = ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'] as const
 
 /** Runs the jobs of this cluster, and sends heartbeats. Resolves when the signal aborts; the
@@ -49,7 +51,8 @@ export const runScheduler = async ({
   }
 
   const relist = async (): Promise<void> => {
-    for (const job of await openWork.openJobs()) await jobs.reconcile(job)
+    for (const job of await openWork.openJobs())
+      await jobs.reconcile(job, { relist: true }).catch((error) => log.warn({ job, err: error }, 'a job was left out'))
   }
 
   await Promise.all([
@@ -60,13 +63,20 @@ export const runScheduler = async ({
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEnded'] },
       signal,
       handle: async ({ events }) => {
-        for (const event of events) await handle(event)
+        for (const event of events)
+          await handle(event).catch((error) =>
+            log.warn(
+              { stream: event.stream, type: event.type, err: error },
+              'an event could not be handled; the lists of open work make up for it',
+            ),
+          )
       },
     }),
   ])
 }
 
-/** Does the work at once, and then again `ms` after each end, until the signal aborts. Logs a failure and goes on. */
+/** Does the work at once, and then again `ms` after each end, until the signal aborts. Goes on after a failure; logs the
+ *  first one of a row, and then about one a minute. */
 const every = async (
   ms: number,
   work: () => Promise<void>,
@@ -74,8 +84,17 @@ const every = async (
   log: Log,
   signal: AbortSignal,
 ): Promise<void> => {
+  let loggedAt = Number.NEGATIVE_INFINITY
   while (!signal.aborted) {
-    await work().catch((error) => log.warn({ err: error }, failureMessage))
+    try {
+      await work()
+      loggedAt = Number.NEGATIVE_INFINITY
+    } catch (error) {
+      if (performance.now() - loggedAt > logEveryMs) {
+        log.warn({ err: error }, failureMessage)
+        loggedAt = performance.now()
+      }
+    }
     await sleep(ms, signal)
   }
 }

@@ -64,6 +64,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_MEMORY_EXCEEDED: 'final',
   JOB_OUTPUT_EXCEEDED: 'final',
   JOB_INTERRUPTED: 'final',
+  JOB_REPORT_INVALID: 'final',
   // Replay and export
   REPLAY_FILE_INVALID: 'final',
   REPLAY_SCHEMA_FOREIGN: 'final',

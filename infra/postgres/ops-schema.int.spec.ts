@@ -26,6 +26,8 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'consumers.position text',
     'cursors.block numeric',
     'cursors.name text',
+    'heartbeat_spans.since timestamp with time zone',
+    'heartbeat_spans.until timestamp with time zone',
     'heartbeats.acknowledged_ms bigint',
     'heartbeats.last_beat_at timestamp with time zone',
     'heartbeats.rental text',
@@ -58,10 +60,10 @@ test('many processes that start at once make them once', async () => {
 test('a database of an earlier version is brought up to this one', async () => {
   await migrateOperations(database)
   const [before] = await versions()
-  await database.query('spec.back', 'drop table ops.task_decisions')
+  await database.query('spec.back', 'drop table ops.heartbeat_spans')
   await database.query('spec.back', 'update ops.version set version = version - 1')
   await migrateOperations(database)
-  expect(await shape()).toContain('task_decisions.decided_by text')
+  expect(await shape()).toContain('heartbeat_spans.since timestamp with time zone')
   expect(await versions()).toEqual([before])
 })
 

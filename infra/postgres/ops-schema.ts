@@ -32,6 +32,12 @@ const migrations = [
      decided_at timestamptz not null default now()
    )`,
   ],
+  // ops.heartbeats keeps what was acknowledged before there were spans; no row is added to it.
+  [
+    `create table ops.heartbeat_spans (since timestamptz primary key, until timestamptz not null)`,
+    `insert into ops.heartbeat_spans (since, until)
+     select max(last_beat_at), max(last_beat_at) from ops.heartbeats having max(last_beat_at) is not null`,
+  ],
 ] as const
 
 /** One row that holds the version. */

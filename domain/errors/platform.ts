@@ -57,6 +57,10 @@ export const platformErrors = {
     message: 'A stored event cannot be folded into a read model.',
     hint: 'Its stream is parked there. See the error, run a version that can fold the event, and retry the stream.',
   },
+  READ_MODEL_DEFECTIVE: {
+    message: 'The read model stands still: no single event causes this, so nothing is parked.',
+    hint: 'See the details. Correct the program, the schema or the rights; it is tried again and loses nothing.',
+  },
   PARKED_STREAM_UNKNOWN: {
     message: 'The read model has no such parked stream.',
     hint: 'Query projections for the parked streams.',

@@ -31,7 +31,7 @@ export type Projections = {
   close(): Promise<void>
 }
 
-type Store = Pick<EventStore, 'subscribe' | 'readStream' | 'start' | 'head' | 'parsePosition' | 'distance'>
+type Store = Pick<EventStore, 'subscribe' | 'readStream' | 'readAll' | 'start' | 'head' | 'parsePosition' | 'distance'>
 type Dependencies = {
   readonly projections: readonly Projection[]
   readonly store: Store

@@ -15,8 +15,10 @@ export type Services = {
   readonly read: ReadModels
   readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
   readonly readJobLog: Cluster['readLog']
-  /** Resolves when every read model has reached this position. Throws POSITION_NOT_REACHED. */
+  /** Resolves when these read models have reached this position. Throws POSITION_NOT_REACHED. */
   readonly waitFor: Projections['waitFor']
+  /** Resolves when the log reaches this position. Throws POSITION_AHEAD. */
+  readonly checkExists: Projections['checkExists']
   /** The state of the read models, and the retry of their parked streams. */
   readonly projections: Pick<Projections, 'status' | 'retry'>
   readonly chain: ChainDescription
@@ -38,7 +40,7 @@ export const createServices = ({
   now,
 }: Pick<Services, 'store' | 'commands' | 'read' | 'heartbeats' | 'now'> & {
   readonly cluster: Pick<Cluster, 'readLog'>
-  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor'>
+  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor' | 'checkExists'>
   readonly chain: Pick<Chain, 'description'>
   readonly config: Privileged
 }): Services => ({
@@ -48,6 +50,7 @@ export const createServices = ({
   heartbeats,
   readJobLog: cluster.readLog,
   waitFor: projections.waitFor,
+  checkExists: projections.checkExists,
   projections,
   chain: chain.description,
   privileged: config,

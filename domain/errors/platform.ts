@@ -48,6 +48,14 @@ export const platformErrors = {
     message: 'The read model has not reached this position in time.',
     hint: 'Try again in a moment.',
   },
+  POSITION_AHEAD: {
+    message: 'The log does not reach this position.',
+    hint: 'Use a position that this store returned.',
+  },
+  POSITION_TOO_OLD: {
+    message: 'Too much has happened since this position to go on from there.',
+    hint: 'Query what you need, and subscribe after the position that the query head returned before.',
+  },
   EVENT_INVALID: { message: 'This event cannot be stored.', hint: 'See the details.' },
   EVENT_UNREADABLE: {
     message: 'A stored event does not match its schema.',

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
 import { Failure } from './domain/errors.ts'
 import { logBus } from './infra/bus/log.ts'
-import { memoryCache } from './infra/cache/memory.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
@@ -15,6 +14,7 @@ import { startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
+import { postgresUsedNonces } from './infra/nonces/postgres.ts'
 import { connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
@@ -122,7 +122,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
     cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
-    cache: memoryCache(),
+    usedNonces: postgresUsedNonces(database),
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))

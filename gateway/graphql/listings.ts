@@ -54,8 +54,8 @@ builder.queryField('listing', (t) =>
     nullable: true,
     description: 'Fails with LISTING_UNKNOWN.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { id, asOf, atLeast }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { id, asOf, atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
       const listing = await rowAt(context, asOf, {
         projection: listings,
         stream: streamOf('listing', id),
@@ -87,8 +87,8 @@ builder.queryField('listings', (t) =>
     type: ListingConnection,
     description: 'Open listings, cheapest first.',
     args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { filter, atLeast, ...page }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { filter, atLeast, ...page }, context, info) => {
+      await reachPosition(context, atLeast, info)
       const { maxPricePerGpuHour, asset, ...conditions } = filter ?? {}
       const pricePerGpuHourMax = maxPricePerGpuHour
         ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
@@ -105,8 +105,8 @@ builder.queryField('gpuModels', (t) =>
   t.stringList({
     description: 'The names of all GPU models that were ever listed.',
     args: atLeastArgument,
-    resolve: async (_, { atLeast }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
       return [...(await gpuModels(context.services.read))]
     },
   }),

@@ -165,6 +165,7 @@ const openChain = async (config: Config, folder: string, log: Log) => {
   return startEmbeddedChain({
     folder: join(folder, 'chain'),
     port: config.chain.port,
+    origins: config.chain.origins,
     log: (message) => chainLog.info(message),
   })
 }

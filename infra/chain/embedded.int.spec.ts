@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { isRunning, runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { type ChainProcess, startChainProcess } from '../../testing/programs/chain.ts'
 import { chainWallet } from '../../testing/worlds/chain-wallet.ts'
@@ -17,7 +18,7 @@ const renter = devKeys[1]
 const newFolder = () => mkdtemp(join(tmpdir(), 'chain-'))
 const connect = (description: ChainDescription) => rpcChain({ ...description, confirmations })
 
-chainContract('Hardhat in process', async () => {
+chainContract('Hardhat in a process of its own', async () => {
   const folder = await newFolder()
   const running = await startChainProcess({ folder, blockIntervalMs: 400 })
   const chain = connect(running.description)
@@ -39,7 +40,13 @@ describe('the embedded chain', () => {
   let running: ChainProcess | undefined
   const start = async (options: Omit<Parameters<typeof startChainProcess>[0], 'folder'> = {}) => {
     running = await startChainProcess({ folder, blockIntervalMs: 20, ...options })
-    return { ...running, chain: connect(running.description), wallet: chainWallet(running.description, renter) }
+    const { description, embedded } = running
+    return {
+      ...running,
+      chain: connect(description),
+      wallet: chainWallet(description, renter, embedded.ownerSecret),
+      guest: chainWallet(description, renter),
+    }
   }
   type Started = Awaited<ReturnType<typeof start>>
 
@@ -74,10 +81,40 @@ describe('the embedded chain', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('ends by itself when closed, also with a connection open', async () => {
+  test('runs in a process of its own, which ends when it is closed, also with a connection open', async () => {
     const started = await start()
     await started.chain.heights()
-    expect((await started.stop()).code).toBe(0)
+    const pid = started.embedded.pid() ?? 0
+    expect(isRunning(pid)).toBe(true)
+    await started.stop()
+    expect(isRunning(pid)).toBe(false)
+  })
+
+  test('is started again on its port when its process dies, with all that it had', async () => {
+    const first = await start()
+    const { blockHash, blockNumber } = await payIn(first, 5n)
+    const pid = first.embedded.pid() ?? 0
+    process.kill(pid, 'SIGKILL')
+    await eventually('another process serves', async () => {
+      const now = first.embedded.pid()
+      return now !== undefined && now !== pid && (await first.wallet.nonce().catch(() => 0)) > 0
+    })
+    expect(await first.wallet.blockHash(blockNumber)).toBe(blockHash)
+    await payIn(first, 7n)
+  })
+
+  test('leaves no process behind when the platform is killed', async () => {
+    const module = JSON.stringify(new URL('./embedded.ts', import.meta.url).href)
+    const platform = runChild(`
+      const { startEmbeddedChain } = await import(${module})
+      const chain = await startEmbeddedChain({ folder: ${JSON.stringify(folder)}, port: 0 })
+      console.log(chain.pid())
+      setInterval(() => {}, 1000)`)
+    const pid = Number(await platform.firstLine)
+    expect(isRunning(pid)).toBe(true)
+    await platform.kill()
+    await eventually('the chain has ended', async () => !isRunning(pid))
+    await start()
   })
 
   test('has the same blocks, balances, deposits and contracts after a restart, and continues from there', async () => {
@@ -104,7 +141,6 @@ describe('the embedded chain', () => {
     await rpc('eth_getBlockByNumber', ['pending', true])
     await rpc('eth_call', [call, 'pending'])
     await rpc('eth_estimateGas', [call])
-    await rpc('eth_newBlockFilter')
     await expect(rpc('eth_sendRawTransaction', ['0x00'])).rejects.toThrow()
     await payIn(first, 7n)
     const head = await settled(first)
@@ -173,13 +209,13 @@ describe('the embedded chain', () => {
     await running?.kill()
     const lines = (await readFile(journal, 'utf8')).split('\n')
     await writeFile(journal, lines.toSpliced(2, 1).join('\n'))
-    await expect(start()).rejects.toThrow(/CHAIN_JOURNAL_BROKEN[\s\S]*line: '3'/)
+    await expect(start()).rejects.toMatchObject({ code: 'CHAIN_JOURNAL_BROKEN', details: { line: '3' } })
   })
 
   test('refuses a journal of another chain id', async () => {
     await start()
     await running?.stop()
-    await expect(start({ chainId: 4242 })).rejects.toThrow(/DATA_FOLDER_VERSION/)
+    await expect(start({ chainId: 4242 })).rejects.toMatchObject({ code: 'DATA_FOLDER_VERSION' })
   })
 
   test('finishes a deployment that died half way', async () => {

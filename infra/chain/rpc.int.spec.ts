@@ -111,7 +111,7 @@ describe('deposits', () => {
         const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
         ranges.push(`${Number(fromBlock)}-${Number(toBlock)}`)
       }
-      return node()(method, params)
+      return node()(method, params, 'guest')
     }
     const chain = await open(spy, { blocksPerRequestMax: 4 })
     const deposits = await chain.deposits(1n, 10n)
@@ -134,7 +134,7 @@ describe('deposits', () => {
         const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
         if (Number(toBlock) - Number(fromBlock) > 2) throw rpcError(-32000, 'block range is too wide')
       }
-      return node()(method, params)
+      return node()(method, params, 'guest')
     }
     const deposits = await (await open(narrow)).deposits(1n, 20n)
     expect(deposits.map(({ blockNumber }) => Number(blockNumber))).toEqual(

@@ -21,18 +21,23 @@ export type RpcChainOptions = {
   readonly confirmations: number
   /** The widest range of one request; when a node refuses it, its halves are requested. */
   readonly blocksPerRequestMax?: number
+  /** Sent with every request over HTTP. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Makes the chain behind any JSON-RPC address. It connects on the first call, which throws CHAIN_UNAVAILABLE when no
  *  node answers, and CONFIG_INVALID for a wrong chain or contract. */
 export const rpcChain = (options: RpcChainOptions): Chain => {
-  const { rpcUrl, chainId, asset, confirmations, blocksPerRequestMax = 2_000 } = options
+  const { rpcUrl, chainId, asset, confirmations, blocksPerRequestMax = 2_000, headers = {} } = options
   const token = getAddress(options.token)
   const address = getAddress(options.marketplace)
   const settings = { retryCount: requestRetriesMax, timeout: requestMsMax }
   const socket = /^wss?:/.test(rpcUrl) ? webSocket(rpcUrl, settings) : undefined
   // A cached block number would make a new deposit wait.
-  const client = createPublicClient({ transport: socket ?? http(rpcUrl, settings), cacheTime: 0 })
+  const client = createPublicClient({
+    transport: socket ?? http(rpcUrl, { ...settings, fetchOptions: { headers } }),
+    cacheTime: 0,
+  })
   const contract = { address, abi: marketplaceBinding.abi } as const
 
   /** Sends a request to the node. Each error of the node or the connection becomes one Failure that names the

@@ -1,4 +1,4 @@
-import { address, setting, urlOf, wholeNumber } from './setting.ts'
+import { address, originList, setting, urlOf, wholeNumber } from './setting.ts'
 
 /** Settings: the chain that deposits are made on. */
 export const chainSettings = {
@@ -39,5 +39,12 @@ export const chainSettings = {
     takes: 'a whole number from 0 to 65535',
     example: '9545',
     unset: '8545',
+  }),
+  CHAIN_ORIGINS: setting(originList, {
+    description:
+      'The web pages and browser wallets that may call the embedded chain, as they name themselves in the Origin header.',
+    takes: 'origins with commas between them',
+    example: 'https://app.example.com,http://localhost:3000',
+    unset: 'none: programs of this machine call it, and no page of a browser',
   }),
 }

@@ -1,0 +1,48 @@
+/** The process of the embedded chain: `node program.ts OPTIONS`, with the options as JSON. Says in `server.json` when it
+ *  serves, or why it does not. Ends at SIGTERM in order, and at once at SIGINT, which says that the platform is gone. */
+import { Failure } from '../../../domain/errors.ts'
+import { ownIdentity } from '../../system/processes.ts'
+import { type ServeOptions, serveChain } from './serve.ts'
+import { writeServerFile } from './server-file.ts'
+
+const endMsMax = 5_000
+
+const run = async (options: ServeOptions): Promise<void> => {
+  const { folder } = options
+  const process_ = ownIdentity()
+  await writeServerFile(folder, { process: process_ })
+  const notes: string[] = []
+  try {
+    const chain = await serveChain({
+      ...options,
+      log: (message) => (notes.length < 10 ? notes.push(message) : undefined),
+      onBroken: (error) => {
+        console.error(error)
+        process.exit(1)
+      },
+    })
+    process.once('SIGTERM', () => {
+      setTimeout(() => process.exit(1), endMsMax).unref()
+      chain.close().then(
+        () => process.exit(0),
+        () => process.exit(1),
+      )
+    })
+    await writeServerFile(folder, {
+      process: process_,
+      serving: { url: chain.url, id: chain.id, ...chain.contracts, notes: [...notes] },
+    })
+  } catch (error) {
+    const said = error instanceof Failure ? { code: error.code, details: error.details } : {}
+    await writeServerFile(folder, { process: process_, failed: { ...said, why: String(error) } })
+    throw error
+  }
+}
+
+// A journal that is synced before anything is acknowledged needs no orderly end.
+process.once('SIGINT', () => process.exit(0))
+
+run(JSON.parse(process.argv[2] ?? '')).catch((error: unknown) => {
+  console.error(error)
+  process.exit(1)
+})

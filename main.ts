@@ -7,6 +7,7 @@ import { logBus } from './infra/bus/log.ts'
 import { memoryCache } from './infra/cache/memory.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
+import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
@@ -20,6 +21,7 @@ import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
 import type { Schedule } from './processes/timers.ts'
+import { refuseOtherChain } from './processes/watch-deposits.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
 import { followProjections, startProjections } from './projections/engine/start.ts'
@@ -98,6 +100,9 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     (opened) => opened.close(),
   )
   const { chainId, marketplace } = chain.description
+  const cursorName = `${chainId}:${marketplace}`
+  const chainCursor = postgresChainCursor(database, cursorName)
+  await refuseOtherChain({ chain, cursor: chainCursor })
 
   const commands = createCommands({ store })
   const projections = config.roles.includes('projector')
@@ -119,7 +124,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     bus: logBus({ store, database, log: log.child({ part: 'bus' }) }),
     heartbeats: postgresHeartbeats(database),
     chain,
-    chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
+    chainCursor,
+    rescans: postgresRescans(database, cursorName),
     cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     cache: memoryCache(),
@@ -165,6 +171,7 @@ const openChain = async (config: Config, folder: string, log: Log) => {
   return startEmbeddedChain({
     folder: join(folder, 'chain'),
     port: config.chain.port,
+    ownerSecret: await readOrCreateSecret(join(folder, 'keys', 'chain-owner')),
     origins: config.chain.origins,
     log: (message) => chainLog.info(message),
   })

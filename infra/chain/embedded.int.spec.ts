@@ -40,12 +40,11 @@ describe('the embedded chain', () => {
   let running: ChainProcess | undefined
   const start = async (options: Omit<Parameters<typeof startChainProcess>[0], 'folder'> = {}) => {
     running = await startChainProcess({ folder, blockIntervalMs: 20, ...options })
-    const { description, embedded } = running
+    const { description, ownerSecret } = running
     return {
       ...running,
       chain: connect(description),
-      wallet: chainWallet(description, renter, embedded.ownerSecret),
-      guest: chainWallet(description, renter),
+      wallet: chainWallet(description, renter, ownerSecret),
     }
   }
   type Started = Awaited<ReturnType<typeof start>>
@@ -107,7 +106,7 @@ describe('the embedded chain', () => {
     const module = JSON.stringify(new URL('./embedded.ts', import.meta.url).href)
     const platform = runChild(`
       const { startEmbeddedChain } = await import(${module})
-      const chain = await startEmbeddedChain({ folder: ${JSON.stringify(folder)}, port: 0 })
+      const chain = await startEmbeddedChain({ folder: ${JSON.stringify(folder)}, port: 0, ownerSecret: 'x' })
       console.log(chain.pid())
       setInterval(() => {}, 1000)`)
     const pid = Number(await platform.firstLine)
@@ -210,6 +209,28 @@ describe('the embedded chain', () => {
     const lines = (await readFile(journal, 'utf8')).split('\n')
     await writeFile(journal, lines.toSpliced(2, 1).join('\n'))
     await expect(start()).rejects.toMatchObject({ code: 'CHAIN_JOURNAL_BROKEN', details: { line: '3' } })
+  })
+
+  test('takes over an older journal: it gets an id that stays, and lines without effect are gone', async () => {
+    const first = await start()
+    await payIn(first, 5n)
+    const head = await settled(first)
+    const before = await durableState(first, head)
+    await first.stop()
+    const [header = '', ...entries] = (await readFile(journal, 'utf8')).trimEnd().split('\n')
+    const { id, ...older } = JSON.parse(header)
+    expect(id).toMatch(/^[0-9a-f-]{36}$/)
+    const failing = { ...JSON.parse(entries[3] ?? ''), method: 'eth_sendRawTransaction', params: ['0x00'.repeat(99)] }
+    const withFailure = entries.toSpliced(3, 0, JSON.stringify(failing))
+    await writeFile(journal, `${[JSON.stringify(older), ...withFailure].join('\n')}\n`)
+
+    const second = await start()
+    expect(await durableState(second, head)).toEqual(before)
+    const ids = [second.embedded.chain.id]
+    await second.stop()
+    expect((await readFile(journal, 'utf8')).trimEnd().split('\n').slice(1)).toEqual(entries)
+    ids.push((await start()).embedded.chain.id)
+    expect(ids).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), ids[0]])
   })
 
   test('refuses a journal of another chain id', async () => {

@@ -3,12 +3,11 @@ import { join } from 'node:path'
 import { type ErrorCode, errors, Failure } from '../../domain/errors.ts'
 import { createBackoff } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
-import { readOrCreateSecret } from '../keys/file.ts'
 import { unlessMissing } from '../system/files.ts'
 import { isAlive } from '../system/processes.ts'
 import { startWatched, type WatchedProcess } from '../system/watched-process.ts'
-import { ownerSecretFile, type ServeOptions } from './embedded/serve.ts'
-import { parseServerFile, type ServerFile, serverFile } from './embedded/server-file.ts'
+import type { ServeOptions } from './embedded/serve.ts'
+import { parseServerFile, type ServerFile, serverFile, writeOptions } from './embedded/server-file.ts'
 import type { Chain, ChainDescription } from './port.ts'
 import { rpcChain } from './rpc.ts'
 
@@ -25,15 +24,13 @@ const leftoverMsMax = 5_000
 const restartDelayMsMin = 100
 const restartDelayMsMax = 5_000
 const logBytesMax = 1024 * 1024
-/** The width of one request for logs, as wide as the chain answers to anybody. */
+/** The width of one request for logs, as wide as the chain answers to a guest. */
 const blocksPerRequestMax = 1_000
 
 export type EmbeddedChain = {
   readonly description: ChainDescription
   readonly chain: Chain
   readonly rpcUrl: string
-  /** Sent as "Authorization: Bearer …" to the port, it allows what would change the chain without a transaction. */
-  readonly ownerSecret: string
   /** Returns the pid of the chain's process; undefined while it is down. */
   pid(): number | undefined
   /** Ends the process in order. */
@@ -45,6 +42,8 @@ export type EmbeddedOptions = {
   readonly folder: string
   /** The port of the JSON-RPC server on 127.0.0.1. When it is 0 or taken, any free one is used. */
   readonly port: number
+  /** Sent as "Authorization: Bearer …" to the port, it allows what would change the chain without a transaction. */
+  readonly ownerSecret: string
   readonly chainId?: number
   /** The origins of the web pages that may call the port. */
   readonly origins?: readonly string[]
@@ -64,10 +63,11 @@ type Serving = NonNullable<ServerFile['serving']>
 /** Starts the embedded chain in a process of its own, which ends with this one, even by kill -9, and is started again
  *  on the same port when it ends earlier. Throws CHAIN_JOURNAL_BROKEN, DATA_FOLDER_VERSION and CHAIN_UNAVAILABLE. */
 export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<EmbeddedChain> => {
-  const { folder, port, chainId = 31337, log = () => undefined } = options
+  const { folder, port, ownerSecret, chainId = 31337, log = () => undefined } = options
   const wanted: Omit<ServeOptions, 'port' | 'exactPort'> = {
     folder,
     chainId,
+    ownerSecret,
     origins: options.origins ?? [],
     confirmationBlocks: options.confirmationBlocks ?? embeddedConfirmations,
     blockIntervalMs: options.blockIntervalMs ?? 500,
@@ -82,10 +82,11 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
   const launch = async (at: Pick<ServeOptions, 'port' | 'exactPort'>): Promise<Serving> => {
     await endLeftover(folder)
     await rm(serverFile(folder), { force: true })
+    await writeOptions({ ...wanted, ...at })
     server = await startWatched({
-      command: commandOf({ ...wanted, ...at }),
+      command: commandOf(folder),
       cwd: folder,
-      env: { PATH: process.env.PATH ?? '/usr/bin:/bin', HARDHAT_DISABLE_TELEMETRY: 'true', MALLOC_ARENA_MAX: '4' },
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin', HARDHAT_DISABLE_TELEMETRY: 'true', MALLOC_ARENA_MAX: '4' },
       output: output.fd,
     })
     const serving = await untilServing(server, folder, log, closing.signal)
@@ -113,15 +114,15 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
   }
 
   try {
-    const { url, token, marketplace } = await launch({ port, exactPort: false })
+    const { url, id, token, marketplace } = await launch({ port, exactPort: false })
     if (port !== 0 && !url.endsWith(`:${port}`)) log(`port ${port} is taken, the chain listens at ${url}`)
-    const ownerSecret = await readOrCreateSecret(ownerSecretFile(folder))
     const chain = rpcChain({
       rpcUrl: url,
       chainId,
       token,
       marketplace,
       asset: 'USDC/6',
+      id,
       confirmations: embeddedConfirmations,
       headers: { authorization: `Bearer ${ownerSecret}` },
       blocksPerRequestMax,
@@ -131,7 +132,6 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
       description: chain.description,
       chain,
       rpcUrl: url,
-      ownerSecret,
       pid: () => (server?.running() ? server.pid : undefined),
       close: async () => {
         closing.abort()
@@ -152,7 +152,7 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
 
 /** Returns the command that runs the chain with a bound on its memory: an allocation beyond it fails, which ends the
  *  process and nothing else. */
-const commandOf = (options: ServeOptions): string[] => [
+const commandOf = (folder: string): string[] => [
   '/bin/sh',
   '-c',
   `ulimit -c 0; ulimit -d ${memoryMibMax * 1024}; exec "$@"`,
@@ -160,7 +160,7 @@ const commandOf = (options: ServeOptions): string[] => [
   process.execPath,
   `--max-old-space-size=${heapMibMax}`,
   join(import.meta.dirname, 'embedded', 'program.ts'),
-  JSON.stringify(options),
+  folder,
 ]
 
 const readServerFile = async (folder: string): Promise<ServerFile | undefined> =>

@@ -22,7 +22,7 @@ export type JsonRpcServerOptions = {
   readonly handle: Handle
   /** The origins of the web pages that may call, such as "https://app.example.com". Without it, no page may. */
   readonly origins?: readonly string[]
-  /** Whoever sends it as "Authorization: Bearer …", and is no web page, is the owner. Without it, nobody is. */
+  /** A client that sends it as "Authorization: Bearer …", and is no web page, is the owner. Without it, none is. */
   readonly ownerSecret?: string
   /** Fails with EADDRINUSE when the port is taken, and does not use another one. */
   readonly exactPort?: boolean

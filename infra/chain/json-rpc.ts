@@ -21,7 +21,7 @@ export const errorCodes = {
 export const rpcError = (code: number, message: string, data?: unknown): RpcError =>
   Object.assign(new Error(message), { code, ...(data === undefined ? {} : { data }) })
 
-/** Who asks: `owner` has shown the secret of the server, `guest` is everybody else. */
+/** Who asks: `owner` has shown the secret of the server, `guest` is every other client. */
 export type Caller = 'owner' | 'guest'
 
 /** Runs one method. Throws an RpcError to answer with its code. */

@@ -35,7 +35,7 @@ const post = async (body: string, headers: Record<string, string> = {}): Promise
 }
 const ask = (method: string, params: readonly unknown[] = [], headers: Record<string, string> = {}) =>
   post(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }), headers)
-const asOwner = () => ({ authorization: `Bearer ${running.embedded.ownerSecret}` })
+const asOwner = () => ({ authorization: `Bearer ${running.ownerSecret}` })
 const journal = () => readFile(join(folder, 'journal.jsonl'), 'utf8')
 const settled = async () => {
   let before = ''
@@ -83,7 +83,7 @@ const offered: Record<string, readonly unknown[]> = {
   web3_clientVersion: [],
 }
 
-/** What simulators and nodes know besides, and names that nobody knows. */
+/** What simulators and nodes know besides, and names of nothing. */
 const cheats: Record<string, readonly unknown[]> = {
   debug_traceCall: [{ to: account.address }, 'latest'],
   debug_traceTransaction: [`0x${'0'.repeat(64)}`],

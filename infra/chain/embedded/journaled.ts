@@ -27,7 +27,7 @@ type WriteKind = 'asked' | 'confirmation'
 export type JournaledChain = {
   readonly handle: Handle
   readonly chainId: number
-  /** Tells this chain from every other one, also from those with the same genesis. */
+  /** Differs from that of every other chain, also of those with the same genesis. */
   readonly id: string
   close(): Promise<void>
 }
@@ -51,8 +51,8 @@ export type JournaledOptions = {
 
 /** Opens a simulated chain that survives restarts and kill -9. A call that changes it is executed, and answered once it
  *  is in the journal and synced; a call that fails is in no journal. Opening executes the journal again, in order, which
- *  makes the same blocks with the same hashes. A crash between the two loses blocks that nobody was told of and that
- *  were not final. The journal is bounded; when it is full the chain takes no more transactions. Throws
+ *  makes the same blocks with the same hashes. A crash between the two loses blocks that no
+ *  caller had an answer for and that were not final. The journal is bounded; when it is full the chain takes no more transactions. Throws
  *  CHAIN_JOURNAL_BROKEN when the journal does not replay to what it was, DATA_FOLDER_VERSION when it is for another chain
  *  id or was made by another version. */
 export const openJournaledChain = async (options: JournaledOptions): Promise<JournaledChain> => {

@@ -48,7 +48,7 @@ const reorganising = new Set(['evm_snapshot', 'evm_revert'])
 export const sendsTransaction = (method: string): boolean => sending.has(method)
 
 /** Returns how the embedded chain treats a method: `write` goes through the journal, `read` does not, and a refusal
- *  holds the reason. What is in no list is refused to everybody: a replay might not repeat it. */
+ *  holds the reason. What is in no list is refused to all callers: a replay might not repeat it. */
 export const treatmentOf = (
   method: string,
   { caller, allowReorganisations }: { readonly caller: Caller; readonly allowReorganisations: boolean },

@@ -1,9 +1,10 @@
-/** The process of the embedded chain: `node program.ts OPTIONS`, with the options as JSON. Says in `server.json` when it
- *  serves, or why it does not. Ends at SIGTERM in order, and at once at SIGINT, which says that the platform is gone. */
+/** The process of the embedded chain: `node program.ts FOLDER`. Writes into `server.json`
+ *  when it serves, or why it does not. Ends at SIGTERM in order, and at once at SIGINT, which it gets when the platform is gone. */
+import { inspect } from 'node:util'
 import { Failure } from '../../../domain/errors.ts'
 import { ownIdentity } from '../../system/processes.ts'
 import { type ServeOptions, serveChain } from './serve.ts'
-import { writeServerFile } from './server-file.ts'
+import { readOptions, writeServerFile } from './server-file.ts'
 
 const endMsMax = 5_000
 
@@ -17,7 +18,7 @@ const run = async (options: ServeOptions): Promise<void> => {
       ...options,
       log: (message) => (notes.length < 10 ? notes.push(message) : undefined),
       onBroken: (error) => {
-        console.error(error)
+        complain(error)
         process.exit(1)
       },
     })
@@ -42,7 +43,11 @@ const run = async (options: ServeOptions): Promise<void> => {
 // A journal that is synced before anything is acknowledged needs no orderly end.
 process.once('SIGINT', () => process.exit(0))
 
-run(JSON.parse(process.argv[2] ?? '')).catch((error: unknown) => {
-  console.error(error)
-  process.exit(1)
-})
+const complain = (error: unknown) => process.stderr.write(`${inspect(error)}\n`)
+
+readOptions(process.argv[2] ?? '')
+  .then(run)
+  .catch((error: unknown) => {
+    complain(error)
+    process.exit(1)
+  })

@@ -1,14 +1,12 @@
-import { join } from 'node:path'
 import { custom } from 'viem'
 import { type Deployment, deployMarketplace } from '../../../contracts/deploy.ts'
-import { readOrCreateSecret } from '../../keys/file.ts'
 import { deployerKey } from '../dev-keys.ts'
 import { serveJsonRpc } from '../json-rpc-server.ts'
 import { journalBounds, openJournaledChain } from './journaled.ts'
 
-/** What the process of the embedded chain is told, as JSON. */
+/** The options of the process of the embedded chain, which it reads from `options.json`. */
 export type ServeOptions = {
-  /** Holds the journal, the secret of the owner and `server.json`. One program at a time may use it. */
+  /** Holds the journal, `options.json` and `server.json`. One program at a time may use it. */
   readonly folder: string
   readonly port: number
   /** Set after a restart: clients know the port, so no other one will do. */
@@ -18,6 +16,7 @@ export type ServeOptions = {
   readonly blockIntervalMs: number
   readonly allowReorganisations: boolean
   readonly origins: readonly string[]
+  readonly ownerSecret: string
   /** For tests: a journal that is full sooner. */
   readonly journalLinesMax?: number
 }
@@ -29,16 +28,13 @@ export type ServedChain = {
   close(): Promise<void>
 }
 
-/** Returns the file with the secret that makes a caller the owner of the chain. */
-export const ownerSecretFile = (folder: string): string => join(folder, 'owner-secret')
-
 /** Starts an EVM chain in this process, with the usual 20 funded development accounts, the test dollar and the
  *  marketplace deployed by the first of them, and JSON-RPC over HTTP for wallets. A restart restores it block for
  *  block. Throws CHAIN_JOURNAL_BROKEN and DATA_FOLDER_VERSION. */
 export const serveChain = async (
   options: ServeOptions & { readonly log: (message: string) => void; readonly onBroken: (error: unknown) => void },
 ): Promise<ServedChain> => {
-  const { folder, port, exactPort, chainId, origins, journalLinesMax, log, ...rest } = options
+  const { folder, port, exactPort, chainId, origins, ownerSecret, journalLinesMax, log, ...rest } = options
   const journaled = await openJournaledChain({
     ...rest,
     folder,
@@ -56,7 +52,6 @@ export const serveChain = async (
       firstNonce: 0n,
       log,
     })
-    const ownerSecret = await readOrCreateSecret(ownerSecretFile(folder))
     const server = await serveJsonRpc({ port, exactPort, origins, ownerSecret, handle: journaled.handle })
     return {
       url: server.url,

@@ -5,6 +5,7 @@ import { createCommands } from './commands/execute.ts'
 import { logBus } from './infra/bus/log.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
+import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
@@ -22,6 +23,7 @@ import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
 import { openPostgresTurns } from './infra/turns/postgres.ts'
 import type { Schedule } from './processes/timers.ts'
+import { refuseOtherChain } from './processes/watch-deposits.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
 import { followProjections, startProjections } from './projections/engine/start.ts'
@@ -103,6 +105,9 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     (opened) => opened.close(),
   )
   const { chainId, marketplace } = chain.description
+  const cursorName = `${chainId}:${marketplace}`
+  const chainCursor = postgresChainCursor(database, cursorName)
+  await refuseOtherChain({ chain, cursor: chainCursor })
 
   const turns = await open(
     'turns',
@@ -129,7 +134,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     bus: logBus({ store, database, log: log.child({ part: 'bus' }) }),
     heartbeats: postgresHeartbeats(database),
     chain,
-    chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
+    chainCursor,
+    rescans: postgresRescans(database, cursorName),
     cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     usedNonces: postgresUsedNonces(database),
@@ -176,6 +182,8 @@ const openChain = async (config: Config, folder: string, log: Log) => {
   return startEmbeddedChain({
     folder: join(folder, 'chain'),
     port: config.chain.port,
+    ownerSecret: await readOrCreateSecret(join(folder, 'keys', 'chain-owner')),
+    origins: config.chain.origins,
     log: (message) => chainLog.info(message),
   })
 }

@@ -103,6 +103,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',
   CHAIN_WITHOUT_FAUCET: 'final',
+  CHAIN_NODES_DISAGREE: 'again',
+  CHAIN_REPLACED: 'final',
   CHAIN_JOURNAL_BROKEN: 'again',
   INTERNAL: 'again',
 }

@@ -1,6 +1,6 @@
 import type { Commands } from '../commands/execute.ts'
 import type { Bus } from '../infra/bus/port.ts'
-import type { Chain, ChainCursor } from '../infra/chain/port.ts'
+import type { Chain, ChainCursor, Rescans } from '../infra/chain/port.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import type { Config } from '../infra/config.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
@@ -30,6 +30,7 @@ export type Platform = {
   readonly heartbeats: Heartbeats
   readonly chain: Chain
   readonly chainCursor: ChainCursor
+  readonly rescans: Rescans
   readonly cluster: Cluster
   readonly schedule: Schedule
   readonly parkedTasks: ParkedTasks

@@ -102,6 +102,14 @@ export const platformErrors = {
     message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
     hint: 'Start a platform without CHAIN_RPC_URL.',
   },
+  CHAIN_NODES_DISAGREE: {
+    message: 'The answers of the nodes of the chain do not fit together.',
+    hint: 'The platform asks again; no deposit is credited or called vanished meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
+  },
+  CHAIN_REPLACED: {
+    message: 'This is another chain than the one whose deposits this database has credited.',
+    hint: 'Either bring the former chain back (the folder chain of its data folder from a backup, or CHAIN_RPC_URL), or begin with a new database (a new DATA_DIR, or another DATABASE_URL).',
+  },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',
     hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',

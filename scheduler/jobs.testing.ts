@@ -88,9 +88,14 @@ export const createJobWorld = async () => {
     run,
     /** A line of a script that waits until `go` is called. */
     waitForGo: 'while [ ! -e "$HOME/go" ]; do sleep 0.02; done',
-    /** Lets all jobs go on that wait. */
+    /** Lets all jobs go on that wait, also those that start later. */
     go: async () => {
-      for await (const work of glob(join(root, '*', '*', 'work'))) await writeFile(join(work, 'go'), '')
+      const release = async () => {
+        for await (const work of glob(join(root, '*', '*', 'work'))) await writeFile(join(work, 'go'), '')
+      }
+      const timer = setInterval(() => void release().catch(noop), 50)
+      cleanUp.push(async () => clearInterval(timer))
+      await release()
     },
     outputOf: async (job: string, attempt = 1) => {
       const cluster = openCluster()

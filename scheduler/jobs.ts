@@ -1,5 +1,5 @@
 import type { Commands } from '../commands/execute.ts'
-import type { CommandOf, EventOf } from '../domain/aggregates.ts'
+import type { CommandOf, EventOf, StateOf } from '../domain/aggregates.ts'
 import { isFailure, isRefusal } from '../domain/errors.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
@@ -63,12 +63,14 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
       return reconcileNow(job)
     }
     if (state.status === 'queued') {
+      // The cluster would end it at once; the end of the rental, which is near, stops it.
+      if (rental.status === 'active' && rental.endsAt <= now()) return
       // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the
       // attempt is found as running below.
       const attempt = state.attempt + 1
       const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
       const answer = await reports.send(job, start, cluster.name, String(attempt))
-      if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted))
+      if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted, rental, now()))
       return
     }
     if (watchedAttempts.has(job)) {
@@ -89,7 +91,7 @@ export const createJobRunner = ({ commands, cluster, now, log }: Dependencies): 
         })
       return
     }
-    await launch(specOf(job, state.attempt, submitted))
+    await launch(specOf(job, state.attempt, submitted, rental, now()))
     if (state.stopRequested) await cluster.stop({ jobId: job, attempt: state.attempt })
   }
 
@@ -114,16 +116,29 @@ const specOf = (
   jobId: string,
   attempt: number,
   submitted: Extract<EventOf<'job'>, { type: 'JobSubmitted' }>,
+  rental: StateOf<'rental'>,
+  at: string,
 ): JobSpec => {
   const { command, files, environment, timeoutSeconds, cpuCores, memoryMib } = submitted
-  return { jobId, attempt, command, files, environment, timeoutSeconds, cpuCores, memoryMib }
+  const leftMs = rental.status === 'active' ? Date.parse(rental.endsAt) - Date.parse(at) : 0
+  return {
+    jobId,
+    attempt,
+    command,
+    files,
+    environment,
+    timeoutSeconds,
+    cpuCores,
+    memoryMib,
+    leaseSeconds: Math.max(leftMs / 1000, 0),
+  }
 }
 
 /** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once;
  *  after any other error the next attempt may succeed. */
 const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
   const message = error instanceof Error ? error.message : String(error)
-  return isFailure(error, 'JOB_INVALID')
-    ? { type: 'FailJob', attempt, code: 'JOB_INVALID', message, endedAt: at }
+  return isFailure(error, 'JOB_INVALID') || isFailure(error, 'JOB_ISOLATION_MISSING')
+    ? { type: 'FailJob', attempt, code: error.code, message, endedAt: at }
     : { type: 'InterruptJob', attempt, reason: message, interruptedAt: at }
 }

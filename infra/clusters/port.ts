@@ -13,8 +13,9 @@ export type JobSpec = {
   readonly memoryMib: number
   /** How long the job may take to end after SIGTERM, 0 to 300. Undefined: 30. */
   readonly graceSeconds?: number | undefined
-  /** When the rented time is over (ISO 8601): the attempt is ended then, whether a program watches it or not. */
-  readonly endsAt?: string | undefined
+  /** How many seconds of the rented time are left at the launch: then the attempt is ended, whether a program watches
+   *  it or not. Undefined: no such end. */
+  readonly leaseSeconds?: number | undefined
 }
 
 export type JobHandle = { readonly jobId: string; readonly attempt: number }

@@ -8,7 +8,7 @@ import type { ClusterHarness } from './contract.ts'
 import type { JobHandle, JobSpec } from './port.ts'
 import { killProcesses } from './process/end.ts'
 import type { IsolationKind } from './process/isolation.ts'
-import { processesOf, readProcessTable } from './process/table.ts'
+import { membersOf, readProcessTable } from './process/table.ts'
 import { processCluster } from './process.ts'
 
 /** How long a job in a test may take to end. */
@@ -27,7 +27,7 @@ export const folderOf = (root: string, { jobId, attempt }: JobHandle) => join(ro
 
 /** Returns the processes that run and name the attempt in their environment, and their descendants. */
 export const runningOf = (root: string, handle: JobHandle) =>
-  processesOf(readProcessTable(), { folder: folderOf(root, handle), kind: 'none', uid: undefined, first: undefined })
+  membersOf(readProcessTable(), { folder: folderOf(root, handle), kind: 'none', uid: undefined, first: undefined }).job
 
 /** Starts a program that launches the job; resolves when it prints `line`. */
 export const launchElsewhere = async (

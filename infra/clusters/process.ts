@@ -110,14 +110,16 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     if (isolation.kind === 'refused')
       throw new Failure('JOB_ISOLATION_MISSING', { reasons: isolation.reasons.join('; ') })
     const spec = withinMachine(requested)
+    const { leaseSeconds } = spec
+    const endsAtMs = leaseSeconds === undefined ? undefined : clock() + leaseSeconds * 1000
     if (!('uids' in isolation)) {
-      await folders.claimFolder(root, { spec, kind: isolation.kind, uid: undefined })
+      await folders.claimFolder(root, { spec, kind: isolation.kind, uid: undefined, endsAtMs })
       return
     }
     const uid = await claimUid(root, isolation.uids, new Set(table(0).map((entry) => entry.uid())))
     let claimed = false
     try {
-      claimed = await folders.claimFolder(root, { spec, kind: isolation.kind, uid })
+      claimed = await folders.claimFolder(root, { spec, kind: isolation.kind, uid, endsAtMs })
     } finally {
       if (!claimed) await releaseUid(root, uid)
     }
@@ -137,7 +139,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     if (!(await readProcess(folder)) && !(await readVerdict(folder))) {
       const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: [root, ...hidden] }
       const prefix = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(diskBytesMax)]
-      const end = wrapperEndOf(spec, clock())
+      const end = wrapperEndOf(launch, clock())
       const graceSeconds = graceMs / 1000
       child = await start(folder, { folder, kind, uid, ...end, graceSeconds, outputBytesMax, prefix })
       outcome = (await readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
@@ -248,9 +250,9 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 export const clusterNameOf = async (root: string): Promise<string> => `process:${await folders.clusterIdOf(root)}`
 
 /** Returns when the wrapper itself ends the attempt, in seconds from now, and with which verdict. */
-const wrapperEndOf = (spec: JobSpec, nowMs: number): { seconds: number; verdict: JobOutcome } => {
-  const { timeoutSeconds, endsAt } = spec
-  const leftSeconds = endsAt === undefined ? Number.POSITIVE_INFINITY : (Date.parse(endsAt) - nowMs) / 1000
+const wrapperEndOf = ({ spec, endsAtMs }: Launch, nowMs: number): { seconds: number; verdict: JobOutcome } => {
+  const { timeoutSeconds } = spec
+  const leftSeconds = endsAtMs === undefined ? Number.POSITIVE_INFINITY : (endsAtMs - nowMs) / 1000
   if (leftSeconds <= timeoutSeconds) return { seconds: Math.max(leftSeconds, 0), verdict: { ended: 'stopped' } }
   const message = `It ran longer than ${timeoutSeconds} s.`
   return { seconds: timeoutSeconds, verdict: { ended: 'failed', code: 'JOB_TIMED_OUT', message } }

@@ -14,7 +14,7 @@ import { claimFolder, passVerdict } from './folder.ts'
 import type { Launch } from './reading.ts'
 import { type WrapperOptions, wrapperCommand } from './wrapper.ts'
 
-const unwalled = (spec: JobSpec): Launch => ({ spec, kind: 'none', uid: undefined })
+const unwalled = (spec: JobSpec): Launch => ({ spec, kind: 'none', uid: undefined, endsAtMs: undefined })
 const wrapperOf = (folder: string): WrapperOptions => ({
   ...{ folder, kind: 'none', uid: undefined, prefix: [], outputBytesMax: 1 << 20 },
   ...{ seconds: 60, graceSeconds: 1, verdict: { ended: 'stopped' } },

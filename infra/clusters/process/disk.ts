@@ -6,7 +6,7 @@ const entriesMax = 500_000
 const depthMax = 200
 const blockBytes = 512
 
-/** `trouble` says why not everything could be measured. */
+/** `trouble` is why not everything could be measured. */
 export type DiskUse = { readonly bytes: number; readonly trouble?: string }
 
 /** Measures what the folders take on the disk, without following links. Stops once that is more than `bytesMax`, or at
@@ -28,7 +28,7 @@ export const measureDisk = async (folders: readonly string[], bytesMax: number):
       }
     } catch (error) {
       const code = errorCode(error)
-      // Removed by the job while this walk came by.
+      // The job has removed it meanwhile.
       if (code === 'ENOENT' || code === 'ENOTDIR') continue
       return { bytes, trouble: `a folder cannot be read (${code})` }
     }

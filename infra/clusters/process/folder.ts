@@ -95,7 +95,7 @@ const writeFiles = async (work: string, spec: JobSpec, uid: number | undefined):
 
 /** Makes the attempt's folder with all that a start needs, in one step: it exists whole or not at all, however this
  *  program dies. Resolves to false when it existed before. Throws JOB_INVALID for files that cannot be written. */
-export const claimFolder = async (root: string, { spec, kind, uid }: Launch): Promise<boolean> => {
+export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: Launch): Promise<boolean> => {
   const folder = attemptFolder(root, spec)
   if (await exists(folder)) return false
   // No other user may enter the folder of drafts, so none can put a link into one before it gets its owner.
@@ -104,7 +104,9 @@ export const claimFolder = async (root: string, { spec, kind, uid }: Launch): Pr
   await mkdir(staging, { recursive: true, mode: 0o700 })
   try {
     for (const path of [work, temporary, join(staging, 'jail')]) await mkdir(path, { mode: 0o700 })
-    await writeFile(join(staging, 'spec.json'), JSON.stringify({ ...spec, isolation: kind, uid }), { mode: 0o600 })
+    await writeFile(join(staging, 'spec.json'), JSON.stringify({ ...spec, isolation: kind, uid, endsAtMs }), {
+      mode: 0o600,
+    })
     await writeFile(join(staging, 'program'), programScript(folder, spec), { mode: 0o600 })
     await writeFile(join(staging, 'output.log'), '', { mode: 0o600 })
     await writeFiles(work, spec, uid)

@@ -15,7 +15,7 @@ const pollAfterErrorMs = 1000
 const memoryPollMs = 250
 const progressMs = 250
 const readBytes = 65_536
-/** Measuring the disk walks through all files of the job: the next time comes no sooner than so many times that long. */
+/** Measuring the disk lists all files of the job: the next time comes no sooner than so many times that long. */
 const diskPollMs = 5_000
 const diskRestFactor = 20
 const wrapperEndMsMax = 5_000
@@ -56,7 +56,7 @@ export type Follower = {
  *  progress, enforces its limits, and reports its end to the watchers. It reads only the attempt's folder and /proc. */
 export const follow = (options: FollowOptions): Follower => {
   const { folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax } = options
-  const { spec, kind, uid } = launch
+  const { spec, kind, uid, endsAtMs } = launch
   const members = (): Members => membersOf(table(0), { folder, kind, uid, first })
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
@@ -115,7 +115,7 @@ export const follow = (options: FollowOptions): Follower => {
     const now = clock()
     if (first && now - first.startedMs >= spec.timeoutSeconds * 1000)
       return failed('JOB_TIMED_OUT', `It ran longer than ${spec.timeoutSeconds} s.`)
-    if (spec.endsAt !== undefined && now >= Date.parse(spec.endsAt)) return { ended: 'stopped' }
+    if (endsAtMs !== undefined && now >= endsAtMs) return { ended: 'stopped' }
     if (size > outputBytesMax) return outputExceeded()
     if (disk && disk.bytes > diskBytesMax)
       return failed('JOB_DISK_EXCEEDED', `It takes ${disk.bytes} bytes of disk, ${diskBytesMax} are allowed.`)

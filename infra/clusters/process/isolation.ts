@@ -15,7 +15,7 @@ export type Machine = {
   readonly bubblewrap: Trial
   /** Running a program as another user, who reaches node and the folder of the jobs. */
   readonly otherUser: Trial
-  /** User ids that nobody else owns; undefined when there are none. */
+  /** User ids that no other user owns; undefined when there are none. */
   readonly uids: UidRange | undefined
 }
 

@@ -142,7 +142,7 @@ const bubblewrapWords = (
 
 const accelerators = (): string[] => readdirSync('/dev').filter((name) => acceleratorPattern.test(name))
 
-/** Returns the words before a command that isolate it. `exists` tells whether a folder of the machine is there. */
+/** Returns the words before a command that isolate it. `exists` returns whether a path of the machine is there. */
 export const jailWords = (options: JailOptions, exists: (path: string) => boolean): readonly string[] => {
   const { kind, folder, uid, memoryMib, hidden } = options
   const node = dirname(process.execPath)

@@ -68,12 +68,13 @@ const specSchema = z.object({
   cpuCores: z.number(),
   memoryMib: z.number(),
   graceSeconds: z.number().optional(),
-  endsAt: z.string().optional(),
+  leaseSeconds: z.number().optional(),
 })
 const launchSchema = specSchema.extend({
-  // An attempt that an earlier version started says nothing of its walls: it has none.
+  // An attempt that an earlier version started names no walls: it has none.
   isolation: z.enum(kinds).default('none'),
   uid: z.number().int().positive().optional(),
+  endsAtMs: z.number().optional(),
 })
 const identitySchema = z.object({
   pid: z.number().int().positive(),
@@ -87,13 +88,15 @@ export type Launch = {
   readonly kind: IsolationKind
   /** The user of this attempt alone; undefined: the user of this program. */
   readonly uid: number | undefined
+  /** When the rented time is over, in milliseconds since 1970. */
+  readonly endsAtMs: number | undefined
 }
 
 /** Resolves to what the attempt runs. Throws when that cannot be read. */
 export const readLaunch = async (folder: string): Promise<Launch> => {
   const read = await readPlainFile(join(folder, 'spec.json'), specBytesMax)
-  const { isolation, uid, ...spec } = launchSchema.parse(parseJson(read?.text ?? ''))
-  return { spec: spec as JobSpec, kind: isolation, uid }
+  const { isolation, uid, endsAtMs, ...spec } = launchSchema.parse(parseJson(read?.text ?? ''))
+  return { spec: spec as JobSpec, kind: isolation, uid, endsAtMs }
 }
 
 /** Resolves to the first process and its start (milliseconds since 1970), or to undefined when none has started. */

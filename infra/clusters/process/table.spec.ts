@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { currentBootId } from '../../system/processes.ts'
-import { type AttemptIdentity, membersOf, processesOf } from './table.ts'
+import { type AttemptIdentity, membersOf, type ProcessTable } from './table.ts'
 
 const entry = (
   pid: number,
@@ -25,6 +25,11 @@ const attempt = (more: Partial<AttemptIdentity> = {}): AttemptIdentity => ({
   ...{ folder: '/job', kind: 'none', uid: undefined, first },
   ...more,
 })
+
+const processesOf = (table: ProcessTable, identity: AttemptIdentity) => {
+  const { wrapper, job } = membersOf(table, identity)
+  return [...wrapper, ...job]
+}
 
 test('without walls: the session of the wrapper, descendants, and processes that name the folder', () =>
   expect(membersOf([...known].reverse(), attempt())).toEqual({ wrapper: [11, 10], job: [13, 14, 12] }))

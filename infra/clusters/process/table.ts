@@ -77,12 +77,6 @@ export const membersOf = (table: ProcessTable, { folder, kind, uid, first }: Att
   return { wrapper: [...wrapper], job: [...all].filter((pid) => !wrapper.has(pid)) }
 }
 
-/** Returns the processes of an attempt that run, those of the wrapper first. */
-export const processesOf = (table: ProcessTable, attempt: AttemptIdentity): number[] => {
-  const { wrapper, job } = membersOf(table, attempt)
-  return [...wrapper, ...job]
-}
-
 const kibibytes = (text: string, name: string): number =>
   Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
 

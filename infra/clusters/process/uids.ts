@@ -1,6 +1,6 @@
-/** User ids for attempts: one for each, from a range that nobody else owns. The group id is the same number. */
+/** User ids for attempts: one for each, from a range that no other user owns. The group id is the same number. */
 import { randomInt } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../system/errors.ts'
 import { unlessMissing } from '../../system/files.ts'
@@ -11,7 +11,7 @@ export type UidRange = { readonly first: number; readonly count: number }
 const claimsName = '.uids'
 const claimTriesMax = 1000
 
-/** Ranges that Linux distributions give to nobody, the best first: above all ids for containers; between the system's
+/** Ranges that Linux distributions leave free, the best first: above all ids for containers; between the system's
  *  own ranges and those of containers; and, where a container has 65,536 ids, the end of those for people. */
 const candidates: readonly UidRange[] = [
   { first: 1_900_000_000, count: 1_000_000 },
@@ -83,7 +83,3 @@ export const claimUid = async (root: string, range: UidRange, inUse: ReadonlySet
 /** Gives an id back when the attempt's folder is gone. It is no error when it was not claimed. */
 export const releaseUid = (root: string, uid: number): Promise<void> =>
   rm(join(root, claimsName, String(uid)), { force: true })
-
-/** Resolves to the ids that are claimed. */
-export const claimedUids = async (root: string): Promise<number[]> =>
-  ((await readdir(join(root, claimsName)).catch(unlessMissing)) ?? []).map(Number)

@@ -131,6 +131,7 @@ const bubblewrapWords = (
   exists: (path: string) => boolean,
 ): string[] => [
   ...['bwrap', '--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--die-with-parent', '--as-pid-1'],
+  '--disable-userns',
   ...['--uid', String(innerUser), '--gid', String(innerUser), '--cap-drop', 'ALL'],
   ...systemPaths.flatMap((path) => ['--ro-bind-try', path, path]),
   ...hidden.filter(exists).flatMap((path) => ['--tmpfs', path]),
@@ -138,6 +139,8 @@ const bubblewrapWords = (
   ...['--bind', `${folder}/work`, `${folder}/work`],
   ...['--symlink', '/tmp', '/var/tmp', '--dir', '/run'],
   ...accelerators().flatMap((name) => ['--dev-bind-try', `/dev/${name}`, `/dev/${name}`]),
+  // Its root is memory that no limit counts.
+  ...['--remount-ro', '/'],
 ]
 
 const accelerators = (): string[] => readdirSync('/dev').filter((name) => acceleratorPattern.test(name))

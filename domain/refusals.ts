@@ -64,6 +64,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_MEMORY_EXCEEDED: 'final',
   JOB_OUTPUT_EXCEEDED: 'final',
   JOB_INTERRUPTED: 'final',
+  JOB_DISK_EXCEEDED: 'final',
+  JOB_ISOLATION_MISSING: 'again',
   JOB_REPORT_INVALID: 'final',
   // Replay and export
   REPLAY_FILE_INVALID: 'final',

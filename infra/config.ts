@@ -44,6 +44,7 @@ export type Config = {
   readonly publicUrl: string | undefined
   readonly dataDir: string
   readonly jobDir: string
+  readonly jobTrust: 'strangers' | 'own'
   readonly databaseUrl: string | undefined
   readonly eventStoreUrl: string | undefined
   readonly chain: ChainConfig
@@ -79,6 +80,7 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
     publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ''),
     dataDir,
     jobDir: resolve(values.JOB_DIR ?? join(dataDir, 'jobs')),
+    jobTrust: values.JOB_TRUST ?? 'strangers',
     databaseUrl: values.DATABASE_URL,
     eventStoreUrl: values.EVENTSTORE_URL,
     chain: readChain(values, given),

@@ -8,6 +8,10 @@ export const platformErrors = {
     message: 'The port is taken by another program.',
     hint: 'Stop that program or set PORT to another one.',
   },
+  PLATFORM_UNREACHABLE: {
+    message: 'No platform answers at this address.',
+    hint: 'Start one with npm start, or give its address with --url.',
+  },
   DATA_FOLDER_IN_USE: {
     message: 'Another platform runs on this data folder.',
     hint: 'Stop it, or set DATA_DIR to another folder.',

@@ -12,7 +12,7 @@ import { payloadOf } from './payloads.ts'
 /** The most lines of each kind that one answer lists; the counts are of all. */
 const linesReportedMax = 1_000
 const equalsBeforeMax = 1_000_000
-const matchedMax = 10_000
+const matchedMax = 20_000
 const idCharactersMax = 200
 const linesOfPartMax = 2 ** 31 - 1 - offerLinesMax
 

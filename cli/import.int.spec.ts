@@ -99,7 +99,7 @@ describe('npm run import', () => {
 
   test.each([
     ['no file', [], 'INPUT_INVALID'],
-    ['a file that is not there', ['nowhere.csv'], 'INPUT_INVALID'],
+    ['a file that is not there', ['nowhere.csv'], 'PATH_UNUSABLE'],
     ['a file without a header', ['package.json'], 'INPUT_INVALID'],
     ['an option that it has not', ['package.json', '--all'], 'INPUT_INVALID'],
     ['a key that is none', ['package.json', '--key', 'package.json'], 'INPUT_INVALID'],

@@ -2,12 +2,11 @@
 // [--key FILE] [--name NAME] [--json]
 import { readFile, stat } from 'node:fs/promises'
 import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
-import { type ErrorCode, errors, Failure } from '../domain/errors.ts'
+import { Failure } from '../domain/errors.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
-import { AnswerError, createClient } from './client.ts'
+import { createClient } from './client.ts'
 import { type Imported, runImport } from './import/run.ts'
 import { registerProvider } from './offers.ts'
-import { answers } from './platform.ts'
 import { signIn } from './sign-in.ts'
 import { runTool } from './tool.ts'
 import { embeddedChainId } from './wallet.ts'
@@ -27,13 +26,9 @@ const linesShownMax = 20
 const providerName = 'Northern Lights Compute'
 
 const readText = async (file: string): Promise<string> => {
-  try {
-    const { size } = await stat(file)
-    if (size > fileBytesMax) throw new Error(`it has more than ${fileBytesMax / 1024 / 1024} MiB`)
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    throw new Failure('INPUT_INVALID', { file, reason: (error as Error).message }, error)
-  }
+  const { size } = await stat(file)
+  if (size > fileBytesMax) throw new Failure('INPUT_INVALID', { file, takes: `at most ${fileBytesMax} bytes` })
+  return readFile(file, 'utf8')
 }
 
 const walletOf = async (keyFile: string): Promise<PrivateKeyAccount> => {
@@ -44,19 +39,6 @@ const walletOf = async (keyFile: string): Promise<PrivateKeyAccount> => {
     return privateKeyToAccount(key as `0x${string}`)
   } catch (error) {
     throw new Failure('INPUT_INVALID', { key: keyFile, reason: 'it is no private key' }, error)
-  }
-}
-
-/** Runs the work, and throws what the platform has refused as a Failure with its code. */
-const withCodes = async <Result>(url: string, work: () => Promise<Result>): Promise<Result> => {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof AnswerError && error.code in errors)
-      throw new Failure(error.code as ErrorCode, { answer: error.message }, error)
-    if (error instanceof TypeError || (error instanceof Error && error.name === 'TimeoutError'))
-      throw new Failure('PLATFORM_UNREACHABLE', { url, reason: error.message }, error)
-    throw error
   }
 }
 
@@ -96,23 +78,18 @@ if (import.meta.main)
         throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
       const text = await readText(file)
       const url = (options.url ?? `http://127.0.0.1:${config.port}`).replace(/\/+$/, '')
-      if (!(await answers(url))) throw new Failure('PLATFORM_UNREACHABLE', { url })
       const client = createClient(url)
       shutdown.add('client', () => client.close())
-      await withCodes(url, async () => {
-        const { chain } = await client.query<{ chain: { chainId: number } }>('{ chain { chainId } }')
-        if (options.key === undefined && chain.chainId !== embeddedChainId)
-          throw new Failure('INPUT_INVALID', { key: `takes the key of a wallet, for chain ${chain.chainId}` })
-        await signIn(client, options.key === undefined ? privateKeyToAccount(devKeys[2]) : await walletOf(options.key))
-        if (!options['dry-run']) await registerProvider(client, options.name ?? providerName)
-      })
-      return { client, text, url }
+      const { chain } = await client.query<{ chain: { chainId: number } }>('{ chain { chainId } }')
+      if (options.key === undefined && chain.chainId !== embeddedChainId)
+        throw new Failure('INPUT_INVALID', { key: `takes the key of a wallet, for chain ${chain.chainId}` })
+      await signIn(client, options.key === undefined ? privateKeyToAccount(devKeys[2]) : await walletOf(options.key))
+      if (!options['dry-run']) await registerProvider(client, options.name ?? providerName)
+      return { client, text }
     },
-    run: async ({ client, text, url }, { options }, { signal, progress, printLine, answer }) => {
+    run: async ({ client, text }, { options }, { signal, progress, printLine, answer }) => {
       const [whole, dryRun] = [options.whole ?? false, options['dry-run'] ?? false]
-      const result = await withCodes(url, () =>
-        runImport(client, text, { whole, dryRun, signal, onProgress: progress.report }),
-      )
+      const result = await runImport(client, text, { whole, dryRun, signal, onProgress: progress.report })
       progress.end()
       for (const line of inWords(result, dryRun)) printLine(line)
       answer({ dryRun, ...result })

@@ -6,8 +6,8 @@ import { userActor } from './actor.ts'
 import { commandIds, correlationIds } from './derived-ids.ts'
 import type { Commands } from './execute.ts'
 import { newId } from './ids.ts'
-import { createFinder, type EarlierListings, type FoundMachine } from './import-offers/find.ts'
-import { type LineWarning, type ReadOffer, type RefusedLine, readOffers } from './offers.ts'
+import { type EarlierListings, type FoundMachine, findMachines } from './import-offers/find.ts'
+import { type LineWarning, type MachineLine, type ReadOffer, type RefusedLine, readOffers } from './offers.ts'
 
 export type { EarlierListings, ListedBefore } from './import-offers/find.ts'
 export { isImported } from './import-offers/find.ts'
@@ -45,7 +45,7 @@ export type OfferImportRequest = {
   readonly csv: string
   /** Prices become those of the file, and what was withdrawn is listed again. */
   readonly whole?: boolean
-  /** Tells what would be done, and does nothing. */
+  /** Returns what would be done, and does nothing. */
   readonly dryRun?: boolean
   readonly part?: FilePart | undefined
 }
@@ -67,7 +67,7 @@ type Outcome = ListedLine & {
 /** Lists the GPUs of every readable line of an offer file, for a registered provider. A line is found again by what it
  *  calls its machine (instance type, model, count and region, as they are written) and by how many lines before it are
  *  called the same; so the same file again changes nothing. What was imported before machines were found by their names
- *  is found by what it offers. With `whole`, prices and withdrawn listings become what the file says. Refuses
+ *  is found by what it offers. With `whole`, prices and withdrawn listings become those of the file. Refuses
  *  PROVIDER_NOT_REGISTERED, and INPUT_INVALID when the file has no proper header or too many lines. */
 export const importOffers = async (
   dependencies: Dependencies,
@@ -77,9 +77,9 @@ export const importOffers = async (
   if ((await commands.current('provider', provider)).state.status === 'none') return refuse('PROVIDER_NOT_REGISTERED')
   const read = await readOffers(csv, part)
   if (isRefusal(read)) return read
-  const finder = createFinder(dependencies, provider, part?.matched ?? [])
   const named = read.refused.flatMap(({ named }) => named ?? [])
-  const found = await finder.find<ReadOffer | (typeof named)[number]>([...read.offers, ...named], atOnceMax)
+  const lines: readonly (ReadOffer | MachineLine)[] = [...read.offers, ...named]
+  const { found, matched } = await findMachines(dependencies, provider, lines, part?.matched ?? [])
   const listedFor = new Map(found.flatMap(({ line, listing, state }) => (state ? [[line, listing]] : [])))
   const write = createWriter(dependencies, { provider, correlationId: correlationIds.import(provider, csv), dryRun })
   const apply = (machine: FoundMachine<ReadOffer>) => applyLine(write, machine, whole)
@@ -99,7 +99,7 @@ export const importOffers = async (
       (a, b) => a.line - b.line,
     ),
     withoutGpu: read.withoutGpu,
-    matched: finder.matched(),
+    matched,
     position: done
       .flatMap(({ position }) => position ?? [])
       .sort()
@@ -126,7 +126,7 @@ const createWriter = (
     return commands.execute('listing', listing, command(time), envelope)
   }
   return {
-    list: (listing: string, offer: Omit<Offer, 'provider'>) =>
+    listMachine: (listing: string, offer: Omit<Offer, 'provider'>) =>
       execute(listing, commandIds.importMachine(listing), (listedAt) => ({
         type: 'ListGpus',
         provider,
@@ -139,14 +139,14 @@ const createWriter = (
   }
 }
 
-/** Makes the listing of one line what the file says: lists it, or with `whole` changes it. */
+/** Makes the listing of one line as the file has it: lists it, or with `whole` changes it. */
 const applyLine = async (
-  { list, changePrice, withdraw }: Writer,
+  { listMachine, changePrice, withdraw }: Writer,
   { line, offer, listing, state, nextListing }: FoundMachine<ReadOffer>,
   whole: boolean,
 ): Promise<Outcome | RefusedLine> => {
   const listAs = async (id: string, outcome: 'listed' | 'changed'): Promise<Outcome | RefusedLine> => {
-    const answer = await list(id, offer)
+    const answer = await listMachine(id, offer)
     if (isRefusal(answer)) return { line, refusal: answer }
     return { line, listing: id, outcome: answer.repeated ? 'unchanged' : outcome, position: answer.position }
   }
@@ -173,7 +173,7 @@ const applyLine = async (
   return { line, listing, outcome: 'changed', position: answer.position }
 }
 
-/** Returns the first term, other than the price, that a listing has otherwise than the file says. */
+/** Returns the first term, other than the price, in which a listing differs from the file. */
 const termsThatDiffer = (offer: Omit<Offer, 'provider'>, listed: Omit<Offer, 'provider'>): string | undefined =>
   (['gpuCount', 'vramMib', 'vcpus', 'memoryMib'] as const)
     .filter((term) => offer[term] !== listed[term])

@@ -34,6 +34,8 @@ export type ReadOffers = {
 
 /** The most lines of one text. A longer file is sent in parts. */
 export const offerLinesMax = 10_000
+/** About the size of a file of 10,000 lines: 100 characters each. */
+export const csvCharactersMax = 1_048_576
 
 /** Returns the function that gives the fields of a record by column; the columns may come in any order and case.
  *  Refuses INPUT_INVALID when one is missing. */

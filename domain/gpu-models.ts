@@ -93,7 +93,7 @@ export const nearestGpus = (asked: string, names: readonly string[], max: number
 const comparedCharactersMax = 24
 
 /** Returns how many characters must be inserted, left out or replaced; a name that begins or ends as the other does is
- *  nearer than the count says. */
+ *  nearer by as much as a quarter of it. */
 const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 0; i < a.length; i += 1) {

@@ -1,6 +1,6 @@
 import { continentNames, countries } from './regions/countries.ts'
 
-/** A region is asked for with one name; nobody writes a longer one. */
+/** No region has a longer name; more of a text is not looked at. */
 const regionCharactersMax = 300
 
 /** Countries as `US`, continents as `-NA`. */
@@ -97,7 +97,7 @@ const placeOf = (region: string): Place => {
   return { words, areas: withContinents(areas) }
 }
 
-/** Returns the function that says whether a machine's region is what was asked for: whole words of it, in any case
+/** Returns the function that decides whether a machine's region is what was asked for: whole words of it, in any case
  *  (`us-east`, `Texas`), or a country or continent by any of its names: `US` finds `Texas, US, NA` and
  *  `kansascity-usa-1`, and not `australia-east-1`; `EU` finds `Berlin, DE`. */
 export const regionMatcher = (asked: string): ((region: string) => boolean) => {

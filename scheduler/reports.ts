@@ -3,6 +3,7 @@ import { commandIds } from '../commands/derived-ids.ts'
 import type { Commands, Executed } from '../commands/execute.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal } from '../domain/errors.ts'
+import { messageCharactersMax } from '../domain/job.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
@@ -33,6 +34,13 @@ export type Reports = {
   idle(): Promise<void>
 }
 
+/** Cuts what a cluster or a program reports to what an event takes: a report must not be lost for its length. */
+const withShortTexts = (command: CommandOf<'job'>): CommandOf<'job'> => {
+  const short = (text: string) => text.slice(0, messageCharactersMax).toWellFormed().replaceAll('\0', ' ')
+  if ('message' in command) return { ...command, message: short(command.message) }
+  return 'reason' in command ? { ...command, reason: short(command.reason) } : command
+}
+
 /** Creates the reports of the scheduler: they record in the log what happens to jobs on a cluster. */
 export const createReports = ({ commands, now, log }: Dependencies): Reports => {
   const pending = createPending()
@@ -43,7 +51,7 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
     const correlationId = first?.correlationId ?? commandId
     const causationId = last?.eventId ?? commandId
     const envelope = { commandId, correlationId, causationId, actor: systemActors.scheduler, time: now() }
-    return commands.execute('job', job, command, envelope)
+    return commands.execute('job', job, withShortTexts(command), envelope)
   }
 
   const sendUntilAnswered = async (

@@ -45,7 +45,7 @@ const memoryOf = async (cells: Cells) => {
   return [offers[0]?.offer.vramMib, ...warnings.map(({ warning }) => warning)]
 }
 
-/** What clouds write about GPUs of `mib` each: of one or of all, in MiB or GiB, as Python or JSON, in any case. */
+/** Returns what clouds write about GPUs of `mib` each: of one or of all, in MiB or GiB, as Python or JSON, in any case. */
 const infos = (name: string, count: number, mib: number): readonly string[] => {
   const forms = [
     (size: number, total: number) =>

@@ -1,7 +1,7 @@
 import { type GpuModel, isPlausible } from '../../domain/gpu-models.ts'
 
 const mibPerGib = 1024
-/** A GPU with less memory than this many MiB is none that anybody rents: the number is in GiB. */
+/** No GPU for rent has less memory than this many MiB: a smaller number is in GiB. */
 const mibMin = 512
 /** Far above any machine. */
 const mibMax = 1_000_000_000
@@ -34,7 +34,7 @@ const readingsOf = ({ size, total }: Sizes, count: number): readonly number[] =>
 
 const whole = (mib: number): number => Math.floor(mib)
 
-/** Returns the memory of one GPU of `count`, or undefined when nothing says it. Catalogs write it in MiB or GiB, for
+/** Returns the memory of one GPU of `count`, or undefined when nothing states it. Catalogs write it in MiB or GiB, for
  *  one GPU or for all, or only the model's name; what the model is known to have decides between the readings. */
 export const gpuMemoryOf = (info: string, count: number, model: GpuModel | undefined): GpuMemory | undefined => {
   const readings = readingsOf(sizesIn(info), count)

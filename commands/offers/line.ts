@@ -1,6 +1,6 @@
 import { gpuModelOf, gpuNameOf } from '../../domain/gpu-models.ts'
 import type { Offer } from '../../domain/listing.ts'
-import { type Money, money } from '../../domain/money.ts'
+import { formatAmount, type Money, money } from '../../domain/money.ts'
 import { gpuMemoryOf } from './gpu-memory.ts'
 
 /** The columns of the SkyPilot catalog format that an offer needs. */
@@ -34,7 +34,7 @@ const [memoryGibPlausible, vcpusPlausible] = [65_536, 4_096]
 const [unitsPlausibleMin, unitsPlausibleMax] = [1_000n, 500_000_000n]
 const numberCharactersMax = 60
 
-/** What programs write for a value that is missing. */
+/** Returns the value of a cell; empty for what programs write where a value is missing. */
 const given = (text: string): string => (/^(nan|none|null)$/i.test(text) ? '' : text)
 const otherAccelerator = /^(tpu|inferentia|trainium|neuron)/i
 
@@ -86,7 +86,7 @@ export const readLine = (fields: Fields): ReadLine => {
       ? [broken('MemoryGiB', `is ${memoryGib}, more than machines have; is the column in MiB?`)]
       : []),
     ...(price.amount < unitsPlausibleMin || price.amount > unitsPlausibleMax
-      ? [broken('Price', `makes ${Number(price.amount) / 1e6} USD per GPU and hour`)]
+      ? [broken('Price', `makes ${formatAmount(price)} USD per GPU and hour`)]
       : []),
   ]
   const offer = {

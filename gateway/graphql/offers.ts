@@ -1,5 +1,5 @@
 import { importOffers, type ListedLine, type OfferImport } from '../../commands/import-offers.ts'
-import { type LineWarning, offerLinesMax, type RefusedLine } from '../../commands/offers.ts'
+import { csvCharactersMax, type LineWarning, offerLinesMax, type RefusedLine } from '../../commands/offers.ts'
 import { listingsLookedAtMax, type WithdrawnOffers, withdrawOffers } from '../../commands/withdraw-offers.ts'
 import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
@@ -7,6 +7,7 @@ import { listingsOf, openListingsOf } from '../../projections/listings.ts'
 import { builder } from './builder.ts'
 import { reachPosition, resultPosition } from './context.ts'
 import { ErrorInterface } from './errors.ts'
+import { limited } from './input-limits.ts'
 import { payloadOf } from './payloads.ts'
 
 /** The most lines of each kind that one answer lists; the counts are of all. */
@@ -108,6 +109,7 @@ const ImportOffersInput = builder.inputType('ImportOffersInput', {
     csv: t.string({
       required: true,
       description: `A file in the SkyPilot catalog format, of at most ${offerLinesMax} lines; or a part of one.`,
+      ...limited({ charactersMax: csvCharactersMax }),
     }),
     whole: t.boolean({
       defaultValue: false,

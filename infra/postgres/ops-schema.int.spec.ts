@@ -29,6 +29,8 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'heartbeats.acknowledged_ms bigint',
     'heartbeats.last_beat_at timestamp with time zone',
     'heartbeats.rental text',
+    'used_nonces.expires_at timestamp with time zone',
+    'used_nonces.nonce text',
     'version.version integer',
   ])
   await database.query('spec.fill', `insert into ops.consumers values ('kept', 'here')`)
@@ -45,10 +47,10 @@ test('many processes that start at once make them once', async () => {
 test('a database of an earlier version is brought up to this one', async () => {
   await migrateOperations(database)
   const [before] = await versions()
-  await database.query('spec.back', 'drop table ops.cursors')
+  await database.query('spec.back', 'drop table ops.used_nonces')
   await database.query('spec.back', 'update ops.version set version = version - 1')
   await migrateOperations(database)
-  expect(await shape()).toContain('cursors.block numeric')
+  expect(await shape()).toContain('used_nonces.nonce text')
   expect(await versions()).toEqual([before])
 })
 

@@ -13,6 +13,10 @@ const migrations = [
    )`,
   ],
   [`create table ops.cursors (name text primary key, block numeric(39, 0) not null)`],
+  [
+    `create table ops.used_nonces (nonce text primary key, expires_at timestamptz not null)`,
+    `create index used_nonces_expires_at on ops.used_nonces (expires_at)`,
+  ],
 ] as const
 
 /** One row that holds the version. */

@@ -31,6 +31,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   PRICE_ABOVE_MAXIMUM: 'final',
   RESERVATION_UNKNOWN: 'again',
   OFFER_LINE_INVALID: 'final',
+  OFFERS_NOT_WITHDRAWN: 'again',
   // Rental
   RENTAL_UNKNOWN: 'again',
   RENTAL_ALREADY_REQUESTED: 'final',

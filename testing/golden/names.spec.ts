@@ -9,6 +9,7 @@ import { describe, expect, test } from '@jest/globals'
 import { privateKeyToAccount } from 'viem/accounts'
 import { commandIds, ids, type ListingInput } from '../../commands/derived-ids.ts'
 import { derivedId } from '../../commands/ids.ts'
+import { importAsBefore } from '../../commands/import-offers.testing.ts'
 import { importOffers } from '../../commands/import-offers.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { aggregates, idOf } from '../../domain/aggregates.ts'
@@ -105,7 +106,10 @@ const idsOfRequests = async (): Promise<string[]> => {
     { type: 'RegisterProvider', wallet: 'provider', name: 'Paula', registeredAt: now() },
     { commandId: 'c', correlationId: 'c', causationId: 'c', actor: 'user:provider', time: now() },
   )
-  await importOffers({ commands, now }, { provider: 'provider', csv: [header, line, line].join('\n') })
+  await importAsBefore({ commands, now }, 'provider', [header, line, line].join('\n'))
+  const machines = [`InstanceType,${header}`, `8xH100,${line}`, `8xH100,${line}`].join('\n')
+  const earlierListings = async () => []
+  await importOffers({ commands, now, earlierListings }, { provider: 'provider', csv: machines })
   await market.list('listing', 2)
   await market.deposit('renter', 100_000_000n)
   const terms = { listing: 'listing', gpuCount: 1, seconds: 3600n, maxPricePerGpuHour: usdc(4_000_000n) }

@@ -12,12 +12,12 @@ const recordLinesMax = 20
 
 /** Returns the records of a CSV text, without empty lines. Never throws. A quote may stay open, or be closed so far
  *  below that the record has another number of columns than the first: then only its own line is lost, and reading goes
- *  on with the next. */
-export const readCsvRecords = (text: string): readonly CsvRecord[] => {
+ *  on with the next. Ends after one record more than `recordsMax`, which shows that there are too many. */
+export const readCsvRecords = (text: string, recordsMax = Number.POSITIVE_INFINITY): readonly CsvRecord[] => {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
   const records: CsvRecord[] = []
   let columns: number | undefined
-  for (let index = 0; index < lines.length; index++) {
+  for (let index = 0; index < lines.length && records.length <= recordsMax; index++) {
     if (lines[index]?.trim() === '') continue
     const { fields, linesTaken } = recordAt(lines, index, columns)
     columns ??= fields?.length

@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import { aggregates } from '../domain/aggregates.ts'
 import { type Details, type Refusal, refuse } from '../domain/errors.ts'
+import { refuseAboveLimits } from '../domain/limits.ts'
 import type { Offer } from '../domain/listing.ts'
 import { type Money, money, parseAmount } from '../domain/money.ts'
 import { readCsvRecords } from './csv-records.ts'
@@ -53,7 +55,8 @@ const row = z.object({
 export const readOffers = (
   csv: string,
 ): { readonly offers: readonly ReadOffer[]; readonly refused: readonly RefusedLine[] } | Refusal => {
-  const [header, ...records] = readCsvRecords(csv)
+  if (csv.length > csvCharactersMax) return refuse('INPUT_INVALID', { csv: `at most ${csvCharactersMax} characters` })
+  const [header, ...records] = readCsvRecords(csv, linesMax + 1)
   const columns = header && 'fields' in header ? header.fields : []
   const missing = required.filter((column) => !columns.includes(column))
   if (missing.length > 0) return refuse('INPUT_INVALID', { csv: `the header lacks ${missing.join(', ')}` })
@@ -73,8 +76,12 @@ export const readOffers = (
       continue
     }
     const read = row.safeParse(Object.fromEntries(columns.map((column, index) => [column, fields[index]])))
-    if (read.success) offers.push({ line, offer: toOffer(read.data) })
-    else {
+    if (read.success) {
+      const offer = toOffer(read.data)
+      const exceeded = refuseAboveLimits(offerSchema, offer)
+      if (exceeded) refuseLine(line, columnDetails(exceeded.details))
+      else offers.push({ line, offer })
+    } else {
       const issue = read.error.issues[0]
       refuseLine(line, { column: String(issue?.path[0] ?? ''), problem: issue?.message ?? '' })
     }
@@ -93,6 +100,26 @@ const toOffer = (read: z.infer<typeof row>): Omit<Offer, 'provider'> => {
     region: read.Region.replace(/^[,\s]+/, ''),
     pricePerGpuHour: perGpu(parseAmount(read.Price, 'USDC/6') ?? money(0n, 'USDC/6'), BigInt(gpuCount)),
   }
+}
+
+const { gpu, gpuCount, vramMib, vcpus, memoryMib, region, pricePerGpuHour } = aggregates.listing.commandFields
+const offerSchema = z.object({ gpu, gpuCount, vramMib, vcpus, memoryMib, region, pricePerGpuHour })
+
+/** Where the file has each field of an offer. */
+const columnOf: Readonly<Record<string, (typeof required)[number]>> = {
+  gpu: 'AcceleratorName',
+  gpuCount: 'AcceleratorCount',
+  vramMib: 'GpuInfo',
+  vcpus: 'vCPUs',
+  memoryMib: 'MemoryGiB',
+  region: 'Region',
+  'pricePerGpuHour.amount': 'Price',
+}
+
+/** Returns which column exceeds the limit of its field, what the field takes, and what the file has there. */
+const columnDetails = ({ takes = '', ...given }: Details): Details => {
+  const [[field, value] = ['', '']] = Object.entries(given)
+  return { column: columnOf[field] ?? field, problem: `takes ${takes}`, given: value }
 }
 
 /** Returns the price of one GPU, rounded up to a millionth of a dollar: all GPUs together never cost less than the

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { privateKeyToAccount } from 'viem/accounts'
+import { withoutTrailing } from '../domain/text.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 import { type Client, createClient } from './client.ts'
 import { importOffers } from './offers.ts'
@@ -125,7 +126,7 @@ const run = async (): Promise<void> => {
     },
   })
   if (values.help) return console.log(usage)
-  const seeded = await seed(values.url.replace(/\/+$/, ''))
+  const seeded = await seed(withoutTrailing(values.url, '/'))
   console.log(values.json ? JSON.stringify({ result: seeded }) : inWords(seeded))
 }
 

@@ -1,6 +1,7 @@
 // Plays one whole rental and prints each step: npm run tour -- [--offers FILE] [--url URL] [--json]
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import { withoutTrailing } from '../domain/text.ts'
 import { reachPlatform } from './platform.ts'
 import { createPrinter } from './tour/print.ts'
 import { playTour } from './tour/story.ts'
@@ -33,7 +34,7 @@ const run = async (): Promise<void> => {
   })
   const began = performance.now()
   print.chapter('The platform')
-  const platform = await reachPlatform(options.url.replace(/\/+$/, ''), (line) => print.text(line))
+  const platform = await reachPlatform(withoutTrailing(options.url, '/'), (line) => print.text(line))
   try {
     print.text(`${platform.started ? 'started for this tour' : 'already running'} at ${platform.url}`)
     await playTour(platform.url, options.offers, print)

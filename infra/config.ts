@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
+import { withoutTrailing } from '../domain/text.ts'
 import { chainSettings } from './config/chain.ts'
 import { identitySettings } from './config/identity.ts'
 import { jobsSettings } from './config/jobs.ts'
@@ -77,7 +78,7 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
   return {
     host: values.HOST ?? '127.0.0.1',
     port: values.PORT ?? 4000,
-    publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ''),
+    publicUrl: values.PUBLIC_URL && withoutTrailing(values.PUBLIC_URL, '/'),
     dataDir,
     jobDir: resolve(values.JOB_DIR ?? join(dataDir, 'jobs')),
     jobTrust: values.JOB_TRUST ?? 'strangers',

@@ -24,7 +24,7 @@ export const settings = z.object({
 const chainVariables = ['CHAIN_ID', 'TOKEN_ADDRESS', 'MARKETPLACE_ADDRESS', 'CHAIN_CONFIRMATIONS'] as const
 
 export type ChainConfig =
-  | { readonly kind: 'embedded'; readonly port: number }
+  | { readonly kind: 'embedded'; readonly port: number; readonly origins: readonly string[] }
   | {
       readonly kind: 'rpc'
       readonly rpcUrl: string
@@ -96,7 +96,8 @@ const readChain = (values: z.infer<typeof settings>, given: Environment): ChainC
   const { CHAIN_RPC_URL, CHAIN_ID, TOKEN_ADDRESS, MARKETPLACE_ADDRESS, CHAIN_CONFIRMATIONS } = values
   if (CHAIN_RPC_URL === undefined) {
     const alone = chainVariables.find((name) => values[name] !== undefined)
-    if (alone === undefined) return { kind: 'embedded', port: values.CHAIN_PORT ?? 8545 }
+    if (alone === undefined)
+      return { kind: 'embedded', port: values.CHAIN_PORT ?? 8545, origins: values.CHAIN_ORIGINS ?? [] }
     throw invalid('CHAIN_RPC_URL', given, `${alone} needs it`)
   }
   if (CHAIN_ID === undefined || !TOKEN_ADDRESS || !MARKETPLACE_ADDRESS || CHAIN_CONFIRMATIONS === undefined)

@@ -37,6 +37,7 @@ export const textBytes: Readonly<Record<string, SizeOf>> = {
   'JobFile.content': about(filesBytes / itemsDefault),
   'JobLog.text': (asked) => asked,
   'ParkedStream.error': about(1_000),
+  'ParkedTask.error': about(2_000),
   'Projection.failure': about(1_000),
 }
 
@@ -48,6 +49,8 @@ export const listItems: Readonly<Record<string, number>> & { readonly default: n
   'ImportOffersSuccess.unchanged': 1_000,
   'MoneyTrace.steps': 1_000,
   'Projection.parked': 100,
+  'Query.parkedTaskDecisions': 100,
+  'Query.parkedTasks': 100,
   'Query.gpuModels': 1_000,
   // Of the schema itself, what an average type has.
   '__Schema.types': 130,
@@ -66,6 +69,8 @@ export const fieldCosts: Readonly<Record<string, number>> = {
   'Query.gpuModels': 1_000,
   'Query.ledgerSums': 10_000,
   'Query.moneyTrace': 10_000,
+  'Query.parkedTaskDecisions': 1_000,
+  'Query.parkedTasks': 1_000,
   'Query.projections': 2_000,
   'Job.log': 100,
 }

@@ -64,7 +64,7 @@ const consumers = async (): Promise<string[]> => {
     bus,
     jobs: { reconcile: nothing, close: nothing },
     heartbeats: steadyHeartbeats(),
-    openWork: { openJobs: async () => [], activeRentals: async () => [] },
+    openWork: { openJobs: async () => [] },
     now,
     log: silentLog,
     signal,

@@ -14,6 +14,9 @@ export type PlacementRequest = Omit<RentalRequest, 'listing'> & { readonly needs
 /** How many offers are tried when others are faster at the cheapest ones. */
 const offersTriedMax = 3
 
+/** How many models a refusal names at most. */
+const modelsNamedMax = 50
+
 type Dependencies = { readonly commands: Commands; readonly read: ReadModels; readonly now: () => string }
 
 /** Lets placement choose the listing and rents from it; when that one was just taken, the next best is tried. The same
@@ -28,7 +31,10 @@ export const rentCheapest = async (
   const placed = place(needs, offers)
   if ('code' in placed) {
     if (placed.code !== 'GPU_UNKNOWN') return refuse(placed.code, { gpu: needs.gpu })
-    return refuse('GPU_UNKNOWN', { gpu: needs.gpu, offered: (await gpuModels(dependencies.read)).join(', ') })
+    return refuse('GPU_UNKNOWN', {
+      gpu: needs.gpu,
+      offered: (await gpuModels(dependencies.read, { first: modelsNamedMax })).join(', '),
+    })
   }
   let answer: RequestedRental | Refusal = refuse('LISTING_FULL')
   for (const [index, { listing }] of placed.candidates.slice(0, offersTriedMax).entries()) {

@@ -1,3 +1,4 @@
+import { Failure } from '../domain/errors.ts'
 import type { Event } from '../domain/listing.ts'
 import type { Money } from '../domain/money.ts'
 import type { ReadModels } from './database.ts'
@@ -125,10 +126,19 @@ export const searchListings = async (read: ReadModels, search: ListingSearch): P
   return pageOf(rows, search, (row) => [String(row.pricePerGpuHour), row.id])
 }
 
-/** Resolves to the names of all GPUs that were ever listed. */
-export const gpuModels = async (read: ReadModels): Promise<readonly string[]> => {
+/** The most names that one call of `gpuModels` resolves to. */
+export const gpuModelsMax = 1_000
+
+/** Resolves to the names of GPUs that were ever listed, in their order, after a name or from the first. Throws
+ *  INPUT_INVALID. */
+export const gpuModels = async (
+  read: ReadModels,
+  { first, after = '' }: { readonly first: number; readonly after?: string | undefined },
+): Promise<readonly string[]> => {
+  if (first < 1 || first > gpuModelsMax)
+    throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${gpuModelsMax}` })
   const rows = await read.run('listings.gpuModels', (db) =>
-    db.selectFrom('Listing').select('gpu').distinct().orderBy('gpu').execute(),
+    db.selectFrom('Listing').select('gpu').distinct().where('gpu', '>', after).orderBy('gpu').limit(first).execute(),
   )
   return rows.map(({ gpu }) => gpu)
 }

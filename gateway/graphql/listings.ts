@@ -2,7 +2,7 @@ import { commandIds, ids } from '../../commands/derived-ids.ts'
 import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
-import { findListing, gpuModels, listings, searchListings } from '../../projections/listings.ts'
+import { findListing, gpuModels, gpuModelsMax, listings, searchListings } from '../../projections/listings.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reachPosition } from './context.ts'
@@ -103,11 +103,15 @@ builder.queryField('listings', (t) =>
 
 builder.queryField('gpuModels', (t) =>
   t.stringList({
-    description: 'The names of all GPU models that were ever listed.',
-    args: atLeastArgument,
-    resolve: async (_, { atLeast }, context, info) => {
+    description: 'The names of the GPU models that were ever listed, in their order.',
+    args: {
+      first: t.arg.int({ defaultValue: gpuModelsMax, description: `The number of names, 1 to ${gpuModelsMax}.` }),
+      after: t.arg.string({ description: 'A name: only names after it.' }),
+      ...atLeastArgument,
+    },
+    resolve: async (_, { first, after, atLeast }, context, info) => {
       await reachPosition(context, atLeast, info)
-      return [...(await gpuModels(context.services.read))]
+      return [...(await gpuModels(context.services.read, { first: first ?? gpuModelsMax, after: after ?? undefined }))]
     },
   }),
 )

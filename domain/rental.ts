@@ -34,7 +34,8 @@ type Usage = { readonly runSeconds: bigint; readonly charged: Money }
 /** `runSeconds` is the whole run that the heartbeats acknowledged, not the part since the last command. */
 export type Command =
   | ({ readonly type: 'RequestRental'; readonly maxPricePerGpuHour: Money } & Terms)
-  | ({ readonly type: 'ActivateRental'; readonly held: Money } & Lease)
+  /** After `notAfter` it is refused; left out, it has no deadline. */
+  | ({ readonly type: 'ActivateRental'; readonly held: Money; readonly notAfter?: string } & Lease)
   | { readonly type: 'RejectRental'; readonly code: ErrorCode; readonly rejectedAt: string }
   | { readonly type: 'MeterRental'; readonly runSeconds: bigint; readonly meteredAt: string }
   | { readonly type: 'EndRental'; readonly reason: EndReason; readonly runSeconds: bigint; readonly endedAt: string }
@@ -91,7 +92,9 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })
       if (command.pricePerGpuHour.asset !== state.maxPricePerGpuHour.asset) return refuse('PRICE_ABOVE_MAXIMUM')
       if (exceeds(command.pricePerGpuHour, state.maxPricePerGpuHour)) return refuse('PRICE_ABOVE_MAXIMUM')
-      return [{ ...command, type: 'RentalActivated' }]
+      const { notAfter, ...lease } = command
+      if (notAfter !== undefined && lease.startedAt > notAfter) return refuse('DEADLINE_PASSED', { notAfter })
+      return [{ ...lease, type: 'RentalActivated' }]
     }
     case 'RejectRental': {
       if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })

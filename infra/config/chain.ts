@@ -1,3 +1,4 @@
+import { chainIdMax } from '../../domain/limits.ts'
 import { address, originList, setting, urlOf, wholeNumber } from './setting.ts'
 
 /** Settings: the chain that deposits are made on. */
@@ -10,9 +11,9 @@ export const chainSettings = {
     unset: 'an embedded chain with the contracts deployed',
     secret: true,
   }),
-  CHAIN_ID: setting(wholeNumber(1, Number.MAX_SAFE_INTEGER), {
+  CHAIN_ID: setting(wholeNumber(1, chainIdMax), {
     description: 'The id of the chain behind CHAIN_RPC_URL.',
-    takes: 'a whole number above 0',
+    takes: `a whole number from 1 to ${chainIdMax}`,
     example: '11155111',
     unset: 'the id of the embedded chain',
   }),

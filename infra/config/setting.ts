@@ -7,7 +7,7 @@ export type Setting = { takes: string; example: string; unset: string; descripti
 export const wholeNumber = (min: number, max: number) =>
   z
     .string()
-    .regex(/^\d{1,15}$/)
+    .regex(/^\d{1,16}$/)
     .transform(Number)
     .pipe(z.number().min(min).max(max))
 /** Returns the schema of an address with one of these schemes. */

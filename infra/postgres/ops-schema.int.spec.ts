@@ -32,6 +32,8 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'cursors.custody_ledger numeric',
     'cursors.hash text',
     'cursors.name text',
+    'heartbeat_spans.since timestamp with time zone',
+    'heartbeat_spans.until timestamp with time zone',
     'heartbeats.acknowledged_ms bigint',
     'heartbeats.last_beat_at timestamp with time zone',
     'heartbeats.rental text',
@@ -44,6 +46,19 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'rescans.requested_at timestamp with time zone',
     'rescans.requested_by text',
     'rescans.to_block numeric',
+    'task_decisions.attempts integer',
+    'task_decisions.decided_at timestamp with time zone',
+    'task_decisions.decided_by text',
+    'task_decisions.decision text',
+    'task_decisions.error text',
+    'task_decisions.id bigint',
+    'task_decisions.key text',
+    'task_decisions.payload text',
+    'task_decisions.reason text',
+    'task_decisions.since timestamp with time zone',
+    'task_decisions.task text',
+    'used_nonces.expires_at timestamp with time zone',
+    'used_nonces.nonce text',
     'version.version integer',
   ])
   await database.query('spec.fill', `insert into ops.consumers values ('kept', 'here')`)
@@ -65,7 +80,7 @@ test('a database of an earlier version is brought up to this one', async () => {
   await database.query('spec.back', 'create table ops.cursors (name text primary key, block numeric(39, 0) not null)')
   await database.query('spec.back', 'update ops.version set version = version - 1')
   await migrateOperations(database)
-  expect(await shape()).toContain('cursors.block numeric')
+  expect(await shape()).toContain('rescans.id bigint')
   expect(await versions()).toEqual([before])
 })
 

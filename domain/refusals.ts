@@ -105,6 +105,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   POSITION_TOO_OLD: 'final',
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',
+  CHAIN_NODES_DISAGREE: 'again',
+  CHAIN_REPLACED: 'again',
   CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_NODES_DISAGREE: 'again',
   CHAIN_REPLACED: 'final',

@@ -2,7 +2,6 @@
 // other, wires them, and closes them in reverse order. No other file of the project chooses the engine behind a port.
 import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
-import { Failure } from './domain/errors.ts'
 import { logBus } from './infra/bus/log.ts'
 import { memoryCache } from './infra/cache/memory.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
@@ -11,13 +10,14 @@ import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
-import { startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
 import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
-import { connectPostgres, migrateOperations } from './infra/postgres.ts'
+import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
+import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
 import { openPostgresTurns } from './infra/turns/postgres.ts'
@@ -60,6 +60,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     () => openDataFolder(config.dataDir),
     (opened) => opened.close(),
   )
+  if (config.databaseUrl === undefined) dropClientVariables(process.env)
   const databaseUrl =
     config.databaseUrl ??
     (
@@ -72,6 +73,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const database = await open(
     'database',
     async () => {
+      if (config.databaseUrl !== undefined)
+        await checkDatabase({ url: databaseUrl, log, waitMs: databaseWaitMs, signal: shutdown.signal })
       const connected = connectPostgres({
         url: databaseUrl,
         log,
@@ -182,24 +185,19 @@ const run = async (): Promise<void> => {
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)
   shutdown.onSignals()
+  onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
   try {
     await start(config, log, shutdown)
   } catch (error) {
     if (shutdown.signal.aborted) return
-    printError(error)
+    printReport(reportOf(error))
     await shutdown.stop('could not start')
     process.exit(1)
   }
 }
 
-/** Prints an error for the terminal: a `Failure` as what is wrong and what to do, and any other error with its
- *  stack. */
-const printError = (error: unknown): void => {
-  if (error instanceof Failure) console.error(`\n${error.code}: ${error.message}\n`)
-  else console.error(error)
-}
-
-run().catch((error) => {
-  printError(error)
-  process.exit(1)
-})
+if (import.meta.main)
+  run().catch((error) => {
+    printReport(reportOf(error))
+    process.exit(1)
+  })

@@ -1,4 +1,5 @@
-import { AnswerError, type Client } from './client.ts'
+import { AnswerError } from './answer-error.ts'
+import type { Client } from './client.ts'
 
 type Line = { readonly line: number }
 type RefusedLine = Line & { readonly message: string; readonly details: readonly { name: string; value: string }[] }

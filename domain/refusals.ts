@@ -96,6 +96,10 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',
   CHAIN_JOURNAL_BROKEN: 'again',
+  DATABASE_UNREACHABLE: 'again',
+  PLATFORM_UNREACHABLE: 'again',
+  PATH_UNUSABLE: 'again',
+  CHAIN_WITHOUT_FAUCET: 'again',
   INTERNAL: 'again',
 }
 

@@ -130,6 +130,12 @@ export const startEmbeddedPostgres = async (options: {
   }
 }
 
+/** Removes the variables by which PostgreSQL's own clients are set up (PGHOST, PGSSLMODE, PGOPTIONS, …). They speak of
+ *  other servers, and the driver would apply them to the embedded one too. */
+export const dropClientVariables = (environment: NodeJS.ProcessEnv): void => {
+  for (const name of Object.keys(environment)) if (/^PG[A-Z]/.test(name)) delete environment[name]
+}
+
 const urlOf = (password: string, port: number | string): string =>
   `postgres://${databaseName}:${password}@127.0.0.1:${port}/${databaseName}`
 

@@ -24,6 +24,10 @@ export const platformErrors = {
     message: 'The database does not answer.',
     hint: 'The platform tries again; nothing was lost. Repeat the request with the same idempotency key.',
   },
+  DATABASE_UNREACHABLE: {
+    message: 'No database answers at DATABASE_URL.',
+    hint: 'Start the database, or correct host, port or socket in DATABASE_URL.',
+  },
   DATABASE_FULL: {
     message: 'The disk of the database is full; nothing was stored.',
     hint: 'Free space on the disk and repeat the request with the same idempotency key; no restart is needed.',
@@ -35,6 +39,14 @@ export const platformErrors = {
   DATABASE_SCHEMA_OLDER: {
     message: 'The database was made by an older version of this program.',
     hint: 'Start the platform once with this version: it brings the database up to date.',
+  },
+  PLATFORM_UNREACHABLE: {
+    message: 'No platform answers at this address.',
+    hint: 'Start one in another terminal with npm start, or give its address with --url.',
+  },
+  PATH_UNUSABLE: {
+    message: 'A file or folder cannot be read or written.',
+    hint: 'See the details for the path and the reason.',
   },
   LOG_NOT_FOUND: {
     message: 'There is no event log here yet.',
@@ -74,6 +86,10 @@ export const platformErrors = {
     hint: 'Repeat the request with the same idempotency key.',
   },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_WITHOUT_FAUCET: {
+    message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
+    hint: 'Start a platform without CHAIN_RPC_URL.',
+  },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',
     hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',

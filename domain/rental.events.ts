@@ -8,6 +8,15 @@ const reason = z
   .describe('Whether the renter returned the GPUs or the rented time is over.')
 const ranFor = field.seconds.describe('The whole run that heartbeats acknowledged, never more than the rented time.')
 
+const placement = z
+  .object({
+    gpu: field.text.describe('The model of GPU that was asked for.'),
+    listings: z.array(field.id).readonly().describe('The listings to try, the best first.'),
+    vramMib: field.mib.optional().describe('The least memory of one GPU that was asked for.'),
+    region: field.text.optional().describe('The region that was asked for.'),
+  })
+  .readonly()
+
 /** How rental events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
   RentalRequested: {
@@ -20,6 +29,9 @@ export const schemas: EventSchemas<Event> = {
         seconds: field.seconds.describe('The longest time of the rental.'),
         maxPricePerGpuHour: field.money.describe('The highest accepted price of one GPU per hour.'),
         requestedAt: field.time.describe('When the rental was requested.'),
+        placement: placement
+          .optional()
+          .describe('What was asked for when no listing was named. With the first rental of an idempotency key alone.'),
       })
       .describe('A renter requested GPUs of a listing.'),
   },

@@ -1,6 +1,7 @@
 import { type AggregateName, type CommandOf, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
-import { encodeEvent } from '../domain/events.ts'
+import { type EncodedEvent, encodeNewEvent } from '../domain/events.ts'
+import { refuseOversized } from '../domain/limits.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { EventStore, Json, NewEvent, Position } from '../infra/event-store/port.ts'
@@ -160,10 +161,10 @@ export const createCommands = ({
     view: View<Name>,
   ): Promise<Attempt<Name>> => {
     const { folded } = view
-    const { decide, schemas } = aggregateOf(name)
     const earlier = await earlierAnswer(name, id, view, envelope.commandId)
     if (earlier) return earlier
-    const decided = refuseStranger(name, envelope.actor, command, folded.state) ?? decide(command, folded.state)
+    const decided =
+      refuseStranger(name, envelope.actor, command, folded.state) ?? decideWithinLimits(name, command, folded.state)
     if (isRefusal(decided) || decided.length === 0) {
       const now = view.isCurrent ? view : await read(name, id)
       if (now.folded.revision !== folded.revision) return { outcome: 'stale', view: now }
@@ -172,7 +173,7 @@ export const createCommands = ({
       const answer = { outcome: 'executed', repeated: false, events: [], state, position: undefined } as const
       return { outcome: 'answered', answer }
     }
-    const events = decided.map((event, index) => newEventOf(encodeEvent(schemas, event), envelope, index))
+    const events = decided.map((encoded, index) => newEventOf(encoded, envelope, index))
     const stream = streamOf(name, id)
     const appended = await store.append({ stream, expected: folded.revision ?? 'no stream', events })
     if (appended.outcome === 'appended' && !appended.repeated) {
@@ -235,11 +236,26 @@ export const createCommands = ({
   return { execute, load, current: cache.current }
 }
 
-const newEventOf = (
-  encoded: { type: string; version: number; data: unknown },
-  envelope: Envelope,
-  index: number,
-): NewEvent => ({
+/** Decides a command whose fields are within their limits. Returns the events as they are stored; refuses INPUT_INVALID
+ *  when a field of the command, or of an event, exceeds its limit. */
+const decideWithinLimits = <Name extends AggregateName>(
+  name: Name,
+  command: CommandOf<Name>,
+  state: StateOf<Name>,
+): readonly EncodedEvent[] | Refusal => {
+  const { commandFields, decide, schemas } = aggregateOf(name)
+  const decided = refuseOversized(commandFields, command) ?? decide(command, state)
+  if (isRefusal(decided)) return decided
+  const encoded: EncodedEvent[] = []
+  for (const event of decided) {
+    const one = encodeNewEvent(schemas, event)
+    if (isRefusal(one)) return one
+    encoded.push(one)
+  }
+  return encoded
+}
+
+const newEventOf = (encoded: EncodedEvent, envelope: Envelope, index: number): NewEvent => ({
   id: eventIdOf(envelope.commandId, index, envelope.time),
   type: encoded.type,
   data: encoded.data as Json,

@@ -10,6 +10,8 @@ export type RefusedLine = { readonly line: number; readonly refusal: Refusal }
 
 const required = ['AcceleratorName', 'AcceleratorCount', 'vCPUs', 'MemoryGiB', 'GpuInfo', 'Price', 'Region'] as const
 const linesMax = 10_000
+/** About the size of a file of 10,000 lines: 100 characters each. */
+export const csvCharactersMax = 1_048_576
 
 /** Far above any machine, and small enough for a number to be exact. */
 const memoryGibMax = 1_000_000

@@ -36,22 +36,33 @@ export const exceeds = (a: Money, b: Money): boolean => {
 export const costOf = (pricePerHour: Money, seconds: bigint): Money =>
   money((pricePerHour.amount * seconds) / secondsPerHour, pricePerHour.asset)
 
-/** Returns "2.65" of USDC/6 as 2650000n. Returns undefined for a text that is no plain decimal, or finer than the
- *  asset. */
+/** How long the text of an amount may be: 30 whole digits, a point and 30 decimals, with some room for spaces. */
+export const amountCharactersMax = 80
+
+/** Returns "2.65" of USDC/6 as 2650000n. Returns undefined for a text that is no plain decimal, finer than the asset, or
+ *  longer than 80 characters. */
 export const parseAmount = (text: string, asset: Asset): Money | undefined => {
+  if (text.length > amountCharactersMax) return undefined
   const match = /^(\d{1,30})(?:\.(\d+))?$/.exec(text.trim())
   if (!match) return undefined
   const decimals = decimalsOf(asset)
-  const fraction = (match[2] ?? '').replace(/0+$/, '')
+  const fraction = withoutTrailingZeros(match[2] ?? '')
   if (fraction.length > decimals) return undefined
   return money(BigInt(`${match[1]}${fraction.padEnd(decimals, '0')}`), asset)
+}
+
+/** Returns the digits up to the last one that is no zero. A pattern would begin again at each zero. */
+const withoutTrailingZeros = (digits: string): string => {
+  let length = digits.length
+  while (length > 0 && digits[length - 1] === '0') length -= 1
+  return digits.slice(0, length)
 }
 
 /** Returns 2650000n of USDC/6 as "2.65". Whole units have no decimal point. */
 export const formatAmount = ({ amount, asset }: Money): string => {
   const decimals = decimalsOf(asset)
   const digits = (amount < 0n ? -amount : amount).toString().padStart(decimals + 1, '0')
-  const fraction = digits.slice(digits.length - decimals).replace(/0+$/, '')
+  const fraction = withoutTrailingZeros(digits.slice(digits.length - decimals))
   const whole = digits.slice(0, digits.length - decimals)
   return `${amount < 0n ? '-' : ''}${whole}${fraction ? `.${fraction}` : ''}`
 }

@@ -16,8 +16,10 @@ export type Services = {
   readonly read: ReadModels
   readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
   readonly readJobLog: Cluster['readLog']
-  /** Resolves when every read model has reached this position. Throws POSITION_NOT_REACHED. */
+  /** Resolves when these read models have reached this position. Throws POSITION_NOT_REACHED. */
   readonly waitFor: Projections['waitFor']
+  /** Resolves when the log reaches this position. Throws POSITION_AHEAD. */
+  readonly checkExists: Projections['checkExists']
   /** The state of the read models, and the retry of their parked streams. */
   readonly projections: Pick<Projections, 'status' | 'retry'>
   /** The timers and handlers that have failed for good. */
@@ -42,7 +44,7 @@ export const createServices = ({
   now,
 }: Pick<Services, 'store' | 'commands' | 'read' | 'heartbeats' | 'parkedTasks' | 'now'> & {
   readonly cluster: Pick<Cluster, 'readLog'>
-  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor'>
+  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor' | 'checkExists'>
   readonly chain: Pick<Chain, 'description'>
   readonly config: Privileged
 }): Services => ({
@@ -52,6 +54,7 @@ export const createServices = ({
   heartbeats,
   readJobLog: cluster.readLog,
   waitFor: projections.waitFor,
+  checkExists: projections.checkExists,
   projections,
   parkedTasks,
   chain: chain.description,

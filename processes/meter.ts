@@ -11,7 +11,7 @@ import type { Schedule, Timers } from './timers.ts'
 
 type Dependencies = {
   readonly commands: Commands
-  readonly heartbeats: Heartbeats
+  readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
   readonly schedule: Schedule
   /** ISO 8601 in UTC. */
   readonly now: () => string

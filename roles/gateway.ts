@@ -15,7 +15,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     jwtSecret: platform.jwtSecret,
     publicUrl: () => url,
     chainId: chain.description.chainId,
-    nonces: platform.cache,
+    usedNonces: platform.usedNonces,
     now,
   })
   const isUp = () =>

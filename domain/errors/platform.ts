@@ -60,6 +60,14 @@ export const platformErrors = {
     message: 'The read model has not reached this position in time.',
     hint: 'Try again in a moment.',
   },
+  POSITION_AHEAD: {
+    message: 'The log does not reach this position.',
+    hint: 'Use a position that this store returned.',
+  },
+  POSITION_TOO_OLD: {
+    message: 'Too much has happened since this position to go on from there.',
+    hint: 'Query what you need, and subscribe after the position that the query head returned before.',
+  },
   EVENT_INVALID: { message: 'This event cannot be stored.', hint: 'See the details.' },
   EVENT_UNREADABLE: {
     message: 'A stored event does not match its schema.',
@@ -68,6 +76,10 @@ export const platformErrors = {
   EVENT_NOT_FOLDED: {
     message: 'A stored event cannot be folded into a read model.',
     hint: 'Its stream is parked there. See the error, run a version that can fold the event, and retry the stream.',
+  },
+  READ_MODEL_DEFECTIVE: {
+    message: 'The read model stands still: no single event causes this, so nothing is parked.',
+    hint: 'See the details. Correct the program, the schema or the rights; it is tried again and loses nothing.',
   },
   PARKED_STREAM_UNKNOWN: {
     message: 'The read model has no such parked stream.',
@@ -89,6 +101,14 @@ export const platformErrors = {
   CHAIN_WITHOUT_FAUCET: {
     message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
     hint: 'Start a platform without CHAIN_RPC_URL.',
+  },
+  CHAIN_NODES_DISAGREE: {
+    message: 'The answers of the nodes of the chain do not fit together.',
+    hint: 'The platform asks again; no deposit is credited or called vanished meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
+  },
+  CHAIN_REPLACED: {
+    message: 'This is another chain than the one whose deposits this database has credited.',
+    hint: 'Either bring the former chain back (the folder chain of its data folder from a backup, or CHAIN_RPC_URL), or begin with a new database (a new DATA_DIR, or another DATABASE_URL).',
   },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',

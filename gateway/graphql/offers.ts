@@ -1,10 +1,11 @@
 import { importOffers } from '../../commands/import-offers.ts'
-import type { RefusedLine } from '../../commands/offers.ts'
+import { csvCharactersMax, type RefusedLine } from '../../commands/offers.ts'
 import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { builder } from './builder.ts'
 import { resultPosition } from './context.ts'
 import { ErrorInterface } from './errors.ts'
+import { limited } from './input-limits.ts'
 import { payloadOf } from './payloads.ts'
 
 type Line = { readonly line: number; readonly listing: string }
@@ -45,7 +46,13 @@ Success.implement({
 })
 
 const ImportOffersInput = builder.inputType('ImportOffersInput', {
-  fields: (t) => ({ csv: t.string({ required: true, description: 'A file in the SkyPilot catalog format.' }) }),
+  fields: (t) => ({
+    csv: t.string({
+      required: true,
+      description: 'A file in the SkyPilot catalog format.',
+      ...limited({ charactersMax: csvCharactersMax }),
+    }),
+  }),
 })
 
 builder.mutationField('importOffers', (t) =>

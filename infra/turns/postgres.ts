@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { createBoundedMap, registerBound } from '../async/bounded.ts'
 import { createSemaphore } from '../async/semaphore.ts'
 import { channels, TAKE_TEXT_LOCK, textLocks } from '../locks.ts'
 import type { Database } from '../postgres.ts'
@@ -9,9 +10,14 @@ import type { Turns } from './port.ts'
 const turnsAtOnceMax = 2
 /** How long a turn is waited for. A process that holds it longer was stopped. */
 const turnWaitMsMax = 5_000
-/** For how long the processes take turns after a notice, and how many streams they remember. */
+/** For how long the processes take turns after a notice. */
 const contestedMs = 2_000
-const contestedStreamsMax = 1_000
+const contestedStreams = registerBound({
+  name: 'contested streams',
+  holds: 'The streams at which the processes have taken turns lately.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 1_000,
+})
 
 /** Opens the turns of processes that share a database. A turn is a lock that the database gives in the order of asking;
  *  NOTIFY announces a contested stream to all processes, because one that is never beaten would not notice. */
@@ -23,17 +29,11 @@ export const openPostgresTurns = async ({
   readonly log: Log
 }): Promise<Turns> => {
   const limited = createSemaphore(turnsAtOnceMax)
-  /** The moment at which each contested stream, by its key, is free again; the oldest first. */
-  const until = new Map<string, number>()
+  /** The moment at which each contested stream, by its key, is free again. */
+  const until = createBoundedMap<number>(contestedStreams)
 
   const remember = (key: string): void => {
-    if (key === '') return
-    until.delete(key)
-    until.set(key, performance.now() + contestedMs)
-    for (const [oldest, free] of until) {
-      if (until.size <= contestedStreamsMax && free > performance.now()) return
-      until.delete(oldest)
-    }
+    if (key !== '') until.set(key, performance.now() + contestedMs)
   }
   const remainingMs = (key: string): number => (until.get(key) ?? 0) - performance.now()
 

@@ -1,13 +1,12 @@
 /** A process of a chaos run that does what the platform's worker does: it runs sagas to their end, from the log, and
  *  fires timers. */
-import { systemActors } from '../../commands/actor.ts'
 import { createCommands } from '../../commands/execute.ts'
 import { logBus } from '../../infra/bus/log.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
 import { openPostgresTurns } from '../../infra/turns/postgres.ts'
-import { endAndSettle } from '../../processes/end-rental.ts'
+import { expireRental } from '../../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../../processes/timers.ts'
@@ -43,7 +42,7 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
       count('metered')
     },
     expire: async ({ rental }) => {
-      await endAndSettle(meter, rental, 'expired', systemActors.meter)
+      await expireRental(meter, rental)
       count('expired')
     },
     walk: (timer) => retryHandler(walker, timer),

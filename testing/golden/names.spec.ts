@@ -15,8 +15,8 @@ import { aggregates, idOf } from '../../domain/aggregates.ts'
 import { errors } from '../../domain/errors.ts'
 import { usdc } from '../../domain/money.testing.ts'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
+import { usedNoncesInMemory } from '../../gateway/auth/used-nonces.testing.ts'
 import type { Bus } from '../../infra/bus/port.ts'
-import { memoryCache } from '../../infra/cache/memory.ts'
 import type { Cluster } from '../../infra/clusters/port.ts'
 import { roles, settings } from '../../infra/config.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
@@ -64,7 +64,7 @@ const consumers = async (): Promise<string[]> => {
     bus,
     jobs: { reconcile: nothing, close: nothing },
     heartbeats: steadyHeartbeats(),
-    openWork: { openJobs: async () => [], activeRentals: async () => [] },
+    openWork: { openJobs: async () => [] },
     now,
     log: silentLog,
     signal,
@@ -77,12 +77,11 @@ const consumers = async (): Promise<string[]> => {
 const token = async (): Promise<string> => {
   const now = () => '2026-01-01T00:00:00.000Z'
   const account = privateKeyToAccount(`0x${'1'.repeat(64)}`)
-  const nonces = memoryCache()
   const signIn = createSignIn({
     jwtSecret: 'a secret that is long enough to be one',
     publicUrl: () => 'http://127.0.0.1:4000',
     chainId: 1,
-    nonces,
+    usedNonces: usedNoncesInMemory(),
     now,
   })
   const asked = await signIn.message(account.address)

@@ -108,8 +108,6 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   CHAIN_NODES_DISAGREE: 'again',
   CHAIN_REPLACED: 'again',
   CHAIN_WITHOUT_FAUCET: 'final',
-  CHAIN_NODES_DISAGREE: 'again',
-  CHAIN_REPLACED: 'final',
   CHAIN_JOURNAL_BROKEN: 'again',
   QUERY_TOO_COSTLY: 'again',
   ANSWER_TOO_LARGE: 'again',

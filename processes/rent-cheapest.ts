@@ -3,7 +3,7 @@ import type { Commands } from '../commands/execute.ts'
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { money } from '../domain/money.ts'
 import type { ReadModels } from '../projections/database.ts'
-import { gpuModels, searchListings } from '../projections/listings.ts'
+import { gpuModelsNear, gpuNamesLike, searchListings } from '../projections/listings.ts'
 import { readAllPages } from '../projections/page.ts'
 import { type Candidate, type Needs, place } from '../scheduler/placement/cheapest.ts'
 import { type RentalRequest, type RequestedRental, requestRental } from './rent-a-gpu.ts'
@@ -13,6 +13,9 @@ export type PlacementRequest = Omit<RentalRequest, 'listing'> & { readonly needs
 
 /** How many offers are tried when others are faster at the cheapest ones. */
 const offersTriedMax = 3
+
+/** How much of a name that is on no offer the answer repeats, and how many others it names. */
+const [gpuCharactersShown, modelsShownMax] = [100, 5]
 
 type Dependencies = { readonly commands: Commands; readonly read: ReadModels; readonly now: () => string }
 
@@ -27,8 +30,10 @@ export const rentCheapest = async (
   const offers = await findOffers(dependencies.read, needs)
   const placed = place(needs, offers)
   if ('code' in placed) {
-    if (placed.code !== 'GPU_UNKNOWN') return refuse(placed.code, { gpu: needs.gpu })
-    return refuse('GPU_UNKNOWN', { gpu: needs.gpu, offered: (await gpuModels(dependencies.read)).join(', ') })
+    const gpu = needs.gpu.slice(0, gpuCharactersShown)
+    if (placed.code !== 'GPU_UNKNOWN') return refuse(placed.code, { gpu, ...placed.details })
+    const nearest = await gpuModelsNear(dependencies.read, needs.gpu, modelsShownMax)
+    return refuse('GPU_UNKNOWN', { gpu, nearest: nearest.join(', ') || 'no GPU is on offer' })
   }
   let answer: RequestedRental | Refusal = refuse('LISTING_FULL')
   for (const [index, { listing }] of placed.candidates.slice(0, offersTriedMax).entries()) {
@@ -58,12 +63,14 @@ const earlierAnswer = async (
 
 /** Resolves to all open listings of the model: placement returns why none fits, so nothing else is filtered here. */
 const findOffers = async (read: ReadModels, { gpu }: Needs): Promise<Candidate[]> => {
-  const rows = await readAllPages((page) => searchListings(read, { gpu, ...page }))
+  const gpus = await gpuNamesLike(read, gpu)
+  const rows = await readAllPages((page) => searchListings(read, { gpus, ...page }))
   return rows
     .filter(({ status }) => status === 'open')
     .map((row) => ({
       listing: row.id,
       gpu: row.gpu,
+      gpuCount: row.gpuCount,
       freeGpus: row.freeGpus,
       vramMib: row.vramMib,
       region: row.region,

@@ -63,6 +63,9 @@ export type Chain = {
   /** Resolves to the tokens that the contract owned after a block, in minor units; undefined when the node does not
    *  keep the state of that block. Throws as `heights` does. */
   custody(height: bigint): Promise<bigint | undefined>
+  /** Resolves to whether a wallet that is a contract has signed the hash (ERC-1271, ERC-6492). Throws CHAIN_UNAVAILABLE,
+   *  also when too many ask at once, and as `heights` does. */
+  hasSigned(wallet: `0x${string}`, hash: `0x${string}`, signature: `0x${string}`): Promise<boolean>
   close(): Promise<void>
 }
 

@@ -3,8 +3,7 @@
 import { userInfo } from 'node:os'
 import { Failure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
-import { readCursors, requestRescan, rescanProgress } from '../infra/chain/rescans.ts'
-import { openInstallation } from './installation.ts'
+import { openInstallation, readCursors, requestRescan, rescanProgress } from './installation.ts'
 import { runTool } from './tool.ts'
 
 const usage = `npm run rescan -- [--from N] [--to N] [--contract NAME] [--json]

@@ -39,7 +39,7 @@ export type ChainDescription = {
 
 export type Chain = {
   readonly description: ChainDescription
-  /** What the chain itself says that it is: an embedded chain has an id made at random, for every new one has the same
+  /** The name that the chain gives itself: an embedded chain has an id made at random, for every new one has the same
    *  blocks at first. Undefined for other chains. */
   readonly id: string | undefined
   /** Resolves to the newest block, and the newest final one: the lower of the chain's own finality tag and the head
@@ -78,7 +78,7 @@ export type CursorPlace = {
   readonly chain: string | undefined
 }
 
-/** What the contract owns and what the ledger says that it owns, in minor units, as of a final block. */
+/** What the contract owns and what it owns by the ledger, in minor units, as of a final block. */
 export type CustodyReport = {
   readonly block: bigint
   readonly contract: bigint
@@ -90,7 +90,7 @@ export type CustodyReport = {
 /** Stores where the watcher is. */
 export type ChainCursor = {
   load(): Promise<CursorPlace | undefined>
-  /** Never goes back: a lower block than the stored one changes nothing. */
+  /** Stores the place. It never goes back: a lower block than the stored one changes nothing. */
   save(place: CursorPlace): Promise<void>
   saveCustody(report: CustodyReport): Promise<void>
   /** Resolves to the last report; undefined before the first one. */

@@ -15,7 +15,7 @@ const checksWaitingMax = 16
 /** What ends the signature of a wallet that is not on the chain yet. */
 const notYetThere = '6492'.repeat(16)
 
-/** Makes the check of signatures of wallets that are contracts: by ERC-1271 the contract itself says yes, and by ERC-6492
+/** Makes the check of signatures of wallets that are contracts: by ERC-1271 the contract itself confirms them, and by ERC-6492
  *  one that is not there yet is made first, in a simulation. What the contract does is a stranger's: it has a bound on
  *  gas, which bounds its answer, and few checks run at once. Resolves to undefined when too many wait. */
 export const createContractWallets = (client: PublicClient) => {

@@ -97,7 +97,19 @@ export const platformErrors = {
     message: 'Too many other requests changed the same thing at the same time.',
     hint: 'Repeat the request with the same idempotency key.',
   },
+  QUERY_TOO_COSTLY: {
+    message: 'The query asks for too much at once.',
+    hint: 'Ask for fewer nodes with first, for fewer fields, or with fewer aliases; the limits are in the details.',
+  },
+  ANSWER_TOO_LARGE: {
+    message: 'The answer is larger than this platform sends at once.',
+    hint: 'Ask for fewer nodes with first, or for fewer fields. A mutation was done all the same: query its result.',
+  },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_WITHOUT_FAUCET: {
+    message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
+    hint: 'Start a platform without CHAIN_RPC_URL.',
+  },
   CHAIN_NODES_DISAGREE: {
     message: 'The answers of the nodes of the chain do not fit together.',
     hint: 'The platform asks again; no deposit is credited or called vanished meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
@@ -105,10 +117,6 @@ export const platformErrors = {
   CHAIN_REPLACED: {
     message: 'This is another chain than the one whose deposits this database has credited.',
     hint: 'Either bring the former chain back (the folder chain of its data folder from a backup, or CHAIN_RPC_URL), or begin with a new database (a new DATA_DIR, or another DATABASE_URL).',
-  },
-  CHAIN_WITHOUT_FAUCET: {
-    message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
-    hint: 'Start a platform without CHAIN_RPC_URL.',
   },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',

@@ -28,7 +28,9 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/engine/fold-batch.ts lets changed': 'belongs to one batch, whose events are bounded',
   'projections/engine/fold-batch.ts lets parkings': 'belongs to one batch, whose events are bounded',
   'projections/engine/start.ts lets states': 'an entry for each read model',
-  'projections/engine/start.ts lets positions': 'an entry for each read model',
+  'projections/engine/position-tracker.ts lets positions': 'an entry for each read model',
+  'projections/engine/waiters.ts lets byPosition':
+    'an entry for each caller that waits, until its signal or its time ends',
   'projections/engine/updates.ts lets values': 'its own sizeMax, for each subscription',
   'projections/event-follow.ts lets cache': 'its own streamsMax, for each subscription',
 }

@@ -20,7 +20,7 @@ import type { Deposit } from '../port.ts'
 import { bloomOf, bloomOfLogs, mayHold, sameBloom } from './bloom.ts'
 
 const { abi } = marketplaceBinding
-/** A block with more transactions is not proved: on such a chain its filter says nothing. */
+/** A block with more transactions is not proved: on such a chain its filter excludes nothing. */
 const transactionsMax = 2_000
 const requestsAtOnceMax = 8
 /** Twice the widest range. */

@@ -95,7 +95,7 @@ const readers = Object.entries(operations).flatMap(([kind, root]) =>
   ),
 )
 
-/** The worst texts of a gateway: those of fewer units, because a request costs more than a call. */
+/** Returns the worst texts of a gateway, of fewer units: a request costs more than a call. */
 const textsOf = (characters: number) => [
   `1.${'0'.repeat(characters)}1`,
   ...['0', ' ', '/', '"', '-', '"\n', '\u2028'].flatMap((unit) => [`${unit.repeat(characters / unit.length)}!`]),

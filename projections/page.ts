@@ -18,8 +18,12 @@ export type Page<Row> = {
 export const isText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 /** Returns true for an integer of at most 97 digits in decimal text. */
 export const isInteger = (text: string): boolean => /^-?\d{1,97}$/.test(text)
-/** Returns true for ISO 8601 text in UTC with milliseconds. */
-export const isMoment = (text: string): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)
+/** Returns true for ISO 8601 text in UTC with milliseconds, of a day that the calendar has and the database stores. */
+export const isMoment = (text: string): boolean => {
+  if (!/^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)) return false
+  const time = new Date(text)
+  return !Number.isNaN(time.getTime()) && time.toISOString() === text
+}
 
 /** Reads all pages of a list, one after the other, and resolves to their rows. */
 export const readAllPages = async <Row>(

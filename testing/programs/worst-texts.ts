@@ -9,8 +9,8 @@ import { encodeNewEvent } from '../../domain/events.ts'
 import { assets, parseAmount } from '../../domain/money.ts'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
 import { tokenOfConnection, tokenOfHeader } from '../../gateway/auth/token.ts'
+import { usedNoncesInMemory } from '../../gateway/auth/used-nonces.testing.ts'
 import { schema } from '../../gateway/graphql/schema.ts'
-import { memoryCache } from '../../infra/cache/memory.ts'
 import { parseProgressLine, progressLines } from '../../infra/clusters/process.testing.ts'
 import { readConfig, settings } from '../../infra/config.ts'
 import { logPositionsOf } from '../../infra/event-store/eventstoredb.testing.ts'
@@ -24,7 +24,7 @@ const signIn = createSignIn({
   jwtSecret: 'a secret for tests that is long enough',
   publicUrl: () => 'http://localhost:4000',
   chainId: 1,
-  nonces: memoryCache(),
+  usedNonces: usedNoncesInMemory(),
   now: () => '2026-01-01T00:00:00.000Z',
 })
 const ownEnvironment = { projectRoot: '/', terminal: false }

@@ -5,6 +5,7 @@ import { createCommands } from './commands/execute.ts'
 import { logBus } from './infra/bus/log.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
+import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
@@ -14,12 +15,15 @@ import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
 import { postgresUsedNonces } from './infra/nonces/postgres.ts'
+import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
+import { openPostgresTurns } from './infra/turns/postgres.ts'
 import type { Schedule } from './processes/timers.ts'
+import { refuseOtherChain } from './processes/watch-deposits.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
 import { followProjections, startProjections } from './projections/engine/start.ts'
@@ -101,14 +105,22 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     (opened) => opened.close(),
   )
   const { chainId, marketplace } = chain.description
+  const cursorName = `${chainId}:${marketplace}`
+  const chainCursor = postgresChainCursor(database, cursorName)
+  await refuseOtherChain({ chain, cursor: chainCursor })
 
-  const commands = createCommands({ store })
+  const turns = await open(
+    'turns',
+    () => openPostgresTurns({ database, log }),
+    (opened) => opened.close(),
+  )
+  const commands = createCommands({ store, turns })
   const projections = config.roles.includes('projector')
     ? startProjections({ projections: allProjections, store, database, metrics, log: log.child({ part: 'projector' }) })
     : followProjections({ projections: allProjections, store, database })
   shutdown.add('projections', projections.close)
 
-  const clusterName = await open('cluster', () => clusterNameOf(config.jobDir))
+  const cluster = await open('cluster', () => openCluster(config, log.child({ part: 'cluster' })))
   const parts: Omit<Platform, 'schedule'> = {
     config,
     log,
@@ -122,10 +134,12 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     bus: logBus({ store, database, log: log.child({ part: 'bus' }) }),
     heartbeats: postgresHeartbeats(database),
     chain,
-    chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
-    cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
+    chainCursor,
+    rescans: postgresRescans(database, cursorName),
+    cluster,
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     usedNonces: postgresUsedNonces(database),
+    parkedTasks: postgresParkedTasks({ database, metrics }),
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))
@@ -159,6 +173,23 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
 }
 
+/** Opens the cluster of this machine, and logs how it isolates jobs. */
+const openCluster = async (config: Config, log: Log) => {
+  const cluster = processCluster({
+    root: config.jobDir,
+    name: await clusterNameOf(config.jobDir),
+    trust: config.jobTrust,
+    // The project may have secrets too, in .env.
+    hidden: [config.dataDir, import.meta.dirname],
+    log,
+  })
+  if (!config.roles.includes('scheduler')) return cluster
+  const { kind, says, reasons } = await cluster.isolation()
+  if (kind === 'none' || kind === 'refused') log.warn({ isolation: kind, reasons }, says)
+  else log.info({ isolation: kind }, says)
+  return cluster
+}
+
 const openChain = async (config: Config, folder: string, log: Log) => {
   if (config.chain.kind === 'rpc') {
     const chain = rpcChain({ ...config.chain, asset: 'USDC/6' })
@@ -168,6 +199,8 @@ const openChain = async (config: Config, folder: string, log: Log) => {
   return startEmbeddedChain({
     folder: join(folder, 'chain'),
     port: config.chain.port,
+    ownerSecret: await readOrCreateSecret(join(folder, 'keys', 'chain-owner')),
+    origins: config.chain.origins,
     log: (message) => chainLog.info(message),
   })
 }

@@ -129,6 +129,29 @@ describe('a broken line is named by its number and column, and the others are re
       offerLine({ count: '9'.repeat(400) }),
       { column: 'AcceleratorCount', problem: 'is too large' },
     ],
+    [
+      'the name is too long',
+      offerLine({ gpu: 'x'.repeat(5_000) }),
+      {
+        column: 'AcceleratorName',
+        problem: 'takes at most 200 characters',
+        given: `${'x'.repeat(40)}… (5000 characters)`,
+      },
+    ],
+    [
+      'the cores are more than any column holds',
+      offerLine({ vcpus: '3000000000' }),
+      { column: 'vCPUs', problem: 'takes 0 to 2,147,483,647', given: '3000000000' },
+    ],
+    [
+      'the price is beyond any money',
+      offerLine({ price: '9'.repeat(30) }),
+      {
+        column: 'Price',
+        problem: 'takes 1 to 1,000,000,000,000,000,000,000,000,000',
+        given: '499999999999999999999999999999500000',
+      },
+    ],
     ['the cores are no number', offerLine({ vcpus: 'many' }), { column: 'vCPUs', problem: 'takes a number' }],
     ['the memory is no number', offerLine({ gib: 'much' }), { column: 'MemoryGiB', problem: 'takes a number' }],
     ['the memory is missing', offerLine({ gib: '' }), { column: 'MemoryGiB', problem: 'must be above zero' }],

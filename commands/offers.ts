@@ -1,4 +1,7 @@
+import { z } from 'zod'
+import { aggregates } from '../domain/aggregates.ts'
 import { type Details, type Refusal, refuse } from '../domain/errors.ts'
+import { refuseAboveLimits } from '../domain/limits.ts'
 import type { Offer } from '../domain/listing.ts'
 import { createBreather } from '../infra/async/breather.ts'
 import { type CsvRecord, csvRecords, linesOf } from './csv-records.ts'
@@ -107,9 +110,34 @@ export const readOffers = async (
     if (answer === 'no GPU') withoutGpu += 1
     else if ('problem' in answer) refuseLine(answer, named)
     else {
+      const exceeded = refuseAboveLimits(offerSchema, answer.offer)
+      if (exceeded) {
+        refuseLine(columnDetails(exceeded.details), named)
+        continue
+      }
       offers.push({ ...named, offer: answer.offer })
       for (const { column, problem } of answer.warnings) warnings.push({ line, warning: `${column} ${problem}` })
     }
   }
   return { offers, refused, warnings, withoutGpu }
+}
+
+const { gpu, gpuCount, vramMib, vcpus, memoryMib, region, pricePerGpuHour } = aggregates.listing.commandFields
+const offerSchema = z.object({ gpu, gpuCount, vramMib, vcpus, memoryMib, region, pricePerGpuHour })
+
+/** Where the file has each field of an offer. */
+const columnOf: Readonly<Record<string, (typeof columnsRead)[number]>> = {
+  gpu: 'AcceleratorName',
+  gpuCount: 'AcceleratorCount',
+  vramMib: 'GpuInfo',
+  vcpus: 'vCPUs',
+  memoryMib: 'MemoryGiB',
+  region: 'Region',
+  'pricePerGpuHour.amount': 'Price',
+}
+
+/** Returns which column exceeds the limit of its field, what the field takes, and what the file has there. */
+const columnDetails = ({ takes = '', ...given }: Details): Details => {
+  const [[field, value] = ['', '']] = Object.entries(given)
+  return { column: columnOf[field] ?? field, problem: `takes ${takes}`, given: value }
 }

@@ -6,8 +6,8 @@ import { createBackoff } from './async/backoff.ts'
 import { sleep } from './async/sleep.ts'
 import { databaseName, endLeftovers, lastLines, prepareCluster, readText } from './embedded-postgres/data.ts'
 import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
-import { startWatched, type WatchedProcess } from './embedded-postgres/watched-process.ts'
 import { readOrCreateSecret } from './keys/file.ts'
+import { startWatched, type WatchedProcess } from './system/watched-process.ts'
 import type { Log } from './telemetry.ts'
 
 const startTriesMax = 5

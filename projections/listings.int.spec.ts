@@ -100,7 +100,11 @@ describe('searching listings', () => {
   })
 
   test('names the models that were ever listed', async () =>
-    expect(await gpuModels(world.read)).toEqual(['A100-80GB', 'H100']))
+    expect([
+      await gpuModels(world.read, { first: 1_000 }),
+      await gpuModels(world.read, { first: 1 }),
+      await gpuModels(world.read, { first: 2, after: 'A100-80GB' }),
+    ]).toEqual([['A100-80GB', 'H100'], ['A100-80GB'], ['H100']]))
 
   test('pages through all, without gaps or repetition when listings come in between', async () => {
     const seen: string[] = []

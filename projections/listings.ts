@@ -1,3 +1,4 @@
+import { Failure } from '../domain/errors.ts'
 import { gpuKeyOf, gpuNameOf, nearestGpus } from '../domain/gpu-models.ts'
 import type { Event } from '../domain/listing.ts'
 import type { Money } from '../domain/money.ts'
@@ -127,7 +128,8 @@ export const searchListings = async (read: ReadModels, search: ListingSearch): P
 
 /** How many different names are looked at; the oldest first, so that later ones cannot take their place. */
 const namesMax = 10_000
-const modelsMax = 1_000
+/** The most names that one call of `gpuModels` resolves to. */
+export const gpuModelsMax = 1_000
 
 /** Resolves to the names that GPUs have in listings, as they are written, the oldest first. */
 const gpuNames = async (read: ReadModels, status?: ListingRow['status']): Promise<readonly string[]> => {
@@ -142,9 +144,20 @@ const gpuNames = async (read: ReadModels, status?: ListingRow['status']): Promis
   return rows.map(({ gpu }) => gpu)
 }
 
-/** Resolves to the models of all GPUs that were ever listed, sorted, each under one name; at most 1,000. */
-export const gpuModels = async (read: ReadModels): Promise<readonly string[]> =>
-  [...new Set((await gpuNames(read)).map(gpuNameOf))].slice(0, modelsMax).sort()
+/** Resolves to the models of all GPUs that were ever listed, sorted, each under one name, after a name or from the first.
+ *  Throws INPUT_INVALID. */
+export const gpuModels = async (
+  read: ReadModels,
+  { first, after = '' }: { readonly first: number; readonly after?: string | undefined },
+): Promise<readonly string[]> => {
+  if (first < 1 || first > gpuModelsMax)
+    throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${gpuModelsMax}` })
+  const models = new Set((await gpuNames(read)).map(gpuNameOf))
+  return [...models]
+    .filter((model) => model > after)
+    .sort()
+    .slice(0, first)
+}
 
 /** Resolves to the names that open listings have for the model of this name, however it is written. */
 export const gpuNamesLike = async (read: ReadModels, gpu: string): Promise<readonly string[]> => {

@@ -125,10 +125,10 @@ builder.queryField('events', (t) =>
       before: t.arg.string({ description: 'A cursor: only events before it.', ...limited(cursorLimit) }),
       ...atLeastArgument,
     },
-    resolve: async (_, { filter: input, first, last, after, before, atLeast }, context) => {
+    resolve: async (_, { filter: input, first, last, after, before, atLeast }, context, info) => {
       const { mine, filter } = parseFilter(input)
       const { party, unredacted } = scopeOf(context, mine)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const take = parseTake(first, last)
       const { events, ...page } = await listEvents(context.services, {
         ...filter,

@@ -64,11 +64,19 @@ Job.implement({
     code: t.expose('code', { type: ErrorCodeType, nullable: true, description: 'Why it failed.' }),
     cluster: t.exposeString('cluster', { nullable: true }),
     stopRequested: t.exposeBoolean('stopRequested'),
-    command: t.stringList({ resolve: ({ command }) => [...command] }),
-    files: t.field({ type: [JobFileType], resolve: ({ files }) => [...files] }),
+    command: t.stringList({
+      resolve: async (job, _, { loaders }) => [...(job.command ?? (await loaders.jobProgram(job.id))?.command ?? [])],
+    }),
+    files: t.field({
+      type: [JobFileType],
+      resolve: async (job, _, { loaders }) => [...(job.files ?? (await loaders.jobProgram(job.id))?.files ?? [])],
+    }),
     environment: t.field({
       type: [EnvironmentVariable],
-      resolve: ({ environment }) => Object.entries(environment).map(([name, value]) => ({ name, value })),
+      resolve: async (job, _, { loaders }) => {
+        const environment = job.environment ?? (await loaders.jobProgram(job.id))?.environment ?? {}
+        return Object.entries(environment).map(([name, value]) => ({ name, value }))
+      },
     }),
     timeoutSeconds: t.exposeInt('timeoutSeconds'),
     cpuCores: t.exposeInt('cpuCores'),
@@ -105,9 +113,9 @@ builder.queryField('job', (t) =>
     nullable: true,
     description: 'A job of the viewer. Fails with JOB_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { id, asOf, atLeast }, context) => {
+    resolve: async (_, { id, asOf, atLeast }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const job = await rowAt(context, asOf, { projection: jobs, stream: streamOf('job', id), id, find: findJob })
       if (!job) throw new Failure('JOB_UNKNOWN', { job: id })
       if (job.renter !== wallet) throw new Failure('NOT_YOURS')
@@ -128,9 +136,9 @@ builder.queryField('jobs', (t) =>
       ...pageArguments,
       ...atLeastArgument,
     },
-    resolve: async (_, { rental, status, atLeast, ...page }, context) => {
+    resolve: async (_, { rental, status, atLeast, ...page }, context, info) => {
       const renter = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const request = { ...pageRequest(page), renter, rental: rental ?? undefined, status: status ?? undefined }
       const found = await listJobs(context.services.read, request)
       return toConnection(found, request, ({ submittedAt, id }) => [submittedAt, id])

@@ -6,6 +6,7 @@ import { money } from '../../domain/money.ts'
 import {
   findListing,
   gpuModels,
+  gpuModelsMax,
   gpuNamesLike,
   listings,
   regionsLike,
@@ -62,8 +63,8 @@ builder.queryField('listing', (t) =>
     nullable: true,
     description: 'Fails with LISTING_UNKNOWN.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { id, asOf, atLeast }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { id, asOf, atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
       const listing = await rowAt(context, asOf, {
         projection: listings,
         stream: streamOf('listing', id),
@@ -95,8 +96,8 @@ builder.queryField('listings', (t) =>
     type: ListingConnection,
     description: 'Open listings, cheapest first.',
     args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { filter, atLeast, ...page }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { filter, atLeast, ...page }, context, info) => {
+      await reachPosition(context, atLeast, info)
       const { maxPricePerGpuHour, asset, gpu, region, ...conditions } = filter ?? {}
       const pricePerGpuHourMax = maxPricePerGpuHour
         ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
@@ -116,11 +117,15 @@ builder.queryField('listings', (t) =>
 
 builder.queryField('gpuModels', (t) =>
   t.stringList({
-    description: 'The GPU models that were ever listed, at most 1,000, each under one name.',
-    args: atLeastArgument,
-    resolve: async (_, { atLeast }, context) => {
-      await reachPosition(context, atLeast)
-      return [...(await gpuModels(context.services.read))]
+    description: 'The GPU models that were ever listed, sorted, each under one name.',
+    args: {
+      first: t.arg.int({ defaultValue: gpuModelsMax, description: `The number of names, 1 to ${gpuModelsMax}.` }),
+      after: t.arg.string({ description: 'A name: only names after it.' }),
+      ...atLeastArgument,
+    },
+    resolve: async (_, { first, after, atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
+      return [...(await gpuModels(context.services.read, { first: first ?? gpuModelsMax, after: after ?? undefined }))]
     },
   }),
 )

@@ -5,7 +5,7 @@ import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { listingsOf, openListingsOf } from '../../projections/listings.ts'
 import { builder } from './builder.ts'
-import { reachPosition, resultPosition } from './context.ts'
+import { resultPosition, waitMsMax } from './context.ts'
 import { ErrorInterface } from './errors.ts'
 import { limited } from './input-limits.ts'
 import { payloadOf } from './payloads.ts'
@@ -188,7 +188,7 @@ builder.mutationField('withdrawOffers', (t) =>
       if (keep.length > listingsLookedAtMax)
         return refuse('INPUT_INVALID', { keep: `takes at most ${listingsLookedAtMax} ids` })
       // What this provider has imported a moment ago must be seen.
-      await reachPosition(context, await services.store.head())
+      await services.waitFor(await services.store.head(), waitMsMax, ['listings'])
       const openListings = (provider: string, range: Parameters<typeof openListingsOf>[2]) =>
         openListingsOf(services.read, provider, range)
       const range = { after: after ?? undefined, until: until ?? undefined }

@@ -114,9 +114,9 @@ builder.queryField('rental', (t) =>
     nullable: true,
     description: 'A rental of the viewer, as renter or provider. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { id, asOf, atLeast }, context) => {
+    resolve: async (_, { id, asOf, atLeast }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const rental = await rowAt(context, asOf, {
         projection: rentals,
         stream: streamOf('rental', id),
@@ -144,10 +144,10 @@ builder.queryField('rentals', (t) =>
       ...pageArguments,
       ...atLeastArgument,
     },
-    resolve: async (_, { as, status, asOf, atLeast, ...page }, context) => {
+    resolve: async (_, { as, status, asOf, atLeast, ...page }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
-      const moment = await reachMoment(context, asOf)
+      await reachPosition(context, atLeast, info)
+      const moment = await reachMoment(context, asOf, info)
       const request = { ...pageRequest(page), [as ?? 'renter']: wallet, status: status ?? undefined }
       const found = await (moment
         ? listRentalsAsOf(context.services, moment, request)

@@ -1,5 +1,5 @@
 import { chainIdMax } from '../../domain/limits.ts'
-import { address, setting, urlOf, wholeNumber } from './setting.ts'
+import { address, originList, setting, urlOf, wholeNumber } from './setting.ts'
 
 /** Settings: the chain that deposits are made on. */
 export const chainSettings = {
@@ -40,5 +40,12 @@ export const chainSettings = {
     takes: 'a whole number from 0 to 65535',
     example: '9545',
     unset: '8545',
+  }),
+  CHAIN_ORIGINS: setting(originList, {
+    description:
+      'The web pages and browser wallets that may call the embedded chain, as they name themselves in the Origin header.',
+    takes: 'origins with commas between them',
+    example: 'https://app.example.com,http://localhost:3000',
+    unset: 'none: programs of this machine call it, and no page of a browser',
   }),
 }

@@ -23,5 +23,11 @@ export const addressList = z
   .string()
   .transform((text) => [...new Set(text.split(',').map((wallet) => wallet.trim().toLowerCase()))])
   .pipe(z.array(address))
+const originsMax = 100
+/** Origins as browsers send them, with commas between them; each counts once. */
+export const originList = z
+  .string()
+  .transform((text) => [...new Set(text.split(',').map((origin) => origin.trim()))])
+  .pipe(z.array(z.string().regex(/^[a-z][a-z0-9+.-]{0,40}:\/\/[^\s/?#]{1,255}$/)).max(originsMax))
 /** Returns the schema of an optional variable with its texts. */
 export const setting = <Schema extends z.ZodType>(schema: Schema, about: Setting) => schema.optional().meta(about)

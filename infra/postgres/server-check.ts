@@ -11,7 +11,7 @@ const pauseMsMax = 1_000
 const pidRounds = 3
 const versionMin = 150_000
 /** A process of the platform and one tool beside it. */
-const connectionsNeeded = 34
+const connectionsNeeded = 36
 
 /** What a server answers at once when it will answer the same again, by SQLSTATE or by the driver's code. */
 const fixes: Readonly<Record<string, string>> = {

@@ -65,7 +65,7 @@ const consumers = async (): Promise<string[]> => {
     bus,
     jobs: { reconcile: nothing, close: nothing },
     heartbeats: steadyHeartbeats(),
-    openWork: { openJobs: async () => [], activeRentals: async () => [] },
+    openWork: { openJobs: async () => [] },
     now,
     log: silentLog,
     signal,
@@ -252,6 +252,15 @@ test('an offer that is tried after another has a key made of the renter’s', ()
     'key',
     '2af80c83-1c3e-5f5c-aa13-f4ee7eab3f78',
     'b5867dd1-d628-532b-aa3d-fc0ba2098392',
+  ])
+})
+
+test('a request that names no listing has an id of what it asked for', () => {
+  const terms = { gpuCount: 2, seconds: 60n, maxPricePerGpuHour: usdc(1n) }
+  const placed = [{ gpu: 'H100', vramMib: 80_000, region: 'FR' }, { gpu: 'H100' }]
+  expect(placed.map((needs) => commandIds.requestPlacedRental('rental', needs, terms))).toEqual([
+    'ef4116c9-da46-52b3-94db-317eef056f3e',
+    'a16b58e1-be75-5aff-ad51-9ab20bf20872',
   ])
 })
 

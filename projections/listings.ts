@@ -144,8 +144,8 @@ const gpuNames = async (read: ReadModels, status?: ListingRow['status']): Promis
   return rows.map(({ gpu }) => gpu)
 }
 
-/** Resolves to the models of all GPUs that were ever listed, sorted, each under one name, after a name or from the first.
- *  Throws INPUT_INVALID. */
+/** Resolves to the models of all GPUs that were ever listed, sorted, each under one name, after a name or from the
+ *  first. Throws INPUT_INVALID. */
 export const gpuModels = async (
   read: ReadModels,
   { first, after = '' }: { readonly first: number; readonly after?: string | undefined },
@@ -154,7 +154,7 @@ export const gpuModels = async (
     throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${gpuModelsMax}` })
   const models = new Set((await gpuNames(read)).map(gpuNameOf))
   return [...models]
-    .filter((model) => model > after)
+    .filter((name) => name > after)
     .sort()
     .slice(0, first)
 }

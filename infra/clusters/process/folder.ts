@@ -107,7 +107,7 @@ export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: L
     await writeFile(join(staging, 'spec.json'), JSON.stringify({ ...spec, isolation: kind, uid, endsAtMs }), {
       mode: 0o600,
     })
-    await writeFile(join(staging, 'program'), programScript(folder, spec), { mode: 0o600 })
+    await writeFile(join(staging, 'program'), programScript(folder, kind, spec), { mode: 0o600 })
     await writeFile(join(staging, 'output.log'), '', { mode: 0o600 })
     await writeFiles(work, spec, uid)
     if (uid !== undefined) await lchown(temporary, uid, uid)

@@ -19,6 +19,7 @@ import { dirname, join, posix } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
 import { errorCode } from '../../system/errors.ts'
 import { exists, unlessMissing } from '../../system/files.ts'
+import { giveTree } from '../../system/owner.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
 import { type Launch, openPlainFile } from './reading.ts'
 import { programScript } from './wrapper.ts'
@@ -88,9 +89,7 @@ const writeFiles = async (work: string, spec: JobSpec, uid: number | undefined):
       throw error
     }
   }
-  if (uid === undefined) return
-  for (const entry of await readdir(work, { recursive: true })) await lchown(join(work, entry), uid, uid)
-  await lchown(work, uid, uid)
+  if (uid !== undefined) await giveTree(work, uid, uid)
 }
 
 /** Makes the attempt's folder with all that a start needs, in one step: it exists whole or not at all, however this

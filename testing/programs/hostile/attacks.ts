@@ -96,7 +96,11 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: 'searches all files for the keys',
-    spec: { command: shell('find / -xdev -name jwt -readable 2> /dev/null | grep -q . && echo BREACH; :') },
+    spec: {
+      command: shell(
+        `find / -xdev -path "*/keys/jwt" -readable 2> /dev/null | xargs -r grep -l ${marker} | grep -q . && echo BREACH; :`,
+      ),
+    },
     ends: well,
   },
   {

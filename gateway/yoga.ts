@@ -1,8 +1,10 @@
 import { createYoga } from 'graphql-yoga'
 import type { Log } from '../infra/telemetry.ts'
 import { graphiqlOptions } from './graphiql.ts'
+import { answerSizePlugin } from './graphql/answer-size.ts'
 import { type Context, createContext } from './graphql/context.ts'
-import { limitsPlugin, storableTextPlugin } from './graphql/limits.ts'
+import { createDocumentCaches, documentLengthPlugin } from './graphql/documents.ts'
+import { costPlugin, limitsPlugin, storableTextPlugin, validationErrorsPlugin } from './graphql/limits.ts'
 import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
@@ -15,12 +17,24 @@ export const createGraphQL = ({
   log,
   metrics,
   ...shared
-}: Omit<Context, 'wallet' | 'privilege' | 'loaders'> & { readonly log: Log; readonly metrics: GatewayMetrics }) => {
+}: Omit<Context, 'wallet' | 'privilege' | 'loaders' | 'answer'> & {
+  readonly log: Log
+  readonly metrics: GatewayMetrics
+}) => {
   const maskError = createErrorMask(log)
   const yoga = createYoga<Caller, Context>({
     schema,
     context: ({ wallet }) => createContext({ ...shared, wallet }),
-    plugins: [limitsPlugin(), storableTextPlugin(), metricsPlugin(metrics)],
+    plugins: [
+      documentLengthPlugin(),
+      validationErrorsPlugin(),
+      limitsPlugin(),
+      storableTextPlugin(),
+      costPlugin(),
+      answerSizePlugin(),
+      metricsPlugin(metrics),
+    ],
+    parserAndValidationCache: createDocumentCaches(),
     maskedErrors: { maskError },
     // The page is nine megabytes, so it is loaded at its first request.
     graphiql: graphiqlOptions,

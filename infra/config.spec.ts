@@ -34,7 +34,7 @@ test('without variables the config runs the whole platform on this machine alone
     jobTrust: 'strangers',
     databaseUrl: undefined,
     eventStoreUrl: undefined,
-    chain: { kind: 'embedded', port: 8545 },
+    chain: { kind: 'embedded', port: 8545, origins: [] },
     jwtSecret: undefined,
     operators: [],
     analysts: [],

@@ -67,7 +67,11 @@ describe('searching listings', () => {
   ])('finds %s', async (_, question, expected) => expect(await search(question)).toEqual(expected))
 
   test('names the GPUs that were ever listed', async () =>
-    expect(await gpuModels(world.read)).toEqual(['A100-80GB', 'H100', 'a100-80gb']))
+    expect([
+      await gpuModels(world.read, { first: 1_000 }),
+      await gpuModels(world.read, { first: 1 }),
+      await gpuModels(world.read, { first: 2, after: 'A100-80GB' }),
+    ]).toEqual([['A100-80GB', 'H100', 'a100-80gb'], ['A100-80GB'], ['H100', 'a100-80gb']]))
 
   test('pages through all, without gaps or repetition when listings come in between', async () => {
     const seen: string[] = []

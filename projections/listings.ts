@@ -1,3 +1,4 @@
+import { Failure } from '../domain/errors.ts'
 import type { Event } from '../domain/listing.ts'
 import type { Money } from '../domain/money.ts'
 import type { ReadModels } from './database.ts'
@@ -46,6 +47,49 @@ export const findListings = findByIds<ListingRow>('listings.find', (db) => db.se
 /** Finds one listing. */
 export const findListing = findOne(findListings)
 
+/** Resolves to all listings of a provider, withdrawn ones too, that have one of these models and one of these regions,
+ *  as they are written. */
+export const listingsOf = async (
+  read: ReadModels,
+  provider: string,
+  { gpus, regions }: { readonly gpus: readonly string[]; readonly regions: readonly string[] },
+): Promise<readonly ListingRow[]> => {
+  const rows: ListingRow[] = []
+  for (let page: ListingRow[] | undefined; page === undefined || page.length === rowsAtOnce; ) {
+    const after = rows.at(-1)?.id ?? ''
+    page = await read.run('listings.of', (db) =>
+      db
+        .selectFrom('Listing')
+        .selectAll()
+        .where('provider', '=', provider)
+        .where('gpu', 'in', gpus)
+        .where('region', 'in', regions)
+        .where('id', '>', after)
+        .orderBy('id')
+        .limit(rowsAtOnce)
+        .execute(),
+    )
+    rows.push(...page)
+  }
+  return rows
+}
+const rowsAtOnce = 1_000
+
+/** Resolves to the ids of the first open listings of a provider above `after` and up to `until`, sorted. */
+export const openListingsOf = async (
+  read: ReadModels,
+  provider: string,
+  { after, until, first }: { readonly after?: string | undefined; readonly until?: string | undefined; first: number },
+): Promise<readonly string[]> => {
+  const rows = await read.run('listings.openOf', (db) => {
+    let found = db.selectFrom('Listing').select('id').where('provider', '=', provider).where('status', '=', 'open')
+    if (after !== undefined) found = found.where('id', '>', after)
+    if (until !== undefined) found = found.where('id', '<=', until)
+    return found.orderBy('id').limit(first).execute()
+  })
+  return rows.map(({ id }) => id)
+}
+
 /** A search for listings. `gpu` is compared without case; `onlyFree`: at least `gpuCountMin` GPUs are free. A maximum
  *  price also selects its asset. */
 export type ListingSearch = PageRequest & {
@@ -82,10 +126,19 @@ export const searchListings = async (read: ReadModels, search: ListingSearch): P
   return pageOf(rows, search, (row) => [String(row.pricePerGpuHour), row.id])
 }
 
-/** Resolves to the names of all GPUs that were ever listed. */
-export const gpuModels = async (read: ReadModels): Promise<readonly string[]> => {
+/** The most names that one call of `gpuModels` resolves to. */
+export const gpuModelsMax = 1_000
+
+/** Resolves to the names of GPUs that were ever listed, in their order, after a name or from the first. Throws
+ *  INPUT_INVALID. */
+export const gpuModels = async (
+  read: ReadModels,
+  { first, after = '' }: { readonly first: number; readonly after?: string | undefined },
+): Promise<readonly string[]> => {
+  if (first < 1 || first > gpuModelsMax)
+    throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${gpuModelsMax}` })
   const rows = await read.run('listings.gpuModels', (db) =>
-    db.selectFrom('Listing').select('gpu').distinct().orderBy('gpu').execute(),
+    db.selectFrom('Listing').select('gpu').distinct().where('gpu', '>', after).orderBy('gpu').limit(first).execute(),
   )
   return rows.map(({ gpu }) => gpu)
 }

@@ -36,4 +36,8 @@ export const jobErrors = {
     message: 'The job was lost with its cluster, and no attempt is left.',
     hint: 'Submit it again.',
   },
+  JOB_REPORT_INVALID: {
+    message: 'The job has ended, but what its cluster reported about that cannot be stored.',
+    hint: 'Read its log, and submit it again.',
+  },
 } as const

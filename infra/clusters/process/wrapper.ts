@@ -50,7 +50,7 @@ term() {
     *) kill -s TERM $(inner);;
   esac
 }
-sweep() { tries=0; while [ $tries -lt 200 ] && as_owner 'kill -s KILL -- -1'; do tries=$((tries + 1)); done; }
+sweep() { tries=0; while [ $tries -lt 50 ] && as_owner 'kill -s KILL -- -1'; do tries=$((tries + 1)); done; }
 slay() {
   case $kind in
     uid) sweep;;

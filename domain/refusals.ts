@@ -24,6 +24,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   LISTING_UNKNOWN: 'final',
   LISTING_WITHDRAWN: 'final',
   LISTING_FULL: 'again',
+  // The number of GPUs of a listing never changes.
+  LISTING_TOO_SMALL: 'final',
   LISTING_INVALID: 'final',
   GPU_UNKNOWN: 'again',
   NO_FITTING_OFFER: 'again',

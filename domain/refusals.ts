@@ -69,6 +69,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_INTERRUPTED: 'final',
   JOB_DISK_EXCEEDED: 'final',
   JOB_ISOLATION_MISSING: 'again',
+  JOB_QUEUE_FULL: 'again',
   JOB_REPORT_INVALID: 'final',
   // Replay and export
   REPLAY_FILE_INVALID: 'final',

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { access, chmod, constants, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, constants, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
@@ -55,9 +55,19 @@ export const openDataFolder = async (path: string): Promise<DataFolder> => {
 const createFolder = async (folder: string): Promise<void> => {
   const made = await makeFolders(folder)
   // PostgreSQL may have to run as another user and must be able to enter; secret files inside have their own mode.
-  if (made) await chmod(folder, 0o755)
+  if (made) await openToOthers(folder)
   if (!(await stat(folder)).isDirectory()) throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: 'no folder' })
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+}
+
+/** Lets other users pass through a folder that this program has just made, whatever another user put in its place. */
+const openToOthers = async (folder: string): Promise<void> => {
+  const opened = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    if ((await opened.stat()).uid === process.getuid?.()) await opened.chmod(0o755)
+  } finally {
+    await opened.close()
+  }
 }
 
 const checkVersion = async (folder: string): Promise<void> => {

@@ -4,6 +4,9 @@ import { createJobRunner } from '../scheduler/jobs.ts'
 import { runScheduler } from '../scheduler/run.ts'
 import type { Platform } from './platform.ts'
 
+/** More than the usual grace of a job. */
+const closeMs = 40_000
+
 /** Starts the scheduler: it runs jobs on the cluster of this machine, and sends heartbeats. */
 export const startScheduler = ({
   commands,
@@ -19,7 +22,8 @@ export const startScheduler = ({
   const jobs = createJobRunner({ commands, cluster, now, log })
   const openJobs = async (rental?: string) => {
     const ids: string[] = []
-    for (const status of ['queued', 'running'] as const) {
+    // Those that run take their GPUs before others start.
+    for (const status of ['running', 'queued'] as const) {
       const rows = await readAllPages((page) => listJobs(read, { rental, status, ...page }))
       ids.push(...rows.map(({ id }) => id))
     }
@@ -34,8 +38,9 @@ export const startScheduler = ({
     log,
     signal: shutdown.signal,
   })
-  shutdown.add('scheduler', async () => {
+  const close = async () => {
     await running
     await jobs.close()
-  })
+  }
+  shutdown.add('scheduler', close, { closeMs })
 }

@@ -4,9 +4,11 @@ import { Failure, isFailure, isRefusal } from '../domain/errors.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
+import { type Caps, capsOf } from './caps.ts'
 import { createPending } from './pending.ts'
 import { createReports, storable } from './reports.ts'
 import type { RetryLimits } from './send-report.ts'
+import { createSlots } from './slots.ts'
 import { createTroubles } from './troubles.ts'
 
 type Dependencies = {
@@ -43,13 +45,20 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
   const background = createPending()
   const troubled = createTroubles({ pauseMsMin, pauseMsMax })
   const stopping = new Set<string>()
+  const slots = createSlots()
   let closing = false
+
+  /** Gives the slot of a job back, and lets the next ones of its rental start. */
+  const leave = (job: string): void => {
+    for (const next of slots.release(job)) void background.track(reconcile(next))
+  }
 
   const launch = async (spec: JobSpec): Promise<void> => {
     const { jobId: job, attempt } = spec
     watchedAttempts.set(job, attempt)
     const onEnd = async (isRecorded: boolean) => {
       watchedAttempts.delete(job)
+      leave(job)
       if (isRecorded) return reconcile(job)
       // The cluster still knows the end: after a pause it is adopted, and reported again.
       troubled.failed(job)
@@ -59,6 +68,7 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
       log.info({ job, attempt, cluster: cluster.name }, `job ${outcome}`)
     } catch (error) {
       watchedAttempts.delete(job)
+      leave(job)
       log.error({ job, attempt, err: error }, 'the cluster could not start a job')
       const isRecorded = await reports.recordEnd(job, attempt, async () => failedStartCommandOf(attempt, error, now()))
       if (!isRecorded) troubled.failed(job)
@@ -96,12 +106,25 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
     if (state.status === 'running') return follow(job, state, submitted, rental)
     // The cluster would end it at once; the end of the rental, which is near, stops it.
     if (rental.status === 'active' && rental.endsAt <= now()) return
+    if (rental.status === 'active' && !slots.take(state.rental, job, rental.gpuCount)) return
     // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the
     // attempt is found as running by the next look.
     const attempt = state.attempt + 1
     const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
-    const answer = await reports.send(job, start, cluster.name, String(attempt))
-    if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted, rental, now()))
+    try {
+      const answer = await reports.send(job, start, cluster.name, String(attempt))
+      if (isRefusal(answer)) leave(job)
+      else await launch(await specFor(job, attempt, submitted, rental))
+    } catch (error) {
+      leave(job)
+      throw error
+    }
+  }
+
+  const specFor = async (job: string, attempt: number, submitted: Submitted, rental: StateOf<'rental'>) => {
+    const known = rental.status === 'none' ? undefined : rental
+    const listing = known && (await commands.current('listing', known.listing)).state
+    return specOf(job, attempt, submitted, rental, known && listing && capsOf(listing, known.gpuCount), now())
   }
 
   /** Watches a running attempt if it is one of this cluster, and stops it if that was requested. */
@@ -126,7 +149,8 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
           })
         return
       }
-      await launch(specOf(job, attempt, submitted, rental, now()))
+      slots.hold(submitted.rental, job)
+      await launch(await specFor(job, attempt, submitted, rental))
     }
     if (stopRequested) stop(job, attempt)
   }
@@ -167,6 +191,7 @@ const specOf = (
   attempt: number,
   submitted: Submitted,
   rental: StateOf<'rental'>,
+  caps: Caps | undefined,
   at: string,
 ): JobSpec => {
   const { command, files, environment, timeoutSeconds, cpuCores, memoryMib } = submitted
@@ -178,8 +203,8 @@ const specOf = (
     files,
     environment,
     timeoutSeconds,
-    cpuCores,
-    memoryMib,
+    cpuCores: Math.min(cpuCores, caps?.cpuCores ?? cpuCores),
+    memoryMib: Math.min(memoryMib, caps?.memoryMib ?? memoryMib),
     leaseSeconds: Math.max(leftMs / 1000, 0),
   }
 }

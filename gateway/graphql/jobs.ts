@@ -1,4 +1,4 @@
-import { submitJob } from '../../commands/submit-job.ts'
+import { submitJob, waitingJobsMax } from '../../commands/submit-job.ts'
 import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { jobFileFields, jobVariableFields, jobWordField } from '../../domain/job.events.ts'
@@ -197,24 +197,30 @@ const SubmitJobInput = builder.inputType('SubmitJobInput', {
 builder.mutationField('submitJob', (t) =>
   t.field({
     type: nodePayloadOf('SubmitJob', 'job', Job, findJob),
-    description: 'Runs a program on the GPUs of an active rental. Refuses RENTAL_NOT_ACTIVE, JOB_INVALID, …',
+    description:
+      'Runs a program on the GPUs of an active rental. Refuses RENTAL_NOT_ACTIVE, JOB_QUEUE_FULL, JOB_INVALID, …',
     args: { input: t.arg({ type: SubmitJobInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const refusedKey = refuseInvalidKey(input.idempotencyKey)
       if (refusedKey) return refusedKey
       const variables = input.environment ?? []
-      const submitted = await submitJob(services, {
-        renter: wallet,
-        idempotencyKey: input.idempotencyKey,
-        rental: input.rental,
-        command: input.command,
-        files: input.files ?? [],
-        environment: Object.fromEntries(variables.map(({ name, value }) => [name, value])),
-        timeoutSeconds: input.timeoutSeconds ?? timeoutSecondsDefault,
-        cpuCores: input.cpuCores ?? 1,
-        memoryMib: input.memoryMib ?? memoryMibDefault,
-      })
+      const countWaiting = async (rental: string) =>
+        (await listJobs(services.read, { rental, status: 'queued', first: waitingJobsMax })).rows.length
+      const submitted = await submitJob(
+        { ...services, countWaiting },
+        {
+          renter: wallet,
+          idempotencyKey: input.idempotencyKey,
+          rental: input.rental,
+          command: input.command,
+          files: input.files ?? [],
+          environment: Object.fromEntries(variables.map(({ name, value }) => [name, value])),
+          timeoutSeconds: input.timeoutSeconds ?? timeoutSecondsDefault,
+          cpuCores: input.cpuCores ?? 1,
+          memoryMib: input.memoryMib ?? memoryMibDefault,
+        },
+      )
       if (isRefusal(submitted)) return submitted
       return { id: submitted.job, position: await resultPosition(services, submitted) }
     },

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { eventually } from '../../testing/eventually.ts'
+import { endingContract } from './contract/ending.ts'
 import { survivalContract } from './contract/survival.ts'
 import { type ClusterHarness, jobSpec, recorder, shellJob } from './contract/world.ts'
 import type { Cluster, JobHandle, JobSpec } from './port.ts'
@@ -225,6 +226,8 @@ export const clusterContract = (
       })
     })
 
-    survivalContract({ harness: () => harness, cluster: () => cluster, reopen, it, logOf, launchUntilReady })
+    const world = { harness: () => harness, cluster: () => cluster, reopen, it, logOf, launchUntilReady }
+    endingContract(world)
+    survivalContract(world)
   })
 }

@@ -1,8 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { Failure } from '../../domain/errors.ts'
-import { sleep } from '../async/sleep.ts'
 import { exists } from '../system/files.ts'
 import type { ProcessIdentity } from '../system/processes.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
@@ -20,14 +19,15 @@ import { jailWords } from './process/jail.ts'
 import { type Limits, probeLimits, diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
 import { lookAtMachine } from './process/machine.ts'
 import { type Launch, readLaunch, readProcess, readVerdict } from './process/reading.ts'
+import { removeOld } from './process/retention.ts'
+import { start, wrapperEndOf } from './process/start.ts'
 import { type Members, membersOf, type ProcessTable, readProcessTable } from './process/table.ts'
 import { claimUid, releaseUid } from './process/uids.ts'
-import { type WrapperOptions, wrapperCommand } from './process/wrapper.ts'
 
 export type { IsolationKind, JobTrust } from './process/isolation.ts'
 
-const startMsMax = 10_000
-const startPollMs = 10
+/** How often old folders are looked for, at most. */
+const sweepMs = 600_000
 
 export type ProcessClusterOptions = {
   /** The folder of all attempts. Several programs may use it at once. */
@@ -194,6 +194,26 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     )
   }
 
+  let sweptMs = Number.NEGATIVE_INFINITY
+  let sweeping: Promise<void> | undefined
+  /** Removes in the background what old attempts have left, now and then. */
+  const sweep = () => {
+    if (closed || sweeping || performance.now() - sweptMs < sweepMs) return
+    sweptMs = performance.now()
+    const work = async () => {
+      const { root } = await ready()
+      const ended = (await list()).filter(
+        ({ running, jobId, attempt }) => !running && !followers.has(key({ jobId, attempt })),
+      )
+      await removeOld(root, ended, clock())
+    }
+    sweeping = work()
+      .catch((error: unknown) => log.warn({ err: error }, 'old folders of jobs could not be removed'))
+      .finally(() => {
+        sweeping = undefined
+      })
+  }
+
   return {
     name,
 
@@ -204,6 +224,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       const known = followers.get(key(spec))
       const { follower, outcome } = await (known ?? open(spec))
       follower.join(watcher)
+      sweep()
       return known ? 'adopted' : outcome
     },
 
@@ -232,6 +253,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 
     async close({ stopJobs }) {
       closed = true
+      await sweeping
       const attempts = await Promise.allSettled(followers.values())
       const watched = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value.follower] : []))
       for (const follower of watched) follower.forget()
@@ -248,42 +270,3 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 /** Resolves to a name that stays with the folder when the folder moves or the host is renamed: only with the folder can
  *  the processes be found again. */
 export const clusterNameOf = async (root: string): Promise<string> => `process:${await folders.clusterIdOf(root)}`
-
-/** Returns when the wrapper itself ends the attempt, in seconds from now, and with which verdict. */
-const wrapperEndOf = ({ spec, endsAtMs }: Launch, nowMs: number): { seconds: number; verdict: JobOutcome } => {
-  const { timeoutSeconds } = spec
-  const leftSeconds = endsAtMs === undefined ? Number.POSITIVE_INFINITY : (endsAtMs - nowMs) / 1000
-  if (leftSeconds <= timeoutSeconds) return { seconds: Math.max(leftSeconds, 0), verdict: { ended: 'stopped' } }
-  const message = `It ran longer than ${timeoutSeconds} s.`
-  return { seconds: timeoutSeconds, verdict: { ended: 'failed', code: 'JOB_TIMED_OUT', message } }
-}
-
-/** Spawns the wrapper and waits until it, or an earlier one, has written process.json. Throws INTERNAL when nothing can be
- *  started; may be repeated. */
-const start = async (folder: string, options: WrapperOptions): Promise<ChildProcess> => {
-  const { file, args, env } = wrapperCommand(options)
-  const child = spawn(file, args, {
-    cwd: '/',
-    env,
-    detached: true, // its own session, so that the job outlives the terminal of this program
-    stdio: 'ignore',
-  })
-  const failed = new Promise<never>((_, reject) => child.once('error', reject))
-  child.unref()
-  try {
-    await Promise.race([failed, started(child, folder)])
-    return child
-  } catch (error) {
-    if (error instanceof Failure) throw error
-    throw new Failure('INTERNAL', { command: String(error) }, error)
-  }
-}
-
-const started = async (child: ChildProcess, folder: string): Promise<void> => {
-  for (const giveUpAt = performance.now() + startMsMax; performance.now() < giveUpAt; await sleep(startPollMs)) {
-    const over = child.exitCode !== null || child.signalCode !== null
-    if ((await readProcess(folder)) || (await readVerdict(folder))) return
-    if (over) throw new Failure('INTERNAL', { cluster: `the first process of ${folder} ended before it began` })
-  }
-  throw new Failure('INTERNAL', { cluster: `the first process of ${folder} did not begin within ${startMsMax} ms` })
-}

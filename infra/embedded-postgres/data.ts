@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { chown, lchown, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { lchown, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
 import { sleep } from '../async/sleep.ts'
 import { exists } from '../system/files.ts'
+import { giveTree } from '../system/owner.ts'
 import { processesIn } from '../system/processes.ts'
 import { startWatched } from '../system/watched-process.ts'
 import type { Log } from '../telemetry.ts'
@@ -90,7 +91,8 @@ const createCluster = async (options: ClusterOptions, unfinished: string, data: 
     `create role ${databaseName} login createdb password '${password}'\ncreate database ${databaseName} owner ${databaseName}\n`,
     { mode: 0o600 },
   )
-  for (const path of [unfinished, secret, script]) await chown(path, runner.owner, groupOf(runner.owner))
+  // The folder is last: until then no other user may enter it.
+  for (const path of [secret, script, unfinished]) await lchown(path, runner.owner, groupOf(runner.owner))
   await runToEnd(options, unfinished, [
     ...runner.prefix,
     join(runner.bin, 'initdb'),
@@ -127,7 +129,7 @@ const runToEnd = async (
 export const lastLines = async (folder: string): Promise<string> =>
   ((await readText(join(folder, 'postgres.log'))) ?? '').trim().split('\n').slice(-3).join(' | ')
 
-/** Changes the owner of the data. The folder itself is last, so that an interrupted change is repeated. */
+/** Changes the owner of the data. Throws DATA_FOLDER_UNREACHABLE when that is not possible. */
 const giveTo = async (data: string, owner: number): Promise<void> => {
   const found = (await stat(data)).uid
   if (found === owner) return
@@ -136,8 +138,9 @@ const giveTo = async (data: string, owner: number): Promise<void> => {
       folder: data,
       reason: `it belongs to user ${found}, not to ${owner}`,
     })
-  for (const name of await readdir(data, { recursive: true })) await lchown(join(data, name), owner, groupOf(owner))
-  await chown(data, owner, groupOf(owner))
+  await giveTree(data, owner, groupOf(owner)).catch((error: unknown) => {
+    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder: data, reason: String(error) }, error)
+  })
 }
 
 const groupOf = (owner: number): number => (owner === process.getuid?.() ? (process.getgid?.() ?? owner) : owner)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
 import { readProcesses, readProcessFile } from '../../infra/system/processes.ts'
-import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax } from './hostile/attacks.ts'
+import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax } from './hostile-attacks.ts'
 
 export type Report = {
   readonly name: string
@@ -27,8 +27,8 @@ const data = join(folder, 'data')
 const keys = join(data, 'keys', 'jwt')
 const outside = join(folder, 'outside')
 const root = join(data, 'jobs')
-for (const path of [join(data, 'keys'), outside]) await mkdir(path, { recursive: true, mode: 0o700 })
 await mkdir(root, { recursive: true })
+for (const path of [join(data, 'keys'), outside]) await mkdir(path, { recursive: true, mode: 0o700 })
 await writeFile(keys, marker, { mode: 0o600 })
 
 const cluster = processCluster({
@@ -53,6 +53,7 @@ const launch = async (spec: JobSpec) => {
 const textOf = async (spec: JobSpec) => (await cluster.readLog(spec, 0, outputBytesMax * 2)).text
 
 const victim = specOf({
+  timeoutSeconds: 3600,
   command: ['sh', '-c', 'echo ready $1; while :; do sleep 0.2; done', 'sh', 'victim-nap'],
   files: [{ path: 'secret', content: marker }],
   environment: { SECRET: marker },
@@ -73,7 +74,7 @@ for (const { name, spec } of attacks) {
     NEURALMESH_FOLDER: join(root, victim.jobId, '1'),
   }
   const jobId = `job-${randomUUID()}`
-  const home = join(root, jobId, '1', 'work')
+  const home = kind === 'uid' || kind === 'none' ? join(root, jobId, '1', 'work') : '/job'
   for (const [variable, value] of Object.entries(environment))
     environment[variable as keyof typeof environment] = value.replaceAll('$HOME', home)
   const attack = specOf({ ...spec, jobId, environment })

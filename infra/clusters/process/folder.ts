@@ -19,6 +19,7 @@ import { dirname, join, posix } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
 import { errorCode } from '../../system/errors.ts'
 import { exists, unlessMissing } from '../../system/files.ts'
+import { giveTree } from '../../system/owner.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
 import { type Launch, openPlainFile } from './reading.ts'
 import { programScript } from './wrapper.ts'
@@ -88,9 +89,7 @@ const writeFiles = async (work: string, spec: JobSpec, uid: number | undefined):
       throw error
     }
   }
-  if (uid === undefined) return
-  for (const entry of await readdir(work, { recursive: true })) await lchown(join(work, entry), uid, uid)
-  await lchown(work, uid, uid)
+  if (uid !== undefined) await giveTree(work, uid, uid)
 }
 
 /** Makes the attempt's folder with all that a start needs, in one step: it exists whole or not at all, however this
@@ -107,7 +106,7 @@ export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: L
     await writeFile(join(staging, 'spec.json'), JSON.stringify({ ...spec, isolation: kind, uid, endsAtMs }), {
       mode: 0o600,
     })
-    await writeFile(join(staging, 'program'), programScript(folder, spec), { mode: 0o600 })
+    await writeFile(join(staging, 'program'), programScript(folder, kind, spec), { mode: 0o600 })
     await writeFile(join(staging, 'output.log'), '', { mode: 0o600 })
     await writeFiles(work, spec, uid)
     if (uid !== undefined) await lchown(temporary, uid, uid)

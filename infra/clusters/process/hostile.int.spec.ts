@@ -6,8 +6,8 @@ import { chown } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { attacks, outputBytesMax } from '../../../testing/programs/hostile/attacks.ts'
 import type { Report } from '../../../testing/programs/hostile.ts'
+import { attacks, outputBytesMax } from '../../../testing/programs/hostile-attacks.ts'
 import type { IsolationKind } from '../process.ts'
 
 const program = join(import.meta.dirname, '../../../testing/programs/hostile.ts')

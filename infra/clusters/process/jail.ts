@@ -8,6 +8,8 @@ const systemPaths = [
   ...['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc', '/opt', '/nix/store'],
   ...['/sys/devices', '/sys/class', '/sys/bus', '/sys/module', '/sys/dev'],
 ]
+/** The job's own folder within its file tree. */
+const jobHome = '/job'
 const plainDevices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 const acceleratorPattern = /^(nvidia.*|kfd|dri|infiniband)$/
 const sharedMemoryPart = 2
@@ -62,8 +64,7 @@ step=tmp
 mount --bind "$folder/tmp" "$jail/tmp"
 mount -o remount,bind,nosuid,nodev "$jail/tmp"
 [ -e "$jail$node/node" ] || show "$node"
-step=work
-mkdir -p "$jail$folder/work"
+mkdir "$jail${jobHome}"
 ln -s /tmp "$jail/var/tmp"
 step=read-only
 while read -r _ _ _ _ at _; do
@@ -82,8 +83,8 @@ for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/\${number%:*}" 
 mkdir -m 1777 "$jail/dev/shm"
 mount -t tmpfs -o "mode=1777,size=\${shared}m,nosuid,nodev" shm "$jail/dev/shm"
 step=work
-mount --bind "$folder/work" "$jail$folder/work"
-mount -o remount,bind,nosuid,nodev "$jail$folder/work"
+mount --bind "$folder/work" "$jail${jobHome}"
+mount -o remount,bind,nosuid,nodev "$jail${jobHome}"
 step=proc
 mount -t proc -o nosuid,nodev,noexec proc "$jail/proc"
 step=root
@@ -117,6 +118,10 @@ export type JailOptions = {
   readonly hidden: readonly string[]
 }
 
+/** Returns the path by which a job knows its own folder. */
+export const homeOf = (kind: IsolationKind, folder: string): string =>
+  kind === 'uid' || kind === 'none' ? `${folder}/work` : jobHome
+
 const dropTo = (uid: number | undefined): string[] =>
   uid === undefined
     ? []
@@ -136,7 +141,7 @@ const bubblewrapWords = (
   ...systemPaths.flatMap((path) => ['--ro-bind-try', path, path]),
   ...hidden.filter(exists).flatMap((path) => ['--tmpfs', path]),
   ...['--bind', `${folder}/tmp`, '/tmp', '--ro-bind', node, node, '--proc', '/proc', '--dev', '/dev'],
-  ...['--bind', `${folder}/work`, `${folder}/work`],
+  ...['--bind', `${folder}/work`, jobHome],
   ...['--symlink', '/tmp', '/var/tmp', '--dir', '/run'],
   ...accelerators().flatMap((name) => ['--dev-bind-try', `/dev/${name}`, `/dev/${name}`]),
   // Its root is memory that no limit counts.

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { trialsName } from './folder.ts'
 import type { IsolationKind, Machine, Trial } from './isolation.ts'
-import { jailWords } from './jail.ts'
+import { homeOf, jailWords } from './jail.ts'
 import { findUidRange } from './uids.ts'
 
 const trialMsMax = 10_000
@@ -51,14 +51,14 @@ export const lookAtMachine = async (root: string, only: IsolationKind | undefine
     for (const path of [work, join(folder, 'tmp'), join(folder, 'jail')]) await mkdir(path, { recursive: true })
     await chmod(folder, 0o711)
     if (uid !== undefined) await lchown(work, uid, uid)
-    const write = ['/bin/sh', '-c', 'touch "$0/trial" && [ -d /proc/self ]', work]
+    const writeIn = (home: string) => ['/bin/sh', '-c', 'touch "$0/trial" && [ -d /proc/self ]', home]
     if (!asRoot)
       return {
         root: false,
         uids,
         otherUser: { works: false, reason: 'only root may' },
-        bubblewrap: await attempt('bubblewrap', ...write),
-        namespaces: await attempt('user-namespaces', ...write),
+        bubblewrap: await attempt('bubblewrap', ...writeIn(homeOf('bubblewrap', folder))),
+        namespaces: await attempt('user-namespaces', ...writeIn(homeOf('user-namespaces', folder))),
       }
     const reach = ['/bin/sh', '-c', 'touch "$0/trial" && cd "$1" && ./node --version', work, dirname(process.execPath)]
     const none: Trial = { works: false, reason: 'no user id is free' }
@@ -66,7 +66,7 @@ export const lookAtMachine = async (root: string, only: IsolationKind | undefine
       root: true,
       uids,
       bubblewrap: { works: false, reason: 'not needed as root' },
-      namespaces: uids ? await attempt('root-namespaces', ...write) : none,
+      namespaces: uids ? await attempt('root-namespaces', ...writeIn(homeOf('root-namespaces', folder))) : none,
       otherUser: uids ? await attempt('uid', ...reach) : none,
     }
   } finally {

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import type { JobOutcome, JobSpec } from '../port.ts'
 import type { IsolationKind } from './isolation.ts'
+import { homeOf } from './jail.ts'
 import { folderVariable } from './table.ts'
 
 const blockBytes = 512
@@ -49,7 +50,7 @@ term() {
     *) kill -s TERM $(inner);;
   esac
 }
-sweep() { tries=0; while [ $tries -lt 200 ] && as_owner 'kill -s KILL -- -1'; do tries=$((tries + 1)); done; }
+sweep() { tries=0; while [ $tries -lt 50 ] && as_owner 'kill -s KILL -- -1'; do tries=$((tries + 1)); done; }
 slay() {
   case $kind in
     uid) sweep;;
@@ -133,10 +134,10 @@ const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /** Returns the job's whole environment and its command as a script of the shell. Of this program's own environment it
  *  holds only the folder of node, in PATH. */
-export const programScript = (folder: string, spec: JobSpec): string => {
+export const programScript = (folder: string, kind: IsolationKind, spec: JobSpec): string => {
   const environment = {
     PATH: searchPath,
-    HOME: `${folder}/work`,
+    HOME: homeOf(kind, folder),
     LANG: 'C.UTF-8',
     ...spec.environment,
     NEURALMESH_JOB: `${spec.jobId}.${spec.attempt}`,
@@ -173,7 +174,7 @@ export const wrapperCommand = (
       ...['-c', OUTER, 'sh', folder, String(uid ?? ''), String(seconds), JSON.stringify(verdict)],
       ...[String(graceSeconds), String(Math.ceil((outputBytesMax + 1) / blockBytes)), kind],
       ...prefix,
-      ...['/bin/sh', '-c', INNER, `${folder}/work`],
+      ...['/bin/sh', '-c', INNER, homeOf(kind, folder)],
     ],
     env: { PATH: searchPath, [folderVariable]: folder },
   }

@@ -1,8 +1,8 @@
 /** Jobs that attack the platform, the machine and each other. Each prints BREACH and what it has reached, and at its end
  *  `done`. The variables of all of them: PLATFORM and VICTIM (process ids as the machine counts them), KEYS (a file of the
  *  platform), FOLDER (the folder of the other job), OUTSIDE (a folder of the machine). */
-import type { JobSpec } from '../../../infra/clusters/port.ts'
-import type { IsolationKind } from '../../../infra/clusters/process.ts'
+import type { JobSpec } from '../../infra/clusters/port.ts'
+import type { IsolationKind } from '../../infra/clusters/process.ts'
 
 export const marker = 'hostile-secret'
 export const diskBytesMax = 8 * 1024 ** 2
@@ -96,7 +96,11 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: 'searches all files for the keys',
-    spec: { command: shell('find / -xdev -name jwt -readable 2> /dev/null | grep -q . && echo BREACH; :') },
+    spec: {
+      command: shell(
+        `find / -xdev -path "*/keys/jwt" -readable 2> /dev/null | xargs -r grep -l ${marker} | grep -q . && echo BREACH; :`,
+      ),
+    },
     ends: well,
   },
   {

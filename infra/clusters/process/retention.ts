@@ -1,0 +1,75 @@
+/** Removes what attempts have left: the files of the job soon after its end, its log when that is old. */
+import { execFile } from 'node:child_process'
+import { lstat, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { exists } from '../../system/files.ts'
+import type { JobHandle } from '../port.ts'
+import { attemptFolder, outputBytes } from './folder.ts'
+import { readLaunch } from './reading.ts'
+import { releaseUid } from './uids.ts'
+
+const hourMs = 3_600_000
+export const retention = {
+  /** How long the files of a job stay after its end. */
+  filesMsMax: hourMs,
+  /** How long its log stays, where there is room. */
+  logMsMax: 30 * 24 * hourMs,
+  /** How long its log stays in any case. */
+  logMsMin: 24 * hourMs,
+  /** How much all logs may take before the oldest ones go. */
+  logBytesMax: 20 * 1024 ** 3,
+}
+
+/** An attempt that has ended: `endedMs` in milliseconds since 1970, `bytes` of its log. */
+export type EndedAttempt = { readonly handle: JobHandle; readonly endedMs: number; readonly bytes: number }
+
+/** Returns the attempts whose files go, and those of which nothing stays. Pure. */
+export const pickRemovals = (
+  attempts: readonly EndedAttempt[],
+  nowMs: number,
+  limits = retention,
+): { readonly files: EndedAttempt[]; readonly whole: EndedAttempt[] } => {
+  const newestFirst = attempts.toSorted((a, b) => b.endedMs - a.endedMs)
+  let bytes = 0
+  const whole = newestFirst.filter((attempt) => {
+    const age = nowMs - attempt.endedMs
+    bytes += attempt.bytes
+    return age > limits.logMsMax || (age > limits.logMsMin && bytes > limits.logBytesMax)
+  })
+  const files = newestFirst.filter((one) => nowMs - one.endedMs > limits.filesMsMax && !whole.includes(one))
+  return { files, whole }
+}
+
+/** Removes folders as `rm` does: however deep, through no link, on no other file system. */
+const removeFolders = async (paths: readonly string[]): Promise<void> => {
+  const there: string[] = []
+  for (const path of paths) if (await exists(path)) there.push(path)
+  if (there.length === 0) return
+  // A job may have closed its folders to their owner.
+  await promisify(execFile)('chmod', ['-R', 'u+rwx', '--', ...there]).catch(() => undefined)
+  await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', ...there])
+}
+
+/** Removes what is due of the attempts, none of which has a process. */
+export const removeOld = async (root: string, handles: readonly JobHandle[], nowMs: number): Promise<void> => {
+  const ended: EndedAttempt[] = []
+  for (const handle of handles) {
+    const folder = attemptFolder(root, handle)
+    const log = await lstat(join(folder, 'output.log')).catch(() => undefined)
+    if (log) ended.push({ handle, endedMs: log.mtimeMs, bytes: await outputBytes(folder) })
+  }
+  const { files, whole } = pickRemovals(ended, nowMs)
+  for (const { handle } of files) {
+    const folder = attemptFolder(root, handle)
+    await removeFolders(['work', 'tmp', 'jail'].map((name) => join(folder, name)))
+  }
+  for (const { handle } of whole) {
+    const folder = attemptFolder(root, handle)
+    const uid = (await readLaunch(folder).catch(() => undefined))?.uid
+    await removeFolders([folder])
+    if (uid !== undefined) await releaseUid(root, uid)
+    // Other attempts of the job may be left.
+    await rmdir(dirname(folder)).catch(() => undefined)
+  }
+}

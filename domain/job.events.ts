@@ -36,6 +36,12 @@ export const schemas: EventSchemas<Event> = {
         cpuCores: field.count.meta({ unit: 'CPU cores', description: 'How many CPU cores the job may use.' }),
         memoryMib: field.mib.describe('How much memory the job may use.'),
         submittedAt: field.time.describe('When the job was submitted.'),
+        graceSeconds: field.count
+          .meta({
+            unit: 'seconds',
+            description: 'How long the program has to end after SIGTERM; 30 when it is left out, at most 300.',
+          })
+          .optional(),
       })
       .describe('A renter asked to run a program on the GPUs of a rental.'),
   },

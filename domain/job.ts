@@ -4,7 +4,8 @@ import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 
 export type JobFile = { readonly path: string; readonly content: string }
 
-/** `command` is the program and its arguments; no shell interprets them. */
+/** `command` is the program and its arguments; no shell interprets them. `graceSeconds` is how long the program has to
+ *  end after SIGTERM, `graceSecondsDefault` when left out. */
 export type Program = {
   readonly command: readonly string[]
   readonly files: readonly JobFile[]
@@ -12,6 +13,7 @@ export type Program = {
   readonly timeoutSeconds: number
   readonly cpuCores: number
   readonly memoryMib: number
+  readonly graceSeconds?: number | undefined
 }
 
 /** `attempt` is a fencing token: a report of an attempt that is over is refused. */
@@ -91,6 +93,8 @@ export type State =
 export const initial: State = { status: 'none' }
 
 export const attemptsMax = 3
+export const graceSecondsDefault = 30
+export const graceSecondsMax = 300
 const filesBytesMax = 65_536
 const argumentsMax = 100
 
@@ -150,7 +154,8 @@ export function decide(command: Command, state: State): Event[] | Refusal {
   }
 }
 
-const invalidProgram = ({ command, files, timeoutSeconds, cpuCores, memoryMib }: Program): Refusal | undefined => {
+const invalidProgram = (program: Program): Refusal | undefined => {
+  const { command, files, timeoutSeconds, cpuCores, memoryMib, graceSeconds } = program
   if (!command[0]?.trim() || command.length > argumentsMax)
     return refuse('JOB_INVALID', { command: `a program and up to ${argumentsMax - 1} arguments` })
   const bytes = files.reduce((sum, file) => sum + new TextEncoder().encode(file.content).length, 0)
@@ -160,6 +165,8 @@ const invalidProgram = ({ command, files, timeoutSeconds, cpuCores, memoryMib }:
   if (timeoutSeconds < 1) return refuse('JOB_INVALID', { timeoutSeconds: String(timeoutSeconds) })
   if (cpuCores < 1) return refuse('JOB_INVALID', { cpuCores: String(cpuCores) })
   if (memoryMib < 1) return refuse('JOB_INVALID', { memoryMib: String(memoryMib) })
+  if (graceSeconds !== undefined && !(graceSeconds >= 0 && graceSeconds <= graceSecondsMax))
+    return refuse('JOB_INVALID', { graceSeconds: String(graceSeconds), takes: `0 to ${graceSecondsMax}` })
   return undefined
 }
 

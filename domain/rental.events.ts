@@ -56,6 +56,38 @@ export const schemas: EventSchemas<Event> = {
       })
       .describe('A charge period or the rental is over: the run since the last charge is owed.'),
   },
+  RentalJobAdmitted: {
+    version: 1,
+    schema: z
+      .object({
+        job: field.id.describe('The job that may run from now on.'),
+        graceSeconds: field.count.meta({
+          unit: 'seconds',
+          description: 'How long the job has between SIGTERM and SIGKILL, 0 to 300.',
+        }),
+        admittedAt: field.time.describe('When the job was admitted.'),
+      })
+      .describe('A job was admitted to the GPUs: the rental does not end before the job.'),
+  },
+  RentalJobClosed: {
+    version: 1,
+    schema: z
+      .object({
+        job: field.id.describe('The job that runs no more.'),
+        closedAt: field.time.describe('When the job ended.'),
+      })
+      .describe('A job of the rental has ended, or was never submitted.'),
+  },
+  RentalEndRequested: {
+    version: 1,
+    schema: z
+      .object({
+        reason,
+        requestedAt: field.time.describe('When the end was requested.'),
+        billedUntil: field.time.describe('Nothing after this is charged, however long the jobs take to end.'),
+      })
+      .describe('The rental is to end while jobs run on its GPUs: they are stopped, and no other job starts.'),
+  },
   RentalEnded: {
     version: 1,
     schema: z

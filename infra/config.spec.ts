@@ -41,6 +41,7 @@ test('without variables the config runs the whole platform on this machine alone
     logFormat: 'json',
     roles: ['gateway', 'projector', 'scheduler', 'watcher', 'worker'],
     chargePeriodSeconds: 300,
+    jobsOnSigterm: 'end',
   })
 })
 
@@ -51,6 +52,7 @@ test('every variable that is set is read', () => {
     PUBLIC_URL: 'https://gpu.example.com/',
     DATA_DIR: '/data',
     JOB_DIR: '/jobs',
+    JOBS_ON_SIGTERM: 'leave',
     DATABASE_URL: 'postgres://u:p@db/x',
     EVENTSTORE_URL: 'esdb://u:p@log:2113',
     JWT_SECRET: 's'.repeat(32),
@@ -85,6 +87,7 @@ test('every variable that is set is read', () => {
     logFormat: 'pretty',
     roles: ['worker', 'gateway'],
     chargePeriodSeconds: 60,
+    jobsOnSigterm: 'leave',
   })
 })
 

@@ -48,6 +48,8 @@ const shaped = (schema: z.ZodType): fc.Arbitrary<unknown> => {
         return fc.dictionary(fc.constantFrom('a', 'b', 'constructor'), shaped(def.valueType as z.ZodType))
       case 'readonly':
         return shaped(def.innerType as z.ZodType)
+      case 'optional':
+        return fc.option(shaped(def.innerType as z.ZodType), { nil: undefined })
       case 'enum':
         return fc.constantFrom(...Object.values(def.entries as unknown as Record<string, string>))
       case 'number':

@@ -1,7 +1,7 @@
 import { submitJob } from '../../commands/submit-job.ts'
 import { streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
-import type { JobFile } from '../../domain/job.ts'
+import { graceSecondsDefault, graceSecondsMax, type JobFile } from '../../domain/job.ts'
 import type { JobStatus } from '../../projections/jobs.table.ts'
 import { findJob, jobs, listJobs } from '../../projections/jobs.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
@@ -9,7 +9,7 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { ErrorCodeType, requireState } from './errors.ts'
-import { refuseInvalidKey } from './inputs.ts'
+import { refuseInvalidKey, withoutNulls } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -70,6 +70,10 @@ Job.implement({
     timeoutSeconds: t.exposeInt('timeoutSeconds'),
     cpuCores: t.exposeInt('cpuCores'),
     memoryMib: t.exposeInt('memoryMib'),
+    graceSeconds: t.int({
+      description: 'How long it has to end after SIGTERM, before SIGKILL.',
+      resolve: ({ graceSeconds }) => graceSeconds ?? graceSecondsDefault,
+    }),
     submittedAt: t.expose('submittedAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
@@ -158,6 +162,9 @@ const SubmitJobInput = builder.inputType('SubmitJobInput', {
     timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault }),
     cpuCores: t.int({ defaultValue: 1 }),
     memoryMib: t.int({ defaultValue: memoryMibDefault }),
+    graceSeconds: t.int({
+      description: `How long it has to end after SIGTERM, before SIGKILL: 0 to ${graceSecondsMax}, ${graceSecondsDefault} when left out. A job that sets it is asked to stop so much before the end of the lease, by at most a tenth of the lease.`,
+    }),
     idempotencyKey: t.string({ required: true, description: 'The same key again is the same job.' }),
   }),
 })
@@ -182,6 +189,7 @@ builder.mutationField('submitJob', (t) =>
         timeoutSeconds: input.timeoutSeconds ?? timeoutSecondsDefault,
         cpuCores: input.cpuCores ?? 1,
         memoryMib: input.memoryMib ?? memoryMibDefault,
+        ...withoutNulls({ graceSeconds: input.graceSeconds }),
       })
       if (isRefusal(submitted)) return submitted
       return { id: submitted.job, position: await resultPosition(services, submitted) }

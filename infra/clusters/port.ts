@@ -11,6 +11,10 @@ export type JobSpec = {
   readonly timeoutSeconds: number
   readonly cpuCores: number
   readonly memoryMib: number
+  /** How long the job may take to end after SIGTERM, 0 to 300. Undefined: 30. */
+  readonly graceSeconds?: number | undefined
+  /** When the rented time is over (ISO 8601): the attempt is ended then, whether a program watches it or not. */
+  readonly endsAt?: string | undefined
 }
 
 export type JobHandle = { readonly jobId: string; readonly attempt: number }

@@ -9,4 +9,11 @@ export const jobsSettings = {
     example: '/srv/neuralmesh-jobs',
     unset: 'jobs under DATA_DIR',
   }),
+  JOBS_ON_SIGTERM: setting(z.enum(['end', 'leave']), {
+    description:
+      'What SIGTERM does to running jobs: ends them, or leaves them to be adopted by the next start. Ctrl-C ends them.',
+    takes: 'end or leave',
+    example: 'leave',
+    unset: 'end',
+  }),
 }

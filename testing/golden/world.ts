@@ -2,6 +2,7 @@
 // and a clock and ids that depend on nothing but the salt. What it writes twice is the same twice.
 import { createHash } from 'node:crypto'
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
+import { commandIds, ids } from '../../commands/derived-ids.ts'
 import { type Commands, createCommands, mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { derivedId } from '../../commands/ids.ts'
 import { submitJob } from '../../commands/submit-job.ts'
@@ -214,10 +215,27 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       given(await endAndSettle({ commands, heartbeats, now }, rental, 'returned', userActor(renter)))
       await follow()
     },
+    /** Submits a job as before rentals knew their jobs: the rental does not wait for it. */
     submit: async (renter: string, rental: string) => {
-      const idempotencyKey = derivedId(salt, 'submit', String(requests++))
-      return given(await submitJob({ commands, now }, { renter, rental, idempotencyKey, ...program })).job
+      const job = ids.job(renter, derivedId(salt, 'submit', String(requests++)))
+      const [identity, submittedAt] = [{ renter, rental }, now()]
+      const { first } = await commands.current('rental', rental)
+      const envelope = requestEnvelope(
+        commandIds.submitJob(job, { ...identity, ...program }),
+        userActor(renter),
+        submittedAt,
+        first?.correlationId,
+      )
+      const command = { type: 'SubmitJob', submittedAt, ...identity, ...program } as const
+      mustExecute(await commands.execute('job', job, command, envelope))
+      return job
     },
+    submitAdmitted: async (renter: string, rental: string, graceSeconds?: number) => {
+      const idempotencyKey = derivedId(salt, 'submit', String(requests++))
+      const request = { renter, rental, idempotencyKey, ...program, ...(graceSeconds && { graceSeconds }) }
+      return given(await submitJob({ commands, now }, request)).job
+    },
+    follow,
     stopJob: (renter: string, job: string) =>
       request('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
     reports: createReports({ commands, now, log: silentLog }),

@@ -1,7 +1,7 @@
 import { type AggregateName, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
+import { createBoundedMap, registerBound } from '../infra/async/bounded.ts'
 import type { EventStore, NewEvent, Position, StoredEvent } from '../infra/event-store/port.ts'
 import { type CommandIndex, createCommandIndex } from './command-index.ts'
-import { createLruCache } from './lru-cache.ts'
 import { aggregateOf, type RecordedEvent, recordedEventOf } from './recorded-event.ts'
 import { weightOf } from './weight.ts'
 
@@ -21,9 +21,14 @@ export type Folded<Name extends AggregateName> = {
   readonly measured: { readonly events: bigint; readonly bytes: number }
 }
 
-/** The bounds of the cache; the least recently used entry is evicted first. The newest stays, however large it is. */
+const bound = registerBound({
+  name: 'aggregate cache',
+  holds: 'The states of the streams that commands used last.',
+  whenFull: 'evicts the least recently used',
+  entriesMax: 10_000,
+  bytesMax: 64 * 1024 * 1024,
+})
 export type AggregateCacheLimits = { readonly streamsMax: number; readonly bytesMax: number }
-export const aggregateCacheLimits: AggregateCacheLimits = { streamsMax: 10_000, bytesMax: 64 * 1024 * 1024 }
 
 /** The size of an entry without its state and its command ids. */
 const entryBytes = 2_000
@@ -64,12 +69,13 @@ export type AggregateCache = {
  *  cached revision is read, and of the events before it only where each command was answered is kept. */
 export const createAggregateCache = ({
   store,
-  limits: { streamsMax, bytesMax } = aggregateCacheLimits,
+  limits,
 }: {
   readonly store: Pick<EventStore, 'readStream'>
   readonly limits?: AggregateCacheLimits | undefined
 }): AggregateCache => {
-  const entries = createLruCache<Folded<AggregateName>>({ entriesMax: streamsMax, weightMax: bytesMax })
+  const sizes = limits && { entriesMax: limits.streamsMax, bytesMax: limits.bytesMax }
+  const entries = createBoundedMap<Folded<AggregateName>>(bound, sizes)
   const firstReads = new Map<string, Promise<unknown>>()
 
   const cached = <Name extends AggregateName>(name: Name, id: string) =>

@@ -1,8 +1,8 @@
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
-import { decide, graceSecondsDefault, initial, type Program } from '../domain/job.ts'
+import { graceSecondsDefault, initial, type Program } from '../domain/job.ts'
 import { userActor } from './actor.ts'
 import { commandIds, ids } from './derived-ids.ts'
-import { type Commands, type Executed, requestEnvelope } from './execute.ts'
+import { type Commands, decideWithinLimits, type Executed, requestEnvelope } from './execute.ts'
 
 /** What a renter asks for. The same key again is the same request and gets the same job. */
 export type JobRequest = { readonly renter: string; readonly idempotencyKey: string; readonly rental: string } & Program
@@ -29,7 +29,7 @@ export const submitJob = async (
   const envelope = requestEnvelope(commandId, userActor(request.renter), submittedAt, first?.correlationId)
   if (!known && state.status === 'active') {
     // A job that cannot be submitted is not admitted.
-    const decided = decide(command, initial)
+    const decided = decideWithinLimits('job', command, initial)
     if (isRefusal(decided)) return decided
     if (state.openJobs.size >= openJobsMax) return refuse('RENTAL_JOBS_FULL', { openJobs: String(openJobsMax) })
     const graceSeconds = request.graceSeconds ?? graceSecondsDefault

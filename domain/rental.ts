@@ -37,7 +37,8 @@ type Jobs = { readonly openJobs: ReadonlyMap<string, number> }
  *  before the job is submitted, so that a job and the end of its rental are in one order. */
 export type Command =
   | ({ readonly type: 'RequestRental'; readonly maxPricePerGpuHour: Money } & Terms)
-  | ({ readonly type: 'ActivateRental'; readonly held: Money } & Lease)
+  /** After `notAfter` it is refused; left out, it has no deadline. */
+  | ({ readonly type: 'ActivateRental'; readonly held: Money; readonly notAfter?: string } & Lease)
   | { readonly type: 'RejectRental'; readonly code: ErrorCode; readonly rejectedAt: string }
   | { readonly type: 'MeterRental'; readonly runSeconds: bigint; readonly meteredAt: string }
   | { readonly type: 'AdmitJob'; readonly job: string; readonly graceSeconds: number; readonly admittedAt: string }
@@ -121,7 +122,9 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })
       if (command.pricePerGpuHour.asset !== state.maxPricePerGpuHour.asset) return refuse('PRICE_ABOVE_MAXIMUM')
       if (exceeds(command.pricePerGpuHour, state.maxPricePerGpuHour)) return refuse('PRICE_ABOVE_MAXIMUM')
-      return [{ ...command, type: 'RentalActivated' }]
+      const { notAfter, ...lease } = command
+      if (notAfter !== undefined && lease.startedAt > notAfter) return refuse('DEADLINE_PASSED', { notAfter })
+      return [{ ...lease, type: 'RentalActivated' }]
     }
     case 'RejectRental': {
       if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })

@@ -3,6 +3,7 @@ import type { Chain, ChainDescription } from '../infra/chain/port.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
+import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ReadModels } from '../projections/database.ts'
 import type { Projections } from '../projections/engine/start.ts'
 import type { Privileged } from './auth/privilege.ts'
@@ -15,10 +16,14 @@ export type Services = {
   readonly read: ReadModels
   readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
   readonly readJobLog: Cluster['readLog']
-  /** Resolves when every read model has reached this position. Throws POSITION_NOT_REACHED. */
+  /** Resolves when these read models have reached this position. Throws POSITION_NOT_REACHED. */
   readonly waitFor: Projections['waitFor']
+  /** Resolves when the log reaches this position. Throws POSITION_AHEAD. */
+  readonly checkExists: Projections['checkExists']
   /** The state of the read models, and the retry of their parked streams. */
   readonly projections: Pick<Projections, 'status' | 'retry'>
+  /** The timers and handlers that have failed for good. */
+  readonly parkedTasks: ParkedTasks
   readonly chain: ChainDescription
   readonly privileged: Privileged
   /** ISO 8601 in UTC. */
@@ -33,12 +38,13 @@ export const createServices = ({
   heartbeats,
   cluster,
   projections,
+  parkedTasks,
   chain,
   config,
   now,
-}: Pick<Services, 'store' | 'commands' | 'read' | 'heartbeats' | 'now'> & {
+}: Pick<Services, 'store' | 'commands' | 'read' | 'heartbeats' | 'parkedTasks' | 'now'> & {
   readonly cluster: Pick<Cluster, 'readLog'>
-  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor'>
+  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor' | 'checkExists'>
   readonly chain: Pick<Chain, 'description'>
   readonly config: Privileged
 }): Services => ({
@@ -48,7 +54,9 @@ export const createServices = ({
   heartbeats,
   readJobLog: cluster.readLog,
   waitFor: projections.waitFor,
+  checkExists: projections.checkExists,
   projections,
+  parkedTasks,
   chain: chain.description,
   privileged: config,
   now,

@@ -2,7 +2,8 @@ import { createYoga } from 'graphql-yoga'
 import type { Log } from '../infra/telemetry.ts'
 import { graphiqlOptions } from './graphiql.ts'
 import { type Context, createContext } from './graphql/context.ts'
-import { limitsPlugin, storableTextPlugin } from './graphql/limits.ts'
+import { createDocumentCaches, documentLengthPlugin } from './graphql/documents.ts'
+import { limitsPlugin, storableTextPlugin, validationErrorsPlugin } from './graphql/limits.ts'
 import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
@@ -20,7 +21,14 @@ export const createGraphQL = ({
   const yoga = createYoga<Caller, Context>({
     schema,
     context: ({ wallet }) => createContext({ ...shared, wallet }),
-    plugins: [limitsPlugin(), storableTextPlugin(), metricsPlugin(metrics)],
+    plugins: [
+      documentLengthPlugin(),
+      validationErrorsPlugin(),
+      limitsPlugin(),
+      storableTextPlugin(),
+      metricsPlugin(metrics),
+    ],
+    parserAndValidationCache: createDocumentCaches(),
     maskedErrors: { maskError },
     // The page is nine megabytes, so it is loaded at its first request.
     graphiql: graphiqlOptions,

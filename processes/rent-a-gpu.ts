@@ -1,7 +1,7 @@
 import { userActor } from '../commands/actor.ts'
 import { commandIds, ids } from '../commands/derived-ids.ts'
 import { type Commands, requestEnvelope } from '../commands/execute.ts'
-import { type ErrorCode, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
+import { type ErrorCode, isFailure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { costOf, type Money } from '../domain/money.ts'
 import { hourlyRate } from '../domain/rental.ts'
 import type { Position } from '../infra/event-store/port.ts'
@@ -27,7 +27,7 @@ export type RequestedRental = { readonly rental: string; readonly position: Posi
 )
 
 /** Requests a rental and runs `rent-a-gpu` at once, so that the renter has the answer in one round trip. Refuses
- *  IDEMPOTENCY_KEY_REUSED, and what the rental itself refuses. */
+ *  IDEMPOTENCY_KEY_REUSED, CONFLICT_UNRESOLVED, and what the rental itself refuses. */
 export const requestRental = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
   { renter, idempotencyKey, ...terms }: RentalRequest,
@@ -43,12 +43,21 @@ export const requestRental = async (
   )
   if (isRefusal(answer))
     return answer.refused === 'RENTAL_ALREADY_REQUESTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer
-  const ended = await runSaga({ commands, now }, rentAGpu, { id: rental, revision: 0n })
+  const ended = await runToTheEnd({ commands, now }, rental)
+  if (isRefusal(ended)) return ended
   const position = ended.position ?? answer.position
   return ended.outcome === 'done'
     ? { outcome: 'active', rental, position }
     : { outcome: 'rejected', code: ended.code, rental, position }
 }
+
+/** Runs the saga of a rental. A run that others have beaten too often has decided nothing: the same request again goes
+ *  on from there. */
+const runToTheEnd = (dependencies: { readonly commands: Commands; readonly now: () => string }, rental: string) =>
+  runSaga(dependencies, rentAGpu, { id: rental, revision: 0n }).catch((error: unknown) => {
+    if (isFailure(error, 'CONFLICT_UNRESOLVED')) return refuse(error.code, { ...error.details, rental })
+    throw error
+  })
 
 /** After so many seconds the aggregates refuse a step that is not done yet. */
 const deadlineSeconds = 30
@@ -93,11 +102,12 @@ export const rentAGpu: Saga<'rental', 'RentalRequested'> = {
     },
     {
       name: rentSteps.activate,
-      invoke: ({ id, event }, events, startedAt) => {
+      invoke: (trigger, events, startedAt) => {
+        const { id, event } = trigger
         const { provider, gpu, pricePerGpuHour } = requireEvent(events, 'CapacityReserved')
         const held = requireEvent(events, 'FundsHeld').posting.amount
         const endsAt = plusSeconds(startedAt, Number(event.seconds))
-        const lease = { provider, gpu, pricePerGpuHour, held, startedAt, endsAt }
+        const lease = { provider, gpu, pricePerGpuHour, held, startedAt, endsAt, notAfter: notAfter(trigger) }
         return { to: 'rental', id, command: { type: 'ActivateRental', ...lease } }
       },
     },

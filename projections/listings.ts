@@ -46,6 +46,49 @@ export const findListings = findByIds<ListingRow>('listings.find', (db) => db.se
 /** Finds one listing. */
 export const findListing = findOne(findListings)
 
+/** Resolves to all listings of a provider, withdrawn ones too, that have one of these models and one of these regions,
+ *  as they are written. */
+export const listingsOf = async (
+  read: ReadModels,
+  provider: string,
+  { gpus, regions }: { readonly gpus: readonly string[]; readonly regions: readonly string[] },
+): Promise<readonly ListingRow[]> => {
+  const rows: ListingRow[] = []
+  for (let page: ListingRow[] | undefined; page === undefined || page.length === rowsAtOnce; ) {
+    const after = rows.at(-1)?.id ?? ''
+    page = await read.run('listings.of', (db) =>
+      db
+        .selectFrom('Listing')
+        .selectAll()
+        .where('provider', '=', provider)
+        .where('gpu', 'in', gpus)
+        .where('region', 'in', regions)
+        .where('id', '>', after)
+        .orderBy('id')
+        .limit(rowsAtOnce)
+        .execute(),
+    )
+    rows.push(...page)
+  }
+  return rows
+}
+const rowsAtOnce = 1_000
+
+/** Resolves to the ids of the first open listings of a provider above `after` and up to `until`, sorted. */
+export const openListingsOf = async (
+  read: ReadModels,
+  provider: string,
+  { after, until, first }: { readonly after?: string | undefined; readonly until?: string | undefined; first: number },
+): Promise<readonly string[]> => {
+  const rows = await read.run('listings.openOf', (db) => {
+    let found = db.selectFrom('Listing').select('id').where('provider', '=', provider).where('status', '=', 'open')
+    if (after !== undefined) found = found.where('id', '>', after)
+    if (until !== undefined) found = found.where('id', '<=', until)
+    return found.orderBy('id').limit(first).execute()
+  })
+  return rows.map(({ id }) => id)
+}
+
 /** A search for listings. `gpu` is compared without case; `onlyFree`: at least `gpuCountMin` GPUs are free. A maximum
  *  price also selects its asset. */
 export type ListingSearch = PageRequest & {

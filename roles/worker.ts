@@ -1,4 +1,5 @@
 import { completeEnd, expireRental, jobEnded } from '../processes/end-rental.ts'
+import { finalAnswers } from '../processes/final-answers.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
@@ -13,7 +14,7 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
   const parts = partsOf({ ...platform, schedule })
   return {
     meter: (timer) => meterPeriod(parts, timer),
-    expire: ({ rental }) => expireRental(parts, rental),
+    expire: ({ rental }) => expireRental({ ...parts, commands: finalAnswers(parts.commands) }, rental),
     walk: (timer) => retryHandler(parts, timer),
   }
 }

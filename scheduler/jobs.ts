@@ -124,7 +124,7 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
     const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
     const answer = await reports.send(job, start, cluster.name, String(attempt))
     if (isRefusal(answer)) return
-    await launch(specOf(job, attempt, submitted, rental))
+    await launch(specOf(job, attempt, submitted, rental, now()))
     stopInTime(job, submitted, rental)
   }
 
@@ -144,7 +144,7 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
         if (stopRequested) warnOfSilence(job, started.cluster)
         return
       }
-      await launch(specOf(job, attempt, submitted, rental))
+      await launch(specOf(job, attempt, submitted, rental, now()))
     }
     if (stopRequested) stop(job, attempt)
     else stopInTime(job, submitted, rental)
@@ -218,14 +218,11 @@ type ActiveRental = Extract<RentalState, { status: 'active' }>
 /** A job that has set a grace is asked to stop before the end by at most this part of the lease: a tenth. */
 const leasePartMax = 10
 
-const specOf = (jobId: string, attempt: number, submitted: Submitted, rental: RentalState): JobSpec => {
+const specOf = (jobId: string, attempt: number, submitted: Submitted, rental: RentalState, at: string): JobSpec => {
   const { command, files, environment, timeoutSeconds, cpuCores, memoryMib, graceSeconds } = submitted
-  const program = { command, files, environment, timeoutSeconds, cpuCores, memoryMib }
-  const bounds = {
-    ...(graceSeconds === undefined ? {} : { graceSeconds }),
-    ...('endsAt' in rental ? { endsAt: rental.endsAt } : {}),
-  }
-  return { jobId, attempt, ...program, ...bounds }
+  const leftMs = 'endsAt' in rental ? Date.parse(rental.endsAt) - Date.parse(at) : 0
+  const bounds = { leaseSeconds: Math.max(leftMs / 1000, 0), ...(graceSeconds === undefined ? {} : { graceSeconds }) }
+  return { jobId, attempt, command, files, environment, timeoutSeconds, cpuCores, memoryMib, ...bounds }
 }
 
 /** Returns when a job is asked to stop before the end of the lease: only one that has set a grace is, and by at most a
@@ -252,7 +249,7 @@ const reasonToStop = (
  *  after any other error the next attempt may succeed. */
 const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
   const message = storable(error instanceof Error ? error.message : String(error))
-  return isFailure(error, 'JOB_INVALID')
-    ? { type: 'FailJob', attempt, code: 'JOB_INVALID', message, endedAt: at }
+  return isFailure(error, 'JOB_INVALID') || isFailure(error, 'JOB_ISOLATION_MISSING')
+    ? { type: 'FailJob', attempt, code: error.code, message, endedAt: at }
     : { type: 'InterruptJob', attempt, reason: message, interruptedAt: at }
 }

@@ -1,5 +1,6 @@
 import type { Commands } from '../commands/execute.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
+import { messageCharactersMax } from '../domain/job.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
@@ -10,7 +11,6 @@ import { createSendReport, type RetryLimits, type SendReport, type Sent } from '
 const progressPeriodMs = 1_000
 /** How long reports that are under way may be tried when the scheduler stops. */
 const closeMsMax = 10_000
-const messageCharactersMax = 1_000
 
 type Dependencies = {
   readonly commands: Commands

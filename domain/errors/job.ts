@@ -24,6 +24,14 @@ export const jobErrors = {
     hint: 'Raise memoryMib, or use less.',
   },
   JOB_OUTPUT_EXCEEDED: { message: 'The job printed more than its log can hold and was stopped.', hint: 'Print less.' },
+  JOB_DISK_EXCEEDED: {
+    message: 'The job wrote more to the disk than it may and was stopped.',
+    hint: 'Write less, or remove what is no longer needed.',
+  },
+  JOB_ISOLATION_MISSING: {
+    message: 'This machine cannot keep the job away from others, so it was not started.',
+    hint: 'Let the provider see docs/jobs.md: what the machine must allow, and the setting JOB_TRUST for own jobs.',
+  },
   JOB_INTERRUPTED: {
     message: 'The job was lost with its cluster, and no attempt is left.',
     hint: 'Submit it again.',

@@ -39,4 +39,8 @@ export const listingErrors = {
     message: 'This line of the offer file cannot be read.',
     hint: 'See the details for the line and the column; the other lines were imported.',
   },
+  OFFERS_NOT_WITHDRAWN: {
+    message: 'Nothing was withdrawn: the file may not be all that the provider offers.',
+    hint: 'See the details for the line. Correct it and import the file again, or withdraw listings with withdrawListing.',
+  },
 } as const

@@ -24,6 +24,10 @@ export const platformErrors = {
     message: 'The database does not answer.',
     hint: 'The platform tries again; nothing was lost. Repeat the request with the same idempotency key.',
   },
+  DATABASE_UNREACHABLE: {
+    message: 'No database answers at DATABASE_URL.',
+    hint: 'Start the database, or correct host, port or socket in DATABASE_URL.',
+  },
   DATABASE_FULL: {
     message: 'The disk of the database is full; nothing was stored.',
     hint: 'Free space on the disk and repeat the request with the same idempotency key; no restart is needed.',
@@ -35,6 +39,14 @@ export const platformErrors = {
   DATABASE_SCHEMA_OLDER: {
     message: 'The database was made by an older version of this program.',
     hint: 'Start the platform once with this version: it brings the database up to date.',
+  },
+  PLATFORM_UNREACHABLE: {
+    message: 'No platform answers at this address.',
+    hint: 'Start one in another terminal with npm start, or give its address with --url.',
+  },
+  PATH_UNUSABLE: {
+    message: 'A file or folder cannot be read or written.',
+    hint: 'See the details for the path and the reason.',
   },
   LOG_NOT_FOUND: {
     message: 'There is no event log here yet.',
@@ -48,6 +60,14 @@ export const platformErrors = {
     message: 'The read model has not reached this position in time.',
     hint: 'Try again in a moment.',
   },
+  POSITION_AHEAD: {
+    message: 'The log does not reach this position.',
+    hint: 'Use a position that this store returned.',
+  },
+  POSITION_TOO_OLD: {
+    message: 'Too much has happened since this position to go on from there.',
+    hint: 'Query what you need, and subscribe after the position that the query head returned before.',
+  },
   EVENT_INVALID: { message: 'This event cannot be stored.', hint: 'See the details.' },
   EVENT_UNREADABLE: {
     message: 'A stored event does not match its schema.',
@@ -57,9 +77,17 @@ export const platformErrors = {
     message: 'A stored event cannot be folded into a read model.',
     hint: 'Its stream is parked there. See the error, run a version that can fold the event, and retry the stream.',
   },
+  READ_MODEL_DEFECTIVE: {
+    message: 'The read model stands still: no single event causes this, so nothing is parked.',
+    hint: 'See the details. Correct the program, the schema or the rights; it is tried again and loses nothing.',
+  },
   PARKED_STREAM_UNKNOWN: {
     message: 'The read model has no such parked stream.',
     hint: 'Query projections for the parked streams.',
+  },
+  PARKED_TASK_UNKNOWN: {
+    message: 'No task with this key is parked.',
+    hint: 'Query parkedTasks for the parked ones; a worker may have taken it up again.',
   },
   READ_MODEL_BUILDING: {
     message: 'This read model is being built for the first time and cannot be queried yet.',
@@ -70,6 +98,18 @@ export const platformErrors = {
     hint: 'Repeat the request with the same idempotency key.',
   },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_WITHOUT_FAUCET: {
+    message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
+    hint: 'Start a platform without CHAIN_RPC_URL.',
+  },
+  CHAIN_NODES_DISAGREE: {
+    message: 'The answers of the nodes of the chain do not fit together.',
+    hint: 'The platform asks again; no deposit is credited or called vanished meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
+  },
+  CHAIN_REPLACED: {
+    message: 'This is another chain than the one whose deposits this database has credited.',
+    hint: 'Either bring the former chain back (the folder chain of its data folder from a backup, or CHAIN_RPC_URL), or begin with a new database (a new DATA_DIR, or another DATABASE_URL).',
+  },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',
     hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',

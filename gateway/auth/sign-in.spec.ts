@@ -2,22 +2,23 @@ import { beforeEach, describe, expect, test } from '@jest/globals'
 import { SignJWT } from 'jose'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { isRefusal } from '../../domain/errors.ts'
-import { memoryCache } from '../../infra/cache/memory.ts'
 import { createSignIn, type SignIn } from './sign-in.ts'
 import { tokenOfConnection, tokenOfHeader } from './token.ts'
+import { usedNoncesInMemory } from './used-nonces.testing.ts'
 
 const jwtSecret = 'a secret for tests that is long enough'
 const ada = privateKeyToAccount(generatePrivateKey())
 const eve = privateKeyToAccount(generatePrivateKey())
 let time: number
 let signIn: SignIn
+let nonces: ReturnType<typeof usedNoncesInMemory>
 
 const signInAt = (publicUrl: string, secret = jwtSecret) =>
   createSignIn({
     jwtSecret: secret,
     publicUrl: () => publicUrl,
     chainId: 31337,
-    nonces: memoryCache({ nowMs: () => time }),
+    usedNonces: nonces,
     now: () => new Date(time).toISOString(),
   })
 const messageFor = async (address: string, from = signIn): Promise<string> => {
@@ -34,6 +35,7 @@ const sessionOf = async (account = ada) => {
 
 beforeEach(() => {
   time = Date.parse('2026-01-01T00:00:00.000Z')
+  nonces = usedNoncesInMemory()
   signIn = signInAt('https://gpu.example.com')
 })
 
@@ -43,7 +45,7 @@ describe('the message', () => {
     expect(message).toContain(`gpu.example.com wants you to sign in with your Ethereum account:\n${ada.address}\n`)
     expect(message).toContain('URI: https://gpu.example.com\n')
     expect(message).toContain('Chain ID: 31337\n')
-    expect(message).toMatch(/Nonce: [0-9a-f]{32}\n/)
+    expect(message).toMatch(/Nonce: [0-9a-f]{64}\n/)
     expect(message).toMatch(/Expiration Time: 2026-01-01T00:05:00.000Z$/)
   })
 
@@ -81,14 +83,30 @@ describe('signing in', () => {
     ])
   })
 
-  test('a wrong signature uses the message up', async () => {
+  test('a wrong signature leaves no trace, and the message can still be used', async () => {
     const message = await messageFor(ada.address)
     const refused = await signIn.signIn(message, await eve.signMessage({ message }))
-    const again = await signIn.signIn(message, await ada.signMessage({ message }))
-    expect([refused, again]).toMatchObject([
-      { refused: 'SIGN_IN_SIGNATURE_INVALID' },
-      { refused: 'SIGN_IN_NONCE_UNKNOWN' },
-    ])
+    expect([refused, nonces.used]).toMatchObject([{ refused: 'SIGN_IN_SIGNATURE_INVALID' }, []])
+    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+      wallet: ada.address.toLowerCase(),
+    })
+    expect(nonces.used).toHaveLength(1)
+  })
+
+  test('accepts a message after any number of others were asked for, at another gateway too', async () => {
+    const message = await messageFor(ada.address)
+    for (let count = 0; count < 25_000; count++) await signIn.message(eve.address)
+    expect(await signInAt('https://gpu.example.com').signIn(message, await ada.signMessage({ message }))).toMatchObject(
+      { wallet: ada.address.toLowerCase() },
+    )
+    expect(nonces.used).toHaveLength(1)
+  })
+
+  test('refuses a message of a platform with another secret', async () => {
+    const message = await messageFor(ada.address, signInAt('https://gpu.example.com', `another ${jwtSecret}`))
+    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+      refused: 'SIGN_IN_SIGNATURE_INVALID',
+    })
   })
 
   test.each(['0x', '0x1234', 'no hex', `0x${'ff'.repeat(65)}`])('refuses the signature %s', async (signature) => {
@@ -97,11 +115,12 @@ describe('signing in', () => {
     })
   })
 
-  test('refuses a nonce that was never issued', async () => {
-    const message = (await messageFor(ada.address)).replace(/Nonce: .*/, `Nonce: ${'0'.repeat(32)}`)
-    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
-      refused: 'SIGN_IN_NONCE_UNKNOWN',
-    })
+  test.each([
+    ['0'.repeat(32), 'SIGN_IN_NONCE_UNKNOWN'],
+    ['0'.repeat(64), 'SIGN_IN_SIGNATURE_INVALID'],
+  ])('refuses the nonce %s, which was never issued', async (nonce, refused) => {
+    const message = (await messageFor(ada.address)).replace(/Nonce: .*/, `Nonce: ${nonce}`)
+    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({ refused })
   })
 
   test('refuses a message after five minutes', async () => {

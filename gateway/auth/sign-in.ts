@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose'
 import { getAddress, isAddress, isHex, verifyMessage } from 'viem'
 import { createSiweMessage, parseSiweMessage } from 'viem/siwe'
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
-import type { Cache } from '../../infra/cache/port.ts'
+import type { UsedNonces } from '../../infra/nonces/port.ts'
 
 /** An access token, and the wallet that it authenticates. `wallet` is the address in lower case, the id of a user
  *  everywhere. */
@@ -15,7 +15,7 @@ export type SignIn = {
   /** Resolves to the text that the wallet signs (EIP-4361). It is valid for one sign-in within five minutes. Refuses
    *  INPUT_INVALID. */
   message(address: string): Promise<SignInMessage | Refusal>
-  /** Resolves to a token for a signed message. Each message can be tried once. Refuses INPUT_INVALID,
+  /** Resolves to a token for a signed message. Each message signs in once. Refuses INPUT_INVALID,
    *  SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID. */
   signIn(message: string, signature: string): Promise<Session | Refusal>
   /** Resolves to the wallet that a token authenticates. Throws TOKEN_INVALID. */
@@ -24,9 +24,11 @@ export type SignIn = {
 
 const nonceMs = 5 * 60 * 1000
 const tokenSeconds = 12 * 60 * 60
-const nonceBytes = 16
-const messageCharactersMax = 2_000
-const signatureCharactersMax = 500
+const randomHexDigits = 32
+/** A nonce is a random number and then the code (HMAC-SHA256, cut to 128 bits) of the message with that number. */
+const nonceForm = /^[0-9a-f]{64}$/
+export const messageCharactersMax = 2_000
+export const signatureCharactersMax = 500
 const algorithm = 'HS256'
 const issuer = 'neuralmesh'
 const audience = 'neuralmesh-gateway'
@@ -38,27 +40,32 @@ export const createSignIn = ({
   jwtSecret,
   publicUrl,
   chainId,
-  nonces,
+  usedNonces,
   now,
 }: {
   readonly jwtSecret: string
   readonly publicUrl: () => string
   readonly chainId: number
-  readonly nonces: Cache
+  readonly usedNonces: UsedNonces
   /** ISO 8601 in UTC. */
   readonly now: () => string
 }): SignIn => {
   const key = new TextEncoder().encode(jwtSecret)
+  // A key of its own, so that no code of a message is ever a signature of a token.
+  const messageKey = createHmac('sha256', jwtSecret).update('sign-in message').digest()
+  /** Returns the code of a message whose nonce is still the random number alone. */
+  const codeOf = (text: string): string =>
+    createHmac('sha256', messageKey).update(text).digest('hex').slice(0, randomHexDigits)
 
   const message: SignIn['message'] = async (address) => {
     if (!isAddress(address, { strict: false }))
       return refuse('INPUT_INVALID', { address: '0x and 40 hexadecimal digits' })
-    const nonce = randomBytes(nonceBytes).toString('hex')
+    const random = randomBytes(randomHexDigits / 2).toString('hex')
     const issuedAt = new Date(now())
     const expirationTime = new Date(issuedAt.getTime() + nonceMs)
-    const text = siweMessage({ address, publicUrl: publicUrl(), chainId, nonce, issuedAt, expirationTime })
-    await nonces.set(nonceKey(nonce), text, nonceMs)
-    return { message: text, expiresAt: expirationTime.toISOString() }
+    const about = { address, publicUrl: publicUrl(), chainId, issuedAt, expirationTime }
+    const nonce = `${random}${codeOf(siweMessage({ ...about, nonce: random }))}`
+    return { message: siweMessage({ ...about, nonce }), expiresAt: expirationTime.toISOString() }
   }
 
   const signIn: SignIn['signIn'] = async (text, signature) => {
@@ -68,13 +75,15 @@ export const createSignIn = ({
     if (!address || !domain || !nonce) return refuse('INPUT_INVALID', { message: 'a sign-in message (EIP-4361)' })
     const { host } = new URL(publicUrl())
     if (domain !== host) return refuse('SIGN_IN_SIGNATURE_INVALID', { domain, expected: host })
-    // The nonce is taken before any other check, so that no message can be tried twice.
-    const issued = await nonces.take(nonceKey(nonce))
-    if (issued === undefined || !expirationTime || expirationTime.toISOString() <= now())
+    if (!nonceForm.test(nonce) || !expirationTime || expirationTime.toISOString() <= now())
       return refuse('SIGN_IN_NONCE_UNKNOWN')
-    // The whole text is compared: so chain, address, host and times are those that this gateway wrote.
-    if (issued !== text) return refuse('SIGN_IN_SIGNATURE_INVALID', { message: 'differs from the one that was given' })
+    // The code is of the whole text: so chain, address, host and times are those that this platform wrote.
+    const [random, code] = [nonce.slice(0, randomHexDigits), nonce.slice(randomHexDigits)]
+    if (!timingSafeEqual(Buffer.from(code), Buffer.from(codeOf(text.replace(nonce, random)))))
+      return refuse('SIGN_IN_SIGNATURE_INVALID', { message: 'differs from the one that was given' })
     if (!(await isSignedBy(address, text, signature))) return refuse('SIGN_IN_SIGNATURE_INVALID', { address })
+    // Stored only now: so each row needs a signature of the wallet.
+    if (!(await usedNonces.use(nonce, expirationTime.toISOString()))) return refuse('SIGN_IN_NONCE_UNKNOWN')
     return session(address.toLowerCase())
   }
 
@@ -112,8 +121,6 @@ export const createSignIn = ({
 
   return { message, signIn, verify }
 }
-
-const nonceKey = (nonce: string) => `sign-in:${nonce}`
 
 const siweMessage = (about: {
   readonly address: string

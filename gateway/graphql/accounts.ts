@@ -102,8 +102,8 @@ builder.queryField('viewer', (t) =>
     nullable: true,
     description: 'Null for a guest.',
     args: atLeastArgument,
-    resolve: async (_, { atLeast }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
       return context.wallet === undefined ? null : { wallet: context.wallet }
     },
   }),
@@ -115,9 +115,9 @@ builder.queryField('account', (t) =>
     nullable: true,
     description: 'The account of the viewer.',
     args: { ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { asOf, atLeast }, context) => {
+    resolve: async (_, { asOf, atLeast }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       return { wallet, asOf }
     },
   }),
@@ -130,10 +130,10 @@ builder.queryField('ledgerEntries', (t) =>
     type: LedgerEntryConnection,
     description: 'The entries that debit or credit the account of the viewer, newest first.',
     args: { ...listAsOfArgument, ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { asOf, atLeast, ...page }, context) => {
+    resolve: async (_, { asOf, atLeast, ...page }, context, info) => {
       const user = requireWallet(context)
-      await reachPosition(context, atLeast)
-      const moment = await reachMoment(context, asOf)
+      await reachPosition(context, atLeast, info)
+      const moment = await reachMoment(context, asOf, info)
       const until = moment && (await lastEntryBy(context.services.store, user, moment))
       const request = { ...pageRequest(page), user, until }
       return toConnection(await listLedgerEntries(context.services.read, request), request, ({ position }) => [
@@ -148,9 +148,9 @@ builder.queryField('ledgerSums', (t) =>
     type: [LedgerSum],
     description: 'The sum over all accounts of the platform, per asset. Reads the whole ledger.',
     args: atLeastArgument,
-    resolve: async (_, { atLeast }, context) => {
+    resolve: async (_, { atLeast }, context, info) => {
       requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const { assets } = await ledgerSums(context.services.read)
       return assets.map(({ asset, sum }) => money(sum, asset))
     },

@@ -5,6 +5,7 @@ import type { AnyRow } from '../../projections/engine/table.ts'
 import { builder } from './builder.ts'
 import { type Context, reachPosition } from './context.ts'
 import { isExactlyOne } from './inputs.ts'
+import type { Selected } from './models-read.ts'
 
 const AsOf = builder.inputType('AsOf', {
   description: 'A past moment: exactly one of a time and a position.',
@@ -39,31 +40,38 @@ export type AsOfInput = typeof AsOf.$inferInput | null | undefined
 const parseMoment = ({ services: { store } }: Context, { time, position }: NonNullable<AsOfInput>): PastMoment => {
   if (!isExactlyOne(time, position))
     throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
-  return position ? { position: store.parsePosition(position) } : { time: time ?? '' }
+  return time ? { time } : { position: store.parsePosition(position ?? '') }
 }
 
 /** Resolves to the moment of an `asOf` input of a list, once the read models have reached it when it is a position.
- *  Undefined without an input, which means now. Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_NOT_REACHED. */
-export const reachMoment = async (context: Context, asOf: AsOfInput): Promise<PastMoment | undefined> => {
+ *  Undefined without an input, which means now. Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_AHEAD,
+ *  POSITION_NOT_REACHED. */
+export const reachMoment = async (
+  context: Context,
+  asOf: AsOfInput,
+  selected: Selected,
+): Promise<PastMoment | undefined> => {
   if (!asOf) return undefined
   const moment = parseMoment(context, asOf)
-  if ('position' in moment) await reachPosition(context, moment.position)
+  if ('position' in moment) await reachPosition(context, moment.position, selected)
   return moment
 }
 
-/** Resolves to the rows of a stream as of a moment, by key. Throws INPUT_INVALID, POSITION_FOREIGN. */
-export const rowsAt = <Row extends AnyRow>(
+/** Resolves to the rows of a stream as of a moment, by key. Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_AHEAD. */
+export const rowsAt = async <Row extends AnyRow>(
   context: Context,
   asOf: NonNullable<AsOfInput>,
   past: { readonly projection: Projection<Row>; readonly stream: string },
 ): Promise<Map<string, Row>> => {
   const moment = parseMoment(context, asOf)
+  // Rows as of a position that does not exist yet would be others tomorrow.
+  if ('position' in moment) await context.services.checkExists(moment.position)
   const until = 'time' in moment ? { untilTime: moment.time } : { untilPosition: moment.position }
   return rowsAsOf({ store: context.services.store, ...past, ...until })
 }
 
 /** Resolves to the row of a stream as of a moment, or as of now without one; undefined when the row did not exist.
- *  Throws INPUT_INVALID, POSITION_FOREIGN. */
+ *  Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_AHEAD. */
 export const rowAt = async <Row extends AnyRow>(
   context: Context,
   asOf: AsOfInput,

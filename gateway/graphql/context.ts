@@ -4,6 +4,7 @@ import { type Privilege, privilegeOf } from '../auth/privilege.ts'
 import type { SignIn } from '../auth/sign-in.ts'
 import type { Services } from '../services.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
+import { modelsReadBy, type Selected } from './models-read.ts'
 
 /** How long a query may wait until the read models reach the position that it asked for. */
 export const waitMsMax = 5_000
@@ -33,11 +34,17 @@ export const requireWallet = ({ wallet }: Context): string => {
   return wallet
 }
 
-/** Waits until the read models have reached `atLeast`, a position that the client has seen. Throws POSITION_FOREIGN,
- *  POSITION_NOT_REACHED. */
-export const reachPosition = async ({ services }: Context, atLeast: string | null | undefined): Promise<void> => {
+/** Waits until the read models that a field reads have reached `atLeast`, a position that the client has seen. Throws
+ *  POSITION_FOREIGN, POSITION_AHEAD, POSITION_NOT_REACHED. */
+export const reachPosition = async (
+  { services }: Context,
+  atLeast: string | null | undefined,
+  selected: Selected,
+): Promise<void> => {
   if (atLeast === null || atLeast === undefined) return
-  await services.waitFor(services.store.parsePosition(atLeast), waitMsMax)
+  const position = services.store.parsePosition(atLeast)
+  await services.checkExists(position)
+  await services.waitFor(position, waitMsMax, modelsReadBy(selected))
 }
 
 /** Returns a position at which queries show the result of a command: its own, or the head of the log when it stored
@@ -50,15 +57,16 @@ export const resultPosition = async (
 /** The codes of a read model that is behind, or cannot be read at this moment. */
 const lateCodes = ['POSITION_NOT_REACHED', 'READ_MODEL_BUILDING', 'DATABASE_UNAVAILABLE']
 
-/** Resolves to the node once the read models have reached the position of a mutation. Null when they are late or cannot
+/** Resolves to the node once the read models that it is read from have reached the position of a mutation. Null when they are late or cannot
  *  be read: the mutation has succeeded, and its answer must not be an error. */
 export const nodeAt = async <Node>(
   { services }: Context,
   position: Position,
+  selected: Selected,
   find: () => Promise<Node | undefined>,
 ): Promise<Node | null> => {
   try {
-    await services.waitFor(position, waitMsMax)
+    await services.waitFor(position, waitMsMax, modelsReadBy(selected))
     return (await find()) ?? null
   } catch (error) {
     if (error instanceof Failure && lateCodes.includes(error.code)) return null

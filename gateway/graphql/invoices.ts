@@ -65,9 +65,9 @@ builder.queryField('invoice', (t) =>
     nullable: true,
     description: 'The invoice of a rental of the viewer; null until it is issued. Fails with NOT_YOURS.',
     args: { id: t.arg.id({ required: true, description: 'The id of the rental.' }), ...atLeastArgument },
-    resolve: async (_, { id, atLeast }, context) => {
+    resolve: async (_, { id, atLeast }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const invoice = await findInvoice(context.services.read, id)
       if (invoice && invoice.renter !== wallet && invoice.provider !== wallet) throw new Failure('NOT_YOURS')
       return invoice ?? null
@@ -82,9 +82,9 @@ builder.queryField('invoices', (t) =>
     type: InvoiceConnection,
     description: 'The invoices of the viewer as renter, newest first.',
     args: { ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { atLeast, ...page }, context) => {
+    resolve: async (_, { atLeast, ...page }, context, info) => {
       const renter = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const request = { ...pageRequest(page), renter }
       const found = await listInvoices(context.services.read, request)
       return toConnection(found, request, ({ issuedAt, id }) => [issuedAt, id])

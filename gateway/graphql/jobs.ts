@@ -1,7 +1,9 @@
 import { submitJob } from '../../commands/submit-job.ts'
-import { streamOf } from '../../domain/aggregates.ts'
+import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
-import { graceSecondsDefault, graceSecondsMax, type JobFile } from '../../domain/job.ts'
+import { jobFileFields, jobVariableFields, jobWordField } from '../../domain/job.events.ts'
+import { graceSecondsDefault, type JobFile } from '../../domain/job.ts'
+import { limitOf } from '../../domain/limits.ts'
 import type { JobStatus } from '../../projections/jobs.table.ts'
 import { findJob, jobs, listJobs } from '../../projections/jobs.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
@@ -9,7 +11,8 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { ErrorCodeType, requireState } from './errors.ts'
-import { refuseInvalidKey, withoutNulls } from './inputs.ts'
+import { limited } from './input-limits.ts'
+import { keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -106,9 +109,9 @@ builder.queryField('job', (t) =>
     nullable: true,
     description: 'A job of the viewer. Fails with JOB_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { id, asOf, atLeast }, context) => {
+    resolve: async (_, { id, asOf, atLeast }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const job = await rowAt(context, asOf, { projection: jobs, stream: streamOf('job', id), id, find: findJob })
       if (!job) throw new Failure('JOB_UNKNOWN', { job: id })
       if (job.renter !== wallet) throw new Failure('NOT_YOURS')
@@ -129,9 +132,9 @@ builder.queryField('jobs', (t) =>
       ...pageArguments,
       ...atLeastArgument,
     },
-    resolve: async (_, { rental, status, atLeast, ...page }, context) => {
+    resolve: async (_, { rental, status, atLeast, ...page }, context, info) => {
       const renter = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const request = { ...pageRequest(page), renter, rental: rental ?? undefined, status: status ?? undefined }
       const found = await listJobs(context.services.read, request)
       return toConnection(found, request, ({ submittedAt, id }) => [submittedAt, id])
@@ -143,29 +146,51 @@ builder.queryField('jobs', (t) =>
 
 const JobFileInput = builder.inputType('JobFileInput', {
   fields: (t) => ({
-    path: t.string({ required: true, description: 'Relative to the working folder of the job.' }),
-    content: t.string({ required: true }),
+    path: t.string({
+      required: true,
+      description: 'Relative to the working folder of the job.',
+      ...limited(jobFileFields.path),
+    }),
+    content: t.string({ required: true, ...limited(jobFileFields.content) }),
   }),
 })
 const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
-  fields: (t) => ({ name: t.string({ required: true }), value: t.string({ required: true }) }),
+  fields: (t) => ({
+    name: t.string({ required: true, ...limited(jobVariableFields.name) }),
+    value: t.string({ required: true, ...limited(jobVariableFields.value) }),
+  }),
 })
+const fields = aggregates.job.commandFields
+const commandLimit = { ...limitOf(jobWordField), ...limitOf(fields.command) }
 const timeoutSecondsDefault = 3_600
 const memoryMibDefault = 1_024
 
 const SubmitJobInput = builder.inputType('SubmitJobInput', {
   fields: (t) => ({
     rental: t.id({ required: true }),
-    command: t.stringList({ required: true, description: 'The program and its arguments; no shell interprets them.' }),
-    files: t.field({ type: [JobFileInput], description: 'Written into the working folder before the start.' }),
-    environment: t.field({ type: [EnvironmentVariableInput] }),
-    timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault }),
-    cpuCores: t.int({ defaultValue: 1 }),
-    memoryMib: t.int({ defaultValue: memoryMibDefault }),
-    graceSeconds: t.int({
-      description: `How long it has to end after SIGTERM, before SIGKILL: 0 to ${graceSecondsMax}, ${graceSecondsDefault} when left out. A job that sets it is asked to stop so much before the end of the lease, by at most a tenth of the lease.`,
+    command: t.stringList({
+      required: true,
+      description: 'The program and its arguments; no shell interprets them.',
+      ...limited(commandLimit),
     }),
-    idempotencyKey: t.string({ required: true, description: 'The same key again is the same job.' }),
+    files: t.field({
+      type: [JobFileInput],
+      description: 'Written into the working folder before the start.',
+      ...limited(fields.files),
+    }),
+    environment: t.field({ type: [EnvironmentVariableInput], ...limited(fields.environment) }),
+    timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault, ...limited(fields.timeoutSeconds) }),
+    cpuCores: t.int({ defaultValue: 1, ...limited(fields.cpuCores) }),
+    memoryMib: t.int({ defaultValue: memoryMibDefault, ...limited(fields.memoryMib) }),
+    graceSeconds: t.int({
+      description: `How long it has to end after SIGTERM, before SIGKILL; ${graceSecondsDefault} when left out. A job that sets it is asked to stop so much before the end of the lease, by at most a tenth of the lease.`,
+      ...limited(fields.graceSeconds),
+    }),
+    idempotencyKey: t.string({
+      required: true,
+      description: 'The same key again is the same job.',
+      ...limited(keyLimit),
+    }),
   }),
 })
 

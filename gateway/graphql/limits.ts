@@ -1,5 +1,5 @@
 import { EnvelopArmorPlugin } from '@escape.tech/graphql-armor'
-import { type DocumentNode, GraphQLError, visit } from 'graphql'
+import { type DocumentNode, GraphQLError, validate, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 
 /** The limits of one request, on HTTP and WebSocket alike. A request for all fields of the largest node, for 100 nodes,
@@ -15,6 +15,16 @@ export const limitsPlugin = (): Plugin =>
     maxDirectives: { n: limits.directivesMax },
     costLimit: { maxCost: limits.costMax },
   })
+
+/** How many errors of one document are found before its validation ends: each costs a comparison with the
+ *  names of the schema. */
+const validationErrorsMax = 10
+
+/** Ends the validation of a document after a few errors. */
+export const validationErrorsPlugin = (): Plugin => ({
+  onValidate: ({ setValidationFn }) =>
+    setValidationFn((schema, document, rules) => validate(schema, document, rules, { maxErrors: validationErrorsMax })),
+})
 
 /** Returns whether PostgreSQL can store the text: neither a NUL nor half a surrogate pair is in it. */
 const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')

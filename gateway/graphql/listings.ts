@@ -1,5 +1,5 @@
 import { commandIds, ids } from '../../commands/derived-ids.ts'
-import { streamOf } from '../../domain/aggregates.ts'
+import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
 import { findListing, gpuModels, listings, searchListings } from '../../projections/listings.ts'
@@ -7,8 +7,9 @@ import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reachPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
-import { refuseInvalidKey, withoutNulls } from './inputs.ts'
-import { assetDefault, MoneyType, parseMoney } from './money.ts'
+import { limited } from './input-limits.ts'
+import { keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
+import { assetDefault, MoneyType, parseMoney, priceInput } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -53,8 +54,8 @@ builder.queryField('listing', (t) =>
     nullable: true,
     description: 'Fails with LISTING_UNKNOWN.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { id, asOf, atLeast }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { id, asOf, atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
       const listing = await rowAt(context, asOf, {
         projection: listings,
         stream: streamOf('listing', id),
@@ -72,7 +73,7 @@ const ListingFilter = builder.inputType('ListingFilter', {
     gpu: t.string({ description: 'The model, in any case.' }),
     gpuCountMin: t.int({ description: 'The least number of GPUs; with onlyFree, of free GPUs.' }),
     vramMibMin: t.int({ description: 'Memory of one GPU.' }),
-    maxPricePerGpuHour: t.string({ description: 'As decimal text: "3" or "2.65".' }),
+    maxPricePerGpuHour: t.string(priceInput),
     asset: t.string({ defaultValue: assetDefault }),
     region: t.string(),
     onlyFree: t.boolean({ description: 'Leaves out listings that have no free GPU.' }),
@@ -86,8 +87,8 @@ builder.queryField('listings', (t) =>
     type: ListingConnection,
     description: 'Open listings, cheapest first.',
     args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { filter, atLeast, ...page }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { filter, atLeast, ...page }, context, info) => {
+      await reachPosition(context, atLeast, info)
       const { maxPricePerGpuHour, asset, ...conditions } = filter ?? {}
       const pricePerGpuHourMax = maxPricePerGpuHour
         ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
@@ -104,8 +105,8 @@ builder.queryField('gpuModels', (t) =>
   t.stringList({
     description: 'The names of all GPU models that were ever listed.',
     args: atLeastArgument,
-    resolve: async (_, { atLeast }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
       return [...(await gpuModels(context.services.read))]
     },
   }),
@@ -113,17 +114,23 @@ builder.queryField('gpuModels', (t) =>
 
 // Mutations
 
+const fields = aggregates.listing.commandFields
+
 const ListGpusInput = builder.inputType('ListGpusInput', {
   fields: (t) => ({
-    gpu: t.string({ required: true }),
-    gpuCount: t.int({ required: true }),
-    vramMib: t.int({ required: true, description: 'Memory of one GPU.' }),
-    vcpus: t.int({ required: true }),
-    memoryMib: t.int({ required: true }),
-    region: t.string({ required: true }),
-    pricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
+    gpu: t.string({ required: true, ...limited(fields.gpu) }),
+    gpuCount: t.int({ required: true, ...limited(fields.gpuCount) }),
+    vramMib: t.int({ required: true, description: 'Memory of one GPU.', ...limited(fields.vramMib) }),
+    vcpus: t.int({ required: true, ...limited(fields.vcpus) }),
+    memoryMib: t.int({ required: true, ...limited(fields.memoryMib) }),
+    region: t.string({ required: true, ...limited(fields.region) }),
+    pricePerGpuHour: t.string({ required: true, ...priceInput }),
     asset: t.string({ defaultValue: assetDefault }),
-    idempotencyKey: t.string({ required: true, description: 'The same key again is the same listing.' }),
+    idempotencyKey: t.string({
+      required: true,
+      description: 'The same key again is the same listing.',
+      ...limited(keyLimit),
+    }),
   }),
 })
 
@@ -168,7 +175,7 @@ builder.mutationField('listGpus', (t) =>
 const ChangePriceInput = builder.inputType('ChangePriceInput', {
   fields: (t) => ({
     listing: t.id({ required: true }),
-    pricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
+    pricePerGpuHour: t.string({ required: true, ...priceInput }),
     asset: t.string({ defaultValue: assetDefault }),
   }),
 })

@@ -33,8 +33,8 @@ export const nodePayloadOf = <Row extends object>(
         description: 'Null when the read model is late; ask again with atLeast.',
         // Pothos derives the result type from whether the node is a list, which it cannot do for a type parameter. No
         // caller passes a list.
-        resolve: ({ id, position }, _, context) =>
-          nodeAt(context, position, () => find(context.services.read, id)) as never,
+        resolve: ({ id, position }, _, context, info) =>
+          nodeAt(context, position, info, () => find(context.services.read, id)) as never,
       }),
       position: t.expose('position', { type: 'Position' }),
     }),

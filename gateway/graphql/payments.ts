@@ -24,7 +24,7 @@ Payment.implement({
     status: t.expose('status', { type: PaymentStatusType }),
     user: t.exposeID('user', { description: 'A wallet.' }),
     amount: t.field({ type: MoneyType, resolve: ({ amount, asset }) => money(amount, asset) }),
-    chainId: t.exposeInt('chainId'),
+    chainId: t.expose('chainId', { type: 'SafeInt' }),
     transactionHash: t.exposeString('transactionHash'),
     blockNumber: t.string({ description: 'As decimal text.', resolve: ({ blockNumber }) => String(blockNumber) }),
     blockHash: t.exposeString('blockHash'),
@@ -43,9 +43,9 @@ builder.queryField('payment', (t) =>
     nullable: true,
     description: 'A payment of the viewer. Fails with PAYMENT_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...atLeastArgument },
-    resolve: async (_, { id, atLeast }, context) => {
+    resolve: async (_, { id, atLeast }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const payment = await findPayment(context.services.read, id)
       if (!payment) throw new Failure('PAYMENT_UNKNOWN', { payment: id })
       if (payment.user !== wallet) throw new Failure('NOT_YOURS')
@@ -61,9 +61,9 @@ builder.queryField('payments', (t) =>
     type: PaymentConnection,
     description: 'The payments of the viewer, newest first.',
     args: { ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { atLeast, ...page }, context) => {
+    resolve: async (_, { atLeast, ...page }, context, info) => {
       const user = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const request = { ...pageRequest(page), user }
       const found = await listPayments(context.services.read, request)
       return toConnection(found, request, ({ observedAt, id }) => [observedAt, id])

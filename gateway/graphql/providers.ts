@@ -28,8 +28,8 @@ builder.queryField('provider', (t) =>
     nullable: true,
     description: 'Fails with PROVIDER_NOT_REGISTERED.',
     args: { id: t.arg.id({ required: true, description: 'A wallet.' }), ...atLeastArgument },
-    resolve: async (_, { id, atLeast }, context) => {
-      await reachPosition(context, atLeast)
+    resolve: async (_, { id, atLeast }, context, info) => {
+      await reachPosition(context, atLeast, info)
       const provider = await findProvider(context.services.read, id.toLowerCase())
       if (!provider) throw new Failure('PROVIDER_NOT_REGISTERED', { wallet: id })
       return provider

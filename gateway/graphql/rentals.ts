@@ -1,5 +1,5 @@
 import { userActor } from '../../commands/actor.ts'
-import { streamOf } from '../../domain/aggregates.ts'
+import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
@@ -12,8 +12,9 @@ import { asOfArgument, listAsOfArgument, reachMoment, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
-import { isExactlyOne, refuseInvalidKey, withoutNulls } from './inputs.ts'
-import { assetDefault, MoneyType, moneyOrNull, parseMoney } from './money.ts'
+import { limited } from './input-limits.ts'
+import { isExactlyOne, keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
+import { assetDefault, MoneyType, moneyOrNull, parseMoney, priceInput } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -122,9 +123,9 @@ builder.queryField('rental', (t) =>
     nullable: true,
     description: 'A rental of the viewer, as renter or provider. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { id, asOf, atLeast }, context) => {
+    resolve: async (_, { id, asOf, atLeast }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
+      await reachPosition(context, atLeast, info)
       const rental = await rowAt(context, asOf, {
         projection: rentals,
         stream: streamOf('rental', id),
@@ -152,10 +153,10 @@ builder.queryField('rentals', (t) =>
       ...pageArguments,
       ...atLeastArgument,
     },
-    resolve: async (_, { as, status, asOf, atLeast, ...page }, context) => {
+    resolve: async (_, { as, status, asOf, atLeast, ...page }, context, info) => {
       const wallet = requireWallet(context)
-      await reachPosition(context, atLeast)
-      const moment = await reachMoment(context, asOf)
+      await reachPosition(context, atLeast, info)
+      const moment = await reachMoment(context, asOf, info)
       const request = { ...pageRequest(page), [as ?? 'renter']: wallet, status: status ?? undefined }
       const found = await (moment
         ? listRentalsAsOf(context.services, moment, request)
@@ -167,6 +168,8 @@ builder.queryField('rentals', (t) =>
 
 // Mutations
 
+const fields = aggregates.rental.commandFields
+
 const RentGpuInput = builder.inputType('RentGpuInput', {
   description: 'Takes either a listing or a GPU model with its requirements, and either seconds or hours.',
   fields: (t) => ({
@@ -174,12 +177,19 @@ const RentGpuInput = builder.inputType('RentGpuInput', {
     gpu: t.string({ description: 'A model such as "H100": the cheapest listing that fits is rented.' }),
     vramMibMin: t.int({ description: 'The least memory of one GPU. Only together with gpu.' }),
     region: t.string({ description: 'A part of the name of the region. Only together with gpu.' }),
-    gpuCount: t.int({ defaultValue: 1 }),
-    seconds: t.int({ description: 'The longest time to rent for. The rental can be ended earlier.' }),
+    gpuCount: t.int({ defaultValue: 1, ...limited(fields.gpuCount) }),
+    seconds: t.int({
+      description: 'The longest time to rent for. The rental can be ended earlier.',
+      ...limited(fields.seconds),
+    }),
     hours: t.int(),
-    maxPricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
+    maxPricePerGpuHour: t.string({ required: true, ...priceInput }),
     asset: t.string({ defaultValue: assetDefault }),
-    idempotencyKey: t.string({ required: true, description: 'The same key again is the same request.' }),
+    idempotencyKey: t.string({
+      required: true,
+      description: 'The same key again is the same request.',
+      ...limited(keyLimit),
+    }),
   }),
 })
 

@@ -9,6 +9,12 @@ export const jobsSettings = {
     example: '/srv/neuralmesh-jobs',
     unset: 'jobs under DATA_DIR',
   }),
+  JOB_TRUST: setting(z.enum(['strangers', 'own']), {
+    description: 'Whose jobs run on this machine. With own, they run also where nothing isolates them.',
+    takes: 'strangers or own',
+    example: 'own',
+    unset: 'strangers',
+  }),
   JOBS_ON_SIGTERM: setting(z.enum(['end', 'leave']), {
     description:
       'What SIGTERM does to running jobs: ends them, or leaves them to be adopted by the next start. Ctrl-C ends them.',

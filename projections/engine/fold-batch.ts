@@ -12,6 +12,8 @@ export type FoldedBatch = {
   /** Each row with the stream that it is folded from. */
   readonly rows: readonly { readonly row: AnyRow; readonly stream: string }[]
   readonly parkings: readonly Parking[]
+  /** True when the fold refused every stream of the part, and there were several. */
+  readonly isAllRefused: boolean
   /** The number of events of each stream that was parked before. */
   readonly held: ReadonlyMap<string, number>
 }
@@ -28,12 +30,15 @@ export type BatchFolder = {
 type CachedRow = { row: AnyRow; readonly stream: string; batch: object | undefined }
 /** Rows by key, over several batches one after the other. */
 export type RowCache = Map<string, CachedRow>
+/** Existing rows, and the error of each key that the database does not take. */
+export type LoadedRows = { readonly rows: readonly AnyRow[]; readonly refused: ReadonlyMap<string, unknown> }
 
 /** An event that waits until rows are loaded; with `error`, it could not be decoded. */
 type Deferred = { readonly stored: StoredEvent } & ({ readonly decoded: Decoded } | { readonly error: unknown })
 type Decoded = { readonly event: DomainEvent; readonly metadata: EventMetadata; readonly key: string | undefined }
 
-const eventRefOf = ({ stream, revision, position, type }: StoredEvent): EventRef => ({
+/** Returns an event without its data. */
+export const eventRefOf = ({ stream, revision, position, type }: StoredEvent): EventRef => ({
   stream,
   revision,
   position,
@@ -48,7 +53,7 @@ const eventRefOf = ({ stream, revision, position, type }: StoredEvent): EventRef
 export const createBatchFolder = (options: {
   readonly projection: Projection
   readonly cache: RowCache
-  readonly load: (keys: readonly string[]) => Promise<readonly AnyRow[]>
+  readonly load: (keys: readonly string[]) => Promise<LoadedRows>
 }): BatchFolder => {
   const { projection, cache, load } = options
   const { rowsNeverChange } = projection
@@ -57,6 +62,7 @@ export const createBatchFolder = (options: {
   const parkings = new Map<string, { event: EventRef; error: unknown; held: number }>()
   const batch = {}
   let events = 0
+  let isAnyFolded = false
 
   const decode = (stored: StoredEvent): Decoded => {
     const { event, metadata } = decodeStored(stored)
@@ -93,6 +99,7 @@ export const createBatchFolder = (options: {
     const deferredStreams = new Set<string>()
     const wanted = new Set<string>()
     const loaded = new Map<string, AnyRow>()
+    let refused: ReadonlyMap<string, unknown> = new Map()
     // An event is folded at once if its row is there, so that decoded events die young; others wait until their rows
     // are loaded.
     for (const stored of page) {
@@ -118,13 +125,18 @@ export const createBatchFolder = (options: {
         else parkings.set(stream, { event: eventRefOf(stored), error, held: 0 })
       }
     }
-    if (wanted.size > 0) for (const row of await load([...wanted])) loaded.set(row.id, row)
+    if (wanted.size > 0) {
+      const found = await load([...wanted])
+      for (const row of found.rows) loaded.set(row.id, row)
+      refused = found.refused
+    }
     for (const item of deferred) {
       const { stored } = item
       if (isHeld(stored)) continue
       try {
         if ('error' in item) throw item.error
         const { key, metadata } = item.decoded
+        if (key !== undefined && refused.has(key)) throw refused.get(key)
         const row = key === undefined ? undefined : loaded.get(key)
         const cached = key === undefined ? undefined : cache.get(key)
         fold(item.decoded, cached ?? (row && { row, stream: metadata.stream, batch: undefined }))
@@ -132,6 +144,7 @@ export const createBatchFolder = (options: {
         parkings.set(stored.stream, { event: eventRefOf(stored), error, held: 0 })
       }
     }
+    isAnyFolded ||= page.some(({ stream }) => !parkings.has(stream) && !isParked(stream))
   }
 
   return {
@@ -140,7 +153,8 @@ export const createBatchFolder = (options: {
     finish: (position) => {
       // A copy: the next batch changes the cached rows while this one is being written.
       const rows = changed.map(({ row, stream }) => ({ row, stream }))
-      return { position, events, rows, parkings: [...parkings.values()], held }
+      const isAllRefused = !isAnyFolded && parkings.size > 1
+      return { position, events, rows, parkings: [...parkings.values()], isAllRefused, held }
     },
   }
 }

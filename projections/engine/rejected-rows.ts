@@ -1,33 +1,38 @@
-import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
-import { errorCode } from '../../infra/system/errors.ts'
+import { errorClassOf } from '../../infra/system/database-errors.ts'
 import { type CheckpointState, moveStatement, moveValues, type ProjectionTarget } from './checkpoints.ts'
-import type { FoldedBatch } from './fold-batch.ts'
+import { eventRefOf, type FoldedBatch, type LoadedRows } from './fold-batch.ts'
 import { countHeld, type EventRef, type Parking, park } from './parked-streams.ts'
+import { decodeStored, foldInto, type Projection } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
-/** Returns true when the database refuses a value for good: SQLSTATE class 22 (a number out of range, malformed text)
- *  or 23 (a constraint). */
-export const isRowRejected = (error: unknown): boolean => /^2[23][0-9A-Z]{3}$/.test(errorCode(error) ?? '')
+/** Returns true when the database refuses a value for good. */
+export const isRowRejected = (error: unknown): boolean => errorClassOf(error) === 'value'
 
 /** All streams that were parked, and those of them that had a refused row. */
 export type BisectedCommit = { readonly parkings: readonly Parking[]; readonly refused: readonly string[] }
 
 type Written = { readonly row: AnyRow; readonly stream: string }
+/** An event of a stream, and the row that it changes. */
+type Step = { readonly event: EventRef; readonly row: AnyRow | undefined }
+/** The events of a stream in one batch, in their order. The rows as of the first `written` of them are taken, those as
+ *  of the first `refused` are not. */
+type Search = { readonly steps: Step[]; written: number; refused: number; readonly error: unknown }
 
-/** Writes a batch with a row that the database refuses: finds such rows, parks their streams before their first
- *  event in the batch, and writes the rest. Resolves to undefined, with nothing written, when the checkpoint was moved
- *  meanwhile. */
+/** Writes a batch with rows that the database refuses, in one transaction however many they are: finds those rows,
+ *  parks each of their streams at an event after which its row is refused, and writes the rest. Resolves to undefined,
+ *  with nothing written, when the checkpoint was moved meanwhile. */
 export const commitBisecting = (
-  {
-    database,
-    store,
-  }: { readonly database: Pick<Database, 'transaction'>; readonly store: Pick<EventStore, 'readStream'> },
+  dependencies: {
+    readonly database: Pick<Database, 'transaction'>
+    readonly store: Pick<EventStore, 'readAll'>
+  },
   target: ProjectionTarget,
   state: CheckpointState,
   { position, rows, parkings, held }: FoldedBatch,
 ): Promise<BisectedCommit | undefined> =>
-  database.transaction('projections.writeCarefully', async (query) => {
+  dependencies.database.transaction('projections.writeCarefully', async (query) => {
     const lock = `select projection from ${target.checkpoints}
       where projection = $1 and version = $2 and position = $3 and retries = $4 for update`
     const values = moveValues(target, state, position, 0)
@@ -38,46 +43,124 @@ export const commitBisecting = (
       const remaining = rows.filter(({ stream }) => !refused.has(stream))
       const found = await writeOrFind(query, target, remaining)
       if (found.size === 0) break
-      // No row of a refused stream may stay: the stream is folded again from its first event in this batch.
+      // No row of a refused stream may stay: it is written as of the last event before the refused one.
       for (const [stream, error] of found) refused.set(stream, error)
       await query('projections.rollback', 'rollback to savepoint rows')
     }
+    const range = { after: state.position, position }
+    const searches = await searchesOf(dependencies.store, query, target, refused, range)
+    await bisectSteps(query, target, searches)
     const all = parkings.filter(({ event }) => !refused.has(event.stream))
-    for (const [stream, error] of refused)
-      all.push(await parkingOf(store, target, stream, { after: state.position, position }, error))
+    for (const { steps, written, error } of searches.values()) {
+      const step = steps[written]
+      if (step) all.push({ event: step.event, error, held: steps.length - written - 1 })
+    }
     await query('projections.move', moveStatement(target), moveValues(target, state, position, all.length))
     await park(query, target, all)
     await countHeld(query, target, held)
     return { parkings: all, refused: [...refused.keys()] }
   })
 
-/** Resolves to the parking of a stream before its first event after a position. Its later events up to `position` wait
- *  behind it. */
-const parkingOf = async (
-  store: Pick<EventStore, 'readStream'>,
-  { projection: { types } }: ProjectionTarget,
-  stream: string,
+/** Folds the refused streams of a batch again, event by event, with one reading of that part of the log. */
+const searchesOf = async (
+  store: Pick<EventStore, 'readAll'>,
+  query: Query,
+  target: ProjectionTarget,
+  refused: ReadonlyMap<string, unknown>,
   { after, position }: { readonly after: Position; readonly position: Position },
-  error: unknown,
-): Promise<Parking> => {
-  let first: EventRef | undefined
-  let held = -1
-  for await (const event of store.readStream(stream, { direction: 'backwards' })) {
-    if (event.position <= after) break
-    if (event.position > position || !types.includes(event.type)) continue
-    first = event
-    held += 1
+): Promise<ReadonlyMap<string, Search>> => {
+  const { projection } = target
+  const { rowsNeverChange, types } = projection
+  const events: Refolded[] = []
+  const keys = new Set<string>()
+  const begun = new Set<string>()
+  for await (const stored of store.readAll({ types, after })) {
+    if (stored.position > position) break
+    if (!refused.has(stored.stream)) continue
+    const refolded = refoldedOf(projection, stored)
+    events.push(refolded)
+    // A stream that begins here has no row yet, and its keys may be what the database refuses.
+    if (stored.revision === 0n) begun.add(stored.stream)
+    if (refolded.key !== undefined && !rowsNeverChange && !begun.has(stored.stream)) keys.add(refolded.key)
   }
-  if (!first) throw new Error(`A row was folded from ${stream}, which has no event after ${after}`)
-  return { event: first, error, held }
+  const rows = new Map((await selectRows(query, target, [...keys])).map((row) => [row.id, row]))
+  const searches = new Map<string, Search>()
+  const ended = new Set<string>()
+  for (const { ref, fold } of events) {
+    const search = searches.get(ref.stream) ?? { steps: [], written: 0, refused: 0, error: refused.get(ref.stream) }
+    searches.set(ref.stream, search)
+    const folded = ended.has(ref.stream) ? undefined : fold(rows)
+    // An event that cannot be folded comes behind the refused one, or the refused row would not have been made.
+    if (!folded) ended.add(ref.stream)
+    search.steps.push({ event: ref, row: folded?.row })
+    if (folded) search.refused = search.steps.length
+  }
+  return searches
+}
+
+type Refolded = {
+  readonly ref: EventRef
+  readonly key: string | undefined
+  /** Returns the changed row; undefined for an event that cannot be folded. */
+  readonly fold: (rows: Map<string, AnyRow>) => { readonly row: AnyRow | undefined } | undefined
+}
+
+const refoldedOf = (projection: Projection, stored: StoredEvent): Refolded => {
+  const ref = eventRefOf(stored)
+  try {
+    const { event, metadata } = decodeStored(stored)
+    const fold = (rows: Map<string, AnyRow>) => {
+      try {
+        return { row: foldInto(projection, rows, event, metadata) }
+      } catch {
+        return undefined
+      }
+    }
+    return { ref, key: projection.key(event, metadata), fold }
+  } catch {
+    return { ref, key: undefined, fold: () => undefined }
+  }
+}
+
+/** Finds in each stream an event as of which its rows are refused although they are taken as of the event before, all
+ *  streams together in each round. Writes the rows as of the event before. */
+const bisectSteps = async (
+  query: Query,
+  target: ProjectionTarget,
+  searches: ReadonlyMap<string, Search>,
+): Promise<void> => {
+  const open = () => [...searches].filter(([, { written, refused }]) => refused - written > 1)
+  const rowsUntil = (stream: string, { steps }: Search, count: number): Written[] => {
+    const last = new Map<string, AnyRow>()
+    for (const { row } of steps.slice(0, count)) if (row) last.set(row.id, row)
+    return [...last.values()].map((row) => ({ row, stream }))
+  }
+  await query('projections.savepoint', 'savepoint steps')
+  for (let round = open(); round.length > 0; round = open()) {
+    const middle = ({ written, refused }: Search) => (written + refused) >> 1
+    const found = await writeOrFind(
+      query,
+      target,
+      round.flatMap(([stream, search]) => rowsUntil(stream, search, middle(search))),
+    )
+    for (const [stream, search] of round)
+      if (found.has(stream)) search.refused = middle(search)
+      else search.written = middle(search)
+    await query('projections.rollback', 'rollback to savepoint steps')
+  }
+  const accepted = [...searches].flatMap(([stream, search]) => rowsUntil(stream, search, search.written))
+  if (accepted.length > 0)
+    await query('projections.write', target.table.upsert('$1'), [target.table.encode(accepted.map(({ row }) => row))])
 }
 
 /** Writes the rows and resolves to an empty map. If the database refuses some, finds them by bisection and resolves to
- *  the error of each of their streams: then only some rows are written. */
-const writeOrFind = async (
+ *  the error of each of their streams: then only some rows are written.
+ *  @param isRefusal decides which errors are about a row. */
+export const writeOrFind = async (
   query: Query,
   target: ProjectionTarget,
   rows: readonly Written[],
+  isRefusal: (error: unknown) => boolean = isRowRejected,
 ): Promise<Map<string, unknown>> => {
   const { table } = target
   if (rows.length === 0) return new Map()
@@ -87,14 +170,50 @@ const writeOrFind = async (
     await query('projections.release', 'release savepoint part')
     return new Map()
   } catch (error) {
-    if (!isRowRejected(error)) throw error
-    await query('projections.rollback', 'rollback to savepoint part')
-    await query('projections.release', 'release savepoint part')
+    if (!isRefusal(error)) throw error
+    await query('projections.rollback', 'rollback to savepoint part; release savepoint part')
     const [first] = rows
     if (first && rows.length === 1) return new Map([[first.stream, error]])
     const middle = rows.length >> 1
-    const found = await writeOrFind(query, target, rows.slice(0, middle))
-    for (const [stream, problem] of await writeOrFind(query, target, rows.slice(middle))) found.set(stream, problem)
+    const found = await writeOrFind(query, target, rows.slice(0, middle), isRefusal)
+    for (const [stream, problem] of await writeOrFind(query, target, rows.slice(middle), isRefusal))
+      found.set(stream, problem)
     return found
+  }
+}
+
+type SelectOptions = { readonly retry: boolean; readonly name: string }
+
+/** Resolves to the existing rows with these keys. */
+export const selectRows = async (
+  query: Query,
+  { table, projection }: ProjectionTarget,
+  keys: readonly string[],
+  options?: SelectOptions,
+): Promise<AnyRow[]> => {
+  if (keys.length === 0) return []
+  const label = `projections.${projection.name}.select`
+  const found = await query<Record<string, unknown>>(label, table.selectByIds, [keys], options)
+  return found.map((raw) => table.decode(raw))
+}
+
+/** Resolves to the existing rows with these keys, outside of a transaction. A key that the database refuses, for example
+ *  a text with a NUL, is found by bisection. */
+export const loadRows = async (
+  query: Query,
+  target: ProjectionTarget,
+  keys: readonly string[],
+  options?: SelectOptions,
+): Promise<LoadedRows> => {
+  try {
+    return { rows: await selectRows(query, target, keys, options), refused: new Map() }
+  } catch (error) {
+    if (!isRowRejected(error)) throw error
+    const [first] = keys
+    if (first !== undefined && keys.length === 1) return { rows: [], refused: new Map([[first, error]]) }
+    const middle = keys.length >> 1
+    const one = await loadRows(query, target, keys.slice(0, middle), options)
+    const other = await loadRows(query, target, keys.slice(middle), options)
+    return { rows: [...one.rows, ...other.rows], refused: new Map([...one.refused, ...other.refused]) }
   }
 }

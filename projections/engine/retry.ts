@@ -1,6 +1,7 @@
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
+import { errorClassOf } from '../../infra/system/database-errors.ts'
 import { buildTarget, liveTarget, type ProjectionTarget, readCheckpointState, readCheckpoints } from './checkpoints.ts'
 import { createBatchFolder } from './fold-batch.ts'
 import {
@@ -8,19 +9,17 @@ import {
   explainParked,
   failureOf,
   findParked,
-  listParked,
   moveParked,
   type ParkedStream,
   type Parking,
   park,
 } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
-import { isRowRejected } from './rejected-rows.ts'
+import { isRowRejected, selectRows } from './rejected-rows.ts'
 
 /** The most events of a stream that one transaction folds. A longer stream takes several, and stays parked in
  *  between. */
 const eventsAtOnceMax = 1_000
-const pageStreams = 100
 
 /** `folded`: the stream is parked no more. `parked`: it still is, from this revision on, with the reason. `events` is
  *  the number of waiting events that were folded. */
@@ -50,7 +49,8 @@ export const retryParked = async (dependencies: Dependencies & { readonly stream
   let atOnceMax = eventsAtOnceMax
   for (let events = 0; ; ) {
     const retried = await foldParked(dependencies, target, stream, atOnceMax).catch((error: unknown) => {
-      if (isRowRejected(error)) return { outcome: 'refused' as const, ...failureOf(error), events: 0 }
+      if (isRowRejected(error) || errorClassOf(error) === 'overload')
+        return { outcome: 'refused' as const, ...failureOf(error), events: 0 }
       throw error
     })
     if (!retried) throw unknown
@@ -80,30 +80,8 @@ const explain = (
 const transaction = <T>(dependencies: Dependencies, work: (query: Query) => Promise<T>): Promise<T> =>
   dependencies.database.transaction('projections.retry', work)
 
-/** Retries all parked streams of a target, one after the other. Resolves to the number of streams that are parked no
- *  more. */
-export const retryAllParked = async (
-  dependencies: Dependencies & { readonly target: ProjectionTarget; readonly signal: AbortSignal },
-) => {
-  const { target, signal, projection } = dependencies
-  let after = ''
-  let folded = 0
-  while (!signal.aborted) {
-    const page = await listParked(dependencies.database.query, target, { after, limit: pageStreams })
-    for (const { stream } of page) {
-      if (signal.aborted) break
-      const retried = await retryParked({ ...dependencies, projection, stream })
-      if (retried.outcome === 'folded') folded += 1
-    }
-    const last = page.at(-1)
-    if (page.length < pageStreams || !last) break
-    after = last.stream
-  }
-  return folded
-}
-
 /** Resolves to the target of this version: the live table or the build. */
-const targetOf = async ({
+export const targetOf = async ({
   database: { query },
   projection,
   store,
@@ -126,7 +104,11 @@ const foldParked = (dependencies: Dependencies, target: ProjectionTarget, stream
     const range = { from: parked.revision, untilPosition: state.position, limit: atOnceMax + 1 }
     const found = await Array.fromAsync(store.readStream(stream, range))
     const events = found.slice(0, atOnceMax).filter(({ type }) => projection.types.includes(type))
-    const folder = createBatchFolder({ projection, cache: new Map(), load: (keys) => loadRows(query, target, keys) })
+    const load = async (keys: readonly string[]) => ({
+      rows: await selectRows(query, target, keys),
+      refused: new Map<string, unknown>(),
+    })
+    const folder = createBatchFolder({ projection, cache: new Map(), load })
     await folder.add(events, () => false)
     const batch = folder.finish(state.position)
     if (batch.rows.length > 0)
@@ -160,8 +142,3 @@ const stillParked = async (
   else await park(query, target, [parking])
   return { outcome: 'parked' as const, ...failureOf(error), revision, events: folded }
 }
-
-const loadRows = async (query: Query, { table }: ProjectionTarget, keys: readonly string[]) =>
-  (await query<Record<string, unknown>>('projections.retry.select', table.selectByIds, [keys])).map((raw) =>
-    table.decode(raw),
-  )

@@ -1,14 +1,16 @@
-import { Failure } from '../../domain/errors.ts'
+import { type ErrorCode, Failure } from '../../domain/errors.ts'
 import { createBackoff } from '../../infra/async/backoff.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
+import { errorClassOf } from '../../infra/system/database-errors.ts'
 import type { Log } from '../../infra/telemetry.ts'
+import { retryInBackground } from './background-retry.ts'
 import { type Builder, createBuilder } from './build.ts'
 import { type CheckpointState, markFailed, type ProjectionFailure, type ProjectionTarget } from './checkpoints.ts'
 import type { ProjectionMetrics } from './metrics.ts'
+import { createNarrowing, type Narrowing } from './narrowing.ts'
 import { failureOf, type Parking } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
-import { retryAllParked } from './retry.ts'
 import { type OpenedModel, openModel } from './versions.ts'
 import { checkpointConflict, createWriter, refreshModel } from './writer.ts'
 
@@ -21,6 +23,8 @@ const retryMsMin = 100
 const retryMsMax = 5_000
 /** The most streams parked by one batch that are logged one by one. */
 const parkedLinesMax = 10
+/** A defect is logged this often as long as the read model stands still. */
+const defectLineMs = 60_000
 
 /** `building`: this version is being built beside the live one. `waiting`: the database or the store does not answer.
  *  `superseded`: a newer version is live or being built. The last two are tried again. */
@@ -31,7 +35,10 @@ export type RunnerState =
 /** The options of `runProjection`. */
 export type RunnerOptions = {
   readonly projection: Projection
-  readonly store: Pick<EventStore, 'subscribe' | 'readStream' | 'start' | 'head' | 'parsePosition' | 'distance'>
+  readonly store: Pick<
+    EventStore,
+    'subscribe' | 'readStream' | 'readAll' | 'start' | 'head' | 'parsePosition' | 'distance'
+  >
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly log: Pick<Log, 'error' | 'warn' | 'info' | 'debug'>
   readonly metrics?: ProjectionMetrics | undefined
@@ -46,17 +53,20 @@ export type RunnerOptions = {
 
 /** Keeps one read model up to date until the signal aborts. Each event counts exactly once, whichever process dies and
  *  however many runners there are: one statement writes the rows and moves the checkpoint from the position where it
- *  was read. A version that is not live yet is built beside the live one, and replaces it when it has caught up. An
- *  event that cannot be folded parks its stream. Never throws: retries after an outage, with growing pauses. */
+ *  was read. A version that is not live yet is built beside the live one, and replaces it when it has caught up. What
+ *  is done about an error depends on its class: an event that is refused parks its stream, a statement that takes too
+ *  long or too much again and again is made smaller, and everything else is tried again with growing pauses, a defect
+ *  loudly. Never throws. */
 export const runProjection = async (options: RunnerOptions): Promise<void> => {
-  const { projection, database, store, log, metrics, signal, onState } = options
+  const { projection, database, store, metrics, signal, onState, batchSize = batchSizeDefault } = options
   const backoff = createBackoff({ minMs: retryMsMin, maxMs: retryMsMax })
-  let lastMessage = ''
+  const narrowing = createNarrowing(batchSize)
+  const report = createFailureReport(options)
   let target: ProjectionTarget | undefined
-  let hasRetriedParked = false
+  let retrying: Promise<void> | undefined
   const onProgress = (opened: ProjectionTarget) => {
     backoff.reset()
-    lastMessage = ''
+    report.recovered()
     onState?.({ state: opened.kind === 'live' ? 'running' : 'building' })
   }
   while (!signal.aborted) {
@@ -65,33 +75,57 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
       target = opened.target
       onState?.({ state: target.kind === 'live' ? 'running' : 'building' })
       metrics?.parked(projection.name, opened.state.parked)
-      if (!hasRetriedParked && opened.state.parked > 0) {
-        hasRetriedParked = true
-        // This program may fold what its last run could not: an upcast or a fold may have been corrected.
-        const folded = await retryAllParked({ ...options, target })
-        if (folded > 0) log.info({ projection: projection.name, streams: folded }, 'parked streams were folded')
-        if (folded > 0) continue
-      }
-      hasRetriedParked = true
-      const run = () => follow(options, opened, onProgress)
+      retrying ??= retryInBackground(options)
+      const run = () => follow(options, opened, narrowing, onProgress)
       await (target.kind === 'build' && options.limitBuilds ? options.limitBuilds(run) : run())
     } catch (error) {
-      if (signal.aborted) return
-      const { message } = failureOf(error)
-      const code = error instanceof Failure ? error.code : 'INTERNAL'
-      const superseded = code === 'DATABASE_SCHEMA_NEWER'
-      const failure = { code, message }
-      const level = message === lastMessage ? 'debug' : superseded ? 'info' : 'warn'
-      lastMessage = message
-      log[level](
-        { projection: projection.name, version: projection.version, ...failure, retryMs: backoff.nextMs },
-        superseded ? 'a newer version of this read model has taken over' : 'a read model waits',
-      )
-      metrics?.failed(projection.name, code)
+      if (signal.aborted) break
+      const failure = failureToWait(error)
+      const superseded = failure.code === 'DATABASE_SCHEMA_NEWER'
+      report.failed(failure, backoff.nextMs)
       onState?.({ state: superseded ? 'superseded' : 'waiting', failure })
       if (target && !superseded) await markFailed(database.query, target, failure).catch(() => undefined)
       await backoff.pause(signal)
     }
+  }
+  await retrying
+}
+
+/** Returns why a read model waits. */
+const failureToWait = (error: unknown): ProjectionFailure & { readonly code: ErrorCode } => {
+  const { message } = failureOf(error)
+  if (error instanceof Failure) return { code: error.code, message }
+  return { code: errorClassOf(error) === 'defect' ? 'READ_MODEL_DEFECTIVE' : 'DATABASE_UNAVAILABLE', message }
+}
+
+/** Creates the log of failures: each is logged once until the read model goes on, a defect once a minute. */
+const createFailureReport = ({ projection: { name, version }, log, metrics }: RunnerOptions) => {
+  let lastMessage = ''
+  let defectLoggedMs = Number.NEGATIVE_INFINITY
+  const levelOf = ({ code, message }: ProjectionFailure) => {
+    const isNew = message !== lastMessage
+    if (code === 'DATABASE_SCHEMA_NEWER') return isNew ? 'info' : 'debug'
+    if (code !== 'READ_MODEL_DEFECTIVE') return isNew ? 'warn' : 'debug'
+    if (!isNew && performance.now() - defectLoggedMs < defectLineMs) return 'debug'
+    defectLoggedMs = performance.now()
+    return 'error'
+  }
+  return {
+    failed: (failure: ProjectionFailure, retryMs: number) => {
+      log[levelOf(failure)](
+        { projection: name, version, ...failure, retryMs },
+        failure.code === 'DATABASE_SCHEMA_NEWER'
+          ? 'a newer version of this read model has taken over'
+          : failure.code === 'READ_MODEL_DEFECTIVE'
+            ? 'a read model stands still, and nothing is parked'
+            : 'a read model waits',
+      )
+      lastMessage = failure.message
+      metrics?.failed(name, failure.code)
+    },
+    recovered: () => {
+      lastMessage = ''
+    },
   }
 }
 
@@ -100,32 +134,40 @@ export const runProjection = async (options: RunnerOptions): Promise<void> => {
 const follow = async (
   options: RunnerOptions,
   opened: OpenedModel,
+  narrowing: Narrowing,
   onProgress: (target: ProjectionTarget) => void,
 ): Promise<void> => {
   if (options.signal.aborted) return
   const builder = opened.target.kind === 'build' ? await createBuilder({ ...options, opened }) : undefined
   for (let from: OpenedModel | undefined = opened; from; ) {
-    if (await followFrom(options, from, builder, onProgress)) return
+    if (await followFrom(options, from, builder, narrowing, onProgress)) return
     from = await refreshModel(options.database, from, options.store)
   }
 }
 
-/** Resolves to false when another process has moved the checkpoint, and the log has to be read again from there. */
+/** Resolves to false when the log has to be read again from the checkpoint: another process has moved it, or the batches
+ *  may be larger from now on. */
 const followFrom = async (
   options: RunnerOptions,
   opened: OpenedModel,
   builder: Builder | undefined,
+  narrowing: Narrowing,
   onProgress: (target: ProjectionTarget) => void,
 ): Promise<boolean> => {
-  const { projection, store, database, metrics, batchSize: batchEvents = batchSizeDefault } = options
+  const { projection, store, database, metrics } = options
+  const { events: batchEvents, refuse } = narrowing.size()
   const { target, state } = opened
   const { types } = projection
   const stop = new AbortController()
   const signal = AbortSignal.any([options.signal, stop.signal])
   const pageEvents = Math.min(batchEvents, pageEventsMax)
+  let taken = 0
+  let mayWiden = false
   const onWritten = (position: Position, events: number, { parked }: CheckpointState) => {
     if (!builder) options.onReached?.(position)
     if (events > 0) {
+      taken -= events
+      mayWiden = narrowing.written() || mayWiden
       metrics?.folded(projection.name, events)
       metrics?.parked(projection.name, parked)
     }
@@ -134,7 +176,17 @@ const followFrom = async (
   }
   const onParked = (parkings: readonly Parking[]) => logParked(options, parkings)
   const onFailed = () => stop.abort() // ends the subscription
-  const writer = createWriter({ database, store, opened, pageEvents, batchEvents, onWritten, onParked, onFailed })
+  const writer = createWriter({
+    database,
+    store,
+    opened,
+    refuse,
+    pageEvents,
+    batchEvents,
+    onWritten,
+    onParked,
+    onFailed,
+  })
   if (!builder) options.onReached?.(state.position)
   try {
     if (await builder?.finish(state.position, writer)) return true
@@ -143,14 +195,19 @@ const followFrom = async (
     for await (const page of pages) {
       // After a full page at the former end of the log, the end may be far ahead by now.
       if (page.position >= head && page.events.length >= pageEvents) head = await store.head()
+      taken += page.events.length
       await writer.take(page, page.position < head)
       if (await builder?.finish(page.position, writer)) return true
+      if (!mayWiden) continue
+      await writer.finish()
+      return false
     }
     await writer.finish()
     return true
   } catch (error) {
-    if (error !== checkpointConflict) throw error
-    return false
+    if (error === checkpointConflict) return false
+    if (errorClassOf(error) === 'overload') narrowing.overloaded(writer.state().position, taken, error)
+    throw error
   } finally {
     stop.abort()
     await writer.close()

@@ -1,19 +1,16 @@
 import { Failure } from '../../domain/errors.ts'
 import { createSemaphore } from '../../infra/async/semaphore.ts'
-import { createSignal } from '../../infra/async/signal.ts'
-import { sleep } from '../../infra/async/sleep.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { Log, Metrics } from '../../infra/telemetry.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { projectionMetrics } from './metrics.ts'
+import { createPositionTracker } from './position-tracker.ts'
 import type { Projection } from './projection.ts'
 import { type RetryResult, retryParked } from './retry.ts'
 import { type RunnerState, runProjection } from './runner.ts'
 import { type ProjectionsStatus, readStatus } from './status.ts'
 
-/** The interval at which the checkpoints of other processes are read, while a caller waits for them. */
-const pollMs = 20
 /** The most builds at the same time, because they put much load on the database. */
 const buildsAtOnceMax = 2
 /** The most parked streams of each read model that a status names. */
@@ -21,9 +18,11 @@ const parkedMax = 100
 
 /** The read models of a process, whether they run in it or elsewhere. */
 export type Projections = {
-  /** Resolves when the live rows of every read model reflect the log up to this position. Throws POSITION_NOT_REACHED
-   *  after `timeoutMs`. */
-  waitFor(position: Position, timeoutMs: number): Promise<void>
+  /** Resolves when the live rows of these read models reflect the log up to this position, or those of every one when
+   *  none is named. Throws POSITION_NOT_REACHED after `timeoutMs`. */
+  waitFor(position: Position, timeoutMs: number, names?: readonly string[]): Promise<void>
+  /** Resolves when the log reaches this position. Throws POSITION_AHEAD, DATABASE_UNAVAILABLE. */
+  checkExists(position: Position): Promise<void>
   /** Reads the status of every read model. Throws DATABASE_UNAVAILABLE. */
   status(): Promise<ProjectionsStatus>
   /** Folds the waiting events of a parked stream. Throws PARKED_STREAM_UNKNOWN, DATABASE_SCHEMA_NEWER. */
@@ -31,7 +30,7 @@ export type Projections = {
   close(): Promise<void>
 }
 
-type Store = Pick<EventStore, 'subscribe' | 'readStream' | 'start' | 'head' | 'parsePosition' | 'distance'>
+type Store = Pick<EventStore, 'subscribe' | 'readStream' | 'readAll' | 'start' | 'head' | 'parsePosition' | 'distance'>
 type Dependencies = {
   readonly projections: readonly Projection[]
   readonly store: Store
@@ -53,7 +52,7 @@ export const startProjections = (
   const states = new Map<string, RunnerState>()
   const limitBuilds = createSemaphore(buildsAtOnceMax)
   // While a version is being built here, or has been superseded, another process may keep the live rows up to date.
-  const tracker = createPositionTracker(options, (name) => states.get(name)?.state !== 'running')
+  const tracker = trackerOf(options, (name) => states.get(name)?.state !== 'running')
   const runners = projections.map((projection) =>
     runProjection({
       ...shared,
@@ -68,6 +67,7 @@ export const startProjections = (
   return {
     ...queriesOf(options, states),
     waitFor: tracker.waitFor,
+    checkExists: tracker.checkExists,
     close: async () => {
       closing.abort()
       tracker.close()
@@ -78,8 +78,8 @@ export const startProjections = (
 
 /** Follows the read models in a process that only reads: the runners are elsewhere, and their checkpoints are read. */
 export const followProjections = (dependencies: Dependencies): Projections => {
-  const tracker = createPositionTracker(dependencies, () => true)
-  return { ...queriesOf(dependencies, new Map()), waitFor: tracker.waitFor, close: async () => tracker.close() }
+  const { waitFor, checkExists, close } = trackerOf(dependencies, () => true)
+  return { ...queriesOf(dependencies, new Map()), waitFor, checkExists, close: async () => close() }
 }
 
 /** Returns the operations that need no runner. */
@@ -95,55 +95,11 @@ const queriesOf = (
   },
 })
 
-/** Tracks the position up to which each read model reflects the log, for callers that wait for all of them. The
- *  checkpoints of read models that run elsewhere are read from the database. */
-const createPositionTracker = ({ projections, database }: Dependencies, isElsewhere: (name: string) => boolean) => {
-  const positions = new Map<string, string>()
-  const changed = createSignal()
-  let isClosed = false
-  let waiters = 0
-  let isPolling = false
-  const behind = (position: Position) =>
-    projections.map(({ name }) => name).filter((name) => (positions.get(name) ?? '') < position)
-
-  const reached = (name: string, position: string) => {
-    positions.set(name, position)
-    changed.notify()
-  }
-
-  const pollElsewhere = async () => {
-    if (isPolling) return
-    isPolling = true
-    while (waiters > 0) {
-      const names = projections.map(({ name }) => name).filter(isElsewhere)
-      // During an outage the callers wait on, until their time is over.
-      const found = names.length === 0 ? [] : await readCheckpoints(database.query, names).catch(() => [])
-      for (const { projection, position } of found) if (isElsewhere(projection)) reached(projection, position)
-      if (waiters > 0) await sleep(pollMs)
-    }
-    isPolling = false
-  }
-
-  return {
-    reached,
-    waitFor: async (position: Position, timeoutMs: number): Promise<void> => {
-      const untilMs = performance.now() + timeoutMs
-      waiters += 1
-      try {
-        while (behind(position).length > 0) {
-          const ms = untilMs - performance.now()
-          if (ms <= 0 || isClosed)
-            throw new Failure('POSITION_NOT_REACHED', { position, behind: behind(position).join(', ') })
-          void pollElsewhere()
-          await changed.wait({ ms })
-        }
-      } finally {
-        waiters -= 1
-      }
-    },
-    close: () => {
-      isClosed = true
-      changed.notify()
-    },
-  }
-}
+/** Returns the tracker of these read models; checkpoints of those that run elsewhere are read from the database. */
+const trackerOf = ({ projections, database, store }: Dependencies, isElsewhere: (name: string) => boolean) =>
+  createPositionTracker({
+    names: projections.map(({ name }) => name),
+    isElsewhere,
+    readPositions: (names) => readCheckpoints(database.query, names),
+    head: store.head,
+  })

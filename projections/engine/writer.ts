@@ -7,10 +7,11 @@ import {
   type ProjectionTarget,
   readCheckpointState,
 } from './checkpoints.ts'
+import { assertFoldWorks } from './defects.ts'
 import { type BatchFolder, createBatchFolder, type FoldedBatch, type RowCache } from './fold-batch.ts'
 import { countHeld, type Parking, park, parkedAmong } from './parked-streams.ts'
-import { type BisectedCommit, commitBisecting, isRowRejected } from './rejected-rows.ts'
-import { retryParked } from './retry.ts'
+import type { Projection } from './projection.ts'
+import { type BisectedCommit, commitBisecting, isRowRejected, loadRows } from './rejected-rows.ts'
 import type { OpenedModel } from './versions.ts'
 
 /** The shortest time between two moves of a checkpoint while no event concerns its read model. */
@@ -38,6 +39,7 @@ type EncodedBatch = FoldedBatch & { readonly encoded: string }
 /** Creates the writer that moves the rows and the checkpoint of one target forward, with one statement for each batch.
  *  Each write succeeds only if the checkpoint is where the writer left it: so either the cached rows are current, or
  *  nothing is written.
+ *  @param refuse the error with which every event is refused: the database could not write it alone.
  *  @param pageEvents the most events of a page; `batchEvents` is the number from which on a batch is full.
  *  @param onWritten called when the rows reflect the log up to a position, with the number of events folded for it.
  *  @param onParked called with the streams that a batch has parked.
@@ -45,17 +47,19 @@ type EncodedBatch = FoldedBatch & { readonly encoded: string }
  *  reason. */
 export const createWriter = (options: {
   readonly database: Pick<Database, 'query' | 'transaction'>
-  readonly store: Pick<EventStore, 'readStream' | 'parsePosition'>
+  readonly store: Pick<EventStore, 'readStream' | 'readAll'>
   readonly opened: OpenedModel
+  readonly refuse?: { readonly error: unknown } | undefined
   readonly pageEvents: number
   readonly batchEvents: number
   readonly onWritten: (position: Position, events: number, state: CheckpointState) => void
   readonly onParked: (parkings: readonly Parking[]) => void
   readonly onFailed: () => void
 }): Writer => {
-  const { database, store, opened, pageEvents, batchEvents, onWritten, onParked, onFailed } = options
+  const { database, store, opened, refuse, pageEvents, batchEvents, onWritten, onParked, onFailed } = options
   const { target } = opened
-  const { projection, table } = target
+  const { table } = target
+  const projection = refuse ? refusing(target.projection, refuse.error) : target.projection
   const { query } = database
   const cache: RowCache = new Map()
   let { state } = opened
@@ -67,12 +71,7 @@ export const createWriter = (options: {
   let timer: NodeJS.Timeout | undefined
   let closed = false
 
-  const load = async (keys: readonly string[]) => {
-    const options = { retry: true, name: `select ${table.name}` }
-    const label = `projections.${projection.name}.select`
-    const found = await query<Record<string, unknown>>(label, table.selectByIds, [keys], options)
-    return found.map((raw) => table.decode(raw))
-  }
+  const load = (keys: readonly string[]) => loadRows(query, target, keys, { retry: true, name: `select ${table.name}` })
 
   /** Evicts rows, but none that the batch being written or the next one has changed: those come last. */
   const evict = () => {
@@ -88,12 +87,8 @@ export const createWriter = (options: {
     if (!done) throw checkpointConflict
     if (done.parkings.length > 0) onParked(done.parkings)
     state = { ...state, position, parked: state.parked + done.parkings.length }
-    if (done.refused.length > 0) {
-      // They were parked before their first event in the batch, but their rows must reflect the last event that can be
-      // folded.
-      for (const stream of done.refused) await retryParked({ store, database, projection, stream })
-      throw checkpointConflict
-    }
+    // Their rows in memory are not those in the table.
+    if (done.refused.length > 0) throw checkpointConflict
     reached = position
     onWritten(reached, events, state)
   }
@@ -116,6 +111,7 @@ export const createWriter = (options: {
     const batch = folder.finish(read)
     folder = undefined
     evict()
+    if (batch.isAllRefused) await assertFoldWorks({ store, projection }, batch.parkings)
     const encoded = { ...batch, encoded: table.encode(batch.rows.map(({ row }) => row)) }
     await idle()
     begin(encoded)
@@ -172,14 +168,21 @@ export const createWriter = (options: {
   }
 }
 
-const emptyBatch = { events: 0, rows: [], parkings: [], held: new Map(), encoded: '[]' }
+const emptyBatch = { events: 0, rows: [], parkings: [], isAllRefused: false, held: new Map(), encoded: '[]' }
+
+const refusing = (projection: Projection, error: unknown): Projection => ({
+  ...projection,
+  key: () => {
+    throw error
+  },
+})
 
 /** Moves the checkpoint, which blocks other runners, and writes the rows in one statement, if the checkpoint is where
  *  it was left. Otherwise resolves to undefined, with nothing written. */
 const commit = async (
   dependencies: {
     readonly database: Pick<Database, 'query' | 'transaction'>
-    readonly store: Pick<EventStore, 'readStream'>
+    readonly store: Pick<EventStore, 'readAll'>
   },
   target: ProjectionTarget,
   state: CheckpointState,

@@ -5,6 +5,7 @@ import { logBus } from '../../infra/bus/log.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
+import { openPostgresTurns } from '../../infra/turns/postgres.ts'
 import { completeEnd, expireRental, jobEnded } from '../../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../../processes/subscriber.ts'
@@ -24,7 +25,8 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
   const { journal, firstNumber } = await openJournal({ folder, writer: name, life, carry: false })
   const opened = await untilAnswered(() => openPostgresEventStore({ database }))
   const store = recordedStore(opened, createRecorder(journal, firstNumber))
-  const commands = createCommands({ store })
+  const turns = await openPostgresTurns({ database, log })
+  const commands = createCommands({ store, turns })
   const heartbeats = postgresHeartbeats(database)
   const schedule: Schedule = (timer, payload, { key, runAt }) =>
     jobs.schedule(timer, payload, { key, runAt: new Date(runAt) })
@@ -58,6 +60,7 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
   )
   await runSubscriber({ ...walker, bus: logBus({ store, database, log }), schedule, signal })
   await jobs.close()
+  await turns.close()
   await opened.close()
   await journal.close()
 })

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import { AnswerError, type Client } from '../../cli/client.ts'
+import { AnswerError } from '../../cli/answer-error.ts'
+import type { Client } from '../../cli/client.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { inconsistencies } from '../worlds/consistency.ts'
 import {

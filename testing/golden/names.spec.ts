@@ -9,14 +9,15 @@ import { describe, expect, test } from '@jest/globals'
 import { privateKeyToAccount } from 'viem/accounts'
 import { commandIds, ids, type ListingInput } from '../../commands/derived-ids.ts'
 import { derivedId } from '../../commands/ids.ts'
+import { importAsBefore } from '../../commands/import-offers.testing.ts'
 import { importOffers } from '../../commands/import-offers.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { aggregates, idOf } from '../../domain/aggregates.ts'
 import { errors } from '../../domain/errors.ts'
 import { usdc } from '../../domain/money.testing.ts'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
+import { usedNoncesInMemory } from '../../gateway/auth/used-nonces.testing.ts'
 import type { Bus } from '../../infra/bus/port.ts'
-import { memoryCache } from '../../infra/cache/memory.ts'
 import type { Cluster } from '../../infra/clusters/port.ts'
 import { roles, settings } from '../../infra/config.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
@@ -86,12 +87,11 @@ const consumers = async (): Promise<string[]> => {
 const token = async (): Promise<string> => {
   const now = () => '2026-01-01T00:00:00.000Z'
   const account = privateKeyToAccount(`0x${'1'.repeat(64)}`)
-  const nonces = memoryCache()
   const signIn = createSignIn({
     jwtSecret: 'a secret that is long enough to be one',
     publicUrl: () => 'http://127.0.0.1:4000',
     chainId: 1,
-    nonces,
+    usedNonces: usedNoncesInMemory(),
     now,
   })
   const asked = await signIn.message(account.address)
@@ -115,7 +115,10 @@ const idsOfRequests = async (): Promise<string[]> => {
     { type: 'RegisterProvider', wallet: 'provider', name: 'Paula', registeredAt: now() },
     { commandId: 'c', correlationId: 'c', causationId: 'c', actor: 'user:provider', time: now() },
   )
-  await importOffers({ commands, now }, { provider: 'provider', csv: [header, line, line].join('\n') })
+  await importAsBefore({ commands, now }, 'provider', [header, line, line].join('\n'))
+  const machines = [`InstanceType,${header}`, `8xH100,${line}`, `8xH100,${line}`].join('\n')
+  const earlierListings = async () => []
+  await importOffers({ commands, now, earlierListings }, { provider: 'provider', csv: machines })
   await market.list('listing', 2)
   await market.deposit('renter', 100_000_000n)
   const terms = { listing: 'listing', gpuCount: 1, seconds: 3600n, maxPricePerGpuHour: usdc(4_000_000n) }

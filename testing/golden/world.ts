@@ -11,7 +11,7 @@ import { Failure, isRefusal, type Refusal } from '../../domain/errors.ts'
 import type { Program } from '../../domain/job.ts'
 import { usdc } from '../../domain/money.testing.ts'
 import type { Money } from '../../domain/money.ts'
-import type { Chain, ChainCursor, Deposit } from '../../infra/chain/port.ts'
+import type { Chain, ChainCursor, CursorPlace, Deposit } from '../../infra/chain/port.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
@@ -152,21 +152,32 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       asset: 'USDC/6',
     },
     heights: async () => ({ head: BigInt(blocks.length - 1), final: BigInt(final) }),
+    id: undefined,
+    readDeposits: async ({ from, to }) => ({
+      deposits: blocks.slice(Number(from), Number(to) + 1).flat(),
+      to,
+      hashes: new Map(blocks.map((_, height) => [BigInt(height), hex(`hash of ${height}`, 64)])),
+      proved: true,
+    }),
     deposits: async (from, to) => blocks.slice(Number(from), Number(to) + 1).flat(),
+    blockHash: async () => undefined,
+    custody: async () => undefined,
     close: async () => undefined,
   }
-  let lastBlock: bigint | undefined
+  let place: CursorPlace | undefined
   const cursor: ChainCursor = {
-    load: async () => lastBlock,
-    save: async (block) => {
-      lastBlock = block
+    load: async () => place,
+    save: async (saved) => {
+      place = saved
     },
+    loadCustody: async () => undefined,
+    saveCustody: async () => undefined,
   }
   const pendingPayments = async () => [
     ...new Set((await Array.fromAsync(store.readAll({ streamPrefix: 'payment-' }))).map(({ stream }) => idOf(stream))),
   ]
   const watch = async (): Promise<void> => {
-    await watchOnce({ chain, cursor, commands, pendingPayments, now })
+    await watchOnce({ chain, cursor, commands, pendingPayments, finalCount: async () => 0n, now })
     await follow()
   }
 
@@ -190,7 +201,8 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       const name = `deposit of ${payer}`
       const blockHash = hex(`block ${blocks.length} ${branch}`, 64)
       const identity = { depositId: hex(name, 64), transactionHash: hex(`${name} transaction`, 64), blockHash }
-      blocks.push([{ ...identity, payer, amount, token: chain.description.token, blockNumber: BigInt(blocks.length) }])
+      const { token } = chain.description
+      blocks.push([{ ...identity, payer, amount, token, blockNumber: BigInt(blocks.length), sequence: 0n }])
       await watch()
     },
     /** Replaces the last block by an empty one. */

@@ -5,9 +5,11 @@ import { createSignIn } from '../../gateway/auth/sign-in.ts'
 import { createHealth, type Readiness } from '../../gateway/health.ts'
 import { createGateway } from '../../gateway/server.ts'
 import { createServices, type Services } from '../../gateway/services.ts'
-import { memoryCache } from '../../infra/cache/memory.ts'
 import type { Cluster } from '../../infra/clusters/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
+import { postgresUsedNonces } from '../../infra/nonces/postgres.ts'
+import { postgresParkedTasks } from '../../infra/parked-tasks/postgres.ts'
+import { migrateOperations } from '../../infra/postgres.ts'
 import { createLog, createMetrics } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
 import { openReadModels } from '../../projections/database.ts'
@@ -45,6 +47,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const logged: Record<string, unknown>[] = []
   const log = createLog({ level: 'error', format: 'json' }, { write: (line) => logged.push(JSON.parse(line)) })
   const database = connect({ log, poolSize: 10 })
+  await migrateOperations(database)
   const store = await openPostgresEventStore({ database, pollMs: 50 })
   const asked: string[] = []
   const read = await openReadModels({
@@ -54,6 +57,8 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     onQuery: (label) => asked.push(label),
   })
   const projections = startProjections({ projections: allProjections, store, database, log })
+  const metricsRegistry = createMetrics()
+  const parkedTasks = postgresParkedTasks({ database, metrics: metricsRegistry })
   const market = createMarket(store)
   const { commands, now } = market
   const jobLogs = new Map<string, string>()
@@ -68,6 +73,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     heartbeats: steadyHeartbeats(),
     cluster: { readLog },
     projections,
+    parkedTasks,
     chain: { description: chain },
     config: { operators: [], analysts: [] },
     now,
@@ -77,11 +83,16 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     jwtSecret: 'a secret for tests that is long enough',
     publicUrl: () => url,
     chainId: chain.chainId,
-    nonces: memoryCache(),
+    usedNonces: postgresUsedNonces(database),
     now,
   })
-  const metricsRegistry = createMetrics()
-  const health = createHealth({ projections, isUp: async () => true, roles: ['gateway', 'projector'], now })
+  const health = createHealth({
+    projections,
+    parkedTasks,
+    isUp: async () => true,
+    roles: ['gateway', 'projector'],
+    now,
+  })
   const gateway = createGateway({
     services: { ...real, ...replaced.services?.(real) },
     signIn,
@@ -105,6 +116,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
 
   return {
     url,
+    databaseUrl,
     port: listening.port,
     gateway,
     database,

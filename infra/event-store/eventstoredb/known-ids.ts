@@ -1,3 +1,5 @@
+import { createBoundedMap, registerBound } from '../../async/bounded.ts'
+
 /** The event ids of one stream, without a gap from `from` to `through`. */
 export type StreamIds = {
   readonly from: bigint
@@ -19,72 +21,60 @@ export type KnownIds = {
   begin(stream: string, newest: readonly StoredId[]): void
 }
 
-/** The cache holds at most this many ids, of the streams used last. */
-const idsMax = 400_000
-/** The cache holds at most this many ids of one stream, the newest: an append is compared with so many. */
+/** About what an id takes in memory. */
+const idBytes = 100
+/** Of a stream, at most so many ids are kept, the newest: an append is compared with so many. */
 export const idsPerStreamMax = 100_000
+
+const bound = registerBound({
+  name: 'known event ids',
+  holds: 'With EventStoreDB, the event ids of the streams used last, which tell a repeated append.',
+  whenFull: 'evicts the least recently used',
+  bytesMax: 400_000 * idBytes,
+})
 
 type Entry = { from: bigint; through: bigint; readonly revisionOf: Map<string, bigint> }
 
 /** Creates an empty cache of event ids; it evicts the least recently used streams. */
-export const createKnownIds = (limits = { idsMax, idsPerStreamMax }): KnownIds => {
-  /** In order of use, the most recent at the end. */
-  const entries = new Map<string, Entry>()
-  let count = 0
-
-  const evict = (stream: string, entry: Entry) => {
-    entries.delete(stream)
-    count -= entry.revisionOf.size
-  }
-
-  const touch = (stream: string): Entry | undefined => {
-    const entry = entries.get(stream)
-    if (entry) {
-      entries.delete(stream)
-      entries.set(stream, entry)
-    }
-    return entry
-  }
+export const createKnownIds = (
+  limits: { readonly idsMax?: number; readonly idsPerStreamMax?: number } = {},
+): KnownIds => {
+  const { idsMax, idsPerStreamMax: ofStreamMax = idsPerStreamMax } = limits
+  const entries = createBoundedMap<Entry>(bound, idsMax === undefined ? undefined : { bytesMax: idsMax * idBytes })
 
   const trim = (entry: Entry) => {
     for (const [id, revision] of entry.revisionOf) {
-      if (entry.revisionOf.size <= limits.idsPerStreamMax) return
+      if (entry.revisionOf.size <= ofStreamMax) return
       entry.revisionOf.delete(id)
       entry.from = revision + 1n
-      count -= 1
     }
   }
 
-  const extend = (entry: Entry, events: readonly StoredId[]) => {
+  const extend = (stream: string, entry: Entry, events: readonly StoredId[]) => {
     for (const { id, revision } of events) {
       if (revision !== entry.through + 1n) continue
       entry.through = revision
       // Another writer may have stored the id a second time: the first revision counts.
       if (entry.revisionOf.has(id)) continue
       entry.revisionOf.set(id, revision)
-      count += 1
     }
     trim(entry)
-    for (const [stream, other] of entries) {
-      if (count <= limits.idsMax || other === entry) break
-      evict(stream, other)
-    }
+    entries.set(stream, entry, entry.revisionOf.size * idBytes)
   }
 
   const begin: KnownIds['begin'] = (stream, newest) => {
     const [first] = newest
     if (!first) return
-    const entry = touch(stream) ?? { from: first.revision, through: first.revision - 1n, revisionOf: new Map() }
-    entries.set(stream, entry)
-    extend(entry, newest)
+    const began: Entry = { from: first.revision, through: first.revision - 1n, revisionOf: new Map() }
+    extend(stream, entries.get(stream) ?? began, newest)
   }
 
   return {
-    get: touch,
+    get: entries.get,
     begin,
     add: (stream, events) => {
-      const entry = touch(stream)
-      if (entry) extend(entry, events)
+      const entry = entries.get(stream)
+      if (entry) extend(stream, entry, events)
       else if (events[0]?.revision === 0n) begin(stream, events)
     },
   }

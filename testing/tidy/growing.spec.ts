@@ -1,0 +1,83 @@
+import { join } from 'node:path'
+import { expect, test } from '@jest/globals'
+import { type Excuses, excuse } from './excuses.ts'
+import { growthComplaints } from './growing.ts'
+import { parseSources, readFiles } from './source-tree.ts'
+
+const lets = (where: string) => `${where} grow: createBoundedMap bounds and registers it`
+
+/** By file and name, what bounds it instead. */
+const boundedOtherwise: Readonly<Record<string, string>> = {
+  'commands/aggregate-cache.ts lets firstReads': 'an entry for each read under way, and the operations are bounded',
+  'gateway/graphql/loaders.ts lets waiting': 'belongs to one request, whose cost is bounded, and is emptied every turn',
+  'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
+  'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',
+  'infra/async/keyed-queue.ts lets last': 'an entry for each piece of work under way',
+  'infra/async/semaphore.ts lets waiting': 'an entry for each caller that waits; callers bound what they start',
+  'infra/async/signal.ts lets waiting': 'an entry for each caller that waits, until its signal or its time ends',
+  'infra/clusters/process.ts lets followers': 'an entry for each job that runs on this machine',
+  'infra/event-store/eventstoredb/client.ts lets subscriptions': 'an entry for each subscriber of the process',
+  'infra/event-store/eventstoredb/writer.ts lets pending': 'an entry for each append under way',
+  'infra/event-store/memory.ts lets log': 'the engine of pure tests',
+  'infra/event-store/memory.ts lets streams': 'the engine of pure tests',
+  'infra/event-store/memory.ts lets byId': 'the engine of pure tests',
+  'infra/event-store/postgres/writer.ts lets ready': 'an entry for each append under way',
+  'infra/postgres.ts lets listeners': 'an entry for each channel that the program listens on',
+  'projections/engine/availability.ts lets served': 'an entry for each read model',
+  'projections/engine/fold-batch.ts lets held': 'belongs to one batch, whose events are bounded',
+  'projections/engine/fold-batch.ts lets changed': 'belongs to one batch, whose events are bounded',
+  'projections/engine/fold-batch.ts lets parkings': 'belongs to one batch, whose events are bounded',
+  'projections/engine/start.ts lets states': 'an entry for each read model',
+  'projections/engine/start.ts lets positions': 'an entry for each read model',
+  'projections/engine/updates.ts lets values': 'its own sizeMax, for each subscription',
+  'projections/event-follow.ts lets cache': 'its own streamsMax, for each subscription',
+}
+const excuses: Excuses = Object.fromEntries(Object.entries(boundedOtherwise).map(([where, why]) => [lets(where), why]))
+
+test('what grows in memory is made by createBoundedMap', () =>
+  expect(excuse(growthComplaints(parseSources(readFiles(join(import.meta.dirname, '../..')))), excuses)).toEqual([]))
+
+const complain = (path: string, text: string) => expect(growthComplaints(parseSources(new Map([[path, text]]))))
+
+test.each([
+  ['at the top of a file', 'const known = new Map()\nexport const learn = (key) => known.set(key, 1)'],
+  [
+    'beside what a function returns',
+    'const make = () => { const known = new Set(); return { add: (x) => known.add(x) } }',
+  ],
+  [
+    'behind a function that is returned by its name',
+    'const make = () => { const known = []; const add = (x) => { known.push(x) }; return { add } }',
+  ],
+  [
+    'behind a function alone',
+    'const make = () => { let known: string[] = []; return async (x) => { await 1; known.push(x) } }',
+  ],
+  [
+    'behind a function in a function',
+    'const make = () => { const known = new Map(); const put = (x) => known.set(x, x); return (x) => put(x) }',
+  ],
+])('a collection that lives longer than a call: %s', (_where, text) =>
+  complain('gateway/a.ts', text).toEqual([lets('gateway/a.ts lets known')]),
+)
+
+test.each([
+  [
+    'within a call',
+    'const count = (rows) => { const seen = new Map(); for (const row of rows) seen.set(row, 1); return seen }',
+  ],
+  [
+    'within a call, filled by a callback',
+    'const count = (rows) => { const seen = []; rows.forEach((row) => { seen.push(row) }); return seen }',
+  ],
+  ['a table that is written down', 'const codes = new Set(["a"])\nexport const has = (code) => codes.has(code)'],
+  [
+    'made by the constructor',
+    'const make = () => { const known = createBoundedMap(bound); return { put: (x) => known.set(x, x) } }',
+  ],
+])('but not one %s', (_what, text) => complain('gateway/a.ts', text).toEqual([]))
+
+test('nor the constructor, a test, or what is not for strangers', () => {
+  const text = 'const known = new Map()\nexport const learn = (key) => known.set(key, 1)'
+  for (const path of ['infra/async/bounded.ts', 'gateway/a.spec.ts', 'cli/a.ts']) complain(path, text).toEqual([])
+})

@@ -4,7 +4,7 @@
 import type { CommandOf } from '../domain/aggregates.ts'
 import type { Program } from '../domain/job.ts'
 import type { Offer } from '../domain/listing.ts'
-import type { EndReason } from '../domain/rental.ts'
+import type { EndReason, Placement } from '../domain/rental.ts'
 import type { Actor } from './actor.ts'
 import { derivedId } from './ids.ts'
 
@@ -115,6 +115,22 @@ export const commandIds = {
       'listing' | 'gpuCount' | 'seconds' | 'maxPricePerGpuHour'
     >,
   ) => derivedId('rent', rental, ...[listing, gpuCount, seconds, amount, asset].map(String)),
+  /** Returns the id of a request for which placement chose the listing: whichever it chose, it is the same request. */
+  requestPlacedRental: (
+    rental: string,
+    { gpu, vramMib, region }: Pick<Placement, 'gpu' | 'vramMib' | 'region'>,
+    {
+      gpuCount,
+      seconds,
+      maxPricePerGpuHour: { amount, asset },
+    }: Pick<CommandOf<'rental'> & { readonly type: 'RequestRental' }, 'gpuCount' | 'seconds' | 'maxPricePerGpuHour'>,
+  ) =>
+    derivedId(
+      'place',
+      rental,
+      JSON.stringify({ gpu, vramMib, region }),
+      ...[gpuCount, seconds, amount, asset].map(String),
+    ),
   submitJob: (job: string, request: Program & { readonly renter: string; readonly rental: string }) =>
     derivedId('submit', job, jobJson(request)),
   meterRental: (rental: string, period: number) => derivedId('meter', rental, String(period)),

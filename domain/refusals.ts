@@ -24,6 +24,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   LISTING_UNKNOWN: 'final',
   LISTING_WITHDRAWN: 'final',
   LISTING_FULL: 'again',
+  // The number of GPUs of a listing never changes.
+  LISTING_TOO_SMALL: 'final',
   LISTING_INVALID: 'final',
   GPU_UNKNOWN: 'again',
   NO_FITTING_OFFER: 'again',
@@ -108,10 +110,12 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   POSITION_TOO_OLD: 'final',
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',
-  CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_NODES_DISAGREE: 'again',
-  CHAIN_REPLACED: 'final',
+  CHAIN_REPLACED: 'again',
+  CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_JOURNAL_BROKEN: 'again',
+  QUERY_TOO_COSTLY: 'again',
+  ANSWER_TOO_LARGE: 'again',
   INTERNAL: 'again',
 }
 

@@ -64,11 +64,19 @@ Job.implement({
     code: t.expose('code', { type: ErrorCodeType, nullable: true, description: 'Why it failed.' }),
     cluster: t.exposeString('cluster', { nullable: true }),
     stopRequested: t.exposeBoolean('stopRequested'),
-    command: t.stringList({ resolve: ({ command }) => [...command] }),
-    files: t.field({ type: [JobFileType], resolve: ({ files }) => [...files] }),
+    command: t.stringList({
+      resolve: async (job, _, { loaders }) => [...(job.command ?? (await loaders.jobProgram(job.id))?.command ?? [])],
+    }),
+    files: t.field({
+      type: [JobFileType],
+      resolve: async (job, _, { loaders }) => [...(job.files ?? (await loaders.jobProgram(job.id))?.files ?? [])],
+    }),
     environment: t.field({
       type: [EnvironmentVariable],
-      resolve: ({ environment }) => Object.entries(environment).map(([name, value]) => ({ name, value })),
+      resolve: async (job, _, { loaders }) => {
+        const environment = job.environment ?? (await loaders.jobProgram(job.id))?.environment ?? {}
+        return Object.entries(environment).map(([name, value]) => ({ name, value }))
+      },
     }),
     timeoutSeconds: t.exposeInt('timeoutSeconds'),
     cpuCores: t.exposeInt('cpuCores'),

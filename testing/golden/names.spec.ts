@@ -268,6 +268,15 @@ test('an offer that is tried after another has a key made of the renter’s', ()
   ])
 })
 
+test('a request that names no listing has an id of what it asked for', () => {
+  const terms = { gpuCount: 2, seconds: 60n, maxPricePerGpuHour: usdc(1n) }
+  const placed = [{ gpu: 'H100', vramMib: 80_000, region: 'FR' }, { gpu: 'H100' }]
+  expect(placed.map((needs) => commandIds.requestPlacedRental('rental', needs, terms))).toEqual([
+    'ef4116c9-da46-52b3-94db-317eef056f3e',
+    'a16b58e1-be75-5aff-ad51-9ab20bf20872',
+  ])
+})
+
 test('what a scheduler reports of a job has an id of the job, the report and its details, in this order', async () => {
   const { rental, commands, now, store } = await createActiveRental()
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }

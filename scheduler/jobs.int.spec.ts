@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { Failure } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import { eventually } from '../testing/eventually.ts'
@@ -50,7 +51,6 @@ describe('a job', () => {
     ['with an exit code that is not 0', shell('exit 3'), { code: 'JOB_EXIT_NONZERO', message: 'exit code 3' }],
     ['with a program that does not exist', { command: ['no-such-program'] }, { code: 'JOB_COMMAND_NOT_FOUND' }],
     ['after its timeout', { ...shell('sleep 60'), timeoutSeconds: 1 }, { code: 'JOB_TIMED_OUT' }],
-    ['at once, when no cluster can run it', { environment: { 'A-B': 'c' } }, { code: 'JOB_INVALID' }],
   ])('fails %s', async (_, program, failed) => {
     world.run()
     const job = await world.submit(program)
@@ -99,7 +99,7 @@ describe('a job', () => {
     const job = await world.submit(shell('echo progress 1; sleep 60'))
     for (const attempt of [1, 2, 3]) {
       await world.until(job, 'JobProgressed', attempt)
-      for (const pid of world.pids(job, attempt)) process.kill(pid, 'SIGKILL')
+      world.kill(job, attempt)
       await world.until(job, 'JobInterrupted', attempt)
     }
     await world.until(job, 'JobFailed')
@@ -187,10 +187,7 @@ describe('the job runner', () => {
     const runner = world.run({ ...world.openCluster(), launch })
     for (const program of [{}, { graceSeconds: 7 }]) await runner.reconcile(await world.submit(program))
     await eventually('both are launched', () => specs.length === 2)
-    expect(specs).toMatchObject([
-      { endsAt: '2026-01-01T01:00:00.000Z' },
-      { endsAt: '2026-01-01T01:00:00.000Z', graceSeconds: 7 },
-    ])
+    expect(specs).toMatchObject([{ leaseSeconds: 3600 }, { leaseSeconds: 3600, graceSeconds: 7 }])
     expect(specs[0]).not.toHaveProperty('graceSeconds')
   })
 
@@ -204,6 +201,19 @@ describe('the job runner', () => {
     await world.go()
     await world.until(job, 'JobSucceeded')
     expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobProgressed', 'JobSucceeded'])
+  })
+
+  test('fails a job at once that no cluster can run', async () => {
+    const launch: Cluster['launch'] = async () => {
+      throw new Failure('JOB_INVALID')
+    }
+    world.run({ ...world.openCluster(), launch })
+    const job = await world.submit({})
+    await world.until(job, 'JobFailed')
+    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
+      { type: 'JobStarted', attempt: 1 },
+      { type: 'JobFailed', attempt: 1, code: 'JOB_INVALID' },
+    ])
   })
 
   test('starts another attempt when its cluster could not start a job', async () => {

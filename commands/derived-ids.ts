@@ -71,6 +71,7 @@ const jobJson = (job: Program & { readonly renter: string; readonly rental: stri
     timeoutSeconds: job.timeoutSeconds,
     cpuCores: job.cpuCores,
     memoryMib: job.memoryMib,
+    graceSeconds: job.graceSeconds,
   })
 
 /** Ids of aggregates, and idempotency keys made of others. */
@@ -134,6 +135,10 @@ export const commandIds = {
     derivedId('submit', job, jobJson(request)),
   meterRental: (rental: string, period: number) => derivedId('meter', rental, String(period)),
   endRental: (rental: string, reason: EndReason, actor: Actor) => derivedId('end', rental, reason, actor),
+  admitJob: (rental: string, job: string) => derivedId('admit', rental, job),
+  closeJob: (rental: string, job: string) => derivedId('close', rental, job),
+  completeEnd: (rental: string) => derivedId('complete end', rental),
+  stopForEnd: (job: string) => derivedId('stop for end', job),
   sagaStep: (saga: string, triggerEventId: string, step: string) => derivedId(saga, triggerEventId, step),
   watchDeposit: (payment: string, type: CommandOf<'payment'>['type'], ...identity: readonly string[]) =>
     derivedId('watcher', payment, type, ...identity),

@@ -4,7 +4,7 @@ import { endRental } from '../processes/end-rental.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { userActor } from './actor.ts'
-import { type JobRequest, submitJob, waitingJobsMax } from './submit-job.ts'
+import { type JobRequest, submitJob } from './submit-job.ts'
 
 const market = async () => {
   const { rental, ...world } = await createActiveRental()
@@ -117,19 +117,4 @@ describe('a job is refused', () => {
     expect(await submitJob(world, world.request({ command: [] }))).toMatchObject({ refused: 'JOB_INVALID' })
     expect(await world.submitted()).toBe(0)
   })
-})
-
-test('a full queue takes no further job of the rental, and answers a repetition as before', async () => {
-  const world = await market()
-  let waiting = 0
-  const dependencies = { ...world, countWaiting: async () => waiting }
-  const first = await submitJob(dependencies, world.request())
-  waiting = waitingJobsMax
-  expect(await submitJob(dependencies, world.request({ idempotencyKey: 'second' }))).toMatchObject({
-    refused: 'JOB_QUEUE_FULL',
-  })
-  expect(await submitJob(dependencies, world.request())).toMatchObject({ job: isRefusal(first) ? '' : first.job })
-  waiting -= 1
-  expect(await submitJob(dependencies, world.request({ idempotencyKey: 'second' }))).toHaveProperty('job')
-  expect(await world.submitted()).toBe(2)
 })

@@ -42,6 +42,9 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   RENTAL_NOT_REQUESTED: 'final',
   RENTAL_NOT_ACTIVE: 'final',
   RENTAL_NOT_ENDED: 'again',
+  RENTAL_NOT_ENDING: 'again',
+  RENTAL_JOBS_OPEN: 'again',
+  RENTAL_JOBS_FULL: 'again',
   RENTAL_SETTLEMENT_UNBALANCED: 'final',
   DEADLINE_PASSED: 'final',
   // Account and payment
@@ -69,7 +72,6 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_INTERRUPTED: 'final',
   JOB_DISK_EXCEEDED: 'final',
   JOB_ISOLATION_MISSING: 'again',
-  JOB_QUEUE_FULL: 'again',
   JOB_REPORT_INVALID: 'final',
   // Replay and export
   REPLAY_FILE_INVALID: 'final',

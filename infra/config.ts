@@ -63,6 +63,7 @@ export type Config = {
   readonly logFormat: 'pretty' | 'json'
   readonly roles: readonly Role[]
   readonly chargePeriodSeconds: number
+  readonly jobsOnSigterm: 'end' | 'leave'
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -101,6 +102,7 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
     logFormat: values.LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     roles: values.ROLES ?? roles,
     chargePeriodSeconds: values.CHARGE_PERIOD_SECONDS ?? 300,
+    jobsOnSigterm: values.JOBS_ON_SIGTERM ?? 'end',
   }
 }
 

@@ -8,12 +8,13 @@ import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 /** Programs on rented GPUs. */
 export const jobs = projection<Event, JobRow>({
   name: 'jobs',
-  version: 1,
+  version: 2,
   table: jobsTable,
   key: (_, { id }) => id,
   fold: {
-    JobSubmitted: (_, { type, ...submitted }) => ({
+    JobSubmitted: (_, { type, graceSeconds = null, ...submitted }) => ({
       ...submitted,
+      graceSeconds,
       status: 'queued',
       attempt: 0,
       percent: 0,
@@ -91,6 +92,7 @@ const listedColumns = [
   'timeoutSeconds',
   'cpuCores',
   'memoryMib',
+  'graceSeconds',
   'submittedAt',
   'startedAt',
   'endedAt',

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { Failure } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createJobWorld, type JobWorld, shell } from './jobs.testing.ts'
 import { createJobRunner } from './jobs.ts'
 
@@ -49,7 +51,6 @@ describe('a job', () => {
     ['with an exit code that is not 0', shell('exit 3'), { code: 'JOB_EXIT_NONZERO', message: 'exit code 3' }],
     ['with a program that does not exist', { command: ['no-such-program'] }, { code: 'JOB_COMMAND_NOT_FOUND' }],
     ['after its timeout', { ...shell('sleep 60'), timeoutSeconds: 1 }, { code: 'JOB_TIMED_OUT' }],
-    ['at once, when no cluster can run it', { environment: { 'A-B': 'c' } }, { code: 'JOB_INVALID' }],
   ])('fails %s', async (_, program, failed) => {
     world.run()
     const job = await world.submit(program)
@@ -76,10 +77,11 @@ describe('a job', () => {
     const running = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(running, 'JobProgressed')
     await world.endRental()
+    expect(await world.state('rental', world.rental)).toMatchObject({ status: 'ending' })
     await runner.reconcile(running)
     await world.until(running, 'JobStopped')
     expect(await world.eventsOf(running)).toContainEqual(
-      expect.objectContaining({ type: 'JobStopRequested', reason: 'the rental has ended' }),
+      expect.objectContaining({ type: 'JobStopRequested', reason: 'the rental ends' }),
     )
     expect(world.isGone(running)).toBe(true)
   })
@@ -97,7 +99,7 @@ describe('a job', () => {
     const job = await world.submit(shell('echo progress 1; sleep 60'))
     for (const attempt of [1, 2, 3]) {
       await world.until(job, 'JobProgressed', attempt)
-      for (const pid of world.pids(job, attempt)) process.kill(pid, 'SIGKILL')
+      world.kill(job, attempt)
       await world.until(job, 'JobInterrupted', attempt)
     }
     await world.until(job, 'JobFailed')
@@ -123,7 +125,7 @@ describe('the job runner', () => {
     expect(await world.outputOf(theirs)).toBe('')
   })
 
-  test('interrupts a job whose rental has ended and whose cluster does not answer, after a minute', async () => {
+  test('never says that a job is gone whose cluster does not answer, and its rental goes on ending', async () => {
     const elsewhere = world.run({ ...world.openCluster(), name: 'elsewhere', launch: async () => 'launched' })
     const theirs = await world.submit({})
     await world.until(theirs, 'JobStarted')
@@ -131,17 +133,86 @@ describe('the job runner', () => {
     const runner = world.run()
     await world.endRental()
     await runner.reconcile(theirs)
-    world.pass(60)
+    expect(runner.troubledJobs()).toBe(1)
+    world.pass(100_000)
     await runner.reconcile(theirs)
-    expect(await world.state('job', theirs)).toMatchObject({ status: 'running', stopRequested: true })
+    expect(await world.eventTypesOf(theirs)).toEqual(['JobSubmitted', 'JobStarted', 'JobStopRequested'])
+    expect(await world.state('rental', world.rental)).toMatchObject({ status: 'ending' })
+  })
+
+  test('starts no job of a rental whose time is over, though no one has recorded that yet', async () => {
+    const job = await world.submit({})
+    world.pass(3600)
+    await world.run().reconcile(job)
+    expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStopRequested', 'JobStopped'])
+  })
+
+  test('has the rental wait for a job that was submitted before rentals knew their jobs', async () => {
+    const job = await world.submitUnadmitted()
+    world.run(world.unwatched())
+    await world.run().reconcile(job)
+    expect(await world.state('rental', world.rental)).toMatchObject({ openJobs: new Map([[job, 30]]) })
+  })
+
+  test('asks only a job that has set a grace to stop before the end, by at most a tenth of the lease', async () => {
+    const runner = world.run()
+    const wait = shell(`echo progress 1; ${world.waitForGo}`)
+    const jobs = [
+      await world.submit(wait),
+      await world.submit({ ...wait, graceSeconds: 60 }),
+      await world.submit({ ...wait, graceSeconds: 300 }),
+    ]
+    for (const job of jobs) await world.until(job, 'JobProgressed')
+    const asked = async () => {
+      for (const job of jobs) await runner.reconcile(job)
+      const types = await Promise.all(jobs.map(world.eventTypesOf))
+      return types.map((each) => each.includes('JobStopRequested'))
+    }
+    world.pass(3600 - 301)
+    expect(await asked()).toEqual([false, false, false])
     world.pass(1)
-    await runner.reconcile(theirs)
-    expect(await world.eventTypesOf(theirs)).toEqual([
-      'JobSubmitted',
-      'JobStarted',
-      'JobStopRequested',
-      'JobInterrupted',
-      'JobStopped',
+    expect(await asked()).toEqual([false, false, true])
+    world.pass(300 - 60)
+    expect(await asked()).toEqual([false, true, true])
+    world.pass(60)
+    expect(await asked()).toEqual([true, true, true])
+  })
+
+  test('gives the cluster the grace of the job and the end of its lease', async () => {
+    const specs: object[] = []
+    const launch: Cluster['launch'] = async (spec) => {
+      specs.push(spec)
+      return 'launched'
+    }
+    const runner = world.run({ ...world.openCluster(), launch })
+    for (const program of [{}, { graceSeconds: 7 }]) await runner.reconcile(await world.submit(program))
+    await eventually('both are launched', () => specs.length === 2)
+    expect(specs).toMatchObject([{ leaseSeconds: 3600 }, { leaseSeconds: 3600, graceSeconds: 7 }])
+    expect(specs[0]).not.toHaveProperty('graceSeconds')
+  })
+
+  test('that closes and leaves its jobs lets them run on, and the next runner adopts them', async () => {
+    const first = world.run()
+    const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
+    await world.until(job, 'JobProgressed')
+    await first.close({ leaveJobs: true })
+    expect(world.isGone(job)).toBe(false)
+    await world.run().reconcile(job)
+    await world.go()
+    await world.until(job, 'JobSucceeded')
+    expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobProgressed', 'JobSucceeded'])
+  })
+
+  test('fails a job at once that no cluster can run', async () => {
+    const launch: Cluster['launch'] = async () => {
+      throw new Failure('JOB_INVALID')
+    }
+    world.run({ ...world.openCluster(), launch })
+    const job = await world.submit({})
+    await world.until(job, 'JobFailed')
+    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
+      { type: 'JobStarted', attempt: 1 },
+      { type: 'JobFailed', attempt: 1, code: 'JOB_INVALID' },
     ])
   })
 

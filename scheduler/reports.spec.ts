@@ -8,7 +8,8 @@ import { createLog } from '../infra/telemetry.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { createReports } from './reports.ts'
 
-const limits = { pauseMsMin: 1, pauseMsMax: 4, triesMsMax: 60 }
+const limits = { pauseMsMin: 1, pauseMsMax: 4, triesMsMax: 60_000 }
+const soonGivenUp = { ...limits, triesMsMax: 60 }
 
 /** What a command meets: a refusal, or an error that is thrown. */
 type Fault = Refusal | Error
@@ -16,7 +17,7 @@ type Fault = Refusal | Error
 type Faults = (type: string, tries: number) => Fault | undefined
 
 /** Creates a job that runs, and reports of it whose commands meet faults. */
-const runningJob = async (faults: Faults = () => undefined) => {
+const runningJob = async (faults: Faults = () => undefined, limitsOfRetry = limits) => {
   const { rental, ...world } = await createActiveRental()
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }
   const envelope = () => requestEnvelope(newId(), 'system:test', world.now())
@@ -34,7 +35,12 @@ const runningJob = async (faults: Faults = () => undefined) => {
   }
   const lines: string[] = []
   const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => lines.push(line) })
-  const reports = createReports({ commands: { ...world.commands, execute }, now: world.now, log, limits })
+  const reports = createReports({
+    commands: { ...world.commands, execute },
+    now: world.now,
+    log,
+    limits: limitsOfRetry,
+  })
   const ended = async (outcome: JobOutcome) => {
     const recorded: boolean[] = []
     reports.createWatcher('job', 1, async (isRecorded) => void recorded.push(isRecorded)).ended(outcome)
@@ -73,7 +79,7 @@ describe('the end of an attempt', () => {
   test.each(passing.map((fault) => [nameOf(fault), fault] as const))(
     'is given up after a time, and that is logged: %s',
     async (_, fault) => {
-      const world = await runningJob(() => fault)
+      const world = await runningJob(() => fault, soonGivenUp)
       expect(await world.ended(exited)).toEqual([false])
       expect(world.tries.CompleteJob).toBeLessThan(40)
       expect(world.lines.map((line) => JSON.parse(line).msg)).toEqual([
@@ -142,7 +148,7 @@ describe('the end of an attempt', () => {
 })
 
 test('reports that cannot be recorded do not hold up a scheduler that stops', async () => {
-  const world = await runningJob(() => new Failure('DATABASE_UNAVAILABLE'))
+  const world = await runningJob(() => new Failure('DATABASE_UNAVAILABLE'), soonGivenUp)
   world.reports.createWatcher('job', 1, async () => undefined).ended(exited)
   await world.reports.close()
   expect(world.tries.CompleteJob).toBeGreaterThan(0)

@@ -31,10 +31,6 @@ export const jobErrors = {
     message: 'The job wrote more to the disk than it may and was stopped.',
     hint: 'Write less, or remove what is no longer needed.',
   },
-  JOB_QUEUE_FULL: {
-    message: 'Too many jobs of this rental wait for a GPU.',
-    hint: 'Submit it again when some of them have started.',
-  },
   JOB_ISOLATION_MISSING: {
     message: 'This machine cannot keep the job away from others, so it was not started.',
     hint: 'Let the provider see docs/jobs.md: what the machine must allow, and the setting JOB_TRUST for own jobs.',

@@ -1,8 +1,8 @@
-import { submitJob, waitingJobsMax } from '../../commands/submit-job.ts'
+import { submitJob } from '../../commands/submit-job.ts'
 import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { jobFileFields, jobVariableFields, jobWordField } from '../../domain/job.events.ts'
-import type { JobFile } from '../../domain/job.ts'
+import { graceSecondsDefault, type JobFile } from '../../domain/job.ts'
 import { limitOf } from '../../domain/limits.ts'
 import type { JobStatus } from '../../projections/jobs.table.ts'
 import { findJob, jobs, listJobs } from '../../projections/jobs.ts'
@@ -12,7 +12,7 @@ import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { ErrorCodeType, requireState } from './errors.ts'
 import { limited } from './input-limits.ts'
-import { keyLimit, refuseInvalidKey } from './inputs.ts'
+import { keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -81,6 +81,10 @@ Job.implement({
     timeoutSeconds: t.exposeInt('timeoutSeconds'),
     cpuCores: t.exposeInt('cpuCores'),
     memoryMib: t.exposeInt('memoryMib'),
+    graceSeconds: t.int({
+      description: 'How long it has to end after SIGTERM, before SIGKILL.',
+      resolve: ({ graceSeconds }) => graceSeconds ?? graceSecondsDefault,
+    }),
     submittedAt: t.expose('submittedAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
@@ -186,6 +190,10 @@ const SubmitJobInput = builder.inputType('SubmitJobInput', {
     timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault, ...limited(fields.timeoutSeconds) }),
     cpuCores: t.int({ defaultValue: 1, ...limited(fields.cpuCores) }),
     memoryMib: t.int({ defaultValue: memoryMibDefault, ...limited(fields.memoryMib) }),
+    graceSeconds: t.int({
+      description: `How long it has to end after SIGTERM, before SIGKILL; ${graceSecondsDefault} when left out. A job that sets it is asked to stop so much before the end of the lease, by at most a tenth of the lease.`,
+      ...limited(fields.graceSeconds),
+    }),
     idempotencyKey: t.string({
       required: true,
       description: 'The same key again is the same job.',
@@ -198,29 +206,25 @@ builder.mutationField('submitJob', (t) =>
   t.field({
     type: nodePayloadOf('SubmitJob', 'job', Job, findJob),
     description:
-      'Runs a program on the GPUs of an active rental. Refuses RENTAL_NOT_ACTIVE, JOB_QUEUE_FULL, JOB_INVALID, …',
+      'Runs a program on the GPUs of an active rental. Refuses RENTAL_NOT_ACTIVE, RENTAL_JOBS_FULL, JOB_INVALID, …',
     args: { input: t.arg({ type: SubmitJobInput, required: true }) },
     resolve: async (_, { input }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
       const refusedKey = refuseInvalidKey(input.idempotencyKey)
       if (refusedKey) return refusedKey
       const variables = input.environment ?? []
-      const countWaiting = async (rental: string) =>
-        (await listJobs(services.read, { rental, status: 'queued', first: waitingJobsMax })).rows.length
-      const submitted = await submitJob(
-        { ...services, countWaiting },
-        {
-          renter: wallet,
-          idempotencyKey: input.idempotencyKey,
-          rental: input.rental,
-          command: input.command,
-          files: input.files ?? [],
-          environment: Object.fromEntries(variables.map(({ name, value }) => [name, value])),
-          timeoutSeconds: input.timeoutSeconds ?? timeoutSecondsDefault,
-          cpuCores: input.cpuCores ?? 1,
-          memoryMib: input.memoryMib ?? memoryMibDefault,
-        },
-      )
+      const submitted = await submitJob(services, {
+        renter: wallet,
+        idempotencyKey: input.idempotencyKey,
+        rental: input.rental,
+        command: input.command,
+        files: input.files ?? [],
+        environment: Object.fromEntries(variables.map(({ name, value }) => [name, value])),
+        timeoutSeconds: input.timeoutSeconds ?? timeoutSecondsDefault,
+        cpuCores: input.cpuCores ?? 1,
+        memoryMib: input.memoryMib ?? memoryMibDefault,
+        ...withoutNulls({ graceSeconds: input.graceSeconds }),
+      })
       if (isRefusal(submitted)) return submitted
       return { id: submitted.job, position: await resultPosition(services, submitted) }
     },

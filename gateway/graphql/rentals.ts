@@ -23,9 +23,10 @@ import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
 
-const statuses: readonly RentalStatus[] = ['requested', 'rejected', 'active', 'ended', 'settled']
+const statuses: readonly RentalStatus[] = ['requested', 'rejected', 'active', 'ending', 'ended', 'settled']
 const RentalStatusType = builder.enumType('RentalStatus', {
-  description: 'requested → active → ended → settled, or requested → rejected.',
+  description:
+    'requested → active → ended → settled, or requested → rejected. A rental whose jobs still run at its end is ending until the last of them has ended.',
   values: statuses,
 })
 const EndReasonType = builder.enumType('EndReason', { values: ['returned', 'expired'] as const })
@@ -90,6 +91,15 @@ Rental.implement({
     requestedAt: t.expose('requestedAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
     endsAt: t.expose('endsAt', { type: 'DateTime', nullable: true, description: 'When it expires.' }),
+    endRequestedAt: t.expose('endRequestedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its end was requested while jobs ran. No job starts since then.',
+    }),
+    openJobs: t.exposeInt('openJobs', {
+      description:
+        'Jobs that may still run. While it is ending, the GPUs stay reserved until their cluster says that the last of them is gone; what is charged is bounded by endRequestedAt and the grace of the jobs.',
+    }),
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
     settledAt: t.expose('settledAt', { type: 'DateTime', nullable: true }),
     invoice: t.field({
@@ -236,7 +246,8 @@ const EndRentalInput = builder.inputType('EndRentalInput', { fields: (t) => ({ r
 builder.mutationField('endRental', (t) =>
   t.field({
     type: nodePayloadOf('EndRental', 'rental', Rental, findRental),
-    description: 'Ends the rental. Charges the time that it ran, to the second, and releases the rest of the hold.',
+    description:
+      'Ends the rental. Charges the time that it ran, to the second, and releases the rest of the hold. While jobs run, the rental is ending: they are asked to stop, and the invoice comes with rentalUpdated when the last of them has ended.',
     args: { input: t.arg({ type: EndRentalInput, required: true }) },
     resolve: async (_, { input: { rental } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')

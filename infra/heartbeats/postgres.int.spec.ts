@@ -81,14 +81,23 @@ describe('a rental', () => {
 })
 
 test('the version before is taken over: its last beat begins the first span', async () => {
-  await database.query('spec.before', 'drop table ops.heartbeat_spans')
-  await database.query('spec.before', 'update ops.version set version = version - 1')
-  const row = 'insert into ops.heartbeats (rental, acknowledged_ms, last_beat_at) values ($1, $2, $3)'
-  await database.query('spec.before', row, ['r', 100_000, at(120)])
-  await database.query('spec.before', row, ['s', 5_000, at(119)])
-  await migrateOperations(database)
-  await beats(125)
-  expect(await acknowledged(200)).toBe(105n)
+  const other = await createTestDatabase()
+  const before = other.connect({ poolSize: 2 })
+  for (const sql of [
+    'create schema ops',
+    'create table ops.version (version int not null)',
+    'insert into ops.version values (3)',
+    'create table ops.consumers (name text primary key, position text not null)',
+    'create table ops.cursors (name text primary key, block numeric(39, 0) not null)',
+    'create table ops.heartbeats (rental text primary key, acknowledged_ms bigint not null, last_beat_at timestamptz not null)',
+    `insert into ops.heartbeats values ('r', 100000, '${at(120)}'), ('s', 5000, '${at(119)}')`,
+  ])
+    await before.query('spec.before', sql)
+  await migrateOperations(before)
+  const after = postgresHeartbeats(before)
+  await after.beat(at(125))
+  expect(await after.acknowledged('r', start, at(200))).toBe(105n)
+  await other.drop()
 })
 
 test('what was acknowledged is final when a beat comes after it, or the silence is too long', async () => {

@@ -1,12 +1,15 @@
 /** A process of a chaos run that does what the platform's worker does: it runs sagas to their end, from the log, and
  *  fires timers. */
-import { createCommands } from '../../commands/execute.ts'
+import { systemActor } from '../../commands/actor.ts'
+import { createCommands, requestEnvelope } from '../../commands/execute.ts'
+import { derivedId } from '../../commands/ids.ts'
+import { sleep } from '../../infra/async/sleep.ts'
 import { logBus } from '../../infra/bus/log.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
 import { openPostgresTurns } from '../../infra/turns/postgres.ts'
-import { expireRental } from '../../processes/end-rental.ts'
+import { completeEnd, expireRental, jobEnded } from '../../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../../processes/timers.ts'
@@ -17,6 +20,7 @@ import { createRecorder, recordedStore } from './recorder.ts'
 const poolSize = 6
 const timersAtOnceMax = 3
 const chargePeriodSeconds = 1
+const beatEveryMs = 1_000
 
 const now = () => new Date().toISOString()
 
@@ -31,10 +35,26 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
   const schedule: Schedule = (timer, payload, { key, runAt }) =>
     jobs.schedule(timer, payload, { key, runAt: new Date(runAt) })
   const meter = { commands, heartbeats, schedule, now, chargePeriodSeconds }
+  /** Reports that the jobs of a rental are gone, as their cluster does when they were asked to stop. */
+  const confirmStops = async (rental: string): Promise<void> => {
+    const { state } = await commands.current('rental', rental)
+    if (state.status !== 'ending') return
+    for (const job of state.openJobs.keys()) {
+      const { state: running } = await commands.current('job', job)
+      if (running.status !== 'running') continue
+      const envelope = requestEnvelope(derivedId('confirm stop', job), systemActor('chaos'), now())
+      await commands.execute('job', job, { type: 'ConfirmStop', attempt: running.attempt, endedAt: now() }, envelope)
+    }
+  }
   const walker = {
     commands,
     now,
     activated: (rental: string, startedAt: string, endsAt: string) => startMeter(meter, rental, startedAt, endsAt),
+    jobEnded: (job: string) => jobEnded(meter, job),
+    endRequested: async (rental: string) => {
+      await completeEnd(meter, rental)
+      await confirmStops(rental)
+    },
   }
   const handlers: TimerHandlers = {
     meter: async (timer) => {
@@ -56,7 +76,14 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
       concurrency: timersAtOnceMax,
     }),
   )
+  const beating = (async () => {
+    while (!signal.aborted) {
+      await heartbeats.beat(now()).catch(() => undefined)
+      await sleep(beatEveryMs, signal)
+    }
+  })()
   await runSubscriber({ ...walker, bus: logBus({ store, database, log }), schedule, signal })
+  await beating
   await jobs.close()
   await turns.close()
   await opened.close()

@@ -60,7 +60,16 @@ const consumers = async (): Promise<string[]> => {
   const bus = recordingBus(record)
   const signal = AbortSignal.abort()
   const { commands, now } = createMarket()
-  await runSubscriber({ bus, commands, now, schedule: nothing, activated: nothing, signal })
+  await runSubscriber({
+    bus,
+    commands,
+    now,
+    schedule: nothing,
+    activated: nothing,
+    jobEnded: nothing,
+    endRequested: nothing,
+    signal,
+  })
   await runScheduler({
     bus,
     jobs: { reconcile: nothing, close: nothing },
@@ -124,7 +133,11 @@ const idsOfRequests = async (): Promise<string[]> => {
     memoryMib: 512,
   }
   const identity = { renter: 'renter', idempotencyKey: 'key', rental: rented.rental }
-  await submitJob({ commands, now }, { ...identity, ...program })
+  const submitted = await submitJob({ commands, now }, { ...identity, ...program })
+  if (!('job' in submitted)) throw new Error(submitted.refused)
+  const stop = { type: 'RequestStop', reason: 'enough', requestedAt: now() } as const
+  const ids = { commandId: 'stop', correlationId: 'c', causationId: 'c', actor: 'system:test', time: now() } as const
+  await commands.execute('job', submitted.job, stop, ids)
   const heartbeats = { acknowledged: async () => 7n }
   await endAndSettle({ commands, heartbeats: heartbeats as never, now }, rented.rental, 'returned', 'user:renter')
   const events = await Array.fromAsync(store.readAll())
@@ -307,6 +320,8 @@ test('a handler that is retried has this key and this payload', async () => {
     now,
     schedule: async (name, payload, { key }) => void set.push({ name, payload, key }),
     activated: nothing,
+    jobEnded: nothing,
+    endRequested: nothing,
     signal: new AbortController().signal,
   })
   const payload = { process: 'settle', id: 'r', revision: '2' }

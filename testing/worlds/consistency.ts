@@ -25,13 +25,13 @@ export const inconsistencies = async (
   for (const id of await ids('RentalRequested')) {
     const { state: rental } = await load('rental', id)
     if (rental.status === 'none') continue
-    if (rental.status === 'requested' || rental.status === 'ended')
+    if (rental.status === 'requested' || rental.status === 'ending' || rental.status === 'ended')
       found.push(`rental ${id} stands still, ${rental.status}`)
     const { state: listing } = await load('listing', rental.listing)
     const { state: account } = await load('account', rental.renter)
     const reserved = listing.status !== 'none' && listing.reservations.has(id)
     const held = account.status === 'open' && account.holds.has(id)
-    const needed = rental.status === 'active'
+    const needed = rental.status === 'active' || rental.status === 'ending'
     if (reserved !== needed)
       found.push(`rental ${id} is ${rental.status}, its GPUs are ${reserved ? '' : 'not '}reserved`)
     if (held !== needed) found.push(`rental ${id} is ${rental.status}, its money is ${held ? '' : 'not '}held`)

@@ -2,7 +2,6 @@
 import { systemActor, userActor } from '../../commands/actor.ts'
 import { mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { derivedId, newId } from '../../commands/ids.ts'
-import { submitJob } from '../../commands/submit-job.ts'
 import { isRefusal } from '../../domain/errors.ts'
 import { usdc } from '../../domain/money.testing.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
@@ -85,13 +84,14 @@ export const createRentals = (store: EventStore) => {
       environment: { SAID: printed },
     }
     const limits = { timeoutSeconds: 60, cpuCores: 1, memoryMib: 64 }
-    const job = { rental, renter, idempotencyKey: newId(), ...program, ...limits }
-    const submitted = await submitJob(market, job)
-    if (isRefusal(submitted)) throw new Error(submitted.refused)
+    const job = newId()
     const send = async (command: Parameters<typeof commands.execute<'job'>>[2]) =>
-      mustExecute(
-        await commands.execute('job', submitted.job, command, requestEnvelope(newId(), systemActor('spec'), now())),
-      )
+      mustExecute(await commands.execute('job', job, command, requestEnvelope(newId(), systemActor('spec'), now())))
+    // Not admitted by the rental, so that it ends at once while the job runs.
+    const { first } = await commands.current('rental', rental)
+    const envelope = requestEnvelope(newId(), userActor(renter), now(), first?.correlationId)
+    const submit = { type: 'SubmitJob', rental, renter, submittedAt: now(), ...program, ...limits } as const
+    mustExecute(await commands.execute('job', job, submit, envelope))
     await send({ type: 'StartJob', attempt: 1, cluster: 'process', startedAt: now() })
     await send({ type: 'ReportProgress', attempt: 1, percent: 50, message: printed, reportedAt: now() })
   }

@@ -26,6 +26,7 @@ export const memoryCapabilities: Capabilities = {
   idsKnownWithin: 'log',
   durable: false,
   sizesSetBy: 'port',
+  distanceIn: 'events',
 }
 
 /** Data and metadata are stored as text, so that changing a returned object does not change history. */

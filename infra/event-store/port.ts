@@ -102,6 +102,8 @@ export type Capabilities = {
   /** What limits the size of one append: this port (64 MiB), or a setting of the server. A larger one is
    *  EVENT_INVALID. */
   readonly sizesSetBy: 'port' | 'server'
+  /** The unit of `distance`. */
+  readonly distanceIn: 'events' | 'bytes'
 }
 
 export type EventStore = {
@@ -135,8 +137,8 @@ export type EventStore = {
   /** Checks a position that came from outside. Throws POSITION_FOREIGN when this store did not make it. */
   parsePosition(text: string): Position
 
-  /** Returns the distance from one position to a later one: for progress and lag, never to make a position. The unit
-   *  depends on the engine: events, or bytes of its log. */
+  /** Returns the distance from one position to a later one: for progress and lag, never to make a position. The
+   *  capabilities have its unit: events, or bytes of the log. */
   distance(from: Position, to: Position): number
 
   close(): Promise<void>

@@ -23,14 +23,20 @@ const retryDelay = { minMs: 50, maxMs: 2_000 }
 const origin: LogPosition = { commit: 0n, prepare: 0n }
 const laterOf = (one: LogPosition, other: LogPosition | undefined) => (other && isBeyond(other, one) ? other : one)
 
-type Options = { readonly connection: Connection; readonly reader: Reader; readonly positions: LogPositions }
+type Options = {
+  readonly connection: Connection
+  readonly reader: Reader
+  readonly positions: LogPositions
+  /** Called with each error that is retried. */
+  readonly onRetry?: ((error: unknown) => void) | undefined
+}
 
 export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>; close(): void }
 
 /** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters
  *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
  *  When the server drops one, the next starts at the position of the last batch. */
-export const createTail = ({ connection, reader, positions }: Options): Tail => {
+export const createTail = ({ connection, reader, positions, onRetry = () => undefined }: Options): Tail => {
   const closing = new AbortController()
 
   async function* subscribe({ signal: callerSignal, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
@@ -117,7 +123,9 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         isLive = !isLive
       } catch (error) {
         if (signal.aborted) return
-        if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+        // A position of another log stays that; whatever else the server answers with may be over soon.
+        if (isFailure(error, 'POSITION_FOREIGN')) throw error
+        onRetry(error)
         isLive = false
         await backoff.pause(signal)
       }

@@ -1,4 +1,4 @@
-import { listJobs } from '../projections/jobs.ts'
+import { openJobIds } from '../projections/jobs.ts'
 import { readAllPages } from '../projections/page.ts'
 import { listRentals } from '../projections/rentals.ts'
 import { createJobRunner } from '../scheduler/jobs.ts'
@@ -18,14 +18,7 @@ export const startScheduler = ({
 }: Platform): void => {
   const log = parent.child({ part: 'scheduler' })
   const jobs = createJobRunner({ commands, cluster, now, log })
-  const openJobs = async (rental?: string) => {
-    const ids: string[] = []
-    for (const status of ['queued', 'running'] as const) {
-      const rows = await readAllPages((page) => listJobs(read, { rental, status, ...page }))
-      ids.push(...rows.map(({ id }) => id))
-    }
-    return ids
-  }
+  const openJobs = (rental?: string) => openJobIds(read, rental)
   const activeRentals = async () => {
     const rows = await readAllPages((page) => listRentals(read, { status: 'active', ...page }))
     return rows.flatMap(({ id, endsAt }) => (endsAt === null ? [] : { id, endsAt }))

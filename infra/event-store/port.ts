@@ -80,8 +80,9 @@ export type AllRange = Filter & {
   readonly limit?: number
 }
 
-/** `position` is how far the log was scanned: it advances also when no event passed the filter. */
-export type Batch = { readonly events: readonly StoredEvent[]; readonly position: Position }
+/** `position` is how far the log was scanned: it advances also when no event passed the filter. `bytes` is about the
+ *  length of the events' JSON: a batch is cut by it as well. */
+export type Batch = { readonly events: readonly StoredEvent[]; readonly position: Position; readonly bytes: number }
 
 export type SubscribeOptions = Filter & {
   /** Exclusive. Without it, the subscription starts at the beginning. */

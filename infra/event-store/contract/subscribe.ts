@@ -6,6 +6,8 @@ import { collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to, type W
 
 const appenders = 32
 const tailMsMax = 300_000
+/** No batch has more characters of data, in any engine. */
+const batchBytesMax = 20 * 1024 * 1024
 /** How long the server answers with an error. */
 const faultMs = 300
 
@@ -133,6 +135,29 @@ export const subscribeCases = ({ store, tailedEvents, openFaulty }: World): void
       }
       expect(idsOf(received)).toEqual(idsOf(events))
     })
+
+    test('batches are cut by bytes as well, and no event is left out or repeated, however large its neighbours are', async () => {
+      const after = await store().head()
+      const large = 'x'.repeat(1_000_000)
+      const sizes = Array.from({ length: 60 }, (_, n) => (n % 20 < 14 ? large : ''))
+      const events = sizes.map((text, n) => newEvent('Weighed', { n, text }))
+      const stream = newStream()
+      for (const event of events) await store().append(to(stream, 'any', event))
+      const head = await store().head()
+      const batches = await batchesUntil(store(), { after, types: ['Weighed'], batchSize: 500 }, reaches(head))
+      expect(idsOf(eventsOf(batches))).toEqual(idsOf(events))
+      for (const { events: some } of batches)
+        expect(JSON.stringify(some.map(({ data }) => data)).length).toBeLessThan(batchBytesMax)
+      const range = { types: ['Weighed'], streamPrefix: stream }
+      expect(idsOf(await collect(store().readAll({ ...range, after })))).toEqual(idsOf(events))
+      expect(idsOf(await collect(store().readAll({ ...range, direction: 'backwards' })))).toEqual(
+        idsOf(events).toReversed(),
+      )
+      expect(idsOf(await collect(store().readStream(stream)))).toEqual(idsOf(events))
+      expect(idsOf(await collect(store().readStream(stream, { direction: 'backwards' })))).toEqual(
+        idsOf(events).toReversed(),
+      )
+    }, 60_000)
 
     if (openFaulty)
       test('no error that the server answers with ends a subscriber, also while another one has stalled', async () => {

@@ -1,6 +1,7 @@
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { unlessAborted } from '../../async/signal.ts'
+import { weightOf } from '../../system/weight.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Connection } from './client.ts'
 import { type ServerEvent, toStored } from './events.ts'
@@ -10,6 +11,8 @@ import type { Reader } from './reader.ts'
 import type { ServerSubscription, SubscriptionItem } from './server-subscription.ts'
 
 const batchSizeDefault = 500
+/** A batch ends with the event that reaches so many bytes in memory. */
+const batchBytesMax = 8 * 1024 * 1024
 /** How many events the server scans between two checkpoints. Live it is one: otherwise the position of a subscriber
  *  with few matching events would not advance for so many other events. */
 const windowCatchingUp = 500
@@ -53,7 +56,7 @@ export const createTail = ({ connection, reader, positions, onRetry = () => unde
         const end = await reader.head()
         if (end === undefined || !isBeyond(end, from)) return from
         // Two events: the first may be the one at this very position.
-        const next = await connection.readAll('forwards', from.commit === 0n ? 'start' : from, 2, filter)
+        const { events: next } = await connection.readAll('forwards', from.commit === 0n ? 'start' : from, 2, filter)
         const isPending = ({ position }: ServerEvent) =>
           position !== undefined && isBeyond(position, from) && !isBeyond(position, end)
         return next.some(isPending) ? from : end
@@ -72,6 +75,7 @@ export const createTail = ({ connection, reader, positions, onRetry = () => unde
         isLive ? windowLive : windowCatchingUp,
       )
       let events: StoredEvent[] = []
+      let bytes = 0
       let scanned: LogPosition = delivered
       const hasAdvanced = () => isFiltered && isBeyond(scanned, delivered)
       const flush = (): Batch => {
@@ -79,8 +83,9 @@ export const createTail = ({ connection, reader, positions, onRetry = () => unde
         // Without a filter the position is the last event: the system events of the server are not part of the port's
         // log.
         delivered = isFiltered || last === undefined ? scanned : laterOf(delivered, positions.partsOf(last.position))
-        const batch = { events, position: positions.of(delivered) }
+        const batch = { events, position: positions.of(delivered), bytes }
         events = []
+        bytes = 0
         return batch
       }
       const accept = (item: SubscriptionItem): void => {
@@ -88,7 +93,9 @@ export const createTail = ({ connection, reader, positions, onRetry = () => unde
         if (item.kind !== 'event' || !item.event.position || !isBeyond(item.event.position, scanned)) return
         scanned = item.event.position
         const stored = passes(options, item.event) ? toStored(item.event, positions) : undefined
-        if (stored) events.push(stored)
+        if (!stored) return
+        events.push(stored)
+        bytes += weightOf(stored.data)
       }
       try {
         for (let itemsInARow = 0; !signal.aborted; itemsInARow += 1) {
@@ -100,7 +107,8 @@ export const createTail = ({ connection, reader, positions, onRetry = () => unde
           if (caughtUp) scanned = laterOf(scanned, end)
           if (isLive && isFiltered && item?.kind === 'caught up') scanned = await advanceToHead(scanned)
           const isPause = !item || caughtUp || (!isLive && isFiltered && item.kind === 'checkpoint')
-          if (events.length >= batchMax || (isPause && (events.length > 0 || hasAdvanced()))) yield flush()
+          if (events.length >= batchMax || bytes >= batchBytesMax || (isPause && (events.length > 0 || hasAdvanced())))
+            yield flush()
           if (caughtUp || (isLive && itemsInARow > liveItemsMax && events.length === 0)) return
         }
       } catch (error) {

@@ -11,9 +11,8 @@ import { type Reader, rowsFitting } from './reader.ts'
 const batchSizeDefault = 500
 /** A large batch is read in pages, so that one page is decoded while the next is in transit. */
 const pageRowsMax = 1_000
-/** The size of a batch adapts so that its JSON has about this length, estimated from the batch before: two are in
- *  memory. */
-const batchCharactersTarget = 16 * 1024 * 1024
+/** A batch ends with the page that reaches so many bytes of JSON. The next page is in memory as well. */
+const batchBytesMax = 8 * 1024 * 1024
 const retryDelay = { minMs: 100, maxMs: 2_000 }
 /** At most one NOTIFY in this time. */
 const announceMsMin = 2
@@ -124,8 +123,10 @@ export const createTail = ({
     const signal = AbortSignal.any([options.signal, closing.signal])
     const pages = reader.pages(options)
     let events: readonly StoredEvent[] = []
+    let bytes = 0
     let batchTarget = batchMax
-    const rowsToFetch = (gathered: number) => Math.max(1, Math.min(pageRowsMax, batchTarget - gathered))
+    let pageRows = pageRowsMax
+    const rowsToFetch = (gathered: number) => Math.max(1, Math.min(pageRows, batchTarget - gathered))
     let after = options.after === undefined ? 0n : positions.numberOf(options.after)
     let prefetched: Promise<Page> | undefined
     const backoff = createBackoff(retryDelay)
@@ -143,22 +144,25 @@ export const createTail = ({
         if (page === undefined) return
         if (page === 'failed') {
           // Fewer events at once: the statement may have taken too long.
-          batchTarget = Math.max(1, batchTarget >> 1)
+          pageRows = Math.max(1, pageRows >> 1)
           await headMoved.wait({ ms: backoff.take(), signal })
           continue
         }
         backoff.reset()
+        pageRows = Math.min(pageRowsMax, pageRows * 2)
         after = page.through
-        if (page.isFull) batchTarget = rowsFitting(batchCharactersTarget, page, batchMax)
+        if (page.isFull) batchTarget = rowsFitting(batchBytesMax, page, batchMax)
+        bytes += page.bytes
         const gathered = events.length + page.events.length
-        const isWhole = !page.isFull || gathered >= batchTarget || after >= latestHead
+        const isWhole = !page.isFull || gathered >= batchTarget || bytes >= batchBytesMax || after >= latestHead
         // Requested before the caller gets this batch, so that the database is not idle meanwhile.
         if (after < latestHead) prefetched = pages.next(after + 1n, latestHead, rowsToFetch(isWhole ? 0 : gathered))
         prefetched?.catch(() => undefined)
         events = events.length === 0 ? page.events : [...events, ...page.events]
         if (!isWhole) continue
-        const batch = { events, position: positions.of(after) }
+        const batch = { events, position: positions.of(after), bytes }
         events = []
+        bytes = 0
         yield batch
       }
     } finally {

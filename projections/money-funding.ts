@@ -55,6 +55,8 @@ export const createFundingFold = (rental: string): FundingFold => {
     return taken
   }
 
+  const keep = (of: string, spans: readonly Span[]) => (spans.length > 0 ? held.set(of, spans) : held.delete(of))
+
   const giveBack = (of: Balance, spans: readonly Span[]) => {
     for (const { from, to } of spans.toReversed()) {
       const next = of.returned.at(-1)
@@ -77,11 +79,11 @@ export const createFundingFold = (rental: string): FundingFold => {
         held.set(event.rental, taken)
         if (event.rental === rental) funding = partsOf(of.credits, taken, asset as Money['asset'])
       }
-      if (event.type === 'HoldCaptured') held.set(event.rental, splitAt(held.get(event.rental) ?? [], amount)[1])
+      if (event.type === 'HoldCaptured') keep(event.rental, splitAt(held.get(event.rental) ?? [], amount)[1])
       if (event.type === 'HoldReleased') {
         const spans = held.get(event.rental) ?? []
         const [rest, released] = splitAt(spans, lengthOf(spans) - amount)
-        held.set(event.rental, rest)
+        keep(event.rental, rest)
         giveBack(of, released)
       }
     },

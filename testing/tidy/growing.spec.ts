@@ -31,6 +31,9 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/engine/position-tracker.ts lets positions': 'an entry for each read model',
   'projections/engine/stream-folds.ts lets turns': 'an entry for each fold under way, and the operations are bounded',
   'projections/engine/waiters.ts lets byPosition': 'an entry for each caller that waits, for some seconds at most',
+  'projections/money-funding.ts lets byAsset': 'belongs to one trace; an entry for each asset',
+  'projections/money-funding.ts lets held': 'belongs to one trace; an entry for each hold that is open',
+  'projections/money-trace.ts lets items': 'belongs to one trace, and is cut to a page as it grows',
   'projections/event-follow.ts lets cache': 'its own streamsMax, for each subscription',
 }
 const excuses: Excuses = Object.fromEntries(Object.entries(boundedOtherwise).map(([where, why]) => [lets(where), why]))

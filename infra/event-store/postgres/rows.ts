@@ -35,8 +35,8 @@ export type EventQuery = {
 /** A page ends with the event that reaches so many bytes. */
 export const pageBytesMax = 4 * 1024 * 1024
 
-/** Returns the statement of a page. It is cut in the database: whoever reads the rows cannot know how large they are
- *  before they have arrived. */
+/** Returns the statement of a page. It is cut in the database: a client knows how large rows are only once they have
+ *  arrived. */
 const textOf = ({ select, orderBy }: EventQuery, bind: BindValue): string => `
   select e.position, e.version, e.event_id, e.stream_id, e.type, e.data, e.metadata, e.running from (
     select w.*, sum(w.bytes) over (order by w.${orderBy} rows unbounded preceding) as running from (

@@ -2,24 +2,28 @@
 // other, wires them, and closes them in reverse order. No other file of the project chooses the engine behind a port.
 import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
-import { Failure } from './domain/errors.ts'
 import { logBus } from './infra/bus/log.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
+import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
-import { startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
 import { postgresUsedNonces } from './infra/nonces/postgres.ts'
-import { connectPostgres, migrateOperations } from './infra/postgres.ts'
+import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
+import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
+import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
+import { openPostgresTurns } from './infra/turns/postgres.ts'
 import type { Schedule } from './processes/timers.ts'
+import { refuseOtherChain } from './processes/watch-deposits.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
 import { followProjections, startProjections } from './projections/engine/start.ts'
@@ -58,6 +62,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     () => openDataFolder(config.dataDir),
     (opened) => opened.close(),
   )
+  if (config.databaseUrl === undefined) dropClientVariables(process.env)
   const databaseUrl =
     config.databaseUrl ??
     (
@@ -70,6 +75,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const database = await open(
     'database',
     async () => {
+      if (config.databaseUrl !== undefined)
+        await checkDatabase({ url: databaseUrl, log, waitMs: databaseWaitMs, signal: shutdown.signal })
       const connected = connectPostgres({
         url: databaseUrl,
         log,
@@ -98,14 +105,22 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     (opened) => opened.close(),
   )
   const { chainId, marketplace } = chain.description
+  const cursorName = `${chainId}:${marketplace}`
+  const chainCursor = postgresChainCursor(database, cursorName)
+  await refuseOtherChain({ chain, cursor: chainCursor })
 
-  const commands = createCommands({ store })
+  const turns = await open(
+    'turns',
+    () => openPostgresTurns({ database, log }),
+    (opened) => opened.close(),
+  )
+  const commands = createCommands({ store, turns })
   const projections = config.roles.includes('projector')
     ? startProjections({ projections: allProjections, store, database, metrics, log: log.child({ part: 'projector' }) })
     : followProjections({ projections: allProjections, store, database })
   shutdown.add('projections', projections.close)
 
-  const clusterName = await open('cluster', () => clusterNameOf(config.jobDir))
+  const cluster = await open('cluster', () => openCluster(config, log.child({ part: 'cluster' })))
   const parts: Omit<Platform, 'schedule'> = {
     config,
     log,
@@ -119,10 +134,12 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     bus: logBus({ store, database, log: log.child({ part: 'bus' }) }),
     heartbeats: postgresHeartbeats(database),
     chain,
-    chainCursor: postgresChainCursor(database, `${chainId}:${marketplace}`),
-    cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
+    chainCursor,
+    rescans: postgresRescans(database, cursorName),
+    cluster,
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     usedNonces: postgresUsedNonces(database),
+    parkedTasks: postgresParkedTasks({ database, metrics }),
     now,
   }
   const handlers = timerHandlers(parts, (...timer) => schedule(...timer))
@@ -156,6 +173,23 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
 }
 
+/** Opens the cluster of this machine, and logs how it isolates jobs. */
+const openCluster = async (config: Config, log: Log) => {
+  const cluster = processCluster({
+    root: config.jobDir,
+    name: await clusterNameOf(config.jobDir),
+    trust: config.jobTrust,
+    // The project may have secrets too, in .env.
+    hidden: [config.dataDir, import.meta.dirname],
+    log,
+  })
+  if (!config.roles.includes('scheduler')) return cluster
+  const { kind, says, reasons } = await cluster.isolation()
+  if (kind === 'none' || kind === 'refused') log.warn({ isolation: kind, reasons }, says)
+  else log.info({ isolation: kind }, says)
+  return cluster
+}
+
 const openChain = async (config: Config, folder: string, log: Log) => {
   if (config.chain.kind === 'rpc') {
     const chain = rpcChain({ ...config.chain, asset: 'USDC/6' })
@@ -165,6 +199,8 @@ const openChain = async (config: Config, folder: string, log: Log) => {
   return startEmbeddedChain({
     folder: join(folder, 'chain'),
     port: config.chain.port,
+    ownerSecret: await readOrCreateSecret(join(folder, 'keys', 'chain-owner')),
+    origins: config.chain.origins,
     log: (message) => chainLog.info(message),
   })
 }
@@ -174,24 +210,19 @@ const run = async (): Promise<void> => {
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)
   shutdown.onSignals()
+  onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
   try {
     await start(config, log, shutdown)
   } catch (error) {
     if (shutdown.signal.aborted) return
-    printError(error)
+    printReport(reportOf(error))
     await shutdown.stop('could not start')
     process.exit(1)
   }
 }
 
-/** Prints an error for the terminal: a `Failure` as what is wrong and what to do, and any other error with its
- *  stack. */
-const printError = (error: unknown): void => {
-  if (error instanceof Failure) console.error(`\n${error.code}: ${error.message}\n`)
-  else console.error(error)
-}
-
-run().catch((error) => {
-  printError(error)
-  process.exit(1)
-})
+if (import.meta.main)
+  run().catch((error) => {
+    printReport(reportOf(error))
+    process.exit(1)
+  })

@@ -14,7 +14,7 @@ const usage = `npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--
                            before the first event of that time
   --include-personal-data  wallets, names, commands, files and messages as they are; when left out, wallets become
                            pseudonyms and the rest is not exported
-  --json                   one JSON object per line; the last has the result
+  --json                   one JSON object per line; the last has the result (npm run -s adds no lines of npm)
   The log is that of DATABASE_URL and EVENTSTORE_URL, else of the embedded PostgreSQL under DATA_DIR.`
 
 if (import.meta.main)

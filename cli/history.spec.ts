@@ -25,15 +25,27 @@ describe('a boundary in history', () => {
   ])('%s is a moment', (text, time) => expect(parseBoundary('to', text, store)).toEqual({ time }))
   test('is a position of the store otherwise', async () =>
     expect(parseBoundary('to', await store.head(), store)).toEqual({ position: await store.head() }))
-  test.each(['2026-11-22T10:00', '2026-02-30', '2026-13-01', '2026-11-22 10:00', '2026-11-22T25:00Z', ''])(
-    '%p is none',
-    (text) =>
-      expect(() => parseBoundary('to', text, store)).toThrow(
-        expect.objectContaining({ code: 'INPUT_INVALID', details: expect.objectContaining({ to: text }) }),
-      ),
+  test.each([
+    '2026-11-22T10:00',
+    '2026-02-30',
+    '2026-13-01',
+    '2026-11-22 10:00',
+    '2026-11-22T25:00Z',
+    '',
+    'yesterday',
+    '28.11.2026',
+    '11/28/2026',
+    '20261128',
+    '1795824000',
+  ])('%p is none', (text) =>
+    expect(() => parseBoundary('to', text, store)).toThrow(
+      expect.objectContaining({ code: 'INPUT_INVALID', details: expect.objectContaining({ to: text }) }),
+    ),
   )
-  test.each(['yesterday', 'memory-other-00000000000000000001'])('%s is of another store', (text) =>
-    expect(() => parseBoundary('to', text, store)).toThrow(expect.objectContaining({ code: 'POSITION_FOREIGN' })),
+  test.each(['memory-other-00000000000000000001', 'another-00000000000000000001-00000000000000000001'])(
+    '%s is of another store',
+    (text) =>
+      expect(() => parseBoundary('to', text, store)).toThrow(expect.objectContaining({ code: 'POSITION_FOREIGN' })),
   )
 })
 

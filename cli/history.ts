@@ -10,6 +10,8 @@ export type LogBoundary =
 
 const day = /^\d{4}-\d\d-\d\d$/
 const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/
+/** A position of some store: its name, and twenty digits once or twice. */
+const position = /^\S{1,100}?-\d{20}(-\d{20})?$/
 const takes = 'a position of this log, a day (2026-11-22) or a moment with its zone (2026-11-22T10:00:00Z)'
 
 /** Returns whether the calendar has this day: `Date` rolls another one over into the next month. */
@@ -21,8 +23,7 @@ const isDay = (date: string): boolean => {
 /** Reads the value of an option as a boundary. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another
  *  store. */
 export const parseBoundary = (option: string, text: string, store: Pick<EventStore, 'parsePosition'>): LogBoundary => {
-  const looksLikeTime = /^\d{4}-/.test(text)
-  if (!looksLikeTime && text.trim() !== '') return { position: store.parsePosition(text) }
+  if (position.test(text)) return { position: store.parsePosition(text) }
   const time = new Date(day.test(text) ? `${text}T00:00:00Z` : text)
   if (!(day.test(text) || moment.test(text)) || !isDay(text.slice(0, 10)) || Number.isNaN(time.getTime()))
     throw new Failure('INPUT_INVALID', { [option]: text, takes })

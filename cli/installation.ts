@@ -6,11 +6,11 @@ import { Failure, isFailure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { Config } from '../infra/config.ts'
 import { openDataFolder } from '../infra/data-folder.ts'
-import { embeddedPostgresUrl, startEmbeddedPostgres } from '../infra/embedded-postgres.ts'
+import { dropClientVariables, embeddedPostgresUrl, startEmbeddedPostgres } from '../infra/embedded-postgres.ts'
 import { openEventStore } from '../infra/event-store/open.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { readOrCreateSecret } from '../infra/keys/file.ts'
-import { connectPostgres, type Database } from '../infra/postgres.ts'
+import { checkDatabase, connectPostgres, type Database } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
 import { exists } from '../infra/system/files.ts'
 import type { Log } from '../infra/telemetry.ts'
@@ -38,7 +38,7 @@ type Options = {
 }
 
 /** Opens the log and the database of the settings, and changes nothing in them: no schema is made or migrated.
- *  Throws LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and the errors of starting
+ *  Throws CONFIG_INVALID, DATABASE_UNREACHABLE, LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and the errors of starting
  *  the embedded PostgreSQL. */
 export const openInstallation = async (options: Options): Promise<Installation> => {
   const { config, log, shutdown } = options
@@ -53,6 +53,7 @@ type Reached = Omit<Installation, 'store'>
 
 const reachGiven = async ({ config, log, shutdown }: Options): Promise<Reached> => {
   const databaseUrl = config.databaseUrl ?? ''
+  await checkDatabase({ url: databaseUrl, log, waitMs: waitMsMax, signal: shutdown.signal })
   const database = connectPostgres({ url: databaseUrl, log, poolSize: connectionsMax })
   shutdown.add('database', () => database.close())
   await database.waitUntilReady(waitMsMax)
@@ -62,6 +63,7 @@ const reachGiven = async ({ config, log, shutdown }: Options): Promise<Reached> 
 /** Tries alternately to start PostgreSQL and to reach a running one: the owner of the data folder runs it, is about to
  *  start it, or has just stopped. */
 const reachEmbedded = async (options: Options): Promise<Reached> => {
+  dropClientVariables(process.env)
   const { dataDir } = options.config
   // A folder that may not be entered holds no log for this user either.
   if (!(await exists(join(dataDir, 'postgres')).catch(() => false)))

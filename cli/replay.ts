@@ -17,7 +17,7 @@ const usage = `npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--sche
   --to X         history ends here
   --as-of X      history ends here as it does for asOf in the API
   --schema NAME  the schema that is made or replaced: replay_ and a name; that of the file when left out
-  --json         one JSON object per line; the last has the result
+  --json         one JSON object per line; the last has the result (npm run -s adds no lines of npm)
   X is a position of the log, a day (2026-11-22) or a moment (2026-11-22T10:00:00Z).
   The log is that of DATABASE_URL and EVENTSTORE_URL, else of the embedded PostgreSQL under DATA_DIR.`
 

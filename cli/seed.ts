@@ -1,20 +1,21 @@
 // Leaves offers and a renter with money on the embedded chain, to look at and to try things with: npm run seed
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { privateKeyToAccount } from 'viem/accounts'
+import { Failure } from '../domain/errors.ts'
+import { withoutTrailing } from '../domain/text.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 import { type Client, createClient } from './client.ts'
 import { importOffers } from './offers.ts'
-import { answers } from './platform.ts'
 import { signIn } from './sign-in.ts'
+import { runTool } from './tool.ts'
 import { until } from './until.ts'
-import { type ChainInfo, deposit, embeddedChainId, fund } from './wallet.ts'
+import { type ChainInfo, chainMoney, deposit, embeddedChainId, fund } from './wallet.ts'
 
 const usage = `npm run seed -- [--url URL] [--json]
   Lists the offers of cli/tour/offers.csv and gives a renter 100 test dollars. Running it again adds only what is missing.
   --url URL  a running platform on the embedded chain; http://127.0.0.1:4000 when left out
-  --json     the result as one JSON object`
+  --json     the result as one JSON object (npm run -s adds no lines of npm)`
 
 /** The provider is that of the tour, so that its offers are listed once. */
 const provider = privateKeyToAccount(devKeys[2])
@@ -38,27 +39,18 @@ type Seeded = {
 }
 
 const seed = async (url: string): Promise<Seeded> => {
-  if (!(await answers(url)))
-    throw new Error(`No platform is ready at ${url}. Start one in another terminal: npm start, or npm run dev.`)
   const client = createClient(url)
   try {
     const { chain } = await client.query<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
     if (chain.chainId !== embeddedChainId)
-      throw new Error(
-        `The platform at ${url} is on chain ${chain.chainId}. Only on the embedded chain (${embeddedChainId}) is money given away.`,
-      )
+      throw new Failure('CHAIN_WITHOUT_FAUCET', { url, chain: String(chain.chainId), needed: String(embeddedChainId) })
     await signIn(client, provider)
     const csv = await readFile(join(import.meta.dirname, 'tour', 'offers.csv'), 'utf8')
     const { listed, unchanged, position } = await importOffers(client, providerName, csv)
     const listing = await cheapestListing(client, position)
 
     const token = await signIn(client, renter)
-    const before = await availableMoney(client)
-    const deposited = BigInt(before.amount) < unitsMin
-    if (deposited) {
-      await fund(chain, renter, depositUnits)
-      await deposit(chain, renter, depositUnits)
-    }
+    const deposited = await depositOnce(client, chain)
     const available = await until('the deposit can be spent', async () => {
       const money = await availableMoney(client)
       return BigInt(money.amount) < unitsMin ? undefined : money
@@ -79,9 +71,51 @@ const seed = async (url: string): Promise<Seeded> => {
   }
 }
 
-const availableMoney = async (client: Client): Promise<Money> => {
+/** Deposits for the renter unless enough can be spent or is on its way. An earlier run may have been interrupted at any
+ *  moment: what it left in the wallet is deposited now, and what it deposited already is only waited for. Resolves to
+ *  whether there was a new deposit. */
+const depositOnce = async (client: Client, chain: ChainInfo): Promise<boolean> => {
+  const { inWallet, deposited } = await chainMoney(chain, renter.address)
+  const { credited, position } = await creditedUnits(client)
+  // At least as new as the sum of credits: a deposit that is credited in between counts twice here, never not at all.
+  const available = BigInt((await availableMoney(client, position)).amount)
+  const onItsWay = deposited > credited ? deposited - credited : 0n
+  if (available + onItsWay >= unitsMin) return false
+  if (inWallet < depositUnits) await fund(chain, renter, depositUnits - inWallet)
+  await deposit(chain, renter, depositUnits)
+  return true
+}
+
+/** Resolves to the sum of all deposits that were credited to the renter, and the position of the newest entry. */
+const creditedUnits = async (client: Client): Promise<{ credited: bigint; position: string | null }> => {
+  type Answer = {
+    ledgerEntries: {
+      edges: { node: { type: string; position: string; amount: Money } }[]
+      pageInfo: { hasNextPage: boolean; endCursor: string | null }
+    }
+  }
+  let [credited, position, after] = [0n, null as string | null, null as string | null]
+  for (;;) {
+    const { ledgerEntries } = await client.query<Answer>(
+      `query ($after: String) { ledgerEntries(first: 100, after: $after) {
+        edges { node { type position amount { amount decimal } } } pageInfo { hasNextPage endCursor } } }`,
+      { after },
+    )
+    for (const { node } of ledgerEntries.edges) {
+      position ??= node.position
+      if (node.type === 'DepositCredited') credited += BigInt(node.amount.amount)
+    }
+    if (!ledgerEntries.pageInfo.hasNextPage) return { credited, position }
+    after = ledgerEntries.pageInfo.endCursor
+  }
+}
+
+const availableMoney = async (client: Client, atLeast: string | null = null): Promise<Money> => {
   type Answer = { account: { balances: { available: Money }[] } }
-  const { account } = await client.query<Answer>('{ account { balances { available { amount decimal } } } }')
+  const { account } = await client.query<Answer>(
+    'query ($atLeast: Position) { account(atLeast: $atLeast) { balances { available { amount decimal } } } }',
+    { atLeast },
+  )
   return account.balances[0]?.available ?? { amount: '0', decimal: '0' }
 }
 
@@ -92,7 +126,7 @@ const cheapestListing = async (client: Client, atLeast: string): Promise<string>
     { atLeast },
   )
   const [cheapest] = listings.edges
-  if (!cheapest) throw new Error('No listing is free: end a rental and try again.')
+  if (!cheapest) throw new Failure('NO_FITTING_OFFER', { reason: 'no listing is free: end a rental and try again' })
   return cheapest.node.id
 }
 
@@ -116,20 +150,16 @@ Then try, for instance:
   }
 `
 
-const run = async (): Promise<void> => {
-  const { values } = parseArgs({
-    options: {
-      url: { type: 'string', default: `http://127.0.0.1:${process.env.PORT ?? 4000}` },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) return console.log(usage)
-  const seeded = await seed(values.url.replace(/\/+$/, ''))
-  console.log(values.json ? JSON.stringify({ result: seeded }) : inWords(seeded))
-}
-
-run().catch((error) => {
-  console.error(`\n${error instanceof Error ? error.message : error}\n`)
-  process.exitCode = 1
+await runTool({
+  usage,
+  options: { url: { type: 'string' } },
+  open: async ({ options: { url }, files }, { config }) => {
+    if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+    return withoutTrailing(url ?? `http://127.0.0.1:${config.port}`, '/')
+  },
+  run: async (url, _, { printLine, answer }) => {
+    const seeded = await seed(url)
+    printLine(inWords(seeded))
+    answer(seeded)
+  },
 })

@@ -3,10 +3,14 @@ import { parseArgs } from 'node:util'
 import { Failure } from '../domain/errors.ts'
 import { type Config, readConfig } from '../infra/config.ts'
 import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
+import { onUnreadOutput, printReport } from '../infra/system/report.ts'
 import { createLog, type Log } from '../infra/telemetry.ts'
 import { createProgress, type Progress } from './progress.ts'
+import { reportOf } from './report.ts'
 
 const interrupted = 130
+/** The code of a shell for a program that has ended by SIGPIPE. */
+const unread = 141
 /** A tool that is stopped may be in the middle of a long statement. */
 const stopMsMax = 20_000
 
@@ -31,10 +35,13 @@ export type ToolContext = {
 }
 
 /** Runs one tool to its end and sets the exit code: 0 when done, 1 when it failed (code and message on standard error,
- *  with `--json` also `{"error": …}` on standard output), 130 after Ctrl-C. Closes everything that was opened. */
+ *  with `--json` also `{"error": …}` on standard output), 130 after Ctrl-C, 141 when its output
+ *  is no longer read. Closes everything that was opened. */
 export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   readonly usage: string
   readonly options: Options
+  /** What its progress counts; events when left out. */
+  readonly counted?: string
   /** Checks the arguments and opens what the work needs. */
   readonly open: (given: Arguments<Options>, context: ToolContext) => Promise<Opened>
   /** Does the work. What was opened stays open until it has ended, also after Ctrl-C: it may have to remove
@@ -51,15 +58,16 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   const progress = createProgress({
     terminal: process.stderr.isTTY === true,
     write: (text) => process.stderr.write(text),
+    ...(tool.counted && { counted: tool.counted }),
     ...(json && { object: print }),
   })
   const fail = (error: unknown) => {
     process.exitCode = 1
     progress.end()
-    if (!(error instanceof Failure)) return console.error(error)
-    const { code, message, details } = error
+    const report = reportOf(error)
+    const { code, message, details } = report
     print({ error: { code, message, details } })
-    console.error(`\n${code}: ${message}\n`)
+    printReport(report)
   }
   try {
     const given = readArguments(tool.options)
@@ -73,6 +81,7 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
       exit: () => process.exit(interrupted),
     })
     const stopListening = shutdown.onSignals()
+    onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(unread)))
     // Parts are closed in reverse order, so a part that was added before the work is closed after it.
     const waitedFor = <Result>(work: Promise<Result>): Promise<Result> => {
       shutdown.add('work', () => work.catch(() => undefined), { closeMs: stopMsMax })

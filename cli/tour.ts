@@ -1,7 +1,11 @@
 // Plays one whole rental and prints each step: npm run tour -- [--offers FILE] [--url URL] [--json]
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import { withoutTrailing } from '../domain/text.ts'
+import { readConfig } from '../infra/config.ts'
+import { onUnreadOutput, printReport } from '../infra/system/report.ts'
 import { reachPlatform } from './platform.ts'
+import { reportOf } from './report.ts'
 import { createPrinter } from './tour/print.ts'
 import { playTour } from './tour/story.ts'
 
@@ -11,13 +15,13 @@ export { playTour } from './tour/story.ts'
 const usage = `npm run tour -- [--offers FILE] [--url URL] [--json]
   --offers FILE  offers in the SkyPilot catalog format; the project's own sample when left out
   --url URL      a running platform; http://127.0.0.1:4000 when left out, and one is started when none answers there
-  --json         one JSON object per line`
+  --json         one JSON object per line (npm run -s adds no lines of npm)`
 
 const readOptions = () =>
   parseArgs({
     options: {
       offers: { type: 'string', default: relative(process.cwd(), join(import.meta.dirname, 'tour', 'offers.csv')) },
-      url: { type: 'string', default: `http://127.0.0.1:${process.env.PORT ?? 4000}` },
+      url: { type: 'string', default: `http://127.0.0.1:${readConfig(process.env).port}` },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -33,9 +37,11 @@ const run = async (): Promise<void> => {
   })
   const began = performance.now()
   print.chapter('The platform')
-  const platform = await reachPlatform(options.url.replace(/\/+$/, ''), (line) => print.text(line))
+  const url = withoutTrailing(options.url, '/')
+  const platform = await reachPlatform(url, { JOB_TRUST: 'own' }, (line) => print.text(line))
   try {
-    print.text(`${platform.started ? 'started for this tour' : 'already running'} at ${platform.url}`)
+    const how = 'started for this tour, with JOB_TRUST=own: only the job of the tour runs there'
+    print.text(`${platform.started ? how : 'already running'} at ${platform.url}`)
     await playTour(platform.url, options.offers, print)
   } finally {
     await platform.close()
@@ -45,8 +51,9 @@ const run = async (): Promise<void> => {
 
 if (import.meta.main) {
   process.once('SIGINT', () => process.exit(130))
+  onUnreadOutput(() => process.exit(141))
   run().catch((error) => {
-    console.error(`\n${error instanceof Error ? error.message : error}`)
+    printReport(reportOf(error))
     process.exitCode = 1
   })
 }

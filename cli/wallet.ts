@@ -1,7 +1,17 @@
-import { type Account, createPublicClient, createWalletClient, defineChain, type Hex, http, parseEther } from 'viem'
+import {
+  type Account,
+  BaseError,
+  createPublicClient,
+  createWalletClient,
+  defineChain,
+  type Hex,
+  http,
+  parseEther,
+} from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
 import { marketplace as marketplaceContract } from '../contracts/bindings/marketplace.ts'
 import { usdToken } from '../contracts/bindings/usd-token.ts'
+import { Failure } from '../domain/errors.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 
 /** The chain as the gateway describes it. */
@@ -15,10 +25,10 @@ export type ChainInfo = {
 export const embeddedChainId = 31337
 
 /** Funds a new wallet on the embedded chain: a little ether for gas from a development account, and test dollars from
- *  the token's faucet. Throws on any other chain, which has no faucet. */
+ *  the token's faucet. Throws CHAIN_WITHOUT_FAUCET on any other chain, CHAIN_UNAVAILABLE. */
 export const fund = async (chain: ChainInfo, account: Account, amount: bigint): Promise<void> => {
   if (chain.chainId !== embeddedChainId)
-    throw new Error(`Chain ${chain.chainId} has no faucet: the tour needs the embedded chain.`)
+    throw new Failure('CHAIN_WITHOUT_FAUCET', { chain: String(chain.chainId), needed: String(embeddedChainId) })
   // The chain signs for its development accounts itself, so it numbers their transactions, also those of parallel
   // callers.
   const { send } = connect(chain, privateKeyToAddress(devKeys[1]))
@@ -32,6 +42,28 @@ export const deposit = async (chain: ChainInfo, account: Account, amount: bigint
   const { write } = connect(chain, account)
   await write({ address: chain.token, abi: usdToken.abi, functionName: 'approve', args: [chain.marketplace, amount] })
   return write({ address: chain.marketplace, abi: marketplaceContract.abi, functionName: 'deposit', args: [amount] })
+}
+
+/** Resolves to the test dollars in the wallet, and to what it has ever deposited, both in units of USDC/6. */
+export const chainMoney = async (
+  chain: ChainInfo,
+  wallet: Hex,
+): Promise<{ readonly inWallet: bigint; readonly deposited: bigint }> => {
+  const { reader, ask } = connect(chain, wallet)
+  const [inWallet, deposits] = await ask(
+    Promise.all([
+      reader.readContract({ address: chain.token, abi: usdToken.abi, functionName: 'balanceOf', args: [wallet] }),
+      reader.getContractEvents({
+        address: chain.marketplace,
+        abi: marketplaceContract.abi,
+        eventName: 'Deposited',
+        args: { payer: wallet },
+        fromBlock: 0n,
+        strict: true,
+      }),
+    ]),
+  )
+  return { inWallet, deposited: deposits.reduce((sum, { args }) => sum + args.amount, 0n) }
 }
 
 type Call = {
@@ -56,11 +88,21 @@ const connect = ({ chainId, rpcUrl }: ChainInfo, account: Account | Hex) => {
     if (status !== 'success') throw new Error(`Transaction ${hash} was reverted.`)
     return hash
   }
+  const ask = <Answer>(work: Promise<Answer>): Promise<Answer> =>
+    work.catch((error: unknown) => {
+      if (!(error instanceof BaseError)) throw error
+      throw new Failure('CHAIN_UNAVAILABLE', { rpcUrl, reason: error.shortMessage }, error)
+    })
   return {
-    send: async (to: Hex, value: bigint) => mined(await wallet.sendTransaction({ to, value })),
-    write: async (call: Call) => {
-      const { request } = await reader.simulateContract({ account, ...call })
-      return mined(await wallet.writeContract(request))
-    },
+    reader,
+    ask,
+    send: (to: Hex, value: bigint) => ask(wallet.sendTransaction({ to, value }).then(mined)),
+    write: (call: Call) =>
+      ask(
+        reader
+          .simulateContract({ account, ...call })
+          .then(({ request }) => wallet.writeContract(request))
+          .then(mined),
+      ),
   }
 }

@@ -1,9 +1,11 @@
 import { type AggregateName, type CommandOf, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
-import { encodeEvent } from '../domain/events.ts'
+import { type EncodedEvent, encodeNewEvent } from '../domain/events.ts'
+import { refuseOversized } from '../domain/limits.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { EventStore, Json, NewEvent, Position } from '../infra/event-store/port.ts'
+import type { Turns } from '../infra/turns/port.ts'
 import type { Actor } from './actor.ts'
 import { type AggregateCacheLimits, createAggregateCache, type Folded } from './aggregate-cache.ts'
 import { refuseStranger } from './authority.ts'
@@ -64,6 +66,8 @@ export type Execute = <Name extends AggregateName>(
   envelope: Envelope,
 ) => Promise<Executed<Name> | Refusal>
 
+type Asked<Name extends AggregateName> = readonly [name: Name, id: string, command: CommandOf<Name>, envelope: Envelope]
+
 export type Load = <Name extends AggregateName>(name: Name, id: string, untilRevision?: bigint) => Promise<Loaded<Name>>
 
 export type Commands = {
@@ -77,25 +81,37 @@ export type Commands = {
 /** An aggregate that a command is decided on. `isCurrent`: it was just read, and not only taken from the cache. */
 type View<Name extends AggregateName> = { readonly folded: Folded<Name>; readonly isCurrent: boolean }
 
-/** One attempt at a command. After a conflict it is decided anew, on `view`. */
+/** One attempt at a command. `stale`: it was decided on an older state than `view`. `conflict`: another process has
+ *  written after `folded`. Both times it is decided anew. */
 type Attempt<Name extends AggregateName> =
   | { readonly outcome: 'answered'; readonly answer: Executed<Name> }
   | { readonly outcome: 'refused'; readonly refusal: Refusal }
-  | { readonly outcome: 'conflict'; readonly view: View<Name> }
+  | { readonly outcome: 'stale'; readonly view: View<Name> }
+  | { readonly outcome: 'conflict'; readonly folded: Folded<Name> }
 
+/** How often a command is decided anew beside the commands of other processes: where they cannot take turns, or until
+ *  they do. */
 const attemptsMax = 20
+const attemptsBeforeTurnsMax = 2
+/** How often while the processes take turns: then only those interfere that have not met a conflict yet. */
+const attemptsInTurnMax = 100
 const pauseMsMax = 50
+const pauseInTurnMsMax = 5
 
 /** Creates the one way to change anything. Takes the aggregate from the cache, finds an earlier answer to the command,
  *  asks for authority, decides, and appends at the revision of the decision; starts over when a later revision exists.
  *  What leads to no append is checked by no store, so it is decided only on an aggregate that was just read. Refusals
- *  are values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it. */
+ *  are values. Throws DATABASE_UNAVAILABLE when the outcome is unknown: the same command again resolves it.
+ *  @param turns lets processes that meet at a busy stream take turns there, so that each command is answered; without
+ *  it, a command that was beaten 20 times is CONFLICT_UNRESOLVED. */
 export const createCommands = ({
   store,
   cacheLimits,
+  turns,
 }: {
   readonly store: EventStore
   readonly cacheLimits?: AggregateCacheLimits
+  readonly turns?: Turns | undefined
 }): Commands => {
   // Hundreds of commands for one listing wait here for each other, instead of failing against each other in the
   // database. Commands of other processes are met by the expected revision.
@@ -145,19 +161,19 @@ export const createCommands = ({
     view: View<Name>,
   ): Promise<Attempt<Name>> => {
     const { folded } = view
-    const { decide, schemas } = aggregateOf(name)
     const earlier = await earlierAnswer(name, id, view, envelope.commandId)
     if (earlier) return earlier
-    const decided = refuseStranger(name, envelope.actor, command, folded.state) ?? decide(command, folded.state)
+    const decided =
+      refuseStranger(name, envelope.actor, command, folded.state) ?? decideWithinLimits(name, command, folded.state)
     if (isRefusal(decided) || decided.length === 0) {
       const now = view.isCurrent ? view : await read(name, id)
-      if (now.folded.revision !== folded.revision) return { outcome: 'conflict', view: now }
+      if (now.folded.revision !== folded.revision) return { outcome: 'stale', view: now }
       if (isRefusal(decided)) return { outcome: 'refused', refusal: decided }
       const { state } = now.folded
       const answer = { outcome: 'executed', repeated: false, events: [], state, position: undefined } as const
       return { outcome: 'answered', answer }
     }
-    const events = decided.map((event, index) => newEventOf(encodeEvent(schemas, event), envelope, index))
+    const events = decided.map((encoded, index) => newEventOf(encoded, envelope, index))
     const stream = streamOf(name, id)
     const appended = await store.append({ stream, expected: folded.revision ?? 'no stream', events })
     if (appended.outcome === 'appended' && !appended.repeated) {
@@ -166,11 +182,8 @@ export const createCommands = ({
       const answer = { outcome: 'executed', repeated: false, events: recorded, state: after.state, position } as const
       return { outcome: 'answered', answer }
     }
-    if (appended.outcome !== 'ids known') {
-      // Another process has written in between, or a repetition of this command was in flight.
-      await sleep(Math.random() * pauseMsMax)
-      return { outcome: 'conflict', view: await readAgain(name, id, folded) }
-    }
+    // Another process has written in between, or a repetition of this command was in flight.
+    if (appended.outcome !== 'ids known') return { outcome: 'conflict', folded }
     // Another process has answered this very command a moment earlier and thus with other data: its answer can be read
     // now.
     const again = await readAgain(name, id, folded)
@@ -179,27 +192,70 @@ export const createCommands = ({
     return answer
   }
 
-  const execute: Execute = (name, id, command, envelope) =>
-    inOrder(streamOf(name, id), async () => {
-      const cached = cache.cached(name, id)
-      let view = cached ? { folded: cached, isCurrent: false } : await read(name, id)
-      for (let attempts = 0; attempts < attemptsMax; attempts += 1) {
-        const result = await attempt(name, id, command, envelope, view)
-        if (result.outcome === 'answered') return result.answer
-        if (result.outcome === 'refused') return result.refusal
-        view = result.view
+  /** Resolves to the answer, or to undefined when each attempt met a conflict. */
+  const attemptOften = async <Name extends AggregateName>(
+    [name, id, command, envelope]: Asked<Name>,
+    from: View<Name>,
+    bounds: { readonly attemptsMax: number; readonly pauseMsMax: number },
+    onConflict?: () => Promise<void>,
+  ): Promise<Executed<Name> | Refusal | undefined> => {
+    let view = from
+    for (let attempts = 0; attempts < bounds.attemptsMax; attempts += 1) {
+      const result = await attempt(name, id, command, envelope, view)
+      if (result.outcome === 'answered') return result.answer
+      if (result.outcome === 'refused') return result.refusal
+      if (result.outcome === 'conflict') {
+        await onConflict?.()
+        await sleep(Math.random() * bounds.pauseMsMax)
       }
-      return refuse('CONFLICT_UNRESOLVED', { stream: streamOf(name, id) })
+      view = result.outcome === 'stale' ? result.view : await readAgain(name, id, result.folded)
+    }
+    return undefined
+  }
+
+  const execute: Execute = (...asked) => {
+    const [name, id] = asked
+    const stream = streamOf(name, id)
+    return inOrder(stream, async () => {
+      if (!turns?.isContested(stream)) {
+        const cached = cache.cached(name, id)
+        const view = cached ? { folded: cached, isCurrent: false } : await read(name, id)
+        const bounds = { attemptsMax: turns ? attemptsBeforeTurnsMax : attemptsMax, pauseMsMax }
+        const answer = await attemptOften(asked, view, bounds)
+        if (answer) return answer
+        await turns?.contest(stream)
+      }
+      const bounds = { attemptsMax: attemptsInTurnMax, pauseMsMax: pauseInTurnMsMax }
+      const answer = await turns?.exclusively(stream, async () => {
+        return attemptOften(asked, await read(name, id), bounds, () => turns.contest(stream))
+      })
+      return answer ?? refuse('CONFLICT_UNRESOLVED', { stream })
     })
+  }
 
   return { execute, load, current: cache.current }
 }
 
-const newEventOf = (
-  encoded: { type: string; version: number; data: unknown },
-  envelope: Envelope,
-  index: number,
-): NewEvent => ({
+/** Decides a command whose fields are within their limits. Returns the events as they are stored; refuses INPUT_INVALID
+ *  when a field of the command, or of an event, exceeds its limit. */
+const decideWithinLimits = <Name extends AggregateName>(
+  name: Name,
+  command: CommandOf<Name>,
+  state: StateOf<Name>,
+): readonly EncodedEvent[] | Refusal => {
+  const { commandFields, decide, schemas } = aggregateOf(name)
+  const decided = refuseOversized(commandFields, command) ?? decide(command, state)
+  if (isRefusal(decided)) return decided
+  const encoded: EncodedEvent[] = []
+  for (const event of decided) {
+    const one = encodeNewEvent(schemas, event)
+    if (isRefusal(one)) return one
+    encoded.push(one)
+  }
+  return encoded
+}
+
+const newEventOf = (encoded: EncodedEvent, envelope: Envelope, index: number): NewEvent => ({
   id: eventIdOf(envelope.commandId, index, envelope.time),
   type: encoded.type,
   data: encoded.data as Json,

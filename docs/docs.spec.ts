@@ -83,11 +83,11 @@ const commandComplaint = (command: string): string | undefined => {
   if (missing) return `names ${missing}, which is not there`
   if (program === 'npx' && given[0] === 'node') return undefined
   if (program !== 'npm') return otherPrograms.test(program) || isThere(program) ? undefined : `calls ${program}`
-  const [first = '', second = ''] = given
+  const [first = '', second = ''] = given.filter((word) => word !== '-s')
   if (first === 'ci') return undefined
   const script = first === 'run' ? second : first
   if (!(script in scripts)) return `calls the script ${script}, which package.json does not have`
-  const own = files.get(/node (\S+\.ts)$/.exec(scripts[script] ?? '')?.[1] ?? '') ?? ''
+  const own = files.get(/node (?:--\S+ )*(\S+\.ts)$/.exec(scripts[script] ?? '')?.[1] ?? '') ?? ''
   const source = own.includes("'./tool.ts'") ? `${own}${files.get('cli/tool.ts')}` : own
   const options = dashes < 0 ? [] : given.slice(dashes + 1).filter((word) => /^--[a-z]/.test(word))
   const unknownOption = options.find((option) => source !== '' && !new RegExp(`\\b${option.slice(2)}'?:`).test(source))

@@ -85,9 +85,24 @@ const personalWords = (shape: StoredShape): string => {
   return isPosting(shape) ? 'both accounts' : ''
 }
 
+/** Returns the limit of a field, of what a list or record has in it, and of an amount. */
+const limitWords = (shape: StoredShape): string => {
+  const inner = shape.items && !shape.items.properties ? shape.items : shape.additionalProperties
+  const each = typeof inner === 'object' ? inner.limit : undefined
+  const amount = (shape.properties?.amount?.properties?.amount ?? shape.properties?.amount)?.limit
+  return [shape.limit, each && `each ${each}`, amount].filter(Boolean).join('; ')
+}
+
 const fieldRows = (shape: StoredShape, path = ''): string[] =>
   Object.entries(shape.properties ?? {}).flatMap(([name, child]) => {
-    const cells = [`\`${path}${name}\``, typeWords(child), unitWords(child), personalWords(child), child.description]
+    const cells = [
+      `\`${path}${name}\``,
+      typeWords(child),
+      unitWords(child),
+      personalWords(child),
+      limitWords(child),
+      child.description,
+    ]
     return [`| ${cells.join(' | ')} |`, ...(child.items?.properties ? fieldRows(child.items, `${path}${name}[].`) : [])]
   })
 
@@ -110,7 +125,12 @@ const factLines = ({ sentBy, sagas, timers, scheduler, causes, projections }: Ev
 const eventLines = (type: string, entry: Entry, facts: EventEntry): string[] => {
   const shape = shapeOf(entry)
   const rows = fieldRows(shape)
-  const table = ['| field | type | unit | personal | |', '|---|---|---|---|---|', ...rows, '']
+  const table = [
+    '| field | type | unit | personal | limit for new events | |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+  ]
   return [
     `### ${type}`,
     '',
@@ -171,6 +191,13 @@ export const eventsPage = (facts: ReadonlyMap<string, EventEntry>): string =>
     'cents. The name of the asset ends in its decimals: 2650000 of `USDC/6` are 2.65 USDC. A posting is',
     '`{ debit, credit, amount }`: the same amount leaves one account of the chart (`domain/ledger.ts`) and reaches another. So',
     'the sum per asset is zero at every position of the log.',
+    '',
+    '## Limits',
+    '',
+    'The limit of a field holds for new events only. It is checked where a command is decided and its events are encoded',
+    '(`domain/limits.ts`), and never where a stored event is read. So a limit may change without a new version, and older',
+    'events may exceed it. Characters are UTF-16 code units. Amounts are bounded by what a chain can count, prices so',
+    'that the most GPUs for the longest time stay below that.',
     '',
     '## Personal data',
     '',

@@ -1,10 +1,22 @@
 import { z } from 'zod'
-import type { Event } from './account.ts'
-
-import { type EventSchemas, field } from './events.ts'
+import type { Command, Event } from './account.ts'
+import { type CommandFields, type EventSchemas, field } from './events.ts'
 
 const user = field.wallet.describe('The owner of the account.')
 const rental = field.id.describe('The rental that the money is for.')
+const payment = field.onChain.describe('The deposit that the money comes from.')
+
+/** The fields of commands, whose limits count before a command is decided. */
+export const commandFields: CommandFields<Command> = {
+  user,
+  rental,
+  payment,
+  amount: field.money,
+  charge: field.money,
+  at: field.time,
+  notAfter: field.time,
+}
+
 const posting = (description: string) => field.posting.describe(description)
 
 /** How account events are stored. A changed shape is a new version with an upcast from the old one. */
@@ -14,7 +26,7 @@ export const schemas: EventSchemas<Event> = {
     schema: z
       .object({
         user,
-        payment: field.onChain.describe('The deposit that the money comes from.'),
+        payment,
         posting: posting('From the transit account of the deposit to the available money of the user.'),
       })
       .describe('A final deposit became money that its payer can spend.'),

@@ -1,39 +1,41 @@
-import { schemas as accountSchemas } from './account.events.ts'
+import { commandFields as accountFields, schemas as accountSchemas } from './account.events.ts'
 import * as account from './account.ts'
 import type { Refusal } from './errors.ts'
-import { decodeEvent, type EncodedEvent, type EventSchema, type EventSchemas } from './events.ts'
-import { schemas as jobSchemas } from './job.events.ts'
+import { type CommandFields, decodeEvent, type EncodedEvent, type EventSchema, type EventSchemas } from './events.ts'
+import { commandFields as jobFields, schemas as jobSchemas } from './job.events.ts'
 import * as job from './job.ts'
-import { schemas as listingSchemas } from './listing.events.ts'
+import { commandFields as listingFields, schemas as listingSchemas } from './listing.events.ts'
 import * as listing from './listing.ts'
-import { schemas as paymentSchemas } from './payment.events.ts'
+import { commandFields as paymentFields, schemas as paymentSchemas } from './payment.events.ts'
 import * as payment from './payment.ts'
-import { schemas as providerSchemas } from './provider.events.ts'
+import { commandFields as providerFields, schemas as providerSchemas } from './provider.events.ts'
 import * as provider from './provider.ts'
-import { schemas as rentalSchemas } from './rental.events.ts'
+import { commandFields as rentalFields, schemas as rentalSchemas } from './rental.events.ts'
 import * as rental from './rental.ts'
 
-/** An aggregate: plain functions, and the schemas of its stored events. */
-export type Aggregate<Command, Event extends { type: string }, State> = {
+/** An aggregate: plain functions, the schemas of its stored events, and those of the fields of its commands. */
+export type Aggregate<Command extends { type: string }, Event extends { type: string }, State> = {
   readonly initial: State
   readonly decide: (command: Command, state: State) => readonly Event[] | Refusal
   readonly evolve: (state: State, event: Event) => State
   readonly schemas: EventSchemas<Event>
+  readonly commandFields: CommandFields<Command>
 }
 
-const aggregate = <Command, Event extends { type: string }, State>(
-  { initial, decide, evolve }: Omit<Aggregate<Command, Event, State>, 'schemas'>,
+const aggregate = <Command extends { type: string }, Event extends { type: string }, State>(
+  { initial, decide, evolve }: Omit<Aggregate<Command, Event, State>, 'schemas' | 'commandFields'>,
   schemas: EventSchemas<Event>,
-): Aggregate<Command, Event, State> => ({ initial, decide, evolve, schemas })
+  commandFields: CommandFields<Command>,
+): Aggregate<Command, Event, State> => ({ initial, decide, evolve, schemas, commandFields })
 
 /** All aggregates, by the name with which their streams begin. */
 export const aggregates = {
-  account: aggregate<account.Command, account.Event, account.State>(account, accountSchemas),
-  job: aggregate<job.Command, job.Event, job.State>(job, jobSchemas),
-  listing: aggregate<listing.Command, listing.Event, listing.State>(listing, listingSchemas),
-  payment: aggregate<payment.Command, payment.Event, payment.State>(payment, paymentSchemas),
-  provider: aggregate<provider.Command, provider.Event, provider.State>(provider, providerSchemas),
-  rental: aggregate<rental.Command, rental.Event, rental.State>(rental, rentalSchemas),
+  account: aggregate<account.Command, account.Event, account.State>(account, accountSchemas, accountFields),
+  job: aggregate<job.Command, job.Event, job.State>(job, jobSchemas, jobFields),
+  listing: aggregate<listing.Command, listing.Event, listing.State>(listing, listingSchemas, listingFields),
+  payment: aggregate<payment.Command, payment.Event, payment.State>(payment, paymentSchemas, paymentFields),
+  provider: aggregate<provider.Command, provider.Event, provider.State>(provider, providerSchemas, providerFields),
+  rental: aggregate<rental.Command, rental.Event, rental.State>(rental, rentalSchemas, rentalFields),
 }
 
 export type AggregateName = keyof typeof aggregates

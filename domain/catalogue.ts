@@ -3,12 +3,15 @@
 import { z } from 'zod'
 import { type AggregateName, eventSchemas } from './aggregates.ts'
 import type { EventSchema } from './events.ts'
+import { type Limit, limitWords } from './limits.ts'
 
-/** A JSON Schema (draft 2020-12) with two more keywords: `unit`, and `personal: true` for personal data. */
+/** A JSON Schema (draft 2020-12) with three more keywords: `unit`, `personal: true` for personal data, and `limit`, in
+ *  words, which only new events must keep. */
 export type StoredShape = {
   readonly description?: string
   readonly unit?: string
   readonly personal?: true
+  readonly limit?: string
   readonly type?: string
   readonly format?: string
   readonly pattern?: string
@@ -28,6 +31,7 @@ export const shapeOf = ({ schema }: EventSchema<unknown>): StoredShape =>
     override: ({ jsonSchema }) => {
       // All of history is read-only, so the keyword would distinguish nothing.
       delete jsonSchema.readOnly
+      if (jsonSchema.limit) jsonSchema.limit = limitWords(jsonSchema.limit as Limit)
       // zod's pattern spells out the calendar, which the format implies. That the time is in UTC is not implied.
       if (jsonSchema.format === 'date-time') jsonSchema.pattern = 'Z$'
       // New codes may be registered without a new version of an event.

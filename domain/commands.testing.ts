@@ -148,6 +148,7 @@ export const commandsOf: { readonly [Name in AggregateName]: CommandsOf<Name> } 
         pricePerGpuHour: price,
         startedAt: at,
         endsAt: at,
+        notAfter: at,
       }),
     ),
     MeterRental: often(6, record({ type: is('MeterRental'), runSeconds: seconds, meteredAt: at })),

@@ -1,6 +1,15 @@
 import { z } from 'zod'
 import { eventDecoderOf } from './decoder.ts'
-import { type Details, type ErrorCode, errors, Failure } from './errors.ts'
+import { type Details, type ErrorCode, errors, Failure, type Refusal } from './errors.ts'
+import {
+  chainIdMax,
+  idCharactersMax,
+  int32Max,
+  type Limit,
+  refuseAboveLimits,
+  textCharactersMax,
+  uint256Max,
+} from './limits.ts'
 import { assets } from './money.ts'
 
 /** How one event type is written and read: the current version and schema, and an upcast from each older version. */
@@ -25,35 +34,79 @@ const integer = z.codec(z.string().regex(/^-?\d+$/), z.bigint(), {
   encode: (value) => value.toString(),
 })
 
-const amount = integer.meta({ unit: 'minor units of its asset' })
-const money = z.object({ amount, asset: z.enum(assets) }).readonly()
+/** One schema for each field that any command of the union has: its limit counts before the command is decided. Leaving
+ *  a field out does not compile. */
+export type CommandFields<Command extends { type: string }> = {
+  readonly [Name in Exclude<Command extends unknown ? keyof Command : never, 'type'>]: z.ZodType
+}
+
+const moneyOf = (limit: Limit) =>
+  z.object({ amount: integer.meta({ unit: 'minor units of its asset', limit }), asset: z.enum(assets) }).readonly()
+
+/** What the token of a chain can count. */
+const money = moneyOf({ min: 0n, max: uint256Max })
 
 /** An account of the chart (ledger.ts): `user:<wallet>:available` names a person. */
-const chartAccount = z.string().min(1).meta({ unit: 'account of the chart', personal: true })
+const chartAccount = z
+  .string()
+  .min(1)
+  .meta({ unit: 'account of the chart', personal: true, limit: { charactersMin: 1, charactersMax: 120 } })
+
+/** A billion ether an hour, or 10^21 dollars: with the most GPUs for the longest time it stays far below 78 digits. */
+const priceMax = 10n ** 27n
+const walletCharactersMax = 42
+const bytes32CharactersMax = 66
+
+const number = z.int().nonnegative()
+const count = number.meta({ limit: { min: 0, max: int32Max } })
 
 /** The building blocks of event schemas. Whole numbers without bound are stored as decimal strings: JSON numbers
  *  would lose cents. The meta of a field is printed in docs/events.md and the JSON Schemas: `description` (one
- *  sentence), `unit`, and `personal: true` for a field that names a person, leads to a person, or was written by a
- *  person. */
+ *  sentence), `unit`, `personal: true` for a field that names a person, leads to a person, or was written by a person,
+ *  and `limit`, which holds for new events and not for stored ones (limits.ts). */
 export const field = {
-  id: z.string().min(1),
+  id: z
+    .string()
+    .min(1)
+    .meta({ limit: { charactersMin: 1, charactersMax: idCharactersMax } }),
   /** The address of a user's wallet: a pseudonym of a person. */
-  wallet: z.string().min(1).meta({ unit: 'wallet address, lower case', personal: true }),
+  wallet: z
+    .string()
+    .min(1)
+    .meta({
+      unit: 'wallet address, lower case',
+      personal: true,
+      limit: { charactersMin: 1, charactersMax: walletCharactersMax },
+    }),
   /** An identifier that the chain shows beside the payer's address. */
-  onChain: z.string().min(1).meta({ unit: '32 bytes, 0x and hexadecimal', personal: true }),
-  text: z.string(),
+  onChain: z
+    .string()
+    .min(1)
+    .meta({
+      unit: '32 bytes, 0x and hexadecimal',
+      personal: true,
+      limit: { charactersMin: 1, charactersMax: bytes32CharactersMax },
+    }),
+  text: z.string().meta({ limit: { charactersMax: textCharactersMax } }),
   /** Text that a user, or a program of the user, wrote: it may contain anything. */
-  userText: z.string().meta({ personal: true }),
+  userText: z.string().meta({ personal: true, limit: { charactersMax: textCharactersMax } }),
   code: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]).meta({ unit: 'code of docs/errors.md' }),
-  count: z.int().nonnegative(),
-  gpus: z.int().nonnegative().meta({ unit: 'GPUs' }),
-  mib: z.int().nonnegative().meta({ unit: 'MiB' }),
-  attempt: z.int().nonnegative().meta({ unit: 'counts from 1' }),
+  count,
+  gpus: number.meta({ unit: 'GPUs', limit: { min: 1, max: int32Max } }),
+  mib: count.meta({ unit: 'MiB' }),
+  attempt: count.meta({ unit: 'counts from 1' }),
+  chainId: number.meta({ unit: 'EIP-155 chain id', limit: { min: 1, max: chainIdMax } }),
   integer,
-  seconds: integer.meta({ unit: 'seconds' }),
-  time: z.iso.datetime().meta({ unit: 'ISO 8601, UTC' }),
+  seconds: integer.meta({ unit: 'seconds', limit: { min: 0n, max: BigInt(int32Max) } }),
+  time: z.iso.datetime().meta({
+    unit: 'ISO 8601, UTC',
+    limit: { charactersMax: 24, earliest: '1970-01-01T00:00:00.000Z', latest: '9999-12-31T23:59:59.999Z' },
+  }),
   money,
-  posting: z.object({ debit: chartAccount, credit: chartAccount, amount: money }).readonly(),
+  price: moneyOf({ min: 1n, max: priceMax }),
+  posting: z
+    .object({ debit: chartAccount, credit: chartAccount, amount: moneyOf({ min: 1n, max: uint256Max }) })
+    .readonly(),
 }
 
 export type EncodedEvent = { readonly type: string; readonly version: number; readonly data: unknown }
@@ -64,8 +117,15 @@ type AnySchemas = Readonly<Record<string, EventSchema<unknown>>>
 const entryOf = (schemas: AnySchemas, type: string): EventSchema<unknown> | undefined =>
   Object.hasOwn(schemas, type) ? schemas[type] : undefined
 
-/** Returns the stored form of an event: its fields as JSON, in the current version. Throws EVENT_INVALID for a value
- *  outside its schema. */
+/** Returns the stored form of a new event, as `encodeEvent` does. Refuses INPUT_INVALID when a field exceeds its
+ *  limit. */
+export const encodeNewEvent = (schemas: AnySchemas, event: { readonly type: string }): EncodedEvent | Refusal => {
+  const entry = entryOf(schemas, event.type)
+  return (entry && refuseAboveLimits(entry.schema, event)) ?? encodeEvent(schemas, event)
+}
+
+/** Returns the stored form of an event: its fields as JSON, in the current version. Limits do not count, for the event
+ *  may have been stored before they were set. Throws EVENT_INVALID for a value outside its schema. */
 export const encodeEvent = (schemas: AnySchemas, event: { readonly type: string }): EncodedEvent => {
   const entry = entryOf(schemas, event.type)
   if (!entry) throw new Failure('EVENT_INVALID', { type: event.type })

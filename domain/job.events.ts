@@ -1,16 +1,109 @@
 import { z } from 'zod'
 
-import { type EventSchemas, field } from './events.ts'
-import type { Event } from './job.ts'
+import { type CommandFields, type EventSchemas, field } from './events.ts'
+import { argumentsMax, type Command, type Event, messageCharactersMax } from './job.ts'
+import { int32Max } from './limits.ts'
 
 const attempt = field.attempt.describe('The attempt to run the job; 0 before the first.')
-const file = z
-  .object({
-    path: field.text.describe('Path below the working folder of the job.'),
-    content: field.text.describe('Content of the file, as text.'),
-  })
+
+// An argument, or a variable with its name, has at most 128 KiB on Linux: 32,768 characters take up to three bytes
+// each. All fields together stay below 1 MiB as JSON, the size of an event that every event store accepts.
+const wordCharactersMax = 32_768
+const wordsBytesMax = 131_072
+const filesJsonBytesMax = 262_144
+const nameCharactersMax = 200
+const pathCharactersMax = 1_000
+const contentCharactersMax = 65_536
+const filesMax = 1_000
+const variablesMax = 1_000
+
+/** One word of a command, or the value of a variable. */
+export const jobWordField = z.string().meta({ limit: { charactersMax: wordCharactersMax } })
+/** A file of a job. */
+export const jobFileFields = {
+  path: z.string().meta({
+    description: 'Path below the working folder of the job.',
+    limit: { charactersMin: 1, charactersMax: pathCharactersMax },
+  }),
+  content: z.string().meta({
+    description: 'Content of the file, as text.',
+    limit: { charactersMax: contentCharactersMax },
+  }),
+}
+/** An environment variable of a job. */
+export const jobVariableFields = {
+  name: z.string().meta({ limit: { charactersMin: 1, charactersMax: nameCharactersMax } }),
+  value: jobWordField,
+}
+const command = z
+  .array(jobWordField)
   .readonly()
+  .meta({
+    description: 'The program and its arguments; no shell interprets them.',
+    personal: true,
+    limit: { itemsMax: argumentsMax, bytesMax: wordsBytesMax },
+  })
+const files = z
+  .array(z.object(jobFileFields).readonly())
+  .readonly()
+  .meta({
+    description: 'Files that are put into the working folder of the job.',
+    personal: true,
+    limit: { itemsMax: filesMax, bytesMax: filesJsonBytesMax },
+  })
+const environment = z
+  .record(jobVariableFields.name, jobVariableFields.value)
+  .readonly()
+  .meta({
+    description: 'Environment variables, by name.',
+    personal: true,
+    limit: { itemsMax: variablesMax, bytesMax: wordsBytesMax },
+  })
+const atLeastOne = { limit: { min: 1, max: int32Max } }
+const timeoutSeconds = field.count.meta({
+  unit: 'seconds',
+  description: 'How long an attempt may run.',
+  ...atLeastOne,
+})
+const cpuCores = field.count.meta({
+  unit: 'CPU cores',
+  description: 'How many CPU cores the job may use.',
+  ...atLeastOne,
+})
+const memoryMib = field.mib.meta({ description: 'How much memory the job may use.', ...atLeastOne })
+const percent = z.number().meta({
+  unit: 'percent',
+  description: 'How much of the work is done, 0 to 100; it never falls within an attempt.',
+  limit: { min: 0, max: 100 },
+})
+const report = field.userText.meta({ limit: { charactersMax: messageCharactersMax } })
+const { time } = field
 const endedAt = field.time.describe('When the job ended.')
+
+/** The fields of commands, whose limits count before a command is decided. `percent` has none: a report of more than
+ *  100 counts as 100. */
+export const commandFields: CommandFields<Command> = {
+  rental: field.id,
+  renter: field.wallet,
+  command,
+  files,
+  environment,
+  timeoutSeconds,
+  cpuCores,
+  memoryMib,
+  submittedAt: time,
+  attempt,
+  cluster: field.text,
+  startedAt: time,
+  percent: z.number(),
+  message: report,
+  reportedAt: time,
+  code: field.code,
+  reason: report,
+  interruptedAt: time,
+  requestedAt: time,
+  endedAt,
+}
 
 /** How job events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
@@ -20,21 +113,12 @@ export const schemas: EventSchemas<Event> = {
       .object({
         rental: field.id.describe('The rental on whose GPUs the job runs.'),
         renter: field.wallet.describe('The renter who submitted the job.'),
-        command: z
-          .array(field.text)
-          .readonly()
-          .meta({ description: 'The program and its arguments; no shell interprets them.', personal: true }),
-        files: z
-          .array(file)
-          .readonly()
-          .meta({ description: 'Files that are put into the working folder of the job.', personal: true }),
-        environment: z
-          .record(z.string(), field.text)
-          .readonly()
-          .meta({ description: 'Environment variables, by name.', personal: true }),
-        timeoutSeconds: field.count.meta({ unit: 'seconds', description: 'How long an attempt may run.' }),
-        cpuCores: field.count.meta({ unit: 'CPU cores', description: 'How many CPU cores the job may use.' }),
-        memoryMib: field.mib.describe('How much memory the job may use.'),
+        command,
+        files,
+        environment,
+        timeoutSeconds,
+        cpuCores,
+        memoryMib,
         submittedAt: field.time.describe('When the job was submitted.'),
       })
       .describe('A renter asked to run a program on the GPUs of a rental.'),
@@ -54,11 +138,8 @@ export const schemas: EventSchemas<Event> = {
     schema: z
       .object({
         attempt,
-        percent: z.number().meta({
-          unit: 'percent',
-          description: 'How much of the work is done, 0 to 100; it never falls within an attempt.',
-        }),
-        message: field.userText.describe('The message of the program.'),
+        percent,
+        message: report.describe('The message of the program.'),
         reportedAt: field.time.describe('When the progress was reported.'),
       })
       .describe('The program reported its progress.'),
@@ -70,7 +151,7 @@ export const schemas: EventSchemas<Event> = {
       .object({
         attempt,
         code: field.code.describe('The kind of failure.'),
-        message: field.userText.describe('Details of the failure.'),
+        message: report.describe('Details of the failure.'),
         endedAt,
       })
       .describe('The job failed and is not tried again.'),
@@ -80,7 +161,7 @@ export const schemas: EventSchemas<Event> = {
     schema: z
       .object({
         attempt,
-        reason: field.userText.describe('Why the attempt was lost; the text may quote the command.'),
+        reason: report.describe('Why the attempt was lost; the text may quote the command.'),
         interruptedAt: field.time.describe('When the loss was noticed.'),
       })
       .describe('An attempt was lost through no fault of the program; the job is queued for the next attempt.'),

@@ -1,6 +1,7 @@
 // A program that a renter runs on the GPUs of an active rental. Stream `job-<id>`. queued → running → succeeded, failed
 // or stopped. After a lost attempt the job is queued again while attempts are left.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
+import { shortened } from './limits.ts'
 
 export type JobFile = { readonly path: string; readonly content: string }
 
@@ -92,7 +93,12 @@ export const initial: State = { status: 'none' }
 
 export const attemptsMax = 3
 const filesBytesMax = 65_536
-const argumentsMax = 100
+export const argumentsMax = 100
+/** What a program or a cluster reports about an attempt. */
+export const messageCharactersMax = 1_000
+/** The longest name of a file or folder on Linux. */
+const fileNameBytesMax = 255
+const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /** Returns the events that follow from a command, or a refusal. Pure. */
 export function decide(command: Command, state: State): Event[] | Refusal {
@@ -150,17 +156,45 @@ export function decide(command: Command, state: State): Event[] | Refusal {
   }
 }
 
-const invalidProgram = ({ command, files, timeoutSeconds, cpuCores, memoryMib }: Program): Refusal | undefined => {
+const invalidProgram = ({
+  command,
+  files,
+  environment,
+  timeoutSeconds,
+  cpuCores,
+  memoryMib,
+}: Program): Refusal | undefined => {
   if (!command[0]?.trim() || command.length > argumentsMax)
     return refuse('JOB_INVALID', { command: `a program and up to ${argumentsMax - 1} arguments` })
   const bytes = files.reduce((sum, file) => sum + new TextEncoder().encode(file.content).length, 0)
   if (bytes > filesBytesMax) return refuse('JOB_INVALID', { files: `at most ${filesBytesMax} bytes together` })
-  const strayed = files.find(({ path }) => path === '' || path.startsWith('/') || path.split('/').includes('..'))
+  const strayed = files.find(({ path }) => !isBelowFolder(path))
   if (strayed) return refuse('JOB_INVALID', { file: strayed.path, takes: 'a path below the working folder' })
+  const doubled = pathsTwice(files.map(({ path }) => partsOf(path).join('/')))
+  if (doubled !== undefined) return refuse('JOB_INVALID', { file: doubled, takes: 'one file, and no folder, per path' })
+  // A field of that name would become the prototype of the stored object, and be lost.
+  const misnamed = Object.keys(environment).find((name) => !variableName.test(name) || name === '__proto__')
+  if (misnamed !== undefined)
+    return refuse('JOB_INVALID', { environment: shortened(misnamed), takes: 'names of letters, digits and _' })
   if (timeoutSeconds < 1) return refuse('JOB_INVALID', { timeoutSeconds: String(timeoutSeconds) })
   if (cpuCores < 1) return refuse('JOB_INVALID', { cpuCores: String(cpuCores) })
   if (memoryMib < 1) return refuse('JOB_INVALID', { memoryMib: String(memoryMib) })
   return undefined
+}
+
+const partsOf = (path: string): readonly string[] => path.split('/').filter((part) => part !== '' && part !== '.')
+
+/** Returns whether a file can have this path below a folder of Linux. */
+const isBelowFolder = (path: string): boolean => {
+  const parts = partsOf(path)
+  const isFile = parts.length > 0 && !path.startsWith('/') && !path.endsWith('/') && !path.endsWith('/.')
+  return isFile && parts.every((part) => part !== '..' && new TextEncoder().encode(part).length <= fileNameBytesMax)
+}
+
+/** Returns a path that is there twice, or that is also the folder of another one. */
+const pathsTwice = (paths: readonly string[]): string | undefined => {
+  const sorted = paths.map((path) => `${path}/`).toSorted()
+  return sorted.find((path, index) => sorted[index + 1]?.startsWith(path))?.slice(0, -1)
 }
 
 /** Folds one event. Throws only for a corrupt history, one that `decide` cannot produce. */

@@ -37,7 +37,7 @@ const hasEvents = (outcome: AnyOutcome) => typeof outcome === 'object' && 'event
 type Typed = { readonly type: string }
 
 /** Returns what a command leads to in a state, as the tables write it. */
-export const outcomeOf = <Command, Event extends Typed, State extends { readonly status: string }>(
+export const outcomeOf = <Command extends Typed, Event extends Typed, State extends { readonly status: string }>(
   { decide, evolve }: Pick<Aggregate<Command, Event, State>, 'decide' | 'evolve'>,
   command: Command,
   state: State,

@@ -1,12 +1,31 @@
 import { z } from 'zod'
 
-import { type EventSchemas, field } from './events.ts'
-import type { Event } from './listing.ts'
+import { type CommandFields, type EventSchemas, field } from './events.ts'
+import type { Command, Event } from './listing.ts'
 
 const rental = field.id.describe('The rental that requested the GPUs.')
 const provider = field.wallet.describe('The provider that lists the GPUs.')
 const gpu = field.text.describe('The model of the GPUs.')
-const pricePerGpuHour = field.money.describe('The price of one GPU per hour.')
+const pricePerGpuHour = field.price.describe('The price of one GPU per hour.')
+const gpuCount = field.gpus
+const { mib: vramMib, mib: memoryMib, count: vcpus, text: region, time } = field
+
+/** The fields of commands, whose limits count before a command is decided. */
+export const commandFields: CommandFields<Command> = {
+  provider,
+  gpu,
+  gpuCount,
+  vramMib,
+  vcpus,
+  memoryMib,
+  region,
+  pricePerGpuHour,
+  maxPricePerGpuHour: field.price,
+  rental,
+  listedAt: time,
+  at: time,
+  notAfter: time,
+}
 
 /** How listing events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
@@ -16,13 +35,13 @@ export const schemas: EventSchemas<Event> = {
       .object({
         provider,
         gpu,
-        gpuCount: field.gpus.describe('The number of GPUs on offer.'),
-        vramMib: field.mib.describe('Memory of one GPU.'),
-        vcpus: field.count.meta({ unit: 'virtual CPUs', description: 'Virtual CPUs of the machine.' }),
-        memoryMib: field.mib.describe('Memory of the machine.'),
-        region: field.text.describe('Where the machine is.'),
+        gpuCount: gpuCount.describe('The number of GPUs on offer.'),
+        vramMib: vramMib.describe('Memory of one GPU.'),
+        vcpus: vcpus.meta({ unit: 'virtual CPUs', description: 'Virtual CPUs of the machine.' }),
+        memoryMib: memoryMib.describe('Memory of the machine.'),
+        region: region.describe('Where the machine is.'),
         pricePerGpuHour,
-        listedAt: field.time.describe('When the GPUs were listed.'),
+        listedAt: time.describe('When the GPUs were listed.'),
       })
       .describe('A provider offered GPUs for rent.'),
   },
@@ -41,7 +60,7 @@ export const schemas: EventSchemas<Event> = {
     schema: z
       .object({
         rental,
-        gpuCount: field.gpus.describe('The number of reserved GPUs.'),
+        gpuCount: gpuCount.describe('The number of reserved GPUs.'),
         provider,
         gpu,
         pricePerGpuHour,
@@ -57,7 +76,7 @@ export const schemas: EventSchemas<Event> = {
   CapacityFreed: {
     version: 1,
     schema: z
-      .object({ rental, gpuCount: field.gpus.describe('The number of freed GPUs.') })
+      .object({ rental, gpuCount: gpuCount.describe('The number of freed GPUs.') })
       .describe('The GPUs of a rental became free again.'),
   },
 }

@@ -1,3 +1,5 @@
+import { withoutTrailing } from './text.ts'
+
 /** Money is a whole number of minor units of one asset. The name of the asset ends in its decimals: USDC/6 counts
  *  millionths. */
 export const assets = ['USDC/6', 'NMESH/18', 'ETH/18', 'USD/2'] as const
@@ -36,13 +38,17 @@ export const exceeds = (a: Money, b: Money): boolean => {
 export const costOf = (pricePerHour: Money, seconds: bigint): Money =>
   money((pricePerHour.amount * seconds) / secondsPerHour, pricePerHour.asset)
 
-/** Returns "2.65" of USDC/6 as 2650000n. Returns undefined for a text that is no plain decimal, or finer than the
- *  asset. */
+/** How long the text of an amount may be: 30 whole digits, a point and 30 decimals, with some room for spaces. */
+export const amountCharactersMax = 80
+
+/** Returns "2.65" of USDC/6 as 2650000n. Returns undefined for a text that is no plain decimal, finer than the asset, or
+ *  longer than 80 characters. */
 export const parseAmount = (text: string, asset: Asset): Money | undefined => {
+  if (text.length > amountCharactersMax) return undefined
   const match = /^(\d{1,30})(?:\.(\d+))?$/.exec(text.trim())
   if (!match) return undefined
   const decimals = decimalsOf(asset)
-  const fraction = (match[2] ?? '').replace(/0+$/, '')
+  const fraction = withoutTrailing(match[2] ?? '', '0')
   if (fraction.length > decimals) return undefined
   return money(BigInt(`${match[1]}${fraction.padEnd(decimals, '0')}`), asset)
 }
@@ -51,7 +57,7 @@ export const parseAmount = (text: string, asset: Asset): Money | undefined => {
 export const formatAmount = ({ amount, asset }: Money): string => {
   const decimals = decimalsOf(asset)
   const digits = (amount < 0n ? -amount : amount).toString().padStart(decimals + 1, '0')
-  const fraction = digits.slice(digits.length - decimals).replace(/0+$/, '')
+  const fraction = withoutTrailing(digits.slice(digits.length - decimals), '0')
   const whole = digits.slice(0, digits.length - decimals)
   return `${amount < 0n ? '-' : ''}${whole}${fraction ? `.${fraction}` : ''}`
 }

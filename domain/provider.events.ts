@@ -1,8 +1,14 @@
 import { z } from 'zod'
-import { type EventSchemas, field } from './events.ts'
-import type { Event } from './provider.ts'
+import { type CommandFields, type EventSchemas, field } from './events.ts'
+import { type Command, type Event, nameCharactersMax } from './provider.ts'
 
-const name = field.userText.describe('The name that the provider chose.')
+const name = field.userText.meta({
+  description: 'The name that the provider chose.',
+  limit: { charactersMin: 1, charactersMax: nameCharactersMax },
+})
+
+/** The fields of commands, whose limits count before a command is decided. */
+export const commandFields: CommandFields<Command> = { wallet: field.wallet, name, registeredAt: field.time }
 
 /** How provider events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {

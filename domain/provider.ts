@@ -20,7 +20,7 @@ export type State =
 
 export const initial: State = { status: 'none' }
 
-const nameCharactersMax = 100
+export const nameCharactersMax = 100
 
 /** Returns the events that follow from a command, or a refusal. Pure. */
 export function decide(command: Command, state: State): Event[] | Refusal {

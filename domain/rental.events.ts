@@ -1,12 +1,72 @@
 import { z } from 'zod'
 
-import { type EventSchemas, field } from './events.ts'
-import type { Event } from './rental.ts'
+import { type CommandFields, type EventSchemas, field } from './events.ts'
+import { int32Max } from './limits.ts'
+import type { Command, Event } from './rental.ts'
 
 const reason = z
   .enum(['returned', 'expired'])
   .describe('Whether the renter returned the GPUs or the rented time is over.')
 const ranFor = field.seconds.describe('The whole run that heartbeats acknowledged, never more than the rented time.')
+const seconds = field.seconds.meta({
+  description: 'The longest time of the rental.',
+  limit: { min: 1n, max: BigInt(int32Max) },
+})
+/** As many as fit into one append of the event store (64 MiB), with a margin. */
+const linesMax = 200_000
+const lines = z
+  .array(
+    z
+      .object({
+        eventId: field.id.describe('The UsageMetered event that the line charges for.'),
+        description: field.text.describe('What was used, as a text for people.'),
+        seconds: field.seconds.describe('How long it was used.'),
+        amount: field.money.describe('The fee of that event.'),
+      })
+      .readonly(),
+  )
+  .meta({ description: 'One line for each metered period.', limit: { itemsMax: linesMax } })
+
+/** With room for more than are tried today. */
+const listingsTriedMax = 10
+const placement = z
+  .object({
+    gpu: field.text.describe('The model of GPU that was asked for.'),
+    listings: z
+      .array(field.id)
+      .meta({ description: 'The listings to try, the best first.', limit: { itemsMax: listingsTriedMax } })
+      .readonly(),
+    vramMib: field.mib.optional().describe('The least memory of one GPU that was asked for.'),
+    region: field.text.optional().describe('The region that was asked for.'),
+  })
+  .readonly()
+
+/** The fields of commands, whose limits count before a command is decided. */
+export const commandFields: CommandFields<Command> = {
+  listing: field.id,
+  renter: field.wallet,
+  gpuCount: field.gpus,
+  seconds,
+  requestedAt: field.time,
+  maxPricePerGpuHour: field.price,
+  placement: placement.optional(),
+  provider: field.wallet,
+  gpu: field.text,
+  pricePerGpuHour: field.price,
+  held: field.money,
+  startedAt: field.time,
+  notAfter: field.time,
+  endsAt: field.time,
+  code: field.code,
+  rejectedAt: field.time,
+  runSeconds: field.seconds,
+  meteredAt: field.time,
+  reason,
+  endedAt: field.time,
+  lines,
+  released: field.money,
+  issuedAt: field.time,
+}
 
 /** How rental events are stored. A changed shape is a new version with an upcast from the old one. */
 export const schemas: EventSchemas<Event> = {
@@ -17,9 +77,12 @@ export const schemas: EventSchemas<Event> = {
         listing: field.id.describe('The listing whose GPUs are requested.'),
         renter: field.wallet.describe('The wallet that requested the rental.'),
         gpuCount: field.gpus.describe('The number of requested GPUs.'),
-        seconds: field.seconds.describe('The longest time of the rental.'),
-        maxPricePerGpuHour: field.money.describe('The highest accepted price of one GPU per hour.'),
+        seconds,
+        maxPricePerGpuHour: field.price.describe('The highest accepted price of one GPU per hour.'),
         requestedAt: field.time.describe('When the rental was requested.'),
+        placement: placement
+          .optional()
+          .describe('What was asked for when no listing was named. With the first rental of an idempotency key alone.'),
       })
       .describe('A renter requested GPUs of a listing.'),
   },
@@ -29,7 +92,7 @@ export const schemas: EventSchemas<Event> = {
       .object({
         provider: field.wallet.describe('The provider that lists the GPUs.'),
         gpu: field.text.describe('The model of the GPUs.'),
-        pricePerGpuHour: field.money.describe('The price of one GPU per hour, fixed for the whole rental.'),
+        pricePerGpuHour: field.price.describe('The price of one GPU per hour, fixed for the whole rental.'),
         held: field.money.describe('The amount that is held for the whole time.'),
         startedAt: field.time.describe('When the rental starts to be charged.'),
         endsAt: field.time.describe('When the rented time is over.'),
@@ -71,18 +134,7 @@ export const schemas: EventSchemas<Event> = {
     version: 1,
     schema: z
       .object({
-        lines: z
-          .array(
-            z
-              .object({
-                eventId: field.id.describe('The UsageMetered event that the line charges for.'),
-                description: field.text.describe('What was used, as a text for people.'),
-                seconds: field.seconds.describe('How long it was used.'),
-                amount: field.money.describe('The fee of that event.'),
-              })
-              .readonly(),
-          )
-          .describe('One line for each metered period.'),
+        lines,
         total: field.money.describe('The sum of the lines, which equals the whole charge.'),
         released: field.money.describe('The part of the hold that was given back.'),
         issuedAt: field.time.describe('When the invoice was issued.'),

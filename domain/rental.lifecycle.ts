@@ -22,7 +22,11 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
   },
   requested: {
     RequestRental: [{ refused: 'RENTAL_ALREADY_REQUESTED' }],
-    ActivateRental: [{ events: ['RentalActivated'], next: 'active' }, { refused: 'PRICE_ABOVE_MAXIMUM' }],
+    ActivateRental: [
+      { events: ['RentalActivated'], next: 'active' },
+      { refused: 'PRICE_ABOVE_MAXIMUM' },
+      { refused: 'DEADLINE_PASSED' },
+    ],
     RejectRental: [{ events: ['RentalRejected'], next: 'rejected' }],
     MeterRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],
     EndRental: [{ refused: 'RENTAL_NOT_ACTIVE' }],

@@ -107,6 +107,16 @@ describe('requested', () => {
       given(requested)
         .when({ ...activate, pricePerGpuHour: usd(1n) })
         .refuses('PRICE_ABOVE_MAXIMUM'))
+    test('takes its deadline, and does not store it', () =>
+      given(requested)
+        .when({ ...activate, notAfter: activate.startedAt })
+        .then(activated))
+    test('takes no start after its deadline', () => {
+      const notAfter = '2026-01-01T00:00:00.999Z'
+      given(requested)
+        .when({ ...activate, notAfter })
+        .refuses('DEADLINE_PASSED', { notAfter })
+    })
   })
   test('RejectRental records why', () => given(requested).when(reject).then(rejected))
 })

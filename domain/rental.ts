@@ -15,6 +15,16 @@ export type InvoiceLine = {
   readonly amount: Money
 }
 
+/** What a renter who named no listing asked for, and the listings that placement found then, the best first: each
+ *  process that runs this request tries the same ones. */
+export type Placement = {
+  readonly gpu: string
+  readonly vramMib?: number | undefined
+  readonly region?: string | undefined
+  readonly listings: readonly string[]
+}
+
+type Asked = { readonly maxPricePerGpuHour: Money; readonly placement?: Placement | undefined }
 type Terms = {
   readonly listing: string
   readonly renter: string
@@ -33,8 +43,9 @@ type Usage = { readonly runSeconds: bigint; readonly charged: Money }
 
 /** `runSeconds` is the whole run that the heartbeats acknowledged, not the part since the last command. */
 export type Command =
-  | ({ readonly type: 'RequestRental'; readonly maxPricePerGpuHour: Money } & Terms)
-  | ({ readonly type: 'ActivateRental'; readonly held: Money } & Lease)
+  | ({ readonly type: 'RequestRental' } & Asked & Terms)
+  /** After `notAfter` it is refused; left out, it has no deadline. */
+  | ({ readonly type: 'ActivateRental'; readonly held: Money; readonly notAfter?: string } & Lease)
   | { readonly type: 'RejectRental'; readonly code: ErrorCode; readonly rejectedAt: string }
   | { readonly type: 'MeterRental'; readonly runSeconds: bigint; readonly meteredAt: string }
   | { readonly type: 'EndRental'; readonly reason: EndReason; readonly runSeconds: bigint; readonly endedAt: string }
@@ -46,7 +57,7 @@ export type Command =
     }
 
 export type Event =
-  | ({ readonly type: 'RentalRequested'; readonly maxPricePerGpuHour: Money } & Terms)
+  | ({ readonly type: 'RentalRequested' } & Asked & Terms)
   | ({ readonly type: 'RentalActivated'; readonly held: Money } & Lease)
   | { readonly type: 'RentalRejected'; readonly code: ErrorCode; readonly rejectedAt: string }
   | {
@@ -91,7 +102,9 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })
       if (command.pricePerGpuHour.asset !== state.maxPricePerGpuHour.asset) return refuse('PRICE_ABOVE_MAXIMUM')
       if (exceeds(command.pricePerGpuHour, state.maxPricePerGpuHour)) return refuse('PRICE_ABOVE_MAXIMUM')
-      return [{ ...command, type: 'RentalActivated' }]
+      const { notAfter, ...lease } = command
+      if (notAfter !== undefined && lease.startedAt > notAfter) return refuse('DEADLINE_PASSED', { notAfter })
+      return [{ ...lease, type: 'RentalActivated' }]
     }
     case 'RejectRental': {
       if (state.status !== 'requested') return refuse('RENTAL_NOT_REQUESTED', { status: state.status })
@@ -151,7 +164,7 @@ export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case 'RentalRequested': {
       mustBe(state, 'none')
-      const { type, ...terms } = event
+      const { type, placement, ...terms } = event
       return { status: 'requested', ...terms }
     }
     case 'RentalActivated': {

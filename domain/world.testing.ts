@@ -75,7 +75,7 @@ export const createWorld = () => {
   }
 
   /** Returns the number of new events: 0 for a refusal, and for a command id that was answered before. */
-  const send = <Command, Event extends DomainEvent, State>(
+  const send = <Command extends { readonly type: string }, Event extends DomainEvent, State>(
     { initial, decide, evolve }: Aggregate<Command, Event, State>,
     streams: Map<string, State>,
     id: string,

@@ -1,3 +1,4 @@
+import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ParkedStream } from '../projections/engine/parked-streams.ts'
 import type { Projections } from '../projections/engine/start.ts'
 import type { ProjectionStatus } from '../projections/engine/status.ts'
@@ -15,6 +16,8 @@ export type StatusPage = Readiness & {
   /** The last position of the log. */
   readonly head: string | null
   readonly projections: readonly object[]
+  /** How many timers and handlers have failed for good, by name. */
+  readonly parkedTasks: Readonly<Record<string, number>> | null
 }
 
 export type Health = {
@@ -29,11 +32,13 @@ export type Health = {
  *  @param isUp resolves to whether the database answers. */
 export const createHealth = ({
   projections,
+  parkedTasks,
   isUp,
   roles,
   now,
 }: {
   readonly projections: Pick<Projections, 'status'>
+  readonly parkedTasks: Pick<ParkedTasks, 'counts'>
   readonly isUp: () => Promise<boolean>
   readonly roles: readonly string[]
   readonly now: () => string
@@ -59,6 +64,7 @@ export const createHealth = ({
         roles,
         head: status?.head ?? null,
         projections: models.map(projectionEntryOf),
+        parkedTasks: status ? await parkedTasks.counts().catch(() => null) : null,
       }
     },
   }

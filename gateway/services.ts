@@ -3,6 +3,7 @@ import type { Chain, ChainDescription } from '../infra/chain/port.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
+import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ReadModels } from '../projections/database.ts'
 import type { Projections } from '../projections/engine/start.ts'
 import { createStreamFolds, type StreamFolds } from '../projections/engine/stream-folds.ts'
@@ -24,6 +25,8 @@ export type Services = {
   readonly checkExists: Projections['checkExists']
   /** The state of the read models, and the retry of their parked streams. */
   readonly projections: Pick<Projections, 'status' | 'retry'>
+  /** The timers and handlers that have failed for good. */
+  readonly parkedTasks: ParkedTasks
   readonly chain: ChainDescription
   readonly privileged: Privileged
   /** ISO 8601 in UTC. */
@@ -38,10 +41,11 @@ export const createServices = ({
   heartbeats,
   cluster,
   projections,
+  parkedTasks,
   chain,
   config,
   now,
-}: Pick<Services, 'store' | 'commands' | 'read' | 'heartbeats' | 'now'> & {
+}: Pick<Services, 'store' | 'commands' | 'read' | 'heartbeats' | 'parkedTasks' | 'now'> & {
   readonly cluster: Pick<Cluster, 'readLog'>
   readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor' | 'checkExists'>
   readonly chain: Pick<Chain, 'description'>
@@ -56,6 +60,7 @@ export const createServices = ({
   waitFor: projections.waitFor,
   checkExists: projections.checkExists,
   projections,
+  parkedTasks,
   chain: chain.description,
   privileged: config,
   now,

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { access, chmod, constants, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
 import { errorCode } from './system/errors.ts'
-import { exists, unlessMissing } from './system/files.ts'
+import { exists, makeFolders, unlessMissing } from './system/files.ts'
 import { parseJson } from './system/json.ts'
 import { isAlive, ownIdentity, type ProcessIdentity } from './system/processes.ts'
 
@@ -58,17 +58,6 @@ const createFolder = async (folder: string): Promise<void> => {
   if (made) await chmod(folder, 0o755)
   if (!(await stat(folder)).isDirectory()) throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: 'no folder' })
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
-}
-
-/** Makes one folder after the other: a recursive mkdir never ends where no folder can be made, for instance below
- *  /proc. Resolves to true when the folder is new. */
-const makeFolders = async (folder: string): Promise<boolean> => {
-  if (await exists(folder)) return false
-  if (dirname(folder) !== folder) await makeFolders(dirname(folder))
-  await mkdir(folder).catch((error: unknown) => {
-    if (errorCode(error) !== 'EEXIST') throw error
-  })
-  return true
 }
 
 const checkVersion = async (folder: string): Promise<void> => {

@@ -6,8 +6,8 @@ import { createBackoff } from './async/backoff.ts'
 import { sleep } from './async/sleep.ts'
 import { databaseName, endLeftovers, lastLines, prepareCluster, readText } from './embedded-postgres/data.ts'
 import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
-import { startWatched, type WatchedProcess } from './embedded-postgres/watched-process.ts'
 import { readOrCreateSecret } from './keys/file.ts'
+import { startWatched, type WatchedProcess } from './system/watched-process.ts'
 import type { Log } from './telemetry.ts'
 
 const startTriesMax = 5
@@ -128,6 +128,12 @@ export const startEmbeddedPostgres = async (options: {
     await output.close()
     throw error
   }
+}
+
+/** Removes the variables by which PostgreSQL's own clients are set up (PGHOST, PGSSLMODE, PGOPTIONS, …). They speak of
+ *  other servers, and the driver would apply them to the embedded one too. */
+export const dropClientVariables = (environment: NodeJS.ProcessEnv): void => {
+  for (const name of Object.keys(environment)) if (/^PG[A-Z]/.test(name)) delete environment[name]
 }
 
 const urlOf = (password: string, port: number | string): string =>

@@ -23,6 +23,8 @@ export const textLocks = {
   /** Returns the lock that the process of the task workers with this id holds, shared. A lock that can be taken means
    *  that they are gone. */
   taskWorkers: (id: string) => id,
+  /** Returns the lock under which processes take turns at a busy stream of the log. */
+  streamTurn: (stream: string) => `neuralmesh stream ${stream}`,
   /** Returns the lock that is held while a version of a read model is opened, built or swapped in. */
   readModel: (name: string) => `neuralmesh read model ${name}`,
 }
@@ -36,4 +38,4 @@ export const TAKE_LOCK = 'select pg_advisory_xact_lock($1, $2)'
 export const TAKE_TEXT_LOCK = 'select pg_advisory_xact_lock(hashtextextended($1, 0))'
 
 /** Channels of NOTIFY. */
-export const channels = { logAppended: 'log_events' } as const
+export const channels = { logAppended: 'log_events', streamContested: 'stream_contested' } as const

@@ -7,6 +7,8 @@ import { copyOut } from './postgres/copy.ts'
 import type { Database, Query, QueryOptions } from './postgres/database.ts'
 import { isConnectionError, toFailure } from './postgres/errors.ts'
 import { keepListening } from './postgres/listen.ts'
+import { checkServer } from './postgres/server-check.ts'
+import { prepareSession } from './postgres/session.ts'
 import { typeParsers } from './postgres/type-parsers.ts'
 import type { Log, Metrics } from './telemetry.ts'
 
@@ -15,6 +17,7 @@ export type { Database, Query, QueryOptions, Retry } from './postgres/database.t
 export { isConnectionError } from './postgres/errors.ts'
 export { migrateSchema } from './postgres/migrate.ts'
 export { migrateOperations } from './postgres/ops-schema.ts'
+export { prepareSession } from './postgres/session.ts'
 
 const connectMsMax = 5_000
 const retryMsMax = 5_000
@@ -36,7 +39,7 @@ export const connectPostgres = (options: {
   const { url, log: parentLog, metrics, poolSize, slowQueryMs = 1_000 } = options
   const log = parentLog.child({ part: 'database' })
   const connection = { ...connectionOf(url), types: typeParsers(pg.types.getTypeParser) }
-  const pool = guard(new pg.Pool({ ...connection, max: poolSize, idleTimeoutMillis: idleMsMax }), log)
+  const pool = guard(new pg.Pool({ ...connection, ...poolOptions, max: poolSize }), log)
   const closing = new AbortController()
   const listeners = new Set<{ close(): Promise<void> }>()
   const observe = createObserver(metrics, log, slowQueryMs)
@@ -156,7 +159,7 @@ export const connectPostgres = (options: {
  *  stops. The driver would throw where no caller can catch it, and the process would end. */
 export const openPool = (options: { readonly url: string; readonly log: Log; readonly poolSize: number }): Pool => {
   const { url, log, poolSize } = options
-  const pool = guard(new pg.Pool({ ...connectionOf(url), max: poolSize, idleTimeoutMillis: idleMsMax }), log)
+  const pool = guard(new pg.Pool({ ...connectionOf(url), ...poolOptions, max: poolSize }), log)
   const connect: Connect = pool.connect.bind(pool)
   const connectOnce = (callback?: Connected) =>
     callback === undefined ? connect() : connect((error, client, release) => callback(error, client, once(release)))
@@ -183,6 +186,25 @@ const connectionOf = (url: string): ClientConfig => ({
   keepAlive: true,
   keepAliveInitialDelayMillis: keepAliveMs,
 })
+
+const poolOptions = { idleTimeoutMillis: idleMsMax, onConnect: prepareSession }
+
+/** Waits until the database at `url` answers and checks that the platform can work with it. Throws CONFIG_INVALID with
+ *  the reason and the fix, DATABASE_UNREACHABLE. */
+export const checkDatabase = (options: {
+  readonly url: string
+  readonly log: Log
+  readonly waitMs: number
+  readonly signal?: AbortSignal
+}): Promise<void> => {
+  const { url, log, waitMs, signal } = options
+  return checkServer({
+    connection: connectionOf(url),
+    log: log.child({ part: 'database' }),
+    waitMs,
+    ...(signal && { signal }),
+  })
+}
 
 /** Logs connections that break; idle ones report it through the pool. An error event without a listener ends the
  *  process. */

@@ -7,7 +7,8 @@ import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
 /** The name is data, like the query labels: graphile-worker calls a task a job. */
-const schema = 'jobs'
+export const taskSchema = 'jobs'
+const schema = taskSchema
 const restartDelayMsMin = 200
 const restartDelayMsMax = 5_000
 /** How long the holder of a running task may be unknown before the task is given to another process. */

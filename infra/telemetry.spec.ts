@@ -29,6 +29,19 @@ describe('the log', () => {
     expect(prettyLine(JSON.stringify(line))).toBe('03:04:05 warn  chain slow block=7 hash=0x1\n')
   })
 
+  test.each([
+    '\n03:04:05 error ledger money lost',
+    '\r',
+    '\u001b[2J\u001b[1;1H',
+    '\u2028',
+    '\u202e',
+    '\u0085',
+    '\u0000',
+  ])('is one line, whatever a stranger named something: %j', (name) => {
+    const line = prettyLine(JSON.stringify({ level: 'info', time: '', part: name, msg: name, name }))
+    expect(line).toMatch(/^[^\p{Cc}\u2028\u202e]+\n$/u)
+  })
+
   test('a failure is one line with its code and what to do', () => {
     const { lines, log } = collect('pretty')
     log.error({ err: new Failure('PORT_TAKEN', { port: '4000' }) }, 'cannot start')

@@ -39,9 +39,18 @@ export const prettyLine = (line: string): string => {
   const fields = Object.entries(rest).map(([name, value]) => `${name}=${plain(value)}`)
   const error = err === undefined ? undefined : readError(err)
   if (error !== undefined && error.message !== msg) fields.push(`error=${plain(error.message)}`)
-  const head = [clock, String(level).padEnd(5), part, msg, ...fields].filter((word) => word !== undefined).join(' ')
+  const words = [clock, String(level).padEnd(5), part, msg, ...fields].filter((word) => word !== undefined)
+  const head = words.map((word) => oneLine(String(word))).join(' ')
   return error?.stack === undefined ? `${head}\n` : `${head}\n${error.stack}\n`
 }
+
+/** Writes control characters, line breaks and changes of the writing direction as escapes: a name that a stranger chose
+ *  can neither add a line nor steer the terminal. */
+const oneLine = (text: string): string =>
+  text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    const code = character.codePointAt(0) ?? 0
+    return `\\u${code.toString(16).padStart(4, '0')}`
+  })
 
 const plain = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 

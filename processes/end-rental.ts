@@ -1,12 +1,15 @@
-import type { Actor } from '../commands/actor.ts'
+import { type Actor, systemActors } from '../commands/actor.ts'
 import { commandIds } from '../commands/derived-ids.ts'
 import { type Commands, type Executed, requestEnvelope } from '../commands/execute.ts'
 import { isRefusal, type Refusal } from '../domain/errors.ts'
 import { type EndReason, withinLease } from '../domain/rental.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
+import { timerKeys } from './names.ts'
 import { runSaga } from './saga.ts'
 import { settle } from './settle.ts'
+import { plusSeconds } from './time.ts'
+import type { Schedule } from './timers.ts'
 
 type Dependencies = {
   readonly commands: Commands
@@ -29,6 +32,28 @@ export const endAndSettle = async (
   if (!ended) return answer
   const settled = await runSaga(dependencies, settle, { id: rental, revision: ended.revision })
   return { position: settled.position ?? answer.position }
+}
+
+/** How long the end of a lease waits for the next heartbeat before it looks again. */
+const nextBeatSeconds = 2
+
+/** Ends a rental whose time is over, once it is known what was acknowledged up to that moment: a silence that goes on
+ *  still looks short, and is measured only when a beat has ended it or it is too long to count. */
+export const expireRental = async (
+  dependencies: Dependencies & {
+    readonly heartbeats: Pick<Heartbeats, 'isFinal'>
+    readonly schedule: Schedule
+  },
+  rental: string,
+): Promise<void> => {
+  const { commands, heartbeats, now, schedule } = dependencies
+  const { state } = await commands.current('rental', rental)
+  if (state.status !== 'active') return
+  if (await heartbeats.isFinal(state.endsAt, now())) {
+    await endAndSettle(dependencies, rental, 'expired', systemActors.meter)
+    return
+  }
+  await schedule('expire', { rental }, { key: timerKeys.expire(rental), runAt: plusSeconds(now(), nextBeatSeconds) })
 }
 
 /** Ends a rental with its exact run; `settle` follows from RentalEnded. The same actor twice is one request. Refuses

@@ -5,8 +5,8 @@ import { createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { usdc } from '../domain/money.testing.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
-import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
-import { endRental } from './end-rental.ts'
+import { heartbeatsInMemory, steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
+import { endRental, expireRental } from './end-rental.ts'
 import { meterPeriod, startMeter } from './meter.ts'
 import type { Schedule } from './timers.ts'
 
@@ -261,4 +261,77 @@ test('the total never depends on how often it was metered', async () => {
     ),
     { numRuns: 60 },
   )
+})
+
+describe('silence', () => {
+  const toleranceSeconds = 30
+  const period = 300
+
+  /** Lets the world run second by second through an outage: the scheduler beats every `beatSeconds` unless it is out,
+   *  and the timers fire when they are due, unless the workers are out too. Resolves to the seconds that were charged. */
+  const chargedThrough = async (
+    seconds: number,
+    {
+      from,
+      length,
+      workersOut,
+      beatSeconds,
+    }: { from: number; length: number; workersOut: boolean; beatSeconds: number },
+  ): Promise<bigint> => {
+    const { rental, ...world } = await createActiveRental({ seconds: BigInt(seconds) })
+    const heartbeats = heartbeatsInMemory()
+    const timers = new Map<string, { name: string; payload: { period: number }; runAt: string }>()
+    const schedule: Schedule = async (name, payload, { key, runAt }) => {
+      timers.set(key, { name, payload: payload as { period: number }, runAt })
+    }
+    const dependencies = { ...world, heartbeats, schedule, chargePeriodSeconds: 7 }
+    const isOut = (second: number) => second > from && second < from + length
+    await startMeter(dependencies, rental, start, new Date(Date.parse(start) + seconds * 1000).toISOString())
+    for (let second = 0; timers.size > 0; second++) {
+      if (second > seconds + from + length + period) throw new Error('the rental does not end')
+      if (second % beatSeconds === 0 && !isOut(second)) await heartbeats.beat(world.now())
+      if (!(workersOut && isOut(second)))
+        for (const [key, { name, payload, runAt }] of [...timers])
+          if (runAt <= world.now()) {
+            timers.delete(key)
+            if (name === 'meter') await meterPeriod(dependencies, { rental, period: payload.period })
+            else await expireRental(dependencies, rental)
+          }
+      world.pass(1)
+    }
+    const state = await world.state('rental', rental)
+    if (state.status !== 'settled') throw new Error(`The rental is ${state.status}`)
+    return state.runSeconds
+  }
+
+  test.each([20, 35, 60, 200])('of 66 s from second 8 on is not paid for in a rental of %i s', async (seconds) => {
+    for (const workersOut of [true, false]) {
+      const charged = await chargedThrough(seconds, { from: 8, length: 66, workersOut, beatSeconds: 1 })
+      expect(charged).toBe(BigInt(8 + Math.max(0, seconds - 74)))
+    }
+  })
+
+  test('counts the same whatever was rented, and nobody pays for more of it than the bound', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 150 }),
+        fc.record({
+          from: fc.integer({ min: 0, max: 100 }),
+          length: fc.oneof(fc.integer({ min: 0, max: 120 }), fc.integer({ min: 28, max: 34 })),
+          workersOut: fc.boolean(),
+          beatSeconds: fc.integer({ min: 1, max: 5 }),
+        }),
+        async (seconds, outage) => {
+          const charged = await chargedThrough(seconds, outage)
+          const { from, length, beatSeconds } = outage
+          const before = Math.floor(from / beatSeconds) * beatSeconds
+          const after = Math.ceil(Math.max(from + length, from) / beatSeconds) * beatSeconds
+          const isLong = after - before > toleranceSeconds
+          const silent = isLong ? Math.max(0, Math.min(seconds, after) - before) : 0
+          expect(charged).toBe(BigInt(seconds - silent))
+        },
+      ),
+      { numRuns: 60 },
+    )
+  }, 60_000)
 })

@@ -4,13 +4,14 @@ import { type Commands, requestEnvelope } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { withinLease } from '../domain/rental.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
+import { finalAnswers } from './final-answers.ts'
 import { timerKeys } from './names.ts'
 import { plusSeconds } from './time.ts'
 import type { Schedule, Timers } from './timers.ts'
 
 type Dependencies = {
   readonly commands: Commands
-  readonly heartbeats: Heartbeats
+  readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
   readonly schedule: Schedule
   /** ISO 8601 in UTC. */
   readonly now: () => string
@@ -32,7 +33,8 @@ export const startMeter = async (
 /** Ends one charge period: turns the acknowledged run into UsageMetered, and sets the next timer while the rental runs.
  *  Where heartbeats are missing, nothing is acknowledged, so nothing is charged. */
 export const meterPeriod = async (dependencies: Dependencies, { rental, period }: Timers['meter']): Promise<void> => {
-  const { commands, heartbeats, schedule, now, chargePeriodSeconds } = dependencies
+  const { heartbeats, schedule, now, chargePeriodSeconds } = dependencies
+  const commands = finalAnswers(dependencies.commands)
   const { state, first } = await commands.current('rental', rental)
   if (state.status !== 'active') return
   const meteredAt = withinLease(state, now())

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { systemActor, userActor } from '../commands/actor.ts'
-import { mustExecute } from '../commands/execute.ts'
+import { type Commands, mustExecute } from '../commands/execute.ts'
 import { derivedId, newId } from '../commands/ids.ts'
-import { Failure } from '../domain/errors.ts'
+import { Failure, refuse } from '../domain/errors.ts'
 import { usdc } from '../domain/money.testing.ts'
 import { createMarket } from '../testing/worlds/market.ts'
 import { type OutgoingCommand, requireEvent, runSaga, type Saga } from './saga.ts'
@@ -37,7 +37,9 @@ const listed = async (steps: Listed['steps'], rejected?: Listed['rejected']) => 
     for await (const event of world.store.readAll()) all.push(event)
     return all.slice(1)
   }
-  return { ...world, events, run: () => runSaga(world, process, { id: 'h100', revision: 0n }) }
+  const run = (from: Pick<typeof world, 'commands' | 'now'> = world) =>
+    runSaga(from, process, { id: 'h100', revision: 0n })
+  return { ...world, events, run }
 }
 
 describe('forwards', () => {
@@ -149,6 +151,54 @@ describe('when a step is refused', () => {
     const { history } = await world.commands.load('listing', 'h100')
     const details = { process: 'welcome', step: 'two', cause: history[0]?.eventId ?? '' }
     await expect(world.run()).rejects.toEqual(new Failure('LISTING_INVALID', details))
+  })
+})
+
+describe('a refusal that means "try again"', () => {
+  const steps: Listed['steps'] = [
+    { name: 'one', invoke: () => credit('ada'), compensate: () => change(1n) },
+    { name: 'two', invoke: () => credit('bob'), compensate: () => change(2n) },
+    { name: 'three', invoke: () => impossible },
+  ]
+  /** Lets one command of the saga be beaten by others until it gives up; it leaves no event. */
+  const beatenAt = (world: Awaited<ReturnType<typeof listed>>, command: number) => {
+    let sent = 0
+    const execute: Commands['execute'] = async (...asked) =>
+      sent++ === command ? refuse('CONFLICT_UNRESOLVED') : world.commands.execute(...asked)
+    return { ...world, commands: { ...world.commands, execute } }
+  }
+  const names = ['step one', 'step two', 'step three', 'the rejection', 'undoing two', 'undoing one']
+
+  test.each(names.map((name, at) => ({ name, at })))(
+    'at $name decides nothing, and is thrown',
+    async ({ name, at }) => {
+      const world = await listed(steps, () => credit('rejected'))
+      const pricesChanged = async () => (await world.events()).filter(({ type }) => type === 'PriceChanged').length
+      const beaten = world.run(beatenAt(world, at))
+      await expect(beaten).rejects.toMatchObject({ code: 'CONFLICT_UNRESOLVED', details: { process: 'welcome' } })
+      const undone = { 'undoing two': 1, 'undoing one': 1 }[name] ?? 0
+      expect(await pricesChanged()).toBe(undone)
+      expect(await world.run()).toMatchObject({ outcome: 'rejected', code: 'LISTING_INVALID' })
+      expect((await world.events()).filter(({ stream }) => stream === 'account-rejected')).toHaveLength(1)
+      expect(await pricesChanged()).toBe(2)
+    },
+  )
+
+  test('is not undone when the rejection is refused, because another run was faster', async () => {
+    const world = await listed(steps, () => impossible)
+    await expect(world.run()).rejects.toMatchObject({ code: 'CONFLICT_UNRESOLVED' })
+    expect((await world.events()).map(({ type }) => type)).toEqual(['DepositCredited', 'DepositCredited'])
+  })
+
+  test('an undo that is refused is thrown by name, and the others are done', async () => {
+    const refused: Listed['steps'] = [steps[0], { ...steps[1], compensate: () => impossible }, steps[2]].flatMap(
+      (step) => step ?? [],
+    ) as Listed['steps']
+    const world = await listed(refused, () => credit('rejected'))
+    const details = { process: 'welcome', step: 'undo two' }
+    await expect(world.run()).rejects.toMatchObject({ code: 'LISTING_INVALID', details })
+    const prices = (await world.events()).filter(({ type }) => type === 'PriceChanged')
+    expect(prices.map(({ data }) => data)).toMatchObject([{ pricePerGpuHour: { amount: '1' } }])
   })
 })
 

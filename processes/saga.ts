@@ -2,7 +2,9 @@ import { systemActor } from '../commands/actor.ts'
 import { commandIds } from '../commands/derived-ids.ts'
 import type { Commands, Executed, RecordedEvent } from '../commands/execute.ts'
 import type { AggregateName, CommandOf, DomainEvent, EventOf, StateOf } from '../domain/aggregates.ts'
-import { type ErrorCode, Failure, isRefusal } from '../domain/errors.ts'
+import { type Details, type ErrorCode, Failure, isRefusal } from '../domain/errors.ts'
+import { isFinal } from '../domain/refusals.ts'
+import type { Position } from '../infra/event-store/port.ts'
 import { compensationStep, rejectionStep } from './names.ts'
 
 /** The event that starts a saga, and the aggregate as it was known at that event. */
@@ -37,26 +39,51 @@ export type Saga<Name extends AggregateName, Type extends EventOf<Name>['type']>
   readonly name: string
   readonly starts: { readonly aggregate: Name; readonly type: Type }
   readonly steps: readonly Step<Trigger<Name, Type>>[]
-  /** The command that records a refused step, before anything is taken back: from then on no run goes forwards. A saga
-   *  without it cannot be refused: a refusal in it is a defect, and is tried again. */
+  /** The command that records a refused step, before anything is taken back: from then on no run goes forwards. It must
+   *  be refused once the saga has completed. A saga without it cannot be refused: a refusal in it is a defect, and is
+   *  tried again. */
   readonly rejected?: (trigger: Trigger<Name, Type>, code: ErrorCode, now: string) => OutgoingCommand
 }
 
 export type SagaOutcome = { readonly outcome: 'done' } | { readonly outcome: 'rejected'; readonly code: ErrorCode }
 
-/** Runs a saga to its end, forwards or back. Throws when a step was refused that cannot be, and when the outcome of a
- *  step is unknown; running it again goes on from there. */
+/** How often a run starts over because another run was faster. It finds that run's events then, so once is enough
+ *  unless a third one interferes. */
+const startsMax = 3
+
+/** Runs a saga to its end, forwards or back. Only facts in the log and refusals that no later event can change decide
+ *  which way: anything else (too many conflicts, an outage, a step that was refused and cannot be) is thrown, and
+ *  running the saga again goes on from there. Steps are compensated only once the rejection is stored and was read; a
+ *  compensation that is refused is thrown, after the others were tried. */
 export const runSaga = async <Name extends AggregateName, Type extends EventOf<Name>['type']>(
-  { commands, now }: { readonly commands: Commands; readonly now: () => string },
+  dependencies: { readonly commands: Commands; readonly now: () => string },
   saga: Saga<Name, Type>,
   { id, revision }: { readonly id: string; readonly revision: bigint },
 ): Promise<SagaOutcome & { readonly position: Executed<Name>['position'] }> => {
-  const trigger = await loadTrigger(commands, saga, id, revision)
-  let events: SagaEvents = {}
-  let position: Executed<Name>['position']
+  const trigger = await loadTrigger(dependencies.commands, saga, id, revision)
+  for (let starts = 0; starts < startsMax; starts += 1) {
+    const ended = await runOnce(dependencies, saga, trigger)
+    if (ended.outcome !== 'overtaken') return ended
+  }
+  throw new Failure('CONFLICT_UNRESOLVED', { process: saga.name, cause: trigger.eventId })
+}
 
-  /** Resolves to the code when the command was refused. */
-  const send = async (step: string, { to, id, command }: OutgoingCommand): Promise<ErrorCode | undefined> => {
+/** `overtaken`: this run could not reject, because another run has completed the saga meanwhile. Nothing was undone. */
+type RunOutcome = (SagaOutcome | { readonly outcome: 'overtaken' }) & { readonly position: Position | undefined }
+
+const runOnce = async <Name extends AggregateName, Type extends EventOf<Name>['type']>(
+  { commands, now }: { readonly commands: Commands; readonly now: () => string },
+  saga: Saga<Name, Type>,
+  trigger: Trigger<Name, Type>,
+): Promise<RunOutcome> => {
+  let events: SagaEvents = {}
+  let position: Position | undefined
+
+  const failure = (step: string, code: ErrorCode, details: Details = {}) =>
+    new Failure(code, { process: saga.name, step, cause: trigger.eventId, ...details })
+
+  /** Resolves to the code of a "no", if it was one. Throws a refusal that means "try again". */
+  const send = async (step: string, { to, id, command }: OutgoingCommand): Promise<StepAnswer> => {
     const answer = await commands.execute(to, id, command, {
       commandId: commandIds.sagaStep(saga.name, trigger.eventId, step),
       correlationId: trigger.correlationId,
@@ -64,29 +91,56 @@ export const runSaga = async <Name extends AggregateName, Type extends EventOf<N
       actor: systemActor(saga.name),
       time: now(),
     })
-    if (isRefusal(answer)) return answer.refused
+    if (isRefusal(answer)) {
+      if (isFinal(answer.refused)) return { code: answer.refused, stored: false }
+      throw failure(step, answer.refused, answer.details)
+    }
     for (const { event } of answer.events) events = { ...events, [event.type]: event }
     if (answer.position && (!position || answer.position > position)) position = answer.position
-    return refusalAmong(answer.events)
+    return { code: refusalAmong(answer.events), stored: answer.events.length > 0 }
+  }
+
+  /** Compensates steps, last first. One that is refused does not keep the others from being compensated. */
+  const compensate = async (steps: readonly Step<Trigger<Name, Type>>[]): Promise<void> => {
+    const refused: Failure[] = []
+    for (const { name, compensate } of steps.toReversed()) {
+      if (!compensate) continue
+      const step = compensationStep(name)
+      try {
+        const { code } = await send(step, compensate(trigger))
+        if (code !== undefined) throw failure(step, code)
+      } catch (error) {
+        if (!isRefusedStep(error, step)) throw error
+        refused.push(error)
+      }
+    }
+    if (refused[0]) throw refused[0]
   }
 
   const done: Step<Trigger<Name, Type>>[] = []
   for (const step of saga.steps) {
     const command = step.invoke(trigger, events, now())
     if (!command) continue
-    const code = await send(step.name, command)
+    const { code } = await send(step.name, command)
     if (code === undefined) {
       done.push(step)
       continue
     }
-    if (!saga.rejected) throw new Failure(code, { process: saga.name, step: step.name, cause: trigger.eventId })
-    await send(rejectionStep, saga.rejected(trigger, code, now()))
-    for (const { name, compensate } of done.reverse())
-      if (compensate) await send(compensationStep(name), compensate(trigger))
-    return { outcome: 'rejected', code, position }
+    if (!saga.rejected) throw failure(step.name, code)
+    const rejection = await send(rejectionStep, saga.rejected(trigger, code, now()))
+    if (!rejection.stored) return { outcome: 'overtaken', position }
+    await compensate(done)
+    // Another run may have been refused for another reason: the one that was stored is the answer of all.
+    return { outcome: 'rejected', code: events.RentalRejected?.code ?? code, position }
   }
   return { outcome: 'done', position }
 }
+
+type StepAnswer = { readonly code: ErrorCode | undefined; readonly stored: boolean }
+
+/** Returns whether the error is the refusal of this step, as opposed to an outage or a defect. */
+const isRefusedStep = (error: unknown, step: string): error is Failure =>
+  error instanceof Failure && error.details.step === step
 
 const loadTrigger = async <Name extends AggregateName, Type extends EventOf<Name>['type']>(
   commands: Commands,

@@ -145,14 +145,15 @@ describe('a handler that meets an unexpected error', () => {
     const lease = { provider: 'p', gpu: 'H100', pricePerGpuHour: usdc(1n), held: usdc(1n), startedAt: world.now() }
     const activate = { type: 'ActivateRental', endsAt: world.now(), ...lease } as const
     const end = { type: 'EndRental', reason: 'returned', runSeconds: 0n, endedAt: world.now() } as const
-    await world.request('one')
+    await world.request('one', 'nowhere')
     await world.commands.execute('rental', 'one', activate, envelope)
     await world.commands.execute('rental', 'one', end, { ...envelope, commandId: newId() })
     // Its money was never held: there is nothing to capture.
     const failed = { process: 'settle', step: 'capture' }
     const { done, queue } = start(world)
     await done
-    expect([...queue.keys()]).toEqual(['walk:settle:one:2'])
+    // Its request can neither be rejected, since the rental is active, nor be completed.
+    expect([...queue.keys()].sort()).toEqual(['walk:rent-a-gpu:one:0', 'walk:settle:one:2'])
     await expect(
       retryHandler({ ...world, activated: noTimers }, { process: 'settle', id: 'one', revision: '2' }),
     ).rejects.toMatchObject({

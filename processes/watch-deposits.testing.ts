@@ -1,6 +1,7 @@
 import { createCommands } from '../commands/execute.ts'
 import { idOf } from '../domain/aggregates.ts'
-import type { Chain, ChainCursor, Deposit } from '../infra/chain/port.ts'
+import { Failure } from '../domain/errors.ts'
+import type { Chain, ChainCursor, CursorPlace, CustodyReport, Deposit } from '../infra/chain/port.ts'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import { creditDeposit } from './credit-deposit.ts'
 import { runSaga } from './saga.ts'
@@ -14,7 +15,12 @@ const description = {
   asset: 'USDC/6',
 } as const
 
-export type Paid = { readonly id: string; readonly amount: bigint; readonly token?: `0x${string}` }
+export type Paid = {
+  readonly id: string
+  readonly amount: bigint
+  readonly token?: `0x${string}`
+  readonly sequence?: bigint
+}
 type Block = { readonly hash: `0x${string}`; readonly paid: readonly Paid[] }
 
 /** Creates a chain as plain data. `branch` is part of the hash: the same height on another branch is another block. */
@@ -25,7 +31,7 @@ const createChain = () => {
     blocks.push({ hash: `0x${blocks.length}${branch}`, paid })
   }
   const depositsOf = ({ hash, paid }: Block, height: number): Deposit[] =>
-    paid.map(({ id, amount, token = '0xt0' }) => ({
+    paid.map(({ id, amount, token = '0xt0', sequence = 0n }) => ({
       depositId: `0x${id}`,
       payer: '0xADA',
       token,
@@ -33,7 +39,10 @@ const createChain = () => {
       transactionHash: `0xtx-${id}`,
       blockNumber: BigInt(height),
       blockHash: hash,
+      sequence,
     }))
+  const depositsIn = (from: bigint, to: bigint) =>
+    blocks.flatMap((block, height) => (height >= from && height <= to ? depositsOf(block, height) : []))
   return {
     blocks,
     mine,
@@ -48,19 +57,33 @@ const createChain = () => {
     port: {
       description,
       heights: async () => ({ head: BigInt(blocks.length - 1), final: BigInt(final) }),
-      deposits: async (from: bigint, to: bigint) =>
-        blocks.flatMap((block, height) => (height >= from && height <= to ? depositsOf(block, height) : [])),
+      id: undefined,
+      readDeposits: async ({ from, to, after }) => {
+        if (to >= blocks.length) throw new Failure('CHAIN_NODES_DISAGREE')
+        if (after !== undefined && blocks[Number(from) - 1]?.hash !== after) throw new Failure('CHAIN_NODES_DISAGREE')
+        const heights = Array.from({ length: Number(to - from) + 1 }, (_, index) => from + BigInt(index))
+        const hashes = new Map(heights.map((height) => [height, blocks[Number(height)]?.hash ?? '0x']))
+        return { deposits: depositsIn(from, to), to, hashes, proved: true }
+      },
+      deposits: async (from, to) => depositsIn(from, to),
+      blockHash: async (height) => blocks[Number(height)]?.hash,
+      custody: async (height) => depositsIn(0n, height).reduce((sum, { amount }) => sum + amount, 0n),
       close: async () => undefined,
     } satisfies Chain,
   }
 }
 
 export const createCursor = (): ChainCursor => {
-  let saved: bigint | undefined
+  let saved: CursorPlace | undefined
+  let custody: CustodyReport | undefined
   return {
     load: async () => saved,
-    save: async (block) => {
-      if (saved === undefined || block > saved) saved = block
+    save: async (place) => {
+      if (saved === undefined || place.block > saved.block) saved = place
+    },
+    loadCustody: async () => custody,
+    saveCustody: async (report) => {
+      custody = report
     },
   }
 }
@@ -78,7 +101,12 @@ export const createWatchWorld = () => {
     return [...ids]
   }
   // It may lag behind, so it may as well name all there ever were.
-  const watcher = { chain: chain.port, cursor, commands, pendingPayments: payments, now }
+  const finalCount = async () => {
+    let count = 0n
+    for await (const { type } of store.readAll()) if (type === 'DepositFinalized') count += 1n
+    return count
+  }
+  const watcher = { chain: chain.port, cursor, commands, pendingPayments: payments, finalCount, now }
   return {
     store,
     chain,
@@ -117,8 +145,12 @@ export const killedAt = ({ watcher, store }: World, at: number, when: 'before' |
   return {
     ...watcher,
     commands: { ...commands, current: mortal(commands.current) as typeof commands.current },
-    chain: { ...watcher.chain, heights: mortal(watcher.chain.heights), deposits: mortal(watcher.chain.deposits) },
-    cursor: { load: mortal(watcher.cursor.load), save: mortal(watcher.cursor.save) },
+    chain: {
+      ...watcher.chain,
+      heights: mortal(watcher.chain.heights),
+      readDeposits: mortal(watcher.chain.readDeposits),
+    },
+    cursor: { ...watcher.cursor, load: mortal(watcher.cursor.load), save: mortal(watcher.cursor.save) },
     pendingPayments: mortal(watcher.pendingPayments),
   }
 }

@@ -4,7 +4,7 @@ import { Failure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { locks } from '../infra/locks.ts'
-import { isConnectionError } from '../infra/postgres.ts'
+import { isConnectionError, prepareSession } from '../infra/postgres.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { accountsTable } from './accounts.table.ts'
 import { createAvailability } from './engine/availability.ts'
@@ -62,7 +62,7 @@ const makeOrm = ({ url, log }: { url: string; log: Pick<Log, 'debug'> }) =>
       silent: true,
     },
     pool: { min: 0, max: connectionsMax },
-    driverOptions: { connectionTimeoutMillis: connectMsMax },
+    driverOptions: { connectionTimeoutMillis: connectMsMax, onConnect: prepareSession },
     colors: false,
     logger: (message) => log.debug(message),
   })

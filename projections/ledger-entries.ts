@@ -127,3 +127,19 @@ export const ledgerSums = async (read: ReadModels): Promise<LedgerSums> => {
   for (const { asset, figure } of accounts) sums.set(asset, (sums.get(asset) ?? 0n) + figure)
   return { accounts, assets: [...sums].map(([asset, sum]) => ({ asset, sum })) }
 }
+
+/** Resolves to the balance of one account of the chart: debits less credits, in minor units. */
+export const accountFigure = async (read: ReadModels, account: string, asset: Asset): Promise<bigint> => {
+  const sumOf = async (side: 'debit' | 'credit') => {
+    const [row] = await read.run(`ledgerEntries.sum of ${side}`, (db) =>
+      db
+        .selectFrom('LedgerEntry')
+        .select((eb) => eb.fn.sum<string | null>('amount').as('sum'))
+        .where(side, '=', account)
+        .where('asset', '=', asset)
+        .execute(),
+    )
+    return BigInt(row?.sum ?? 0)
+  }
+  return (await sumOf('debit')) - (await sumOf('credit'))
+}

@@ -18,6 +18,10 @@ describe('a cursor', () => {
     ['of another length', cursorOf(['a', 'b']), [isText]],
     ['no number', cursorOf(['12x']), [isInteger]],
     ['no moment', cursorOf(['yesterday']), [isMoment]],
+    ...['2026-02-30', '2026-13-01', '2026-00-10', '0000-01-01'].map(
+      (day) => ['no day', cursorOf([`${day}T00:00:00.000Z`]), [isMoment]] as [string, string, [typeof isMoment]],
+    ),
+    ['no time', cursorOf(['2026-01-01T24:00:01.000Z']), [isMoment]],
     ['not storable', cursorOf(['a\0b']), [isText]],
   ])('is refused when it is %s', (_, after, parts) => expect(() => readCursor(after, parts)).toThrow(refusal))
 })

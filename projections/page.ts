@@ -1,4 +1,5 @@
 import { Failure } from '../domain/errors.ts'
+import { shortened } from '../domain/limits.ts'
 import { parseJson } from '../infra/system/json.ts'
 
 /** The most rows of one page. */
@@ -15,10 +16,14 @@ export type Page<Row> = {
 
 /** Returns true for text that the database can store. */
 export const isText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
-/** Returns true for an integer of at most 39 digits in decimal text. */
-export const isInteger = (text: string): boolean => /^-?\d{1,39}$/.test(text)
-/** Returns true for ISO 8601 text in UTC with milliseconds. */
-export const isMoment = (text: string): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)
+/** Returns true for an integer of at most 97 digits in decimal text. */
+export const isInteger = (text: string): boolean => /^-?\d{1,97}$/.test(text)
+/** Returns true for ISO 8601 text in UTC with milliseconds, of a day that the calendar has and the database stores. */
+export const isMoment = (text: string): boolean => {
+  if (!/^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)) return false
+  const time = new Date(text)
+  return !Number.isNaN(time.getTime()) && time.toISOString() === text
+}
 
 /** Reads all pages of a list, one after the other, and resolves to their rows. */
 export const readAllPages = async <Row>(
@@ -39,18 +44,22 @@ export const readAllPages = async <Row>(
 export const cursorOf = (sortKey: readonly string[]): string =>
   Buffer.from(JSON.stringify(sortKey)).toString('base64url')
 
+/** A cursor holds a position or a moment, and an id, far below this. */
+export const cursorCharactersMax = 1_000
+
 /** Returns the sort key in a cursor from a client; undefined without a cursor. Throws INPUT_INVALID. */
 export const readCursor = (
   after: string | undefined,
   parts: readonly ((text: string) => boolean)[],
 ): readonly string[] | undefined => {
   if (after === undefined) return undefined
-  const sortKey = parseJson(Buffer.from(after, 'base64url').toString())
+  const isShort = after.length <= cursorCharactersMax
+  const sortKey = isShort ? parseJson(Buffer.from(after, 'base64url').toString()) : undefined
   const fits =
     Array.isArray(sortKey) &&
     sortKey.length === parts.length &&
     parts.every((isPart, index) => typeof sortKey[index] === 'string' && isPart(sortKey[index]))
-  if (!fits) throw new Failure('INPUT_INVALID', { after, takes: 'the endCursor of an earlier page' })
+  if (!fits) throw new Failure('INPUT_INVALID', { after: shortened(after), takes: 'the endCursor of an earlier page' })
   return sortKey
 }
 

@@ -1,7 +1,7 @@
 import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Asset } from '../domain/money.ts'
 import type { State } from '../domain/payment.ts'
-import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
+import { amount, key, moment, readSchema, safeInteger, stamps } from './engine/table.ts'
 
 export type PaymentStatus = Exclude<State['status'], 'none'>
 
@@ -17,7 +17,7 @@ export const paymentsTable = defineEntity({
     status: p.text().$type<PaymentStatus>(),
     amount: amount(),
     asset: p.text().$type<Asset>(),
-    chainId: p.integer(),
+    chainId: safeInteger(),
     transactionHash: key(),
     blockNumber: p.bigint('bigint'),
     blockHash: key(),

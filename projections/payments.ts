@@ -66,3 +66,17 @@ export const pendingPayments = (read: ReadModels, blockNumberMax: bigint): Promi
       .limit(pendingRowsMax)
       .execute(),
   )
+
+/** Resolves to how many deposits of a user on a chain are final. */
+export const countFinalPayments = async (read: ReadModels, user: string, chainId: number): Promise<bigint> => {
+  const [row] = await read.run('payments.count final', (db) =>
+    db
+      .selectFrom('Payment')
+      .select((eb) => eb.fn.countAll<string>().as('count'))
+      .where('user', '=', user)
+      .where('chainId', '=', chainId)
+      .where('status', '=', 'final')
+      .execute(),
+  )
+  return BigInt(row?.count ?? 0)
+}

@@ -29,7 +29,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     config,
     log: log.child({ part: 'gateway' }),
     metricsRegistry: metrics,
-    health: createHealth({ projections, isUp, roles: config.roles, now }),
+    health: createHealth({ projections, parkedTasks: platform.parkedTasks, isUp, roles: config.roles, now }),
   })
   const listening = await gateway.listen()
   shutdown.add('gateway', gateway.close)

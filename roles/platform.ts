@@ -1,11 +1,12 @@
 import type { Commands } from '../commands/execute.ts'
 import type { Bus } from '../infra/bus/port.ts'
-import type { Chain, ChainCursor } from '../infra/chain/port.ts'
+import type { Chain, ChainCursor, Rescans } from '../infra/chain/port.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import type { Config } from '../infra/config.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { UsedNonces } from '../infra/nonces/port.ts'
+import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { Database } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
 import type { Log, Metrics } from '../infra/telemetry.ts'
@@ -29,8 +30,10 @@ export type Platform = {
   readonly heartbeats: Heartbeats
   readonly chain: Chain
   readonly chainCursor: ChainCursor
+  readonly rescans: Rescans
   readonly cluster: Cluster
   readonly schedule: Schedule
+  readonly parkedTasks: ParkedTasks
   /** The secret that signs the access tokens. */
   readonly jwtSecret: string
   readonly usedNonces: UsedNonces

@@ -1,11 +1,9 @@
 import { openJobIds } from '../projections/jobs.ts'
-import { readAllPages } from '../projections/page.ts'
-import { listRentals } from '../projections/rentals.ts'
 import { createJobRunner } from '../scheduler/jobs.ts'
 import { runScheduler } from '../scheduler/run.ts'
 import type { Platform } from './platform.ts'
 
-/** Starts the scheduler: it runs jobs on the cluster of this machine, and records heartbeats of the active rentals. */
+/** Starts the scheduler: it runs jobs on the cluster of this machine, and sends heartbeats. */
 export const startScheduler = ({
   commands,
   cluster,
@@ -19,15 +17,11 @@ export const startScheduler = ({
   const log = parent.child({ part: 'scheduler' })
   const jobs = createJobRunner({ commands, cluster, now, log })
   const openJobs = (rental?: string) => openJobIds(read, rental)
-  const activeRentals = async () => {
-    const rows = await readAllPages((page) => listRentals(read, { status: 'active', ...page }))
-    return rows.flatMap(({ id, endsAt }) => (endsAt === null ? [] : { id, endsAt }))
-  }
   const running = runScheduler({
     bus,
     jobs,
     heartbeats,
-    openWork: { openJobs, activeRentals },
+    openWork: { openJobs },
     now,
     log,
     signal: shutdown.signal,

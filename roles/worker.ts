@@ -1,5 +1,5 @@
-import { systemActors } from '../commands/actor.ts'
-import { endAndSettle } from '../processes/end-rental.ts'
+import { expireRental } from '../processes/end-rental.ts'
+import { finalAnswers } from '../processes/final-answers.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../processes/timers.ts'
@@ -14,9 +14,7 @@ export const timerHandlers = (platform: Omit<Parts, 'schedule'>, schedule: Sched
   const parts = partsOf({ ...platform, schedule })
   return {
     meter: (timer) => meterPeriod(parts, timer),
-    expire: async ({ rental }) => {
-      await endAndSettle(parts, rental, 'expired', systemActors.meter)
-    },
+    expire: ({ rental }) => expireRental({ ...parts, commands: finalAnswers(parts.commands) }, rental),
     walk: (timer) => retryHandler(parts, timer),
   }
 }

@@ -110,3 +110,26 @@ describe('while the store is unavailable', () => {
     expect(await world.eventTypesOf(job)).toContain('JobInterrupted')
   })
 })
+
+test('a stop that another process always beats is tried once for each look, and a relist pauses in between', async () => {
+  const appends = { refused: 0 }
+  const store: EventStore = {
+    ...world.store,
+    append: async (append) => {
+      if (append.events[0]?.type !== 'JobStopRequested') return world.store.append(append)
+      appends.refused++
+      return { outcome: 'conflict', stream: append.stream, actual: undefined }
+    },
+  }
+  const runner = world.run(world.openCluster(), store)
+  const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
+  await world.until(job, 'JobProgressed')
+  await world.endRental()
+  await runner.reconcile(job)
+  const perLook = appends.refused
+  expect(perLook).toBeGreaterThan(0)
+  for (let look = 0; look < 50; look++) await runner.reconcile(job, { relist: true })
+  expect(appends.refused).toBe(perLook)
+  await runner.reconcile(job)
+  expect(appends.refused).toBe(2 * perLook)
+})

@@ -1,79 +1,62 @@
-import { systemActors } from '../commands/actor.ts'
-import { commandIds } from '../commands/derived-ids.ts'
-import type { Commands, Executed } from '../commands/execute.ts'
+import type { Commands } from '../commands/execute.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
-import { Failure, isRefusal, type Refusal } from '../domain/errors.ts'
+import { messageCharactersMax } from '../domain/job.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { createPending } from './pending.ts'
+import { createSendReport, type RetryLimits, type SendReport, type Sent } from './send-report.ts'
 
 /** Progress is reported about once a second at most; the end of an attempt is always reported. */
 const progressPeriodMs = 1_000
-const retryPauseMs = 500
+/** How long reports that are under way may be tried when the scheduler stops. */
+const closeMsMax = 10_000
 
 type Dependencies = {
   readonly commands: Commands
   /** ISO 8601 in UTC. */
   readonly now: () => string
   readonly log: Log
+  readonly limits?: RetryLimits | undefined
 }
 
-export type Reports = {
-  /** Sends one command to a job. Its command id is derived from the job, the type of the command and `identity`: a
-   *  report that is sent twice is stored once. */
-  send(job: string, command: CommandOf<'job'>, ...identity: string[]): Promise<Executed<'job'> | Refusal>
-  /** Makes and sends one command to a job, again and again while the database is unavailable, so that no report is
-   *  lost. Never throws: a refusal and any other error are logged. */
-  sendWithRetry(job: string, makeCommand: () => Promise<CommandOf<'job'>>, ...identity: string[]): Promise<void>
-  /** Returns a watcher for one attempt. It turns what the cluster observes into reports, in order, and calls
-   *  `onEndRecorded` when the end of the attempt is recorded. */
-  createWatcher(job: string, attempt: number, onEndRecorded: () => Promise<void>): JobWatcher
+export type Reports = Pick<SendReport, 'send'> & {
+  /** Records the end of an attempt, or that it could not start. One that the log will never take ends the attempt with
+   *  JOB_REPORT_INVALID. Never throws. Resolves to whether the end is in the log. */
+  recordEnd(job: string, attempt: number, makeCommand: () => Promise<CommandOf<'job'>>): Promise<boolean>
+  /** Returns a watcher for one attempt. It turns what the cluster observes into reports, in order, and calls `onEnd`
+   *  with whether the end of the attempt is in the log. */
+  createWatcher(job: string, attempt: number, onEnd: (isRecorded: boolean) => Promise<void>): JobWatcher
   /** Resolves when no report is pending. */
   idle(): Promise<void>
+  /** Resolves when no report is pending. Those that cannot be recorded are given up soon. */
+  close(): Promise<void>
 }
 
 /** Creates the reports of the scheduler: they record in the log what happens to jobs on a cluster. */
-export const createReports = ({ commands, now, log }: Dependencies): Reports => {
+export const createReports = ({ commands, now, log, limits }: Dependencies): Reports => {
   const pending = createPending()
+  const closing = new AbortController()
+  const { send, sendWithRetry } = createSendReport({ commands, now, log, limits, signal: closing.signal })
+  const isKnown = (sent: Sent) => sent === 'recorded' || sent === 'late'
 
-  const send: Reports['send'] = async (job, command, ...identity) => {
-    const { first, last } = await commands.current('job', job)
-    const commandId = commandIds.reportJob(job, command.type, ...identity)
-    const correlationId = first?.correlationId ?? commandId
-    const causationId = last?.eventId ?? commandId
-    const envelope = { commandId, correlationId, causationId, actor: systemActors.scheduler, time: now() }
-    return commands.execute('job', job, command, envelope)
-  }
-
-  const sendUntilAnswered = async (
-    job: string,
-    makeCommand: () => Promise<CommandOf<'job'>>,
-    identity: readonly string[],
-  ) => {
-    for (;;) {
-      try {
-        const command = await makeCommand()
-        const answer = await send(job, command, ...identity)
-        if (isRefusal(answer)) log.info({ job, command: command.type, code: answer.refused }, 'a report was refused')
-        return
-      } catch (error) {
-        if (!(error instanceof Failure) || error.code !== 'DATABASE_UNAVAILABLE') {
-          log.error({ job, err: error }, 'a report could not be recorded')
-          return
-        }
-        await sleep(retryPauseMs)
-      }
+  const recordEnd: Reports['recordEnd'] = (job, attempt, makeCommand) => {
+    const record = async () => {
+      const sent = await sendWithRetry(job, makeCommand, String(attempt))
+      if (sent !== 'unstorable') return isKnown(sent)
+      const message = 'What the cluster reported about the end of the job cannot be stored.'
+      const failed = async () =>
+        ({ type: 'FailJob', attempt, code: 'JOB_REPORT_INVALID', message, endedAt: now() }) as const
+      return isKnown(await sendWithRetry(job, failed, String(attempt)))
     }
+    return pending.track(record())
   }
-  const sendWithRetry: Reports['sendWithRetry'] = (job, makeCommand, ...identity) =>
-    pending.track(sendUntilAnswered(job, makeCommand, identity))
 
   const endCommandOf = async (job: string, attempt: number, outcome: JobOutcome): Promise<CommandOf<'job'>> => {
     const endedAt = now()
     switch (outcome.ended) {
       case 'failed':
-        return { type: 'FailJob', attempt, code: outcome.code, message: outcome.message, endedAt }
+        return { type: 'FailJob', attempt, code: outcome.code, message: storable(outcome.message), endedAt }
       case 'lost':
         return { type: 'InterruptJob', attempt, reason: 'its process vanished', interruptedAt: endedAt }
       case 'exited': {
@@ -89,42 +72,61 @@ export const createReports = ({ commands, now, log }: Dependencies): Reports => 
     }
   }
 
-  const createWatcher: Reports['createWatcher'] = (job, attempt, onEndRecorded) => {
+  const createWatcher: Reports['createWatcher'] = (job, attempt, onEnd) => {
+    const over = new AbortController()
     let latest: JobProgress | undefined
     let sentAt = 0
-    let sending: Promise<void> = Promise.resolve()
-    let timer: NodeJS.Timeout | undefined
-    const sendLatest = () => {
-      clearTimeout(timer)
-      timer = undefined
-      if (!latest) return
-      const { percent, message } = latest
-      const command = { type: 'ReportProgress', attempt, percent, message, reportedAt: now() } as const
-      latest = undefined
-      sentAt = Date.now()
-      sending = sending.then(() => sendWithRetry(job, async () => command, String(attempt), String(percent), message))
+    let sending: Promise<void> | undefined
+    /** Sends the progress until there is none newer. During an outage only the latest is kept. */
+    const sendLatest = async () => {
+      while (latest) {
+        const waitMs = sentAt + progressPeriodMs - Date.now()
+        if (waitMs > 0) await sleep(waitMs, over.signal)
+        const { percent, message } = latest
+        latest = undefined
+        sentAt = Date.now()
+        const reportedAt = now()
+        const said = storable(message)
+        const command = { type: 'ReportProgress', attempt, percent, message: said, reportedAt } as const
+        await sendWithRetry(job, async () => command, String(attempt), String(percent), said)
+      }
+      sending = undefined
+    }
+    const recordOutcome = async (outcome: JobOutcome) => {
+      await sending
+      await onEnd(await recordEnd(job, attempt, () => endCommandOf(job, attempt, outcome)))
     }
     return {
       started: () => undefined,
       progressed: (progress) => {
         latest = progress
-        const waitMs = sentAt + progressPeriodMs - Date.now()
-        if (waitMs <= 0) sendLatest()
-        else timer ??= setTimeout(sendLatest, waitMs)
+        sending ??= pending.track(sendLatest())
       },
       ended: (outcome) => {
-        sendLatest()
-        log.info({ job, attempt, ...outcome }, 'job ended')
-        const recorded = sending.then(() =>
-          sendWithRetry(job, () => endCommandOf(job, attempt, outcome), String(attempt)),
-        )
+        over.abort()
+        const message = 'message' in outcome ? { message: storable(outcome.message) } : {}
+        log.info({ job, attempt, ...outcome, ...message }, 'job ended')
         // The next pass over all open jobs reconciles this one too.
         const warn = (error: unknown) =>
           log.warn({ job, attempt, err: error }, 'a job could not be reconciled after its end')
-        pending.track(recorded.then(onEndRecorded).catch(warn))
+        pending.track(recordOutcome(outcome)).catch(warn)
       },
     }
   }
 
-  return { send, sendWithRetry, createWatcher, idle: pending.idle }
+  return {
+    send,
+    recordEnd,
+    createWatcher,
+    idle: pending.idle,
+    close: async () => {
+      const timer = setTimeout(() => closing.abort(), closeMsMax)
+      await pending.idle()
+      clearTimeout(timer)
+    },
+  }
 }
+
+/** Returns text of a job or a cluster as the log takes it: short, and without characters that no database stores. */
+export const storable = (text: string): string =>
+  String(text).slice(0, messageCharactersMax).toWellFormed().replaceAll('\0', '\u2400')

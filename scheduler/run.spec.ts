@@ -31,7 +31,7 @@ const noop = async () => undefined
 const runUntil = async (
   { now, events }: { now: () => string; events: readonly StoredEvent[] },
   until: string,
-  open: { jobs?: string[]; rentals?: { id: string; endsAt: string }[]; listsFail?: boolean } = {},
+  open: { jobs?: string[]; listsFail?: boolean; beatsFail?: boolean; throwing?: string } = {},
 ) => {
   const calls: string[] = []
   const warnings: string[] = []
@@ -65,17 +65,15 @@ const runUntil = async (
   }
   const scheduler = runScheduler({
     bus,
-    jobs: { reconcile: (job) => record(`reconcile ${job}`), close: noop },
-    heartbeats: {
-      begin: (rental, startedAt) => record(`begin ${rental} ${startedAt}`),
-      beat: (rentals, at) => record(`beat ${rentals.join(' ')} ${at}`),
-      acknowledged: async () => 0n,
-      end: (rental) => record(`end ${rental}`),
+    jobs: {
+      reconcile: async (job) => {
+        await record(`reconcile ${job}`)
+        if (job === open.throwing) throw new Error('no')
+      },
+      close: noop,
     },
-    openWork: {
-      openJobs: async (rental) => (rental ? [`job-of-${rental}`] : listOf(open.jobs ?? [])),
-      activeRentals: async () => listOf(open.rentals ?? []),
-    },
+    heartbeats: { beat: (at) => (open.beatsFail ? Promise.reject(new Error('no beat')) : record(`beat ${at}`)) },
+    openWork: { openJobs: async (rental) => (rental ? [`job-of-${rental}`] : listOf(open.jobs ?? [])) },
     now,
     log: createLog({ level: 'warn', format: 'json' }, { write }),
     signal: stopping.signal,
@@ -92,11 +90,9 @@ describe('the scheduler', () => {
     const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
     const { calls } = await runUntil(world, `scheduler saw ${types}`)
     expect(calls.filter((call) => !call.startsWith('beat'))).toEqual([
-      `begin ${world.rental} ${world.now()}`,
       'reconcile job',
       'reconcile job',
       `reconcile job-of-${world.rental}`,
-      `end ${world.rental}`,
       `scheduler saw ${types}`,
     ])
   })
@@ -106,22 +102,35 @@ describe('the scheduler', () => {
     expect(calls.filter((call) => call.startsWith('reconcile'))).toEqual(['reconcile one', 'reconcile two'])
   })
 
-  test('records heartbeats of all active rentals as soon as it starts, but not of one whose time is over', async () => {
-    const rentals = ['2026-01-01T00:00:02.000Z', '2026-01-01T00:00:01.000Z', '2026-01-01T00:00:03.000Z']
-    const { calls } = await runUntil(
-      { now: () => '2026-01-01T00:00:01.000Z', events: [] },
-      'beat 0 2 2026-01-01T00:00:01.000Z',
-      {
-        rentals: rentals.map((endsAt, index) => ({ id: String(index), endsAt })),
-      },
-    )
-    expect(calls.filter((call) => /^b/.test(call))).toEqual(['beat 0 2 2026-01-01T00:00:01.000Z'])
+  test('beats as soon as it starts, whatever is rented', async () => {
+    const { calls } = await runUntil({ now: () => 'now', events: [] }, 'beat now', { listsFail: true })
+    expect(calls).toContain('beat now')
+  })
+
+  test('looks at all open jobs, and at all events, also after a job that throws', async () => {
+    const listed = { jobs: ['one', 'two', 'three'], throwing: 'one' }
+    const { calls } = await runUntil({ now: () => 'now', events: [] }, 'reconcile three', listed)
+    expect(calls.filter((call) => call.startsWith('reconcile'))).toEqual(listed.jobs.map((job) => `reconcile ${job}`))
+    const world = await marketWithJob()
+    const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
+    const seen = await runUntil(world, `scheduler saw ${types}`, { throwing: 'job' })
+    expect(seen.calls).toContain(`reconcile job-of-${world.rental}`)
+    expect(seen.warnings).toContain('an event could not be handled; the lists of open work make up for it')
+  })
+
+  test('goes on after an event that it cannot read', async () => {
+    const world = await marketWithJob()
+    const events = world.events.map((event) => (event.type === 'JobSubmitted' ? { ...event, data: {} } : event))
+    const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
+    const { calls } = await runUntil({ ...world, events }, `scheduler saw ${types}`)
+    expect(calls).toContain(`reconcile job-of-${world.rental}`)
   })
 
   test('goes on when open work cannot be listed, and logs a warning', async () => {
     const expected = ['heartbeats could not be recorded', 'open jobs could not be reconciled']
     const { warnings } = await runUntil({ now: () => 'now', events: [] }, 'heartbeats could not be recorded', {
       listsFail: true,
+      beatsFail: true,
     })
     expect(warnings.toSorted()).toEqual(expected)
   })

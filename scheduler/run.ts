@@ -12,16 +12,17 @@ import type { JobRunner } from './jobs.ts'
 export type OpenWork = {
   /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. */
   readonly openJobs: (rental?: string) => Promise<readonly string[]>
-  /** Resolves to the rentals that are active. `endsAt` is ISO 8601. */
-  readonly activeRentals: () => Promise<readonly { readonly id: string; readonly endsAt: string }[]>
 }
 
 const relistEveryMs = 10_000
-const heartbeatEveryMs = 5_000
+/** What was not acknowledged is not billed: a rental that is returned loses at most the time since the last beat. */
+const heartbeatEveryMs = 1_000
+
+const logEveryMs = 60_000
 
 const jobEvents = ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'] as const
 
-/** Runs the jobs of this cluster, and records heartbeats of all active rentals. Resolves when the signal aborts; the
+/** Runs the jobs of this cluster, and sends heartbeats. Resolves when the signal aborts; the
  *  jobs run on until the runner is closed. */
 export const runScheduler = async ({
   bus,
@@ -34,7 +35,7 @@ export const runScheduler = async ({
 }: {
   readonly bus: Bus
   readonly jobs: JobRunner
-  readonly heartbeats: Heartbeats
+  readonly heartbeats: Pick<Heartbeats, 'beat'>
   readonly openWork: OpenWork
   readonly now: () => string
   readonly log: Log
@@ -43,41 +44,39 @@ export const runScheduler = async ({
   const handle = async ({ stream, type, data, metadata }: StoredEvent): Promise<void> => {
     const id = idOf(stream)
     const event = decodeDomainEvent({ type, data, version: metadata.schemaVersion })
-    if (event.type === 'RentalActivated') return heartbeats.begin(id, event.startedAt)
+    // The first seconds of a rental do not wait for the next beat.
+    if (event.type === 'RentalActivated') return heartbeats.beat(now())
     if (event.type !== 'RentalEnded') return jobs.reconcile(id)
     for (const job of await openWork.openJobs(id)) await jobs.reconcile(job)
-    await heartbeats.end(id)
   }
 
   const relist = async (): Promise<void> => {
-    for (const job of await openWork.openJobs()) await jobs.reconcile(job)
-  }
-
-  const recordHeartbeats = async (): Promise<void> => {
-    const at = now()
-    // Time after the end was not rented, and must not make up for heartbeats that were missed before.
-    const live = (await openWork.activeRentals()).filter(({ endsAt }) => endsAt > at)
-    await heartbeats.beat(
-      live.map(({ id }) => id),
-      at,
-    )
+    for (const job of await openWork.openJobs())
+      await jobs.reconcile(job, { relist: true }).catch((error) => log.warn({ job, err: error }, 'a job was left out'))
   }
 
   await Promise.all([
     every(relistEveryMs, relist, 'open jobs could not be reconciled', log, signal),
-    every(heartbeatEveryMs, recordHeartbeats, 'heartbeats could not be recorded', log, signal),
+    every(heartbeatEveryMs, () => heartbeats.beat(now()), 'heartbeats could not be recorded', log, signal),
     bus.consume({
       consumer: consumers.scheduler,
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEnded'] },
       signal,
       handle: async ({ events }) => {
-        for (const event of events) await handle(event)
+        for (const event of events)
+          await handle(event).catch((error) =>
+            log.warn(
+              { stream: event.stream, type: event.type, err: error },
+              'an event could not be handled; the lists of open work make up for it',
+            ),
+          )
       },
     }),
   ])
 }
 
-/** Does the work at once, and then again `ms` after each end, until the signal aborts. Logs a failure and goes on. */
+/** Does the work at once, and then again `ms` after each end, until the signal aborts. Goes on after a failure; logs the
+ *  first one of a row, and then about one a minute. */
 const every = async (
   ms: number,
   work: () => Promise<void>,
@@ -85,8 +84,17 @@ const every = async (
   log: Log,
   signal: AbortSignal,
 ): Promise<void> => {
+  let loggedAt = Number.NEGATIVE_INFINITY
   while (!signal.aborted) {
-    await work().catch((error) => log.warn({ err: error }, failureMessage))
+    try {
+      await work()
+      loggedAt = Number.NEGATIVE_INFINITY
+    } catch (error) {
+      if (performance.now() - loggedAt > logEveryMs) {
+        log.warn({ err: error }, failureMessage)
+        loggedAt = performance.now()
+      }
+    }
     await sleep(ms, signal)
   }
 }

@@ -5,8 +5,8 @@ import { settings } from '../infra/config.ts'
 
 const path = join(import.meta.dirname, '..', '.env.example')
 
-const head = `# Every setting, commented out. Copy this file to .env, which npm run dev reads, and set what you need; for another
-# program: npx node --env-file=.env main.ts. A variable of the environment goes before the same one of the file.
+const head = `# Every setting, commented out. Copy this file to .env, which npm start, npm run dev and the tools read, and set
+# what you need. A variable of the environment goes before the same one of the file.
 # Made from infra/config.ts: UPDATE=1 npm test -- testing/env-example.spec.ts writes it.`
 
 /** Links lead into the page that has the same descriptions; a value in words is no value to set. */

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { Failure } from '../../domain/errors.ts'
 import { takeLock } from '../../infra/data-folder.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
-import { syncFolder, unlessMissing } from '../../infra/system/files.ts'
+import { makeFolders, syncFolder, unlessMissing } from '../../infra/system/files.ts'
 import { parseJson } from '../../infra/system/json.ts'
 import type { WrittenFile } from './file.ts'
 import { formats } from './formats.ts'
@@ -71,7 +71,7 @@ export const openExportFolder = async (
 ): Promise<ExportFolder> => {
   const folder = resolve(path)
   await refuseForeign(folder)
-  await mkdir(folder, { recursive: true })
+  await makeFolders(folder)
   const lock = await takeLock(join(folder, lockName), folder).catch((error: unknown) => {
     if (!(error instanceof Failure)) throw error
     throw new Failure('EXPORT_FOLDER_IN_USE', error.details, error)

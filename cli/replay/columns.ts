@@ -2,7 +2,8 @@
 import type { Column } from '../../analysis/replay.ts'
 import { decimalsOf, formatAmount, type Money, money as moneyOf } from '../../domain/money.ts'
 
-const digitsOfMoneyMax = 39
+/** As many as the read models hold: sums of amounts of 78 digits. */
+const digitsOfMoneyMax = 97
 
 /** Returns the type of a column in PostgreSQL, with its constraint. */
 export const sqlTypeOf = ({ kind, asset, nullable }: Column): string => {

@@ -101,7 +101,7 @@ describe('a value of a column', () => {
     [integer(), 1],
   ])('of another kind is none: %p', (column, value) => expect(normalize(column, value)).toBeUndefined())
   test('is exact in the database too', () => {
-    expect(sqlTypeOf(money('ETH/18'))).toBe('numeric(57,18) not null')
+    expect(sqlTypeOf(money('ETH/18'))).toBe('numeric(115,18) not null')
     expect(sqlTypeOf(nullable(integer()))).toBe('bigint')
   })
 })

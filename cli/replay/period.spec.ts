@@ -47,6 +47,18 @@ const happened = [
 ]
 
 describe('a period', () => {
+  test('of nothing is refused', async () => {
+    const { store, positions } = await storeOf(happened)
+    const refused = { code: 'INPUT_INVALID', details: expect.objectContaining({ takes: '--from before --to' }) }
+    for (const [from, to] of [
+      [at(20), at(10)],
+      [at(20), at(20)],
+      [positions[2], positions[1]],
+      [positions[2], positions[2]],
+    ])
+      await expect(readPeriod({ from, to }, store)).rejects.toMatchObject(refused)
+  })
+
   test('is all of history without options', async () => {
     const { store } = await storeOf(happened)
     expect(await chosen(store, {})).toEqual({ folded: [0, 1, 2, 3, 4], counted: [0, 1, 2, 3, 4] })

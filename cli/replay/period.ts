@@ -7,7 +7,7 @@
 // that moment.
 import { Failure } from '../../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
-import { parseBoundary } from '../history.ts'
+import { type LogBoundary, parseBoundary } from '../history.ts'
 
 export type PeriodOptions = {
   readonly from?: string | undefined
@@ -41,6 +41,8 @@ export const readPeriod = async (
   const end = to === undefined ? undefined : parseBoundary('to', to, store)
   const then = asOf === undefined ? undefined : parseBoundary('as-of', asOf, store)
   const last = end?.position ?? then?.position
+  if (begin !== undefined && end !== undefined && isEmpty(begin, end))
+    throw new Failure('INPUT_INVALID', { from: from ?? '', to: to ?? '', takes: '--from before --to' })
   const head = await store.head()
   return {
     after: store.start,
@@ -52,6 +54,12 @@ export const readPeriod = async (
       return begin === undefined || timeOf(event) >= Date.parse(begin.time)
     },
   }
+}
+
+/** Returns whether nothing can lie between two boundaries. Of a moment and a position this is not known. */
+const isEmpty = (begin: LogBoundary, end: LogBoundary): boolean => {
+  if (begin.position !== undefined) return end.position !== undefined && begin.position >= end.position
+  return end.time !== undefined && Date.parse(begin.time) >= Date.parse(end.time)
 }
 
 const before = (time: string | undefined) => {

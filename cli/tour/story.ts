@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import { Failure } from '../../domain/errors.ts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
-import { AnswerError, type Client, createClient } from '../client.ts'
+import { AnswerError } from '../answer-error.ts'
+import { type Client, createClient } from '../client.ts'
 import { importOffers } from '../offers.ts'
 import { signIn } from '../sign-in.ts'
 import { until } from '../until.ts'
@@ -106,12 +108,13 @@ const search = async (client: Client, print: Printer): Promise<Listing[]> => {
       region,
     })),
   )
-  if (found.length === 0) throw new Error('No H100 under 3 USD/h is free; end a rental, or import other offers.')
+  if (found.length === 0)
+    throw new Failure('NO_FITTING_OFFER', { needs: 'an H100 under 3 USD/h: end a rental, or give other --offers' })
   return found
 }
 
 const rent = async (client: Client, [listing, ...others]: Listing[], print: Printer): Promise<string> => {
-  if (!listing) throw new Error('Other renters were faster at every listing that was found.')
+  if (!listing) throw new Failure('LISTING_FULL', { listings: 'all that were found' })
   type Success = { rental: { id: string; status: string; held: MoneyAnswer; endsAt: string } }
   const terms = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
   const selection = `rental { id status endsAt held { ${money} } } position`

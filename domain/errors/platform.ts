@@ -24,6 +24,10 @@ export const platformErrors = {
     message: 'The database does not answer.',
     hint: 'The platform tries again; nothing was lost. Repeat the request with the same idempotency key.',
   },
+  DATABASE_UNREACHABLE: {
+    message: 'No database answers at DATABASE_URL.',
+    hint: 'Start the database, or correct host, port or socket in DATABASE_URL.',
+  },
   DATABASE_FULL: {
     message: 'The disk of the database is full; nothing was stored.',
     hint: 'Free space on the disk and repeat the request with the same idempotency key; no restart is needed.',
@@ -35,6 +39,14 @@ export const platformErrors = {
   DATABASE_SCHEMA_OLDER: {
     message: 'The database was made by an older version of this program.',
     hint: 'Start the platform once with this version: it brings the database up to date.',
+  },
+  PLATFORM_UNREACHABLE: {
+    message: 'No platform answers at this address.',
+    hint: 'Start one in another terminal with npm start, or give its address with --url.',
+  },
+  PATH_UNUSABLE: {
+    message: 'A file or folder cannot be read or written.',
+    hint: 'See the details for the path and the reason.',
   },
   LOG_NOT_FOUND: {
     message: 'There is no event log here yet.',
@@ -73,6 +85,10 @@ export const platformErrors = {
     message: 'The read model has no such parked stream.',
     hint: 'Query projections for the parked streams.',
   },
+  PARKED_TASK_UNKNOWN: {
+    message: 'No task with this key is parked.',
+    hint: 'Query parkedTasks for the parked ones; a worker may have taken it up again.',
+  },
   READ_MODEL_BUILDING: {
     message: 'This read model is being built for the first time and cannot be queried yet.',
     hint: 'See the details, or /status, for its progress, and try again later.',
@@ -81,7 +97,27 @@ export const platformErrors = {
     message: 'Too many other requests changed the same thing at the same time.',
     hint: 'Repeat the request with the same idempotency key.',
   },
+  QUERY_TOO_COSTLY: {
+    message: 'The query asks for too much at once.',
+    hint: 'Ask for fewer nodes with first, for fewer fields, or with fewer aliases; the limits are in the details.',
+  },
+  ANSWER_TOO_LARGE: {
+    message: 'The answer is larger than this platform sends at once.',
+    hint: 'Ask for fewer nodes with first, or for fewer fields. A mutation was done all the same: query its result.',
+  },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_WITHOUT_FAUCET: {
+    message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
+    hint: 'Start a platform without CHAIN_RPC_URL.',
+  },
+  CHAIN_NODES_DISAGREE: {
+    message: 'The answers of the nodes of the chain do not fit together.',
+    hint: 'The platform asks again; no deposit is credited or called vanished meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
+  },
+  CHAIN_REPLACED: {
+    message: 'This is another chain than the one whose deposits this database has credited.',
+    hint: 'Either bring the former chain back (the folder chain of its data folder from a backup, or CHAIN_RPC_URL), or begin with a new database (a new DATA_DIR, or another DATABASE_URL).',
+  },
   CHAIN_JOURNAL_BROKEN: {
     message: 'The journal of the embedded chain cannot be replayed.',
     hint: 'Restore the data folder from a backup, or set DATA_DIR to a new folder.',

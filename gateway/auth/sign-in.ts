@@ -27,8 +27,8 @@ const tokenSeconds = 12 * 60 * 60
 const randomHexDigits = 32
 /** A nonce is a random number and then the code (HMAC-SHA256, cut to 128 bits) of the message with that number. */
 const nonceForm = /^[0-9a-f]{64}$/
-const messageCharactersMax = 2_000
-const signatureCharactersMax = 500
+export const messageCharactersMax = 2_000
+export const signatureCharactersMax = 500
 const algorithm = 'HS256'
 const issuer = 'neuralmesh'
 const audience = 'neuralmesh-gateway'

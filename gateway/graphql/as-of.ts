@@ -40,7 +40,7 @@ export type AsOfInput = typeof AsOf.$inferInput | null | undefined
 const parseMoment = ({ services: { store } }: Context, { time, position }: NonNullable<AsOfInput>): PastMoment => {
   if (!isExactlyOne(time, position))
     throw new Failure('INPUT_INVALID', { asOf: 'takes exactly one of time and position' })
-  return position ? { position: store.parsePosition(position) } : { time: time ?? '' }
+  return time ? { time } : { position: store.parsePosition(position ?? '') }
 }
 
 /** Resolves to the moment of an `asOf` input of a list, once the read models have reached it when it is a position.

@@ -14,6 +14,7 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: string; Output: string }
     JSON: { Input: never; Output: Json }
     Position: { Input: string; Output: string }
+    SafeInt: { Input: number; Output: number }
   }
 }>({
   plugins: [RelayPlugin],

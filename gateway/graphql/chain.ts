@@ -5,7 +5,7 @@ const Chain = builder.objectRef<ChainDescription>('Chain').implement({
   description:
     'What a wallet needs for a deposit: approve the token for the marketplace, then call deposit of the marketplace.',
   fields: (t) => ({
-    chainId: t.exposeInt('chainId'),
+    chainId: t.expose('chainId', { type: 'SafeInt' }),
     rpcUrl: t.exposeString('rpcUrl'),
     token: t.exposeString('token', { description: 'The address of the ERC-20 token.' }),
     marketplace: t.exposeString('marketplace', { description: 'The address of the contract that takes deposits.' }),

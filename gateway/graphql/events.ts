@@ -6,8 +6,9 @@ import { type EventFilter, type EventList, listEvents } from '../../projections/
 import { redactFreeText } from '../auth/redaction.ts'
 import { builder } from './builder.ts'
 import { type Context, reachPosition, requireWallet } from './context.ts'
-import { withoutNulls } from './inputs.ts'
-import { atLeastArgument, connectionOf, firstDefault, toConnection } from './pages.ts'
+import { limited } from './input-limits.ts'
+import { streamLimit, withoutNulls } from './inputs.ts'
+import { atLeastArgument, connectionOf, cursorLimit, firstDefault, toConnection } from './pages.ts'
 import { afterArgument, cancellable, resumePosition } from './subscriptions.ts'
 
 // The node
@@ -84,7 +85,7 @@ const EventFilterInput = builder.inputType('EventFilter', {
   description: 'An event must match all given fields.',
   fields: (t) => ({
     types: t.field({ type: [EventType] }),
-    stream: t.string({ description: 'The whole name of one stream: "rental-…".' }),
+    stream: t.string({ description: 'The whole name of one stream: "rental-…".', ...limited(streamLimit) }),
     correlation: t.id({ description: 'The events that follow from one request.' }),
     from: t.field({ type: 'DateTime', description: 'The earliest time of the event, inclusive.' }),
     to: t.field({ type: 'DateTime', description: 'The latest time of the event, exclusive.' }),
@@ -119,9 +120,9 @@ builder.queryField('events', (t) =>
       first: t.arg.int({
         description: `The number of events from the start, 1 to 100; ${firstDefault} when neither first nor last is given.`,
       }),
-      after: t.arg.string({ description: 'A cursor: only events after it.' }),
+      after: t.arg.string({ description: 'A cursor: only events after it.', ...limited(cursorLimit) }),
       last: t.arg.int({ description: 'The number of events from the end, 1 to 100.' }),
-      before: t.arg.string({ description: 'A cursor: only events before it.' }),
+      before: t.arg.string({ description: 'A cursor: only events before it.', ...limited(cursorLimit) }),
       ...atLeastArgument,
     },
     resolve: async (_, { filter: input, first, last, after, before, atLeast }, context, info) => {

@@ -1,6 +1,16 @@
 import { type Refusal, refuse } from '../../domain/errors.ts'
+import type { Limit } from '../../domain/limits.ts'
 
 const keyCharactersMax = 200
+/** The limit of an idempotency key. */
+export const keyLimit: Limit = { charactersMin: 1, charactersMax: keyCharactersMax }
+
+/** The limit of the name of a stream: its store takes no longer one. */
+export const streamLimit: Limit = { charactersMax: 250 }
+
+/** What a renter may write for a region. */
+export const regionInput =
+  'A country or a continent by name or code ("US", "Europe"), or whole words of the region ("us-east", "Texas").'
 
 /** Refuses INPUT_INVALID for an idempotency key that is empty or too long. */
 export const refuseInvalidKey = (idempotencyKey: string): Refusal | undefined =>

@@ -1,7 +1,9 @@
 import { submitJob } from '../../commands/submit-job.ts'
-import { streamOf } from '../../domain/aggregates.ts'
+import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
+import { jobFileFields, jobVariableFields, jobWordField } from '../../domain/job.events.ts'
 import type { JobFile } from '../../domain/job.ts'
+import { limitOf } from '../../domain/limits.ts'
 import type { JobStatus } from '../../projections/jobs.table.ts'
 import { findJob, jobs, listJobs } from '../../projections/jobs.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
@@ -9,7 +11,8 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { ErrorCodeType, requireState } from './errors.ts'
-import { refuseInvalidKey } from './inputs.ts'
+import { limited } from './input-limits.ts'
+import { keyLimit, refuseInvalidKey } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -61,11 +64,19 @@ Job.implement({
     code: t.expose('code', { type: ErrorCodeType, nullable: true, description: 'Why it failed.' }),
     cluster: t.exposeString('cluster', { nullable: true }),
     stopRequested: t.exposeBoolean('stopRequested'),
-    command: t.stringList({ resolve: ({ command }) => [...command] }),
-    files: t.field({ type: [JobFileType], resolve: ({ files }) => [...files] }),
+    command: t.stringList({
+      resolve: async (job, _, { loaders }) => [...(job.command ?? (await loaders.jobProgram(job.id))?.command ?? [])],
+    }),
+    files: t.field({
+      type: [JobFileType],
+      resolve: async (job, _, { loaders }) => [...(job.files ?? (await loaders.jobProgram(job.id))?.files ?? [])],
+    }),
     environment: t.field({
       type: [EnvironmentVariable],
-      resolve: ({ environment }) => Object.entries(environment).map(([name, value]) => ({ name, value })),
+      resolve: async (job, _, { loaders }) => {
+        const environment = job.environment ?? (await loaders.jobProgram(job.id))?.environment ?? {}
+        return Object.entries(environment).map(([name, value]) => ({ name, value }))
+      },
     }),
     timeoutSeconds: t.exposeInt('timeoutSeconds'),
     cpuCores: t.exposeInt('cpuCores'),
@@ -139,26 +150,47 @@ builder.queryField('jobs', (t) =>
 
 const JobFileInput = builder.inputType('JobFileInput', {
   fields: (t) => ({
-    path: t.string({ required: true, description: 'Relative to the working folder of the job.' }),
-    content: t.string({ required: true }),
+    path: t.string({
+      required: true,
+      description: 'Relative to the working folder of the job.',
+      ...limited(jobFileFields.path),
+    }),
+    content: t.string({ required: true, ...limited(jobFileFields.content) }),
   }),
 })
 const EnvironmentVariableInput = builder.inputType('EnvironmentVariableInput', {
-  fields: (t) => ({ name: t.string({ required: true }), value: t.string({ required: true }) }),
+  fields: (t) => ({
+    name: t.string({ required: true, ...limited(jobVariableFields.name) }),
+    value: t.string({ required: true, ...limited(jobVariableFields.value) }),
+  }),
 })
+const fields = aggregates.job.commandFields
+const commandLimit = { ...limitOf(jobWordField), ...limitOf(fields.command) }
 const timeoutSecondsDefault = 3_600
 const memoryMibDefault = 1_024
 
 const SubmitJobInput = builder.inputType('SubmitJobInput', {
   fields: (t) => ({
     rental: t.id({ required: true }),
-    command: t.stringList({ required: true, description: 'The program and its arguments; no shell interprets them.' }),
-    files: t.field({ type: [JobFileInput], description: 'Written into the working folder before the start.' }),
-    environment: t.field({ type: [EnvironmentVariableInput] }),
-    timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault }),
-    cpuCores: t.int({ defaultValue: 1 }),
-    memoryMib: t.int({ defaultValue: memoryMibDefault }),
-    idempotencyKey: t.string({ required: true, description: 'The same key again is the same job.' }),
+    command: t.stringList({
+      required: true,
+      description: 'The program and its arguments; no shell interprets them.',
+      ...limited(commandLimit),
+    }),
+    files: t.field({
+      type: [JobFileInput],
+      description: 'Written into the working folder before the start.',
+      ...limited(fields.files),
+    }),
+    environment: t.field({ type: [EnvironmentVariableInput], ...limited(fields.environment) }),
+    timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault, ...limited(fields.timeoutSeconds) }),
+    cpuCores: t.int({ defaultValue: 1, ...limited(fields.cpuCores) }),
+    memoryMib: t.int({ defaultValue: memoryMibDefault, ...limited(fields.memoryMib) }),
+    idempotencyKey: t.string({
+      required: true,
+      description: 'The same key again is the same job.',
+      ...limited(keyLimit),
+    }),
   }),
 })
 

@@ -1,6 +1,16 @@
 import { type Refusal, refuse } from '../../domain/errors.ts'
-import { type Asset, assets, formatAmount, type Money, money, parseAmount } from '../../domain/money.ts'
+import { shortened } from '../../domain/limits.ts'
+import {
+  type Asset,
+  amountCharactersMax,
+  assets,
+  formatAmount,
+  type Money,
+  money,
+  parseAmount,
+} from '../../domain/money.ts'
 import { builder } from './builder.ts'
+import { limited } from './input-limits.ts'
 
 /** The type of all amounts of money. */
 export const MoneyType = builder.objectRef<Money>('Money').implement({
@@ -15,6 +25,12 @@ export const MoneyType = builder.objectRef<Money>('Money').implement({
     decimal: t.string({ description: 'The same in whole units, for display: 2.65', resolve: formatAmount }),
   }),
 })
+
+/** The options of an input that is a price. */
+export const priceInput = {
+  description: 'As decimal text: "3" or "2.65".',
+  ...limited({ charactersMax: amountCharactersMax }),
+}
 
 /** Returns an amount of an asset as money; null for null. */
 export const moneyOrNull = (amount: bigint | null, asset: Asset): Money | null =>
@@ -32,6 +48,9 @@ export const parseMoney = (
   asset: string | null | undefined = assetDefault,
 ): Money | Refusal => {
   const named = asset ?? assetDefault
-  if (!isAsset(named)) return refuse('INPUT_INVALID', { asset: named, takes: assets.join(', ') })
-  return parseAmount(text, named) ?? refuse('INPUT_INVALID', { [field]: text, takes: `a decimal number of ${named}` })
+  if (!isAsset(named)) return refuse('INPUT_INVALID', { asset: shortened(named), takes: assets.join(', ') })
+  return (
+    parseAmount(text, named) ??
+    refuse('INPUT_INVALID', { [field]: shortened(text), takes: `a decimal number of ${named}` })
+  )
 }

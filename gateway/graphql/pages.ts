@@ -1,8 +1,12 @@
-import { cursorOf, type Page, type PageRequest } from '../../projections/page.ts'
+import { cursorCharactersMax, cursorOf, type Page, type PageRequest } from '../../projections/page.ts'
 import { builder, type ObjectType } from './builder.ts'
+import { limited } from './input-limits.ts'
 
 /** How many nodes a page has when the client does not ask for a number. */
 export const firstDefault = 20
+
+/** The limit of a cursor of a list. */
+export const cursorLimit = { charactersMax: cursorCharactersMax }
 
 /** Returns the connection type of a node, as Relay defines it. */
 export const connectionOf = <Row extends object>(name: string, node: ObjectType<Row>) =>
@@ -20,7 +24,7 @@ export const atLeastArgument = builder.args((t) => ({
 /** The arguments of every list; its pages go forwards. */
 export const pageArguments = builder.args((t) => ({
   first: t.int({ defaultValue: firstDefault, description: 'The number of nodes, 1 to 100.' }),
-  after: t.string({ description: 'The endCursor of the previous page.' }),
+  after: t.string({ description: 'The endCursor of the previous page.', ...limited(cursorLimit) }),
 }))
 
 /** Returns the page request of these arguments, with the default size. */

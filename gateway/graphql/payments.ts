@@ -24,7 +24,7 @@ Payment.implement({
     status: t.expose('status', { type: PaymentStatusType }),
     user: t.exposeID('user', { description: 'A wallet.' }),
     amount: t.field({ type: MoneyType, resolve: ({ amount, asset }) => money(amount, asset) }),
-    chainId: t.exposeInt('chainId'),
+    chainId: t.expose('chainId', { type: 'SafeInt' }),
     transactionHash: t.exposeString('transactionHash'),
     blockNumber: t.string({ description: 'As decimal text.', resolve: ({ blockNumber }) => String(blockNumber) }),
     blockHash: t.exposeString('blockHash'),

@@ -47,34 +47,22 @@ describe('a position', () => {
     ])
     for (const answer of answers) expect(codesOf(answer)).toEqual(['POSITION_AHEAD'])
     expect(performance.now() - began).toBeLessThan(4_000)
-    const client = world.socket()
-    expect(
-      await subscriptionErrorCode(
-        client.iterate({
-          query: 'subscription ($at: Position) { listingChanged(after: $at) { position } }',
-          variables: { at: ahead },
-        }),
-      ),
-    ).toBe('POSITION_AHEAD')
-    await client.dispose()
+    const subscription = 'subscription ($at: Position) { listingChanged(after: $at) { position } }'
+    expect(await subscriptionErrorCode(world.socket(), subscription, { at: ahead })).toBe('POSITION_AHEAD')
     expect(
       codesOf(await guest('query ($at: Position) { listings(atLeast: $at) { nodes { id } } }', { at: head })),
     ).toBe(undefined)
   })
 
   test('from which too much has happened is none to resume after, for a guest', async () => {
-    const client = world.socket()
     const after = await headPosition()
     await world.market.list(newId(), 8)
-    const resume = () =>
-      client.iterate<{ listingChanged: { event: string } }>({
-        query: 'subscription ($after: Position) { listingChanged(after: $after) { event } }',
-        variables: { after },
-      })
+    const query = 'subscription ($after: Position) { listingChanged(after: $after) { event } }'
     distance = 1e9
-    expect(await subscriptionErrorCode(resume())).toBe('POSITION_TOO_OLD')
+    expect(await subscriptionErrorCode(world.socket(), query, { after })).toBe('POSITION_TOO_OLD')
     distance = undefined
-    const resumed = resume()
+    const client = world.socket()
+    const resumed = client.iterate<{ listingChanged: { event: string } }>({ query, variables: { after } })
     expect((await resumed.next()).value?.data).toEqual({ listingChanged: { event: 'GpusListed' } })
     await resumed.return?.()
     await client.dispose()

@@ -3,6 +3,8 @@ import type { ParkedStream } from '../../projections/engine/parked-streams.ts'
 import type { ProjectionStatus } from '../../projections/engine/status.ts'
 import { refuseWithoutPrivilege, requireAnalyst } from '../auth/privilege.ts'
 import { builder } from './builder.ts'
+import { limited } from './input-limits.ts'
+import { streamLimit } from './inputs.ts'
 import { payloadOf } from './payloads.ts'
 
 // The state of the read models
@@ -118,7 +120,10 @@ RetrySuccess.implement({
 })
 
 const RetryInput = builder.inputType('RetryParkedStreamInput', {
-  fields: (t) => ({ projection: t.string({ required: true }), stream: t.string({ required: true }) }),
+  fields: (t) => ({
+    projection: t.string({ required: true }),
+    stream: t.string({ required: true, ...limited(streamLimit) }),
+  }),
 })
 
 const refusalCodes = ['PARKED_STREAM_UNKNOWN', 'DATABASE_SCHEMA_NEWER']

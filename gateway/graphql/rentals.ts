@@ -1,5 +1,5 @@
 import { userActor } from '../../commands/actor.ts'
-import { streamOf } from '../../domain/aggregates.ts'
+import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
@@ -12,11 +12,13 @@ import { asOfArgument, listAsOfArgument, reachMoment, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
-import { isExactlyOne, refuseInvalidKey, withoutNulls } from './inputs.ts'
-import { assetDefault, MoneyType, moneyOrNull, parseMoney } from './money.ts'
+import { limited } from './input-limits.ts'
+import { isExactlyOne, keyLimit, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
+import { assetDefault, MoneyType, moneyOrNull, parseMoney, priceInput } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
+import { detailsOfRejection } from './rejection.ts'
 import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
@@ -157,19 +159,28 @@ builder.queryField('rentals', (t) =>
 
 // Mutations
 
+const fields = aggregates.rental.commandFields
+
 const RentGpuInput = builder.inputType('RentGpuInput', {
   description: 'Takes either a listing or a GPU model with its requirements, and either seconds or hours.',
   fields: (t) => ({
     listing: t.id({ description: 'The listing to rent from.' }),
-    gpu: t.string({ description: 'A model such as "H100": the cheapest listing that fits is rented.' }),
+    gpu: t.string({ description: 'A model such as "H100" or "RTX 4090": the cheapest listing that fits is rented.' }),
     vramMibMin: t.int({ description: 'The least memory of one GPU. Only together with gpu.' }),
-    region: t.string({ description: 'A part of the name of the region. Only together with gpu.' }),
-    gpuCount: t.int({ defaultValue: 1 }),
-    seconds: t.int({ description: 'The longest time to rent for. The rental can be ended earlier.' }),
+    region: t.string({ description: `${regionInput} Only together with gpu.` }),
+    gpuCount: t.int({ defaultValue: 1, ...limited(fields.gpuCount) }),
+    seconds: t.int({
+      description: 'The longest time to rent for. The rental can be ended earlier.',
+      ...limited(fields.seconds),
+    }),
     hours: t.int(),
-    maxPricePerGpuHour: t.string({ required: true, description: 'As decimal text: "3" or "2.65".' }),
+    maxPricePerGpuHour: t.string({ required: true, ...priceInput }),
     asset: t.string({ defaultValue: assetDefault }),
-    idempotencyKey: t.string({ required: true, description: 'The same key again is the same request.' }),
+    idempotencyKey: t.string({
+      required: true,
+      description: 'The same key again is the same request.',
+      ...limited(keyLimit),
+    }),
   }),
 })
 
@@ -189,7 +200,7 @@ builder.mutationField('rentGpu', (t) =>
       if (isRefusal(rented)) return rented
       const position = await resultPosition(services, rented)
       return rented.outcome === 'rejected'
-        ? refuse(rented.code, { rental: rented.rental, position })
+        ? refuse(rented.code, { rental: rented.rental, position, ...(await detailsOfRejection(services, rented)) })
         : { id: rented.rental, position }
     },
   }),

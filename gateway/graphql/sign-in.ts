@@ -1,5 +1,6 @@
-import type { Session, SignInMessage } from '../auth/sign-in.ts'
+import { messageCharactersMax, type Session, type SignInMessage, signatureCharactersMax } from '../auth/sign-in.ts'
 import { builder } from './builder.ts'
+import { limited } from './input-limits.ts'
 import { payloadOf } from './payloads.ts'
 
 const MessageSuccess = builder.objectRef<SignInMessage>('SignInMessageSuccess')
@@ -34,8 +35,12 @@ SignInSuccess.implement({
 
 const SignInInput = builder.inputType('SignInInput', {
   fields: (t) => ({
-    message: t.string({ required: true }),
-    signature: t.string({ required: true, description: 'The result of personal_sign, in hex.' }),
+    message: t.string({ required: true, ...limited({ charactersMax: messageCharactersMax }) }),
+    signature: t.string({
+      required: true,
+      description: 'The result of personal_sign, in hex.',
+      ...limited({ charactersMax: signatureCharactersMax }),
+    }),
   }),
 })
 

@@ -52,7 +52,7 @@ export const chainContract = (name: string, open: () => Promise<ChainUnderTest>)
         ),
       )
       expect(await chain.deposits(block.blockNumber, block.blockNumber)).toEqual([
-        { depositId, payer: wallet.address, token, amount: 2_500_000n, ...block },
+        { depositId, payer: wallet.address, token, amount: 2_500_000n, ...block, sequence: 0n },
       ])
       await eventually('the deposit is final', async () => (await chain.heights()).final >= block.blockNumber)
     })
@@ -70,6 +70,33 @@ export const chainContract = (name: string, open: () => Promise<ChainUnderTest>)
       expect(await amounts(first + 1n, third)).toEqual([1n, 2n])
       const ids = (await chain.deposits(first, third)).map(({ depositId }) => depositId)
       expect(new Set(ids).size).toBe(3)
+    })
+
+    test('proves a narrow range: each block follows the one before, and each deposit is in its block', async () => {
+      const { chain, wallet } = tested
+      await wallet.prepare(3n)
+      const first = await wallet.deposit(1n)
+      const second = await wallet.deposit(2n)
+      const from = first.blockNumber
+      const after = await chain.blockHash(from - 1n)
+      const read = await chain.readDeposits({ from, to: second.blockNumber, final: 0n, after })
+      expect(read).toMatchObject({ proved: true, to: second.blockNumber })
+      expect(read.deposits.map(({ amount, blockHash }) => [amount, blockHash])).toEqual([
+        [1n, first.blockHash],
+        [2n, second.blockHash],
+      ])
+      expect(read.hashes.get(second.blockNumber)).toBe(second.blockHash)
+      await expect(
+        chain.readDeposits({ from, to: second.blockNumber, final: 0n, after: first.blockHash }),
+      ).rejects.toMatchObject({ code: 'CHAIN_NODES_DISAGREE' })
+    })
+
+    test('shows what the contract owned after each block', async () => {
+      const { chain, wallet } = tested
+      await wallet.prepare(5n)
+      const { blockNumber } = await wallet.deposit(5n)
+      const [before = 0n, then = 0n] = [await chain.custody(blockNumber - 1n), await chain.custody(blockNumber)]
+      expect(then - before).toBe(5n)
     })
 
     test('returns nothing for an empty range, and nothing above the head', async () => {

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { isRunning, runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { type ChainProcess, startChainProcess } from '../../testing/programs/chain.ts'
 import { chainWallet } from '../../testing/worlds/chain-wallet.ts'
@@ -17,7 +18,7 @@ const renter = devKeys[1]
 const newFolder = () => mkdtemp(join(tmpdir(), 'chain-'))
 const connect = (description: ChainDescription) => rpcChain({ ...description, confirmations })
 
-chainContract('Hardhat in process', async () => {
+chainContract('Hardhat in a process of its own', async () => {
   const folder = await newFolder()
   const running = await startChainProcess({ folder, blockIntervalMs: 400 })
   const chain = connect(running.description)
@@ -39,7 +40,12 @@ describe('the embedded chain', () => {
   let running: ChainProcess | undefined
   const start = async (options: Omit<Parameters<typeof startChainProcess>[0], 'folder'> = {}) => {
     running = await startChainProcess({ folder, blockIntervalMs: 20, ...options })
-    return { ...running, chain: connect(running.description), wallet: chainWallet(running.description, renter) }
+    const { description, ownerSecret } = running
+    return {
+      ...running,
+      chain: connect(description),
+      wallet: chainWallet(description, renter, ownerSecret),
+    }
   }
   type Started = Awaited<ReturnType<typeof start>>
 
@@ -74,10 +80,40 @@ describe('the embedded chain', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('ends by itself when closed, also with a connection open', async () => {
+  test('runs in a process of its own, which ends when it is closed, also with a connection open', async () => {
     const started = await start()
     await started.chain.heights()
-    expect((await started.stop()).code).toBe(0)
+    const pid = started.embedded.pid() ?? 0
+    expect(isRunning(pid)).toBe(true)
+    await started.stop()
+    expect(isRunning(pid)).toBe(false)
+  })
+
+  test('is started again on its port when its process dies, with all that it had', async () => {
+    const first = await start()
+    const { blockHash, blockNumber } = await payIn(first, 5n)
+    const pid = first.embedded.pid() ?? 0
+    process.kill(pid, 'SIGKILL')
+    await eventually('another process serves', async () => {
+      const now = first.embedded.pid()
+      return now !== undefined && now !== pid && (await first.wallet.nonce().catch(() => 0)) > 0
+    })
+    expect(await first.wallet.blockHash(blockNumber)).toBe(blockHash)
+    await payIn(first, 7n)
+  })
+
+  test('leaves no process behind when the platform is killed', async () => {
+    const module = JSON.stringify(new URL('./embedded.ts', import.meta.url).href)
+    const platform = runChild(`
+      const { startEmbeddedChain } = await import(${module})
+      const chain = await startEmbeddedChain({ folder: ${JSON.stringify(folder)}, port: 0, ownerSecret: 'x' })
+      console.log(chain.pid())
+      setInterval(() => {}, 1000)`)
+    const pid = Number(await platform.firstLine)
+    expect(isRunning(pid)).toBe(true)
+    await platform.kill()
+    await eventually('the chain has ended', async () => !isRunning(pid))
+    await start()
   })
 
   test('has the same blocks, balances, deposits and contracts after a restart, and continues from there', async () => {
@@ -104,7 +140,6 @@ describe('the embedded chain', () => {
     await rpc('eth_getBlockByNumber', ['pending', true])
     await rpc('eth_call', [call, 'pending'])
     await rpc('eth_estimateGas', [call])
-    await rpc('eth_newBlockFilter')
     await expect(rpc('eth_sendRawTransaction', ['0x00'])).rejects.toThrow()
     await payIn(first, 7n)
     const head = await settled(first)
@@ -173,13 +208,35 @@ describe('the embedded chain', () => {
     await running?.kill()
     const lines = (await readFile(journal, 'utf8')).split('\n')
     await writeFile(journal, lines.toSpliced(2, 1).join('\n'))
-    await expect(start()).rejects.toThrow(/CHAIN_JOURNAL_BROKEN[\s\S]*line: '3'/)
+    await expect(start()).rejects.toMatchObject({ code: 'CHAIN_JOURNAL_BROKEN', details: { line: '3' } })
+  })
+
+  test('takes over an older journal: it gets an id that stays, and lines without effect are gone', async () => {
+    const first = await start()
+    await payIn(first, 5n)
+    const head = await settled(first)
+    const before = await durableState(first, head)
+    await first.stop()
+    const [header = '', ...entries] = (await readFile(journal, 'utf8')).trimEnd().split('\n')
+    const { id, ...older } = JSON.parse(header)
+    expect(id).toMatch(/^[0-9a-f-]{36}$/)
+    const failing = { ...JSON.parse(entries[3] ?? ''), method: 'eth_sendRawTransaction', params: ['0x00'.repeat(99)] }
+    const withFailure = entries.toSpliced(3, 0, JSON.stringify(failing))
+    await writeFile(journal, `${[JSON.stringify(older), ...withFailure].join('\n')}\n`)
+
+    const second = await start()
+    expect(await durableState(second, head)).toEqual(before)
+    const ids = [second.embedded.chain.id]
+    await second.stop()
+    expect((await readFile(journal, 'utf8')).trimEnd().split('\n').slice(1)).toEqual(entries)
+    ids.push((await start()).embedded.chain.id)
+    expect(ids).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), ids[0]])
   })
 
   test('refuses a journal of another chain id', async () => {
     await start()
     await running?.stop()
-    await expect(start({ chainId: 4242 })).rejects.toThrow(/DATA_FOLDER_VERSION/)
+    await expect(start({ chainId: 4242 })).rejects.toMatchObject({ code: 'DATA_FOLDER_VERSION' })
   })
 
   test('finishes a deployment that died half way', async () => {

@@ -1,35 +1,52 @@
+import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { errorCode } from '../system/errors.ts'
-import { answer, type Handle } from './json-rpc.ts'
+import { answer, type Caller, type Handle } from './json-rpc.ts'
 
-const bodyBytesMax = 1024 * 1024
-const batchRequestsMax = 100
-const requestMsMax = 30_000
-
-/** Wallets in a browser call from any page. */
-const headers = {
-  'access-control-allow-origin': '*',
-  'access-control-allow-methods': 'POST, OPTIONS',
-  'access-control-allow-headers': 'content-type',
-  'access-control-allow-private-network': 'true',
-}
+/** The largest contract that a chain takes (EIP-3860) has 98 kB as text. */
+const bodyBytesMax = 256 * 1024
+const batchRequestsMax = 50
+const answerBytesMax = 8 * 1024 * 1024
+const connectionsMax = 100
+const headersMsMax = 5_000
+const requestMsMax = 10_000
+const closeMsMax = 1_000
 
 export type JsonRpcServer = { readonly url: string; close(): Promise<void> }
 
-/** Starts a server for JSON-RPC over HTTP, on 127.0.0.1 alone. When the port is taken, any free one is used.
- *  Refuses bodies over 1 MiB (413) and batches over 100 requests. */
-export const serveJsonRpc = async ({ port, handle }: { port: number; handle: Handle }): Promise<JsonRpcServer> => {
-  const server = createServer({ requestTimeout: requestMsMax }, (request, response) => {
-    respond(request, response, handle).catch(() => response.destroy())
+export type JsonRpcServerOptions = {
+  /** When it is 0 any free one is used. */
+  readonly port: number
+  readonly handle: Handle
+  /** The origins of the web pages that may call, such as "https://app.example.com". Without it, no page may. */
+  readonly origins?: readonly string[]
+  /** A client that sends it as "Authorization: Bearer …", and is no web page, is the owner. Without it, none is. */
+  readonly ownerSecret?: string
+  /** Fails with EADDRINUSE when the port is taken, and does not use another one. */
+  readonly exactPort?: boolean
+}
+
+type Access = { readonly origins: ReadonlySet<string>; readonly ownerSecret: string | undefined }
+
+/** Starts a server for JSON-RPC over HTTP, on 127.0.0.1 alone. Refuses bodies over 256 KiB (413), bodies that are not
+ *  application/json (415), other hosts than this machine and origins that are not listed (403), and batches over 50
+ *  requests. So no page that a browser of this machine shows reaches it, not even by a name that points here. */
+export const serveJsonRpc = async (options: JsonRpcServerOptions): Promise<JsonRpcServer> => {
+  const { port, handle, origins = [], ownerSecret, exactPort = false } = options
+  const access: Access = { origins: new Set(origins), ownerSecret }
+  const limits = { requestTimeout: requestMsMax, headersTimeout: headersMsMax }
+  const server = createServer(limits, (request, response) => {
+    respond(request, response, handle, access).catch(() => response.destroy())
   })
+  server.maxConnections = connectionsMax
   const listen = async (wanted: number) => {
     server.listen(wanted, '127.0.0.1')
     await once(server, 'listening')
   }
   await listen(port).catch((error: unknown) => {
-    if (errorCode(error) !== 'EADDRINUSE') throw error
+    if (errorCode(error) !== 'EADDRINUSE' || exactPort) throw error
     return listen(0)
   })
   return {
@@ -39,27 +56,56 @@ export const serveJsonRpc = async ({ port, handle }: { port: number; handle: Han
       server.close()
       // Open requests are answered; idle connections would keep the server open forever.
       server.closeIdleConnections()
-      const timer = setTimeout(() => server.closeAllConnections(), 1_000)
+      const timer = setTimeout(() => server.closeAllConnections(), closeMsMax)
       await closed
       clearTimeout(timer)
     },
   }
 }
 
-const respond = async (request: IncomingMessage, response: ServerResponse, handle: Handle): Promise<void> => {
-  const end = (status: number, body?: object) => {
-    const type = body ? { 'content-type': 'application/json' } : {}
-    response.writeHead(status, { ...headers, ...type }).end(body ? JSON.stringify(body) : undefined)
+const respond = async (
+  request: IncomingMessage,
+  response: ServerResponse,
+  handle: Handle,
+  access: Access,
+): Promise<void> => {
+  const { origin } = request.headers
+  const allowed = origin !== undefined && access.origins.has(origin)
+  const end = (status: number, body?: string) => {
+    const type = body === undefined ? {} : { 'content-type': 'application/json' }
+    response.writeHead(status, { ...(allowed ? corsHeaders(origin) : {}), ...type }).end(body)
   }
+  if (!isThisMachine(request.headers.host) || (origin !== undefined && !allowed)) return end(403)
   if (request.method === 'OPTIONS') return end(204)
   if (request.method !== 'POST') return end(405)
+  if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) return end(415)
   const body = await readBody(request)
   if (body === undefined) {
     response.setHeader('connection', 'close')
     return end(413)
   }
-  const answered = await answer(body, handle, { batchRequestsMax })
+  const caller: Caller = origin === undefined && isOwner(request, access) ? 'owner' : 'guest'
+  const answered = await answer(body, handle, { batchRequestsMax, answerBytesMax, caller })
   return answered === undefined ? end(204) : end(200, answered)
+}
+
+const corsHeaders = (origin: string) => ({
+  'access-control-allow-origin': origin,
+  'access-control-allow-methods': 'POST, OPTIONS',
+  'access-control-allow-headers': 'content-type',
+  'access-control-allow-private-network': 'true',
+  vary: 'origin',
+})
+
+/** Returns false for a name that someone else has pointed at this machine (DNS rebinding). */
+const isThisMachine = (host: string | undefined): boolean =>
+  /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/i.test(host ?? '')
+
+const isOwner = (request: IncomingMessage, { ownerSecret }: Access): boolean => {
+  if (ownerSecret === undefined) return false
+  const given = Buffer.from(request.headers.authorization ?? '')
+  const expected = Buffer.from(`Bearer ${ownerSecret}`)
+  return given.length === expected.length && timingSafeEqual(given, expected)
 }
 
 const readBody = async (request: IncomingMessage): Promise<string | undefined> => {

@@ -6,8 +6,11 @@ const echo = async (method: string, params: readonly unknown[]) => {
   if (method === 'break') throw new Error('oops')
   return [method, ...params]
 }
-const ask = (body: unknown) =>
-  answer(typeof body === 'string' ? body : JSON.stringify(body), echo, { batchRequestsMax: 2 })
+const ask = async (body: unknown) => {
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  const answered = await answer(text, echo, { batchRequestsMax: 2, answerBytesMax: 200 })
+  return answered === undefined ? undefined : JSON.parse(answered)
+}
 const error = (id: unknown, code: number, message: unknown = expect.any(String)) => ({
   jsonrpc: '2.0',
   id,
@@ -42,6 +45,15 @@ describe('a JSON-RPC body', () => {
       error(null, -32600),
     ])
     expect(await ask([{ method: 'b' }])).toBeUndefined()
+  })
+  test('is refused where its answer would be too large, alone and as the rest of a batch', async () => {
+    const large = (id: number, characters: number) => ({ id, method: 'm', params: ['x'.repeat(characters)] })
+    const refused = error(1, -32005, 'The answer is too large')
+    expect(await ask(large(1, 200))).toEqual(refused)
+    expect(await ask([large(0, 120), large(1, 120)])).toEqual([
+      expect.objectContaining({ id: 0, result: expect.anything() }),
+      refused,
+    ])
   })
   test('in an empty batch or one too large is refused', async () => {
     expect(await ask([])).toEqual(error(null, -32600))

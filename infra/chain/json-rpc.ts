@@ -9,7 +9,10 @@ export const errorCodes = {
   parse: -32700,
   invalidRequest: -32600,
   methodNotFound: -32601,
+  invalidParams: -32602,
   internal: -32603,
+  /** As in EIP-1474. */
+  limitExceeded: -32005,
   /** As in geth, when a call reverts; `data` is then what the contract returned. */
   reverted: 3,
 } as const
@@ -18,8 +21,11 @@ export const errorCodes = {
 export const rpcError = (code: number, message: string, data?: unknown): RpcError =>
   Object.assign(new Error(message), { code, ...(data === undefined ? {} : { data }) })
 
+/** Who asks: `owner` has shown the secret of the server, `guest` is every other client. */
+export type Caller = 'owner' | 'guest'
+
 /** Runs one method. Throws an RpcError to answer with its code. */
-export type Handle = (method: string, params: readonly unknown[]) => Promise<unknown>
+export type Handle = (method: string, params: readonly unknown[], caller: Caller) => Promise<unknown>
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
@@ -41,37 +47,57 @@ const describe = (error: unknown) => {
   }
 }
 
-const answerOne = async (request: unknown, handle: Handle): Promise<object | undefined> => {
+export type AnswerBounds = {
+  readonly batchRequestsMax: number
+  /** All answers of a body together; what would be beyond is answered with an error. */
+  readonly answerBytesMax: number
+}
+
+/** Resolves to the answer of one request as JSON; undefined for a notification. */
+const answerOne = async (
+  request: unknown,
+  handle: Handle,
+  caller: Caller,
+  bytesMax: number,
+): Promise<string | undefined> => {
   if (!isRecord(request) || typeof request.method !== 'string')
-    return answerError(null, { code: errorCodes.invalidRequest, message: 'This is no JSON-RPC request' })
+    return JSON.stringify(
+      answerError(null, { code: errorCodes.invalidRequest, message: 'This is no JSON-RPC request' }),
+    )
   const { id, method, params = [] } = request
   try {
     if (!Array.isArray(params)) throw rpcError(errorCodes.invalidRequest, 'params must be an array')
-    const result = await handle(method, params)
-    return id === undefined ? undefined : { jsonrpc: '2.0', id, result }
+    const result = await handle(method, params, caller)
+    if (id === undefined) return undefined
+    const text = JSON.stringify({ jsonrpc: '2.0', id, result })
+    if (text.length > bytesMax) throw rpcError(errorCodes.limitExceeded, 'The answer is too large')
+    return text
   } catch (error) {
-    return id === undefined ? undefined : answerError(id, describe(error))
+    return id === undefined ? undefined : JSON.stringify(answerError(id, describe(error)))
   }
 }
 
-/** Answers the body of a request, single or batch. Resolves to undefined when there are only notifications, which get
+/** Resolves to the answer of a body as JSON, single or batch; undefined when there are only notifications, which get
  *  no answer. Handles a batch in its order, one request after the other. */
 export const answer = async (
   body: string,
   handle: Handle,
-  { batchRequestsMax }: { batchRequestsMax: number },
-): Promise<object | undefined> => {
-  const refuse = (code: number, message: string) => answerError(null, { code, message })
+  { batchRequestsMax, answerBytesMax, caller = 'guest' }: AnswerBounds & { readonly caller?: Caller },
+): Promise<string | undefined> => {
+  const refuse = (code: number, message: string) => JSON.stringify(answerError(null, { code, message }))
   const request = parseJson(body)
   if (request === undefined) return refuse(errorCodes.parse, 'This is not JSON')
-  if (!Array.isArray(request)) return answerOne(request, handle)
+  if (!Array.isArray(request)) return answerOne(request, handle, caller, answerBytesMax)
   if (request.length === 0) return refuse(errorCodes.invalidRequest, 'The batch is empty')
   if (request.length > batchRequestsMax)
     return refuse(errorCodes.invalidRequest, `A batch holds at most ${batchRequestsMax} requests`)
-  const answers = []
+  const answers: string[] = []
+  let bytesLeft = answerBytesMax
   for (const one of request) {
-    const answered = await answerOne(one, handle)
-    if (answered !== undefined) answers.push(answered)
+    const answered = await answerOne(one, handle, caller, bytesLeft)
+    if (answered === undefined) continue
+    answers.push(answered)
+    bytesLeft = Math.max(0, bytesLeft - answered.length)
   }
-  return answers.length > 0 ? answers : undefined
+  return answers.length > 0 ? `[${answers.join(',')}]` : undefined
 }

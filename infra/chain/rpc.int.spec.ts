@@ -1,5 +1,14 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { type AbiEvent, encodeAbiParameters, encodeEventTopics, encodeFunctionResult, getAbiItem, type Hex } from 'viem'
+import {
+  type AbiEvent,
+  encodeAbiParameters,
+  encodeEventTopics,
+  encodeFunctionResult,
+  getAbiItem,
+  type Hex,
+  keccak256,
+  parseAbiParameters,
+} from 'viem'
 import { marketplace as marketplaceBinding } from '../../contracts/bindings/marketplace.ts'
 import { Failure } from '../../domain/errors.ts'
 import { type Handle, rpcError } from './json-rpc.ts'
@@ -13,6 +22,14 @@ const payer = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
 const hex = (value: number | bigint): Hex => `0x${value.toString(16)}`
 const wordOf = (value: number): Hex => `0x${value.toString(16).padStart(64, '0')}`
 
+/** Returns the id that the contract gives the deposit of a block. */
+const idOf = (block: number): Hex =>
+  keccak256(
+    encodeAbiParameters(parseAbiParameters('uint256, address, address, uint256, address, uint256'), [
+      ...([7n, marketplace, payer, 0n, token, BigInt(block)] as const),
+    ]),
+  )
+
 /** Makes a deposit whose amount is the number of its block. */
 const depositLog = (block: number) => ({
   address: marketplace,
@@ -25,7 +42,7 @@ const depositLog = (block: number) => ({
   topics: encodeEventTopics({
     abi: [getAbiItem({ abi, name: 'Deposited' }) as AbiEvent],
     eventName: 'Deposited',
-    args: { depositId: wordOf(block), payer, token },
+    args: { depositId: idOf(block), payer, token },
   }),
   data: encodeAbiParameters([{ type: 'uint256' }, { type: 'uint256' }], [BigInt(block), 0n]),
 })
@@ -111,20 +128,21 @@ describe('deposits', () => {
         const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
         ranges.push(`${Number(fromBlock)}-${Number(toBlock)}`)
       }
-      return node()(method, params)
+      return node()(method, params, 'guest')
     }
     const chain = await open(spy, { blocksPerRequestMax: 4 })
     const deposits = await chain.deposits(1n, 10n)
     expect(ranges).toEqual(['1-4', '5-8', '9-10'])
     expect(deposits.map(({ amount }) => Number(amount))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     expect(deposits[2]).toEqual({
-      depositId: wordOf(3),
+      depositId: idOf(3),
       payer,
       token,
       amount: 3n,
       transactionHash: wordOf(4),
       blockNumber: 3n,
       blockHash: wordOf(3),
+      sequence: 0n,
     })
   })
 
@@ -134,7 +152,7 @@ describe('deposits', () => {
         const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
         if (Number(toBlock) - Number(fromBlock) > 2) throw rpcError(-32000, 'block range is too wide')
       }
-      return node()(method, params)
+      return node()(method, params, 'guest')
     }
     const deposits = await (await open(narrow)).deposits(1n, 20n)
     expect(deposits.map(({ blockNumber }) => Number(blockNumber))).toEqual(

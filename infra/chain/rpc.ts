@@ -1,11 +1,24 @@
-import { BaseError, BlockNotFoundError, createPublicClient, getAddress, http, RpcRequestError, webSocket } from 'viem'
+import {
+  BaseError,
+  BlockNotFoundError,
+  createPublicClient,
+  getAddress,
+  type Hex,
+  http,
+  RpcRequestError,
+  webSocket,
+} from 'viem'
 import { marketplace as marketplaceBinding } from '../../contracts/bindings/marketplace.ts'
+import { usdToken } from '../../contracts/bindings/usd-token.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { Asset } from '../../domain/money.ts'
-import type { Chain, Deposit } from './port.ts'
+import type { Chain, Deposit, DepositsRead } from './port.ts'
+import { createProvedBlocks, depositsAmong, disagree } from './rpc/proved-blocks.ts'
 
 const requestMsMax = 10_000
 const requestRetriesMax = 2
+/** The widest range whose blocks are all read and proved. */
+const provedBlocksMax = 256n
 
 /** What nodes without a finality tag answer: no such method, or no such parameter. */
 const unsupportedCodes: readonly number[] = [-32601, -32602]
@@ -19,20 +32,34 @@ export type RpcChainOptions = {
   readonly asset: Asset
   /** How many blocks must be above a block before it counts as final. */
   readonly confirmations: number
+  /** The id of an embedded chain. */
+  readonly id?: string
   /** The widest range of one request; when a node refuses it, its halves are requested. */
   readonly blocksPerRequestMax?: number
+  /** Sent with every request over HTTP. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Makes the chain behind any JSON-RPC address. It connects on the first call, which throws CHAIN_UNAVAILABLE when no
  *  node answers, and CONFIG_INVALID for a wrong chain or contract. */
 export const rpcChain = (options: RpcChainOptions): Chain => {
-  const { rpcUrl, chainId, asset, confirmations, blocksPerRequestMax = 2_000 } = options
+  const { rpcUrl, chainId, asset, confirmations, blocksPerRequestMax = 2_000, headers = {} } = options
   const token = getAddress(options.token)
   const address = getAddress(options.marketplace)
   const settings = { retryCount: requestRetriesMax, timeout: requestMsMax }
   const socket = /^wss?:/.test(rpcUrl) ? webSocket(rpcUrl, settings) : undefined
   // A cached block number would make a new deposit wait.
-  const client = createPublicClient({ transport: socket ?? http(rpcUrl, settings), cacheTime: 0 })
+  const client = createPublicClient({
+    transport: socket ?? http(rpcUrl, { ...settings, fetchOptions: { headers } }),
+    cacheTime: 0,
+  })
+  // Requests of the same moment go in one body, which one node answers. A socket leads to one node anyway.
+  const oneBody = socket
+    ? client
+    : createPublicClient({
+        transport: http(rpcUrl, { ...settings, fetchOptions: { headers }, batch: true }),
+        cacheTime: 0,
+      })
   const contract = { address, abi: marketplaceBinding.abi } as const
 
   /** Sends a request to the node. Each error of the node or the connection becomes one Failure that names the
@@ -86,38 +113,82 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
     }
   }
 
-  const depositsIn = async (fromBlock: bigint, toBlock: bigint): Promise<readonly Deposit[]> => {
+  const contractOf = { chainId, marketplace: address, token }
+  const provedBlocks = createProvedBlocks(client, contractOf)
+
+  const logsIn = async (
+    asked: Pick<typeof client, 'getContractEvents'>,
+    range: { readonly fromBlock: bigint; readonly toBlock: bigint; readonly payer?: Hex | undefined },
+  ): Promise<readonly Deposit[]> => {
+    const { payer, ...blocks } = range
+    const args = { token, ...(payer === undefined ? {} : { payer }) }
+    const event = { ...contract, eventName: 'Deposited', args, strict: true } as const
+    return depositsAmong(contractOf, await asked.getContractEvents({ ...event, ...blocks }))
+  }
+
+  const depositsIn = async (fromBlock: bigint, toBlock: bigint, payer?: Hex): Promise<readonly Deposit[]> => {
     try {
-      const logs = await client.getContractEvents({
-        ...contract,
-        eventName: 'Deposited',
-        args: { token },
-        fromBlock,
-        toBlock,
-        strict: true,
-      })
-      return logs
-        .filter(({ removed }) => !removed)
-        .map(({ args, transactionHash, blockNumber, blockHash }) => ({
-          depositId: args.depositId,
-          payer: args.payer,
-          token: args.token,
-          amount: args.amount,
-          transactionHash,
-          blockNumber,
-          blockHash,
-        }))
+      return await logsIn(client, { fromBlock, toBlock, payer })
     } catch (error) {
       // Nodes limit ranges and results, each with its own error code: a smaller range shows whether it was the
       // limit.
       if (fromBlock === toBlock || !rpcErrorIn(error)) throw error
       const middle = (fromBlock + toBlock) / 2n
-      return [...(await depositsIn(fromBlock, middle)), ...(await depositsIn(middle + 1n, toBlock))]
+      return [...(await depositsIn(fromBlock, middle, payer)), ...(await depositsIn(middle + 1n, toBlock, payer))]
     }
+  }
+
+  /** Reads logs and the last block of the range in one body, which one node answers. */
+  const depositsUpTo = async (fromBlock: bigint, toBlock: bigint): Promise<readonly Deposit[]> => {
+    try {
+      const [last, deposits] = await Promise.all([
+        oneBody.getBlock({ blockNumber: toBlock }),
+        logsIn(oneBody, { fromBlock, toBlock }),
+      ])
+      const atEnd = deposits.filter(({ blockNumber }) => blockNumber === toBlock)
+      if (atEnd.some(({ blockHash }) => blockHash !== last.hash)) throw disagree('a log is of another block')
+      return deposits
+    } catch (error) {
+      if (fromBlock === toBlock || !rpcErrorIn(error)) throw error
+      const middle = (fromBlock + toBlock) / 2n
+      return [...(await depositsUpTo(fromBlock, middle)), ...(await depositsUpTo(middle + 1n, toBlock))]
+    }
+  }
+
+  const hashAt = async (blockNumber: bigint): Promise<Hex | undefined> => {
+    try {
+      return (await client.getBlock({ blockNumber })).hash
+    } catch (error) {
+      if (error instanceof BlockNotFoundError) return undefined
+      throw error
+    }
+  }
+
+  const ranges = function* (from: bigint, to: bigint): Generator<readonly [bigint, bigint]> {
+    const step = BigInt(blocksPerRequestMax)
+    for (let start = from; start <= to; start += step) {
+      const last = start + step - 1n
+      yield [start, last < to ? last : to]
+    }
+  }
+
+  /** Reads a range that is too wide to be proved, up to its last final block. */
+  const readWide = async (from: bigint, to: bigint, after: Hex | undefined): Promise<DepositsRead> => {
+    const before = await hashAt(to)
+    if (before === undefined) throw disagree('the last block is missing', { block: String(to) })
+    if (after !== undefined && (await hashAt(from - 1n)) !== after)
+      throw disagree('the blocks do not follow the last final one', { block: String(from), after })
+    const deposits: Deposit[] = []
+    for (const [start, last] of ranges(from, to)) deposits.push(...(await depositsUpTo(start, last)))
+    if (deposits.some(({ blockNumber }) => blockNumber < from || blockNumber > to))
+      throw disagree('a log is of another range')
+    if ((await hashAt(to)) !== before) throw disagree('the last block has changed', { block: String(to) })
+    return { deposits, to, hashes: new Map([[to, before]]), proved: false }
   }
 
   return {
     description: { chainId, rpcUrl, token, marketplace: address, asset },
+    id: options.id,
     heights: () =>
       ask('heights', async () => {
         await checkedOnce()
@@ -127,16 +198,37 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
         const final = tagged < deep ? tagged : deep
         return { head, final: final < 0n ? -1n : final }
       }),
-    deposits: (from, to) =>
+    readDeposits: ({ from, to, final, after }) =>
+      ask('deposits', async () => {
+        await checkedOnce()
+        if (to - from >= provedBlocksMax) return readWide(from, final >= from && final < to ? final : to, after)
+        const blocks = await provedBlocks(from, to, after)
+        const hashes = new Map(blocks.map(({ number, hash }) => [number, hash]))
+        return { deposits: blocks.flatMap(({ deposits }) => deposits), to, hashes, proved: true }
+      }),
+    deposits: (from, to, payer) =>
       ask('deposits', async () => {
         await checkedOnce()
         const found: Deposit[] = []
-        const step = BigInt(blocksPerRequestMax)
-        for (let start = from; start <= to; start += step) {
-          const last = start + step - 1n
-          found.push(...(await depositsIn(start, last < to ? last : to)))
-        }
+        for (const [start, last] of ranges(from, to)) found.push(...(await depositsIn(start, last, payer)))
         return found
+      }),
+    blockHash: (height) =>
+      ask('block', async () => {
+        await checkedOnce()
+        return hashAt(height)
+      }),
+    custody: (blockNumber) =>
+      ask('custody', async () => {
+        await checkedOnce()
+        try {
+          const owned = { address: token, abi: usdToken.abi, functionName: 'balanceOf', args: [address] } as const
+          return await client.readContract({ ...owned, blockNumber })
+        } catch (error) {
+          // Nodes keep the state of the newest blocks alone.
+          if (rpcErrorIn(error)) return undefined
+          throw error
+        }
       }),
     close: async () => {
       // viem keeps one connection per address, and would make one only to have it closed.

@@ -1,4 +1,5 @@
-import { address, setting, urlOf, wholeNumber } from './setting.ts'
+import { chainIdMax } from '../../domain/limits.ts'
+import { address, originList, setting, urlOf, wholeNumber } from './setting.ts'
 
 /** Settings: the chain that deposits are made on. */
 export const chainSettings = {
@@ -10,9 +11,9 @@ export const chainSettings = {
     unset: 'an embedded chain with the contracts deployed',
     secret: true,
   }),
-  CHAIN_ID: setting(wholeNumber(1, Number.MAX_SAFE_INTEGER), {
+  CHAIN_ID: setting(wholeNumber(1, chainIdMax), {
     description: 'The id of the chain behind CHAIN_RPC_URL.',
-    takes: 'a whole number above 0',
+    takes: `a whole number from 1 to ${chainIdMax}`,
     example: '11155111',
     unset: 'the id of the embedded chain',
   }),
@@ -39,5 +40,12 @@ export const chainSettings = {
     takes: 'a whole number from 0 to 65535',
     example: '9545',
     unset: '8545',
+  }),
+  CHAIN_ORIGINS: setting(originList, {
+    description:
+      'The web pages and browser wallets that may call the embedded chain, as they name themselves in the Origin header.',
+    takes: 'origins with commas between them',
+    example: 'https://app.example.com,http://localhost:3000',
+    unset: 'none: programs of this machine call it, and no page of a browser',
   }),
 }

@@ -7,7 +7,7 @@ export type Setting = { takes: string; example: string; unset: string; descripti
 export const wholeNumber = (min: number, max: number) =>
   z
     .string()
-    .regex(/^\d{1,15}$/)
+    .regex(/^\d{1,16}$/)
     .transform(Number)
     .pipe(z.number().min(min).max(max))
 /** Returns the schema of an address with one of these schemes. */
@@ -23,5 +23,11 @@ export const addressList = z
   .string()
   .transform((text) => [...new Set(text.split(',').map((wallet) => wallet.trim().toLowerCase()))])
   .pipe(z.array(address))
+const originsMax = 100
+/** Origins as browsers send them, with commas between them; each counts once. */
+export const originList = z
+  .string()
+  .transform((text) => [...new Set(text.split(',').map((origin) => origin.trim()))])
+  .pipe(z.array(z.string().regex(/^[a-z][a-z0-9+.-]{0,40}:\/\/[^\s/?#]{1,255}$/)).max(originsMax))
 /** Returns the schema of an optional variable with its texts. */
 export const setting = <Schema extends z.ZodType>(schema: Schema, about: Setting) => schema.optional().meta(about)

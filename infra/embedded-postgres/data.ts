@@ -5,9 +5,9 @@ import { Failure } from '../../domain/errors.ts'
 import { sleep } from '../async/sleep.ts'
 import { exists } from '../system/files.ts'
 import { processesIn } from '../system/processes.ts'
+import { startWatched } from '../system/watched-process.ts'
 import type { Log } from '../telemetry.ts'
 import { cleanEnvironment, postgresVersion, type Runner } from './run-as.ts'
-import { startWatched } from './watched-process.ts'
 
 /** The name of the database and of the role that owns it. */
 export const databaseName = 'neuralmesh'

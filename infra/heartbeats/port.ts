@@ -1,14 +1,13 @@
-/** Measures how long a rental has run, as far as the scheduler of its cluster has acknowledged it. Heartbeats are no
- *  events; what follows from them is one (UsageMetered). Unknown is not dead, and dead is not billed: silence longer
- *  than the tolerance counts nothing. */
+/** Measures how long rentals have run, as far as the scheduler has acknowledged it. Heartbeats are no events; what
+ *  follows from them is one (UsageMetered). A silence is the time between two beats. One up to the tolerance counts,
+ *  a longer one counts nothing, and what comes after the last beat counts nothing yet. */
 export type Heartbeats = {
-  /** Starts counting at `startedAt` (ISO 8601). A second call changes nothing. */
-  begin(rental: string, startedAt: string): Promise<void>
-  /** Records that the scheduler has reported at `at` (ISO 8601) that these rentals still run. */
-  beat(rentals: readonly string[], at: string): Promise<void>
-  /** Resolves to the whole seconds that are acknowledged up to `at`, rounded down: all beats, and the time since the
-   *  last one unless it is longer than the tolerance. A rental that never began counts from `startedAt`. */
-  acknowledged(rental: string, startedAt: string, at: string): Promise<bigint>
-  /** Removes the row of a rental that is over. */
-  end(rental: string): Promise<void>
+  /** Records that the scheduler was at work at `at` (ISO 8601). It holds for every rental that is active then, by
+   *  RentalActivated and RentalEnded in the log: one write, however many there are. */
+  beat(at: string): Promise<void>
+  /** Resolves to the whole seconds from `startedAt` to `until` (ISO 8601) that are acknowledged, rounded down. */
+  acknowledged(rental: string, startedAt: string, until: string): Promise<bigint>
+  /** Resolves to whether no later beat can change what is acknowledged up to `until`: there is a beat after it, or the
+   *  silence that goes on at `now` is longer than the tolerance. */
+  isFinal(until: string, now: string): Promise<boolean>
 }

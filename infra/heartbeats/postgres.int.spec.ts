@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
+import { heartbeatsInMemory } from '../../testing/worlds/heartbeats.ts'
 import { type Database, migrateOperations } from '../postgres.ts'
 import type { Heartbeats } from './port.ts'
 import { postgresHeartbeats } from './postgres.ts'
@@ -15,131 +16,160 @@ beforeAll(async () => {
   heartbeats = postgresHeartbeats(database)
 })
 afterAll(() => testDatabase.drop())
-beforeEach(async () => {
-  await database.query('spec.clear', 'truncate ops.heartbeats')
-})
+const clear = () => database.query('spec.clear', 'truncate ops.heartbeats, ops.heartbeat_spans')
+beforeEach(clear)
 
 /** Seconds after the start; the tolerance is 30 s. */
 const at = (seconds: number) => new Date(Date.parse('2026-01-01T00:00:00.000Z') + seconds * 1000).toISOString()
 const start = at(0)
 const beats = async (...seconds: number[]) => {
-  for (const second of seconds) await heartbeats.beat(['r'], at(second))
+  for (const second of seconds) await heartbeats.beat(at(second))
 }
-const acknowledged = (second: number) => heartbeats.acknowledged('r', start, at(second))
+const acknowledged = (until: number, from = 0) => heartbeats.acknowledged('r', at(from), at(until))
 
 describe('a rental', () => {
-  test('counts its beats, and the time since the last one', async () => {
-    await heartbeats.begin('r', start)
-    await beats(5, 10, 15)
+  test('counts the time up to the last beat, and not beyond', async () => {
+    await beats(0, 5, 10, 15)
     expect(await acknowledged(15)).toBe(15n)
-    expect(await acknowledged(22)).toBe(22n)
-  })
-
-  test('does not count a silence longer than the tolerance, up to its very end', async () => {
-    await heartbeats.begin('r', start)
-    await beats(5)
-    expect(await acknowledged(35)).toBe(35n)
-    expect(await acknowledged(35.001)).toBe(5n)
-    await beats(35)
-    expect(await acknowledged(35)).toBe(35n)
-    await beats(65.001)
-    expect(await acknowledged(65.001)).toBe(35n)
-    await beats(70.001)
-    expect(await acknowledged(70.001)).toBe(40n)
-  })
-
-  test('that never began counts from its start, as far as the tolerance goes', async () => {
     expect(await acknowledged(12)).toBe(12n)
-    expect(await acknowledged(31)).toBe(0n)
-    await beats(5)
-    expect(await acknowledged(31)).toBe(0n)
+    expect(await acknowledged(22)).toBe(15n)
   })
 
-  test('begins once', async () => {
-    await heartbeats.begin('r', start)
+  test('counts from its start, wherever that lies between two beats', async () => {
+    await beats(0, 20, 40)
+    for (const from of [0, 7, 20, 33]) expect(await acknowledged(40, from)).toBe(40n - BigInt(from))
+    expect(await acknowledged(60, 50)).toBe(0n)
+  })
+
+  test('does not count a silence longer than the tolerance, whichever part of it was rented', async () => {
+    await beats(0, 5, 35, 65.001, 70.001)
+    expect(await acknowledged(35)).toBe(35n)
+    expect(await acknowledged(36)).toBe(35n)
+    expect(await acknowledged(70.001)).toBe(40n)
+    expect(await acknowledged(50, 36)).toBe(0n)
+    expect(await acknowledged(66.001, 40)).toBe(1n)
+  })
+
+  test('counts nothing before the first beat', async () => {
+    expect(await acknowledged(12)).toBe(0n)
     await beats(5)
-    await heartbeats.begin('r', at(4))
-    expect(await acknowledged(10)).toBe(10n)
+    expect(await acknowledged(12)).toBe(0n)
+    await beats(10)
+    expect(await acknowledged(12)).toBe(5n)
   })
 
   test('counts whole seconds, rounded down once and not at every beat', async () => {
-    await heartbeats.begin('r', start)
-    await beats(...Array.from({ length: 10 }, (_, index) => (index + 1) * 1.7))
+    await beats(...Array.from({ length: 11 }, (_, index) => index * 1.7))
     expect(await acknowledged(17)).toBe(17n)
-    expect(await acknowledged(17.999)).toBe(17n)
-    expect(await acknowledged(18)).toBe(18n)
+    expect(await acknowledged(16.999)).toBe(16n)
   })
 
   test('counts nothing for a beat that comes late or again', async () => {
-    await heartbeats.begin('r', start)
-    await beats(10, 5, 10, 7)
+    await beats(0, 10, 5, 10, 7)
     expect(await acknowledged(10)).toBe(10n)
-    await beats(40, 5, 40)
-    expect(await acknowledged(40)).toBe(40n)
+    await beats(50, 45, 30, 50)
+    expect(await acknowledged(50)).toBe(10n)
   })
 
-  test('counts nothing backwards', async () => {
-    await heartbeats.begin('r', start)
-    await beats(20)
-    expect(await acknowledged(15)).toBe(20n)
-  })
-
-  test('is forgotten when it is over, and a later beat does not bring it back', async () => {
-    await heartbeats.begin('r', start)
-    await beats(20)
-    await heartbeats.end('r')
-    await heartbeats.end('r')
-    await beats(25)
-    expect(await database.query('spec.rows', 'select * from ops.heartbeats')).toEqual([])
-  })
-
-  test('knows nothing of the others', async () => {
-    for (const rental of ['r', 's', "o'neil"]) await heartbeats.begin(rental, start)
-    await heartbeats.beat(['r', "o'neil", 'unknown'], at(20))
-    await heartbeats.beat(['r', "o'neil"], at(45))
-    expect(await acknowledged(45)).toBe(45n)
-    expect(await heartbeats.acknowledged("o'neil", start, at(45))).toBe(45n)
-    expect(await heartbeats.acknowledged('s', start, at(45))).toBe(0n)
+  test('from before there were spans keeps what was acknowledged, and goes on from its last beat', async () => {
+    const row = 'insert into ops.heartbeats (rental, acknowledged_ms, last_beat_at) values ($1, $2, $3)'
+    await database.query('spec.before', row, ['r', 100_500, at(120)])
+    await beats(110, 120, 130.5)
+    expect(await acknowledged(200)).toBe(111n)
+    expect(await heartbeats.acknowledged('s', at(115), at(200))).toBe(15n)
   })
 })
 
-test('a beat for no rental runs no statement', async () => {
-  const silent = postgresHeartbeats({ query: () => Promise.reject(new Error('a statement ran')) })
-  await expect(silent.beat([], start)).resolves.toBeUndefined()
+test('the version before is taken over: its last beat begins the first span', async () => {
+  await database.query('spec.before', 'drop table ops.heartbeat_spans')
+  await database.query('spec.before', 'update ops.version set version = version - 1')
+  const row = 'insert into ops.heartbeats (rental, acknowledged_ms, last_beat_at) values ($1, $2, $3)'
+  await database.query('spec.before', row, ['r', 100_000, at(120)])
+  await database.query('spec.before', row, ['s', 5_000, at(119)])
+  await migrateOperations(database)
+  await beats(125)
+  expect(await acknowledged(200)).toBe(105n)
 })
 
-test('two beats at once count nothing twice', async () => {
-  await heartbeats.begin('r', start)
-  for (let second = 5; second <= 50; second += 5)
-    await Promise.all(Array.from({ length: 6 }, () => heartbeats.beat(['r'], at(second))))
-  expect(await acknowledged(50)).toBe(50n)
+test('what was acknowledged is final when a beat comes after it, or the silence is too long', async () => {
+  expect(await heartbeats.isFinal(at(5), at(5))).toBe(true)
+  await beats(0, 10)
+  expect(await heartbeats.isFinal(at(10), at(10))).toBe(true)
+  expect(await heartbeats.isFinal(at(11), at(11))).toBe(false)
+  expect(await heartbeats.isFinal(at(11), at(40))).toBe(false)
+  expect(await heartbeats.isFinal(at(11), at(40.001))).toBe(true)
 })
 
-test('two beats for many rentals in different orders do not deadlock', async () => {
-  const rentals = Array.from({ length: 200 }, (_, index) => `r${index}`)
-  for (const rental of rentals) await heartbeats.begin(rental, start)
-  for (let second = 1; second <= 10; second++)
-    await Promise.all([rentals, rentals.toReversed(), rentals].map((some) => heartbeats.beat(some, at(second))))
-  for (const rental of ['r0', 'r199']) expect(await heartbeats.acknowledged(rental, start, at(10))).toBe(10n)
+test('a beat is one statement and one row, however many rentals run', async () => {
+  const labels: string[] = []
+  const counted = postgresHeartbeats({
+    query: async (label, sql, values, options) => {
+      labels.push(label)
+      return database.query(label, sql, values, options)
+    },
+  })
+  for (let second = 0; second < 100; second++) await counted.beat(at(second))
+  expect(labels).toEqual(Array(100).fill('heartbeats.beat'))
+  expect(await database.query('spec.rows', 'select * from ops.heartbeat_spans')).toEqual([
+    { since: start, until: at(99) },
+  ])
 })
 
-test('what is acknowledged is the sum of all pauses within the tolerance, exact to the millisecond', async () => {
+test('beats of several schedulers at once count nothing twice', async () => {
+  await beats(0)
+  for (let second = 5; second <= 200; second += second % 50 === 0 ? 31 : 5)
+    await Promise.all(Array.from({ length: 6 }, (_, index) => heartbeats.beat(at(second + index / 100))))
+  const inMemory = heartbeatsInMemory()
+  await inMemory.beat(start)
+  for (let second = 5; second <= 200; second += second % 50 === 0 ? 31 : 5)
+    for (let index = 0; index < 6; index++) await inMemory.beat(at(second + index / 100))
+  // A first beat after a silence may win before an earlier one: the difference is a part of a second for each silence.
+  const seconds = await acknowledged(300)
+  const exact = await inMemory.acknowledged('r', start, at(300))
+  expect(exact - seconds).toBeGreaterThanOrEqual(0n)
+  expect(exact - seconds).toBeLessThanOrEqual(1n)
+})
+
+test('spans that overlap or follow each other closely count as one', async () => {
+  const insert = 'insert into ops.heartbeat_spans (since, until) values ($1, $2)'
+  for (const [since, until] of [
+    [0, 10],
+    [5, 20],
+    [6, 7],
+    [50, 60],
+    [90.001, 95],
+  ] as const)
+    await database.query('spec.span', insert, [at(since), at(until)])
+  expect(await acknowledged(200)).toBe(64n)
+  expect(await acknowledged(55, 15)).toBe(40n)
+})
+
+test('what is acknowledged is the sum of all silences within the tolerance, exact to the millisecond', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.integer({ min: 1, max: 60_000 }), { maxLength: 10 }),
-      fc.integer({ min: 0, max: 60_000 }),
-      async (pausesMs, sinceMs) => {
-        await heartbeats.end('r')
-        await heartbeats.begin('r', start)
+      fc.array(fc.oneof(fc.integer({ min: 1, max: 60_000 }), fc.constantFrom(30_000, 30_001)), { maxLength: 10 }),
+      fc.array(fc.tuple(fc.integer({ min: -5_000, max: 200_000 }), fc.integer({ min: 0, max: 200_000 })), {
+        minLength: 1,
+        maxLength: 5,
+      }),
+      async (silencesMs, leases) => {
+        await clear()
+        const inMemory = heartbeatsInMemory()
         let nowMs = 0
-        for (const pauseMs of pausesMs) {
-          nowMs += pauseMs
+        for (const silenceMs of [0, ...silencesMs]) {
+          nowMs += silenceMs
           await beats(nowMs / 1000)
+          await inMemory.beat(at(nowMs / 1000))
         }
-        const countedMs = [...pausesMs, sinceMs].filter((ms) => ms <= 30_000).reduce((sum, ms) => sum + ms, 0)
-        expect(await acknowledged((nowMs + sinceMs) / 1000)).toBe(BigInt(Math.floor(countedMs / 1000)))
+        for (const [fromMs, lengthMs] of leases) {
+          const lease = ['r', at(fromMs / 1000), at((fromMs + lengthMs) / 1000)] as const
+          expect(await heartbeats.acknowledged(...lease)).toBe(await inMemory.acknowledged(...lease))
+          expect(await heartbeats.isFinal(lease[2], at(nowMs / 1000))).toBe(
+            await inMemory.isFinal(lease[2], at(nowMs / 1000)),
+          )
+        }
       },
     ),
-    { numRuns: 50 },
+    { numRuns: 60 },
   )
 })

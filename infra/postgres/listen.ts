@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import { createBackoff } from '../async/backoff.ts'
 import { unlessAborted } from '../async/signal.ts'
 import type { Log } from '../telemetry.ts'
+import { prepareSession } from './session.ts'
 
 const pauseMsMin = 100
 const pauseMsMax = 5_000
@@ -28,6 +29,7 @@ export const keepListening = async (options: {
     client.on('notification', ({ payload }) => onNotify(payload ?? ''))
     try {
       await client.connect()
+      await prepareSession(client)
       await client.query(`listen ${client.escapeIdentifier(channel)}`)
       backoff.reset()
       onListening()

@@ -25,10 +25,38 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'consumers.name text',
     'consumers.position text',
     'cursors.block numeric',
+    'cursors.chain text',
+    'cursors.custody_block numeric',
+    'cursors.custody_checked_at timestamp with time zone',
+    'cursors.custody_contract numeric',
+    'cursors.custody_ledger numeric',
+    'cursors.hash text',
     'cursors.name text',
+    'heartbeat_spans.since timestamp with time zone',
+    'heartbeat_spans.until timestamp with time zone',
     'heartbeats.acknowledged_ms bigint',
     'heartbeats.last_beat_at timestamp with time zone',
     'heartbeats.rental text',
+    'rescans.cursor_name text',
+    'rescans.done_at timestamp with time zone',
+    'rescans.from_block numeric',
+    'rescans.id bigint',
+    'rescans.next_block numeric',
+    'rescans.recovered bigint',
+    'rescans.requested_at timestamp with time zone',
+    'rescans.requested_by text',
+    'rescans.to_block numeric',
+    'task_decisions.attempts integer',
+    'task_decisions.decided_at timestamp with time zone',
+    'task_decisions.decided_by text',
+    'task_decisions.decision text',
+    'task_decisions.error text',
+    'task_decisions.id bigint',
+    'task_decisions.key text',
+    'task_decisions.payload text',
+    'task_decisions.reason text',
+    'task_decisions.since timestamp with time zone',
+    'task_decisions.task text',
     'used_nonces.expires_at timestamp with time zone',
     'used_nonces.nonce text',
     'version.version integer',
@@ -47,10 +75,12 @@ test('many processes that start at once make them once', async () => {
 test('a database of an earlier version is brought up to this one', async () => {
   await migrateOperations(database)
   const [before] = await versions()
-  await database.query('spec.back', 'drop table ops.used_nonces')
+  await database.query('spec.back', 'drop table ops.rescans')
+  await database.query('spec.back', 'drop table ops.cursors')
+  await database.query('spec.back', 'create table ops.cursors (name text primary key, block numeric(39, 0) not null)')
   await database.query('spec.back', 'update ops.version set version = version - 1')
   await migrateOperations(database)
-  expect(await shape()).toContain('used_nonces.nonce text')
+  expect(await shape()).toContain('rescans.id bigint')
   expect(await versions()).toEqual([before])
 })
 
@@ -58,7 +88,7 @@ test('a migration that fails leaves all as it was', async () => {
   await migrateOperations(database)
   await database.query('spec.back', 'update ops.version set version = version - 1')
   const before = [await versions(), await shape()]
-  await expect(migrateOperations(database)).rejects.toMatchObject({ code: '42P07' })
+  await expect(migrateOperations(database)).rejects.toMatchObject({ code: '42701' })
   expect([await versions(), await shape()]).toEqual(before)
 })
 

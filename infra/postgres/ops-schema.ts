@@ -17,6 +17,48 @@ const migrations = [
     `create table ops.used_nonces (nonce text primary key, expires_at timestamptz not null)`,
     `create index used_nonces_expires_at on ops.used_nonces (expires_at)`,
   ],
+  [
+    `create table ops.task_decisions (
+     id bigint generated always as identity primary key,
+     key text not null,
+     task text not null,
+     payload text not null,
+     attempts int not null,
+     error text,
+     since timestamptz not null,
+     decision text not null check (decision in ('retry', 'give up')),
+     decided_by text not null,
+     reason text not null,
+     decided_at timestamptz not null default now()
+   )`,
+  ],
+  // ops.heartbeats keeps what was acknowledged before there were spans; no row is added to it.
+  [
+    `create table ops.heartbeat_spans (since timestamptz primary key, until timestamptz not null)`,
+    `insert into ops.heartbeat_spans (since, until)
+     select max(last_beat_at), max(last_beat_at) from ops.heartbeats having max(last_beat_at) is not null`,
+  ],
+  [
+    `alter table ops.cursors
+     add column hash text,
+     add column chain text,
+     add column custody_block numeric(39, 0),
+     add column custody_contract numeric(78, 0),
+     add column custody_ledger numeric(78, 0),
+     add column custody_checked_at timestamptz`,
+    `create table ops.rescans (
+     id bigint generated always as identity primary key,
+     cursor_name text not null,
+     requested_by text not null,
+     requested_at timestamptz not null default now(),
+     from_block numeric(39, 0) not null,
+     to_block numeric(39, 0) not null,
+     next_block numeric(39, 0) not null,
+     recovered bigint not null default 0,
+     done_at timestamptz
+   )`,
+    `create index on ops.rescans (cursor_name, id) where done_at is null`,
+  ],
 ] as const
 
 /** One row that holds the version. */

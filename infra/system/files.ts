@@ -1,4 +1,5 @@
-import { open, stat } from 'node:fs/promises'
+import { mkdir, open, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { errorCode } from './errors.ts'
 
 /** Returns undefined for the error of a file or folder that is not there, and throws any other error.
@@ -22,4 +23,15 @@ export const syncFolder = async (path: string): Promise<void> => {
   } finally {
     await folder.close()
   }
+}
+
+/** Makes one folder after the other: a recursive mkdir never ends where no folder can be made, for instance below
+ *  /proc. Resolves to true when the folder is new. */
+export const makeFolders = async (folder: string): Promise<boolean> => {
+  if (await exists(folder)) return false
+  if (dirname(folder) !== folder) await makeFolders(dirname(folder))
+  await mkdir(folder).catch((error: unknown) => {
+    if (errorCode(error) !== 'EEXIST') throw error
+  })
+  return true
 }

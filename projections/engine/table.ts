@@ -5,8 +5,8 @@ import { snakeCase } from './snake-case.ts'
 export const readSchema = 'read'
 export const buildSchema = 'read_build'
 
-/** Minor units of an asset: a bigint of up to 39 digits. The column is numeric, because a bigint column ends at 19
- *  digits. */
+/** Minor units of an asset: a bigint of up to 97 digits, the sum of as many amounts of a chain (78 digits) as a log can
+ *  hold. The column is numeric, because a bigint column ends at 19 digits. */
 export class AmountType extends Type<bigint, string> {
   override convertToDatabaseValue(value: bigint): string {
     return value === null || value === undefined ? value : String(value)
@@ -15,10 +15,23 @@ export class AmountType extends Type<bigint, string> {
     return value === null || value === undefined ? value : BigInt(value)
   }
   override getColumnType(): string {
-    return 'numeric(39,0)'
+    return 'numeric(97,0)'
   }
   override compareAsType(): string {
     return 'bigint'
+  }
+}
+
+/** A whole number up to 2^53 - 1: an integer column ends at 2^31 - 1. */
+export class SafeIntegerType extends Type<number, string> {
+  override convertToJSValue(value: string): number {
+    return value === null || value === undefined ? value : Number(value)
+  }
+  override getColumnType(): string {
+    return 'bigint'
+  }
+  override compareAsType(): string {
+    return 'number'
   }
 }
 
@@ -40,6 +53,8 @@ export class MomentType extends Type<string, string> {
 export const key = () => p.text().collation('C')
 /** Declares a column for an amount in minor units. */
 export const amount = () => p.type(AmountType).$type<bigint>()
+/** Declares a column for a whole number that may exceed 2^31 - 1. */
+export const safeInteger = () => p.type(SafeIntegerType).$type<number>()
 /** Declares a column for a moment. */
 export const moment = () => p.type(MomentType).$type<string>()
 
@@ -57,7 +72,11 @@ export type ReadTable = {
   }
 }
 
-type Column = { readonly property: string; readonly name: string; readonly kind: 'integer' | 'moment' | 'plain' }
+type Column = {
+  readonly property: string
+  readonly name: string
+  readonly kind: 'integer' | 'number' | 'moment' | 'plain'
+}
 
 /** The access of the runner to a table: its statements, and the conversion of rows. It is the same for all tables. */
 export type TableAccess = {
@@ -88,6 +107,7 @@ const isNormalMoment = (value: unknown): boolean =>
 
 const kindOf = (type: unknown): Column['kind'] => {
   if (type === AmountType || type instanceof BigIntType) return 'integer'
+  if (type === SafeIntegerType) return 'number'
   return type === MomentType ? 'moment' : 'plain'
 }
 
@@ -100,6 +120,7 @@ const columnsOf = (table: ReadTable): Column[] =>
 
 const fromDatabase = (kind: Column['kind'], value: unknown): unknown => {
   if (value === null || kind === 'plain') return value
+  if (kind === 'number') return Number(value)
   return kind === 'integer' ? BigInt(String(value)) : toMoment(String(value))
 }
 

@@ -9,6 +9,7 @@ import { money } from '../../domain/money.ts'
 import { sleep } from '../../infra/async/sleep.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
+import { openPostgresTurns } from '../../infra/turns/postgres.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
 import { requestRental } from '../../processes/rent-a-gpu.ts'
 import { below, createRandom, pick, type Random } from '../random.ts'
@@ -144,7 +145,8 @@ await runChild(poolSize, async (child) => {
     },
   }
   const store = recordedStore(counted, createRecorder(journal, firstNumber))
-  const commands = createCommands({ store })
+  const turns = await openPostgresTurns({ database, log: child.log })
+  const commands = createCommands({ store, turns })
   const provider = `0xp-${name}-${life}`
   const listings = await listSomething(commands, provider, name)
   const heartbeats = postgresHeartbeats(database)
@@ -158,6 +160,7 @@ await runChild(poolSize, async (child) => {
     }
   }
   await Promise.all(Array.from({ length: renters }, (_, number) => rentAgainAndAgain(`0xr-${name}-${life}-${number}`)))
+  await turns.close()
   await opened.close()
   await journal.close()
 })

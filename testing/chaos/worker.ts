@@ -1,12 +1,12 @@
 /** A process of a chaos run that does what the platform's worker does: it runs sagas to their end, from the log, and
  *  fires timers. */
-import { systemActors } from '../../commands/actor.ts'
 import { createCommands } from '../../commands/execute.ts'
 import { logBus } from '../../infra/bus/log.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
-import { endAndSettle } from '../../processes/end-rental.ts'
+import { openPostgresTurns } from '../../infra/turns/postgres.ts'
+import { expireRental } from '../../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../../processes/timers.ts'
@@ -25,7 +25,8 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
   const { journal, firstNumber } = await openJournal({ folder, writer: name, life, carry: false })
   const opened = await untilAnswered(() => openPostgresEventStore({ database }))
   const store = recordedStore(opened, createRecorder(journal, firstNumber))
-  const commands = createCommands({ store })
+  const turns = await openPostgresTurns({ database, log })
+  const commands = createCommands({ store, turns })
   const heartbeats = postgresHeartbeats(database)
   const schedule: Schedule = (timer, payload, { key, runAt }) =>
     jobs.schedule(timer, payload, { key, runAt: new Date(runAt) })
@@ -41,7 +42,7 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
       count('metered')
     },
     expire: async ({ rental }) => {
-      await endAndSettle(meter, rental, 'expired', systemActors.meter)
+      await expireRental(meter, rental)
       count('expired')
     },
     walk: (timer) => retryHandler(walker, timer),
@@ -57,6 +58,7 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
   )
   await runSubscriber({ ...walker, bus: logBus({ store, database, log }), schedule, signal })
   await jobs.close()
+  await turns.close()
   await opened.close()
   await journal.close()
 })

@@ -4,7 +4,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { privateKeyToAccount } from 'viem/accounts'
 import { createClient } from '../../cli/client.ts'
+import { type ChainInfo, chainMoney, deposit, fund } from '../../cli/wallet.ts'
+import { devKeys } from '../../infra/chain/dev-keys.ts'
 import { createTestFolder, startTestPlatform, stopTestPlatforms, type TestPlatform } from '../worlds/platform.ts'
 import { availableUnits } from '../worlds/renter.ts'
 
@@ -70,6 +73,21 @@ describe('npm run seed', () => {
     expect(errors).toContain('npm start')
   })
 
+  test('does not deposit twice when it was interrupted after its deposit', async () => {
+    const second = await startTestPlatform(join(folder.path, 'interrupted'))
+    const { chain } = await createClient(second.url).query<{ chain: ChainInfo }>(
+      '{ chain { chainId rpcUrl token marketplace } }',
+    )
+    const renter = privateKeyToAccount(devKeys[3])
+    await fund(chain, renter, 130_000_000n)
+    await deposit(chain, renter, 100_000_000n)
+    const runs = [await runSeed('--url', second.url, '--json'), await runSeed('--url', second.url, '--json')]
+    for (const { output } of runs)
+      expect(JSON.parse(output).result).toMatchObject({ available: '100', deposited: false })
+    expect(await chainMoney(chain, renter.address)).toEqual({ inWallet: 30_000_000n, deposited: 100_000_000n })
+    await second.stop()
+  })
+
   test('gives no money away on another chain', async () => {
     const server = createServer((_, response) => {
       response.setHeader('content-type', 'application/json')
@@ -79,6 +97,7 @@ describe('npm run seed', () => {
     const { code, errors } = await runSeed('--url', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
     server.close()
     expect(code).toBe(1)
-    expect(errors).toContain('is on chain 1.')
+    expect(errors).toContain('CHAIN_WITHOUT_FAUCET')
+    expect(errors).toContain('chain: 1')
   })
 })

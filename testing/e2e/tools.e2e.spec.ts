@@ -1,4 +1,6 @@
 // The two tools as an analyst calls them: beside a running platform, and with none.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,6 +15,7 @@ import { createTestFolder, startTestPlatform, stopTestPlatforms, type TestPlatfo
 import { createListing, createRenter } from '../worlds/renter.ts'
 import { silentLog } from '../worlds/silent-log.ts'
 
+const root = join(import.meta.dirname, '../..')
 const units = 9_000_000n
 const example = 'analysis/revenue-by-gpu.ts'
 let folder: Awaited<ReturnType<typeof createTestFolder>>
@@ -47,6 +50,16 @@ const runTool = (
   onOutput?: Parameters<typeof runNode>[2],
   settings: Record<string, string> = {},
 ) => runNode([`cli/${tool}.ts`, ...given], { DATA_DIR: dataDir, ...settings }, onOutput)
+
+const runShell = async (script: string): Promise<number | null> => {
+  const child = spawn('bash', ['-c', script], {
+    cwd: root,
+    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: '', EVENTSTORE_URL: '', DATA_DIR: dataDir },
+    stdio: 'ignore',
+  })
+  const [code] = await once(child, 'close')
+  return code
+}
 
 type Answer = {
   readonly result?: {
@@ -146,6 +159,16 @@ describe('what cannot be done is refused with its code, and exit code 1', () => 
   test.each<['replay' | 'export', string[], string, Record<string, string>]>([
     ['replay', [], 'INPUT_INVALID', { takes: 'one file' }],
     ['replay', ['no-such.ts'], 'REPLAY_FILE_INVALID', { reason: 'there is no such file' }],
+    ['replay', ['main.ts'], 'REPLAY_FILE_INVALID', { reason: 'its default export is not made by replay(…)' }],
+    ['replay', [example, '--from', '28.11.2026'], 'INPUT_INVALID', { from: '28.11.2026' }],
+    [
+      'replay',
+      [example, '--from', '2026-11-22', '--to', '2026-11-21'],
+      'INPUT_INVALID',
+      { takes: '--from before --to' },
+    ],
+    ['export', ['--out', '/proc/x'], 'EXPORT_FOLDER_UNWRITABLE', { folder: '/proc/x' }],
+    ['export', ['--out', join(root, 'package.json')], 'EXPORT_FOLDER_UNWRITABLE', {}],
     ['replay', [example, '--schema', 'read'], 'REPLAY_SCHEMA_FOREIGN', { schema: 'read' }],
     ['replay', [example, '--loud'], 'INPUT_INVALID', {}],
     ['export', [], 'INPUT_INVALID', { takes: '--out and a folder' }],
@@ -171,4 +194,12 @@ describe('what cannot be done is refused with its code, and exit code 1', () => 
     const usage = await readFile(join(import.meta.dirname, '../../cli/export.ts'), 'utf8')
     expect(usage).toContain(ended.output.trim())
   })
+})
+
+test.each([1, 2])('a tool whose output is not read any more ends in order, without a stack (%d)', async (lines) => {
+  const command = `"${process.execPath}" cli/replay.ts ${example} --json 2> "${join(folder.path, 'errors.txt')}"`
+  const ended = await runShell(`set -o pipefail; ${command} | head -n ${lines}`)
+  expect([0, 141]).toContain(ended)
+  expect(await readFile(join(folder.path, 'errors.txt'), 'utf8')).not.toContain('EPIPE')
+  expect(await processesNaming(dataDir)).toEqual([])
 })

@@ -78,7 +78,7 @@ const schedulerTypes = async (): Promise<readonly string[]> => {
     bus,
     jobs: { reconcile: nothing, close: nothing },
     heartbeats: steadyHeartbeats(),
-    openWork: { openJobs: async () => [], activeRentals: async () => [] },
+    openWork: { openJobs: async () => [] },
     now: () => '',
     log: silentLog,
     signal: AbortSignal.abort(),

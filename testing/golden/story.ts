@@ -49,7 +49,7 @@ const chapters: Readonly<Record<string, Chapter>> = {
     const job = await world.submit(renter, rental)
     const watcher = await runAttempt(world, job, 1)
     const progress = { attempt: 1, percent: 33.3, message: 'loss 0.25', reportedAt: world.now() } as const
-    await world.reports.sendWithRetry(job, async () => ({ type: 'ReportProgress', ...progress }), '1', 'a third')
+    await world.reports.send(job, { type: 'ReportProgress', ...progress }, '1', 'a third')
     await world.pass(400)
     watcher.ended({ ended: 'exited', exitCode: 0 })
     await world.reports.idle()

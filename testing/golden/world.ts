@@ -2,6 +2,7 @@
 // and a clock and ids that depend on nothing but the salt. What it writes twice is the same twice.
 import { createHash } from 'node:crypto'
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
+import { commandIds, ids } from '../../commands/derived-ids.ts'
 import { type Commands, createCommands, mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { derivedId } from '../../commands/ids.ts'
 import { submitJob } from '../../commands/submit-job.ts'
@@ -10,10 +11,11 @@ import { Failure, isRefusal, type Refusal } from '../../domain/errors.ts'
 import type { Program } from '../../domain/job.ts'
 import { usdc } from '../../domain/money.testing.ts'
 import type { Money } from '../../domain/money.ts'
-import type { Chain, ChainCursor, Deposit } from '../../infra/chain/port.ts'
+import type { Chain, ChainCursor, CursorPlace, Deposit } from '../../infra/chain/port.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
-import { requestRental } from '../../processes/rent-a-gpu.ts'
+import { rentAGpu } from '../../processes/rent-a-gpu.ts'
+import { runSaga } from '../../processes/saga.ts'
 import { handlersOf } from '../../processes/subscriber.ts'
 import type { Schedule, Timers } from '../../processes/timers.ts'
 import { watchOnce } from '../../processes/watch-deposits.ts'
@@ -151,21 +153,32 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       asset: 'USDC/6',
     },
     heights: async () => ({ head: BigInt(blocks.length - 1), final: BigInt(final) }),
+    id: undefined,
+    readDeposits: async ({ from, to }) => ({
+      deposits: blocks.slice(Number(from), Number(to) + 1).flat(),
+      to,
+      hashes: new Map(blocks.map((_, height) => [BigInt(height), hex(`hash of ${height}`, 64)])),
+      proved: true,
+    }),
     deposits: async (from, to) => blocks.slice(Number(from), Number(to) + 1).flat(),
+    blockHash: async () => undefined,
+    custody: async () => undefined,
     close: async () => undefined,
   }
-  let lastBlock: bigint | undefined
+  let place: CursorPlace | undefined
   const cursor: ChainCursor = {
-    load: async () => lastBlock,
-    save: async (block) => {
-      lastBlock = block
+    load: async () => place,
+    save: async (saved) => {
+      place = saved
     },
+    loadCustody: async () => undefined,
+    saveCustody: async () => undefined,
   }
   const pendingPayments = async () => [
     ...new Set((await Array.fromAsync(store.readAll({ streamPrefix: 'payment-' }))).map(({ stream }) => idOf(stream))),
   ]
   const watch = async (): Promise<void> => {
-    await watchOnce({ chain, cursor, commands, pendingPayments, now })
+    await watchOnce({ chain, cursor, commands, pendingPayments, finalCount: async () => 0n, now })
     await follow()
   }
 
@@ -189,7 +202,8 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       const name = `deposit of ${payer}`
       const blockHash = hex(`block ${blocks.length} ${branch}`, 64)
       const identity = { depositId: hex(name, 64), transactionHash: hex(`${name} transaction`, 64), blockHash }
-      blocks.push([{ ...identity, payer, amount, token: chain.description.token, blockNumber: BigInt(blocks.length) }])
+      const { token } = chain.description
+      blocks.push([{ ...identity, payer, amount, token, blockNumber: BigInt(blocks.length), sequence: 0n }])
       await watch()
     },
     /** Replaces the last block by an empty one. */
@@ -201,12 +215,17 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       final = blocks.length - 1
       await watch()
     },
-    /** Requests a rental, which may be rejected. Resolves to its id. */
+    /** Requests a rental, which may be rejected, also for want of money: as if it went elsewhere after the look at the
+     *  wallet, which leaves no event. Resolves to the id of the rental. */
     rent: async (renter: string, listing: string, terms: { gpuCount: number; seconds: bigint; max: bigint }) => {
       const { gpuCount, seconds } = terms
       const idempotencyKey = derivedId(salt, 'rent', String(requests++))
-      const request = { renter, idempotencyKey, listing, gpuCount, seconds, maxPricePerGpuHour: usdc(terms.max) }
-      const { rental } = given(await requestRental({ commands, now }, request))
+      const asked = { listing, gpuCount, seconds, maxPricePerGpuHour: usdc(terms.max) }
+      const rental = ids.rental(renter, idempotencyKey)
+      const request = { type: 'RequestRental', renter, ...asked, requestedAt: now() } as const
+      const envelope = requestEnvelope(commandIds.requestRental(rental, asked), userActor(renter), now())
+      mustExecute(await commands.execute('rental', rental, request, envelope))
+      await runSaga({ commands, now }, rentAGpu, { id: rental, revision: 0n })
       await follow()
       return rental
     },

@@ -10,11 +10,13 @@ const floorExcuses: Excuses = {
     'MikroORM opens its own connections; one function decides which errors mean an unreachable database',
   'cli/export/folder.ts → infra/data-folder.ts is an engine':
     'a lock that a killed process does not keep is hard to make twice',
+  'cli/tour.ts → infra/config.ts is an engine': 'it finds the platform where the settings put it',
   'cli/tool.ts → infra/config.ts is an engine': 'a tool reads the settings as main.ts does',
   'cli/tool.ts → infra/shutdown.ts is an engine': 'a tool ends as main.ts does',
   'cli/tool.ts → infra/telemetry.ts is an engine': 'a tool logs as main.ts does',
   'cli/wallet.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
   'cli/tour/story.ts → infra/chain/dev-keys.ts is an engine': 'the tour plays with the development accounts',
+  'cli/import.ts → infra/chain/dev-keys.ts is an engine': 'on the embedded chain the provider is that of the tour',
   'cli/seed.ts → infra/chain/dev-keys.ts is an engine':
     'the seeded wallets are development accounts, the same each time',
 }

@@ -18,10 +18,12 @@ export type ChainWallet = {
   rpc(method: string, params?: readonly unknown[]): Promise<unknown>
 }
 
-/** Creates a renter's wallet, for tests. The key's account must own some ether. */
+/** Creates a renter's wallet, for tests. The key's account must own some ether. `ownerSecret` goes with what `rpc`
+ *  calls. */
 export const chainWallet = (
   { chainId, rpcUrl, token, marketplace: address }: ChainDescription,
   key: Hex,
+  ownerSecret?: string,
 ): ChainWallet => {
   const account = privateKeyToAccount(key)
   const chain = defineChain({
@@ -53,7 +55,10 @@ export const chainWallet = (
     rpc: async (method, params = []) => {
       const response = await fetch(rpcUrl, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: {
+          'content-type': 'application/json',
+          ...(ownerSecret === undefined ? {} : { authorization: `Bearer ${ownerSecret}` }),
+        },
         body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
       })
       const { result, error } = (await response.json()) as {

@@ -8,6 +8,7 @@ import { createServices, type Services } from '../../gateway/services.ts'
 import type { Cluster } from '../../infra/clusters/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresUsedNonces } from '../../infra/nonces/postgres.ts'
+import { postgresParkedTasks } from '../../infra/parked-tasks/postgres.ts'
 import { migrateOperations } from '../../infra/postgres.ts'
 import { createLog, createMetrics } from '../../infra/telemetry.ts'
 import { allProjections } from '../../projections/all.ts'
@@ -56,6 +57,8 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     onQuery: (label) => asked.push(label),
   })
   const projections = startProjections({ projections: allProjections, store, database, log })
+  const metricsRegistry = createMetrics()
+  const parkedTasks = postgresParkedTasks({ database, metrics: metricsRegistry })
   const market = createMarket(store)
   const { commands, now } = market
   const jobLogs = new Map<string, string>()
@@ -70,6 +73,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     heartbeats: steadyHeartbeats(),
     cluster: { readLog },
     projections,
+    parkedTasks,
     chain: { description: chain },
     config: { operators: [], analysts: [] },
     now,
@@ -82,8 +86,13 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     usedNonces: postgresUsedNonces(database),
     now,
   })
-  const metricsRegistry = createMetrics()
-  const health = createHealth({ projections, isUp: async () => true, roles: ['gateway', 'projector'], now })
+  const health = createHealth({
+    projections,
+    parkedTasks,
+    isUp: async () => true,
+    roles: ['gateway', 'projector'],
+    now,
+  })
   const gateway = createGateway({
     services: { ...real, ...replaced.services?.(real) },
     signIn,
@@ -107,6 +116,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
 
   return {
     url,
+    databaseUrl,
     port: listening.port,
     gateway,
     database,

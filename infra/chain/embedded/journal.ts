@@ -1,4 +1,4 @@
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir, open, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../../system/files.ts'
 
@@ -8,6 +8,8 @@ export type Journal = {
   /** Appends a line, and resolves when it is on the disk. After a failure nothing of it is left, and the next call may
    *  succeed. The caller must await each call before the next one. */
   append(line: string): Promise<void>
+  /** Returns how long it is now, in bytes. */
+  bytes(): number
   close(): Promise<void>
 }
 
@@ -36,10 +38,19 @@ export const openJournal = async (path: string): Promise<Journal> => {
     return {
       lines: length === 0 ? [] : content.toString('utf8', 0, length - 1).split('\n'),
       append,
+      bytes: () => length,
       close: () => file.close(),
     }
   } catch (error) {
     await file.close()
     throw error
   }
+}
+
+/** Replaces the file by one with these lines, whole or not at all. It must not be open. */
+export const rewriteJournal = async (path: string, lines: readonly string[]): Promise<void> => {
+  const draft = `${path}.draft`
+  await writeFile(draft, lines.map((line) => `${line}\n`).join(''), { mode: 0o600, flush: true })
+  await rename(draft, path)
+  await syncFolder(dirname(path))
 }

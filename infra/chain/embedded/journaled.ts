@@ -1,24 +1,36 @@
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import type { Hex } from 'viem'
-import { z } from 'zod'
-import { Failure } from '../../../domain/errors.ts'
 import { createSemaphore } from '../../async/semaphore.ts'
-import { parseJson } from '../../system/json.ts'
 import { errorCodes, type Handle, rpcError } from '../json-rpc.ts'
-import { openJournal } from './journal.ts'
+import { boundedLogs, boundedParams } from './bounds.ts'
+import { openJournal, rewriteJournal } from './journal.ts'
+import { createLane } from './lane.ts'
 import { sendsTransaction, treatmentOf } from './methods.ts'
-import { type Head, headOf, openSimulator } from './simulator.ts'
+import { type Entry, type Header, journalFormat, type Replayed, replay } from './replay.ts'
+import { headOf, openSimulator } from './simulator.ts'
 
-const format = 1
-const hash = z.string().transform((text) => text as Hex)
-/** The first line. `genesis` is the hash of block 0: another simulator that makes another one cannot replay the
- *  rest. */
-const headerSchema = z.object({ format: z.literal(format), chainId: z.number(), genesis: hash })
-/** `at` is the time of the block that this makes, in seconds; `head` is the newest block before it. */
-const entrySchema = z.object({ at: z.number(), head: hash, method: z.string(), params: z.array(z.unknown()) })
-type Entry = z.infer<typeof entrySchema>
+export type JournalBounds = {
+  readonly lines: number
+  readonly bytes: number
+  /** How long it took to execute all of them: a start does that again. */
+  readonly executionMs: number
+}
 
-export type JournaledChain = { readonly handle: Handle; readonly chainId: number; close(): Promise<void> }
+/** Room for some thousand deposits; a start that executes the journal again takes less than two minutes. */
+export const journalBounds: JournalBounds = { lines: 30_000, bytes: 32 * 1024 * 1024, executionMs: 90_000 }
+const guestCallMsMax = 5_000
+const guestsWaitingMax = 64
+
+/** A confirmation is one of the few empty blocks that make the last transaction final. */
+type WriteKind = 'asked' | 'confirmation'
+
+export type JournaledChain = {
+  readonly handle: Handle
+  readonly chainId: number
+  /** Differs from that of every other chain, also of those with the same genesis. */
+  readonly id: string
+  close(): Promise<void>
+}
 
 export type JournaledOptions = {
   /** Holds `journal.jsonl`. One program at a time may use it. */
@@ -28,91 +40,123 @@ export type JournaledOptions = {
   readonly confirmationBlocks: number
   readonly blockIntervalMs: number
   readonly allowReorganisations: boolean
+  readonly bounds: JournalBounds
   /** Milliseconds since 1970. */
   readonly clock: () => number
   readonly log: (message: string) => void
+  /** Is called when a change could not be written: what was executed is not in the journal, so the chain must be opened
+   *  again. */
+  readonly onBroken: (error: unknown) => void
 }
 
-/** Opens a simulated chain that survives restarts and kill -9. A call that changes it is written to a journal and
- *  synced before it is executed. Opening executes the journal again, in order, which makes the same blocks with the
- *  same hashes. The price: the journal never shrinks, and opening takes one to two milliseconds a line. Throws
- *  CHAIN_JOURNAL_BROKEN when the journal does not replay to what it was, DATA_FOLDER_VERSION when it is for another
- *  chain id or was made by another version. */
+/** Opens a simulated chain that survives restarts and kill -9. A call that changes it is executed, and answered once it
+ *  is in the journal and synced; a call that fails is in no journal. Opening executes the journal again, in order, which
+ *  makes the same blocks with the same hashes. A crash between the two loses blocks that no
+ *  caller had an answer for and that were not final. The journal is bounded; when it is full the chain takes no more transactions. Throws
+ *  CHAIN_JOURNAL_BROKEN when the journal does not replay to what it was, DATA_FOLDER_VERSION when it is for another chain
+ *  id or was made by another version. */
 export const openJournaledChain = async (options: JournaledOptions): Promise<JournaledChain> => {
-  const { folder, chainId, confirmationBlocks, blockIntervalMs, allowReorganisations, clock, log } = options
+  const { folder, chainId, confirmationBlocks, blockIntervalMs, allowReorganisations, bounds, clock, log, onBroken } =
+    options
   const path = join(folder, 'journal.jsonl')
-  const journal = await openJournal(path)
-  const simulator = await openSimulator({ chainId, folder }).catch(async (error: unknown) => {
-    await journal.close()
-    throw error
-  })
+  const simulator = await openSimulator({ chainId, folder })
   const { execute } = simulator
 
   let head = await headOf(execute)
+  let executionMs = 0
   let blocksOwed = 0
   let timer: NodeJS.Timeout | undefined
-  let closing = false
+  let state: 'open' | 'closing' | 'broken' = 'open'
   /** One write at a time, so that the journal's order is the order of execution. */
   const oneAtATime = createSemaphore(1)
+  const lane = createLane({ waitingMax: guestsWaitingMax, callMsMax: guestCallMsMax })
 
-  const perform = async ({ at, method, params }: Entry): Promise<unknown> => {
-    const before = head.number
+  /** Executes a call. `changed` is false when it failed and the chain is as before. */
+  const perform = async ({ at, method, params }: Entry) => {
+    const before = head
+    const began = performance.now()
+    let outcome: { readonly answer: unknown } | { readonly error: unknown }
     try {
       await execute('evm_setNextBlockTimestamp', [at])
-      return await execute(method, params)
-    } finally {
-      head = await headOf(execute)
-      const mined = Number(head.number - before)
-      if (mined > 0) blocksOwed = sendsTransaction(method) ? confirmationBlocks : Math.max(0, blocksOwed - mined)
+      outcome = { answer: await execute(method, params) }
+    } catch (error) {
+      outcome = { error }
     }
+    head = await headOf(execute)
+    const mined = Number(head.number - before.number)
+    if (mined > 0) {
+      blocksOwed = sendsTransaction(method) ? confirmationBlocks : Math.max(0, blocksOwed - mined)
+    }
+    const changed = 'answer' in outcome || head.hash !== before.hash
+    if (changed) executionMs += performance.now() - began
+    return { outcome, changed }
   }
 
-  const write = (method: string, params: readonly unknown[]): Promise<unknown> =>
+  const replayed = await replay({ path, chainId, head: () => head, perform }).catch(async (error: unknown) => {
+    await simulator.close()
+    throw error
+  })
+  const { id, lines: kept } = await settleJournal(path, replayed, { chainId, genesis: replayed.genesis })
+  const journal = await openJournal(path)
+  let lines = kept
+  if (replayed.lines.length > 0) log(`replayed ${replayed.lines.length - 1} journal lines to block ${head.number}`)
+
+  const refuseWhenFull = (kind: WriteKind) => {
+    if (kind === 'confirmation') return
+    if (lines < bounds.lines && journal.bytes() < bounds.bytes && executionMs < bounds.executionMs) return
+    throw rpcError(errorCodes.limitExceeded, `The journal of this chain is full (${lines} lines); begin a new chain`)
+  }
+
+  const write = (method: string, params: readonly unknown[], kind: WriteKind = 'asked'): Promise<unknown> =>
     oneAtATime(async () => {
-      if (closing) throw rpcError(errorCodes.internal, 'The chain is closing')
+      if (state !== 'open') throw rpcError(errorCodes.internal, 'The chain is closing')
+      refuseWhenFull(kind)
       const at = Math.max(head.timestamp, Math.floor(clock() / 1000))
       const entry: Entry = { at, head: head.hash, method, params: [...params] }
-      await journal.append(JSON.stringify(entry))
-      try {
-        return await perform(entry)
-      } finally {
-        confirmLater()
+      const { outcome, changed } = await perform(entry)
+      if (changed) {
+        try {
+          await journal.append(JSON.stringify(entry))
+        } catch (error) {
+          state = 'broken'
+          onBroken(error)
+          throw rpcError(errorCodes.internal, `The journal of this chain cannot be written: ${error}`)
+        }
+        lines += 1
       }
+      confirmLater()
+      if ('error' in outcome) throw outcome.error
+      return outcome.answer
     })
 
   const confirmLater = () => {
-    if (blocksOwed === 0 || timer || closing) return
+    if (blocksOwed === 0 || timer || state !== 'open') return
     timer = setTimeout(() => {
       timer = undefined
-      write('evm_mine', []).catch((error: unknown) => {
-        if (closing) return
+      write('evm_mine', [], 'confirmation').catch((error: unknown) => {
+        if (state !== 'open') return
         log(`no block was mined, trying again: ${error}`)
         confirmLater()
       })
     }, blockIntervalMs)
   }
-
-  try {
-    await replay({ path, lines: journal.lines, chainId, head: () => head, perform })
-    if (journal.lines.length === 0) {
-      const header: z.infer<typeof headerSchema> = { format, chainId, genesis: head.hash }
-      await journal.append(JSON.stringify(header))
-    } else log(`replayed ${journal.lines.length - 1} journal lines to block ${head.number}`)
-  } catch (error) {
-    await Promise.all([simulator.close(), journal.close()])
-    throw error
-  }
   confirmLater()
 
   return {
     chainId,
-    handle: async (method, params) => {
-      const treatment = treatmentOf(method, { allowReorganisations })
+    id,
+    handle: async (method, params, caller) => {
+      const treatment = treatmentOf(method, { caller, allowReorganisations })
       if (typeof treatment === 'object') throw rpcError(errorCodes.methodNotFound, treatment.refused)
-      return treatment === 'write' ? write(method, params) : execute(method, params)
+      if (caller === 'owner') return treatment === 'write' ? write(method, params) : execute(method, params)
+      const bounded = boundedParams(method, params)
+      return lane((signal) => {
+        if (treatment === 'write') return write(method, bounded)
+        return method === 'eth_getLogs' ? boundedLogs(execute, bounded, signal) : execute(method, bounded)
+      })
     },
     close: async () => {
-      closing = true
+      if (state === 'open') state = 'closing'
       clearTimeout(timer)
       await oneAtATime(async () => undefined) // after all writes that were asked for before
       await Promise.all([simulator.close(), journal.close()])
@@ -120,34 +164,17 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   }
 }
 
-/** Executes the lines of the journal again. Each line names the block before it, so the first line with a different
- *  history is found. A call that failed before fails again, with the same effect. Throws CHAIN_JOURNAL_BROKEN and
- *  DATA_FOLDER_VERSION. */
-const replay = async (options: {
-  path: string
-  lines: readonly string[]
-  chainId: number
-  head: () => Head
-  perform: (entry: Entry) => Promise<unknown>
-}): Promise<void> => {
-  const { path, lines, chainId, head, perform } = options
-  const [first, ...rest] = lines
-  if (first === undefined) return
-  const broken = (line: number, why: string) => new Failure('CHAIN_JOURNAL_BROKEN', { path, line: String(line), why })
-
-  const header = headerSchema.safeParse(parseJson(first))
-  if (!header.success) throw broken(1, 'the header cannot be read')
-  if (header.data.chainId !== chainId)
-    throw new Failure('DATA_FOLDER_VERSION', { path, chainId: String(header.data.chainId), wanted: String(chainId) })
-  if (header.data.genesis !== head().hash)
-    throw new Failure('DATA_FOLDER_VERSION', { path, genesis: header.data.genesis, ours: head().hash })
-
-  for (const [index, text] of rest.entries()) {
-    const line = index + 2
-    const entry = entrySchema.safeParse(parseJson(text))
-    if (!entry.success) throw broken(line, 'it cannot be read')
-    if (entry.data.head !== head().hash)
-      throw broken(line, `it was written on block ${entry.data.head}, the replay is at ${head().hash}`)
-    await perform(entry.data).catch(() => undefined)
+/** Makes the journal that goes on from what was replayed: a new one gets its first line, and one with lines without
+ *  effect, or a first line without an id, is written anew. Resolves to the id and the number of lines. */
+const settleJournal = async (
+  path: string,
+  { id, lines, kept }: Replayed,
+  about: Pick<Header, 'chainId' | 'genesis'>,
+): Promise<{ id: string; lines: number }> => {
+  const lasting = id ?? randomUUID()
+  if (id === undefined || kept.length < lines.length - 1 || !lines[0]?.includes(lasting)) {
+    const header: Header = { format: journalFormat, ...about, id: lasting }
+    await rewriteJournal(path, [JSON.stringify(header), ...kept])
   }
+  return { id: lasting, lines: kept.length + 1 }
 }

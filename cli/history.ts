@@ -1,6 +1,7 @@
 // The log as the tools read it: between two boundaries, in batches, with progress.
 import { Failure } from '../domain/errors.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
+import { weightOf } from '../infra/system/weight.ts'
 
 /** A boundary in history as a person gives it: a moment (ISO 8601 in UTC) or a position. */
 export type LogBoundary =
@@ -33,8 +34,10 @@ export const parseBoundary = (option: string, text: string, store: Pick<EventSto
 export type HistoryBatch = { readonly events: readonly StoredEvent[]; readonly done: number }
 
 const batchEventsMax = 1_000
+/** A batch ends with the event that reaches so many bytes in memory. */
+const batchBytesMax = 16 * 1024 * 1024
 
-/** Yields the events after one position up to another, in batches of at most `eventsMax`. Both positions may lie beyond
+/** Yields the events after one position up to another, in batches of at most `eventsMax` and of about 16 MiB. Both positions may lie beyond
  *  the ends of the log. The next batch is read when the caller asks for it. Throws the reason of the signal when it
  *  aborts. */
 export async function* readHistory(options: {
@@ -48,9 +51,11 @@ export async function* readHistory(options: {
   const { store, after, upTo, types, eventsMax = batchEventsMax, signal } = options
   const whole = after < upTo ? store.distance(after, upTo) : 0
   let events: StoredEvent[] = []
+  let bytes = 0
   const batch = (done: number): HistoryBatch => {
     const full = events
     events = []
+    bytes = 0
     return { events: full, done }
   }
   if (after < upTo)
@@ -58,7 +63,9 @@ export async function* readHistory(options: {
       signal.throwIfAborted()
       if (event.position > upTo) break
       events.push(event)
-      if (events.length >= eventsMax) yield batch(Math.min(1, store.distance(after, event.position) / whole))
+      bytes += weightOf(event.data)
+      if (events.length >= eventsMax || bytes >= batchBytesMax)
+        yield batch(Math.min(1, store.distance(after, event.position) / whole))
     }
   yield batch(1)
 }

@@ -1,9 +1,9 @@
 import { type AggregateName, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
 import { createBoundedMap, registerBound } from '../infra/async/bounded.ts'
 import type { EventStore, NewEvent, Position, StoredEvent } from '../infra/event-store/port.ts'
+import { weightOf } from '../infra/system/weight.ts'
 import { type CommandIndex, createCommandIndex } from './command-index.ts'
 import { aggregateOf, type RecordedEvent, recordedEventOf } from './recorded-event.ts'
-import { weightOf } from './weight.ts'
 
 /** An aggregate after some revision of its stream. What is stored never changes, so this stays true; it may only be
  *  behind. */

@@ -6,12 +6,15 @@ import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ReadModels } from '../projections/database.ts'
 import type { Projections } from '../projections/engine/start.ts'
+import { createStreamFolds, type StreamFolds } from '../projections/engine/stream-folds.ts'
 import type { Privileged } from './auth/privilege.ts'
 
 /** What resolvers pass to commands, processes and read functions. It has no logic of its own. */
 export type Services = {
   readonly store: EventStore
   readonly commands: Commands
+  /** The folds of single streams, which remember where they were. */
+  readonly folds: StreamFolds
   /** The database that the read functions of projections/ read from. */
   readonly read: ReadModels
   readonly heartbeats: Pick<Heartbeats, 'acknowledged'>
@@ -50,6 +53,7 @@ export const createServices = ({
 }): Services => ({
   store,
   commands,
+  folds: createStreamFolds({ store }),
   read,
   heartbeats,
   readJobLog: cluster.readLog,

@@ -41,7 +41,7 @@ const busOf = (store: EventStore) => {
         for await (const event of store.readAll({ ...filter, ...(after && { after }) })) events.push(event)
         const last = events.at(-1)
         if (!last) return
-        await handle({ events, position: last.position })
+        await handle({ events, position: last.position, bytes: 0 })
         after = last.position
       }
     },

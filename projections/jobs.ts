@@ -73,6 +73,28 @@ export const findJobs = findByIds<JobRow>('jobs.find', (db) => db.selectFrom('Jo
 /** Finds one job. */
 export const findJob = findOne(findJobs)
 
+const openIdsPage = 1_000
+
+/** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. Reads no other
+ *  column, since a job may carry files. */
+export const openJobIds = async (
+  read: ReadModels,
+  status: 'queued' | 'running',
+  rental?: string,
+): Promise<readonly string[]> => {
+  const ids: string[] = []
+  for (let after = '', more = true; more; after = ids.at(-1) ?? '') {
+    const page = await read.run('jobs.openIds', (db) => {
+      const open = db.selectFrom('Job').select('id').where('status', '=', status).where('id', '>', after)
+      const wanted = rental === undefined ? open : open.where('rental', '=', rental)
+      return wanted.orderBy('id').limit(openIdsPage).execute()
+    })
+    ids.push(...page.map(({ id }) => id))
+    more = page.length === openIdsPage
+  }
+  return ids
+}
+
 /** What a job runs: up to half a megabyte. */
 export type JobProgram = Pick<JobRow, 'command' | 'files' | 'environment'>
 /** A job without what it runs, as lists have it. */

@@ -8,8 +8,14 @@ import { usdc } from '../domain/money.testing.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import { requestRental } from '../processes/rent-a-gpu.ts'
 import { createMarket } from '../testing/worlds/market.ts'
-import { fundingOf, traceMoney } from './money-trace.ts'
+import { createFundingFold } from './money-funding.ts'
+import { renterOf, traceMoney } from './money-trace.ts'
 
+const fundingOf = (events: readonly DomainEvent[], rental: string) => {
+  const fold = createFundingFold(rental)
+  for (const event of events) fold.add(event)
+  return fold.funding()
+}
 const between = (amount: bigint) => posting('from', 'to', usdc(amount))
 const deposit = (payment: string, amount: bigint): DomainEvent => ({
   type: 'DepositCredited',
@@ -67,6 +73,19 @@ describe('where the money of a hold came from', () => {
 
   test('of a rental that never held any is nothing', () => {
     expect(fundingOf([deposit('p1', 3n)], 'r1')).toEqual([])
+  })
+
+  test('costs each event the same, however many came before', () => {
+    const events: DomainEvent[] = Array.from({ length: 20_000 }, (_, number) => deposit(`p${number}`, 1n))
+    for (let number = 0; number < 500; number++)
+      events.push(held(`r${number}`, 19_000n), captured(`r${number}`, 1n), released(`r${number}`, 18_999n))
+    events.push(held('last', 10_000n))
+    const began = process.cpuUsage()
+    const funding = fundingOf(events, 'last')
+    const { user } = process.cpuUsage(began)
+    expect(funding).toHaveLength(10_000)
+    expect([funding[0]?.id, funding.at(-1)?.id]).toEqual(['p500', 'p10499'])
+    expect(user / 1_000).toBeLessThan(2_000)
   })
 
   test('always adds up to what was held, and no deposit is spent twice', () => {
@@ -152,6 +171,35 @@ describe('the trace of a rental', () => {
     }
     for (const [account, sum] of sums) if (account.startsWith('transit:')) expect(sum).toBe(0n)
     expect([...sums.keys()].filter((account) => account.startsWith('transit:'))).toHaveLength(3)
+  })
+
+  test('comes in pages, which together have each step once, a deposit with its credit', async () => {
+    const world = await rentFor(10)
+    const whole = await traceMoney(world.store, world.rental)
+    for (const itemsMax of [1, 2, 3, 7]) {
+      const steps: string[] = []
+      for (let after: string | undefined = ''; after !== undefined; ) {
+        const page = await traceMoney(world.store, world.rental, { after, itemsMax })
+        expect(page?.funding).toEqual(whole?.funding)
+        steps.push(...(page?.steps.map(({ eventId }) => eventId) ?? []))
+        after = page?.next
+      }
+      expect(steps.toSorted()).toEqual(whole?.steps.map(({ eventId }) => eventId).toSorted())
+    }
+  })
+
+  test('shows who may see it from one event alone', async () => {
+    const world = await rentFor(10)
+    let read = 0
+    const store = {
+      readStream: async function* (...of: Parameters<typeof world.store.readStream>) {
+        for await (const event of world.store.readStream(...of)) {
+          read += 1
+          yield event
+        }
+      },
+    }
+    expect([await renterOf(store, world.rental), read]).toEqual(['ada', 1])
   })
 
   test('of a rental that does not exist is nothing', async () => {

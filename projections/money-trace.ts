@@ -1,8 +1,10 @@
 import { type DomainEvent, streamOf } from '../domain/aggregates.ts'
 import type { Posting } from '../domain/ledger.ts'
-import { formatMoney, type Money, money } from '../domain/money.ts'
+import { formatMoney } from '../domain/money.ts'
+import { inChunks } from '../infra/async/chunks.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
 import { decodeStored } from './engine/projection.ts'
+import { createFundingFold, type Funding } from './money-funding.ts'
 
 /** One event on the path of the money. `cites` has the ids of the events or transactions that caused it. */
 export type TraceStep = {
@@ -16,120 +18,144 @@ export type TraceStep = {
   readonly cites: readonly string[]
 }
 
-/** The origin of held money: first in, first out. `id` is a payment, or the rental that earned it. */
-export type Funding = { readonly source: 'deposit' | 'earnings'; readonly id: string; readonly amount: Money }
-
-/** The path of the money of one rental. `steps` are in the order of the log, from the chain transactions to the
- *  invoice. */
+/** A page of the path of the money of one rental. `steps` are in the order of the log, from the chain transactions to the
+ *  invoice. `next` is the position to pass as `after` for the steps that follow; undefined when these are the last. A
+ *  deposit and its credit are on one page. */
 export type MoneyTrace = {
   readonly rental: string
   readonly renter: string
   readonly provider: string | undefined
   readonly funding: readonly Funding[]
   readonly steps: readonly TraceStep[]
+  readonly next: Position | undefined
 }
+
+/** The most items of a page: an item is a step, or a deposit with all its steps. */
+export const traceItemsMax = 200
 
 type Decoded = ReturnType<typeof decodeStored>
+/** What counts once: the event that orders it, and the payment whose events belong to it. */
+type Item = { readonly decoded: Decoded; readonly payment?: string }
+type Reader = Pick<EventStore, 'readStream'>
+
+/** Resolves to the renter of a rental, from its first event alone; to undefined when there is no such rental. */
+export const renterOf = async (store: Reader, rental: string): Promise<string | undefined> => {
+  for await (const stored of store.readStream(streamOf('rental', rental), { limit: 1 })) {
+    const { event } = decodeStored(stored)
+    return event.type === 'RentalRequested' ? event.renter : undefined
+  }
+  return undefined
+}
 
 /** Traces the money of one rental through the log: the deposits that paid for it, the hold, what was metered, captured,
- *  paid out and released, and the invoice. Resolves to undefined when there is no such rental. */
+ *  paid out and released, and the invoice. Reads the rental and the account of the renter once, however long they are,
+ *  and the payments of one page. Resolves to undefined when there is no such rental.
+ *  @param after the `next` of the page before. */
 export const traceMoney = async (
-  store: Pick<EventStore, 'readStream'>,
+  store: Reader,
   rental: string,
+  { after = '', itemsMax = traceItemsMax }: { readonly after?: string; readonly itemsMax?: number } = {},
 ): Promise<MoneyTrace | undefined> => {
-  const read = async (stream: string): Promise<Decoded[]> =>
-    (await Array.fromAsync(store.readStream(stream))).map(decodeStored)
-  const rentalEvents = await read(streamOf('rental', rental))
-  const requested = rentalEvents[0]?.event
-  if (requested?.type !== 'RentalRequested') return undefined
-  const activated = rentalEvents.map(({ event }) => event).find((event) => event.type === 'RentalActivated')
-  const accountEvents = await read(streamOf('account', requested.renter))
-  const funding = fundingOf(
-    accountEvents.map(({ event }) => event),
-    rental,
+  const renter = await renterOf(store, rental)
+  if (renter === undefined) return undefined
+  const page = createPage(after, itemsMax)
+  let provider: string | undefined
+  let endedAt: Position | undefined
+  let settledAt: Position | undefined
+  for await (const stored of store.readStream(streamOf('rental', rental))) {
+    const decoded = decodeStored(stored)
+    if (decoded.event.type === 'RentalActivated') provider = decoded.event.provider
+    if (decoded.event.type === 'RentalEnded') endedAt = stored.position
+    if (decoded.event.type === 'InvoiceIssued') settledAt = stored.position
+    page.add({ decoded })
+  }
+  const until = settledAt === undefined ? {} : { untilPosition: settledAt }
+  const { funding, items } = await readAccount(store, renter, rental, until)
+  for (const item of items) page.add(item)
+  if (provider !== undefined && provider !== renter && endedAt !== undefined)
+    for (const decoded of await earningsOf(store, provider, rental, { ...until, since: endedAt })) page.add({ decoded })
+  const { items: shown, next } = page.finish()
+  const payments = shown.flatMap(({ payment }) => payment ?? [])
+  const paymentSteps = await inChunks(payments, readsAtOnceMax, (chunk) =>
+    Promise.all(
+      chunk.map(async (payment) =>
+        (await Array.fromAsync(store.readStream(streamOf('payment', payment), { limit: paymentEventsMax }))).map(
+          decodeStored,
+        ),
+      ),
+    ),
   )
-  const payments = funding.filter(({ source }) => source === 'deposit').map(({ id }) => id)
-  const paymentEvents = (await Promise.all(payments.map((payment) => read(streamOf('payment', payment))))).flat()
-  const earnedEvents =
-    activated && activated.provider !== requested.renter ? await read(streamOf('account', activated.provider)) : []
-  const ofRental = ({ event }: Decoded) => 'rental' in event && event.rental === rental
-  const credited = ({ event }: Decoded) => event.type === 'DepositCredited' && payments.includes(event.payment)
-  const steps = [
-    ...paymentEvents,
-    ...accountEvents.filter((decoded) => ofRental(decoded) || credited(decoded)),
-    ...earnedEvents.filter(ofRental),
-    ...rentalEvents,
-  ]
+  const steps = [...paymentSteps.flat(2), ...shown.map(({ decoded }) => decoded)]
     .map(stepOf)
     .sort((a, b) => (a.position < b.position ? -1 : 1))
-  return { rental, renter: requested.renter, provider: activated?.provider, funding, steps }
+  return { rental, renter, provider, funding, steps, next }
 }
 
-type Lot = { readonly source: Funding['source']; readonly id: string; readonly amount: bigint }
+const readsAtOnceMax = 8
+/** A payment is observed, final or vanished, and little more. */
+const paymentEventsMax = 20
 
-/** Returns the deposits and earnings that the hold of one rental consists of. Money in an account is spent in the order
- *  of its arrival. Released money returns to its origin, the last taken first. Pure. */
-export const fundingOf = (events: readonly DomainEvent[], rental: string): readonly Funding[] => {
-  const free = new Map<string, Lot[]>()
-  const held = new Map<string, Lot[]>()
-  let funding: readonly Funding[] = []
-  for (const event of events) {
-    if (!('posting' in event)) continue
-    const { amount, asset } = event.posting.amount
-    const lots = free.get(asset) ?? []
-    switch (event.type) {
-      case 'DepositCredited':
-        free.set(asset, [...lots, { source: 'deposit', id: event.payment, amount }])
-        break
-      case 'EarningsCredited':
-        free.set(asset, [...lots, { source: 'earnings', id: event.rental, amount }])
-        break
-      case 'FundsHeld': {
-        const [taken, left] = take(lots, amount)
-        free.set(asset, left)
-        held.set(event.rental, taken)
-        if (event.rental === rental)
-          funding = taken.map(({ source, id, amount }) => ({ source, id, amount: money(amount, asset) }))
-        break
-      }
-      case 'HoldCaptured':
-        held.set(event.rental, take(held.get(event.rental) ?? [], amount)[1])
-        break
-      case 'HoldReleased': {
-        const back = (held.get(event.rental) ?? []).toReversed()
-        const [released, rest] = take(back, amount)
-        held.set(event.rental, rest.toReversed())
-        free.set(asset, joined([...released.toReversed(), ...lots]))
-      }
-    }
+/** Keeps the first items behind a position. */
+const createPage = (after: string, itemsMax: number) => {
+  let items: Item[] = []
+  let hasMore = false
+  const cut = () => {
+    items.sort((a, b) => (a.decoded.metadata.position < b.decoded.metadata.position ? -1 : 1))
+    hasMore ||= items.length > itemsMax
+    items = items.slice(0, itemsMax)
   }
-  return funding
+  return {
+    add: (item: Item) => {
+      if (item.decoded.metadata.position <= after) return
+      items.push(item)
+      if (items.length >= 2 * itemsMax + 100) cut()
+    },
+    finish: () => {
+      cut()
+      return { items, next: hasMore ? items.at(-1)?.decoded.metadata.position : undefined }
+    },
+  }
 }
 
-/** Joins adjacent parts of the same lot. */
-const joined = (lots: readonly Lot[]): Lot[] => {
-  const whole: Lot[] = []
-  for (const lot of lots) {
-    const last = whole.at(-1)
-    if (last?.source === lot.source && last.id === lot.id)
-      whole.splice(-1, 1, { ...last, amount: last.amount + lot.amount })
-    else whole.push(lot)
+/** Resolves to what the hold of a rental consists of, and to the items of the account that belong to it. */
+const readAccount = async (
+  store: Reader,
+  renter: string,
+  rental: string,
+  range: { readonly untilPosition?: Position },
+): Promise<{ readonly funding: readonly Funding[]; readonly items: readonly Item[] }> => {
+  const fold = createFundingFold(rental)
+  const credits = new Map<string, Decoded>()
+  const items: Item[] = []
+  for await (const stored of store.readStream(streamOf('account', renter), range)) {
+    const decoded = decodeStored(stored)
+    fold.add(decoded.event)
+    if (decoded.event.type === 'DepositCredited') credits.set(decoded.event.payment, decoded)
+    else if ('rental' in decoded.event && decoded.event.rental === rental) items.push({ decoded })
   }
-  return whole
+  const funding = fold.funding()
+  for (const { source, id } of funding) {
+    const credit = source === 'deposit' ? credits.get(id) : undefined
+    if (credit) items.push({ decoded: credit, payment: id })
+  }
+  return { funding, items }
 }
 
-/** Splits lots at an amount, from the first lot on. */
-const take = (lots: readonly Lot[], amount: bigint): [taken: Lot[], left: Lot[]] => {
-  const taken: Lot[] = []
-  const left: Lot[] = []
-  let missing = amount
-  for (const lot of lots) {
-    const part = lot.amount < missing ? lot.amount : missing
-    if (part > 0n) taken.push({ ...lot, amount: part })
-    if (part < lot.amount) left.push({ ...lot, amount: lot.amount - part })
-    missing -= part
+/** Resolves to the events with which a provider earned from a rental: they come after its end, and before the invoice
+ *  where there is one. */
+const earningsOf = async (
+  store: Reader,
+  provider: string,
+  rental: string,
+  { since, ...range }: { readonly since: Position; readonly untilPosition?: Position },
+): Promise<readonly Decoded[]> => {
+  const found: Decoded[] = []
+  for await (const stored of store.readStream(streamOf('account', provider), { direction: 'backwards', ...range })) {
+    if (stored.position < since) break
+    const decoded = decodeStored(stored)
+    if ('rental' in decoded.event && decoded.event.rental === rental) found.push(decoded)
   }
-  return [taken, left]
+  return found
 }
 
 const stepOf = ({ event, metadata: { position, eventId, stream, time, causationId } }: Decoded): TraceStep => ({

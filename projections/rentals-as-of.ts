@@ -1,9 +1,9 @@
 import { streamOf } from '../domain/aggregates.ts'
 import { Failure } from '../domain/errors.ts'
 import { inChunks } from '../infra/async/chunks.ts'
-import type { EventStore } from '../infra/event-store/port.ts'
 import type { ReadDatabase, ReadModels } from './database.ts'
-import { type PastMoment, rowsAsOf } from './engine/projection.ts'
+import type { PastMoment } from './engine/projection.ts'
+import type { StreamFolds } from './engine/stream-folds.ts'
 import type { Page } from './page.ts'
 import { newestFirst } from './queries.ts'
 import type { RentalRow, RentalStatus } from './rentals.table.ts'
@@ -29,7 +29,7 @@ const sinceColumns = {
  *  the row records since when it has them. Only rows that have changed since are folded from their streams. Throws
  *  INPUT_INVALID, READ_MODEL_BUILDING. */
 export const listRentalsAsOf = async (
-  { read, store }: { readonly read: ReadModels; readonly store: Pick<EventStore, 'readStream'> },
+  { read, folds }: { readonly read: ReadModels; readonly folds: StreamFolds },
   moment: PastMoment,
   list: RentalList,
 ): Promise<Page<RentalRow>> => {
@@ -39,7 +39,7 @@ export const listRentalsAsOf = async (
   if (rows.length === 0 && (await isBeforeBuilt(read)))
     throw new Failure('READ_MODEL_BUILDING', { projection: rentals.name, version: String(rentals.version) })
   const rowsThen = await inChunks(rows, foldsAtOnceMax, (chunk) =>
-    Promise.all(chunk.map((row) => rowAt(store, moment, row))),
+    Promise.all(chunk.map((row) => rowAt(folds, moment, row))),
   )
   return { ...page, rows: rowsThen.flat() }
 }
@@ -95,12 +95,13 @@ const spanOf = (status: RentalStatus, since: Since): [SinceColumn, SinceColumn[]
 }
 
 /** Resolves to the row as it was at the moment, folded from the stream if it has changed since. */
-const rowAt = async (store: Pick<EventStore, 'readStream'>, moment: PastMoment, row: RentalRow): Promise<RentalRow> => {
+const rowAt = async (folds: StreamFolds, moment: PastMoment, row: RentalRow): Promise<RentalRow> => {
   const byTime = 'time' in moment
   const unchanged = byTime ? row.latestTime !== null && row.latestTime <= moment.time : row.position <= moment.position
   if (unchanged) return row
   const until = byTime ? { untilTime: moment.time } : { untilPosition: moment.position }
-  const rows = await rowsAsOf({ store, projection: rentals, stream: streamOf('rental', row.id), ...until })
+  const { rows, poison } = await folds.fold({ projection: rentals, stream: streamOf('rental', row.id), ...until })
+  if (poison) throw poison.error
   const rowThen = rows.get(row.id)
   if (!rowThen) throw new Error(`Rental ${row.id} existed at the moment by its row, but not by its stream`)
   return rowThen

@@ -1,5 +1,4 @@
-import { listJobs } from '../projections/jobs.ts'
-import { readAllPages } from '../projections/page.ts'
+import { openJobIds } from '../projections/jobs.ts'
 import { createJobRunner } from '../scheduler/jobs.ts'
 import { showTroubledJobs } from '../scheduler/metrics.ts'
 import { runScheduler } from '../scheduler/run.ts'
@@ -29,13 +28,9 @@ export const startScheduler = ({
       const { state } = await commands.current('rental', rental)
       if ('openJobs' in state) return [...state.openJobs.keys()]
     }
-    const ids: string[] = []
     // Those that run take their GPUs before others start.
-    for (const status of ['running', 'queued'] as const) {
-      const rows = await readAllPages((page) => listJobs(read, { rental, status, ...page }))
-      ids.push(...rows.map(({ id }) => id))
-    }
-    return ids
+    const [running, queued] = [await openJobIds(read, 'running', rental), await openJobIds(read, 'queued', rental)]
+    return [...running, ...queued]
   }
   const running = runScheduler({
     bus,

@@ -49,7 +49,7 @@ const runUntil = async (
     consume: async ({ consumer, filter, handle }) => {
       const wanted = events.filter(({ type }) => filter.types?.includes(type))
       const last = wanted.at(-1)
-      if (last) await handle({ events: wanted, position: last.position })
+      if (last) await handle({ events: wanted, position: last.position, bytes: 0 })
       await record(`${consumer} saw ${wanted.map(({ type }) => type).join(', ')}`)
       await stopped.promise
     },

@@ -1,6 +1,6 @@
 import { Failure } from '../../domain/errors.ts'
 import type { ReadModels } from '../../projections/database.ts'
-import { type PastMoment, type Projection, rowsAsOf } from '../../projections/engine/projection.ts'
+import type { PastMoment, Projection } from '../../projections/engine/projection.ts'
 import type { AnyRow } from '../../projections/engine/table.ts'
 import { builder } from './builder.ts'
 import { type Context, reachPosition } from './context.ts'
@@ -62,12 +62,14 @@ export const rowsAt = async <Row extends AnyRow>(
   context: Context,
   asOf: NonNullable<AsOfInput>,
   past: { readonly projection: Projection<Row>; readonly stream: string },
-): Promise<Map<string, Row>> => {
+): Promise<ReadonlyMap<string, Row>> => {
   const moment = parseMoment(context, asOf)
   // Rows as of a position that does not exist yet would be others tomorrow.
   if ('position' in moment) await context.services.checkExists(moment.position)
   const until = 'time' in moment ? { untilTime: moment.time } : { untilPosition: moment.position }
-  return rowsAsOf({ store: context.services.store, ...past, ...until })
+  const { rows, poison } = await context.services.folds.fold({ ...past, ...until })
+  if (poison) throw poison.error
+  return rows
 }
 
 /** Resolves to the row of a stream as of a moment, or as of now without one; undefined when the row did not exist.

@@ -9,7 +9,7 @@ import { type Context, reachPosition, requireWallet } from './context.ts'
 import { limited } from './input-limits.ts'
 import { streamLimit, withoutNulls } from './inputs.ts'
 import { atLeastArgument, connectionOf, cursorLimit, firstDefault, toConnection } from './pages.ts'
-import { afterArgument, cancellable, parsePosition } from './subscriptions.ts'
+import { afterArgument, cancellable, resumePosition } from './subscriptions.ts'
 
 // The node
 
@@ -154,9 +154,11 @@ builder.subscriptionField('events', (t) =>
       const { store } = context.services
       const { mine, filter } = parseFilter(input)
       const { party, unredacted } = scopeOf(context, mine)
-      const options = { store, filter, party, after: parsePosition(store, after) }
       return cancellable(context.closing, async function* (signal) {
-        for await (const event of followEvents({ ...options, signal })) yield show(event, unredacted)
+        // Those who may read the whole log may also resume anywhere.
+        const resume = await resumePosition(context.services, after, { isBounded: context.privilege === 'none' })
+        const options = { store, filter, party, after: resume, signal }
+        for await (const event of followEvents(options)) yield show(event, unredacted)
       })
     },
     resolve: (event) => event,

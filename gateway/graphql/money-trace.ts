@@ -1,6 +1,7 @@
 import { Failure } from '../../domain/errors.ts'
 import type { Posting } from '../../domain/ledger.ts'
-import { type Funding, type MoneyTrace, type TraceStep, traceMoney } from '../../projections/money-trace.ts'
+import type { Funding } from '../../projections/money-funding.ts'
+import { type MoneyTrace, renterOf, type TraceStep, traceMoney } from '../../projections/money-trace.ts'
 import { builder } from './builder.ts'
 import { requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
@@ -44,14 +45,36 @@ const TraceStepType = builder.objectRef<TraceStep>('TraceStep').implement({
   }),
 })
 
+/** The most sources of held money in one answer. */
+const fundingMax = 100
+
 const MoneyTraceType = builder.objectRef<MoneyTrace>('MoneyTrace').implement({
   description: 'The money of one rental, from the chain transactions to the invoice lines, in the order of the log.',
   fields: (t) => ({
     rental: t.exposeID('rental'),
     renter: t.exposeID('renter'),
     provider: t.id({ nullable: true, resolve: ({ provider }) => provider ?? null }),
-    funding: t.field({ type: [FundingType], resolve: ({ funding }) => [...funding] }),
-    steps: t.field({ type: [TraceStepType], resolve: ({ steps }) => [...steps] }),
+    funding: t.field({
+      type: [FundingType],
+      description: `At most ${fundingMax}, from offset on.`,
+      args: { offset: t.arg.int({ defaultValue: 0 }) },
+      resolve: ({ funding }, { offset }) => {
+        const from = Math.max(0, offset ?? 0)
+        return funding.slice(from, from + fundingMax)
+      },
+    }),
+    fundingCount: t.int({ description: 'The number of all sources.', resolve: ({ funding }) => funding.length }),
+    steps: t.field({
+      type: [TraceStepType],
+      description: 'The steps of this page. Those of a deposit stand together with its credit.',
+      resolve: ({ steps }) => [...steps],
+    }),
+    next: t.field({
+      type: 'Position',
+      nullable: true,
+      description: 'Pass it as after for the steps that follow. Null when these are the last.',
+      resolve: ({ next }) => next ?? null,
+    }),
   }),
 })
 
@@ -63,12 +86,18 @@ builder.queryField('moneyTrace', (t) =>
     nullable: true,
     description:
       'Reads the log itself. Only for the renter, because it shows deposits. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
-    args: { rental: t.arg.id({ required: true }) },
-    resolve: async (_, { rental }, context) => {
+    args: {
+      rental: t.arg.id({ required: true }),
+      after: t.arg({ type: 'Position', description: 'The next of the page before.' }),
+    },
+    resolve: async (_, { rental, after }, context) => {
       const wallet = requireWallet(context)
-      const trace = await traceMoney(context.services.store, rental)
+      const { store } = context.services
+      const renter = await renterOf(store, rental)
+      if (renter === undefined) throw new Failure('RENTAL_UNKNOWN', { rental })
+      if (renter !== wallet) throw new Failure('NOT_YOURS')
+      const trace = await traceMoney(store, rental, after ? { after: store.parsePosition(after) } : {})
       if (!trace) throw new Failure('RENTAL_UNKNOWN', { rental })
-      if (trace.renter !== wallet) throw new Failure('NOT_YOURS')
       return trace
     },
   }),

@@ -1,7 +1,9 @@
-import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import { Failure } from '../../domain/errors.ts'
+import type { Position } from '../../infra/event-store/port.ts'
 import type { Projection } from '../../projections/engine/projection.ts'
 import type { AnyRow } from '../../projections/engine/table.ts'
 import { type Update, updates } from '../../projections/engine/updates.ts'
+import type { Services } from '../services.ts'
 import { builder, type ObjectType } from './builder.ts'
 import type { Context } from './context.ts'
 import { asGraphQLError } from './mask.ts'
@@ -50,16 +52,37 @@ type RowUpdateOptions<Row extends AnyRow> = {
 }
 
 /** Yields the changes of a read model to one subscriber, as fast as the subscriber takes them. Ends when the subscriber
- *  leaves or the gateway closes. Throws POSITION_FOREIGN. */
+ *  leaves or the gateway closes. Throws what `resumePosition` throws. */
 export const rowUpdates = <Row extends AnyRow>(
-  { services: { store }, closing }: Context,
-  { after, ...options }: RowUpdateOptions<Row>,
-): AsyncIterableIterator<Update<Row>> =>
-  cancellable(closing, (signal) => updates({ ...options, store, after: parsePosition(store, after), signal }))
+  { services, closing }: Context,
+  { after: text, ...options }: RowUpdateOptions<Row>,
+): AsyncIterableIterator<Update<Row>> => {
+  const { store, folds } = services
+  return cancellable(closing, async function* (signal) {
+    const after = await resumePosition(services, text)
+    yield* updates({ ...options, store, folds, after, signal })
+  })
+}
 
-/** Returns the position of its text form; undefined for none. Throws POSITION_FOREIGN. */
-export const parsePosition = (store: EventStore, text: string | null | undefined): Position | undefined =>
-  text === null || text === undefined ? undefined : store.parsePosition(text)
+/** How much of the log a subscription may read again: about 20,000 events, of 1 kB where the log counts bytes. */
+const resumeEventsMax = 20_000
+const resumeBytesMax = 20_000_000
+
+/** Resolves to the position to resume after; to undefined for none. Throws POSITION_FOREIGN, POSITION_AHEAD, and
+ *  POSITION_TOO_OLD when too much has happened since. */
+export const resumePosition = async (
+  { store, checkExists }: Pick<Services, 'store' | 'checkExists'>,
+  text: string | null | undefined,
+  { isBounded = true } = {},
+): Promise<Position | undefined> => {
+  if (text === null || text === undefined) return undefined
+  const after = store.parsePosition(text)
+  await checkExists(after)
+  if (!isBounded) return after
+  const max = store.capabilities.distanceIn === 'events' ? resumeEventsMax : resumeBytesMax
+  if (store.distance(after, await store.head()) > max) throw new Failure('POSITION_TOO_OLD', { after })
+  return after
+}
 
 /** Yields the values of a subscription until the subscriber leaves or the gateway closes. A generator that waits for
  *  its next value cannot return, so leaving aborts what the generator waits for. */

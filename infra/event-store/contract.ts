@@ -53,6 +53,7 @@ export const eventStoreContract = (engine: Engine): void => {
       },
       tailedEvents: Number(process.env.EVENT_STORE_TAIL_EVENTS ?? engine.tailedEvents ?? tailedEventsDefault),
       ...(engine.openCuttable && { openCuttable: engine.openCuttable }),
+      ...(engine.openFaulty && { openFaulty: engine.openFaulty }),
     }
     appendCases(world)
     retryCases(world)

@@ -31,4 +31,9 @@ eventStoreContract({
     store: await openEventStoreDb({ url: first().url }),
     cutNext: () => first().failNextAppend('cut after'),
   }),
+  openFaulty: async () => ({
+    store: await openEventStoreDb({ url: first().url }),
+    faults: ['UNKNOWN', 'INTERNAL', 'PERMISSION_DENIED', 'NOT_FOUND', 'RESOURCE_EXHAUSTED'],
+    fail: first().failReads,
+  }),
 })

@@ -8,6 +8,7 @@ import { createReader } from './eventstoredb/reader.ts'
 import { createTail } from './eventstoredb/subscription.ts'
 import { createWriter } from './eventstoredb/writer.ts'
 import type { Capabilities, EventStore } from './port.ts'
+import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
 
 const openMsDefault = 30_000
@@ -17,6 +18,7 @@ export const eventStoreDbCapabilities: Capabilities = {
   idsKnownWithin: 'stream',
   durable: true,
   sizesSetBy: 'server',
+  distanceIn: 'bytes',
 }
 
 /** Opens the event store on a server of EventStoreDB (23.10 or later) or KurrentDB. Its streams are the server's
@@ -46,7 +48,7 @@ export const openEventStoreDb = async ({
     const knownIds = createKnownIds()
     const reader = createReader({ connection, positions, knownIds })
     const writer = createWriter({ connection, reader, positions, knownIds })
-    const tail = createTail({ connection, reader, positions })
+    const tail = createTail({ connection, reader, positions, onRetry: logRetries(log) })
     return {
       name: 'eventstoredb',
       capabilities: eventStoreDbCapabilities,

@@ -21,11 +21,15 @@ import type {
 import { positionsOf } from './position.ts'
 import { type CheckedAppend, checkAppends, isNamePrefix, isUtcTime } from './validation.ts'
 
+/** A batch ends with the event that reaches so many bytes. */
+const batchBytesMax = 8 * 1024 * 1024
+
 export const memoryCapabilities: Capabilities = {
   appendToMany: true,
   idsKnownWithin: 'log',
   durable: false,
   sizesSetBy: 'port',
+  distanceIn: 'events',
 }
 
 /** Data and metadata are stored as text, so that changing a returned object does not change history. */
@@ -189,11 +193,14 @@ export const createMemoryEventStore = ({
         continue
       }
       const events: StoredEvent[] = []
-      for (; after < log.length && events.length < Math.max(1, batchSize); after += 1) {
+      let bytes = 0
+      for (; after < log.length && events.length < Math.max(1, batchSize) && bytes < batchBytesMax; after += 1) {
         const row = log[after]
-        if (row && passes(options, row)) events.push(toEvent(row))
+        if (!row || !passes(options, row)) continue
+        events.push(toEvent(row))
+        bytes += row.data.length + row.metadata.length
       }
-      yield { events, position: positions.of(BigInt(after)) }
+      yield { events, position: positions.of(BigInt(after)), bytes }
     }
   }
 

@@ -30,5 +30,5 @@ export const openEventStore = async ({
     const { openEventStoreDb } = await import('./eventstoredb.ts')
     return openEventStoreDb({ url: eventStoreUrl, create: migrate, ...(log && { log }) })
   }
-  return openPostgresEventStore({ database, migrate, ...(pollMs === undefined ? {} : { pollMs }) })
+  return openPostgresEventStore({ database, migrate, log, ...(pollMs === undefined ? {} : { pollMs }) })
 }

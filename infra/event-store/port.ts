@@ -80,8 +80,9 @@ export type AllRange = Filter & {
   readonly limit?: number
 }
 
-/** `position` is how far the log was scanned: it advances also when no event passed the filter. */
-export type Batch = { readonly events: readonly StoredEvent[]; readonly position: Position }
+/** `position` is how far the log was scanned: it advances also when no event passed the filter. `bytes` is about the
+ *  length of the events' JSON: a batch is cut by it as well. */
+export type Batch = { readonly events: readonly StoredEvent[]; readonly position: Position; readonly bytes: number }
 
 export type SubscribeOptions = Filter & {
   /** Exclusive. Without it, the subscription starts at the beginning. */
@@ -102,6 +103,8 @@ export type Capabilities = {
   /** What limits the size of one append: this port (64 MiB), or a setting of the server. A larger one is
    *  EVENT_INVALID. */
   readonly sizesSetBy: 'port' | 'server'
+  /** The unit of `distance`. */
+  readonly distanceIn: 'events' | 'bytes'
 }
 
 export type EventStore = {
@@ -135,8 +138,8 @@ export type EventStore = {
   /** Checks a position that came from outside. Throws POSITION_FOREIGN when this store did not make it. */
   parsePosition(text: string): Position
 
-  /** Returns the distance from one position to a later one: for progress and lag, never to make a position. The unit
-   *  depends on the engine: events, or bytes of its log. */
+  /** Returns the distance from one position to a later one: for progress and lag, never to make a position. The
+   *  capabilities have its unit: events, or bytes of the log. */
   distance(from: Position, to: Position): number
 
   close(): Promise<void>

@@ -28,6 +28,11 @@ eventStoreContract({
     const store = await openPostgresEventStore({ database })
     return { store, cutNext: () => database.loseResponseTo('eventStore.append') }
   },
+  openFaulty: async () => {
+    const database = first().open()
+    const store = await openPostgresEventStore({ database, pollMs: 20 })
+    return { store, faults: ['57014', '53200', '40001', '42501', '42P01', 'XX000'], fail: database.failReads }
+  },
 })
 
 afterAll(async () => {

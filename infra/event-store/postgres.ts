@@ -1,10 +1,12 @@
 import type { Database } from '../postgres.ts'
+import type { Log } from '../telemetry.ts'
 import type { Appended, Capabilities, EventStore } from './port.ts'
 import { positionsOf } from './position.ts'
 import { createReader } from './postgres/reader.ts'
 import { checkEventStore, migrateEventStore } from './postgres/schema.ts'
 import { createTail } from './postgres/subscription.ts'
 import { createWriter } from './postgres/writer.ts'
+import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
 
 const pollMsDefault = 500
@@ -14,6 +16,7 @@ export const postgresCapabilities: Capabilities = {
   idsKnownWithin: 'log',
   durable: true,
   sizesSetBy: 'port',
+  distanceIn: 'events',
 }
 
 /** Opens the event store in PostgreSQL, in the schema `log`; creates or migrates the schema first. Under load it needs
@@ -27,8 +30,10 @@ export const openPostgresEventStore = async ({
   database,
   pollMs = pollMsDefault,
   migrate = true,
+  log,
 }: {
   readonly database: Pick<Database, 'query' | 'transaction' | 'listen'>
+  readonly log?: Pick<Log, 'warn'> | undefined
   readonly pollMs?: number
   readonly migrate?: boolean
 }): Promise<EventStore> => {
@@ -36,7 +41,7 @@ export const openPostgresEventStore = async ({
   const { query, listen } = database
   const positions = positionsOf(`pg-${storeId}`)
   const reader = createReader({ query, positions })
-  const tail = createTail({ query, listen, reader, positions, pollMs })
+  const tail = createTail({ query, listen, reader, positions, pollMs, onRetry: logRetries(log) })
   const writer = createWriter({ query, positions, onCommitted: tail.committed })
   return {
     name: 'postgres',

@@ -2,7 +2,7 @@ import { type AggregateName, aggregates, type EventOf, streamOf } from '../../do
 import { encodeEvent } from '../../domain/events.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import type { EventStore, Json, Position, StoredEvent } from '../../infra/event-store/port.ts'
-import { foldStream, type Projection } from './projection.ts'
+import { decodeStored, foldInto, type Projection } from './projection.ts'
 import type { AnyRow } from './table.ts'
 
 /** Returns the time of an event by its number: the time of event n is n seconds after 2026 began. */
@@ -46,6 +46,21 @@ export const createSpecLog = (store: EventStore = createMemoryEventStore({ id: '
 }
 
 export type SpecLog = ReturnType<typeof createSpecLog>
+
+/** Returns the rows that follow from these events, by key. For the events of a stream up to a moment, they are the rows
+ *  as of that moment. */
+export const foldStream = <Row extends AnyRow>(
+  projection: Projection<Row>,
+  events: Iterable<StoredEvent>,
+): Map<string, Row> => {
+  const rows = new Map<string, Row>()
+  for (const stored of events) {
+    if (!projection.types.includes(stored.type)) continue
+    const { event, metadata } = decodeStored(stored)
+    foldInto(projection, rows, event, metadata)
+  }
+  return rows
+}
 
 /** Resolves to the rows that the projection makes of these events of one stream, in the order of their keys. */
 export const rowsOf = async <Row extends AnyRow, Name extends AggregateName>(

@@ -150,7 +150,7 @@ describe('any mix of poison', () => {
     const head = await log.write('provider', 'good', register('p'))
     const { database, transactions } = counted()
     const runner = start({ database })
-    await runner.waitFor(head, 30_000)
+    await runner.waitFor(head, 60_000)
     expect(await parkedStreams()).toHaveLength(1_500)
     expect(transactions.length).toBeLessThan(40)
     await runner.close()
@@ -166,7 +166,7 @@ describe('any mix of poison', () => {
     await again.close()
     expect(await parkedStreams()).toHaveLength(1_500)
     expect(await compareWithRebuild({ ...world, projections: [providers] })).toEqual([])
-  }, 60_000)
+  }, 180_000)
 
   test('what is refused no more is folded in the background, after the next start', async () => {
     for (let number = 0; number < 120; number++) await log.write('provider', `p-${number}`, register('p'))

@@ -5,9 +5,10 @@ import { allProjections } from '../all.ts'
 import { jobs } from '../jobs.ts'
 import { providers } from '../providers.ts'
 import { rentals } from '../rentals.ts'
-import { at, createSpecLog } from './log.testing.ts'
+import { at, createSpecLog, foldStream } from './log.testing.ts'
 import { writeRentals } from './market.testing.ts'
-import { decodeStored, foldInto, foldStream, type Projection, rowsAsOf } from './projection.ts'
+import { decodeStored, foldInto, type Projection } from './projection.ts'
+import { createStreamFolds } from './stream-folds.ts'
 import type { AnyRow } from './table.ts'
 
 const scenario = fc.record({
@@ -65,10 +66,11 @@ describe('every read model', () => {
         const events = await Array.fromAsync(store.readAll())
         const until = events[pick % events.length]
         if (!until) return
+        const folds = createStreamFolds({ store })
         for (const projection of allProjections) {
           const then = foldStream(projection, events.slice(0, events.indexOf(until) + 1))
-          const options = { store, projection, stream: until.stream, untilPosition: until.position }
-          for (const [key, row] of await rowsAsOf(options)) expect(row).toEqual(then.get(key))
+          const options = { projection, stream: until.stream, untilPosition: until.position }
+          for (const [key, row] of (await folds.fold(options)).rows) expect(row).toEqual(then.get(key))
         }
       }),
       { numRuns: 50 },
@@ -80,7 +82,8 @@ test('a row as of a time is the one that the last event before has left', async 
   await log.write('provider', '0xp', { type: 'ProviderRegistered', wallet: '0xp', name: 'Acme', registeredAt: at(0) })
   await log.write('provider', '0xp', { type: 'ProviderRenamed', name: 'Apex' })
   const nameAt = async (untilTime: string) =>
-    (await rowsAsOf({ store: log.store, projection: providers, stream: 'provider-0xp', untilTime })).get('0xp')?.name
+    (await createStreamFolds(log).fold({ projection: providers, stream: 'provider-0xp', untilTime })).rows.get('0xp')
+      ?.name
   expect(await nameAt(at(0))).toBe('Acme')
   expect(await nameAt(at(1))).toBe('Apex')
 })

@@ -1,6 +1,6 @@
 import { type DomainEvent, decodeDomainEvent, idOf } from '../../domain/aggregates.ts'
 import { Failure } from '../../domain/errors.ts'
-import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
+import type { Position, StoredEvent } from '../../infra/event-store/port.ts'
 import { type AnyRow, accessTo, type ReadTable, type TableAccess } from './table.ts'
 
 /** What the log stores about an event besides its fields. `id` is the id of the aggregate. */
@@ -113,33 +113,5 @@ export const foldInto = <Row extends AnyRow>(
   return after
 }
 
-/** Returns the rows that follow from these events, by key. For the events of a stream up to a moment, they are the rows
- *  as of that moment. */
-export const foldStream = <Row extends AnyRow>(
-  projection: Projection<Row>,
-  events: Iterable<StoredEvent>,
-): Map<string, Row> => {
-  const rows = new Map<string, Row>()
-  for (const stored of events) {
-    if (!projection.types.includes(stored.type)) continue
-    const { event, metadata } = decodeStored(stored)
-    foldInto(projection, rows, event, metadata)
-  }
-  return rows
-}
-
 /** A position of the log or a time (ISO 8601 in UTC, milliseconds). The event at exactly this moment is included. */
 export type PastMoment = { readonly position: Position } | { readonly time: string }
-
-/** Resolves to the rows of one stream as of a position or a time; to the current rows when neither is given. */
-export const rowsAsOf = async <Row extends AnyRow>(options: {
-  readonly store: Pick<EventStore, 'readStream'>
-  readonly projection: Projection<Row>
-  readonly stream: string
-  readonly untilPosition?: Position
-  readonly untilTime?: string
-}): Promise<Map<string, Row>> => {
-  const { store, projection, stream, untilPosition, untilTime } = options
-  const range = { ...(untilPosition && { untilPosition }), ...(untilTime && { untilTime }) }
-  return foldStream(projection, await Array.fromAsync(store.readStream(stream, range)))
-}

@@ -1,7 +1,8 @@
 import { Failure } from '../../domain/errors.ts'
-import type { EventStore } from '../../infra/event-store/port.ts'
+import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
 import { errorClassOf } from '../../infra/system/database-errors.ts'
+import { weightOf } from '../../infra/system/weight.ts'
 import { buildTarget, liveTarget, type ProjectionTarget, readCheckpointState, readCheckpoints } from './checkpoints.ts'
 import { createBatchFolder } from './fold-batch.ts'
 import {
@@ -20,6 +21,7 @@ import { isRowRejected, selectRows } from './rejected-rows.ts'
 /** The most events of a stream that one transaction folds. A longer stream takes several, and stays parked in
  *  between. */
 const eventsAtOnceMax = 1_000
+const bytesAtOnceMax = 32 * 1024 * 1024
 
 /** `folded`: the stream is parked no more. `parked`: it still is, from this revision on, with the reason. `events` is
  *  the number of waiting events that were folded. */
@@ -102,8 +104,8 @@ const foldParked = (dependencies: Dependencies, target: ProjectionTarget, stream
     const parked = state && (await findParked(query, target, stream))
     if (!state || !parked) return undefined
     const range = { from: parked.revision, untilPosition: state.position, limit: atOnceMax + 1 }
-    const found = await Array.fromAsync(store.readStream(stream, range))
-    const events = found.slice(0, atOnceMax).filter(({ type }) => projection.types.includes(type))
+    const { found, later } = await readAtOnce(store.readStream(stream, range), atOnceMax)
+    const events = found.filter(({ type }) => projection.types.includes(type))
     const load = async (keys: readonly string[]) => ({
       rows: await selectRows(query, target, keys),
       refused: new Map<string, unknown>(),
@@ -117,7 +119,6 @@ const foldParked = (dependencies: Dependencies, target: ProjectionTarget, stream
       ])
     const next = batch.parkings[0]
     if (next) return stillParked(query, target, parked, next, events)
-    const later = found[atOnceMax]
     if (!later) {
       await moveParked(query, target, stream, 'folded')
       return { outcome: 'folded' as const, events: events.length }
@@ -127,6 +128,18 @@ const foldParked = (dependencies: Dependencies, target: ProjectionTarget, stream
     await moveParked(query, target, stream, { event: later, error, held })
     return { outcome: 'more' as const, events: events.length }
   })
+
+/** Resolves to the first events, as many as one transaction folds, and to the one behind them. */
+const readAtOnce = async (events: AsyncIterable<StoredEvent>, eventsMax: number) => {
+  const found: StoredEvent[] = []
+  let bytes = 0
+  for await (const event of events) {
+    if (found.length >= eventsMax || bytes >= bytesAtOnceMax) return { found, later: event }
+    found.push(event)
+    bytes += weightOf(event.data)
+  }
+  return { found, later: undefined }
+}
 
 const stillParked = async (
   query: Query,

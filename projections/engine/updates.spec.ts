@@ -1,8 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import type { ProviderRow } from '../providers.table.ts'
 import { providers } from '../providers.ts'
 import { rentals } from '../rentals.ts'
-import { at, createSpecLog } from './log.testing.ts'
+import { at, createSpecLog, type SpecLog } from './log.testing.ts'
 import { writeRentals } from './market.testing.ts'
+import type { Projection } from './projection.ts'
+import { createStreamFolds } from './stream-folds.ts'
 import { type Update, updates } from './updates.ts'
 
 const register = (wallet: string) =>
@@ -20,6 +25,22 @@ const take = async <Row>(count: number, from: AsyncGenerator<Update<Row>>): Prom
   return taken
 }
 
+const readingOf = (store: EventStore) => ({ store, folds: createStreamFolds({ store }) })
+const strict: Projection<ProviderRow> = {
+  ...providers,
+  fold: (row, event, metadata, key) => {
+    if (row && event.type === 'ProviderRegistered') throw new Error('registered twice')
+    return providers.fold(row, event, metadata, key)
+  },
+}
+const appendUnreadable = async (log: SpecLog, id: string, number: number): Promise<Position> => {
+  const [first] = await log.stream('provider', id)
+  if (!first) throw new Error('nothing was written')
+  const event = { ...first, id: log.eventId(9_000 + number), type: 'ProviderRenamed', data: { name: 7 } }
+  const answer = await log.store.append({ stream: `provider-${id}`, expected: 'any', events: [event] })
+  if (answer.outcome !== 'appended') throw new Error('it was not appended')
+  return answer.position
+}
 const endless = () => new AbortController().signal
 const namesOf = (taken: readonly Update<{ name: string }>[]) => taken.map(({ type, row }) => [type, row.name])
 
@@ -28,7 +49,7 @@ describe('updates of a read model', () => {
     const log = createSpecLog()
     await log.write('provider', 'p', register('p'))
     const head = await log.write('provider', 'p', rename('Apex'))
-    const live = updates({ store: log.store, projection: providers, stream: 'provider-p', signal: endless() })
+    const live = updates({ ...readingOf(log.store), projection: providers, stream: 'provider-p', signal: endless() })
     const [snapshot] = await take(1, live)
     expect(snapshot).toEqual({ position: head, type: 'Snapshot', row: expect.objectContaining({ name: 'Apex' }) })
     await log.write('provider', 'p', rename('Zenith'))
@@ -40,7 +61,7 @@ describe('updates of a read model', () => {
     const log = createSpecLog()
     const first = await log.write('provider', 'p', register('p'))
     for (const name of ['B', 'C', 'D']) await log.write('provider', 'p', rename(name))
-    const resumed = updates({ store: log.store, projection: providers, after: first, signal: endless() })
+    const resumed = updates({ ...readingOf(log.store), projection: providers, after: first, signal: endless() })
     expect(namesOf(await take(3, resumed))).toEqual([
       ['ProviderRenamed', 'B'],
       ['ProviderRenamed', 'C'],
@@ -59,11 +80,12 @@ describe('updates of a read model', () => {
       ],
       [3, 1, 4, 1, 5, 9, 2, 6],
     )
-    const all = () => updates({ store: log.store, projection: rentals, after: log.store.start, signal: endless() })
+    const all = () =>
+      updates({ ...readingOf(log.store), projection: rentals, after: log.store.start, signal: endless() })
     const whole = await take(7, all())
     let after = log.store.start
     for (const expected of whole) {
-      const [next] = await take(1, updates({ store: log.store, projection: rentals, after, signal: endless() }))
+      const [next] = await take(1, updates({ ...readingOf(log.store), projection: rentals, after, signal: endless() }))
       expect(next).toEqual(expected)
       after = expected.position
     }
@@ -77,7 +99,7 @@ describe('updates of a read model', () => {
       await log.write('provider', 'p1', rename(`${name}1`))
       await log.write('provider', 'p', rename(name))
     }
-    const from = { store: log.store, projection: providers, after: log.store.start, signal: endless() }
+    const from = { ...readingOf(log.store), projection: providers, after: log.store.start, signal: endless() }
     expect(namesOf(await take(3, updates({ ...from, stream: 'provider-p' })))).toEqual([
       ['ProviderRegistered', 'Acme'],
       ['ProviderRenamed', 'B'],
@@ -93,7 +115,7 @@ describe('updates of a read model', () => {
   test('without a stream and a position are live alone', async () => {
     const log = createSpecLog()
     await log.write('provider', 'p', register('p'))
-    const live = updates({ store: log.store, projection: providers, signal: endless() })
+    const live = updates({ ...readingOf(log.store), projection: providers, signal: endless() })
     const next = live.next()
     // The head is read before anything else, so what is written from here on is new.
     await new Promise(setImmediate)
@@ -102,20 +124,64 @@ describe('updates of a read model', () => {
     await live.return()
   })
 
-  test('fold evicted rows again: more keys than the cache holds', async () => {
+  test('fold each event once, however many streams there are', async () => {
     const log = createSpecLog()
     const wallets = Array.from({ length: 1_100 }, (_, index) => `p${index}`)
     for (const wallet of wallets) await log.write('provider', wallet, register(wallet))
     await log.write('provider', 'p0', rename('B'))
-    const from = { store: log.store, projection: providers, after: log.store.start, signal: endless() }
+    const from = { ...readingOf(log.store), projection: providers, after: log.store.start, signal: endless() }
     const [last] = (await take(1_101, updates(from))).slice(-1)
     expect(last).toMatchObject({ type: 'ProviderRenamed', row: { id: 'p0', name: 'B', registeredAt: at(0) } })
+  })
+
+  test('pass events that cannot be read or folded: their streams are parked, and all others go on', async () => {
+    const kinds = ['unreadable', 'unfoldable', 'fine'] as const
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ stream: fc.nat(3), kind: fc.constantFrom(...kinds, 'fine') }), { maxLength: 30 }),
+        fc.nat(30),
+        async (events, resumeAt) => {
+          const log = createSpecLog()
+          for (const id of ['p0', 'p1', 'p2', 'p3', 'last']) await log.write('provider', id, register(id))
+          const begun = await log.store.head()
+          const parked = new Set<number>()
+          const positions: Position[] = []
+          const expected: Position[] = []
+          for (const [number, { stream, kind }] of events.entries()) {
+            // No provider registers twice: no fold takes that.
+            const event = kind === 'unfoldable' ? register('again') : rename(`No ${number}`)
+            const position =
+              kind === 'unreadable'
+                ? await appendUnreadable(log, `p${stream}`, number)
+                : await log.write('provider', `p${stream}`, event)
+            positions.push(position)
+            if (kind !== 'fine') parked.add(stream)
+            if (!parked.has(stream)) expected.push(position)
+          }
+          const end = await log.write('provider', 'last', rename('End'))
+          for (const after of [begun, positions[resumeAt] ?? begun]) {
+            const received: Position[] = []
+            for await (const { position } of updates({
+              ...readingOf(log.store),
+              projection: strict,
+              after,
+              signal: endless(),
+            })) {
+              if (position === end) break
+              received.push(position)
+            }
+            expect(received).toEqual(expected.filter((position) => position > after))
+          }
+        },
+      ),
+      { numRuns: 60 },
+    )
   })
 
   test('end when the signal aborts', async () => {
     const log = createSpecLog()
     const stop = new AbortController()
-    const live = updates({ store: log.store, projection: providers, signal: stop.signal })
+    const live = updates({ ...readingOf(log.store), projection: providers, signal: stop.signal })
     const next = live.next()
     stop.abort()
     expect(await next).toEqual({ done: true, value: undefined })
@@ -134,7 +200,7 @@ describe('updates of a read model', () => {
         }
       },
     }
-    const slow = updates({ store, projection: providers, after: log.store.start, signal: endless() })
+    const slow = updates({ ...readingOf(store), projection: providers, after: log.store.start, signal: endless() })
     await take(1, slow)
     expect(read).toBeLessThanOrEqual(100)
     await slow.return()

@@ -5,6 +5,7 @@ import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { allProjections } from '../all.ts'
 import { openReadModels } from '../database.ts'
 import { type Projections, startProjections } from './start.ts'
+import { createStreamFolds } from './stream-folds.ts'
 
 /** Creates a database with the event store and empty read models for specs; `asked` has the label of each query. `start` runs
  *  read models, all of them unless others are named, until the world is closed. */
@@ -26,6 +27,7 @@ export const createReadWorld = async (log: Log = silentLog) => {
     log,
     database,
     store,
+    folds: createStreamFolds({ store }),
     read,
     asked,
     start: (options: Partial<Parameters<typeof startProjections>[0]> = {}): Projections => {

@@ -49,7 +49,7 @@ const pages = async (size: number): Promise<Batch[]> => {
   const all = await Array.fromAsync(world.store.readAll())
   return Array.from({ length: Math.ceil(all.length / size) }, (_, page) => {
     const events = all.slice(page * size, (page + 1) * size)
-    return { events, position: events.at(-1)?.position ?? world.store.start }
+    return { events, position: events.at(-1)?.position ?? world.store.start, bytes: 0 }
   })
 }
 

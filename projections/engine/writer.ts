@@ -14,6 +14,9 @@ import type { Projection } from './projection.ts'
 import { type BisectedCommit, commitBisecting, isRowRejected, loadRows } from './rejected-rows.ts'
 import type { OpenedModel } from './versions.ts'
 
+/** A batch is full with so many bytes of events, and the rows in memory take about so many. */
+const batchBytesMax = 16 * 1024 * 1024
+const cacheBytesMax = 32 * 1024 * 1024
 /** The shortest time between two moves of a checkpoint while no event concerns its read model. */
 const idleMoveMs = 250
 
@@ -64,6 +67,9 @@ export const createWriter = (options: {
   const cache: RowCache = new Map()
   let { state } = opened
   let folder: BatchFolder | undefined
+  let folderBytes = 0
+  let rowBytes = 1
+  let changedBefore = 0
   /** The position up to which the log was read, and the one up to which the rows reflect it. */
   let read = state.position
   let reached = state.position
@@ -73,10 +79,14 @@ export const createWriter = (options: {
 
   const load = (keys: readonly string[]) => loadRows(query, target, keys, { retry: true, name: `select ${table.name}` })
 
-  /** Evicts rows, but none that the batch being written or the next one has changed: those come last. */
-  const evict = () => {
+  /** Evicts rows, but none that the batch being written or the next one has changed: those come last. How much memory a
+   *  row takes is known from those that were encoded before. */
+  const evict = (changed: number) => {
+    const fitting = Math.min(2 * (batchEvents + pageEvents), Math.floor(cacheBytesMax / rowBytes))
+    const rowsMax = Math.max(fitting, changed + changedBefore)
+    changedBefore = changed
     for (const key of cache.keys()) {
-      if (cache.size <= 2 * (batchEvents + pageEvents)) return
+      if (cache.size <= rowsMax) return
       cache.delete(key)
     }
   }
@@ -110,9 +120,11 @@ export const createWriter = (options: {
     if (!folder) return idle()
     const batch = folder.finish(read)
     folder = undefined
-    evict()
+    folderBytes = 0
+    evict(batch.rows.length)
     if (batch.isAllRefused) await assertFoldWorks({ store, projection }, batch.parkings)
     const encoded = { ...batch, encoded: table.encode(batch.rows.map(({ row }) => row)) }
+    if (batch.rows.length > 0) rowBytes = Math.max(1, encoded.encoded.length / batch.rows.length)
     await idle()
     begin(encoded)
     // The next page must find these streams parked.
@@ -137,7 +149,7 @@ export const createWriter = (options: {
     move().catch(() => undefined)
   }
 
-  const take: Writer['take'] = async ({ events, position }, hasMore = false) => {
+  const take: Writer['take'] = async ({ events, position, bytes }, hasMore = false) => {
     clearTimeout(timer)
     if (events.length === 0 && !folder) {
       read = position
@@ -149,7 +161,8 @@ export const createWriter = (options: {
     const current = folder
     await current.add(events, (stream) => parked?.has(stream) ?? false)
     read = position
-    if (!hasMore || current.count() >= batchEvents) await flush()
+    folderBytes += bytes
+    if (!hasMore || current.count() >= batchEvents || folderBytes >= batchBytesMax) await flush()
   }
 
   return {

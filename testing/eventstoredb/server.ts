@@ -29,6 +29,8 @@ export type EventStoreDbServer = {
   readonly log: ServerLog
   /** How often each call was made, and how many messages reads and subscriptions have sent (`sent`). */
   readonly asked: ReadonlyMap<string, number>
+  /** Answers every read with this gRPC status and drops all subscriptions, until it is called with undefined. */
+  failReads(status: string | undefined): void
   /** Makes the next append fail in this way. */
   failNextAppend(fault: Fault): void
   /** Names another server as the leader from now on, or none. */
@@ -52,6 +54,7 @@ export const startEventStoreDbServer = async ({
   const asked = new Map<string, number>()
   const faults: Fault[] = []
   const dropping = createSignal()
+  let readFault: string | undefined
   let leader: { readonly port: number } | 'nobody' | 'myself' = 'myself'
   let port = 0
   let server = new grpc.Server()
@@ -105,6 +108,8 @@ export const startEventStoreDbServer = async ({
     }
     try {
       mustLead(call.metadata)
+      if (readFault !== undefined)
+        throw rpcError(grpc.status[readFault as keyof typeof grpc.status], 'refused by the spec')
       const options = call.request.getOptions()
       if (!options) throw rpcError(grpc.status.INVALID_ARGUMENT, 'no options')
       count(options.hasSubscription() ? 'subscribe' : options.hasStream() ? 'readStream' : 'readAll')
@@ -171,6 +176,10 @@ export const startEventStoreDbServer = async ({
     },
     log,
     asked,
+    failReads: (status) => {
+      readFault = status
+      if (status !== undefined) dropping.notify()
+    },
     failNextAppend: (fault) => faults.push(fault),
     follow: (other) => {
       leader = other

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { allProjections } from '../../projections/all.ts'
-import { foldStream } from '../../projections/engine/projection.ts'
+import { foldStream } from '../../projections/engine/log.testing.ts'
 import { createTestDatabase, type TestDatabase } from '../servers/database.ts'
 import { fromLine, linesOf, loadGoldenLog, toLine } from './log.ts'
 

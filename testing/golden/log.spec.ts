@@ -11,7 +11,7 @@ import { decodeEvent, type EventSchema, field } from '../../domain/events.ts'
 import { assets } from '../../domain/money.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { allProjections } from '../../projections/all.ts'
-import { foldStream } from '../../projections/engine/projection.ts'
+import { foldStream } from '../../projections/engine/log.testing.ts'
 import { digestOf, fromLine, goldenFolder, linesOf, loadEvents, loadGoldenLog, toLine } from './log.ts'
 import { chapterNames, playChapter } from './story.ts'
 

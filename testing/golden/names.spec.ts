@@ -314,7 +314,7 @@ test('a handler that is retried has this key and this payload', async () => {
     bus: {
       name: 'none',
       position: nothing,
-      consume: ({ handle }) => handle({ events: [event as never], position: 'p' as never }),
+      consume: ({ handle }) => handle({ events: [event as never], position: 'p' as never, bytes: 0 }),
     },
     commands,
     now,

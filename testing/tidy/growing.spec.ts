@@ -31,9 +31,11 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/engine/fold-batch.ts lets parkings': 'belongs to one batch, whose events are bounded',
   'projections/engine/start.ts lets states': 'an entry for each read model',
   'projections/engine/position-tracker.ts lets positions': 'an entry for each read model',
-  'projections/engine/waiters.ts lets byPosition':
-    'an entry for each caller that waits, until its signal or its time ends',
-  'projections/engine/updates.ts lets values': 'its own sizeMax, for each subscription',
+  'projections/engine/stream-folds.ts lets turns': 'an entry for each fold under way, and the operations are bounded',
+  'projections/engine/waiters.ts lets byPosition': 'an entry for each caller that waits, for some seconds at most',
+  'projections/money-funding.ts lets byAsset': 'belongs to one trace; an entry for each asset',
+  'projections/money-funding.ts lets held': 'belongs to one trace; an entry for each hold that is open',
+  'projections/money-trace.ts lets items': 'belongs to one trace, and is cut to a page as it grows',
   'projections/event-follow.ts lets cache': 'its own streamsMax, for each subscription',
 }
 const excuses: Excuses = Object.fromEntries(Object.entries(boundedOtherwise).map(([where, why]) => [lets(where), why]))

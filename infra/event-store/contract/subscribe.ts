@@ -1,9 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
+import { eventually } from '../../../testing/eventually.ts'
+import { sleep } from '../../async/sleep.ts'
 import type { Batch, EventStore, Position, StoredEvent, SubscribeOptions } from '../port.ts'
-import { collect, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
+import { collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to, type World } from './world.ts'
 
 const appenders = 32
 const tailMsMax = 300_000
+/** No batch has more characters of data, in any engine. */
+const batchBytesMax = 20 * 1024 * 1024
+/** How long the server answers with an error. */
+const faultMs = 300
 
 /** Subscribes until `isEnough` returns true for a batch, and resolves to all batches up to it. Throws when the
  *  signal aborts first, by default after a minute. */
@@ -25,7 +31,7 @@ const eventsOf = (batches: readonly Batch[]): StoredEvent[] => batches.flatMap((
 const reaches = (position: Position) => (batch: Batch) => batch.position >= position
 
 /** Declares the cases of `subscribe`. */
-export const subscribeCases = ({ store, tailedEvents }: World): void => {
+export const subscribeCases = ({ store, tailedEvents, openFaulty }: World): void => {
   describe('subscribe', () => {
     test('catches up in batches, then goes on live', async () => {
       const after = await store().head()
@@ -129,6 +135,65 @@ export const subscribeCases = ({ store, tailedEvents }: World): void => {
       }
       expect(idsOf(received)).toEqual(idsOf(events))
     })
+
+    test('batches are cut by bytes as well, and no event is left out or repeated, however large its neighbours are', async () => {
+      const after = await store().head()
+      const large = 'x'.repeat(1_000_000)
+      const sizes = Array.from({ length: 60 }, (_, n) => (n % 20 < 14 ? large : ''))
+      const events = sizes.map((text, n) => newEvent('Weighed', { n, text }))
+      const stream = newStream()
+      for (const event of events) await store().append(to(stream, 'any', event))
+      const head = await store().head()
+      const batches = await batchesUntil(store(), { after, types: ['Weighed'], batchSize: 500 }, reaches(head))
+      expect(idsOf(eventsOf(batches))).toEqual(idsOf(events))
+      for (const { events: some } of batches)
+        expect(JSON.stringify(some.map(({ data }) => data)).length).toBeLessThan(batchBytesMax)
+      const range = { types: ['Weighed'], streamPrefix: stream }
+      expect(idsOf(await collect(store().readAll({ ...range, after })))).toEqual(idsOf(events))
+      expect(idsOf(await collect(store().readAll({ ...range, direction: 'backwards' })))).toEqual(
+        idsOf(events).toReversed(),
+      )
+      expect(idsOf(await collect(store().readStream(stream)))).toEqual(idsOf(events))
+      expect(idsOf(await collect(store().readStream(stream, { direction: 'backwards' })))).toEqual(
+        idsOf(events).toReversed(),
+      )
+    }, 60_000)
+
+    if (openFaulty)
+      test('no error that the server answers with ends a subscriber, also while another one has stalled', async () => {
+        const { store: faulty, faults, fail } = await openFaulty()
+        const ending = new AbortController()
+        const after = await faulty.head()
+        await faulty.append(to(newStream(), 'any', newEvent()))
+        const stalled = faulty.subscribe({ after, signal: ending.signal })[Symbol.asyncIterator]()
+        expect(await stalled.next()).toMatchObject({ done: false })
+        const following = [1, 2].map(() => {
+          const received: string[] = []
+          const ended = (async () => {
+            for await (const { events } of faulty.subscribe({ after, signal: ending.signal }))
+              received.push(...idsOf(events))
+          })()
+          return { received, ended }
+        })
+        for (const fault of faults) {
+          fail(fault)
+          await sleep(faultMs)
+          fail(undefined)
+          const event = newEvent()
+          await faulty.append(to(newStream(), 'any', event))
+          const [id] = idsOf([event])
+          for (const { received, ended } of following)
+            await Promise.race([
+              eventually(`a subscriber goes on after ${fault}`, () => received.includes(id ?? '')),
+              ended.then(() => Promise.reject(new Error(`a subscriber ended after ${fault}`))),
+            ])
+          expect(idsOf(await eventsUntil(faulty, { after }, 2)).slice(0, 2)).toEqual(following[0]?.received.slice(0, 2))
+        }
+        ending.abort()
+        await Promise.all(following.map(({ ended }) => ended))
+        await stalled.return?.(undefined)
+        await faulty.close()
+      }, 60_000)
 
     test.each([1, 7, 100])(
       `a subscriber tails ${appenders} appenders in batches of %i: none skipped, none twice, in order`,

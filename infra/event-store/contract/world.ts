@@ -29,11 +29,18 @@ export type Engine = {
   /** Opens the same log once more, over a connection that can be cut: `cutNext` breaks it while the next append is
    *  answered. For durable engines only, where this is possible. */
   openCuttable?(): Promise<{ readonly store: EventStore; readonly cutNext: () => void }>
+  /** Opens the same log once more. While `fail` has a fault, its reads are answered with that error; each of `faults` is
+   *  one that the server may answer with. For engines with a server. */
+  openFaulty?(): Promise<{
+    readonly store: EventStore
+    readonly faults: readonly string[]
+    readonly fail: (fault: string | undefined) => void
+  }>
 }
 
 /** The stores that every group of contract cases works with. All cases of a run share `store`, so each case takes
  *  its own streams. The run closes every store that a case opens with `openEmpty` or `reopen`. */
-export type World = Pick<Engine, 'capabilities' | 'openEmpty' | 'openCuttable'> & {
+export type World = Pick<Engine, 'capabilities' | 'openEmpty' | 'openCuttable' | 'openFaulty'> & {
   readonly store: () => EventStore
   readonly reopen: () => Promise<EventStore>
   /** How many events the tailing subscribers receive. */

@@ -16,8 +16,9 @@ import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { sleep } from '../../async/sleep.ts'
+import { weightOf } from '../../system/weight.ts'
 import { type ErrorContext, isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
-import type { OutgoingEvent, ServerEvent } from './events.ts'
+import type { OutgoingEvent, ServerEvent, ServerPage } from './events.ts'
 import type { ServerFilter } from './filter.ts'
 import type { LogPosition } from './position.ts'
 import { openServerSubscription, type ServerSubscription } from './server-subscription.ts'
@@ -34,12 +35,7 @@ export type Connection = {
    *  result of the first time. */
   append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<WriteOutcome>
   /** Resolves to up to `count` events from a revision on, inclusive. An unknown stream is empty. */
-  readStream(
-    stream: string,
-    direction: Direction,
-    from: bigint | 'start' | 'end',
-    count: number,
-  ): Promise<ServerEvent[]>
+  readStream(stream: string, direction: Direction, from: bigint | 'start' | 'end', count: number): Promise<ServerPage>
   /** Resolves to up to `count` events that pass the filter: forwards from a position on, inclusive; backwards
    *  exclusive. */
   readAll(
@@ -47,7 +43,7 @@ export type Connection = {
     from: LogPosition | 'start' | 'end',
     count: number,
     filter: ServerFilter,
-  ): Promise<ServerEvent[]>
+  ): Promise<ServerPage>
   /** Subscribes to the events after a position. `window` is how many events the server scans between two
    *  checkpoints. */
   subscribe(after: LogPosition | 'start', filter: ServerFilter, window: number): ServerSubscription
@@ -58,6 +54,8 @@ const readMsMax = 30_000
 const retryMsMax = 5_000
 const retryDelay = { minMs: 50, maxMs: 1_000 }
 const leaderAttemptsMax = 3
+/** A page ends with the event that reaches so many bytes in memory. */
+const pageBytesMax = 8 * 1024 * 1024
 
 /** Internal methods of the client that are needed here: its own `readAll` has no filter, though that of the server
  *  has one. */
@@ -134,8 +132,9 @@ export const connectEventStoreDb = (url: string): Connection => {
     on(event: 'error', listener: () => void): unknown
   }
 
-  const collect = async (reading: ReadCall): Promise<ServerEvent[]> => {
+  const collect = async (reading: ReadCall): Promise<ServerPage> => {
     const events: ServerEvent[] = []
+    let bytes = 0
     let timedOut = false
     // An error event without a listener would end the process; one may come after the loop below has ended.
     reading.on('error', () => undefined)
@@ -151,16 +150,22 @@ export const connectEventStoreDb = (url: string): Connection => {
     try {
       for await (const resolved of reading) {
         const event = toServerEvent(resolved)
-        if (event) events.push(event)
+        if (!event) continue
+        events.push(event)
+        bytes += weightOf(event.data)
+        // A page that goes on from a position begins with the event there: one more is needed to get on.
+        if (bytes < pageBytesMax || events.length < 2) continue
+        stop()
+        return { events, isCut: true }
       }
     } catch (error) {
-      if (isStreamNotFound(error)) return []
+      if (isStreamNotFound(error)) return { events: [], isCut: false }
       throw timedOut ? storeUnavailable(`no answer within ${readMsMax} ms`, error) : error
     } finally {
       clearTimeout(timer)
       closing.signal.removeEventListener('abort', stop)
     }
-    return events
+    return { events, isCut: false }
   }
 
   return {

@@ -17,6 +17,9 @@ export type ServerEvent = {
   readonly position: LogPosition | undefined
 }
 
+/** Events as the server returns them. `isCut` is true when more were asked for than fit into the bytes of a page. */
+export type ServerPage = { readonly events: readonly ServerEvent[]; readonly isCut: boolean }
+
 /** An event as the server receives it; data and metadata are plain objects. */
 export type OutgoingEvent = {
   readonly id: string

@@ -10,7 +10,7 @@ const identified = 'EventStoreIdentified'
  *  server that is too old to return positions, and LOG_NOT_FOUND when there is no id and `create` is false. */
 export const readIdentity = async (connection: Connection, create: boolean): Promise<string> => {
   for (;;) {
-    const [first] = await connection.readStream(identityStream, 'forwards', 'start', 1)
+    const [first] = (await connection.readStream(identityStream, 'forwards', 'start', 1)).events
     if (first) {
       const { storeId } = (first.data ?? {}) as { readonly storeId?: unknown }
       if (first.type !== identified || typeof storeId !== 'string')

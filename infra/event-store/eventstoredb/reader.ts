@@ -3,7 +3,7 @@ import { maxOf, minOf } from '../bigint.ts'
 import type { AllRange, Metadata, StoredEvent, StreamRange } from '../port.ts'
 import { isName, isUtcTime, revisionMax } from '../validation.ts'
 import type { Connection } from './client.ts'
-import { isOurs, type ServerEvent, toStored } from './events.ts'
+import { isOurs, type ServerEvent, type ServerPage, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
 import type { KnownIds } from './known-ids.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
@@ -38,11 +38,11 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
   ) {
     const pageMax = Math.min(streamPageMax, wanted)
     for (let next = from; ; ) {
-      const page = await connection.readStream(stream, direction, next, pageMax)
+      const { events: page, isCut } = await connection.readStream(stream, direction, next, pageMax)
       if (direction === 'forwards') knownIds.add(stream, page)
       if (page.length > 0) yield page
       const last = page.at(-1)
-      if (last === undefined || page.length < pageMax) return
+      if (last === undefined || (page.length < pageMax && !isCut)) return
       next = last.revision + (direction === 'forwards' ? 1n : -1n)
       if (next < 0n) return
     }
@@ -88,11 +88,11 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
   const head = async (): Promise<LogPosition | undefined> => {
     let from: LogPosition | 'end' = 'end'
     for (let count = 1; ; count = Math.min(count * 10, allPageMax)) {
-      const page: readonly ServerEvent[] = await connection.readAll('backwards', from, count, serverFilter({}))
+      const { events: page, isCut }: ServerPage = await connection.readAll('backwards', from, count, serverFilter({}))
       const found = page.find(isOurs)
       if (found) return found.position
       const last = page.at(-1)?.position
-      if (last === undefined || page.length < count) return undefined
+      if (last === undefined || (page.length < count && !isCut)) return undefined
       from = last
     }
   }
@@ -112,7 +112,7 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
     let left = limit
     for (;;) {
       const count = Math.min(allPageMax, Math.max(left, 32) + 1)
-      const page: readonly ServerEvent[] = await connection.readAll(direction, from, count, filter)
+      const { events: page, isCut }: ServerPage = await connection.readAll(direction, from, count, filter)
       for (const event of page) {
         const { position } = event
         if (position === undefined) continue
@@ -126,7 +126,7 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
         left -= 1
         if (left <= 0) return
       }
-      if (page.length < count || last === undefined) return
+      if ((page.length < count && !isCut) || last === undefined) return
       from = last
     }
   }

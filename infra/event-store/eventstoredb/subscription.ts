@@ -1,6 +1,7 @@
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { unlessAborted } from '../../async/signal.ts'
+import { weightOf } from '../../system/weight.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Connection } from './client.ts'
 import { type ServerEvent, toStored } from './events.ts'
@@ -10,6 +11,8 @@ import type { Reader } from './reader.ts'
 import type { ServerSubscription, SubscriptionItem } from './server-subscription.ts'
 
 const batchSizeDefault = 500
+/** A batch ends with the event that reaches so many bytes in memory. */
+const batchBytesMax = 8 * 1024 * 1024
 /** How many events the server scans between two checkpoints. Live it is one: otherwise the position of a subscriber
  *  with few matching events would not advance for so many other events. */
 const windowCatchingUp = 500
@@ -23,14 +26,20 @@ const retryDelay = { minMs: 50, maxMs: 2_000 }
 const origin: LogPosition = { commit: 0n, prepare: 0n }
 const laterOf = (one: LogPosition, other: LogPosition | undefined) => (other && isBeyond(other, one) ? other : one)
 
-type Options = { readonly connection: Connection; readonly reader: Reader; readonly positions: LogPositions }
+type Options = {
+  readonly connection: Connection
+  readonly reader: Reader
+  readonly positions: LogPositions
+  /** Called with each error that is retried. */
+  readonly onRetry?: ((error: unknown) => void) | undefined
+}
 
 export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>; close(): void }
 
 /** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters
  *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
  *  When the server drops one, the next starts at the position of the last batch. */
-export const createTail = ({ connection, reader, positions }: Options): Tail => {
+export const createTail = ({ connection, reader, positions, onRetry = () => undefined }: Options): Tail => {
   const closing = new AbortController()
 
   async function* subscribe({ signal: callerSignal, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
@@ -47,7 +56,7 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         const end = await reader.head()
         if (end === undefined || !isBeyond(end, from)) return from
         // Two events: the first may be the one at this very position.
-        const next = await connection.readAll('forwards', from.commit === 0n ? 'start' : from, 2, filter)
+        const { events: next } = await connection.readAll('forwards', from.commit === 0n ? 'start' : from, 2, filter)
         const isPending = ({ position }: ServerEvent) =>
           position !== undefined && isBeyond(position, from) && !isBeyond(position, end)
         return next.some(isPending) ? from : end
@@ -66,6 +75,7 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         isLive ? windowLive : windowCatchingUp,
       )
       let events: StoredEvent[] = []
+      let bytes = 0
       let scanned: LogPosition = delivered
       const hasAdvanced = () => isFiltered && isBeyond(scanned, delivered)
       const flush = (): Batch => {
@@ -73,8 +83,9 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         // Without a filter the position is the last event: the system events of the server are not part of the port's
         // log.
         delivered = isFiltered || last === undefined ? scanned : laterOf(delivered, positions.partsOf(last.position))
-        const batch = { events, position: positions.of(delivered) }
+        const batch = { events, position: positions.of(delivered), bytes }
         events = []
+        bytes = 0
         return batch
       }
       const accept = (item: SubscriptionItem): void => {
@@ -82,7 +93,9 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         if (item.kind !== 'event' || !item.event.position || !isBeyond(item.event.position, scanned)) return
         scanned = item.event.position
         const stored = passes(options, item.event) ? toStored(item.event, positions) : undefined
-        if (stored) events.push(stored)
+        if (!stored) return
+        events.push(stored)
+        bytes += weightOf(stored.data)
       }
       try {
         for (let itemsInARow = 0; !signal.aborted; itemsInARow += 1) {
@@ -94,7 +107,8 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
           if (caughtUp) scanned = laterOf(scanned, end)
           if (isLive && isFiltered && item?.kind === 'caught up') scanned = await advanceToHead(scanned)
           const isPause = !item || caughtUp || (!isLive && isFiltered && item.kind === 'checkpoint')
-          if (events.length >= batchMax || (isPause && (events.length > 0 || hasAdvanced()))) yield flush()
+          if (events.length >= batchMax || bytes >= batchBytesMax || (isPause && (events.length > 0 || hasAdvanced())))
+            yield flush()
           if (caughtUp || (isLive && itemsInARow > liveItemsMax && events.length === 0)) return
         }
       } catch (error) {
@@ -117,7 +131,9 @@ export const createTail = ({ connection, reader, positions }: Options): Tail => 
         isLive = !isLive
       } catch (error) {
         if (signal.aborted) return
-        if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+        // A position of another log stays that; whatever else the server answers with may be over soon.
+        if (isFailure(error, 'POSITION_FOREIGN')) throw error
+        onRetry(error)
         isLive = false
         await backoff.pause(signal)
       }

@@ -12,6 +12,8 @@ export type ObservedDatabase = Database & {
   /** Makes the database unavailable or available again. While it is unavailable, every query throws
    *  DATABASE_UNAVAILABLE. */
   setUnavailable(unavailable: boolean): void
+  /** Makes every read of the event store fail with this SQLSTATE, until it is called with undefined. */
+  failReads(sqlState: string | undefined): void
 }
 
 /** A new database on the server of the test run. */
@@ -26,6 +28,7 @@ const observe = (database: Database): ObservedDatabase => {
   const queryCounts = new Map<string, number>()
   const lostResponses = new Set<string>()
   let isUnavailable = false
+  let readFault: string | undefined
   return {
     ...database,
     queryCounts,
@@ -33,9 +36,14 @@ const observe = (database: Database): ObservedDatabase => {
     setUnavailable: (unavailable) => {
       isUnavailable = unavailable
     },
+    failReads: (sqlState) => {
+      readFault = sqlState
+    },
     query: async (label, ...rest) => {
       queryCounts.set(label, (queryCounts.get(label) ?? 0) + 1)
       if (isUnavailable) throw new Failure('DATABASE_UNAVAILABLE')
+      if (readFault !== undefined && /^eventStore\.(head|read|asOf)/.test(label))
+        throw Object.assign(new Error('refused by the spec'), { code: readFault })
       const rows = await database.query<never>(label, ...rest)
       if (lostResponses.delete(label)) throw new Failure('DATABASE_UNAVAILABLE')
       return rows

@@ -12,6 +12,7 @@ import {
   to,
 } from '../contract.ts'
 import type { Batch } from '../port.ts'
+import { openPostgresEventStore } from '../postgres.ts'
 import { useStoreFixture } from './store.testing.ts'
 
 describe('event store on Postgres when things break', () => {
@@ -127,11 +128,20 @@ describe('event store on Postgres when things break', () => {
       await admin.query('rollback')
     })
 
-    test('throws an error that a retry does not help', async () => {
-      const store = await fixture.openStore({ database: fixture.database })
+    test('waits for the cause of an error to be gone, also where no retry helps before', async () => {
+      const reasons: unknown[] = []
+      const log = { warn: (fields: object) => reasons.push(fields) } as never
+      const store = await openPostgresEventStore({ database: fixture.database, pollMs: 20, log })
+      const [event] = newEvents(1)
+      await store.append(to(newStream(), 'any', event ?? newEvent()))
       const admin = await fixture.specDatabase.connect()
-      await admin.query('drop schema log cascade')
-      await expect(collect(store.subscribe({ signal: fixture.stop.signal }))).rejects.toThrow('log.events')
+      await admin.query('alter table log.events rename to elsewhere')
+      const pending = eventsUntil(store, { signal: fixture.stop.signal }, 1)
+      await eventually('it was logged', () => reasons.length > 0)
+      expect(reasons).toEqual([{ reason: expect.stringContaining('log.events') }])
+      await admin.query('alter table log.elsewhere rename to events')
+      expect(idsOf(await pending)).toEqual([event?.id])
+      await store.close()
     })
 
     test('ends when the store is closed, and the store then refuses appends', async () => {

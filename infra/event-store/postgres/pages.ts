@@ -3,7 +3,7 @@ import { maxOf, minOf } from '../bigint.ts'
 import type { Filter } from '../port.ts'
 import type { Positions } from '../position.ts'
 import { isName, isNamePrefix, revisionMax } from '../validation.ts'
-import { type BindValue, columnsOf, type EventRows, type EventsRead } from './rows.ts'
+import type { BindValue, EventRows, EventsRead } from './rows.ts'
 
 /** The window of positions that a filtered statement scans: the first one and the smallest. Later ones adapt, so
  *  that a window holds about one page. */
@@ -20,11 +20,11 @@ const copyRowsMinDefault = 100
 type Direction = 'asc' | 'desc'
 
 /** `through` is the last position scanned, in reading direction: all events up to it are in the page, or did not
- *  pass the filter. `isFull` is true when the page has as many events as requested. */
-export type Page = EventsRead & { readonly through: bigint; readonly isFull: boolean }
+ *  pass the filter. */
+export type Page = EventsRead & { readonly through: bigint }
 
 export type Pages = {
-  /** Reads up to `rowsMax` events between `low` and `high`, both included, starting at the end where reading begins.
+  /** Reads up to `rowsMax` events, or as many as a page has bytes, between `low` and `high`, both included, starting at the end where reading begins.
    *  Scans at least one position. Call it again only after it has resolved. */
   next(low: bigint, high: bigint, rowsMax: number, options?: Retry): Promise<Page>
 }
@@ -70,14 +70,14 @@ const statementOf = (
   }
   const range = `e.position >= ${from} and e.position <= ${to}`
   const inOrder = `order by e.position ${order} limit ${rows}`
-  const all = `select ${columnsOf('e')} from log.events e where ${range}${prefix}`
+  const all = `select * from log.events e where ${range}${prefix}`
   if (types === undefined)
     return isSparse
-      ? `select ${columnsOf('e')} from (select * from log.events e where ${range}${prefix} offset 0) e ${inOrder}`
+      ? `select * from (select * from log.events e where ${range}${prefix} offset 0) e ${inOrder}`
       : `${all} ${inOrder}`
   const wanted = `${bind([...new Set(types.filter(isName))])}::text[]`
   return isSparse
-    ? `select ${columnsOf('e')} from unnest(${wanted}) t(type) cross join lateral (
+    ? `select e.* from unnest(${wanted}) t(type) cross join lateral (
         select * from log.events e
         where (e.type, e.position) >= (t.type, ${from}) and (e.type, e.position) <= (t.type, ${to})${prefix}
         order by e.type ${order}, e.position ${order} limit ${rows}
@@ -123,20 +123,26 @@ export const createPages = ({
       const scan = { isSparse: isLong && isSparse, order: direction }
       const eventQuery = {
         label: 'eventStore.readAll',
-        text: (bind: BindValue) => statementOf(filter, { low: from, high: to, rowsMax }, scan, bind),
+        select: (bind: BindValue) => statementOf(filter, { low: from, high: to, rowsMax }, scan, bind),
+        orderBy: `position ${direction}`,
         rowsMax,
         retry: options?.retry,
-      }
+      } as const
       const isCopied = scan.isSparse || (rowsMax >= copyRowsMin && to - from >= copyRowsMin)
       // Without a filter there is one good plan, the primary key; with a filter the plan depends on its values.
       const name = isFiltered ? undefined : `event_store_read_all_${direction}`
       const startedAt = performance.now()
-      const { events, characters } = await (isCopied ? rows.copy(eventQuery) : rows.read(eventQuery, name))
-      const last = events.length === rowsMax ? events.at(-1) : undefined
+      const reading = isCopied ? rows.copy(eventQuery) : rows.read(eventQuery, name)
+      const { events, bytes, isFull } = await reading.catch((error: unknown) => {
+        // The statement may have taken too long: the next one scans less.
+        if (isFiltered) window = maxOf(windows.min, window / 2n)
+        throw error
+      })
+      const last = isFull ? events.at(-1) : undefined
       const through = last ? positions.numberOf(last.position) : direction === 'asc' ? to : from
       const scanned = direction === 'asc' ? through - from + 1n : to - through + 1n
       if (isLong) adaptWindow(events.length, scanned, rowsMax, performance.now() - startedAt)
-      return { events, characters, through, isFull: last !== undefined }
+      return { events, bytes, through, isFull }
     },
   }
 }

@@ -5,13 +5,10 @@ import type { AllRange, Filter, StoredEvent, StreamRange } from '../port.ts'
 import type { Positions } from '../position.ts'
 import { isName, isUtcTime, revisionMax } from '../validation.ts'
 import { createPages, type Pages } from './pages.ts'
-import { type BindValue, columnsOf, createEventRows, type EventsRead } from './rows.ts'
+import { type BindValue, createEventRows, type EventsRead, pageBytesMax } from './rows.ts'
 
 const pageRowsFirst = 200
 const pageRowsMax = 2_000
-/** The number of rows per page adapts so that the JSON of a page has about this length, estimated from the page
- *  before. */
-const pageCharactersTarget = 4 * 1024 * 1024
 
 const HEAD = 'select coalesce((select e.position from log.events e order by e.position desc limit 1), 0)::text'
 
@@ -23,7 +20,7 @@ where e.stream_id = $1 and (e.metadata ->> 'time')::timestamptz > $2::timestampt
 
 /** Follows the index (stream_id, version). This plan is always the best one, so it is made once per connection. */
 const streamStatement = ({ stream, low, high, lastPosition, order, rowsMax }: StreamPage, bind: BindValue): string => `
-select ${columnsOf('e')} from log.events e
+select * from log.events e
 where e.stream_id = ${bind(stream)} and e.version >= ${bind(low)}::bigint and e.version <= ${bind(high)}::bigint
   and e.position <= ${bind(lastPosition)}::bigint
 order by e.version ${order} limit ${bind(rowsMax)}`
@@ -46,12 +43,14 @@ export type Reader = {
   readAll(range?: AllRange): AsyncGenerator<StoredEvent>
 }
 
+/** Returns how many rows the next page asks for: a page is cut by its bytes, but the database weighs all rows that it is
+ *  asked for. */
 const nextPageRows = (page: EventsRead, before: number): number =>
-  page.characters === 0 ? before : rowsFitting(pageCharactersTarget, page, pageRowsMax)
+  page.isFull ? rowsFitting(pageBytesMax, page, pageRowsMax) : before
 
-/** Returns how many rows fit into so many characters, when they are like the rows of this page. */
-export const rowsFitting = (charactersMax: number, { events, characters }: EventsRead, rowsMax: number): number =>
-  Math.max(1, Math.min(rowsMax, Math.floor((charactersMax * events.length) / (characters + 1))))
+/** Returns how many rows fit into so many bytes, when they are like the rows of this page. */
+export const rowsFitting = (bytesMax: number, { events, bytes }: EventsRead, rowsMax: number): number =>
+  Math.max(1, Math.min(rowsMax, Math.floor((bytesMax * events.length) / (bytes + 1))))
 
 /** Yields page by page, and fetches the next page while the caller processes the last. */
 async function* prefetchPages<Cursor, Page>(
@@ -106,8 +105,9 @@ export const createReader = ({
     const pages = prefetchPages(first, async (cursor) => {
       const rowsMax = Math.min(cursor.rowsMax, cursor.left)
       const [low, high] = backwards ? [bottom, cursor.edge] : [cursor.edge, top]
-      const text = (bind: BindValue) => streamStatement({ stream, low, high, lastPosition, order, rowsMax }, bind)
-      const eventQuery = { label: 'eventStore.readStream', text, rowsMax, retry: true }
+      const select = (bind: BindValue) => streamStatement({ stream, low, high, lastPosition, order, rowsMax }, bind)
+      const orderBy = `version ${order}` as const
+      const eventQuery = { label: 'eventStore.readStream', select, orderBy, rowsMax, retry: true }
       // The first page holds most streams entirely.
       const page = await (cursor.isFirst
         ? rows.read(eventQuery, `event_store_read_stream_${order}`)
@@ -116,7 +116,7 @@ export const createReader = ({
       const last = events.at(-1)
       const left = cursor.left - events.length
       const edge = last && last.revision + (backwards ? -1n : 1n)
-      const more = edge !== undefined && events.length === rowsMax && left > 0 && edge >= bottom && edge <= top
+      const more = edge !== undefined && page.isFull && left > 0 && edge >= bottom && edge <= top
       const next = more ? { edge, left, rowsMax: nextPageRows(page, cursor.rowsMax), isFirst: false } : undefined
       return { page: events, next }
     })

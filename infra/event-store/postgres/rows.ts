@@ -13,27 +13,36 @@ type Row = readonly [
   type: string,
   data: Json,
   metadata: Metadata,
+  running: bigint,
 ]
-
-/** Returns the column list of a statement that reads events, for a table alias. */
-export const columnsOf = (table: string): string =>
-  ['position', 'version', 'event_id', 'stream_id', 'type', 'data', 'metadata']
-    .map((name) => `${table}.${name}`)
-    .join(', ')
 
 /** Returns the SQL text for a value: a bind variable, or a literal. */
 export type BindValue = (value: bigint | number | string | readonly string[]) => string
 
-/** `characters` is the approximate length of the JSON of all events; 0 when there are fewer events than requested. */
-export type EventsRead = { readonly events: readonly StoredEvent[]; readonly characters: number }
+/** `bytes` is the length of the JSON of all events. `isFull` is true when the page ends because it has as many events or
+ *  bytes as one may have: more may follow. */
+export type EventsRead = { readonly events: readonly StoredEvent[]; readonly bytes: number; readonly isFull: boolean }
 
-/** A statement that selects the columns of `columnsOf`. */
+/** A page of events: `select` selects rows of log.events in an order, at most `rowsMax`. */
 export type EventQuery = {
   readonly label: string
-  readonly text: (bind: BindValue) => string
+  readonly select: (bind: BindValue) => string
+  readonly orderBy: `${'position' | 'version'} ${'asc' | 'desc'}`
   readonly rowsMax: number
   readonly retry?: boolean | undefined
 }
+
+/** A page ends with the event that reaches so many bytes. */
+export const pageBytesMax = 4 * 1024 * 1024
+
+/** Returns the statement of a page. It is cut in the database: a client knows how large rows are only once they have
+ *  arrived. */
+const textOf = ({ select, orderBy }: EventQuery, bind: BindValue): string => `
+  select e.position, e.version, e.event_id, e.stream_id, e.type, e.data, e.metadata, e.running from (
+    select w.*, sum(w.bytes) over (order by w.${orderBy} rows unbounded preceding) as running from (
+      select r.*, octet_length(r.data::text) + octet_length(r.metadata::text) as bytes from (${select(bind)}) r offset 0
+    ) w
+  ) e where e.running - e.bytes < ${bind(pageBytesMax)} order by e.${orderBy}`
 
 export type EventRows = {
   /** Reads with bind variables, which is the fastest for a few events. `name` makes it a prepared statement. */
@@ -51,27 +60,30 @@ export const createEventRows = ({
   readonly positions: Positions
 }): EventRows => {
   const optionsOf = ({ retry = false }: EventQuery): QueryOptions => ({ retry })
+  const pageOf = ({ rowsMax }: EventQuery, events: readonly StoredEvent[], bytes: number): EventsRead => ({
+    events,
+    bytes,
+    isFull: events.length === rowsMax || bytes >= pageBytesMax,
+  })
   return {
     read: async (eventQuery, name) => {
       const values: unknown[] = []
-      const text = eventQuery.text((value) => `$${values.push(value)}`)
+      const text = textOf(eventQuery, (value) => `$${values.push(value)}`)
       const options = { ...optionsOf(eventQuery), rowMode: 'array', ...(name !== undefined && { name }) } as const
       const rows = await query<Row>(eventQuery.label, text, values, options)
-      // Serialized again only to measure its size, and only for a full page, whose size decides the size of the next
-      // one.
-      const characters = rows.length < eventQuery.rowsMax ? 0 : JSON.stringify(rows.map((row) => row.slice(5))).length
-      return { events: rows.map((row) => eventOfRow(row, positions)), characters }
+      const events = rows.map((row) => eventOfRow(row, positions))
+      return pageOf(eventQuery, events, Number(rows.at(-1)?.[7] ?? 0))
     },
     copy: async (eventQuery) => {
-      let characters = 0
-      const json = (text: string) => {
-        characters += text.length
-        return JSON.parse(text)
+      let bytes = 0n
+      const decode = (fields: Fields) => {
+        const event = eventOfFields(fields, positions)
+        bytes = fields.int8()
+        return event
       }
-      const decode = (fields: Fields) => eventOfFields(fields, positions, json)
       const options = { ...optionsOf(eventQuery), decode }
-      const events = await query<StoredEvent>(eventQuery.label, eventQuery.text(literalOf), [], options)
-      return { events, characters: events.length < eventQuery.rowsMax ? 0 : characters }
+      const events = await query<StoredEvent>(eventQuery.label, textOf(eventQuery, literalOf), [], options)
+      return pageOf(eventQuery, events, Number(bytes))
     },
   }
 }
@@ -81,13 +93,13 @@ const eventOfRow = (
   positions: Positions,
 ): StoredEvent => ({ id, type, data, metadata, stream, revision, position: positions.of(position) })
 
-const eventOfFields = (fields: Fields, positions: Positions, json: (text: string) => unknown): StoredEvent => {
+const eventOfFields = (fields: Fields, positions: Positions): StoredEvent => {
   const position = positions.of(fields.int8())
   const revision = fields.int8()
   const id = fields.uuid()
   const stream = fields.text()
   const type = fields.text()
-  const data = json(fields.text()) as Json
-  const metadata = json(fields.text()) as Metadata
+  const data = JSON.parse(fields.text()) as Json
+  const metadata = JSON.parse(fields.text()) as Metadata
   return { id, type, data, metadata, stream, revision, position }
 }

@@ -1,4 +1,3 @@
-import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { createSignal, unlessAborted } from '../../async/signal.ts'
 import { sleep } from '../../async/sleep.ts'
@@ -12,9 +11,8 @@ import { type Reader, rowsFitting } from './reader.ts'
 const batchSizeDefault = 500
 /** A large batch is read in pages, so that one page is decoded while the next is in transit. */
 const pageRowsMax = 1_000
-/** The size of a batch adapts so that its JSON has about this length, estimated from the batch before: two are in
- *  memory. */
-const batchCharactersTarget = 16 * 1024 * 1024
+/** A batch ends with the page that reaches so many bytes of JSON. The next page is in memory as well. */
+const batchBytesMax = 8 * 1024 * 1024
 const retryDelay = { minMs: 100, maxMs: 2_000 }
 /** At most one NOTIFY in this time. */
 const announceMsMin = 2
@@ -33,20 +31,23 @@ export type Tail = {
 }
 
 /** Creates the tail of the log, which all subscribers of this process share. Three things wake them: an append of
- *  this process, a NOTIFY of another one, and the poll, which alone would suffice. During an outage of the database
- *  they keep retrying. */
+ *  this process, a NOTIFY of another one, and the poll, which alone would suffice. Whatever error the database answers
+ *  with, they keep retrying: no error of one statement ends a subscriber.
+ *  @param onRetry called with each error that is retried. */
 export const createTail = ({
   query,
   listen,
   reader,
   positions,
   pollMs,
+  onRetry = () => undefined,
 }: {
   readonly query: Query
   readonly listen: Database['listen']
   readonly reader: Reader
   readonly positions: Positions
   readonly pollMs: number
+  readonly onRetry?: ((error: unknown) => void) | undefined
 }): Tail => {
   const closing = new AbortController()
   const headMoved = createSignal()
@@ -54,7 +55,6 @@ export const createTail = ({
   let latestHead = -1n
   let subscribers = 0
   let polling: Promise<void> | undefined
-  let fatalError: unknown
   let pollRequests = 0
   let listening = false
   let listener: { close(): Promise<void> } | undefined
@@ -95,11 +95,7 @@ export const createTail = ({
         backoff.reset()
         void ensureListening()
       } catch (error) {
-        if (!isFailure(error, 'DATABASE_UNAVAILABLE')) {
-          fatalError = error
-          headMoved.notify()
-          return
-        }
+        onRetry(error)
         waitMs = backoff.take()
       }
       if (requestsBefore === pollRequests) await pollRequested.wait({ ms: waitMs, signal: closing.signal })
@@ -116,7 +112,6 @@ export const createTail = ({
   const headBeyond = async (after: bigint, signal: AbortSignal): Promise<bigint | undefined> => {
     while (!signal.aborted) {
       if (latestHead > after) return latestHead
-      if (fatalError !== undefined) throw fatalError
       ensurePolling()
       await headMoved.wait({ signal })
     }
@@ -128,42 +123,47 @@ export const createTail = ({
     const signal = AbortSignal.any([options.signal, closing.signal])
     const pages = reader.pages(options)
     let events: readonly StoredEvent[] = []
+    let bytes = 0
     let batchTarget = batchMax
-    const rowsToFetch = (gathered: number) => Math.max(1, Math.min(pageRowsMax, batchTarget - gathered))
+    let pageRows = pageRowsMax
+    const rowsToFetch = (gathered: number) => Math.max(1, Math.min(pageRows, batchTarget - gathered))
     let after = options.after === undefined ? 0n : positions.numberOf(options.after)
     let prefetched: Promise<Page> | undefined
     const backoff = createBackoff(retryDelay)
-    if (subscribers === 0) fatalError = undefined
     subscribers += 1
     try {
       for (;;) {
         const head = await headBeyond(after, signal)
         if (head === undefined) return
-        try {
-          const page = await unlessAborted(
-            prefetched ?? pages.next(after + 1n, head, rowsToFetch(events.length)),
-            signal,
-          )
-          if (page === undefined) return
-          backoff.reset()
-          after = page.through
-          if (page.isFull) batchTarget = rowsFitting(batchCharactersTarget, page, batchMax)
-          const gathered = events.length + page.events.length
-          const isWhole = !page.isFull || gathered >= batchTarget || after >= latestHead
-          // Requested before the caller gets this batch, so that the database is not idle meanwhile.
-          prefetched =
-            after < latestHead ? pages.next(after + 1n, latestHead, rowsToFetch(isWhole ? 0 : gathered)) : undefined
-          prefetched?.catch(() => undefined)
-          events = events.length === 0 ? page.events : [...events, ...page.events]
-          if (!isWhole) continue
-          const batch = { events, position: positions.of(after) }
-          events = []
-          yield batch
-        } catch (error) {
-          if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
-          prefetched = undefined
+        const reading = prefetched ?? pages.next(after + 1n, head, rowsToFetch(events.length))
+        prefetched = undefined
+        const page = await unlessAborted(reading, signal).catch((error: unknown) => {
+          onRetry(error)
+          return 'failed' as const
+        })
+        if (page === undefined) return
+        if (page === 'failed') {
+          // Fewer events at once: the statement may have taken too long.
+          pageRows = Math.max(1, pageRows >> 1)
           await headMoved.wait({ ms: backoff.take(), signal })
+          continue
         }
+        backoff.reset()
+        pageRows = Math.min(pageRowsMax, pageRows * 2)
+        after = page.through
+        if (page.isFull) batchTarget = rowsFitting(batchBytesMax, page, batchMax)
+        bytes += page.bytes
+        const gathered = events.length + page.events.length
+        const isWhole = !page.isFull || gathered >= batchTarget || bytes >= batchBytesMax || after >= latestHead
+        // Requested before the caller gets this batch, so that the database is not idle meanwhile.
+        if (after < latestHead) prefetched = pages.next(after + 1n, latestHead, rowsToFetch(isWhole ? 0 : gathered))
+        prefetched?.catch(() => undefined)
+        events = events.length === 0 ? page.events : [...events, ...page.events]
+        if (!isWhole) continue
+        const batch = { events, position: positions.of(after), bytes }
+        events = []
+        bytes = 0
+        yield batch
       }
     } finally {
       subscribers -= 1

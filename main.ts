@@ -120,7 +120,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     : followProjections({ projections: allProjections, store, database })
   shutdown.add('projections', projections.close)
 
-  const clusterName = await open('cluster', () => clusterNameOf(config.jobDir))
+  const cluster = await open('cluster', () => openCluster(config, log.child({ part: 'cluster' })))
   const parts: Omit<Platform, 'schedule'> = {
     config,
     log,
@@ -136,7 +136,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     chain,
     chainCursor,
     rescans: postgresRescans(database, cursorName),
-    cluster: processCluster({ root: config.jobDir, name: clusterName, log: log.child({ part: 'cluster' }) }),
+    cluster,
     jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
     usedNonces: postgresUsedNonces(database),
     parkedTasks: postgresParkedTasks({ database, metrics }),
@@ -171,6 +171,23 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     },
     'NeuralMesh is up',
   )
+}
+
+/** Opens the cluster of this machine, and logs how it isolates jobs. */
+const openCluster = async (config: Config, log: Log) => {
+  const cluster = processCluster({
+    root: config.jobDir,
+    name: await clusterNameOf(config.jobDir),
+    trust: config.jobTrust,
+    // The project may have secrets too, in .env.
+    hidden: [config.dataDir, import.meta.dirname],
+    log,
+  })
+  if (!config.roles.includes('scheduler')) return cluster
+  const { kind, says, reasons } = await cluster.isolation()
+  if (kind === 'none' || kind === 'refused') log.warn({ isolation: kind, reasons }, says)
+  else log.info({ isolation: kind }, says)
+  return cluster
 }
 
 const openChain = async (config: Config, folder: string, log: Log) => {

@@ -70,11 +70,17 @@ const readLine = (text: string): Record<string, unknown> => (parseJson(text) ?? 
 /** A platform that answers at `url`. `close` stops it when `reachPlatform` has started it. */
 export type ReachedPlatform = { readonly url: string; readonly started: boolean; close(): Promise<void> }
 
-/** Resolves to the platform that runs at `url`, or starts one. `onLine` gets the start line by line. */
-export const reachPlatform = async (url: string, onLine: (line: string) => void): Promise<ReachedPlatform> => {
+/** Resolves to the platform that runs at `url`, or starts one with these settings. `onLine` gets the start line by
+ *  line. */
+export const reachPlatform = async (
+  url: string,
+  settings: Readonly<Record<string, string>>,
+  onLine: (line: string) => void,
+): Promise<ReachedPlatform> => {
   if (await answers(url)) return { url, started: false, close: async () => undefined }
-  const platform = await spawnPlatform({}, ({ msg, part, ms }) => {
+  const platform = await spawnPlatform(settings, ({ msg, part, ms, isolation }) => {
     if (msg === 'ready') onLine(`${part} ready after ${ms} ms`)
+    if (isolation !== undefined) onLine(`jobs: ${msg}`)
   })
   const kill = () => platform.process.kill('SIGTERM')
   process.once('exit', kill)

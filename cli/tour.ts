@@ -1,6 +1,7 @@
 // Plays one whole rental and prints each step: npm run tour -- [--offers FILE] [--url URL] [--json]
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import { withoutTrailing } from '../domain/text.ts'
 import { readConfig } from '../infra/config.ts'
 import { onUnreadOutput, printReport } from '../infra/system/report.ts'
 import { reachPlatform } from './platform.ts'
@@ -36,9 +37,11 @@ const run = async (): Promise<void> => {
   })
   const began = performance.now()
   print.chapter('The platform')
-  const platform = await reachPlatform(options.url.replace(/\/+$/, ''), (line) => print.text(line))
+  const url = withoutTrailing(options.url, '/')
+  const platform = await reachPlatform(url, { JOB_TRUST: 'own' }, (line) => print.text(line))
   try {
-    print.text(`${platform.started ? 'started for this tour' : 'already running'} at ${platform.url}`)
+    const how = 'started for this tour, with JOB_TRUST=own: only the job of the tour runs there'
+    print.text(`${platform.started ? how : 'already running'} at ${platform.url}`)
     await playTour(platform.url, options.offers, print)
   } finally {
     await platform.close()

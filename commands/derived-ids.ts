@@ -4,7 +4,7 @@
 import type { CommandOf } from '../domain/aggregates.ts'
 import type { Program } from '../domain/job.ts'
 import type { Offer } from '../domain/listing.ts'
-import type { EndReason } from '../domain/rental.ts'
+import type { EndReason, Placement } from '../domain/rental.ts'
 import type { Actor } from './actor.ts'
 import { derivedId } from './ids.ts'
 
@@ -34,6 +34,14 @@ const listingJson = (input: ListingInput): string =>
     idempotencyKey: input.idempotencyKey,
   })
 
+/** What an offer file calls a machine, as it is written there. */
+export type Machine = {
+  readonly instanceType: string
+  readonly model: string
+  readonly count: string
+  readonly region: string
+}
+
 const offerJson = (offer: Omit<Offer, 'provider'>): string =>
   JSON.stringify({
     gpu: offer.gpu,
@@ -43,6 +51,14 @@ const offerJson = (offer: Omit<Offer, 'provider'>): string =>
     memoryMib: offer.memoryMib,
     region: offer.region,
     pricePerGpuHour: String(offer.pricePerGpuHour.amount),
+  })
+
+const machineJson = (machine: Machine): string =>
+  JSON.stringify({
+    instanceType: machine.instanceType,
+    model: machine.model,
+    count: machine.count,
+    region: machine.region,
   })
 
 const jobJson = (job: Program & { readonly renter: string; readonly rental: string }): string =>
@@ -60,7 +76,12 @@ const jobJson = (job: Program & { readonly renter: string; readonly rental: stri
 /** Ids of aggregates, and idempotency keys made of others. */
 export const ids = {
   listing: (provider: string, idempotencyKey: string) => derivedId('listing', provider, idempotencyKey),
-  /** Returns the id of a listing from an import. `copy` counts the earlier lines with the same content. */
+  /** Returns the id of a listing of a machine in an offer file. `copy` counts the earlier lines that call their machine
+   *  the same, `generation` the earlier listings of the machine that were withdrawn. */
+  machineListing: (provider: string, machine: Machine, copy: number, generation: number) =>
+    derivedId('machine', provider, machineJson(machine), String(copy), String(generation)),
+  /** Returns the id of a listing from an import before machines were found by their names. `copy` counts the earlier
+   *  lines with the same content. */
   importedListing: (provider: string, offer: Omit<Offer, 'provider'>, copy: number) =>
     derivedId('listing', provider, offerJson(offer), String(copy)),
   rental: (renter: string, idempotencyKey: string) => derivedId('rental', renter, idempotencyKey),
@@ -80,6 +101,7 @@ export const correlationIds = {
 export const commandIds = {
   listGpus: (listing: string, input: ListingInput) => derivedId('list', listing, listingJson(input)),
   importListing: (listing: string) => derivedId('list', listing),
+  importMachine: (listing: string) => derivedId('list machine', listing),
   requestRental: (
     rental: string,
     {
@@ -92,6 +114,22 @@ export const commandIds = {
       'listing' | 'gpuCount' | 'seconds' | 'maxPricePerGpuHour'
     >,
   ) => derivedId('rent', rental, ...[listing, gpuCount, seconds, amount, asset].map(String)),
+  /** Returns the id of a request for which placement chose the listing: whichever it chose, it is the same request. */
+  requestPlacedRental: (
+    rental: string,
+    { gpu, vramMib, region }: Pick<Placement, 'gpu' | 'vramMib' | 'region'>,
+    {
+      gpuCount,
+      seconds,
+      maxPricePerGpuHour: { amount, asset },
+    }: Pick<CommandOf<'rental'> & { readonly type: 'RequestRental' }, 'gpuCount' | 'seconds' | 'maxPricePerGpuHour'>,
+  ) =>
+    derivedId(
+      'place',
+      rental,
+      JSON.stringify({ gpu, vramMib, region }),
+      ...[gpuCount, seconds, amount, asset].map(String),
+    ),
   submitJob: (job: string, request: Program & { readonly renter: string; readonly rental: string }) =>
     derivedId('submit', job, jobJson(request)),
   meterRental: (rental: string, period: number) => derivedId('meter', rental, String(period)),

@@ -24,6 +24,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   LISTING_UNKNOWN: 'final',
   LISTING_WITHDRAWN: 'final',
   LISTING_FULL: 'again',
+  // The number of GPUs of a listing never changes.
+  LISTING_TOO_SMALL: 'final',
   LISTING_INVALID: 'final',
   GPU_UNKNOWN: 'again',
   NO_FITTING_OFFER: 'again',
@@ -31,6 +33,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   PRICE_ABOVE_MAXIMUM: 'final',
   RESERVATION_UNKNOWN: 'again',
   OFFER_LINE_INVALID: 'final',
+  OFFERS_NOT_WITHDRAWN: 'again',
   // Rental
   RENTAL_UNKNOWN: 'again',
   RENTAL_ALREADY_REQUESTED: 'final',
@@ -64,6 +67,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_MEMORY_EXCEEDED: 'final',
   JOB_OUTPUT_EXCEEDED: 'final',
   JOB_INTERRUPTED: 'final',
+  JOB_DISK_EXCEEDED: 'final',
+  JOB_ISOLATION_MISSING: 'again',
   JOB_REPORT_INVALID: 'final',
   // Replay and export
   REPLAY_FILE_INVALID: 'final',
@@ -102,9 +107,9 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   POSITION_TOO_OLD: 'final',
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',
-  CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_NODES_DISAGREE: 'again',
-  CHAIN_REPLACED: 'final',
+  CHAIN_REPLACED: 'again',
+  CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_JOURNAL_BROKEN: 'again',
   QUERY_TOO_COSTLY: 'again',
   ANSWER_TOO_LARGE: 'again',

@@ -27,6 +27,20 @@ const lines = z
   )
   .meta({ description: 'One line for each metered period.', limit: { itemsMax: linesMax } })
 
+/** With room for more than are tried today. */
+const listingsTriedMax = 10
+const placement = z
+  .object({
+    gpu: field.text.describe('The model of GPU that was asked for.'),
+    listings: z
+      .array(field.id)
+      .meta({ description: 'The listings to try, the best first.', limit: { itemsMax: listingsTriedMax } })
+      .readonly(),
+    vramMib: field.mib.optional().describe('The least memory of one GPU that was asked for.'),
+    region: field.text.optional().describe('The region that was asked for.'),
+  })
+  .readonly()
+
 /** The fields of commands, whose limits count before a command is decided. */
 export const commandFields: CommandFields<Command> = {
   listing: field.id,
@@ -35,6 +49,7 @@ export const commandFields: CommandFields<Command> = {
   seconds,
   requestedAt: field.time,
   maxPricePerGpuHour: field.price,
+  placement: placement.optional(),
   provider: field.wallet,
   gpu: field.text,
   pricePerGpuHour: field.price,
@@ -65,6 +80,9 @@ export const schemas: EventSchemas<Event> = {
         seconds,
         maxPricePerGpuHour: field.price.describe('The highest accepted price of one GPU per hour.'),
         requestedAt: field.time.describe('When the rental was requested.'),
+        placement: placement
+          .optional()
+          .describe('What was asked for when no listing was named. With the first rental of an idempotency key alone.'),
       })
       .describe('A renter requested GPUs of a listing.'),
   },

@@ -15,6 +15,16 @@ export type InvoiceLine = {
   readonly amount: Money
 }
 
+/** What a renter who named no listing asked for, and the listings that placement found then, the best first: each
+ *  process that runs this request tries the same ones. */
+export type Placement = {
+  readonly gpu: string
+  readonly vramMib?: number | undefined
+  readonly region?: string | undefined
+  readonly listings: readonly string[]
+}
+
+type Asked = { readonly maxPricePerGpuHour: Money; readonly placement?: Placement | undefined }
 type Terms = {
   readonly listing: string
   readonly renter: string
@@ -33,7 +43,7 @@ type Usage = { readonly runSeconds: bigint; readonly charged: Money }
 
 /** `runSeconds` is the whole run that the heartbeats acknowledged, not the part since the last command. */
 export type Command =
-  | ({ readonly type: 'RequestRental'; readonly maxPricePerGpuHour: Money } & Terms)
+  | ({ readonly type: 'RequestRental' } & Asked & Terms)
   /** After `notAfter` it is refused; left out, it has no deadline. */
   | ({ readonly type: 'ActivateRental'; readonly held: Money; readonly notAfter?: string } & Lease)
   | { readonly type: 'RejectRental'; readonly code: ErrorCode; readonly rejectedAt: string }
@@ -47,7 +57,7 @@ export type Command =
     }
 
 export type Event =
-  | ({ readonly type: 'RentalRequested'; readonly maxPricePerGpuHour: Money } & Terms)
+  | ({ readonly type: 'RentalRequested' } & Asked & Terms)
   | ({ readonly type: 'RentalActivated'; readonly held: Money } & Lease)
   | { readonly type: 'RentalRejected'; readonly code: ErrorCode; readonly rejectedAt: string }
   | {
@@ -154,7 +164,7 @@ export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case 'RentalRequested': {
       mustBe(state, 'none')
-      const { type, ...terms } = event
+      const { type, placement, ...terms } = event
       return { status: 'requested', ...terms }
     }
     case 'RentalActivated': {

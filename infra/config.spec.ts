@@ -31,6 +31,7 @@ test('without variables the config runs the whole platform on this machine alone
     publicUrl: undefined,
     dataDir: '/project/.data',
     jobDir: '/project/.data/jobs',
+    jobTrust: 'strangers',
     databaseUrl: undefined,
     eventStoreUrl: undefined,
     chain: { kind: 'embedded', port: 8545, origins: [] },
@@ -51,6 +52,7 @@ test('every variable that is set is read', () => {
     PUBLIC_URL: 'https://gpu.example.com/',
     DATA_DIR: '/data',
     JOB_DIR: '/jobs',
+    JOB_TRUST: 'own',
     DATABASE_URL: 'postgres://u:p@db/x',
     EVENTSTORE_URL: 'esdb://u:p@log:2113',
     JWT_SECRET: 's'.repeat(32),
@@ -68,6 +70,7 @@ test('every variable that is set is read', () => {
     publicUrl: 'https://gpu.example.com',
     dataDir: '/data',
     jobDir: '/jobs',
+    jobTrust: 'own',
     databaseUrl: 'postgres://u:p@db/x',
     eventStoreUrl: 'esdb://u:p@log:2113',
     chain: {

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
+import { withoutTrailing } from '../domain/text.ts'
 import { chainSettings } from './config/chain.ts'
 import { identitySettings } from './config/identity.ts'
 import { jobsSettings } from './config/jobs.ts'
@@ -44,6 +45,7 @@ export type Config = {
   readonly publicUrl: string | undefined
   readonly dataDir: string
   readonly jobDir: string
+  readonly jobTrust: 'strangers' | 'own'
   readonly databaseUrl: string | undefined
   readonly eventStoreUrl: string | undefined
   readonly chain: ChainConfig
@@ -76,9 +78,10 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
   return {
     host: values.HOST ?? '127.0.0.1',
     port: values.PORT ?? 4000,
-    publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ''),
+    publicUrl: values.PUBLIC_URL && withoutTrailing(values.PUBLIC_URL, '/'),
     dataDir,
     jobDir: resolve(values.JOB_DIR ?? join(dataDir, 'jobs')),
+    jobTrust: values.JOB_TRUST ?? 'strangers',
     databaseUrl: values.DATABASE_URL,
     eventStoreUrl: values.EVENTSTORE_URL,
     chain: readChain(values, given),

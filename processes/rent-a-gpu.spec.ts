@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { createCommands } from '../commands/execute.ts'
+import { systemActor } from '../commands/actor.ts'
+import { type Commands, createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import { usdc } from '../domain/money.testing.ts'
@@ -90,21 +91,87 @@ describe('a rental that is refused', () => {
     expect(await request(world, { listing: 'nowhere' })).toMatchObject({ code: 'LISTING_UNKNOWN' })
   })
 
-  test('frees the GPU again when the money does not suffice', async () => {
-    const world = await market({ funds: 3_599_999n })
-    const { rental, ...answer } = await request(world)
+  /** Lets the money of the wallet go elsewhere after it was looked at: another rental holds it first. */
+  const spendMeanwhile = (world: Awaited<ReturnType<typeof market>>) => {
+    const execute: Commands['execute'] = async (...asked) => {
+      const answer = await world.commands.execute(...asked)
+      if (asked[2].type === 'RequestRental') await world.commands.execute('account', 'ada', spend, envelopeOf('spend'))
+      return answer
+    }
+    const at = world.now()
+    const spend = { type: 'HoldFunds', user: 'ada', rental: 'other', amount: usdc(1n), at, notAfter: at } as const
+    const envelopeOf = (commandId: string) => ({
+      ...{ commandId, correlationId: 'c', causationId: 'c', time: at },
+      actor: systemActor('test'),
+    })
+    return { ...world, commands: { ...world.commands, execute } }
+  }
+
+  test('frees the GPU again when the money does not suffice any more', async () => {
+    const world = await market({ funds: 3_600_000n })
+    const { rental, ...answer } = await request(spendMeanwhile(world))
     expect(answer).toMatchObject({ outcome: 'rejected', code: 'INSUFFICIENT_FUNDS' })
     expect(await free(world)).toBe(1)
     expect(await world.state('rental', rental)).toMatchObject({ status: 'rejected', code: 'INSUFFICIENT_FUNDS' })
   })
 
   test('stays rejected although the money comes later, and frees the GPU once', async () => {
-    const world = await market({ funds: 0n })
-    const { rental } = await request(world)
+    const world = await market({ funds: 3_600_000n })
+    const { rental } = await request(spendMeanwhile(world))
     await world.deposit('ada', 10_000_000n)
     const again = await runSaga(world, rentAGpu, { id: rental, revision: 0n })
     expect(again).toMatchObject({ outcome: 'rejected', code: 'INSUFFICIENT_FUNDS' })
     expect(await free(world)).toBe(1)
+  })
+})
+
+describe('a wallet that cannot pay the whole time', () => {
+  test('is refused with both amounts before anything is stored, and the same key may succeed later', async () => {
+    const world = await market({ funds: 3_599_999n })
+    const head = await world.store.head()
+    expect(await requestRental(world, requestFrom())).toEqual({
+      refused: 'INSUFFICIENT_FUNDS',
+      details: { needed: '3.6 USDC', available: '3.599999 USDC' },
+    })
+    expect(await world.store.head()).toBe(head)
+    await world.deposit('ada', 1n)
+    expect(await request(world)).toMatchObject({ outcome: 'active' })
+  })
+
+  test('gets the first answer of a key that has a rental, although the money is spent by then', async () => {
+    const world = await market({ gpus: 2, funds: 3_600_000n })
+    const first = await request(world)
+    expect(first.outcome).toBe('active')
+    expect(await request(world)).toEqual(first)
+    expect(await requestRental(world, requestFrom({ idempotencyKey: 'second' }))).toMatchObject({
+      refused: 'INSUFFICIENT_FUNDS',
+    })
+  })
+
+  test('is refused for each length and number that costs more than it has, and for no other', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.bigInt(0n, 20_000_000n),
+        fc.integer({ min: 1, max: 4 }),
+        fc.bigInt(1n, 10_000n),
+        async (funds, gpuCount, seconds) => {
+          const world = await market({ gpus: 4, funds })
+          const answer = await requestRental(world, requestFrom({ gpuCount, seconds }))
+          const canPay = funds >= (3_600_000n * BigInt(gpuCount) * seconds) / 3600n
+          expect(isRefusal(answer) ? answer.refused : answer.outcome).toBe(canPay ? 'active' : 'INSUFFICIENT_FUNDS')
+          expect(await free(world)).toBe(canPay ? 4 - gpuCount : 4)
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
+  test('hears first what the listing refuses', async () => {
+    const world = await market({ funds: 0n })
+    expect(await request(world, { maxPricePerGpuHour: usdc(3_599_999n) })).toMatchObject({
+      code: 'PRICE_ABOVE_MAXIMUM',
+    })
+    expect(await request(world, { idempotencyKey: 'x', listing: 'nowhere' })).toMatchObject({ code: 'LISTING_UNKNOWN' })
   })
 })
 

@@ -1,9 +1,10 @@
 import { userActor } from '../commands/actor.ts'
 import { commandIds, ids } from '../commands/derived-ids.ts'
 import { type Commands, requestEnvelope } from '../commands/execute.ts'
+import { balanceOf } from '../domain/account.ts'
 import { type ErrorCode, isFailure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
-import { costOf, type Money } from '../domain/money.ts'
-import { hourlyRate } from '../domain/rental.ts'
+import { costOf, exceeds, formatMoney, type Money, money } from '../domain/money.ts'
+import { hourlyRate, type Placement } from '../domain/rental.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { rentSteps, sagaNames } from './names.ts'
 import { requireEvent, runSaga, type Saga, type Trigger } from './saga.ts'
@@ -18,6 +19,8 @@ export type RentalRequest = {
   /** For how long at most, in seconds; the renter may give it back earlier. */
   readonly seconds: bigint
   readonly maxPricePerGpuHour: Money
+  /** Left out for a renter who named the listing. */
+  readonly placement?: Placement | undefined
 }
 
 export type RequestedRental = { readonly rental: string; readonly position: Position | undefined } & (
@@ -27,19 +30,25 @@ export type RequestedRental = { readonly rental: string; readonly position: Posi
 )
 
 /** Requests a rental and runs `rent-a-gpu` at once, so that the renter has the answer in one round trip. Refuses
- *  IDEMPOTENCY_KEY_REUSED, CONFLICT_UNRESOLVED, and what the rental itself refuses. */
+ *  INSUFFICIENT_FUNDS, IDEMPOTENCY_KEY_REUSED, CONFLICT_UNRESOLVED, and what the rental itself refuses. */
 export const requestRental = async (
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
-  { renter, idempotencyKey, ...terms }: RentalRequest,
+  request: RentalRequest,
 ): Promise<RequestedRental | Refusal> => {
+  const { renter, idempotencyKey, placement, ...terms } = request
   const rental = ids.rental(renter, idempotencyKey)
+  const unpayable = await refuseUnpayable(commands, rental, request)
+  if (unpayable) return unpayable
   const requestedAt = now()
+  // What was asked is part of the command id: the key again with other terms is another command, and is refused.
+  const commandId = placement
+    ? commandIds.requestPlacedRental(rental, placement, terms)
+    : commandIds.requestRental(rental, terms)
   const answer = await commands.execute(
     'rental',
     rental,
-    { type: 'RequestRental', renter, ...terms, requestedAt },
-    // What was asked is part of the command id: the key again with other terms is another command, and is refused.
-    requestEnvelope(commandIds.requestRental(rental, terms), userActor(renter), requestedAt),
+    { type: 'RequestRental', renter, ...terms, requestedAt, ...(placement && { placement }) },
+    requestEnvelope(commandId, userActor(renter), requestedAt),
   )
   if (isRefusal(answer))
     return answer.refused === 'RENTAL_ALREADY_REQUESTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer
@@ -49,6 +58,32 @@ export const requestRental = async (
   return ended.outcome === 'done'
     ? { outcome: 'active', rental, position }
     : { outcome: 'rejected', code: ended.code, rental, position }
+}
+
+/** Refuses INSUFFICIENT_FUNDS when the wallet cannot pay the listing's present price for the whole time, so that no GPU
+ *  is reserved for it and no event is left. A key that has a rental gets the answer of that one instead, and what the
+ *  listing would refuse is left to the saga. */
+const refuseUnpayable = async (
+  commands: Pick<Commands, 'current'>,
+  rental: string,
+  { renter, listing, gpuCount, seconds, maxPricePerGpuHour }: RentalRequest,
+): Promise<Refusal | undefined> => {
+  const [known, { state: offer }, { state: account }] = await Promise.all([
+    commands.current('rental', rental),
+    commands.current('listing', listing),
+    commands.current('account', renter),
+  ])
+  if (known.revision !== undefined || offer.status !== 'open' || gpuCount < 1 || seconds < 1n) return undefined
+  const { pricePerGpuHour } = offer
+  const { asset } = pricePerGpuHour
+  if (asset !== maxPricePerGpuHour.asset || exceeds(pricePerGpuHour, maxPricePerGpuHour)) return undefined
+  const needed = costOf(hourlyRate({ pricePerGpuHour, gpuCount }), seconds)
+  const available = money(balanceOf(account, asset).available, asset)
+  if (!exceeds(needed, available)) return undefined
+  // The money may be held for this very rental, by the same request in another process.
+  const { revision } = await commands.current('rental', rental)
+  if (revision !== undefined) return undefined
+  return refuse('INSUFFICIENT_FUNDS', { needed: formatMoney(needed), available: formatMoney(available) })
 }
 
 /** Runs the saga of a rental. A run that others have beaten too often has decided nothing: the same request again goes

@@ -43,7 +43,7 @@ export const rentals = projection<Event, RentalRow>({
   table: rentalsTable,
   key: (_, { id }) => id,
   fold: {
-    RentalRequested: (_, { type, maxPricePerGpuHour, ...terms }, metadata) => ({
+    RentalRequested: (_, { type, maxPricePerGpuHour, placement, ...terms }, metadata) => ({
       ...terms,
       status: 'requested',
       provider: null,

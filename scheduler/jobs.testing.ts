@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { glob, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemActor, userActor } from '../commands/actor.ts'
 import { createCommands } from '../commands/execute.ts'
@@ -27,7 +27,7 @@ export const shell = (script: string): Partial<Program> => ({ command: ['sh', '-
 export const createJobWorld = async () => {
   const root = await makeRoot()
   const cleanUp: (() => Promise<void>)[] = []
-  const openCluster = () => processCluster({ root, graceMs })
+  const openCluster = () => processCluster({ root, graceMs, trust: 'own' })
   const { rental, ...world } = await createActiveRental()
 
   const submit = async (program: Partial<Program>): Promise<string> => {
@@ -87,8 +87,16 @@ export const createJobWorld = async () => {
     endRental: endRentalOfJobs,
     run,
     /** A line of a script that waits until `go` is called. */
-    waitForGo: `while [ ! -e ${root}/go ]; do sleep 0.02; done`,
-    go: () => writeFile(join(root, 'go'), ''),
+    waitForGo: 'while [ ! -e "$HOME/go" ]; do sleep 0.02; done',
+    /** Lets all jobs go on that wait, also those that start later. */
+    go: async () => {
+      const release = async () => {
+        for await (const work of glob(join(root, '*', '*', 'work'))) await writeFile(join(work, 'go'), '')
+      }
+      const timer = setInterval(() => void release().catch(noop), 50)
+      cleanUp.push(async () => clearInterval(timer))
+      await release()
+    },
     outputOf: async (job: string, attempt = 1) => {
       const cluster = openCluster()
       const { text } = await cluster.readLog({ jobId: job, attempt }, 0, 10_000)

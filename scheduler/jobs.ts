@@ -90,20 +90,27 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
       const asked = { type: 'RequestStop', reason: 'the rental has ended', requestedAt: now() } as const
       const answer = await reports.send(job, asked)
       if (isRefusal(answer)) throw new Failure(answer.refused, answer.details)
-      if (answer.state.status === 'running') await follow(job, answer.state, submitted)
+      if (answer.state.status === 'running') await follow(job, answer.state, submitted, rental)
       return
     }
-    if (state.status === 'running') return follow(job, state, submitted)
+    if (state.status === 'running') return follow(job, state, submitted, rental)
+    // The cluster would end it at once; the end of the rental, which is near, stops it.
+    if (rental.status === 'active' && rental.endsAt <= now()) return
     // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the
     // attempt is found as running by the next look.
     const attempt = state.attempt + 1
     const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
     const answer = await reports.send(job, start, cluster.name, String(attempt))
-    if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted))
+    if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted, rental, now()))
   }
 
   /** Watches a running attempt if it is one of this cluster, and stops it if that was requested. */
-  const follow = async (job: string, { attempt, stopRequested }: Running, submitted: Submitted): Promise<void> => {
+  const follow = async (
+    job: string,
+    { attempt, stopRequested }: Running,
+    submitted: Submitted,
+    rental: StateOf<'rental'>,
+  ): Promise<void> => {
     if (!watchedAttempts.has(job)) {
       const { history } = await commands.load('job', job)
       const started = history.findLast(({ event }) => event.type === 'JobStarted')?.event
@@ -119,7 +126,7 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
           })
         return
       }
-      await launch(specOf(job, attempt, submitted))
+      await launch(specOf(job, attempt, submitted, rental, now()))
     }
     if (stopRequested) stop(job, attempt)
   }
@@ -155,16 +162,33 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
 type Submitted = Extract<EventOf<'job'>, { type: 'JobSubmitted' }>
 type Running = Extract<StateOf<'job'>, { status: 'running' }>
 
-const specOf = (jobId: string, attempt: number, submitted: Submitted): JobSpec => {
+const specOf = (
+  jobId: string,
+  attempt: number,
+  submitted: Submitted,
+  rental: StateOf<'rental'>,
+  at: string,
+): JobSpec => {
   const { command, files, environment, timeoutSeconds, cpuCores, memoryMib } = submitted
-  return { jobId, attempt, command, files, environment, timeoutSeconds, cpuCores, memoryMib }
+  const leftMs = rental.status === 'active' ? Date.parse(rental.endsAt) - Date.parse(at) : 0
+  return {
+    jobId,
+    attempt,
+    command,
+    files,
+    environment,
+    timeoutSeconds,
+    cpuCores,
+    memoryMib,
+    leaseSeconds: Math.max(leftMs / 1000, 0),
+  }
 }
 
 /** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once;
  *  after any other error the next attempt may succeed. */
 const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
   const message = storable(error instanceof Error ? error.message : String(error))
-  return isFailure(error, 'JOB_INVALID')
-    ? { type: 'FailJob', attempt, code: 'JOB_INVALID', message, endedAt: at }
+  return isFailure(error, 'JOB_INVALID') || isFailure(error, 'JOB_ISOLATION_MISSING')
+    ? { type: 'FailJob', attempt, code: error.code, message, endedAt: at }
     : { type: 'InterruptJob', attempt, reason: message, interruptedAt: at }
 }

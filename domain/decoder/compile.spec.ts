@@ -48,6 +48,9 @@ const shaped = (schema: z.ZodType): fc.Arbitrary<unknown> => {
         return fc.dictionary(fc.constantFrom('a', 'b', 'constructor'), shaped(def.valueType as z.ZodType))
       case 'readonly':
         return shaped(def.innerType as z.ZodType)
+      case 'optional':
+        // JSON leaves undefined out.
+        return fc.option(shaped(def.innerType as z.ZodType), { nil: undefined })
       case 'enum':
         return fc.constantFrom(...Object.values(def.entries as unknown as Record<string, string>))
       case 'number':
@@ -101,6 +104,7 @@ describe('a compiled decoder', () => {
     ['a union', z.union([z.string(), z.number()])],
     ['a coercion', z.coerce.number()],
     ['an optional field', z.object({ text: z.string().optional() })],
+    ['an optional field before another', z.object({ text: z.string().optional(), more: z.number() })],
     ['a bound from above', z.number().max(5)],
     ['a length from above', z.string().max(2)],
     ['a trimmed text', z.string().trim()],

@@ -150,21 +150,34 @@ const objectDecoder = (def: Def, type?: string): CompiledDecoder | undefined => 
   if (!plain(def) || def.catchall !== undefined) return undefined
   const decoders: CompiledDecoder[] = []
   const keys: string[] = []
+  const optional: boolean[] = []
   for (const [key, schema] of Object.entries(def.shape as Record<string, unknown>)) {
-    const decode = compile(defOf(schema))
+    const field = defOf(schema)
+    const isOptional = field.type === 'optional' && plain(field) === true
+    const decode = compile(isOptional ? defOf(field.innerType) : field)
     if (!decode || key === '__proto__' || (key === 'type' && type !== undefined)) return undefined
+    // What is left out is added to the object at its end: there it must stand in the schema too.
+    if (!isOptional && optional.at(-1)) return undefined
     keys.push(JSON.stringify(key))
     decoders.push(decode)
+    optional.push(isOptional)
   }
   // Generated code, as in zod itself: it reads fields by constant names and creates the object in its final shape. A
   // loop over the names took twice as long. The code contains nothing but the names of our own schemas.
-  const read = keys.map((key, n) => `const v${n} = d${n}(value[${key}]); if (v${n} === unsure) return unsure`)
-  const fields = keys.map((key, n) => `${key}: v${n}`)
+  const read = keys.map((key, n) =>
+    optional[n]
+      ? `let v${n}; if (hasOwn(value, ${key})) { v${n} = d${n}(value[${key}]); if (v${n} === unsure) return unsure }`
+      : `const v${n} = d${n}(value[${key}]); if (v${n} === unsure) return unsure`,
+  )
+  const fields = keys.flatMap((key, n) => (optional[n] ? [] : [`${key}: v${n}`]))
+  const added = keys.flatMap((key, n) => (optional[n] ? [`if (hasOwn(value, ${key})) decoded[${key}] = v${n}`] : []))
   const body = `return (value) => {
     if (!isRecord(value)) return unsure
     ${read.join('\n')}
-    return { ${[...(type === undefined ? [] : [`type: ${JSON.stringify(type)}`]), ...fields].join(', ')} }
+    const decoded = { ${[...(type === undefined ? [] : [`type: ${JSON.stringify(type)}`]), ...fields].join(', ')} }
+    ${added.join('\n')}
+    return decoded
   }`
-  const make = new Function('unsure', 'isRecord', ...decoders.map((_, n) => `d${n}`), body)
-  return make(unsure, isRecord, ...decoders) as CompiledDecoder
+  const make = new Function('unsure', 'isRecord', 'hasOwn', ...decoders.map((_, n) => `d${n}`), body)
+  return make(unsure, isRecord, Object.hasOwn, ...decoders) as CompiledDecoder
 }

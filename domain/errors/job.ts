@@ -18,12 +18,23 @@ export const jobErrors = {
     hint: 'Check the name of the program and the files sent with the job.',
   },
   JOB_EXIT_NONZERO: { message: 'The job ended with an exit code other than 0.', hint: 'Read its log.' },
-  JOB_TIMED_OUT: { message: 'The job ran longer than its timeout and was stopped.', hint: 'Give it a longer timeout.' },
+  JOB_TIMED_OUT: {
+    message: 'The job ran longer than its timeout and was stopped.',
+    hint: 'Submit it with a larger timeoutSeconds.',
+  },
   JOB_MEMORY_EXCEEDED: {
     message: 'The job used more memory than its limit and was stopped.',
     hint: 'Raise memoryMib, or use less.',
   },
   JOB_OUTPUT_EXCEEDED: { message: 'The job printed more than its log can hold and was stopped.', hint: 'Print less.' },
+  JOB_DISK_EXCEEDED: {
+    message: 'The job wrote more to the disk than it may and was stopped.',
+    hint: 'Write less, or remove what is no longer needed.',
+  },
+  JOB_ISOLATION_MISSING: {
+    message: 'This machine cannot keep the job away from others, so it was not started.',
+    hint: 'Let the provider see docs/jobs.md: what the machine must allow, and the setting JOB_TRUST for own jobs.',
+  },
   JOB_INTERRUPTED: {
     message: 'The job was lost with its cluster, and no attempt is left.',
     hint: 'Submit it again.',

@@ -13,11 +13,12 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
 import { limited } from './input-limits.ts'
-import { isExactlyOne, keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
+import { isExactlyOne, keyLimit, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, moneyOrNull, parseMoney, priceInput } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
+import { detailsOfRejection } from './rejection.ts'
 import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
@@ -164,9 +165,9 @@ const RentGpuInput = builder.inputType('RentGpuInput', {
   description: 'Takes either a listing or a GPU model with its requirements, and either seconds or hours.',
   fields: (t) => ({
     listing: t.id({ description: 'The listing to rent from.' }),
-    gpu: t.string({ description: 'A model such as "H100": the cheapest listing that fits is rented.' }),
+    gpu: t.string({ description: 'A model such as "H100" or "RTX 4090": the cheapest listing that fits is rented.' }),
     vramMibMin: t.int({ description: 'The least memory of one GPU. Only together with gpu.' }),
-    region: t.string({ description: 'A part of the name of the region. Only together with gpu.' }),
+    region: t.string({ description: `${regionInput} Only together with gpu.` }),
     gpuCount: t.int({ defaultValue: 1, ...limited(fields.gpuCount) }),
     seconds: t.int({
       description: 'The longest time to rent for. The rental can be ended earlier.',
@@ -199,7 +200,7 @@ builder.mutationField('rentGpu', (t) =>
       if (isRefusal(rented)) return rented
       const position = await resultPosition(services, rented)
       return rented.outcome === 'rejected'
-        ? refuse(rented.code, { rental: rented.rental, position })
+        ? refuse(rented.code, { rental: rented.rental, position, ...(await detailsOfRejection(services, rented)) })
         : { id: rented.rental, position }
     },
   }),

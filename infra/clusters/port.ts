@@ -11,6 +11,11 @@ export type JobSpec = {
   readonly timeoutSeconds: number
   readonly cpuCores: number
   readonly memoryMib: number
+  /** How long the job may take to end after SIGTERM, 0 to 300. Undefined: 30. */
+  readonly graceSeconds?: number | undefined
+  /** How many seconds of the rented time are left at the launch: then the attempt is ended, whether a program watches
+   *  it or not. Undefined: no such end. */
+  readonly leaseSeconds?: number | undefined
 }
 
 export type JobHandle = { readonly jobId: string; readonly attempt: number }
@@ -18,7 +23,8 @@ export type JobHandle = { readonly jobId: string; readonly attempt: number }
 export type JobOutcome =
   | { readonly ended: 'exited'; readonly exitCode: number }
   | { readonly ended: 'stopped' }
-  /** Failed by the cluster: JOB_COMMAND_NOT_FOUND, JOB_TIMED_OUT, JOB_MEMORY_EXCEEDED, JOB_OUTPUT_EXCEEDED. */
+  /** Failed by the cluster: JOB_COMMAND_NOT_FOUND, JOB_TIMED_OUT, JOB_MEMORY_EXCEEDED, JOB_OUTPUT_EXCEEDED,
+   *  JOB_DISK_EXCEEDED. */
   | { readonly ended: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** The process is gone, and how it ended is unknown. */
   | { readonly ended: 'lost' }
@@ -39,9 +45,10 @@ export type Cluster = {
   /** Starts the attempt, or adopts it when it was started before, also by a program that was killed: the same attempt
    *  never runs twice. Calls the watcher from then on; `ended` exactly once. An attempt that ended while no program
    *  watched it is adopted too, and its end reported. Idempotent. Throws JOB_INVALID for a job that no cluster can run
-   *  (a file outside the job's folder); nothing was started then. */
+   *  (a file outside the job's folder), JOB_ISOLATION_MISSING where this machine cannot isolate it; nothing was started
+   *  then. */
   launch(spec: JobSpec, watcher: JobWatcher): Promise<LaunchOutcome>
-  /** Ends the attempt: SIGTERM, and SIGKILL after a grace time. Its watchers get `stopped`. It is no error when nothing
+  /** Ends the attempt: one SIGTERM to all its processes, and SIGKILL after the grace that its spec sets. Its watchers get `stopped`. It is no error when nothing
    *  runs. */
   stop(handle: JobHandle): Promise<void>
   /** Resolves to the attempts that have a folder or a process on this cluster, running or not. */

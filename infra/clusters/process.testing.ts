@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { ClusterHarness } from './contract.ts'
 import type { JobHandle, JobSpec } from './port.ts'
-import { endProcesses } from './process/end.ts'
-import { processesOf, readProcessTable } from './process/table.ts'
+import { killProcesses } from './process/end.ts'
+import type { IsolationKind } from './process/isolation.ts'
+import { membersOf, readProcessTable } from './process/table.ts'
 import { processCluster } from './process.ts'
 
 /** How long a job in a test may take to end. */
@@ -24,13 +25,19 @@ export const makeRoot = async () => {
 /** Returns the folder of an attempt. */
 export const folderOf = (root: string, { jobId, attempt }: JobHandle) => join(root, jobId, String(attempt))
 
-/** Returns the processes of the attempt that run. */
+/** Returns the processes that run and name the attempt in their environment, and their descendants. */
 export const runningOf = (root: string, handle: JobHandle) =>
-  processesOf(readProcessTable(), folderOf(root, handle), undefined)
+  membersOf(readProcessTable(), { folder: folderOf(root, handle), kind: 'none', uid: undefined, first: undefined }).job
 
 /** Starts a program that launches the job; resolves when it prints `line`. */
-export const launchElsewhere = async (root: string, spec: JobSpec, line: string): Promise<ChildProcess> => {
-  const child = spawn(process.execPath, [program, root, JSON.stringify(spec)], { stdio: ['ignore', 'pipe', 'inherit'] })
+export const launchElsewhere = async (
+  root: string,
+  spec: JobSpec,
+  line: string,
+  only?: IsolationKind,
+): Promise<ChildProcess> => {
+  const words = [program, root, JSON.stringify(spec), ...(only ? [only] : [])]
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
   for await (const printed of createInterface({ input: child.stdout })) if (printed === line) return child
   throw new Error(`the other program ended before it printed ${line}`)
 }
@@ -43,14 +50,15 @@ export const kill = async (child: ChildProcess) => {
   await over
 }
 
-/** Makes the process engine on its own folder, for the contract. */
-export const processHarness = async (): Promise<ClusterHarness> => {
+/** Makes the process engine on its own folder, for the contract. Jobs are isolated as the machine allows, or in one way
+ *  `only`. */
+export const processHarness = async (only?: IsolationKind): Promise<ClusterHarness> => {
   const root = await makeRoot()
   return {
-    open: () => processCluster({ root, graceMs }),
-    launchAndDie: async (spec) => kill(await launchElsewhere(root, spec, 'started')),
+    open: () => processCluster({ root, graceMs, trust: 'own', ...(only && { only }) }),
+    launchAndDie: async (spec) => kill(await launchElsewhere(root, spec, 'started', only)),
     lose: async (handle) => {
-      if (!(await endProcesses(() => runningOf(root, handle), 0))) throw new Error('processes of the job do not end')
+      if (!(await killProcesses(() => runningOf(root, handle)))) throw new Error('processes of the job do not end')
     },
     processes: async (handle) => runningOf(root, handle).length,
     close: () => rm(root, { recursive: true }),

@@ -1,16 +1,30 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { open, realpath } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import { Failure } from '../../domain/errors.ts'
 import { sleep } from '../async/sleep.ts'
 import { exists } from '../system/files.ts'
+import type { ProcessIdentity } from '../system/processes.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
-import { endProcesses } from './process/end.ts'
+import { endAttempt } from './process/end.ts'
 import * as folders from './process/folder.ts'
 import { type ClusterLog, type Follower, follow } from './process/follow.ts'
-import { type Limits, probeLimits } from './process/limits.ts'
-import { type ProcessTable, processesOf, readProcessTable } from './process/table.ts'
-import { wrapperCommand } from './process/wrapper.ts'
+import {
+  decideIsolation,
+  describeIsolation,
+  type Isolation,
+  type IsolationKind,
+  type JobTrust,
+} from './process/isolation.ts'
+import { jailWords } from './process/jail.ts'
+import { type Limits, probeLimits, diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
+import { lookAtMachine } from './process/machine.ts'
+import { type Launch, readLaunch, readProcess, readVerdict } from './process/reading.ts'
+import { type Members, membersOf, type ProcessTable, readProcessTable } from './process/table.ts'
+import { claimUid, releaseUid } from './process/uids.ts'
+import { type WrapperOptions, wrapperCommand } from './process/wrapper.ts'
+
+export type { IsolationKind, JobTrust } from './process/isolation.ts'
 
 const startMsMax = 10_000
 const startPollMs = 10
@@ -20,30 +34,45 @@ export type ProcessClusterOptions = {
   readonly root: string
   /** The name of this cluster in the event log; an attempt belongs to one cluster alone. See clusterNameOf. */
   readonly name?: string
+  /** Whose jobs run here. For `own`, jobs run also where nothing isolates them. Undefined: strangers'. */
+  readonly trust?: JobTrust
+  /** Folders that no job sees, such as that of the keys; the folder of all attempts is always among them. */
+  readonly hidden?: readonly string[]
+  /** Leaves out all ways to isolate but one, for tests. */
+  readonly only?: IsolationKind
   /** Milliseconds since 1970. */
   readonly clock?: () => number
   readonly log?: ClusterLog
-  /** How long a job may take to end after SIGTERM. */
+  /** How long a job may take to end after SIGTERM when its spec does not say. */
   readonly graceMs?: number
   /** How much a job may print, in bytes. */
   readonly outputBytesMax?: number
+  /** How much a job may leave on the disk, in bytes. */
+  readonly diskBytesMax?: number
+}
+
+export type ProcessCluster = Cluster & {
+  /** Resolves to how this machine isolates jobs, as a sentence, with the reasons where it cannot. */
+  isolation(): Promise<{ readonly kind: Isolation['kind']; readonly says: string; readonly reasons: string }>
 }
 
 const silent: ClusterLog = { info() {}, warn() {} }
 
-/** Makes a cluster that runs jobs as child processes of this machine (Linux). They outlive this program, and are found
- *  again by their folder. It enforces the limits of a job, but does not isolate jobs from each other: all run as one
- *  user. */
-export const processCluster = (options: ProcessClusterOptions): Cluster => {
+/** Makes a cluster that runs jobs as child processes of this machine (Linux), isolated as far as the machine allows
+ *  (process/isolation.ts). They outlive this program, and are found again by their folder. */
+export const processCluster = (options: ProcessClusterOptions): ProcessCluster => {
   const {
     name = 'process',
+    trust = 'strangers',
+    hidden = [],
     clock = Date.now,
     log = silent,
-    graceMs = 3000,
-    outputBytesMax = 16 * 1024 * 1024,
+    graceMs: usualGraceMs = 30_000,
+    outputBytesMax = 16 * 1024 ** 2,
+    diskBytesMax = usualDiskBytesMax,
   } = options
   const followers = new Map<string, Promise<{ follower: Follower; outcome: LaunchOutcome }>>()
-  let prepared: Promise<{ root: string; limits: Limits }> | undefined
+  let prepared: Promise<{ root: string; limits: Limits; isolation: Isolation }> | undefined
   let closed = false
 
   const prepare = async () => {
@@ -52,14 +81,8 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     })
     // Processes carry the folder's path in their environment, so it must be the same whatever links lead here.
     const root = await realpath(options.root)
-    return { root, limits: await probeLimits(root) }
-  }
-  let ownerLogged = false
-  const logOwner = (root: string, { owner, ownerRefused }: Limits) => {
-    if (ownerLogged) return
-    ownerLogged = true
-    if (owner) log.info({ root, ...owner }, 'jobs run as their own user')
-    if (ownerRefused) log.warn({ root, reason: ownerRefused }, 'jobs run as root')
+    const [limits, machine] = await Promise.all([probeLimits(), lookAtMachine(root, options.only)])
+    return { root, limits, isolation: decideIsolation(machine, trust) }
   }
   const ready = () => {
     prepared ??= prepare().catch((error: unknown) => {
@@ -79,30 +102,57 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     }
     return entries
   }
+  const graceMsOf = ({ graceSeconds }: JobSpec) => (graceSeconds === undefined ? usualGraceMs : graceSeconds * 1000)
+
+  /** Makes the attempt's folder when it is missing, for a user of its own where that isolates it. */
+  const claim = async (root: string, isolation: Isolation, requested: JobSpec): Promise<void> => {
+    if (await exists(folders.attemptFolder(root, requested))) return
+    if (isolation.kind === 'refused')
+      throw new Failure('JOB_ISOLATION_MISSING', { reasons: isolation.reasons.join('; ') })
+    const spec = withinMachine(requested)
+    const { leaseSeconds } = spec
+    const endsAtMs = leaseSeconds === undefined ? undefined : clock() + leaseSeconds * 1000
+    if (!('uids' in isolation)) {
+      await folders.claimFolder(root, { spec, kind: isolation.kind, uid: undefined, endsAtMs })
+      return
+    }
+    const uid = await claimUid(root, isolation.uids, new Set(table(0).map((entry) => entry.uid())))
+    let claimed = false
+    try {
+      claimed = await folders.claimFolder(root, { spec, kind: isolation.kind, uid, endsAtMs })
+    } finally {
+      if (!claimed) await releaseUid(root, uid)
+    }
+  }
 
   const openAttempt = async (requested: JobSpec) => {
-    const { root, limits } = await ready()
-    logOwner(root, limits)
+    const { root, limits, isolation } = await ready()
     const folder = folders.attemptFolder(root, requested)
-    await folders.claimFolder(root, requested, limits.owner)
+    await claim(root, isolation, requested)
     // The spec in the folder counts: a second launch with another spec adopts the first one.
-    const spec = await folders.readSpec(folder)
+    const launch = await readLaunch(folder)
+    const { spec, kind, uid } = launch
+    const graceMs = graceMsOf(spec)
     let outcome: LaunchOutcome = 'adopted'
     let child: ChildProcess | undefined
     // A claim without a process was cut off before its start. Of several starts the wrapper lets one through.
-    if (!(await folders.readProcess(folder)) && !(await folders.readVerdict(folder))) {
-      child = await start(folder, spec, limits.prefix(spec.cpuCores, await folders.ownerOf(folder)))
-      outcome = (await folders.readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
+    if (!(await readProcess(folder)) && !(await readVerdict(folder))) {
+      const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: [root, ...hidden] }
+      const prefix = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(diskBytesMax)]
+      const end = wrapperEndOf(launch, clock())
+      const graceSeconds = graceMs / 1000
+      child = await start(folder, { folder, kind, uid, ...end, graceSeconds, outputBytesMax, prefix })
+      outcome = (await readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
     }
-    const first = await folders.readProcess(folder)
-    const follower = follow({ folder, spec, first, clock, log, table, graceMs, outputBytesMax })
+    const first = await readProcess(folder)
+    const follower = follow({ folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax })
     child?.once('exit', follower.wake)
     return { follower, outcome }
   }
 
   const key = ({ jobId, attempt }: JobHandle) => `${jobId}/${attempt}`
 
-  const launch = async (spec: JobSpec) => {
+  const open = async (spec: JobSpec) => {
     const attempt = openAttempt(spec)
     followers.set(key(spec), attempt)
     const forgetAttempt = () => followers.delete(key(spec))
@@ -110,14 +160,23 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     return attempt
   }
 
+  const membersAt = (folder: string, launch: Launch, first: ProcessIdentity | undefined, now: ProcessTable): Members =>
+    membersOf(now, { folder, kind: launch.kind, uid: launch.uid, first })
+
   /** Ends an attempt, watched or not. */
-  const endAttempt = async (folder: string, verdict: JobOutcome) => {
-    await folders.passVerdict(folder, verdict).catch((error: unknown) => {
-      log.warn({ folder, err: error }, 'cannot write down why a job is ended')
-    })
+  const end = async (folder: string, verdict: JobOutcome) => {
+    const launch = await readLaunch(folder)
+    const verdictWritten = await folders.passVerdict(folder, verdict).then(
+      () => true,
+      (error: unknown) => {
+        log.warn({ folder, err: error }, 'cannot write down why a job is ended')
+        return false
+      },
+    )
     // After the verdict: a wrapper that claims from now on reads it, and the process of an earlier claim is read here.
-    const first = await folders.readProcess(folder)
-    await endProcesses(() => processesOf(table(0), folder, first), graceMs)
+    const first = await readProcess(folder)
+    const members = () => membersAt(folder, launch, first, table(0))
+    await endAttempt({ first, members, graceMs: graceMsOf(launch.spec), verdictWritten })
   }
 
   const list = async () => {
@@ -127,8 +186,10 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
     return Promise.all(
       handles.map(async (handle) => {
         const folder = folders.attemptFolder(root, handle)
-        const running = processesOf(now, folder, await folders.readProcess(folder)).length > 0
-        return { ...handle, running }
+        // A folder whose spec is lost has no process that could be found.
+        const launch = await readLaunch(folder).catch(() => undefined)
+        const members = launch && membersAt(folder, launch, await readProcess(folder), now)
+        return { ...handle, running: members !== undefined && members.wrapper.length + members.job.length > 0 }
       }),
     )
   }
@@ -141,7 +202,7 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
       folders.attemptFolder(options.root, spec)
       folders.checkSpec(spec)
       const known = followers.get(key(spec))
-      const { follower, outcome } = await (known ?? launch(spec))
+      const { follower, outcome } = await (known ?? open(spec))
       follower.join(watcher)
       return known ? 'adopted' : outcome
     },
@@ -151,12 +212,18 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
       const folder = folders.attemptFolder(root, handle)
       const attempt = await followers.get(key(handle))?.catch(() => undefined)
       if (!(await exists(folder))) return
-      await endAttempt(folder, { ended: 'stopped' })
+      await end(folder, { ended: 'stopped' })
       attempt?.follower.wake()
       await attempt?.follower.done
     },
 
     list,
+
+    async isolation() {
+      const { isolation } = await ready()
+      const reasons = 'reasons' in isolation ? isolation.reasons.join('; ') : ''
+      return { kind: isolation.kind, says: describeIsolation(isolation), reasons }
+    },
 
     async readLog(handle, offset, bytesMax) {
       const { root } = await ready()
@@ -173,7 +240,7 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
       const { root } = await ready()
       // Not `stopped`: no caller has stopped these jobs, and their next launch may try again.
       const running = (await list()).filter((attempt) => attempt.running)
-      await Promise.all(running.map((handle) => endAttempt(folders.attemptFolder(root, handle), { ended: 'lost' })))
+      await Promise.all(running.map((handle) => end(folders.attemptFolder(root, handle), { ended: 'lost' })))
     },
   }
 }
@@ -182,35 +249,40 @@ export const processCluster = (options: ProcessClusterOptions): Cluster => {
  *  the processes be found again. */
 export const clusterNameOf = async (root: string): Promise<string> => `process:${await folders.clusterIdOf(root)}`
 
-/** Spawns the wrapper and waits until it, or an earlier one, has written process.json. Throws JOB_INVALID when the
- *  command is too long for this system, INTERNAL when nothing can be started; may be repeated. */
-const start = async (folder: string, spec: JobSpec, prefix: readonly string[]): Promise<ChildProcess> => {
-  const { file, args, env } = wrapperCommand(folder, spec, prefix)
-  const output = await open(join(folder, 'output.log'), 'a')
+/** Returns when the wrapper itself ends the attempt, in seconds from now, and with which verdict. */
+const wrapperEndOf = ({ spec, endsAtMs }: Launch, nowMs: number): { seconds: number; verdict: JobOutcome } => {
+  const { timeoutSeconds } = spec
+  const leftSeconds = endsAtMs === undefined ? Number.POSITIVE_INFINITY : (endsAtMs - nowMs) / 1000
+  if (leftSeconds <= timeoutSeconds) return { seconds: Math.max(leftSeconds, 0), verdict: { ended: 'stopped' } }
+  const message = `It ran longer than ${timeoutSeconds} s.`
+  return { seconds: timeoutSeconds, verdict: { ended: 'failed', code: 'JOB_TIMED_OUT', message } }
+}
+
+/** Spawns the wrapper and waits until it, or an earlier one, has written process.json. Throws INTERNAL when nothing can be
+ *  started; may be repeated. */
+const start = async (folder: string, options: WrapperOptions): Promise<ChildProcess> => {
+  const { file, args, env } = wrapperCommand(options)
+  const child = spawn(file, args, {
+    cwd: '/',
+    env,
+    detached: true, // its own session, so that the job outlives the terminal of this program
+    stdio: 'ignore',
+  })
+  const failed = new Promise<never>((_, reject) => child.once('error', reject))
+  child.unref()
   try {
-    const child = spawn(file, args, {
-      cwd: join(folder, 'work'),
-      env,
-      detached: true, // its own session, so that the job outlives the terminal of this program
-      stdio: ['ignore', output.fd, output.fd],
-    })
-    const failed = new Promise<never>((_, reject) => child.once('error', reject))
-    child.unref()
     await Promise.race([failed, started(child, folder)])
     return child
   } catch (error) {
     if (error instanceof Failure) throw error
-    const reason = String(error)
-    throw new Failure(reason.includes('E2BIG') ? 'JOB_INVALID' : 'INTERNAL', { command: reason }, error)
-  } finally {
-    await output.close()
+    throw new Failure('INTERNAL', { command: String(error) }, error)
   }
 }
 
 const started = async (child: ChildProcess, folder: string): Promise<void> => {
   for (const giveUpAt = performance.now() + startMsMax; performance.now() < giveUpAt; await sleep(startPollMs)) {
     const over = child.exitCode !== null || child.signalCode !== null
-    if ((await folders.readProcess(folder)) || (await folders.readVerdict(folder))) return
+    if ((await readProcess(folder)) || (await readVerdict(folder))) return
     if (over) throw new Failure('INTERNAL', { cluster: `the first process of ${folder} ended before it began` })
   }
   throw new Failure('INTERNAL', { cluster: `the first process of ${folder} did not begin within ${startMsMax} ms` })

@@ -9,4 +9,10 @@ export const jobsSettings = {
     example: '/srv/neuralmesh-jobs',
     unset: 'jobs under DATA_DIR',
   }),
+  JOB_TRUST: setting(z.enum(['strangers', 'own']), {
+    description: 'Whose jobs run on this machine. With own, they run also where nothing isolates them.',
+    takes: 'strangers or own',
+    example: 'own',
+    unset: 'strangers',
+  }),
 }

@@ -9,6 +9,7 @@ import { describe, expect, test } from '@jest/globals'
 import { privateKeyToAccount } from 'viem/accounts'
 import { commandIds, ids, type ListingInput } from '../../commands/derived-ids.ts'
 import { derivedId } from '../../commands/ids.ts'
+import { importAsBefore } from '../../commands/import-offers.testing.ts'
 import { importOffers } from '../../commands/import-offers.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { aggregates, idOf } from '../../domain/aggregates.ts'
@@ -105,7 +106,10 @@ const idsOfRequests = async (): Promise<string[]> => {
     { type: 'RegisterProvider', wallet: 'provider', name: 'Paula', registeredAt: now() },
     { commandId: 'c', correlationId: 'c', causationId: 'c', actor: 'user:provider', time: now() },
   )
-  await importOffers({ commands, now }, { provider: 'provider', csv: [header, line, line].join('\n') })
+  await importAsBefore({ commands, now }, 'provider', [header, line, line].join('\n'))
+  const machines = [`InstanceType,${header}`, `8xH100,${line}`, `8xH100,${line}`].join('\n')
+  const earlierListings = async () => []
+  await importOffers({ commands, now, earlierListings }, { provider: 'provider', csv: machines })
   await market.list('listing', 2)
   await market.deposit('renter', 100_000_000n)
   const terms = { listing: 'listing', gpuCount: 1, seconds: 3600n, maxPricePerGpuHour: usdc(4_000_000n) }
@@ -248,6 +252,15 @@ test('an offer that is tried after another has a key made of the renter’s', ()
     'key',
     '2af80c83-1c3e-5f5c-aa13-f4ee7eab3f78',
     'b5867dd1-d628-532b-aa3d-fc0ba2098392',
+  ])
+})
+
+test('a request that names no listing has an id of what it asked for', () => {
+  const terms = { gpuCount: 2, seconds: 60n, maxPricePerGpuHour: usdc(1n) }
+  const placed = [{ gpu: 'H100', vramMib: 80_000, region: 'FR' }, { gpu: 'H100' }]
+  expect(placed.map((needs) => commandIds.requestPlacedRental('rental', needs, terms))).toEqual([
+    'ef4116c9-da46-52b3-94db-317eef056f3e',
+    'a16b58e1-be75-5aff-ad51-9ab20bf20872',
   ])
 })
 

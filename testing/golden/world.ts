@@ -2,6 +2,7 @@
 // and a clock and ids that depend on nothing but the salt. What it writes twice is the same twice.
 import { createHash } from 'node:crypto'
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
+import { commandIds, ids } from '../../commands/derived-ids.ts'
 import { type Commands, createCommands, mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { derivedId } from '../../commands/ids.ts'
 import { submitJob } from '../../commands/submit-job.ts'
@@ -13,7 +14,8 @@ import type { Money } from '../../domain/money.ts'
 import type { Chain, ChainCursor, CursorPlace, Deposit } from '../../infra/chain/port.ts'
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
-import { requestRental } from '../../processes/rent-a-gpu.ts'
+import { rentAGpu } from '../../processes/rent-a-gpu.ts'
+import { runSaga } from '../../processes/saga.ts'
 import { handlersOf } from '../../processes/subscriber.ts'
 import type { Schedule, Timers } from '../../processes/timers.ts'
 import { watchOnce } from '../../processes/watch-deposits.ts'
@@ -213,12 +215,17 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       final = blocks.length - 1
       await watch()
     },
-    /** Requests a rental, which may be rejected. Resolves to its id. */
+    /** Requests a rental, which may be rejected, also for want of money: as if it went elsewhere after the look at the
+     *  wallet, which leaves no event. Resolves to the id of the rental. */
     rent: async (renter: string, listing: string, terms: { gpuCount: number; seconds: bigint; max: bigint }) => {
       const { gpuCount, seconds } = terms
       const idempotencyKey = derivedId(salt, 'rent', String(requests++))
-      const request = { renter, idempotencyKey, listing, gpuCount, seconds, maxPricePerGpuHour: usdc(terms.max) }
-      const { rental } = given(await requestRental({ commands, now }, request))
+      const asked = { listing, gpuCount, seconds, maxPricePerGpuHour: usdc(terms.max) }
+      const rental = ids.rental(renter, idempotencyKey)
+      const request = { type: 'RequestRental', renter, ...asked, requestedAt: now() } as const
+      const envelope = requestEnvelope(commandIds.requestRental(rental, asked), userActor(renter), now())
+      mustExecute(await commands.execute('rental', rental, request, envelope))
+      await runSaga({ commands, now }, rentAGpu, { id: rental, revision: 0n })
       await follow()
       return rental
     },

@@ -59,6 +59,7 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
 
     it('keeps its timeout from its own start', async () => {
       const spec = shellJob('sleep 60', { timeoutSeconds: 1 })
+      await cluster().list()
       await harness().launchAndDie(spec)
       await pause(1000) // its whole time passes while no program watches
       const [watcher, before] = [recorder(), performance.now()]

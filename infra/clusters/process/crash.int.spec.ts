@@ -11,7 +11,14 @@ import type { JobSpec } from '../port.ts'
 import { folderOf, graceMs, kill, launchElsewhere, makeRoot } from '../process.testing.ts'
 import { processCluster } from '../process.ts'
 import { claimFolder, passVerdict } from './folder.ts'
-import { wrapperCommand } from './wrapper.ts'
+import type { Launch } from './reading.ts'
+import { type WrapperOptions, wrapperCommand } from './wrapper.ts'
+
+const unwalled = (spec: JobSpec): Launch => ({ spec, kind: 'none', uid: undefined, endsAtMs: undefined })
+const wrapperOf = (folder: string): WrapperOptions => ({
+  ...{ folder, kind: 'none', uid: undefined, prefix: [], outputBytesMax: 1 << 20 },
+  ...{ seconds: 60, graceSeconds: 1, verdict: { ended: 'stopped' } },
+})
 
 describe('however the launch was cut off, the command runs once', () => {
   let root: string
@@ -24,7 +31,7 @@ describe('however the launch was cut off, the command runs once', () => {
 
   /** Launches, and expects that the command runs, or ran, to its end, and only once. */
   const expectOneRun = async (spec: JobSpec) => {
-    const [cluster, watcher] = [processCluster({ root, graceMs }), recorder()]
+    const [cluster, watcher] = [processCluster({ root, graceMs, trust: 'own' }), recorder()]
     const outcome = await cluster.launch(spec, watcher)
     expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 0 })
     expect((await cluster.readLog(spec, 0, 1000)).text).toBe('ran\n')
@@ -51,18 +58,18 @@ describe('however the launch was cut off, the command runs once', () => {
   })
 
   test('killed between the claim and the start', async () => {
-    await claimFolder(root, echoOnce, undefined)
+    await claimFolder(root, unwalled(echoOnce))
     expect(await expectOneRun(echoOnce)).toBe('launched')
   })
 
   test('killed after the start, before the first process wrote its file: several compete, one runs', async () => {
     const spec = shellJob('echo ran >> $HOME/ran; sleep 0.2')
-    await claimFolder(root, spec, undefined)
+    await claimFolder(root, unwalled(spec))
     const folder = folderOf(root, spec)
-    const { file, args, env } = wrapperCommand(folder, spec, [])
+    const { file, args, env } = wrapperCommand(wrapperOf(folder))
     const rivals = Array.from({ length: 6 }, () => spawn(file, args, { cwd: folder, env, stdio: 'ignore' }))
     const ends = rivals.map((rival) => once(rival, 'exit'))
-    const [cluster, watcher] = [processCluster({ root, graceMs }), recorder()]
+    const [cluster, watcher] = [processCluster({ root, graceMs, trust: 'own' }), recorder()]
     await cluster.launch(spec, watcher)
     expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 0 })
     await Promise.all(ends)
@@ -72,11 +79,11 @@ describe('however the launch was cut off, the command runs once', () => {
   })
 
   test('stopped before it started: it never does', async () => {
-    await claimFolder(root, echoOnce, undefined)
+    await claimFolder(root, unwalled(echoOnce))
     await passVerdict(folderOf(root, echoOnce), { ended: 'stopped' })
-    const { file, args, env } = wrapperCommand(folderOf(root, echoOnce), echoOnce, [])
+    const { file, args, env } = wrapperCommand(wrapperOf(folderOf(root, echoOnce)))
     await once(spawn(file, args, { env, stdio: 'ignore' }), 'exit')
-    const [cluster, watcher] = [processCluster({ root, graceMs }), recorder()]
+    const [cluster, watcher] = [processCluster({ root, graceMs, trust: 'own' }), recorder()]
     await cluster.launch(echoOnce, watcher)
     expect(await watcher.end).toEqual({ ended: 'stopped' })
     expect(await readdir(folderOf(root, echoOnce))).not.toContain('missing')
@@ -103,9 +110,9 @@ describe('a process file that names a process of another program', () => {
     const identity = { pid: other.pid ?? 0, startTime: entry?.startTime ?? 0, bootId: currentBootId() }
     expect(isAlive(identity)).toBe(true)
     const spec = jobSpec()
-    await claimFolder(root, spec, undefined)
+    await claimFolder(root, unwalled(spec))
     await writeFile(join(folderOf(root, spec), 'process.json'), JSON.stringify(change(identity)))
-    const [cluster, watcher] = [processCluster({ root, graceMs }), recorder()]
+    const [cluster, watcher] = [processCluster({ root, graceMs, trust: 'own' }), recorder()]
     expect(await cluster.list()).toEqual([{ jobId: spec.jobId, attempt: 1, running: false }])
     expect(await cluster.launch(spec, watcher)).toBe('adopted')
     expect(await watcher.end).toEqual({ ended: 'lost' })

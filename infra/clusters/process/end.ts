@@ -1,7 +1,11 @@
 import { sleep } from '../../async/sleep.ts'
+import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
+import type { Members } from './table.ts'
 
 const lookAgainMs = 25
 const killMsMax = 10_000
+/** How long the wrapper may take beyond the grace. */
+const wrapperMsMax = 3_000
 
 const signal = (pid: number, name: 'SIGTERM' | 'SIGKILL') => {
   try {
@@ -11,27 +15,41 @@ const signal = (pid: number, name: 'SIGTERM' | 'SIGKILL') => {
   }
 }
 
-/** Ends all processes that `find` returns: sends SIGTERM, and SIGKILL to those that are left after `graceMs` (0: at
- *  once), until none is found. Resolves to false when some are left after 10 s of SIGKILL, because the kernel does not
- *  end them. */
-export const endProcesses = async (find: () => readonly number[], graceMs: number): Promise<boolean> => {
-  const signalled = new Set<number>()
-  const waitUntil = performance.now() + graceMs
-  while (performance.now() < waitUntil) {
-    const pids = find()
-    if (pids.length === 0) return true
-    for (const pid of pids) {
-      if (!signalled.has(pid)) signal(pid, 'SIGTERM')
-      signalled.add(pid)
-    }
-    await sleep(lookAgainMs)
-  }
+/** Ends all processes that `find` returns with SIGKILL, until none is found. Resolves to false when some are left after
+ *  10 s, because the kernel does not end them. */
+export const killProcesses = async (find: () => readonly number[]): Promise<boolean> => {
   // Children that start between a look and its signals are found by the next look.
-  for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; ) {
+  for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
     const pids = find()
     if (pids.length === 0) return true
     for (const pid of pids) signal(pid, 'SIGKILL')
-    await sleep(lookAgainMs)
   }
   return find().length === 0
+}
+
+/** Has the wrapper carry out the verdict that was written: SIGTERM, the grace, SIGKILL. Where it does not, because it is
+ *  gone or the verdict could not be written, this program does. Resolves to false when processes are left. */
+export const endAttempt = async (options: {
+  readonly first: ProcessIdentity | undefined
+  readonly members: () => Members
+  readonly graceMs: number
+  readonly verdictWritten: boolean
+}): Promise<boolean> => {
+  const { first, members, graceMs, verdictWritten } = options
+  const all = () => {
+    const { wrapper, job } = members()
+    return [...wrapper, ...job]
+  }
+  const pids = all()
+  if (pids.length === 0) return true
+  const wrapperRuns = first !== undefined && isAlive(first)
+  if (wrapperRuns && verdictWritten) signal(first.pid, 'SIGTERM')
+  else if (graceMs > 0) for (const pid of members().job) signal(pid, 'SIGTERM')
+  const waitUntil = performance.now() + graceMs + (wrapperRuns && verdictWritten ? wrapperMsMax : 0)
+  while (performance.now() < waitUntil) {
+    if (all().length === 0) return true
+    if (wrapperRuns && !isAlive(first)) break
+    await sleep(lookAgainMs)
+  }
+  return killProcesses(all)
 }

@@ -1,7 +1,11 @@
 /** The files of an attempt. By them it is found, followed and judged after this program was killed:
  *
- *    <root>/<jobId>/<attempt>/spec.json     what to run
+ *    <root>/<jobId>/<attempt>/spec.json     what to run, behind which walls
+ *                             program       its environment and command, as the shell reads them
  *                             work/         the job's own folder: its current folder, its home, its files
+ *                             tmp/          its /tmp, where it has a file tree of its own
+ *                             jail/         empty; the place where that tree is built
+ *                             output        a pipe: what the job prints
  *                             output.log    standard output and error together
  *                             process.json  the first process; it writes this once, before the command starts
  *                             missing       the program's name, when there is no such program
@@ -9,34 +13,28 @@
  *                             verdict.json  the outcome, when the platform ends it: made once, before the first signal
  */
 import { randomUUID } from 'node:crypto'
-import {
-  chmod,
-  chown,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-} from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { chmod, lchown, link, lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
 import { errorCode } from '../../system/errors.ts'
 import { exists, unlessMissing } from '../../system/files.ts'
-import type { ProcessIdentity } from '../../system/processes.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
+import { type Launch, openPlainFile } from './reading.ts'
+import { programScript } from './wrapper.ts'
 
 const stagingName = '.staging'
+/** The folder in which it is tried what this machine allows; other users may pass through it. */
+export const trialsName = '.trials'
 const jobIdPattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/
 const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/
 const utf8BytesMax = 4
-
-/** The user that a job runs as, and that owns its work folder. */
-export type Owner = { readonly uid: number; readonly gid: number }
+/** How long a job may take to end after SIGTERM. */
+export const graceSecondsMax = 300
+/** Linux takes no longer word, and no more words and variables together (a quarter of the usual stack). */
+const wordBytesMax = 128 * 1024
+const wordsBytesMax = 1536 * 1024
+const pointerBytes = 8
 
 /** Returns the folder of an attempt. Throws JOB_INVALID for an id or an attempt that could lead elsewhere. */
 export const attemptFolder = (root: string, { jobId, attempt }: JobHandle): string => {
@@ -66,9 +64,18 @@ export const checkSpec = (spec: JobSpec): void => {
   }
   for (const limit of ['timeoutSeconds', 'cpuCores', 'memoryMib'] as const)
     if (!(spec[limit] > 0)) throw new Failure('JOB_INVALID', { [limit]: String(spec[limit]) })
+  const { graceSeconds = 0 } = spec
+  if (!(graceSeconds >= 0 && graceSeconds <= graceSecondsMax))
+    throw new Failure('JOB_INVALID', { graceSeconds: String(graceSeconds) })
+  const words = [...spec.command, ...Object.entries(spec.environment).map((pair) => pair.join('='))]
+  const bytes = words.map((word) => Buffer.byteLength(word) + 1)
+  const longest = Math.max(...bytes)
+  if (longest > wordBytesMax) throw new Failure('JOB_INVALID', { command: `a word of ${longest} bytes` })
+  const total = bytes.reduce((sum, one) => sum + one + pointerBytes, 0)
+  if (total > wordsBytesMax) throw new Failure('JOB_INVALID', { command: `${total} bytes with its environment` })
 }
 
-const writeFiles = async (work: string, spec: JobSpec, owner: Owner | undefined): Promise<void> => {
+const writeFiles = async (work: string, spec: JobSpec, uid: number | undefined): Promise<void> => {
   for (const { path, content } of spec.files) {
     const target = join(work, path)
     try {
@@ -81,27 +88,31 @@ const writeFiles = async (work: string, spec: JobSpec, owner: Owner | undefined)
       throw error
     }
   }
-  if (!owner) return
-  for (const entry of await readdir(work, { recursive: true })) await chown(join(work, entry), owner.uid, owner.gid)
-  await chown(work, owner.uid, owner.gid)
+  if (uid === undefined) return
+  for (const entry of await readdir(work, { recursive: true })) await lchown(join(work, entry), uid, uid)
+  await lchown(work, uid, uid)
 }
 
 /** Makes the attempt's folder with all that a start needs, in one step: it exists whole or not at all, however this
  *  program dies. Resolves to false when it existed before. Throws JOB_INVALID for files that cannot be written. */
-export const claimFolder = async (root: string, spec: JobSpec, owner: Owner | undefined): Promise<boolean> => {
+export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: Launch): Promise<boolean> => {
   const folder = attemptFolder(root, spec)
   if (await exists(folder)) return false
+  // No other user may enter the folder of drafts, so none can put a link into one before it gets its owner.
   const staging = join(root, stagingName, `${process.pid}-${randomUUID()}`)
-  const work = join(staging, 'work')
-  await mkdir(work, { recursive: true })
+  const [work, temporary] = [join(staging, 'work'), join(staging, 'tmp')]
+  await mkdir(staging, { recursive: true, mode: 0o700 })
   try {
-    await writeFile(join(staging, 'spec.json'), JSON.stringify(spec), { mode: 0o600 })
+    for (const path of [work, temporary, join(staging, 'jail')]) await mkdir(path, { mode: 0o700 })
+    await writeFile(join(staging, 'spec.json'), JSON.stringify({ ...spec, isolation: kind, uid, endsAtMs }), {
+      mode: 0o600,
+    })
+    await writeFile(join(staging, 'program'), programScript(folder, spec), { mode: 0o600 })
     await writeFile(join(staging, 'output.log'), '', { mode: 0o600 })
-    if (owner) await chown(join(staging, 'output.log'), owner.uid, owner.gid) // so that it can open /dev/stdout
-    await writeFiles(work, spec, owner)
+    await writeFiles(work, spec, uid)
+    if (uid !== undefined) await lchown(temporary, uid, uid)
     await mkdir(dirname(folder), { recursive: true })
     // The job's user may pass through to its own folder, and list nothing on the way.
-    await chmod(work, 0o700)
     for (const passage of [staging, dirname(folder)]) await chmod(passage, 0o711)
     // Renaming onto a folder that is not empty fails: of two claims one wins.
     await rename(staging, folder)
@@ -116,11 +127,18 @@ export const claimFolder = async (root: string, spec: JobSpec, owner: Owner | un
 
 /** Makes the folder of all jobs, and removes the leftovers of launches that were killed before their claim. */
 export const prepareRoot = async (root: string): Promise<void> => {
-  const staging = join(root, stagingName)
-  await mkdir(staging, { recursive: true })
-  for (const name of await readdir(staging))
-    if (!(await exists(`/proc/${Number.parseInt(name, 10)}`)))
-      await rm(join(staging, name), { recursive: true, force: true })
+  await mkdir(root, { recursive: true })
+  for (const [name, mode] of [
+    [stagingName, 0o700],
+    [trialsName, 0o711],
+  ] as const) {
+    const folder = join(root, name)
+    await mkdir(folder, { recursive: true, mode })
+    await chmod(folder, mode)
+    for (const draft of await readdir(folder))
+      if (!(await exists(`/proc/${Number.parseInt(draft, 10)}`)))
+        await rm(join(folder, draft), { recursive: true, force: true })
+  }
 }
 
 /** Resolves to the id of the cluster, which is made at random with the folder and stored in it. */
@@ -137,7 +155,7 @@ export const clusterIdOf = async (root: string): Promise<string> => {
 export const listFolders = async (root: string): Promise<JobHandle[]> => {
   const jobIds = (await readdir(root).catch(unlessMissing)) ?? []
   const handles: JobHandle[] = []
-  for (const jobId of jobIds.filter((name) => name !== stagingName && jobIdPattern.test(name)).sort()) {
+  for (const jobId of jobIds.filter((name) => jobIdPattern.test(name)).sort()) {
     const attempts = ((await readdir(join(root, jobId)).catch(unlessMissing)) ?? []).map(Number)
     for (const attempt of attempts.sort((a, b) => a - b))
       if (Number.isSafeInteger(attempt) && attempt > 0) handles.push({ jobId, attempt })
@@ -145,30 +163,8 @@ export const listFolders = async (root: string): Promise<JobHandle[]> => {
   return handles
 }
 
-const readJsonFile = async (path: string): Promise<unknown> => {
-  const text = await readFile(path, 'utf8').catch(unlessMissing)
-  return text === undefined ? undefined : JSON.parse(text)
-}
-
-/** Resolves to what the attempt runs. */
-export const readSpec = async (folder: string): Promise<JobSpec> =>
-  (await readJsonFile(join(folder, 'spec.json'))) as JobSpec
-
-/** Resolves to the first process and its start (milliseconds since 1970), or to undefined when none has started. */
-export const readProcess = async (
-  folder: string,
-): Promise<(ProcessIdentity & { readonly startedMs: number }) | undefined> => {
-  const path = join(folder, 'process.json')
-  const identity = (await readJsonFile(path)) as ProcessIdentity | undefined
-  return identity && { ...identity, startedMs: (await stat(path)).mtimeMs }
-}
-
 /** Resolves to true when the command has ended by itself. */
 export const hasEnded = (folder: string): Promise<boolean> => exists(join(folder, 'exit'))
-
-/** Resolves to the verdict; undefined when there is none. */
-export const readVerdict = async (folder: string): Promise<JobOutcome | undefined> =>
-  (await readJsonFile(join(folder, 'verdict.json'))) as JobOutcome | undefined
 
 /** Writes the verdict: why the platform ends the attempt. The first verdict counts; after the end of the command it
  *  writes none. */
@@ -182,20 +178,9 @@ export const passVerdict = async (folder: string, outcome: JobOutcome): Promise<
   await rm(draft)
 }
 
-/** Resolves to the outcome of an attempt whose processes are gone. */
-export const readOutcome = async (folder: string): Promise<JobOutcome> => {
-  const verdict = await readVerdict(folder)
-  if (verdict) return verdict
-  const program = await readFile(join(folder, 'missing'), 'utf8').catch(unlessMissing)
-  if (program)
-    return { ended: 'failed', code: 'JOB_COMMAND_NOT_FOUND', message: `There is no program "${program.trimEnd()}".` }
-  const exit = await readFile(join(folder, 'exit'), 'utf8').catch(unlessMissing)
-  return exit === undefined ? { ended: 'lost' } : { ended: 'exited', exitCode: Number(exit) }
-}
-
 /** Resolves to at most `bytesMax` bytes of the output from `offset` on, empty when there are none. */
 export const readOutput = async (folder: string, offset: number, bytesMax: number): Promise<Buffer> => {
-  const file = await open(join(folder, 'output.log'), 'r').catch(unlessMissing)
+  const file = await openPlainFile(join(folder, 'output.log'))
   if (!file) return Buffer.alloc(0)
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(bytesMax), 0, bytesMax, offset)
@@ -206,18 +191,19 @@ export const readOutput = async (folder: string, offset: number, bytesMax: numbe
 }
 
 /** Resolves to the size of the output in bytes. */
-export const outputBytes = async (folder: string): Promise<number> =>
-  (await stat(join(folder, 'output.log')).catch(unlessMissing))?.size ?? 0
+export const outputBytes = async (folder: string): Promise<number> => {
+  const found = await lstat(join(folder, 'output.log')).catch(unlessMissing)
+  return found?.isFile() ? found.size : 0
+}
 
 /** Cuts the output of a job that has ended, to free the disk of what it printed beyond its limit. */
-export const cutOutput = (folder: string, bytesMax: number): Promise<void> =>
-  truncate(join(folder, 'output.log'), bytesMax)
-
-/** Resolves to the user that an attempt runs as, which is the owner of its work folder; undefined: the user of this
- *  program. */
-export const ownerOf = async (folder: string): Promise<Owner | undefined> => {
-  const { uid, gid } = await stat(join(folder, 'work'))
-  return uid === process.getuid?.() ? undefined : { uid, gid }
+export const cutOutput = async (folder: string, bytesMax: number): Promise<void> => {
+  const file = await open(join(folder, 'output.log'), constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    await file.truncate(bytesMax)
+  } finally {
+    await file.close()
+  }
 }
 
 /** Resolves to the output as text from `offset` on. It ends between two characters: half a character waits for the next

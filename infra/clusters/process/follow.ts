@@ -1,16 +1,25 @@
+import { join } from 'node:path'
 import { createSignal } from '../../async/signal.ts'
+import { sleep } from '../../async/sleep.ts'
 import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
-import type { JobOutcome, JobProgress, JobSpec, JobWatcher } from '../port.ts'
-import { endProcesses } from './end.ts'
-import { cutOutput, hasEnded, outputBytes, passVerdict, readOutcome, readOutput, readVerdict } from './folder.ts'
+import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
+import { type DiskUse, measureDisk } from './disk.ts'
+import { endAttempt, killProcesses } from './end.ts'
+import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
 import { progressLines } from './progress-lines.ts'
-import { type ProcessTable, processesOf, proportionalMib, residentMib } from './table.ts'
+import { type Launch, readFailedStep, readOutcome, readVerdict } from './reading.ts'
+import { type Members, membersOf, type ProcessTable, proportionalMib, residentMib } from './table.ts'
 
 const pollMs = 100
 const pollAfterErrorMs = 1000
 const memoryPollMs = 250
 const progressMs = 250
 const readBytes = 65_536
+/** Measuring the disk lists all files of the job: the next time comes no sooner than so many times that long. */
+const diskPollMs = 5_000
+const diskRestFactor = 20
+const wrapperEndMsMax = 5_000
+const waitForWrapperMs = 10
 
 export type ClusterLog = {
   info(details: object, message: string): void
@@ -19,7 +28,7 @@ export type ClusterLog = {
 
 export type FollowOptions = {
   readonly folder: string
-  readonly spec: JobSpec
+  readonly launch: Launch
   /** Undefined when the attempt was ended before it started. */
   readonly first: (ProcessIdentity & { readonly startedMs: number }) | undefined
   /** Milliseconds since 1970. */
@@ -29,6 +38,7 @@ export type FollowOptions = {
   readonly table: (maxAgeMs: number) => ProcessTable
   readonly graceMs: number
   readonly outputBytesMax: number
+  readonly diskBytesMax: number
 }
 
 export type Follower = {
@@ -45,13 +55,17 @@ export type Follower = {
 /** Watches an attempt that was started, by this program or an earlier one, until none of its processes runs: reads its
  *  progress, enforces its limits, and reports its end to the watchers. It reads only the attempt's folder and /proc. */
 export const follow = (options: FollowOptions): Follower => {
-  const { folder, spec, first, clock, log, table, graceMs, outputBytesMax } = options
+  const { folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax } = options
+  const { spec, kind, uid, endsAtMs } = launch
+  const members = (): Members => membersOf(table(0), { folder, kind, uid, first })
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
   let [size, offset, reportedMs, memoryMs] = [0, 0, 0, 0]
   let latest: JobProgress | undefined
   let unreported = false
+  let disk: DiskUse | undefined
+  let measureAtMs = performance.now() + diskPollMs
   let forgotten = false
   let decided: JobOutcome | undefined
   let outcome: JobOutcome | undefined
@@ -90,35 +104,62 @@ export const follow = (options: FollowOptions): Follower => {
     if (unreported && clock() - reportedMs >= progressMs) report()
   }
 
+  const outputExceeded = (): JobOutcome => ({
+    ...{ ended: 'failed', code: 'JOB_OUTPUT_EXCEEDED' },
+    message: `It printed more than ${outputBytesMax} bytes.`,
+  })
+
   const brokenLimit = (): JobOutcome | undefined => {
-    const failed = (code: 'JOB_TIMED_OUT' | 'JOB_MEMORY_EXCEEDED' | 'JOB_OUTPUT_EXCEEDED', message: string) =>
+    const failed = (code: 'JOB_TIMED_OUT' | 'JOB_MEMORY_EXCEEDED' | 'JOB_DISK_EXCEEDED', message: string) =>
       ({ ended: 'failed', code, message }) as const
     const now = clock()
     if (first && now - first.startedMs >= spec.timeoutSeconds * 1000)
       return failed('JOB_TIMED_OUT', `It ran longer than ${spec.timeoutSeconds} s.`)
-    if (size > outputBytesMax) return failed('JOB_OUTPUT_EXCEEDED', `It printed more than ${outputBytesMax} bytes.`)
+    if (endsAtMs !== undefined && now >= endsAtMs) return { ended: 'stopped' }
+    if (size > outputBytesMax) return outputExceeded()
+    if (disk && disk.bytes > diskBytesMax)
+      return failed('JOB_DISK_EXCEEDED', `It takes ${disk.bytes} bytes of disk, ${diskBytesMax} are allowed.`)
+    if (disk?.trouble) return failed('JOB_DISK_EXCEEDED', `Its files cannot be measured: ${disk.trouble}.`)
     if (now - memoryMs < memoryPollMs) return undefined
     memoryMs = now
-    const pids = processesOf(table(pollMs), folder, first)
-    if (residentMib(pids) <= spec.memoryMib) return undefined
-    const usedMib = Math.ceil(proportionalMib(pids))
+    const { job } = membersOf(table(pollMs), { folder, kind, uid, first })
+    if (residentMib(job) <= spec.memoryMib) return undefined
+    const usedMib = Math.ceil(proportionalMib(job))
     if (usedMib <= spec.memoryMib) return undefined
     return failed('JOB_MEMORY_EXCEEDED', `It used ${usedMib} MiB of ${spec.memoryMib} MiB.`)
   }
 
-  const end = async (graceMs: number) => {
-    if (!(await endProcesses(() => processesOf(table(0), folder, first), graceMs)))
-      log.warn(details, 'processes of a job do not end although they were killed')
+  const measure = async () => {
+    const begun = performance.now()
+    if (begun < measureAtMs) return
+    disk = await measureDisk([join(folder, 'work'), join(folder, 'tmp')], diskBytesMax)
+    const now = performance.now()
+    measureAtMs = now + Math.max(diskPollMs, diskRestFactor * (now - begun))
+  }
+
+  const warnOfRest = (ended: boolean) => {
+    if (!ended) log.warn(details, 'processes of a job do not end although they were killed')
   }
   /** Returns the grace time. A job over its limit of memory or output gets none: it could take more in that time. */
   const graceOf = (verdict: JobOutcome) =>
     verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT' ? 0 : graceMs
 
   /** Writes the verdict if it can: a full disk, perhaps filled by this job, must not keep the job from being ended. */
-  const tryPassVerdict = (verdict: JobOutcome) =>
-    passVerdict(folder, verdict).catch((error: unknown) =>
-      log.warn({ ...details, err: error }, 'cannot write down why a job is ended'),
+  const tryPassVerdict = (verdict: JobOutcome): Promise<boolean> =>
+    passVerdict(folder, verdict).then(
+      () => true,
+      (error: unknown) => {
+        log.warn({ ...details, err: error }, 'cannot write down why a job is ended')
+        return false
+      },
     )
+  /** Ends what the command left in the background, and waits until the wrapper has written the last output. */
+  const endRest = async () => {
+    warnOfRest(await killProcesses(() => members().job))
+    const waitUntil = performance.now() + wrapperEndMsMax
+    while (performance.now() < waitUntil && members().wrapper.length > 0) await sleep(waitForWrapperMs)
+    warnOfRest(await killProcesses(() => [...members().wrapper, ...members().job]))
+  }
 
   const runs = async () => first !== undefined && isAlive(first) && !(await hasEnded(folder))
 
@@ -126,22 +167,27 @@ export const follow = (options: FollowOptions): Follower => {
   const look = async (): Promise<boolean> => {
     const running = await runs()
     size = await outputBytes(folder)
+    if (running) await measure()
     const broken = running ? brokenLimit() : undefined
     if (!broken) await readOn()
     if (running) {
       const verdict = broken ?? (await readVerdict(folder))
       if (!verdict) return false
       decided = verdict
-      await tryPassVerdict(verdict)
-      await end(graceOf(verdict))
+      const verdictWritten = await tryPassVerdict(verdict)
+      warnOfRest(await endAttempt({ first, members, graceMs: graceOf(verdict), verdictWritten }))
     }
     if (forgotten) return true
-    await end(0) // processes that the command left in the background
+    await endRest()
     await readOn()
     note(lines.finish())
     if (size > outputBytesMax) await cutOutput(folder, outputBytesMax)
+    const step = await readFailedStep(folder)
+    if (step) log.warn({ ...details, step }, 'the walls of a job could not be built')
     const written = await readOutcome(folder)
-    const final = written.ended === 'lost' ? (decided ?? written) : written
+    // Its pipe is closed at the limit, which ends most programs before this program sees the size.
+    const exceeded = written.ended === 'exited' && size > outputBytesMax ? outputExceeded() : undefined
+    const final = exceeded ?? (written.ended === 'lost' ? (decided ?? written) : written)
     report()
     outcome = final
     callAll((watcher) => watcher.ended(final))

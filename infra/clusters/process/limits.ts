@@ -1,13 +1,16 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { totalmem } from 'node:os'
 import { promisify } from 'node:util'
-import type { Owner } from './folder.ts'
+import type { JobSpec } from '../port.ts'
 
 const niceness = '5'
 const probeMsMax = 5000
-/** nobody:nogroup, on every Linux. */
-const nobody: Owner = { uid: 65_534, gid: 65_534 }
+/** Threads count too: libraries for numbers start one for each core, in each process. */
+export const processesMax = 1024
+export const openFilesMax = 65_536
+/** What one attempt may leave on the disk, in its work folder and /tmp. */
+export const diskBytesMax = 64 * 1024 ** 3
 
 const works = (command: readonly string[]): Promise<boolean> => {
   const [file = '', ...args] = command
@@ -39,46 +42,62 @@ export const pickCpus = (available: readonly number[], cores: number, start: num
 const allowedCpus = (): number[] =>
   parseCpuList(/^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '')
 
-const setOwner = ({ uid, gid }: Owner): string[] => [
-  ...['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs'],
-]
-
-export type Limits = {
-  /** The user that jobs run as; undefined: the user of this program. */
-  readonly owner: Owner | undefined
-  /** Why jobs run as root; undefined when they do not. */
-  readonly ownerRefused: string | undefined
-  /** Returns the words to put before a command. Each program was tried, so none of them keeps a job from running. */
-  prefix(cpuCores: number, owner: Owner | undefined): readonly string[]
+/** Returns `wanted`, or less where the hard limit of this process in the text of /proc/self/limits is lower. */
+export const withinHardLimit = (limits: string, name: string, wanted: number): number => {
+  const hard = limits
+    .split('\n')
+    .find((line) => line.startsWith(name))
+    ?.slice(name.length)
+    .trim()
+    .split(/ +/)[1]
+  const value = Number(hard)
+  return hard !== undefined && Number.isFinite(value) ? Math.min(value, wanted) : wanted
 }
 
-/** Finds out which limits this system lets the program set. `root` is the folder that jobs must be able to reach.
+/** Returns the spec with no more cores and memory than this machine has. */
+export const withinMachine = (spec: JobSpec): JobSpec => ({
+  ...spec,
+  cpuCores: Math.min(spec.cpuCores, allowedCpus().length || 1),
+  memoryMib: Math.min(spec.memoryMib, Math.floor(totalmem() / 1024 ** 2)),
+})
+
+export type Limits = {
+  /** Returns the words to put before the words that isolate. Each program was tried, so none of them keeps a job from
+   *  running. */
+  outer(cpuCores: number): readonly string[]
+  /** Returns the words to put after them: limits of Linux that count for one user or one user namespace. */
+  inner(diskBytes: number): readonly string[]
+}
+
+/** Finds out which limits this system lets the program set.
  *
  *  Memory is not limited here but watched (follow.ts): a limit on address space breaks V8 and CUDA, which reserve far
- *  more than they use. Control groups need root, version 2 and a delegated group; a machine that has them can run
- *  containers instead. */
-export const probeLimits = async (root: string): Promise<Limits> => {
-  const asRoot = process.getuid?.() === 0
-  const reach = ['sh', '-c', 'cd "$1" && cd "$2"', 'sh', root, dirname(process.execPath)]
-  const [canNice, canPin, canDrop] = await Promise.all([
+ *  more than they use. */
+export const probeLimits = async (): Promise<Limits> => {
+  const [canNice, canPin, canLimit, canReset] = await Promise.all([
     works(['nice', '-n', niceness, 'true']),
     works(['taskset', '--cpu-list', String(allowedCpus()[0] ?? 0), 'true']),
-    asRoot && works([...setOwner(nobody), ...reach]),
+    works(['prlimit', '--core=0', 'true']),
+    works(['env', '--default-signal=INT,QUIT', 'true']),
   ])
   let nextCpu = 0
   return {
-    owner: canDrop ? nobody : undefined,
-    ownerRefused:
-      asRoot && !canDrop
-        ? `user ${nobody.uid} cannot reach ${root} or ${process.execPath}, or setpriv is missing`
-        : undefined,
-    prefix(cpuCores, owner) {
+    outer(cpuCores) {
       const cpus = canPin ? pickCpus(allowedCpus(), cpuCores, nextCpu) : undefined
       nextCpu += cpus?.length ?? 0
+      return [...(canNice ? ['nice', '-n', niceness] : []), ...(cpus ? ['taskset', '--cpu-list', cpus.join(',')] : [])]
+    },
+    inner(diskBytes) {
+      const limits = readFileSync('/proc/self/limits', 'utf8')
+      const files = withinHardLimit(limits, 'Max open files', openFilesMax)
+      const processes = withinHardLimit(limits, 'Max processes', processesMax)
+      const fileBytes = withinHardLimit(limits, 'Max file size', diskBytes)
       return [
-        ...(canNice ? ['nice', '-n', niceness] : []),
-        ...(cpus ? ['taskset', '--cpu-list', cpus.join(',')] : []),
-        ...(owner ? setOwner(owner) : []),
+        ...(canLimit
+          ? ['prlimit', '--core=0', `--nproc=${processes}`, `--nofile=${files}`, `--fsize=${fileBytes}`]
+          : []),
+        // A shell starts background programs with both ignored.
+        ...(canReset ? ['env', '--default-signal=INT,QUIT'] : []),
       ]
     },
   }

@@ -1,15 +1,16 @@
 import { expect, test } from '@jest/globals'
 import { currentBootId } from '../../system/processes.ts'
-import { processesOf } from './table.ts'
+import { type AttemptIdentity, membersOf, type ProcessTable } from './table.ts'
 
 const entry = (
   pid: number,
   parent: number,
   session: number,
-  more: { startTime?: number; over?: boolean; at?: string } = {},
+  more: { startTime?: number; over?: boolean; at?: string; uid?: number } = {},
 ) => ({
   ...{ pid, parent, session, startTime: more.startTime ?? 100, over: more.over ?? false },
   folder: () => more.at,
+  uid: () => more.uid ?? 0,
 })
 const first = { pid: 10, startTime: 100, bootId: currentBootId() }
 const known = [
@@ -20,22 +21,42 @@ const known = [
   entry(14, 13, 13),
 ]
 
-test('the session, descendants, and processes with the folder in their environment belong to the attempt', () =>
-  expect(processesOf([...known].reverse(), '/job', first).sort()).toEqual([10, 11, 12, 13, 14]))
+const attempt = (more: Partial<AttemptIdentity> = {}): AttemptIdentity => ({
+  ...{ folder: '/job', kind: 'none', uid: undefined, first },
+  ...more,
+})
 
-test('other processes, zombies, and processes older than the attempt do not', () => {
+const processesOf = (table: ProcessTable, identity: AttemptIdentity) => {
+  const { wrapper, job } = membersOf(table, identity)
+  return [...wrapper, ...job]
+}
+
+test('without walls: the session of the wrapper, descendants, and processes that name the folder', () =>
+  expect(membersOf([...known].reverse(), attempt())).toEqual({ wrapper: [11, 10], job: [13, 14, 12] }))
+
+test('other processes, zombies, and processes older than the attempt do not belong to it', () => {
   const others = [
     entry(1, 0, 1, { startTime: 0 }),
     entry(20, 1, 20, { at: '/other' }),
     entry(21, 10, 10, { over: true }),
     entry(22, 1, 22, { startTime: 99, at: '/job' }),
   ]
-  expect(processesOf([...known, ...others], '/job', first).sort()).toEqual([10, 11, 12, 13, 14])
+  expect(processesOf([...known, ...others], attempt()).sort()).toEqual([10, 11, 12, 13, 14])
+})
+
+test('behind walls no process joins an attempt by naming its folder', () => {
+  for (const kind of ['root-namespaces', 'uid', 'user-namespaces', 'bubblewrap'] as const)
+    expect(processesOf(known, attempt({ kind })).sort()).toEqual([10, 11, 12])
+})
+
+test('a user of its own finds processes that have left everything else', () => {
+  const left = entry(30, 1, 30, { uid: 70_001 })
+  expect(processesOf([...known, left], attempt({ kind: 'uid', uid: 70_001 })).sort()).toEqual([10, 11, 12, 30])
+  expect(processesOf([left], attempt({ kind: 'uid', uid: 70_001, first: undefined }))).toEqual([30])
 })
 
 test('without its living first process, only processes with the folder in their environment, and their descendants, do', () => {
-  expect(processesOf(known, '/job', { ...first, startTime: 99 })).toEqual([13, 14])
-  expect(processesOf(known.slice(1), '/job', first)).toEqual([13, 14])
-  expect(processesOf(known, '/job', { ...first, bootId: 'another' })).toEqual([13, 14])
-  expect(processesOf(known, '/job', undefined)).toEqual([13, 14])
+  for (const gone of [{ ...first, startTime: 99 }, { ...first, bootId: 'another' }, undefined])
+    expect(processesOf(known, attempt({ first: gone }))).toEqual([13, 14])
+  expect(processesOf(known.slice(1), attempt())).toEqual([13, 14])
 })

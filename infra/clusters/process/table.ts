@@ -5,11 +5,28 @@ import {
   readProcesses,
   readProcessFile,
 } from '../../system/processes.ts'
+import type { IsolationKind } from './isolation.ts'
 
-/** All processes at one moment. `folder` is the attempt in a process's environment; it is read at the first call. */
-export type ProcessTable = readonly (ProcessEntry & { readonly folder: () => string | undefined })[]
+/** All processes at one moment. `folder` is the attempt in a process's environment, `uid` the user that it runs as; each
+ *  is read at the first call. */
+export type ProcessTable = readonly (ProcessEntry & {
+  readonly folder: () => string | undefined
+  readonly uid: () => number
+})[]
 
-/** The variable that every process of an attempt carries: the attempt's folder, unique on this machine. */
+/** What its processes are found by. */
+export type AttemptIdentity = {
+  readonly folder: string
+  readonly kind: IsolationKind
+  readonly uid: number | undefined
+  readonly first: ProcessIdentity | undefined
+}
+
+/** The running processes of an attempt: the wrapper's own (its session), and those of the job. */
+export type Members = { readonly wrapper: readonly number[]; readonly job: readonly number[] }
+
+/** The variable that names the attempt's folder to its processes. A job may change it or name another one, so it counts
+ *  only where nothing isolates jobs. */
 export const folderVariable = 'NEURALMESH_FOLDER'
 
 const folderOf = (pid: number): string | undefined =>
@@ -26,34 +43,48 @@ const once = <Value>(read: () => Value): (() => Value) => {
   }
 }
 
+const realUid = (pid: number): number =>
+  Number(/^Uid:\s+(\d+)/m.exec(readProcessFile(pid, 'status'))?.[1] ?? Number.NaN)
+
 /** Returns all processes of this machine that this user may see. */
 export const readProcessTable = (): ProcessTable =>
-  readProcesses().map((entry) => ({ ...entry, folder: once(() => folderOf(entry.pid)) }))
+  readProcesses().map((entry) => ({
+    ...entry,
+    folder: once(() => folderOf(entry.pid)),
+    uid: once(() => realUid(entry.pid)),
+  }))
 
-/** Returns the processes of an attempt that run: the session of its first process, all that carry its folder in their
- *  environment, and the descendants of both. The environment shows processes that have left their session and their
- *  parents. */
-export const processesOf = (table: ProcessTable, folder: string, first: ProcessIdentity | undefined): number[] => {
+/** Returns the processes of an attempt that run. They are the descendants of its first process, which in a process table
+ *  of its own no process can leave; those of its user, where it has one of its own; and where nothing isolates it, those
+ *  that carry its folder in their environment. */
+export const membersOf = (table: ProcessTable, { folder, kind, uid, first }: AttemptIdentity): Members => {
   const own = first?.bootId === currentBootId() ? first : undefined
   // Without its living leader a session number may have been given out again, and then names the session of another
   // program.
-  const session = table.some((entry) => entry.pid === own?.pid && entry.startTime === own.startTime)
+  const leader = table.some((entry) => entry.pid === own?.pid && entry.startTime === own.startTime)
     ? own?.pid
     : undefined
-  // No process of the job is older than its first one, so that most environments need not be read.
+  // No process of the job is older than its first one, so that most processes need not be looked at.
   const candidates = table.filter((entry) => !entry.over && entry.startTime >= (own?.startTime ?? 0))
-  const members = new Set(
-    candidates.filter((entry) => entry.session === session || entry.folder() === folder).map(({ pid }) => pid),
-  )
-  for (let before = -1; before !== members.size; ) {
-    before = members.size
-    for (const entry of candidates) if (members.has(entry.parent)) members.add(entry.pid)
+  const wrapper = new Set(candidates.filter(({ session }) => session === leader).map(({ pid }) => pid))
+  const marked = (entry: ProcessTable[number]) =>
+    (uid !== undefined && entry.uid() === uid) || (kind === 'none' && entry.folder() === folder)
+  const all = new Set([...wrapper, ...candidates.filter(marked).map(({ pid }) => pid)])
+  for (let before = -1; before !== all.size; ) {
+    before = all.size
+    for (const entry of candidates) if (all.has(entry.parent)) all.add(entry.pid)
   }
-  return [...members]
+  return { wrapper: [...wrapper], job: [...all].filter((pid) => !wrapper.has(pid)) }
 }
 
 const kibibytes = (text: string, name: string): number =>
-  Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
+  Number.parseInt(
+    text
+      .split('\n')
+      .find((line) => line.startsWith(`${name}:`))
+      ?.slice(name.length + 1) ?? '0',
+    10,
+  )
 
 /** Returns the memory of these processes, in MiB. Shared pages count once for each process: fast, and never too
  *  little. */

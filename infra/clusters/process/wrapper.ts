@@ -1,42 +1,121 @@
 import { dirname } from 'node:path'
-import type { JobSpec } from '../port.ts'
+import type { JobOutcome, JobSpec } from '../port.ts'
+import type { IsolationKind } from './isolation.ts'
 import { folderVariable } from './table.ts'
+
+const blockBytes = 512
 
 /** The PATH of a job. The folder of the running node is first, so that `node` is always found. */
 const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
 
-/** The first process of an attempt: sh -c OUTER sh <folder> <command…>. It runs beside the command and outlives this
- *  program.
+/** The first process of an attempt, outside its walls:
+ *  sh -c OUTER sh <folder> <owner> <seconds> <verdict> <grace> <blocks> <kind> <command…>.
+ *  It runs beside the command and outlives this program.
  *  - It writes process.json before it starts the command. `ln` succeeds once, so of several wrappers one starts the
  *    command, and a process that runs is never unknown.
- *  - It looks for a verdict after that; the writer of a verdict looks for the process after writing. One of the two
- *    finds the other.
- *  - It survives a SIGTERM to the group, to write the exit code of the command (`trap :`, unlike `trap ''`, is not
- *    inherited).
- *  - The log belongs to the command: messages of the shell itself (that a child was killed) are dropped.
- *  - Channel 3 reports a missing program. Exit code 127 alone does not show that, because programs use it too. */
+ *  - It looks for a verdict after that; the writer of a verdict looks for the process after writing, and sends it
+ *    SIGTERM. One of the two finds the other.
+ *  - It alone carries a verdict out: one SIGTERM to all processes of the attempt, the grace, then SIGKILL. A job over
+ *    its memory, output or disk gets no grace. After so many seconds it passes the verdict of its arguments itself.
+ *  - The output goes through a pipe to `cat`, which writes at most so many blocks of 512 bytes; the job cannot reach the
+ *    file.
+ *  - The command has its own session. All else in the session of this process belongs to the wrapper.
+ *  - Channel 3 reports a missing program. Exit code 127 alone does not show that, because programs use it too.
+ *    Channel 5 has the program and its environment, which stand on no command line. */
 const OUTER = `
-folder=$1; shift
-exec 4>&2 2> /dev/null
+folder=$1 owner=$2 seconds=$3 sentence=$4 grace=$5 blocks=$6 kind=$7; shift 7
+exec 2> /dev/null
 umask 022
 ulimit -c 0
-trap : HUP INT TERM QUIT
+trap : HUP INT QUIT TERM USR1 USR2
 read -r stat < /proc/$$/stat
 read -r boot < /proc/sys/kernel/random/boot_id
 start_time() { shift 19; echo "$1"; }
 start=$(start_time \${stat##*) })
 draft="$folder/process.$$"
 echo "{\\"pid\\":$$,\\"startTime\\":$start,\\"bootId\\":\\"$boot\\"}" > "$draft" || exit 1
-ln "$draft" "$folder/process.json" 2> /dev/null; claimed=$?
+ln "$draft" "$folder/process.json"; claimed=$?
 rm -f "$draft"
 [ $claimed = 0 ] || exit 0
 [ -e "$folder/verdict.json" ] && exit 0
-"$@" 2>&4 3> "$folder/missing" 4>&-
-echo $? > "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
+
+as_owner() { setpriv --reuid="$owner" --regid="$owner" --clear-groups /bin/sh -c "$1"; }
+tree() { for kid in $(cat /proc/$1/task/*/children); do tree $kid; echo $kid; done; }
+inner() { read -r init _ < /proc/$child/task/$child/children; echo $init; }
+term() {
+  case $kind in
+    uid) as_owner 'kill -s TERM -- -1';;
+    none) kill -s TERM $(tree $child) $child;;
+    *) kill -s TERM $(inner);;
+  esac
+}
+sweep() { tries=0; while [ $tries -lt 200 ] && as_owner 'kill -s KILL -- -1'; do tries=$((tries + 1)); done; }
+slay() {
+  case $kind in
+    uid) sweep;;
+    none) kill -s KILL $(tree $child) $child;;
+    *) kill -s KILL $(inner) $child;;
+  esac
+}
+# Sends this shell a signal after some seconds: later <signal> <seconds>.
+later() {
+  (trap 'kill $nap; exit' TERM; trap : USR1 USR2; sleep "$2" & nap=$!; wait $nap; kill -s "$1" $$) &
+}
+stopping=
+stop() {
+  [ -z "$stopping" ] || return 0
+  stopping=1
+  later USR2 "$grace"
+  pause=$!
+  term
+}
+look() {
+  [ -e "$folder/verdict.json" ] || return 0
+  case $(head -c 300 "$folder/verdict.json") in
+    *'"failed"'*JOB_TIMED_OUT*) stop;;
+    *'"failed"'*) slay;;
+    *) stop;;
+  esac
+}
+late() {
+  alarm=
+  echo "$sentence" > "$folder/verdict.wrapper"
+  ln "$folder/verdict.wrapper" "$folder/verdict.json"
+  rm -f "$folder/verdict.wrapper"
+  stop
+}
+
+rm -f "$folder/output"
+mkfifo -m 600 "$folder/output" || exit 1
+[ -z "$owner" ] || chown -h "$owner:$owner" "$folder/output" || exit 1
+(ulimit -f "$blocks"; exec cat) < "$folder/output" >> "$folder/output.log" &
+reader=$!
+setsid "$@" > "$folder/output" 2>&1 3> "$folder/missing" 5< "$folder/program" &
+child=$!
+trap look TERM
+trap late USR1
+trap 'pause=; slay' USR2
+later USR1 "$seconds"
+alarm=$!
+look
+while :; do
+  wait $child; status=$?
+  kill -s 0 $child || break
+done
+trap : TERM USR1 USR2
+kill -s TERM $alarm $pause
+[ "$kind" != uid ] || sweep
+[ "$kind" = none ] || wait $reader
+echo $status > "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
+wait $reader
 `
 
-/** The last step before the command, as its user and in its environment: it checks that the program exists. */
+/** The last step before the command, as its user: it reads the environment and the command from channel 5, and checks
+ *  that the program exists. */
 const INNER = `
+cd "$0" || exit 126
+eval "$(cat <&5)"
+exec 5<&-
 program=$1
 runs() { [ -f "$1" ] && [ -x "$1" ]; }
 look() {
@@ -46,35 +125,56 @@ look() {
   return 1
 }
 (look) && exec "$@" 3>&-
-echo "$program" >&3
+echo "program $program" >&3
 exit 127
 `
 
-/** Returns the whole environment of a job. Of this program's own it holds only the folder of node, in PATH. */
-export const jobEnvironment = (folder: string, spec: JobSpec): readonly string[] => [
-  ...Object.entries({
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
+
+/** Returns the job's whole environment and its command as a script of the shell. Of this program's own environment it
+ *  holds only the folder of node, in PATH. */
+export const programScript = (folder: string, spec: JobSpec): string => {
+  const environment = {
     PATH: searchPath,
     HOME: `${folder}/work`,
     LANG: 'C.UTF-8',
     ...spec.environment,
     NEURALMESH_JOB: `${spec.jobId}.${spec.attempt}`,
-  }).map(([name, value]) => `${name}=${value}`),
-  `${folderVariable}=${folder}`,
-]
+    [folderVariable]: folder,
+  }
+  // Without `command`, a name that the shell keeps for itself (UID in bash) would end it.
+  const exports = Object.entries(environment).map(([name, value]) => `command export ${name}=${quoted(value)}\n`)
+  return `${exports.join('')}set -- ${spec.command.map(quoted).join(' ')}\n`
+}
 
-/** Returns what to spawn: the wrapper in its own environment, which no variable of the job (LD_PRELOAD) reaches;
- *  then `prefix`, the programs that set limits; then the job's environment and the command. */
+export type WrapperOptions = {
+  readonly folder: string
+  readonly kind: IsolationKind
+  /** The user of the attempt, when it has one of its own. */
+  readonly uid: number | undefined
+  /** After so many seconds the wrapper itself passes this verdict. */
+  readonly seconds: number
+  readonly verdict: JobOutcome
+  readonly graceSeconds: number
+  readonly outputBytesMax: number
+  /** The words before the command: what limits and isolates it. */
+  readonly prefix: readonly string[]
+}
+
+/** Returns what to spawn: the wrapper in its own environment, which no variable of the job (LD_PRELOAD) reaches; then
+ *  the words that limit and isolate, then the last step before the command. */
 export const wrapperCommand = (
-  folder: string,
-  spec: JobSpec,
-  prefix: readonly string[],
-): { file: string; args: string[]; env: Record<string, string> } => ({
-  file: '/bin/sh',
-  args: [
-    ...['-c', OUTER, 'sh', folder],
-    ...prefix,
-    ...['env', '-i', ...jobEnvironment(folder, spec)],
-    ...['/bin/sh', '-c', INNER, 'sh', ...spec.command],
-  ],
-  env: { PATH: searchPath, [folderVariable]: folder },
-})
+  options: WrapperOptions,
+): { file: string; args: string[]; env: Record<string, string> } => {
+  const { folder, kind, uid, seconds, verdict, graceSeconds, outputBytesMax, prefix } = options
+  return {
+    file: '/bin/sh',
+    args: [
+      ...['-c', OUTER, 'sh', folder, String(uid ?? ''), String(seconds), JSON.stringify(verdict)],
+      ...[String(graceSeconds), String(Math.ceil((outputBytesMax + 1) / blockBytes)), kind],
+      ...prefix,
+      ...['/bin/sh', '-c', INNER, `${folder}/work`],
+    ],
+    env: { PATH: searchPath, [folderVariable]: folder },
+  }
+}

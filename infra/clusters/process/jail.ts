@@ -1,0 +1,181 @@
+/** The file tree and the process table of an isolated attempt, and the words that make them. */
+import { readdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { IsolationKind } from './isolation.ts'
+
+/** What jobs see of the machine, read only, where it is there. */
+const systemPaths = [
+  ...['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc', '/opt', '/nix/store'],
+  ...['/sys/devices', '/sys/class', '/sys/bus', '/sys/module', '/sys/dev'],
+]
+const plainDevices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
+const acceleratorPattern = /^(nvidia.*|kfd|dri|infiniband)$/
+const sharedMemoryPart = 2
+
+/** Process 1 of the attempt: sh -c SUPERVISE init <command…>. It passes one SIGTERM to all processes of the attempt, and
+ *  ends with its command; then Linux ends all others. */
+const SUPERVISE = `
+trap 'kill -s TERM -- -1' TERM
+trap : HUP INT QUIT
+"$@" &
+main=$!
+while :; do
+  wait $main; status=$?
+  kill -s 0 $main 2> /dev/null || exit $status
+done
+`
+
+/** Builds the file tree of the attempt in a mount namespace and makes it the root, then supervises the command:
+ *  sh -c BUILD init <folder> <node's folder> <MiB of shared memory> <devices> <hidden paths, one a line> <command…>.
+ *  The command finds the tree at /jail: a root that is no root of its namespace may make no user namespace.
+ *  Whatever fails is named on channel 3. */
+const BUILD = `
+exec 4>&2 2> /dev/null
+trap 'exit 143' TERM
+step=start
+trap '[ "$step" = done ] || echo "setup $step" >&3' EXIT
+set -e
+folder=$1 node=$2 shared=$3 devices=$4 hidden=$5; shift 5
+top=$folder/jail
+jail=$top/jail
+mount -t tmpfs -o mode=755,size=4m,nosuid jail "$top"
+mkdir "$jail" "$top/old"
+show() {
+  [ -e "$1" ] || return 0
+  mkdir -p "$jail\${1%/*}"
+  if [ -L "$1" ]; then ln -s "$(readlink "$1")" "$jail$1"; return 0; fi
+  if [ -d "$1" ]; then mkdir -p "$jail$1"; else : > "$jail$1"; fi
+  step=$1
+  mount --rbind "$1" "$jail$1"
+}
+for path in ${systemPaths.join(' ')}; do show "$path"; done
+names=$(readlink -f /etc/resolv.conf) || names=
+case $names in ''|/etc/*|/usr/*) ;; *) show "$names";; esac
+step=hide
+printf '%s\\n' "$hidden" > "$top/hidden"
+while read -r path; do
+  [ -n "$path" ] && [ -d "$jail$path" ] && mount -t tmpfs -o mode=755,size=1m,nosuid jail "$jail$path"
+done < "$top/hidden" || :
+mkdir -p "$jail/proc" "$jail/dev" "$jail/tmp" "$jail/var" "$jail/run"
+# Before all that may lie below /tmp.
+step=tmp
+mount --bind "$folder/tmp" "$jail/tmp"
+mount -o remount,bind,nosuid,nodev "$jail/tmp"
+[ -e "$jail$node/node" ] || show "$node"
+step=work
+mkdir -p "$jail$folder/work"
+ln -s /tmp "$jail/var/tmp"
+step=read-only
+while read -r _ _ _ _ at _; do
+  case $at in "$jail/tmp") ;; "$jail"/*)
+    flags=remount,bind,ro,nosuid
+    mount -o $flags "$at" || mount -o $flags,nodev "$at" || mount -o $flags,nodev,noexec "$at";;
+  esac
+done < /proc/self/mountinfo
+step=devices
+for path in $devices; do
+  if [ -d "/dev/$path" ]; then mkdir "$jail/dev/$path"; else : > "$jail/dev/$path"; fi
+  mount --rbind "/dev/$path" "$jail/dev/$path"
+done
+ln -s /proc/self/fd "$jail/dev/fd"
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/\${number%:*}" "$jail/dev/\${number#*:}"; done
+mkdir -m 1777 "$jail/dev/shm"
+mount -t tmpfs -o "mode=1777,size=\${shared}m,nosuid,nodev" shm "$jail/dev/shm"
+step=work
+mount --bind "$folder/work" "$jail$folder/work"
+mount -o remount,bind,nosuid,nodev "$jail$folder/work"
+step=proc
+mount -t proc -o nosuid,nodev,noexec proc "$jail/proc"
+step=root
+for name in usr bin sbin lib lib32 lib64 libx32 etc nix proc dev; do
+  [ ! -e "$jail/$name" ] || ln -s "jail/$name" "$top/$name"
+done
+cd "$top"
+pivot_root . old
+cd /
+umount -l /old
+rmdir /old
+mount -o remount,bind,ro jail /
+step=done
+set +e
+exec 2>&4 4>&-
+trap - EXIT
+${SUPERVISE}`
+
+const unshared = ['--mount', '--pid', '--ipc', '--uts', '--fork', '--kill-child']
+/** The user that a job sees itself as in a user namespace. */
+const innerUser = 1000
+
+export type JailOptions = {
+  readonly kind: IsolationKind
+  /** The folder of the attempt, with `work`, `tmp` and `jail` in it. */
+  readonly folder: string
+  /** The user of the attempt; undefined in user namespaces. */
+  readonly uid: number | undefined
+  readonly memoryMib: number
+  /** Paths that are covered by empty folders. */
+  readonly hidden: readonly string[]
+}
+
+const dropTo = (uid: number | undefined): string[] =>
+  uid === undefined
+    ? []
+    : [
+        ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs'],
+        ...['--inh-caps=-all', '--bounding-set=-all'],
+      ]
+
+const bubblewrapWords = (
+  { folder, hidden }: JailOptions,
+  node: string,
+  exists: (path: string) => boolean,
+): string[] => [
+  ...['bwrap', '--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--die-with-parent', '--as-pid-1'],
+  '--disable-userns',
+  ...['--uid', String(innerUser), '--gid', String(innerUser), '--cap-drop', 'ALL'],
+  ...systemPaths.flatMap((path) => ['--ro-bind-try', path, path]),
+  ...hidden.filter(exists).flatMap((path) => ['--tmpfs', path]),
+  ...['--bind', `${folder}/tmp`, '/tmp', '--ro-bind', node, node, '--proc', '/proc', '--dev', '/dev'],
+  ...['--bind', `${folder}/work`, `${folder}/work`],
+  ...['--symlink', '/tmp', '/var/tmp', '--dir', '/run'],
+  ...accelerators().flatMap((name) => ['--dev-bind-try', `/dev/${name}`, `/dev/${name}`]),
+  // Its root is memory that no limit counts.
+  ...['--remount-ro', '/'],
+]
+
+const accelerators = (): string[] => readdirSync('/dev').filter((name) => acceleratorPattern.test(name))
+
+/** Returns the words before a command that isolate it. `exists` returns whether a path of the machine is there. */
+export const jailWords = (options: JailOptions, exists: (path: string) => boolean): readonly string[] => {
+  const { kind, folder, uid, memoryMib, hidden } = options
+  const node = dirname(process.execPath)
+  const withParent = ['setpriv', '--pdeathsig', 'KILL']
+  const shared = String(Math.ceil(memoryMib / sharedMemoryPart))
+  const devices = [...plainDevices.filter((name) => exists(`/dev/${name}`)), ...accelerators()].join(' ')
+  const build = ['/bin/sh', '-c', BUILD, 'init', folder, node, shared, devices]
+  const systemVisible = (path: string) => systemPaths.some((shown) => path === shown || path.startsWith(`${shown}/`))
+  const covered = hidden.filter((path) => systemVisible(path) && exists(path))
+  switch (kind) {
+    case 'root-namespaces':
+      return [
+        ...[...withParent, 'unshare', ...unshared],
+        ...[...build, covered.join('\n'), 'chroot', '/jail', ...dropTo(uid)],
+      ]
+    case 'user-namespaces':
+      return [
+        ...[...withParent, 'unshare', '--user', '--map-root-user', ...unshared],
+        ...[...build, covered.join('\n')],
+        ...['unshare', '--user', `--map-user=${innerUser}`, `--map-group=${innerUser}`, '--root=/jail'],
+        ...['setpriv', '--no-new-privs'],
+      ]
+    case 'bubblewrap':
+      return [
+        ...bubblewrapWords({ ...options, hidden: covered }, node, exists),
+        ...['/bin/sh', '-c', SUPERVISE, 'init'],
+      ]
+    case 'uid':
+      return dropTo(uid)
+    case 'none':
+      return []
+  }
+}

@@ -1,0 +1,75 @@
+/** Tries what this machine allows, with the words that attempts really run under. */
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chmod, lchown, mkdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { trialsName } from './folder.ts'
+import type { IsolationKind, Machine, Trial } from './isolation.ts'
+import { jailWords } from './jail.ts'
+import { findUidRange } from './uids.ts'
+
+const trialMsMax = 10_000
+const trialMemoryMib = 64
+const reasonCharactersMax = 200
+
+/** Runs a command. Resolves to a trial whose reason is the last line that it printed. */
+const tryCommand = async (command: readonly string[]): Promise<Trial> => {
+  const [file = '', ...args] = command
+  const child = spawn(file, args, {
+    cwd: '/',
+    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    timeout: trialMsMax,
+    killSignal: 'SIGKILL',
+  })
+  const failed = new Promise<string>((resolve) => child.once('error', (error) => resolve(error.message)))
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)))
+  const [, errors, steps] = child.stdio.slice(1)
+  const printed = Promise.all([errors, steps].map((stream) => text(stream as NodeJS.ReadableStream)))
+  const status = await Promise.race([ended, failed])
+  if (status === 0) return { works: true }
+  if (typeof status === 'string') return { works: false, reason: status }
+  const lines = (await printed).join('\n').trim().split('\n')
+  return { works: false, reason: (lines.at(-1) || `it ended with ${status}`).slice(0, reasonCharactersMax) }
+}
+
+/** Finds out what this machine allows for jobs below `root`. `only` leaves out all ways but one. */
+export const lookAtMachine = async (root: string, only: IsolationKind | undefined): Promise<Machine> => {
+  const asRoot = process.getuid?.() === 0
+  const uids = asRoot ? await findUidRange() : undefined
+  const uid = uids?.first
+  const folder = join(root, trialsName, `${process.pid}-${randomUUID()}`)
+  const work = join(folder, 'work')
+  const attempt = async (kind: IsolationKind, ...command: string[]): Promise<Trial> => {
+    if (only !== undefined && only !== kind) return { works: false, reason: `only ${only} was asked for` }
+    const options = { kind, folder, uid, memoryMib: trialMemoryMib, hidden: [root] }
+    return tryCommand([...jailWords(options, existsSync), ...command])
+  }
+  try {
+    for (const path of [work, join(folder, 'tmp'), join(folder, 'jail')]) await mkdir(path, { recursive: true })
+    await chmod(folder, 0o711)
+    if (uid !== undefined) await lchown(work, uid, uid)
+    const write = ['/bin/sh', '-c', 'touch "$0/trial" && [ -d /proc/self ]', work]
+    if (!asRoot)
+      return {
+        root: false,
+        uids,
+        otherUser: { works: false, reason: 'only root may' },
+        bubblewrap: await attempt('bubblewrap', ...write),
+        namespaces: await attempt('user-namespaces', ...write),
+      }
+    const reach = ['/bin/sh', '-c', 'touch "$0/trial" && cd "$1" && ./node --version', work, dirname(process.execPath)]
+    const none: Trial = { works: false, reason: 'no user id is free' }
+    return {
+      root: true,
+      uids,
+      bubblewrap: { works: false, reason: 'not needed as root' },
+      namespaces: uids ? await attempt('root-namespaces', ...write) : none,
+      otherUser: uids ? await attempt('uid', ...reach) : none,
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

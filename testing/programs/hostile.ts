@@ -1,0 +1,98 @@
+/** A platform of its own that runs hostile jobs one after the other, and prints what came of each as a line of JSON:
+ *  node testing/programs/hostile.ts <folder> <isolation> [look]. With `look` it only prints the isolation. It is run as
+ *  root and as an ordinary user. */
+import { randomUUID } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
+import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
+import { readProcesses, readProcessFile } from '../../infra/system/processes.ts'
+import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax } from './hostile/attacks.ts'
+
+export type Report = {
+  readonly name: string
+  readonly outcome: JobOutcome
+  readonly text: string
+  readonly logBytes: number
+  /** Processes of the attack that the machine still has. */
+  readonly left: number
+  readonly victimRuns: boolean
+  /** Whether the secret in the job's environment stood on a command line. */
+  readonly secretShown: boolean
+}
+
+const [, , folder = '', only = '', mode] = process.argv
+const print = (value: object) => process.stdout.write(`${JSON.stringify(value)}\n`)
+const data = join(folder, 'data')
+const keys = join(data, 'keys', 'jwt')
+const outside = join(folder, 'outside')
+const root = join(data, 'jobs')
+for (const path of [join(data, 'keys'), outside]) await mkdir(path, { recursive: true, mode: 0o700 })
+await mkdir(root, { recursive: true })
+await writeFile(keys, marker, { mode: 0o600 })
+
+const cluster = processCluster({
+  ...{ root, hidden: [data], only: only as IsolationKind, graceMs: 500, diskBytesMax, outputBytesMax },
+})
+const { kind, reasons } = await cluster.isolation()
+print({ isolation: kind, reasons })
+if (mode === 'look' || kind === 'refused') process.exit(0)
+
+const commandLines = () => readProcesses().map(({ pid, over }) => (over ? '' : readProcessFile(pid, 'cmdline')))
+const nap = `sleep\0${napSeconds}`
+const specOf = (spec: Partial<JobSpec>): JobSpec => ({
+  ...{ jobId: `job-${randomUUID()}`, attempt: 1, command: ['true'], files: [], timeoutSeconds: 60 },
+  ...{ cpuCores: 1, memoryMib: 512, environment: {} },
+  ...spec,
+})
+const launch = async (spec: JobSpec) => {
+  const { promise: end, resolve } = Promise.withResolvers<JobOutcome>()
+  await cluster.launch(spec, { started: () => undefined, progressed: () => undefined, ended: resolve })
+  return { end }
+}
+const textOf = async (spec: JobSpec) => (await cluster.readLog(spec, 0, outputBytesMax * 2)).text
+
+const victim = specOf({
+  command: ['sh', '-c', 'echo ready $1; while :; do sleep 0.2; done', 'sh', 'victim-nap'],
+  files: [{ path: 'secret', content: marker }],
+  environment: { SECRET: marker },
+})
+await launch(victim)
+while (!(await textOf(victim)).includes('ready')) await new Promise((resolve) => setTimeout(resolve, 20))
+const victimPid = readProcesses().find(({ pid }) =>
+  readProcessFile(pid, 'cmdline').startsWith('sh\0-c\0echo ready'),
+)?.pid
+const victimRuns = async () => (await cluster.list()).some((found) => found.jobId === victim.jobId && found.running)
+
+for (const { name, spec } of attacks) {
+  const environment = {
+    ...{ PLATFORM: String(process.pid), VICTIM: String(victimPid), KEYS: keys, OUTSIDE: outside },
+    ...{ FOLDER: join(root, victim.jobId, '1'), SECRET: `${marker}-of-the-job` },
+    ...spec.environment,
+    // A job that names the folder of another one must not be taken for it.
+    NEURALMESH_FOLDER: join(root, victim.jobId, '1'),
+  }
+  const jobId = `job-${randomUUID()}`
+  const home = join(root, jobId, '1', 'work')
+  for (const [variable, value] of Object.entries(environment))
+    environment[variable as keyof typeof environment] = value.replaceAll('$HOME', home)
+  const attack = specOf({ ...spec, jobId, environment })
+  const { end } = await launch(attack)
+  const secretShown = commandLines().some((line) => line.includes(`${marker}-of-the-job`))
+  const outcome = await end
+  const left = commandLines().filter((line) => line.startsWith(nap)).length
+  const text = await textOf(attack)
+  const logBytes = Buffer.byteLength(text)
+  print({ name, outcome, text: text.slice(-2000), logBytes, left, victimRuns: await victimRuns(), secretShown })
+}
+
+// A job that carries the folder of another one in its arguments and environment survives the end of that one.
+const carrier = specOf({
+  command: ['sh', '-c', 'echo ready; sleep 30', 'sh', join(root, victim.jobId, '1')],
+  environment: { NEURALMESH_FOLDER: join(root, victim.jobId, '1') },
+})
+await launch(carrier)
+await cluster.stop(victim)
+const carried = (await cluster.list()).find(({ jobId }) => jobId === carrier.jobId)?.running
+print({ carrierRuns: carried, victimRuns: await victimRuns() })
+await cluster.close({ stopJobs: true })

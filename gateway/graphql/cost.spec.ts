@@ -31,6 +31,12 @@ describe('the cost of a list', () => {
     expect(asked).toBeLessThanOrEqual(102)
   })
 
+  test('without nodes counts as many items as it asks for', () => {
+    const bytes = (argument: string) => cost(`{ gpuModels${argument} }`).bytes
+    expect(bytes('(first: 10)')).toBeLessThan(bytes('') / 50)
+    expect([bytes('(first: 5000)'), bytes('(first: -5)')]).toEqual([bytes(''), bytes('(first: 1)')])
+  })
+
   test('counts what stands in fragments, and each alias', () => {
     const plain = cost(`{ a: ${page('(first: 9)')} b: ${page('(first: 9)')} }`)
     expect(

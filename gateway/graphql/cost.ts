@@ -86,7 +86,9 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
     const path = `${type.name}.${name}`
     const own: Cost = { fields: 1 + (fieldCosts[path] ?? 0), bytes: key }
     const isRows = type.name.endsWith('Connection') && (name === 'edges' || name === 'nodes')
-    const items = isList(definition.type) ? (isRows ? asked : (listItems[path] ?? listItems.default)) : 1
+    const most = listItems[path] ?? listItems.default
+    // A list that takes `first` itself has as many items as that.
+    const items = isList(definition.type) ? (isRows ? asked : Math.min(Math.max(numberOf(field, 'first') ?? most, 1), most)) : 1
     const named = getNamedType(definition.type)
     if (isCompositeType(named))
       return field.selectionSet

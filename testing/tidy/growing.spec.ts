@@ -33,7 +33,6 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/engine/waiters.ts lets byPosition':
     'an entry for each caller that waits, until its signal or its time ends',
   'projections/engine/updates.ts lets values': 'its own sizeMax, for each subscription',
-  'projections/event-follow.ts lets cache': 'its own streamsMax, for each subscription',
 }
 const excuses: Excuses = Object.fromEntries(Object.entries(boundedOtherwise).map(([where, why]) => [lets(where), why]))
 

@@ -1,3 +1,4 @@
+import type { CustodyReport } from '../infra/chain/port.ts'
 import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ParkedStream } from '../projections/engine/parked-streams.ts'
 import type { Projections } from '../projections/engine/start.ts'
@@ -21,6 +22,8 @@ export type StatusPage = Readiness & {
   readonly projections: readonly object[]
   /** How many timers and handlers have failed for good, by name. */
   readonly parkedTasks: Readonly<Record<string, number>> | null
+  /** What the contract owned and what the ledger said at the last comparison, in minor units. */
+  readonly custody: Readonly<Record<string, string>> | null
 }
 
 export type Health = {
@@ -52,6 +55,7 @@ const createSnapshot = <Value>(read: () => Promise<Value>, ageMs: number): (() =
 export const createHealth = ({
   projections,
   parkedTasks,
+  custody = async () => undefined,
   isUp,
   roles,
   now,
@@ -59,6 +63,7 @@ export const createHealth = ({
 }: {
   readonly projections: Pick<Projections, 'status'>
   readonly parkedTasks: Pick<ParkedTasks, 'counts'>
+  readonly custody?: () => Promise<CustodyReport | undefined>
   readonly isUp: () => Promise<boolean>
   readonly roles: readonly string[]
   readonly now: () => string
@@ -72,12 +77,14 @@ export const createHealth = ({
           parts: { database: 'up', projections: summaryOf(status.projections) },
         }
       : { ready: false, parts: { database: 'down', projections: 'unknown' } }
-    return { status, readiness, tasks: status ? await parkedTasks.counts().catch(() => null) : null, time: now() }
+    const tasks = status ? await parkedTasks.counts().catch(() => null) : null
+    const held = status ? await custody().then(custodyEntryOf, () => null) : null
+    return { status, readiness, tasks, held, time: now() }
   }, ageMs)
   return {
     ready: async () => (await snapshot()).readiness,
     status: async (details) => {
-      const { status, readiness, tasks, time } = await snapshot()
+      const { status, readiness, tasks, held, time } = await snapshot()
       const models = status?.projections ?? []
       return {
         ...readiness,
@@ -86,6 +93,7 @@ export const createHealth = ({
         head: status?.head ?? null,
         projections: models.map((model) => projectionEntryOf(model, details)),
         parkedTasks: tasks,
+        custody: held,
       }
     },
   }
@@ -130,3 +138,19 @@ const parkedEntryOf = ({ stream, revision, position, type, code, message, held, 
   held: String(held),
   since,
 })
+
+/** Returns the comparison of custody as /status shows it: what is missing is an alarm, and what is unaccounted was sent
+ *  to the contract without a deposit, or waits for a read model. */
+const custodyEntryOf = (report: CustodyReport | undefined): StatusPage['custody'] => {
+  if (report === undefined) return null
+  const { contract, ledger, block, checkedAt } = report
+  const [missing, unaccounted] = contract < ledger ? [ledger - contract, 0n] : [0n, contract - ledger]
+  return {
+    contract: String(contract),
+    ledger: String(ledger),
+    missing: String(missing),
+    unaccounted: String(unaccounted),
+    block: String(block),
+    checkedAt,
+  }
+}

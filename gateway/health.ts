@@ -6,12 +6,15 @@ import type { ProjectionStatus } from '../projections/engine/status.ts'
 
 /** How many parked streams of one read model the page lists. */
 const parkedStreamsMax = 10
+/** The database is asked at most once in this time, however often a client asks. */
+const snapshotMsMax = 1_000
 
 /** Whether the platform can serve requests. Each of `parts` is `up`, or a text with what is wrong. */
 export type Readiness = { readonly ready: boolean; readonly parts: Readonly<Record<string, string>> }
 
 /** What /status answers with, as JSON. All keys are always there; an absent value is null. */
 export type StatusPage = Readiness & {
+  /** When it was read. */
   readonly time: string
   readonly roles: readonly string[]
   /** The last position of the log. */
@@ -26,12 +29,28 @@ export type StatusPage = Readiness & {
 export type Health = {
   /** Resolves to whether the platform is ready, for /ready. Never throws. */
   ready(): Promise<Readiness>
-  /** Resolves to the readiness and the state of all read models, for /status. Never throws. */
-  status(): Promise<StatusPage>
+  /** Resolves to the readiness and the state of all read models, for /status. Never throws.
+   *  @param details true for operators: names of streams and texts of errors, not only counts and codes. */
+  status(details: boolean): Promise<StatusPage>
+}
+
+/** Makes a function that reads a value at most once in `ageMs`, and for all callers at that time at once. */
+const createSnapshot = <Value>(read: () => Promise<Value>, ageMs: number): (() => Promise<Value>) => {
+  let last: { readonly value: Promise<Value>; untilMs: number } | undefined
+  return () => {
+    if (last && performance.now() < last.untilMs) return last.value
+    const taken = { value: read(), untilMs: Number.POSITIVE_INFINITY }
+    last = taken
+    const ends = () => {
+      taken.untilMs = performance.now() + ageMs
+    }
+    taken.value.then(ends, ends)
+    return taken.value
+  }
 }
 
 /** Creates the health checks. Ready means: the database answers, and this version of the program keeps every read model
- *  up to date. A parked stream is listed, but the platform stays ready.
+ *  up to date. A parked stream is listed, but the platform stays ready. Answers are at most a second old.
  *  @param isUp resolves to whether the database answers. */
 export const createHealth = ({
   projections,
@@ -40,6 +59,7 @@ export const createHealth = ({
   isUp,
   roles,
   now,
+  ageMs = snapshotMsMax,
 }: {
   readonly projections: Pick<Projections, 'status'>
   readonly parkedTasks: Pick<ParkedTasks, 'counts'>
@@ -47,8 +67,9 @@ export const createHealth = ({
   readonly isUp: () => Promise<boolean>
   readonly roles: readonly string[]
   readonly now: () => string
+  readonly ageMs?: number
 }): Health => {
-  const check = async () => {
+  const snapshot = createSnapshot(async () => {
     const status = (await isUp()) ? await projections.status().catch(() => undefined) : undefined
     const readiness: Readiness = status
       ? {
@@ -56,21 +77,23 @@ export const createHealth = ({
           parts: { database: 'up', projections: summaryOf(status.projections) },
         }
       : { ready: false, parts: { database: 'down', projections: 'unknown' } }
-    return { status, readiness }
-  }
+    const tasks = status ? await parkedTasks.counts().catch(() => null) : null
+    const held = status ? await custody().then(custodyEntryOf, () => null) : null
+    return { status, readiness, tasks, held, time: now() }
+  }, ageMs)
   return {
-    ready: async () => (await check()).readiness,
-    status: async () => {
-      const { status, readiness } = await check()
+    ready: async () => (await snapshot()).readiness,
+    status: async (details) => {
+      const { status, readiness, tasks, held, time } = await snapshot()
       const models = status?.projections ?? []
       return {
         ...readiness,
-        time: now(),
+        time,
         roles,
         head: status?.head ?? null,
-        projections: models.map(projectionEntryOf),
-        parkedTasks: status ? await parkedTasks.counts().catch(() => null) : null,
-        custody: status ? await custody().then(custodyEntryOf, () => null) : null,
+        projections: models.map((model) => projectionEntryOf(model, details)),
+        parkedTasks: tasks,
+        custody: held,
       }
     },
   }
@@ -88,14 +111,20 @@ const summaryOf = (projections: readonly ProjectionStatus[]): string => {
 }
 
 /** Returns a read model as /status shows it. */
-const projectionEntryOf = ({ name, version, state, served, building, failure, parked }: ProjectionStatus) => ({
+const projectionEntryOf = (
+  { name, version, state, served, building, failure, parked }: ProjectionStatus,
+  details: boolean,
+) => ({
   name,
   version,
   state,
   served: served ?? null,
   building: building ?? null,
-  failure: failure ?? null,
-  parked: { streams: parked.streams, first: parked.first.slice(0, parkedStreamsMax).map(parkedEntryOf) },
+  failure: failure ? { ...failure, message: details ? failure.message : null } : null,
+  parked: {
+    streams: parked.streams,
+    first: details ? parked.first.slice(0, parkedStreamsMax).map(parkedEntryOf) : [],
+  },
 })
 
 /** Returns a parked stream as /status shows it. */

@@ -5,6 +5,8 @@ import { createMetrics } from '../infra/telemetry.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { bodyBytesMax, createGateway } from './server.ts'
 
+const pageBytesMax = 20_000
+
 let world: GatewayWorld
 let ready = true
 let down = false
@@ -55,6 +57,44 @@ describe('what a gateway serves besides GraphQL', () => {
     expect([response.status, response.url]).toEqual([200, `${world.url}/graphql`])
     expect(page).toContain('Which H100 can be had for less than 3 dollars an hour?')
     expect(page).not.toMatch(/<(script|link)[^>]+(src|href)="https?:/)
+    expect(page.length).toBeLessThan(pageBytesMax)
+  })
+
+  test('its files are compressed, are kept by browsers, and come once', async () => {
+    const asked = await fetch(`${world.url}/graphql`, { headers: { accept: 'text/html' } })
+    const paths = [...(await asked.text()).matchAll(/"(\/graphql\/page\/[^"]+)"/g)].map(([, path]) => path)
+    expect(paths).toHaveLength(6)
+    for (const path of paths) {
+      const response = await fetch(`${world.url}${path}`)
+      const bytes = (await response.arrayBuffer()).byteLength
+      expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+      expect(response.headers.get('content-encoding')).toBe('gzip')
+      const plain = await fetch(`${world.url}${path}`, { headers: { 'accept-encoding': 'identity' } })
+      expect([plain.headers.get('content-encoding'), (await plain.arrayBuffer()).byteLength]).toEqual([null, bytes])
+    }
+    const again = { accept: 'text/html', 'if-none-match': asked.headers.get('etag') ?? '' }
+    expect((await fetch(`${world.url}/graphql`, { headers: again })).status).toBe(304)
+    expect((await fetch(`${world.url}/graphql/page/nothing.js`)).status).toBe(404)
+  })
+
+  const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY', 'PROPFIND']
+  const paths = ['/', '/graphql', '/graphql/page/a', '/health', '/ready', '/status', '/metrics', '/nowhere', '/%']
+  test.each(methods)('no address fails at %s, whatever is accepted', async (method) => {
+    for (const path of paths)
+      for (const accept of ['*/*', 'text/html', 'application/json', 'text/event-stream', 'image/png']) {
+        const { status } = await fetch(`${world.url}${path}`, { method, headers: { accept }, redirect: 'manual' })
+        expect([path, accept, status]).toEqual([path, accept, expect.any(Number)])
+        expect(status).toBeLessThan(500)
+      }
+  })
+
+  test('HEAD of the page is its head', async () => {
+    const head = await fetch(`${world.url}/graphql`, { method: 'HEAD' })
+    const page = await fetch(`${world.url}/graphql`, {
+      headers: { accept: 'text/html', 'accept-encoding': 'identity' },
+    })
+    expect([head.status, head.headers.get('etag')]).toEqual([200, page.headers.get('etag')])
+    expect(head.headers.get('content-length')).toBe(page.headers.get('content-length'))
   })
 
   test('any site may send requests, with a token in the header', async () => {

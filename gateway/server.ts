@@ -6,9 +6,11 @@ import { newId } from '../commands/ids.ts'
 import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.ts'
 import { errorCode } from '../infra/system/errors.ts'
 import type { Log } from '../infra/telemetry.ts'
+import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
 import { connectionKinds, createConnections } from './connections.ts'
+import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
 import { createGatewayMetrics, observeQuotas } from './metrics.ts'
@@ -110,7 +112,9 @@ export const createGateway = ({
     },
   })
 
+  const servePage = addGraphiqlPage(app, `${graphqlPath}/page`)
   const serve = async (request: FastifyRequest, reply: FastifyReply) => {
+    if (wantsPage(request)) return servePage(request, reply)
     const token = tokenOfHeader(request.headers.authorization)
     const wallet = await authenticate(token)
     const isStream = request.headers.accept?.includes('text/event-stream') === true
@@ -140,10 +144,12 @@ export const createGateway = ({
       const readiness = await health.ready()
       return reply.status(readiness.ready ? 200 : 503).send(readiness)
     })
-    app.get('/status', async (_request, reply) =>
+    app.get('/status', async (request, reply) => {
+      const wallet = await authenticate(tokenOfHeader(request.headers.authorization))
+      const page = await health.status(privilegeOf(services.privileged, wallet) === 'operator')
       // Indented, for human readers.
-      reply.type('application/json').send(`${JSON.stringify(await health.status(), null, 2)}\n`),
-    )
+      return reply.type('application/json').send(`${JSON.stringify(page, null, 2)}\n`)
+    })
     app.get('/metrics', async (_request, reply) =>
       reply.type(metricsRegistry.contentType).send(await metricsRegistry.metrics()),
     )

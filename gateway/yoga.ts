@@ -1,6 +1,5 @@
 import { createYoga } from 'graphql-yoga'
 import type { Log } from '../infra/telemetry.ts'
-import { graphiqlOptions } from './graphiql.ts'
 import { answerSizePlugin } from './graphql/answer-size.ts'
 import { type Context, createContext } from './graphql/context.ts'
 import { createDocumentCaches, documentLengthPlugin } from './graphql/documents.ts'
@@ -36,9 +35,8 @@ export const createGraphQL = ({
     ],
     parserAndValidationCache: createDocumentCaches(),
     maskedErrors: { maskError },
-    // The page is nine megabytes, so it is loaded at its first request.
-    graphiql: graphiqlOptions,
-    renderGraphiQL: async (options) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(options ?? {}),
+    // The server has a page of its own: gateway/graphiql-page.ts.
+    graphiql: false,
     landingPage: false,
     multipart: false,
     batching: false,

@@ -1,13 +1,18 @@
 import { isFailure } from '../domain/errors.ts'
+import { createBoundedMap, registerBound } from '../infra/async/bounded.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
 import { toMoment } from './engine/table.ts'
 import type { EventFilter } from './event-list.ts'
 import { namingEvents, partyNamedBy } from './events.ts'
 
 const batchSize = 100
-/** The most streams for which one subscription caches whether the wallet is a party; after an eviction the stream is
- *  read again. */
-const streamsMax = 10_000
+const bound = registerBound({
+  name: 'parties of streams',
+  holds:
+    'For each subscription to the events of a wallet: in which streams the wallet is a party. Others are read again.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 10_000,
+})
 
 /** Yields events straight from the log: first those after a position, then live ones. With `party`, yields only events
  *  of streams that name this wallet as a party by then. That includes streams created after the subscription began.
@@ -56,7 +61,7 @@ const namedBy = (event: StoredEvent): string | undefined => {
 /** Returns a check whether the wallet is a party of an event: that event or an earlier one of its stream names the
  *  wallet. */
 const partyCheckOf = (store: Pick<EventStore, 'readStream'>, party: string) => {
-  const cache = new Map<string, boolean>()
+  const cache = createBoundedMap<boolean>(bound)
   return async (event: StoredEvent): Promise<boolean> => {
     const { stream, revision, position } = event
     const cached = cache.get(stream)
@@ -67,8 +72,6 @@ const partyCheckOf = (store: Pick<EventStore, 'readStream'>, party: string) => {
     // Before these events, a wallet that is no party may still become one with the next event.
     if (isParty || revision >= BigInt(namingEvents) - 1n) {
       cache.set(stream, isParty)
-      const [oldest] = cache.keys()
-      if (cache.size > streamsMax && oldest !== undefined) cache.delete(oldest)
     }
     return isParty
   }

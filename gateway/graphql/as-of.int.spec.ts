@@ -8,6 +8,8 @@ let renter: User
 let listing: string
 let rental: string
 const positions: string[] = []
+/** The streams that the gateway has folded. */
+const folded: string[] = []
 
 const ask = async (user: User, query: string, variables: object) => {
   const { data, errors } = await user.ask(query, variables)
@@ -20,7 +22,17 @@ const rentalAsOf = (asOf: object | null, user = renter) =>
   })
 
 beforeAll(async () => {
-  world = await createGatewayWorld()
+  world = await createGatewayWorld({
+    services: ({ store }) => ({
+      store: {
+        ...store,
+        readStream: (stream, range) => {
+          folded.push(stream)
+          return store.readStream(stream, range)
+        },
+      },
+    }),
+  })
   renter = await world.newUser()
   await world.market.deposit(renter.wallet, 10_000_000n)
   listing = newId()
@@ -42,6 +54,15 @@ describe('a node as of a moment', () => {
     expect(seen.map((data) => data.rental.status)).toEqual(['requested', 'active', 'active', 'ended', 'settled'])
     expect(seen.map((data) => data.rental.charged.decimal)).toEqual(['0', '0', '0.02', '0.02', '0.02'])
     expect((await rentalAsOf(null)).rental.status).toBe('settled')
+  })
+
+  test('is not folded for a viewer who may not see it', async () => {
+    const stranger = await world.newUser()
+    folded.length = 0
+    expect(await rentalAsOf({ position: positions[4] }, stranger)).toBe('NOT_YOURS')
+    expect(folded).toEqual([])
+    await rentalAsOf({ position: positions[4] })
+    expect(folded).toEqual([`rental-${rental}`])
   })
 
   test('is folded from its events up to that time', async () => {

@@ -73,18 +73,29 @@ export const rowsAt = async <Row extends AnyRow>(
 }
 
 /** Resolves to the row of a stream as of a moment, or as of now without one; undefined when the row did not exist.
- *  Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_AHEAD. */
+ *  Throws INPUT_INVALID, POSITION_FOREIGN, POSITION_AHEAD, NOT_YOURS.
+ *  @param isMine whether the viewer may see a row. It is asked of the row as it is now before anything is folded: a
+ *  viewer who may not see that could never see it. */
 export const rowAt = async <Row extends AnyRow>(
   context: Context,
   asOf: AsOfInput,
   {
     id,
     find,
+    isMine,
     ...past
   }: {
     readonly projection: Projection<Row>
     readonly stream: string
     readonly id: string
     readonly find: (read: ReadModels, id: string) => Promise<Row | undefined>
+    readonly isMine?: (row: Row) => boolean
   },
-): Promise<Row | undefined> => (asOf ? (await rowsAt(context, asOf, past)).get(id) : find(context.services.read, id))
+): Promise<Row | undefined> => {
+  const own = (row: Row | undefined): Row | undefined => {
+    if (row && isMine && !isMine(row)) throw new Failure('NOT_YOURS')
+    return row
+  }
+  const now = asOf && !isMine ? undefined : own(await find(context.services.read, id))
+  return asOf ? own((await rowsAt(context, asOf, past)).get(id)) : now
+}

@@ -31,6 +31,12 @@ describe('the cost of a list', () => {
     expect(asked).toBeLessThanOrEqual(102)
   })
 
+  test('without nodes counts as many items as it asks for', () => {
+    const bytes = (argument: string) => cost(`{ gpuModels${argument} }`).bytes
+    expect(bytes('(first: 10)')).toBeLessThan(bytes('') / 50)
+    expect([bytes('(first: 5000)'), bytes('(first: -5)')]).toEqual([bytes(''), bytes('(first: 1)')])
+  })
+
   test('counts what stands in fragments, and each alias', () => {
     const plain = cost(`{ a: ${page('(first: 9)')} b: ${page('(first: 9)')} }`)
     expect(
@@ -55,7 +61,9 @@ describe('bytes', () => {
   })
 
   test('of the queries that made 115 MB of 685 bytes are over the limit', () => {
-    for (const texts of ['log(bytesMax: 262144) { text }', 'files { content }', 'environment { value }', 'command']) {
+    const some = ['log(bytesMax: 262144) { text }', 'files { content }', 'environment { value }', 'command']
+    // What is read counts, also where little of it is returned.
+    for (const texts of [...some, 'log(bytesMax: 262144) { nextOffset }', 'files { path }', 'environment { name }']) {
       const pages = Array.from({ length: 12 }, (_, n) => `a${n}: jobs(first: 100) { nodes { ${texts} } }`)
       expect(isWithin(cost(`{ ${pages.join(' ')} }`))).toBe(false)
     }
@@ -75,7 +83,9 @@ describe('within the limits are', () => {
   test('a page of events with their data, and of jobs with their output', () => {
     expect(isWithin(cost('{ events(first: 100) { nodes { id type data } } }'))).toBe(true)
     expect(isWithin(cost('{ jobs(first: 100) { nodes { id log { text nextOffset } } } }'))).toBe(true)
-    expect(isWithin(cost('{ jobs { nodes { id command files { path content } } } }'))).toBe(true)
+    expect(isWithin(cost('{ jobs { nodes { id command files { path content } environment { name value } } } }'))).toBe(
+      true,
+    )
   })
 })
 

@@ -69,7 +69,8 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
   /** Returns how much a field is asked for: rows of a page, or bytes of a log; undefined for any other field. */
   const askedOf = (field: FieldNode, { args }: GraphQLField<unknown, unknown>): number | undefined => {
     const takes = (name: string) => args.find((argument) => argument.name === name)
-    if (takes('bytesMax')) return numberOf(field, 'bytesMax') ?? Number(takes('bytesMax')?.defaultValue ?? 0)
+    if (takes('bytesMax'))
+      return Math.max(numberOf(field, 'bytesMax') ?? Number(takes('bytesMax')?.defaultValue ?? 0), 0)
     if (!takes('first')) return undefined
     const rows = numberOf(field, 'first') ?? numberOf(field, 'last') ?? firstDefault
     // What is out of range is refused when it is read.
@@ -86,12 +87,19 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
     const path = `${type.name}.${name}`
     const own: Cost = { fields: 1 + (fieldCosts[path] ?? 0), bytes: key }
     const isRows = type.name.endsWith('Connection') && (name === 'edges' || name === 'nodes')
-    const items = isList(definition.type) ? (isRows ? asked : (listItems[path] ?? listItems.default)) : 1
+    const most = listItems[path] ?? listItems.default
+    // A list that takes `first` itself has as many items as that.
+    const items = isList(definition.type)
+      ? isRows
+        ? asked
+        : Math.min(Math.max(numberOf(field, 'first') ?? most, 1), most)
+      : 1
     const named = getNamedType(definition.type)
-    if (isCompositeType(named))
-      return field.selectionSet
-        ? plus(own, times(selectionCost(field.selectionSet, named, askedOf(field, definition) ?? firstDefault), items))
-        : own
+    if (isCompositeType(named)) {
+      const ownAsked = askedOf(field, definition) ?? firstDefault
+      const inner = field.selectionSet ? selectionCost(field.selectionSet, named, ownAsked) : nothing
+      return plus(plus(own, times(inner, items)), { fields: 0, bytes: textBytes[path]?.(ownAsked) ?? 0 })
+    }
     const bytes = textBytes[path]?.(asked) ?? (leafBytes[named.name] ?? leafBytes.default) * items
     return plus(own, { fields: items - 1, bytes })
   }

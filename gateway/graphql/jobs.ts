@@ -120,9 +120,14 @@ builder.queryField('job', (t) =>
     resolve: async (_, { id, asOf, atLeast }, context, info) => {
       const wallet = requireWallet(context)
       await reachPosition(context, atLeast, info)
-      const job = await rowAt(context, asOf, { projection: jobs, stream: streamOf('job', id), id, find: findJob })
+      const job = await rowAt(context, asOf, {
+        projection: jobs,
+        stream: streamOf('job', id),
+        id,
+        find: findJob,
+        isMine: ({ renter }) => renter === wallet,
+      })
       if (!job) throw new Failure('JOB_UNKNOWN', { job: id })
-      if (job.renter !== wallet) throw new Failure('NOT_YOURS')
       return job
     },
   }),

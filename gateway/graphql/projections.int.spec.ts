@@ -86,7 +86,7 @@ describe('the read models', () => {
     await parkedProviders()
     // A read model that starts on a log with events is built first.
     const { response, text } = await eventually('all read models to be served', async () => {
-      const asked = await fetch(`${world.url}/status`)
+      const asked = await fetch(`${world.url}/status`, { headers: { authorization: `Bearer ${operator.token}` } })
       const body = await asked.text()
       return JSON.parse(body).ready === true && { response: asked, text: body }
     })
@@ -114,6 +114,16 @@ describe('the read models', () => {
       parked: { streams: 1, first: [{ stream: 'provider-ghost', revision: '0', held: '1', code: 'EVENT_NOT_FOLDED' }] },
     })
     expect(text.split('\n').length).toBeGreaterThan(10)
+  })
+
+  test('are on the status page of all others with counts and codes alone', async () => {
+    for (const headers of [{}, { authorization: `Bearer ${analyst.token}` }]) {
+      const text = await (await fetch(`${world.url}/status`, { headers })).text()
+      expect(JSON.parse(text).projections[0].parked).toEqual({ streams: 1, first: [] })
+      expect(text).not.toContain('ghost')
+    }
+    const response = await fetch(`${world.url}/status`, { headers: { authorization: 'Bearer wrong' } })
+    expect(response.status).toBe(401)
   })
 })
 

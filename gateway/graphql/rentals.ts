@@ -133,9 +133,9 @@ builder.queryField('rental', (t) =>
         stream: streamOf('rental', id),
         id,
         find: findRental,
+        isMine: (row) => isParty(wallet, row),
       })
       if (!rental) throw new Failure('RENTAL_UNKNOWN', { rental: id })
-      if (!isParty(wallet, rental)) throw new Failure('NOT_YOURS')
       return rental
     },
   }),

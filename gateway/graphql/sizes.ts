@@ -9,7 +9,7 @@ export const leafBytes = {
   Float: 20,
   ID: 70,
   Int: 11,
-  JSON: 20_000,
+  JSON: 10_000,
   Position: 50,
   String: 100,
 } as const satisfies Readonly<Record<string, number>> as Readonly<Record<string, number>> & {
@@ -17,28 +17,37 @@ export const leafBytes = {
   readonly String: number
 }
 
-/** The size of a text, given what the field above was asked for with `first` or `bytesMax`. */
+/** The size of a text, or of what is read for a field, given what was asked for with `first` or `bytesMax`: of the field
+ *  above, for a field with fields of its own of itself. */
 type SizeOf = (asked: number) => number
 const about =
   (bytes: number): SizeOf =>
   () =>
     bytes
 
-const filesBytes = 262_144
-const wordsBytes = 131_072
 /** How many items a list has where nothing else is known. */
 const itemsDefault = 10
+// A few jobs reach the limits of the domain, which are four times as high; most have a few lines. What is really
+// returned is counted as the answer is made.
+const filesBytes = 65_536
+const wordsBytes = 32_768
+const eventBytes = 10_000
 
-/** The bytes of fields with longer texts; those of a list of texts together. */
+/** The bytes of fields with longer texts; those of a list of texts together. A field with fields of its own costs what
+ *  is read for it, whichever of them are asked for. */
 export const textBytes: Readonly<Record<string, SizeOf>> = {
-  'EnvironmentVariable.value': about(wordsBytes / itemsDefault),
+  'EnvironmentVariable.value': about(wordsBytes / 2 / itemsDefault),
   'Job.command': about(wordsBytes),
+  'Job.environment': about(wordsBytes / 2),
+  'Job.files': about(filesBytes),
+  'Job.log': (asked) => asked / 2,
   'Job.message': about(1_000),
   'JobFile.content': about(filesBytes / itemsDefault),
-  'JobLog.text': (asked) => asked,
+  'JobLog.text': (asked) => asked / 2,
   'ParkedStream.error': about(1_000),
   'ParkedTask.error': about(2_000),
   'Projection.failure': about(1_000),
+  'Query.events': (asked) => asked * eventBytes,
 }
 
 /** How many items a list has that has no pages; `default` where nothing is named. */

@@ -36,7 +36,6 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/money-funding.ts lets byAsset': 'belongs to one trace; an entry for each asset',
   'projections/money-funding.ts lets held': 'belongs to one trace; an entry for each hold that is open',
   'projections/money-trace.ts lets items': 'belongs to one trace, and is cut to a page as it grows',
-  'projections/event-follow.ts lets cache': 'its own streamsMax, for each subscription',
 }
 const excuses: Excuses = Object.fromEntries(Object.entries(boundedOtherwise).map(([where, why]) => [lets(where), why]))
 

@@ -97,6 +97,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     parkedTasks,
     isUp: async () => true,
     roles: ['gateway', 'projector'],
+    ageMs: 0,
     now,
   })
   const gateway = createGateway({

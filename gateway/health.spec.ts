@@ -1,0 +1,61 @@
+import { expect, test } from '@jest/globals'
+import type { ProjectionsStatus } from '../projections/engine/status.ts'
+import { createHealth } from './health.ts'
+
+const model = {
+  name: 'listings',
+  version: 1,
+  state: 'waiting',
+  served: undefined,
+  building: undefined,
+  failure: { code: 'EVENT_NOT_FOLDED', message: 'the stream listing-secret' },
+  parked: { streams: 0, first: [] },
+}
+
+const world = (ageMs?: number) => {
+  const asked = { database: 0, models: 0, tasks: 0 }
+  const health = createHealth({
+    projections: {
+      status: async () => {
+        asked.models += 1
+        return { head: 'pg-1', projections: [model] } as unknown as ProjectionsStatus
+      },
+    },
+    parkedTasks: {
+      counts: async () => {
+        asked.tasks += 1
+        return { expire: 2 }
+      },
+    },
+    isUp: async () => {
+      asked.database += 1
+      return true
+    },
+    roles: ['gateway'],
+    now: () => '2026-01-01T00:00:00.000Z',
+    ...(ageMs !== undefined && { ageMs }),
+  })
+  return { asked, health }
+}
+
+test('a thousand requests ask the database once', async () => {
+  const { asked, health } = world()
+  await Promise.all(Array.from({ length: 500 }, () => [health.ready(), health.status(false)]).flat())
+  for (let count = 0; count < 500; count++) await health.ready()
+  expect(asked).toEqual({ database: 1, models: 1, tasks: 1 })
+})
+
+test('an answer is read again when it is too old', async () => {
+  const { asked, health } = world(0)
+  await health.ready()
+  await health.status(false)
+  expect(asked.models).toBe(2)
+})
+
+test('texts of errors are for operators', async () => {
+  const { health } = world()
+  const [shown, hidden] = [JSON.stringify(await health.status(true)), JSON.stringify(await health.status(false))]
+  expect(shown).toContain('listing-secret')
+  expect(hidden).not.toContain('listing-secret')
+  expect(hidden).toContain('EVENT_NOT_FOLDED')
+})

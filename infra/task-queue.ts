@@ -106,13 +106,14 @@ export const startTaskQueue = async (options: {
     }
   }
 
-  /** Gives the tasks of processes that are gone to others. */
+  /** Gives the tasks of processes that are gone to others, and removes what no process will run again. */
   const keepFreeing = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       const [freed] = await database
         .query<{ holders: string[] | null }>('jobs.free', freeSql, [graceMs])
         .catch(() => [{ holders: null }])
       if (freed?.holders) log.warn({ holders: freed.holders }, 'tasks of a process that is gone are given to others')
+      await database.query('jobs.clean', cleanSql).catch((err: unknown) => log.debug({ err }, 'old tasks stay'))
       await sleep(graceMs, closing.signal)
     }
   }
@@ -163,6 +164,11 @@ const freeSql = `
     select array_agg(locked_by) as holders from dead
   )
   select holders, ${schema}.force_unlock_workers(holders) from holders`
+
+/** A task that was replaced or cancelled while it ran has lost its key and its attempts. When its handler fails then, or
+ *  its process is killed, the row stays: nothing runs it again, and no key leads to it. */
+const cleanSql = `
+  delete from ${schema}._private_jobs where key is null and attempts >= max_attempts and locked_at is null`
 
 /** Writes a line of the library to the log. It reports each task as "info", and each failure with its stack: the
  *  failures are left out, because the handlers above log them in fewer words. */

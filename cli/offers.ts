@@ -13,13 +13,18 @@ export type ImportedOffers = {
   readonly position: string
 }
 
+/** Registers the signed-in wallet as a provider with this name, unless it is one. Throws AnswerError. */
+export const registerProvider = async (client: Client, name: string): Promise<void> => {
+  await client.mutate('registerProvider', { name }, 'position').catch((error) => {
+    if (!(error instanceof AnswerError) || error.code !== 'PROVIDER_ALREADY_REGISTERED') throw error
+  })
+}
+
 /** Lists the offers of a file for the signed-in wallet. Registers the wallet as a provider with this name unless it is
  *  one. The same file again changes nothing. Throws AnswerError.
  *  @param csv the text of the file, in the SkyPilot catalog format. */
 export const importOffers = async (client: Client, providerName: string, csv: string): Promise<ImportedOffers> => {
-  await client.mutate('registerProvider', { name: providerName }, 'position').catch((error) => {
-    if (!(error instanceof AnswerError) || error.code !== 'PROVIDER_ALREADY_REGISTERED') throw error
-  })
+  await registerProvider(client, providerName)
   return client.mutate<ImportedOffers>(
     'importOffers',
     { csv },

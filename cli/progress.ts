@@ -1,4 +1,5 @@
-/** Shows the progress of a long run. `done` goes from 0 to 1; `count` is the number of events of this run. */
+/** Shows the progress of a long run. `done` goes from 0 to 1; `count` is the number of events, or of what else the run
+ *  counts. */
 export type Progress = {
   report(done: number, count: number): void
   /** Ends the line, so that the next output begins on a new one. */
@@ -45,11 +46,13 @@ export const createProgress = ({
   terminal,
   write,
   object,
+  counted = 'events',
   now = () => performance.now(),
 }: {
   readonly terminal: boolean
   readonly write: (text: string) => void
   readonly object?: (fields: Readonly<Record<string, unknown>>) => void
+  readonly counted?: string
   readonly now?: () => number
 }): Progress => {
   const everyMs = terminal && !object ? everyMsOnTerminal : everyMsElsewhere
@@ -63,8 +66,8 @@ export const createProgress = ({
       if (done < 1 && at - last < everyMs) return
       last = at
       const { percent, perSecond, secondsLeft } = estimate(first.done, done, count, at - first.at)
-      if (object) return object({ progress: done, events: count, perSecond, secondsLeft: secondsLeft ?? null })
-      const line = `${bar(percent)}  ${count} events, ${perSecond} a second${done < 1 ? inWords(secondsLeft) : ''}`
+      if (object) return object({ progress: done, [counted]: count, perSecond, secondsLeft: secondsLeft ?? null })
+      const line = `${bar(percent)}  ${count} ${counted}, ${perSecond} a second${done < 1 ? inWords(secondsLeft) : ''}`
       write(terminal ? `\r${line.padEnd(90)}` : `${line}\n`)
       open = terminal
     },

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { Failure } from '../domain/errors.ts'
+import { withoutTrailing } from '../domain/text.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 import { type Client, createClient } from './client.ts'
 import { importOffers } from './offers.ts'
@@ -154,7 +155,7 @@ await runTool({
   options: { url: { type: 'string' } },
   open: async ({ options: { url }, files }, { config }) => {
     if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
-    return (url ?? `http://127.0.0.1:${config.port}`).replace(/\/$/, '')
+    return withoutTrailing(url ?? `http://127.0.0.1:${config.port}`, '/')
   },
   run: async (url, _, { printLine, answer }) => {
     const seeded = await seed(url)

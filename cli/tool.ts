@@ -40,6 +40,8 @@ export type ToolContext = {
 export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   readonly usage: string
   readonly options: Options
+  /** What its progress counts; events when left out. */
+  readonly counted?: string
   /** Checks the arguments and opens what the work needs. */
   readonly open: (given: Arguments<Options>, context: ToolContext) => Promise<Opened>
   /** Does the work. What was opened stays open until it has ended, also after Ctrl-C: it may have to remove
@@ -56,6 +58,7 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   const progress = createProgress({
     terminal: process.stderr.isTTY === true,
     write: (text) => process.stderr.write(text),
+    ...(tool.counted && { counted: tool.counted }),
     ...(json && { object: print }),
   })
   const fail = (error: unknown) => {

@@ -1,6 +1,7 @@
 // Plays one whole rental and prints each step: npm run tour -- [--offers FILE] [--url URL] [--json]
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import { withoutTrailing } from '../domain/text.ts'
 import { readConfig } from '../infra/config.ts'
 import { onUnreadOutput, printReport } from '../infra/system/report.ts'
 import { reachPlatform } from './platform.ts'
@@ -36,7 +37,7 @@ const run = async (): Promise<void> => {
   })
   const began = performance.now()
   print.chapter('The platform')
-  const url = options.url.replace(/\/+$/, '')
+  const url = withoutTrailing(options.url, '/')
   const platform = await reachPlatform(url, { JOB_TRUST: 'own' }, (line) => print.text(line))
   try {
     const how = 'started for this tour, with JOB_TRUST=own: only the job of the tour runs there'

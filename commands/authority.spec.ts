@@ -87,6 +87,9 @@ const rules: { readonly [Name in AggregateName]: Rules<Name> } = {
     RejectRental: ['platform', { code: 'LISTING_FULL', rejectedAt: at }],
     MeterRental: ['platform', { runSeconds: 1n, meteredAt: at }],
     EndRental: ['owner', { reason: 'returned', runSeconds: 1n, endedAt: at }],
+    AdmitJob: ['owner', { job: 'j', graceSeconds: 30, admittedAt: at }],
+    CloseJob: ['platform', { job: 'j', closedAt: at }],
+    CompleteEnd: ['platform', { runSeconds: 1n }],
     IssueInvoice: ['platform', { lines: [], released: usdc, issuedAt: at }],
   },
   job: {

@@ -53,11 +53,14 @@ const owners: { readonly [Name in AggregateName]: Owner<Name> } = {
     switch (command.type) {
       case 'RequestRental':
         return command.renter
+      case 'AdmitJob':
       case 'EndRental':
         return state.status === 'none' ? undefined : state.renter
       case 'ActivateRental':
       case 'RejectRental':
       case 'MeterRental':
+      case 'CloseJob':
+      case 'CompleteEnd':
       case 'IssueInvoice':
         return undefined
     }

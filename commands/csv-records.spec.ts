@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { readCsvRecords } from './csv-records.ts'
+import { csvRecords, linesOf } from './csv-records.ts'
 
 const problem = 'its quotes do not match'
+/** Returns the records, each without the number of its lines. */
+const readCsvRecords = (text: string) => [...csvRecords(linesOf(text))].map(({ lines, ...record }) => record)
 
 test('a record has the number of its first line', () => {
   expect(readCsvRecords('a,b\n\n1,2\n  \n3,4\n')).toEqual([
@@ -17,6 +19,16 @@ test.each(['\n', '\r\n', '\r'])('lines may end with %j', (end) => {
     { line: 1, fields: ['a', 'b'] },
     { line: 2, fields: ['1', 'x\ny'] },
     { line: 4, fields: ['3', '4'] },
+  ])
+})
+
+test('a record says how many lines it takes', () => {
+  const lines = [...csvRecords(linesOf('a,b\n1,"x\ny\n"\n\n2,"\n3,z'))].map(({ line, lines }) => [line, lines])
+  expect(lines).toEqual([
+    [1, 1],
+    [2, 3],
+    [6, 1],
+    [7, 1],
   ])
 })
 

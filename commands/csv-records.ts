@@ -1,8 +1,8 @@
 import { CsvError, parse } from 'csv-parse/sync'
 
-/** A record of a CSV text. `line` is where it begins, counted from 1. A record that cannot be parsed has a `problem`
- *  instead of fields. */
-export type CsvRecord = { readonly line: number } & (
+/** A record of a CSV text. `line` is where it begins, counted from 1; `lines` is how many it takes. A record that cannot
+ *  be parsed has a `problem` instead of fields. */
+export type CsvRecord = { readonly line: number; readonly lines: number } & (
   | { readonly fields: readonly string[] }
   | { readonly problem: string }
 )
@@ -10,21 +10,22 @@ export type CsvRecord = { readonly line: number } & (
 /** Over how many lines a quoted field may go. */
 const recordLinesMax = 20
 
-/** Returns the records of a CSV text, without empty lines. Never throws. A quote may stay open, or be closed so far
- *  below that the record has another number of columns than the first: then only its own line is lost, and reading goes
- *  on with the next. */
-export const readCsvRecords = (text: string): readonly CsvRecord[] => {
-  const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
-  const records: CsvRecord[] = []
+/** Returns the lines of a text, without a byte order mark. */
+export const linesOf = (text: string): readonly string[] => text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
+
+/** Yields the records of these lines, without empty ones. Never throws. A quote may stay open, or be closed so far below
+ *  that the record has another number of columns than the first: then only its own line is lost, and reading goes on
+ *  with the next. */
+export function* csvRecords(lines: readonly string[]): Generator<CsvRecord> {
   let columns: number | undefined
   for (let index = 0; index < lines.length; index++) {
     if (lines[index]?.trim() === '') continue
     const { fields, linesTaken } = recordAt(lines, index, columns)
     columns ??= fields?.length
-    records.push({ line: index + 1, ...(fields ? { fields } : { problem: 'its quotes do not match' }) })
+    const read = fields ? { fields } : { problem: 'its quotes do not match' }
+    yield { line: index + 1, lines: linesTaken, ...read }
     index += linesTaken - 1
   }
-  return records
 }
 
 type Taken = { readonly fields?: readonly string[]; readonly linesTaken: number }
@@ -45,6 +46,7 @@ const hasOddQuotes = (line: string): boolean => line.split('"').length % 2 === 0
 
 /** Returns the fields; undefined when the text is not one whole record. */
 const fieldsOf = (record: string): readonly string[] | undefined => {
+  if (!record.includes('"')) return record.split(',').map((field) => field.trim())
   try {
     const records = parse(record, { relaxColumnCount: true, relaxQuotes: true, recordDelimiter: '\n', trim: true })
     return records.length === 1 ? records[0] : undefined

@@ -34,6 +34,14 @@ const listingJson = (input: ListingInput): string =>
     idempotencyKey: input.idempotencyKey,
   })
 
+/** What an offer file calls a machine, as it is written there. */
+export type Machine = {
+  readonly instanceType: string
+  readonly model: string
+  readonly count: string
+  readonly region: string
+}
+
 const offerJson = (offer: Omit<Offer, 'provider'>): string =>
   JSON.stringify({
     gpu: offer.gpu,
@@ -43,6 +51,14 @@ const offerJson = (offer: Omit<Offer, 'provider'>): string =>
     memoryMib: offer.memoryMib,
     region: offer.region,
     pricePerGpuHour: String(offer.pricePerGpuHour.amount),
+  })
+
+const machineJson = (machine: Machine): string =>
+  JSON.stringify({
+    instanceType: machine.instanceType,
+    model: machine.model,
+    count: machine.count,
+    region: machine.region,
   })
 
 const jobJson = (job: Program & { readonly renter: string; readonly rental: string }): string =>
@@ -55,12 +71,18 @@ const jobJson = (job: Program & { readonly renter: string; readonly rental: stri
     timeoutSeconds: job.timeoutSeconds,
     cpuCores: job.cpuCores,
     memoryMib: job.memoryMib,
+    graceSeconds: job.graceSeconds,
   })
 
 /** Ids of aggregates, and idempotency keys made of others. */
 export const ids = {
   listing: (provider: string, idempotencyKey: string) => derivedId('listing', provider, idempotencyKey),
-  /** Returns the id of a listing from an import. `copy` counts the earlier lines with the same content. */
+  /** Returns the id of a listing of a machine in an offer file. `copy` counts the earlier lines that call their machine
+   *  the same, `generation` the earlier listings of the machine that were withdrawn. */
+  machineListing: (provider: string, machine: Machine, copy: number, generation: number) =>
+    derivedId('machine', provider, machineJson(machine), String(copy), String(generation)),
+  /** Returns the id of a listing from an import before machines were found by their names. `copy` counts the earlier
+   *  lines with the same content. */
   importedListing: (provider: string, offer: Omit<Offer, 'provider'>, copy: number) =>
     derivedId('listing', provider, offerJson(offer), String(copy)),
   rental: (renter: string, idempotencyKey: string) => derivedId('rental', renter, idempotencyKey),
@@ -80,6 +102,7 @@ export const correlationIds = {
 export const commandIds = {
   listGpus: (listing: string, input: ListingInput) => derivedId('list', listing, listingJson(input)),
   importListing: (listing: string) => derivedId('list', listing),
+  importMachine: (listing: string) => derivedId('list machine', listing),
   requestRental: (
     rental: string,
     {
@@ -112,6 +135,10 @@ export const commandIds = {
     derivedId('submit', job, jobJson(request)),
   meterRental: (rental: string, period: number) => derivedId('meter', rental, String(period)),
   endRental: (rental: string, reason: EndReason, actor: Actor) => derivedId('end', rental, reason, actor),
+  admitJob: (rental: string, job: string) => derivedId('admit', rental, job),
+  closeJob: (rental: string, job: string) => derivedId('close', rental, job),
+  completeEnd: (rental: string) => derivedId('complete end', rental),
+  stopForEnd: (job: string) => derivedId('stop for end', job),
   sagaStep: (saga: string, triggerEventId: string, step: string) => derivedId(saga, triggerEventId, step),
   watchDeposit: (payment: string, type: CommandOf<'payment'>['type'], ...identity: readonly string[]) =>
     derivedId('watcher', payment, type, ...identity),

@@ -238,7 +238,7 @@ export const createCommands = ({
 
 /** Decides a command whose fields are within their limits. Returns the events as they are stored; refuses INPUT_INVALID
  *  when a field of the command, or of an event, exceeds its limit. */
-const decideWithinLimits = <Name extends AggregateName>(
+export const decideWithinLimits = <Name extends AggregateName>(
   name: Name,
   command: CommandOf<Name>,
   state: StateOf<Name>,

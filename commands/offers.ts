@@ -1,101 +1,143 @@
 import { z } from 'zod'
+import { aggregates } from '../domain/aggregates.ts'
 import { type Details, type Refusal, refuse } from '../domain/errors.ts'
+import { refuseAboveLimits } from '../domain/limits.ts'
 import type { Offer } from '../domain/listing.ts'
-import { type Money, money, parseAmount } from '../domain/money.ts'
-import { readCsvRecords } from './csv-records.ts'
+import { createBreather } from '../infra/async/breather.ts'
+import { type CsvRecord, csvRecords, linesOf } from './csv-records.ts'
+import type { Machine } from './derived-ids.ts'
+import { type FormerOffer, formerOfferOf } from './offers/former.ts'
+import { columnsRead, type Fields, readLine, requiredColumns } from './offers/line.ts'
 
-/** An offer of the file, with the number of its line. */
-export type ReadOffer = { readonly line: number; readonly offer: Omit<Offer, 'provider'> }
-export type RefusedLine = { readonly line: number; readonly refusal: Refusal }
+export type { FormerOffer } from './offers/former.ts'
 
-const required = ['AcceleratorName', 'AcceleratorCount', 'vCPUs', 'MemoryGiB', 'GpuInfo', 'Price', 'Region'] as const
-const linesMax = 10_000
+/** A line that names a machine (the header is line 1). */
+export type MachineLine = {
+  readonly line: number
+  readonly machine: Machine
+  /** How many lines before this one call their machine the same. */
+  readonly copy: number
+  /** How the line was read before machines were found by their names. */
+  readonly former: FormerOffer | undefined
+}
+
+export type ReadOffer = MachineLine & { readonly offer: Omit<Offer, 'provider'> }
+/** `named` is there where the line names a machine, though it cannot be listed. */
+export type RefusedLine = { readonly line: number; readonly refusal: Refusal; readonly named?: MachineLine }
+/** What is listed as it stands, and is hardly meant so. */
+export type LineWarning = { readonly line: number; readonly warning: string }
+
+export type ReadOffers = {
+  readonly offers: readonly ReadOffer[]
+  readonly refused: readonly RefusedLine[]
+  readonly warnings: readonly LineWarning[]
+  /** The number of lines with a machine that has no GPU. */
+  readonly withoutGpu: number
+}
+
+/** The most lines of one text. A longer file is sent in parts. */
+export const offerLinesMax = 10_000
 /** About the size of a file of 10,000 lines: 100 characters each. */
 export const csvCharactersMax = 1_048_576
 
-/** Far above any machine, and small enough for a number to be exact. */
-const memoryGibMax = 1_000_000
+/** Returns the function that gives the fields of a record by column; the columns may come in any order and case.
+ *  Refuses INPUT_INVALID when one is missing. */
+export const columnsOf = (header: CsvRecord | undefined): ((record: readonly string[]) => Fields) | Refusal => {
+  const written = header && 'fields' in header ? header.fields.map((name) => name.toLowerCase()) : []
+  const missing = requiredColumns.filter((column) => !written.includes(column.toLowerCase()))
+  if (missing.length > 0) return refuse('INPUT_INVALID', { csv: `the header lacks ${missing.join(', ')}` })
+  const places = columnsRead.map((column) => [column, written.lastIndexOf(column.toLowerCase())] as const)
+  return (fields) => Object.fromEntries(places.map(([column, place]) => [column, fields[place] ?? ''])) as Fields
+}
 
-const text = z.string().refine((value) => !value.includes('\0'), 'holds a NUL character')
-const wholeNumber = z
-  .string()
-  .regex(/^\d+(\.0+)?$/, 'takes a whole number')
-  .transform(Number)
-  .refine(Number.isSafeInteger, 'is too large')
-
-/** Returns the memory of all GPUs: the total stands last where there is one; a single GPU entry holds the total of its
- *  kind. */
-const gpuMemoryMib = (info: string): number =>
-  Number([...info.matchAll(/'(?:SizeInMiB|TotalGpuMemoryInMiB)':\s*(\d+)/g)].at(-1)?.[1] ?? Number.NaN)
-
-const row = z.object({
-  AcceleratorName: text.trim().min(1, 'is empty'),
-  AcceleratorCount: wholeNumber.refine((count) => count > 0, 'must be at least 1'),
-  vCPUs: wholeNumber,
-  MemoryGiB: z.coerce.number('takes a number').positive('must be above zero').max(memoryGibMax, 'is too large'),
-  GpuInfo: z
-    .string()
-    .transform(gpuMemoryMib)
-    .refine(Number.isSafeInteger, "takes {'Gpus': [{'MemoryInfo': {'SizeInMiB': …}}]}"),
-  Price: z
-    .string()
-    .refine(
-      (text) => (parseAmount(text, 'USDC/6')?.amount ?? 0n) > 0n,
-      'takes a price above zero with at most 6 decimals',
-    ),
-  Region: text,
+/** Returns what a line calls its machine: by this it is found again, whatever it costs and however it is read. */
+export const machineOf = ({ InstanceType, AcceleratorName, AcceleratorCount, Region }: Fields): Machine => ({
+  instanceType: InstanceType,
+  model: AcceleratorName,
+  count: AcceleratorCount.replace(/^(\d{1,15})\.0+$/, '$1'),
+  region: Region,
 })
 
+/** Returns a text that is equal for two machines that are called the same. */
+export const machineKey = ({ instanceType, model, count, region }: Machine): string =>
+  JSON.stringify([instanceType, model, count, region])
+
 /** Reads a file in the SkyPilot catalog format (columns InstanceType, AcceleratorName, AcceleratorCount, vCPUs,
- *  MemoryGiB, GpuInfo, Price, SpotPrice, Region): Price is USD per hour of the whole machine, SizeInMiB the memory of
- *  all its GPUs. A line that cannot be read is refused under its number (the header is line 1); the other lines are
- *  read. Refuses the whole file with INPUT_INVALID when the header lacks a column. */
-export const readOffers = (
+ *  MemoryGiB, GpuInfo, Price, SpotPrice, Region), as each cloud writes it: Price is USD per hour of the whole machine;
+ *  docs/offers.md has the readings. A line that cannot be read is refused under its number; the other lines are read.
+ *  Refuses the whole text with INPUT_INVALID when the header lacks a column, or for more lines than `offerLinesMax`. Lets
+ *  other work run in between.
+ *  @param part where the text stands in a longer file, and how many records of earlier parts call their machine the same,
+ *  for each record of this one. */
+export const readOffers = async (
   csv: string,
-): { readonly offers: readonly ReadOffer[]; readonly refused: readonly RefusedLine[] } | Refusal => {
-  const [header, ...records] = readCsvRecords(csv)
-  const columns = header && 'fields' in header ? header.fields : []
-  const missing = required.filter((column) => !columns.includes(column))
-  if (missing.length > 0) return refuse('INPUT_INVALID', { csv: `the header lacks ${missing.join(', ')}` })
-  if (records.length > linesMax) return refuse('INPUT_INVALID', { csv: `at most ${linesMax} lines` })
+  part: { readonly firstLine: number; readonly equalsBefore: readonly number[] } = { firstLine: 2, equalsBefore: [] },
+): Promise<ReadOffers | Refusal> => {
+  const records = csvRecords(linesOf(csv))
+  const header = records.next().value ?? undefined
+  const fieldsOf = columnsOf(header)
+  if (typeof fieldsOf !== 'function') return fieldsOf
+  const columns = header && 'fields' in header ? header.fields.length : 0
   const offers: ReadOffer[] = []
   const refused: RefusedLine[] = []
-  const refuseLine = (line: number, details: Details) =>
-    refused.push({ line, refusal: refuse('OFFER_LINE_INVALID', { line: String(line), ...details }) })
-  for (const { line, ...record } of records) {
+  const warnings: LineWarning[] = []
+  let [withoutGpu, read] = [0, 0]
+  const breathe = createBreather()
+  const copies = new Map<string, number>()
+  for (const { line: ownLine, lines, ...record } of records) {
+    if (++read > offerLinesMax) return refuse('INPUT_INVALID', { csv: `at most ${offerLinesMax} lines` })
+    await breathe()
+    const line = ownLine - 2 + part.firstLine
+    const refuseLine = (details: Details, named?: MachineLine) => {
+      const refusal = refuse('OFFER_LINE_INVALID', { line: String(line), ...details })
+      refused.push({ line, refusal, ...(named && { named }) })
+    }
     if ('problem' in record) {
-      refuseLine(line, { problem: record.problem })
+      refuseLine({ problem: record.problem })
       continue
     }
-    const { fields } = record
-    if (fields.length !== columns.length) {
-      refuseLine(line, { problem: `${fields.length} columns, the header has ${columns.length}` })
+    if (record.fields.length !== columns) {
+      refuseLine({ problem: `${record.fields.length} columns, the header has ${columns}` })
       continue
     }
-    const read = row.safeParse(Object.fromEntries(columns.map((column, index) => [column, fields[index]])))
-    if (read.success) offers.push({ line, offer: toOffer(read.data) })
+    const fields = fieldsOf(record.fields)
+    const answer = readLine(fields)
+    const machine = machineOf(fields)
+    const name = machineKey(machine)
+    const copy = (part.equalsBefore[read - 1] ?? 0) + (copies.get(name) ?? 0)
+    copies.set(name, (copies.get(name) ?? 0) + 1)
+    const named = { line, machine, copy, former: formerOfferOf(fields) }
+    if (answer === 'no GPU') withoutGpu += 1
+    else if ('problem' in answer) refuseLine(answer, named)
     else {
-      const issue = read.error.issues[0]
-      refuseLine(line, { column: String(issue?.path[0] ?? ''), problem: issue?.message ?? '' })
+      const exceeded = refuseAboveLimits(offerSchema, answer.offer)
+      if (exceeded) {
+        refuseLine(columnDetails(exceeded.details), named)
+        continue
+      }
+      offers.push({ ...named, offer: answer.offer })
+      for (const { column, problem } of answer.warnings) warnings.push({ line, warning: `${column} ${problem}` })
     }
   }
-  return { offers, refused }
+  return { offers, refused, warnings, withoutGpu }
 }
 
-const toOffer = (read: z.infer<typeof row>): Omit<Offer, 'provider'> => {
-  const gpuCount = read.AcceleratorCount
-  return {
-    gpu: read.AcceleratorName,
-    gpuCount,
-    vramMib: Math.floor(read.GpuInfo / gpuCount),
-    vcpus: read.vCPUs,
-    memoryMib: Math.round(read.MemoryGiB * 1024),
-    region: read.Region.replace(/^[,\s]+/, ''),
-    pricePerGpuHour: perGpu(parseAmount(read.Price, 'USDC/6') ?? money(0n, 'USDC/6'), BigInt(gpuCount)),
-  }
+const { gpu, gpuCount, vramMib, vcpus, memoryMib, region, pricePerGpuHour } = aggregates.listing.commandFields
+const offerSchema = z.object({ gpu, gpuCount, vramMib, vcpus, memoryMib, region, pricePerGpuHour })
+
+/** Where the file has each field of an offer. */
+const columnOf: Readonly<Record<string, (typeof columnsRead)[number]>> = {
+  gpu: 'AcceleratorName',
+  gpuCount: 'AcceleratorCount',
+  vramMib: 'GpuInfo',
+  vcpus: 'vCPUs',
+  memoryMib: 'MemoryGiB',
+  region: 'Region',
+  'pricePerGpuHour.amount': 'Price',
 }
 
-/** Returns the price of one GPU, rounded up to a millionth of a dollar: all GPUs together never cost less than the
- *  machine. */
-const perGpu = (machine: Money, gpuCount: bigint): Money =>
-  money((machine.amount + gpuCount - 1n) / gpuCount, machine.asset)
+/** Returns which column exceeds the limit of its field, what the field takes, and what the file has there. */
+const columnDetails = ({ takes = '', ...given }: Details): Details => {
+  const [[field, value] = ['', '']] = Object.entries(given)
+  return { column: columnOf[field] ?? field, problem: `takes ${takes}`, given: value }
+}

@@ -85,7 +85,10 @@ const commands: { readonly [Name in AggregateName]: { readonly [Type in CommandO
     ActivateRental: true,
     RejectRental: true,
     MeterRental: true,
+    AdmitJob: true,
+    CloseJob: true,
     EndRental: true,
+    CompleteEnd: true,
     IssueInvoice: true,
   },
 }

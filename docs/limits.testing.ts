@@ -1,5 +1,10 @@
 // docs/limits.md, printed from the registered bounds.
 import { posix } from 'node:path'
+import { errorsMax } from '../gateway/graphql/answer-size.ts'
+import { documentCharactersMax } from '../gateway/graphql/documents.ts'
+import { limits } from '../gateway/graphql/limits.ts'
+import { bodyBytesMax } from '../gateway/server.ts'
+import { echoCharactersMax } from '../gateway/shortened.ts'
 import { type Bound, registeredBounds } from '../infra/async/bounded.ts'
 import { isTest } from '../testing/tidy/source-tree.ts'
 import { files, root } from './docs.testing.ts'
@@ -12,15 +17,11 @@ export const registering = (): readonly string[] =>
 
 /** Loads the files that register a bound. Resolves to each bound with its file. */
 export const loadBounds = async (): Promise<readonly (readonly [Bound, string])[]> => {
-  const found: (readonly [Bound, string])[] = []
-  for (const path of registering()) {
-    const before = new Set(registeredBounds())
-    await import(posix.join(root, path))
-    const text = files.get(path) ?? ''
-    for (const bound of registeredBounds())
-      if (!before.has(bound) && text.includes(`'${bound.name}'`)) found.push([bound, path])
-  }
-  return found.toSorted(([a], [b]) => (a.name < b.name ? -1 : 1))
+  const paths = registering()
+  for (const path of paths) await import(posix.join(root, path))
+  return registeredBounds().flatMap((bound) =>
+    paths.filter((path) => files.get(path)?.includes(`name: '${bound.name}'`)).map((path) => [bound, path] as const),
+  )
 }
 
 const mebibyte = 1024 * 1024
@@ -34,9 +35,37 @@ const sizesOf = ({ entriesMax, bytesMax }: Bound): string =>
     ...(bytesMax === undefined ? [] : [bytesOf(bytesMax)]),
   ].join(', ')
 
+const requestRows = [
+  '| what | at most |',
+  '|---|---|',
+  `| body of a request, frame of a WebSocket | ${bytesOf(bodyBytesMax)} |`,
+  `| document, comments included | ${number(documentCharactersMax)} characters |`,
+  `| tokens of a document | ${number(limits.tokensMax)} |`,
+  `| fields within fields | ${number(limits.depthMax)} |`,
+  `| aliases | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
+  `| directives | ${number(limits.directivesMax)} |`,
+  `| values of fields in the answer | ${number(limits.fieldsMax)} |`,
+  `| bytes of the answer | ${bytesOf(limits.answerBytesMax)} |`,
+].join('\n')
+
 const introduction = `# Limits
 
 What strangers send has a bound where it enters, and what grows with them in memory has one where it is kept.
+
+## What a request may ask for
+
+The same on HTTP and WebSocket (\`gateway/graphql/limits.ts\`), each checked before anything is read:
+
+${requestRows}
+
+Values and bytes are estimated (\`gateway/graphql/cost.ts\`): a list counts with as many rows as \`first\` asks for, and
+each text with the length that it may have (\`gateway/graphql/sizes.ts\`), so 20 jobs with all their files are fine and
+100 are not. A query above the limits is refused with \`QUERY_TOO_COSTLY\` and both figures. The bytes are counted again as
+the answer is made: beyond the limit nothing more is read, and the answer is \`ANSWER_TOO_LARGE\` alone. Each event of a
+subscription is an answer of its own.
+
+An answer has at most ${number(errorsMax)} errors, and an error repeats at most ${number(echoCharactersMax)} characters of a text
+that was sent.
 
 ## What grows in memory
 

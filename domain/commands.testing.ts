@@ -67,6 +67,7 @@ export const commandsOf: { readonly [Name in AggregateName]: CommandsOf<Name> } 
         timeoutSeconds: mostly(fc.constant(60), fc.constant(0)),
         cpuCores: mostly(fc.constant(1), fc.constant(0)),
         memoryMib: mostly(fc.constant(512), fc.constant(0)),
+        graceSeconds: mostly(fc.constantFrom(undefined, 0, 300), fc.constantFrom(-1, 301, Number.NaN)),
       }),
     ),
     StartJob: often(6, record({ type: is('StartJob'), attempt, cluster: text, startedAt: at })),
@@ -152,6 +153,9 @@ export const commandsOf: { readonly [Name in AggregateName]: CommandsOf<Name> } 
       }),
     ),
     MeterRental: often(6, record({ type: is('MeterRental'), runSeconds: seconds, meteredAt: at })),
+    AdmitJob: often(3, record({ type: is('AdmitJob'), job: rental, graceSeconds: fc.nat({ max: 3 }), admittedAt: at })),
+    CloseJob: often(6, record({ type: is('CloseJob'), job: rental, closedAt: at })),
+    CompleteEnd: often(6, record({ type: is('CompleteEnd'), runSeconds: seconds })),
     EndRental: often(3, record({ type: is('EndRental'), reason, runSeconds: seconds, endedAt: at })),
     IssueInvoice: often(
       12,

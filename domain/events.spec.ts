@@ -43,6 +43,7 @@ const fields: { readonly [T in Type]: fc.Arbitrary<Fields<T>> } = {
     timeoutSeconds: count,
     cpuCores: count,
     memoryMib: count,
+    graceSeconds: count,
     submittedAt: time,
   }),
   JobStarted: record({ attempt, cluster: text, startedAt: time }),
@@ -104,6 +105,9 @@ const fields: { readonly [T in Type]: fc.Arbitrary<Fields<T>> } = {
   }),
   RentalRejected: record({ code, rejectedAt: time }),
   UsageMetered: record({ runSeconds: integer, fee: money, total: money, meteredAt: time }),
+  RentalJobAdmitted: record({ job: id, graceSeconds: count, admittedAt: time }),
+  RentalJobClosed: record({ job: id, closedAt: time }),
+  RentalEndRequested: record({ reason: fc.constantFrom('returned', 'expired'), requestedAt: time, billedUntil: time }),
   RentalEnded: record({
     reason: fc.constantFrom('returned', 'expired'),
     runSeconds: integer,

@@ -100,7 +100,7 @@ export const field = {
   seconds: integer.meta({ unit: 'seconds', limit: { min: 0n, max: BigInt(int32Max) } }),
   time: z.iso.datetime().meta({
     unit: 'ISO 8601, UTC',
-    limit: { charactersMax: 24, earliest: '0001-01-01T00:00:00.000Z', latest: '9999-12-31T23:59:59.999Z' },
+    limit: { charactersMax: 24, earliest: '1970-01-01T00:00:00.000Z', latest: '9999-12-31T23:59:59.999Z' },
   }),
   money,
   price: moneyOf({ min: 1n, max: priceMax }),

@@ -22,7 +22,7 @@ import { createWorld, must, type World } from './world.testing.ts'
 
 const runs = 700
 const actionsMax = 150
-const sagaStepsMax = 6
+const sagaStepsMax = 11
 
 const listings = ['listing-1', 'listing-2', 'listing-3'] as const
 const renters = ['ada', 'bob'] as const
@@ -43,6 +43,7 @@ type Action =
   /** The next step of a rental's sagas, in time or too late. */
   | { does: 'step'; rental: string; late: boolean }
   | { does: 'meter' | 'end'; rental: string; runSeconds: bigint }
+  | { does: 'admit' | 'close'; rental: string; job: string }
   /** Every step of a finished rental once more, with new command ids. */
   | { does: 'repeat'; rental: string }
 
@@ -86,6 +87,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   ),
   often(40, fc.record({ does: does('step'), rental: anyRental, late: fc.nat(29).map((n) => n === 29) })),
   often(8, fc.record({ does: does('meter', 'meter', 'end'), rental: anyRental, runSeconds: fc.bigInt(0n, 9000n) })),
+  often(
+    6,
+    fc.record({ does: does('admit', 'admit', 'close'), rental: anyRental, job: fc.constantFrom('job-1', 'job-2') }),
+  ),
   often(2, fc.record({ does: does('repeat'), rental: anyRental })),
   { weight: 1, arbitrary: fc.record({ does: does('withdraw'), listing: anyListing }) },
 )
@@ -148,6 +153,12 @@ const runStep = ({ states, to, eventsOf, openHold, log }: World, id: string, lat
     const freed = reserved ? to.listing(lease.listing, { type: 'FreeCapacity', rental: id }, stepId('undo reserve')) : 0
     return freed + (held ? to.account(lease.renter, { type: 'ReleaseHold', rental: id }, stepId('undo hold')) : 0)
   }
+  if (lease.status === 'ending') {
+    const [job] = lease.openJobs.keys()
+    if (job === undefined) return to.rental(id, { type: 'CompleteEnd', runSeconds: 1800n })
+    must(to.rental(id, { type: 'CompleteEnd', runSeconds: 1800n }) === 0, `${id} ended before its last job`)
+    return to.rental(id, { type: 'CloseJob', job, closedAt: later })
+  }
   if (lease.status === 'ended') {
     const { charged, renter } = lease
     const done = (step: string) => events.some((event) => event.type === step)
@@ -179,6 +190,9 @@ const repeat = (world: World, id: string): number => {
     to.listing(lease.listing, { type: 'FreeCapacity', rental: id }) +
     to.rental(id, { type: 'MeterRental', runSeconds: 9000n, meteredAt: at }) +
     to.rental(id, { ...ending, runSeconds: 9000n }) +
+    to.rental(id, { type: 'AdmitJob', job: 'job-3', graceSeconds: 30, admittedAt: at }) +
+    to.rental(id, { type: 'CloseJob', job: 'job-1', closedAt: at }) +
+    to.rental(id, { type: 'CompleteEnd', runSeconds: 9000n }) +
     to.rental(id, { type: 'RejectRental', code: 'LISTING_FULL', rejectedAt: at }) +
     to.rental(id, { type: 'IssueInvoice', lines: [], released: charge, issuedAt: at })
   must(newEvents === 0, `an event followed for ${id}, which is ${lease.status}`)
@@ -221,6 +235,10 @@ const act = (world: World, action: Action): number => {
       return to.rental(action.rental, { type: 'MeterRental', runSeconds: action.runSeconds, meteredAt: at })
     case 'end':
       return to.rental(action.rental, { ...ending, runSeconds: action.runSeconds })
+    case 'admit':
+      return to.rental(action.rental, { type: 'AdmitJob', job: action.job, graceSeconds: 30, admittedAt: at })
+    case 'close':
+      return to.rental(action.rental, { type: 'CloseJob', job: action.job, closedAt: at })
     case 'repeat':
       return repeat(world, action.rental)
   }

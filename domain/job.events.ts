@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 import { type CommandFields, type EventSchemas, field } from './events.ts'
-import { argumentsMax, type Command, type Event, messageCharactersMax } from './job.ts'
+import { argumentsMax, type Command, type Event, graceSecondsMax, messageCharactersMax } from './job.ts'
 import { int32Max } from './limits.ts'
 
 const attempt = field.attempt.describe('The attempt to run the job; 0 before the first.')
@@ -71,6 +71,12 @@ const cpuCores = field.count.meta({
   ...atLeastOne,
 })
 const memoryMib = field.mib.meta({ description: 'How much memory the job may use.', ...atLeastOne })
+/** How long a job has to end after SIGTERM. */
+export const jobGraceField = field.count.meta({
+  unit: 'seconds',
+  description: 'How long the program has to end between SIGTERM and SIGKILL. Left out: 30.',
+  limit: { min: 0, max: graceSecondsMax },
+})
 const percent = z.number().meta({
   unit: 'percent',
   description: 'How much of the work is done, 0 to 100; it never falls within an attempt.',
@@ -91,6 +97,7 @@ export const commandFields: CommandFields<Command> = {
   timeoutSeconds,
   cpuCores,
   memoryMib,
+  graceSeconds: jobGraceField,
   submittedAt: time,
   attempt,
   cluster: field.text,
@@ -120,6 +127,7 @@ export const schemas: EventSchemas<Event> = {
         cpuCores,
         memoryMib,
         submittedAt: field.time.describe('When the job was submitted.'),
+        graceSeconds: jobGraceField.optional(),
       })
       .describe('A renter asked to run a program on the GPUs of a rental.'),
   },

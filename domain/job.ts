@@ -5,7 +5,8 @@ import { shortened } from './limits.ts'
 
 export type JobFile = { readonly path: string; readonly content: string }
 
-/** `command` is the program and its arguments; no shell interprets them. */
+/** `command` is the program and its arguments; no shell interprets them. `graceSeconds` is how long the program has to
+ *  end after SIGTERM, `graceSecondsDefault` when left out. */
 export type Program = {
   readonly command: readonly string[]
   readonly files: readonly JobFile[]
@@ -13,6 +14,7 @@ export type Program = {
   readonly timeoutSeconds: number
   readonly cpuCores: number
   readonly memoryMib: number
+  readonly graceSeconds?: number | undefined
 }
 
 /** `attempt` is a fencing token: a report of an attempt that is over is refused. */
@@ -92,6 +94,8 @@ export type State =
 export const initial: State = { status: 'none' }
 
 export const attemptsMax = 3
+export const graceSecondsDefault = 30
+export const graceSecondsMax = 300
 const filesBytesMax = 65_536
 export const argumentsMax = 100
 /** What a program or a cluster reports about an attempt. */
@@ -163,6 +167,7 @@ const invalidProgram = ({
   timeoutSeconds,
   cpuCores,
   memoryMib,
+  graceSeconds,
 }: Program): Refusal | undefined => {
   if (!command[0]?.trim() || command.length > argumentsMax)
     return refuse('JOB_INVALID', { command: `a program and up to ${argumentsMax - 1} arguments` })
@@ -179,6 +184,8 @@ const invalidProgram = ({
   if (timeoutSeconds < 1) return refuse('JOB_INVALID', { timeoutSeconds: String(timeoutSeconds) })
   if (cpuCores < 1) return refuse('JOB_INVALID', { cpuCores: String(cpuCores) })
   if (memoryMib < 1) return refuse('JOB_INVALID', { memoryMib: String(memoryMib) })
+  if (graceSeconds !== undefined && !(graceSeconds >= 0 && graceSeconds <= graceSecondsMax))
+    return refuse('JOB_INVALID', { graceSeconds: String(graceSeconds), takes: `0 to ${graceSecondsMax}` })
   return undefined
 }
 

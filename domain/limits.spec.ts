@@ -5,7 +5,9 @@ import { type AggregateName, aggregates, decodeDomainEvent, eventSchemas } from 
 import { isRefusal } from './errors.ts'
 import { encodeEvent, encodeNewEvent } from './events.ts'
 import { type Extreme, extremeOf, fills, type Leaf, leavesOf } from './limits.testing.ts'
-import { limitWords, refuseAboveLimits, refuseOversized, shortened } from './limits.ts'
+import { int32Max, limitWords, refuseAboveLimits, refuseOversized, shortened, uint256Max } from './limits.ts'
+import { costOf, type Money } from './money.ts'
+import { hourlyRate } from './rental.ts'
 
 const names = Object.keys(aggregates) as AggregateName[]
 const types = Object.entries(eventSchemas)
@@ -161,3 +163,10 @@ test('bytes are those of the whole field, whatever its characters', () => {
 
 test('a kind of schema that is not known is refused when it is declared, not ignored', () =>
   expect(() => refuseAboveLimits(z.object({ a: z.map(z.string(), z.string()) }), {})).toThrow('type map'))
+
+test('the most GPUs at the highest price for the longest time cost less than a chain can count', () => {
+  const schema = eventSchemas.PriceChanged?.schema ?? z.never()
+  const { pricePerGpuHour } = extremeOf(schema, { largest: 'wide' }) as { pricePerGpuHour: Money }
+  const { amount } = costOf(hourlyRate({ pricePerGpuHour, gpuCount: int32Max }), BigInt(int32Max))
+  expect(amount).toBeLessThan(uint256Max)
+})

@@ -20,6 +20,7 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
       { events: ['CapacityRefused'], next: 'open', refused: 'PRICE_ABOVE_MAXIMUM' },
       { events: ['CapacityRefused'], next: 'open', refused: 'RENTAL_ALREADY_REQUESTED' },
       { events: ['CapacityRefused'], next: 'open', refused: 'RENTAL_INVALID' },
+      { events: ['CapacityRefused'], next: 'open', refused: 'LISTING_TOO_SMALL' },
       { events: ['CapacityRefused'], next: 'open', refused: 'LISTING_FULL' },
     ],
     FreeCapacity: [{ events: ['CapacityFreed'], next: 'open' }, { refused: 'RESERVATION_UNKNOWN' }],

@@ -125,6 +125,10 @@ describe('open', () => {
       given(listed, reserved(3))
         .when({ ...reserve, rental: 'rental-2', gpuCount: 2 })
         .then(refused('LISTING_FULL', 'rental-2')))
+    test('of more GPUs than there are is refused, however many are free', () =>
+      given(listed)
+        .when({ ...reserve, gpuCount: 5 })
+        .then(refused('LISTING_TOO_SMALL')))
     test('of a full listing is refused', () =>
       given(listed, reserved(4))
         .when({ ...reserve, rental: 'rental-2' })

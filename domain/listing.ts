@@ -82,6 +82,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       if (exceeds(state.pricePerGpuHour, command.maxPricePerGpuHour)) return refused('PRICE_ABOVE_MAXIMUM')
       if (state.reservations.has(rental)) return refused('RENTAL_ALREADY_REQUESTED')
       if (gpuCount < 1) return refused('RENTAL_INVALID')
+      if (gpuCount > state.gpuCount) return refused('LISTING_TOO_SMALL')
       if (gpuCount > freeGpus(state)) return refused('LISTING_FULL')
       const { provider, gpu, pricePerGpuHour } = state
       return [{ type: 'CapacityReserved', rental, gpuCount, provider, gpu, pricePerGpuHour }]

@@ -1,3 +1,5 @@
+import { withoutTrailing } from './text.ts'
+
 /** Money is a whole number of minor units of one asset. The name of the asset ends in its decimals: USDC/6 counts
  *  millionths. */
 export const assets = ['USDC/6', 'NMESH/18', 'ETH/18', 'USD/2'] as const
@@ -46,23 +48,16 @@ export const parseAmount = (text: string, asset: Asset): Money | undefined => {
   const match = /^(\d{1,30})(?:\.(\d+))?$/.exec(text.trim())
   if (!match) return undefined
   const decimals = decimalsOf(asset)
-  const fraction = withoutTrailingZeros(match[2] ?? '')
+  const fraction = withoutTrailing(match[2] ?? '', '0')
   if (fraction.length > decimals) return undefined
   return money(BigInt(`${match[1]}${fraction.padEnd(decimals, '0')}`), asset)
-}
-
-/** Returns the digits up to the last one that is no zero. A pattern would begin again at each zero. */
-const withoutTrailingZeros = (digits: string): string => {
-  let length = digits.length
-  while (length > 0 && digits[length - 1] === '0') length -= 1
-  return digits.slice(0, length)
 }
 
 /** Returns 2650000n of USDC/6 as "2.65". Whole units have no decimal point. */
 export const formatAmount = ({ amount, asset }: Money): string => {
   const decimals = decimalsOf(asset)
   const digits = (amount < 0n ? -amount : amount).toString().padStart(decimals + 1, '0')
-  const fraction = withoutTrailingZeros(digits.slice(digits.length - decimals))
+  const fraction = withoutTrailing(digits.slice(digits.length - decimals), '0')
   const whole = digits.slice(0, digits.length - decimals)
   return `${amount < 0n ? '-' : ''}${whole}${fraction ? `.${fraction}` : ''}`
 }

@@ -24,6 +24,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   LISTING_UNKNOWN: 'final',
   LISTING_WITHDRAWN: 'final',
   LISTING_FULL: 'again',
+  // The number of GPUs of a listing never changes.
+  LISTING_TOO_SMALL: 'final',
   LISTING_INVALID: 'final',
   GPU_UNKNOWN: 'again',
   NO_FITTING_OFFER: 'again',
@@ -31,6 +33,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   PRICE_ABOVE_MAXIMUM: 'final',
   RESERVATION_UNKNOWN: 'again',
   OFFER_LINE_INVALID: 'final',
+  OFFERS_NOT_WITHDRAWN: 'again',
   // Rental
   RENTAL_UNKNOWN: 'again',
   RENTAL_ALREADY_REQUESTED: 'final',
@@ -39,6 +42,9 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   RENTAL_NOT_REQUESTED: 'final',
   RENTAL_NOT_ACTIVE: 'final',
   RENTAL_NOT_ENDED: 'again',
+  RENTAL_NOT_ENDING: 'again',
+  RENTAL_JOBS_OPEN: 'again',
+  RENTAL_JOBS_FULL: 'again',
   RENTAL_SETTLEMENT_UNBALANCED: 'final',
   DEADLINE_PASSED: 'final',
   // Account and payment
@@ -104,10 +110,12 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   POSITION_TOO_OLD: 'final',
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',
-  CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_NODES_DISAGREE: 'again',
-  CHAIN_REPLACED: 'final',
+  CHAIN_REPLACED: 'again',
+  CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_JOURNAL_BROKEN: 'again',
+  QUERY_TOO_COSTLY: 'again',
+  ANSWER_TOO_LARGE: 'again',
   INTERNAL: 'again',
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 
 import { type CommandFields, type EventSchemas, field } from './events.ts'
+import { jobGraceField } from './job.events.ts'
 import { int32Max } from './limits.ts'
 import type { Command, Event } from './rental.ts'
 
@@ -61,6 +62,10 @@ export const commandFields: CommandFields<Command> = {
   rejectedAt: field.time,
   runSeconds: field.seconds,
   meteredAt: field.time,
+  job: field.id,
+  graceSeconds: jobGraceField,
+  admittedAt: field.time,
+  closedAt: field.time,
   reason,
   endedAt: field.time,
   lines,
@@ -118,6 +123,35 @@ export const schemas: EventSchemas<Event> = {
         meteredAt: field.time.describe('The moment up to which the run was counted.'),
       })
       .describe('A charge period or the rental is over: the run since the last charge is owed.'),
+  },
+  RentalJobAdmitted: {
+    version: 1,
+    schema: z
+      .object({
+        job: field.id.describe('The job that may run from now on.'),
+        graceSeconds: jobGraceField,
+        admittedAt: field.time.describe('When the job was admitted.'),
+      })
+      .describe('A job was admitted to the GPUs: the rental does not end before the job.'),
+  },
+  RentalJobClosed: {
+    version: 1,
+    schema: z
+      .object({
+        job: field.id.describe('The job that runs no more.'),
+        closedAt: field.time.describe('When the job ended.'),
+      })
+      .describe('A job of the rental has ended, or was never submitted.'),
+  },
+  RentalEndRequested: {
+    version: 1,
+    schema: z
+      .object({
+        reason,
+        requestedAt: field.time.describe('When the end was requested.'),
+        billedUntil: field.time.describe('Nothing after this is charged, however long the jobs take to end.'),
+      })
+      .describe('The rental is to end while jobs run on its GPUs: they are stopped, and no other job starts.'),
   },
   RentalEnded: {
     version: 1,

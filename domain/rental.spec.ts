@@ -36,6 +36,10 @@ const line = (amount: bigint, eventId = 'event-1'): rental.InvoiceLine => ({
   seconds: 7n,
   amount: usdc(amount),
 })
+const admit = (job: string, graceSeconds = 30) =>
+  ({ type: 'AdmitJob', job, graceSeconds, admittedAt: at }) as const satisfies rental.Command
+const close = (job: string, closedAt = at) => ({ type: 'CloseJob', job, closedAt }) as const satisfies rental.Command
+const complete = (runSeconds: bigint) => ({ type: 'CompleteEnd', runSeconds }) as const satisfies rental.Command
 const invoice = (...lines: rental.InvoiceLine[]) =>
   ({ type: 'IssueInvoice', lines, released: usdc(1997n), issuedAt: at }) as const satisfies rental.Command
 
@@ -46,6 +50,11 @@ const metered = (runSeconds: bigint, fee: bigint, total: bigint) =>
   ({ type: 'UsageMetered', runSeconds, fee: usdc(fee), total: usdc(total), meteredAt: at }) as const
 const ended = (runSeconds: bigint, charged: bigint, reason: rental.EndReason = 'returned') =>
   ({ type: 'RentalEnded', reason, runSeconds, charged: usdc(charged), endedAt: at }) as const
+const admitted = (job: string, graceSeconds = 30) =>
+  ({ ...admit(job, graceSeconds), type: 'RentalJobAdmitted' }) as const
+const closed = (job: string, closedAt = at) => ({ ...close(job, closedAt), type: 'RentalJobClosed' }) as const
+const endRequested = (billedUntil: string, reason: rental.EndReason = 'returned') =>
+  ({ type: 'RentalEndRequested', reason, requestedAt: at, billedUntil }) as const
 const invoiced = (total: bigint, ...lines: rental.InvoiceLine[]) =>
   ({ ...invoice(...lines), type: 'InvoiceIssued', total: usdc(total) }) as const
 
@@ -56,6 +65,7 @@ const history: Record<rental.State['status'], rental.Event[]> = {
   requested: [requested],
   rejected: [requested, rejected],
   active: [requested, activated],
+  ending: [requested, activated, admitted('job-1'), endRequested('2026-01-01T00:10:30.000Z')],
   ended: [requested, activated, sevenSeconds, ended(7n, 3n)],
   settled: [requested, activated, sevenSeconds, ended(7n, 3n), invoiced(3n, line(3n))],
 }
@@ -134,6 +144,7 @@ describe('active', () => {
       ...lease,
       runSeconds: 0n,
       charged: usdc(0n),
+      openJobs: new Map(),
     }))
   test('costs as much per hour as all of its GPUs together', () =>
     expect(rental.hourlyRate({ pricePerGpuHour: usdc(1000n), gpuCount: 2 })).toStrictEqual(usdc(2000n)))
@@ -175,6 +186,70 @@ describe('active', () => {
         .when(end(0n))
         .then(ended(0n, 0n)))
   })
+})
+
+describe('active with jobs', () => {
+  const withJobs = given(...history.active, admitted('job-1'), admitted('job-2', 300))
+  test('knows the jobs that may still run', () =>
+    expect(given(...history.active, admitted('job-1'), admitted('job-2', 300), closed('job-1')).state).toMatchObject({
+      status: 'active',
+      openJobs: new Map([['job-2', 300]]),
+    }))
+  test('AdmitJob admits a job once', () => {
+    given(...history.active)
+      .when(admit('job-1'))
+      .then(admitted('job-1'))
+    withJobs.when(admit('job-1', 7)).then()
+  })
+  test('CloseJob closes a job that is open', () => {
+    withJobs.when(close('job-1')).then(closed('job-1'))
+    withJobs.when(close('job-3')).then()
+  })
+  describe('EndRental requests the end', () => {
+    test('and is charged to the longest grace at most', () =>
+      withJobs.when(end(14n)).then(endRequested('2026-01-01T00:15:00.000Z')))
+    test('and never beyond the end of the lease', () => {
+      const endedAt = '2026-01-01T01:00:00.500Z'
+      withJobs
+        .when({ ...end(14n, 'expired'), endedAt })
+        .then({ ...endRequested(lease.endsAt, 'expired'), requestedAt: endedAt })
+    })
+    test('only while a job is open', () =>
+      given(...history.active, admitted('job-1'), closed('job-1'))
+        .when(end(7n))
+        .then(sevenSeconds, ended(7n, 3n)))
+  })
+})
+
+describe('ending', () => {
+  const ending = given(...history.ending)
+  const over = given(...history.ending, closed('job-1', '2026-01-01T00:10:07.000Z'))
+  test.each([meter(7n), end(7n), admit('job-2')])('$type is refused', (command) =>
+    ending.when(command).refuses('RENTAL_NOT_ACTIVE', { status: 'ending' }),
+  )
+  test('does not end before its last job', () => ending.when(complete(7n)).refuses('RENTAL_JOBS_OPEN', { jobs: '1' }))
+  test('ends when its last job has ended', () => {
+    ending.when(close('job-1')).then(closed('job-1'))
+    over
+      .when(complete(7n))
+      .then(
+        { ...sevenSeconds, meteredAt: '2026-01-01T00:10:07.000Z' },
+        { ...ended(7n, 3n), endedAt: '2026-01-01T00:10:07.000Z' },
+      )
+  })
+  test('never ends before the end was requested, whatever the clock of a cluster says', () =>
+    given(...history.ending, closed('job-1', '2025-12-31T00:00:00.000Z'))
+      .when(complete(0n))
+      .then(ended(0n, 0n)))
+  test('is charged at most to its last job, and to the bound of its request', () => {
+    expect(rental.withinLease(over.state, '2026-01-01T00:20:00.000Z')).toBe('2026-01-01T00:10:07.000Z')
+    const late = given(...history.ending, closed('job-1', '2026-01-01T00:19:00.000Z'))
+    expect(rental.withinLease(late.state, '2026-01-01T00:20:00.000Z')).toBe('2026-01-01T00:10:30.000Z')
+  })
+  test('CompleteEnd is refused when no end was requested', () =>
+    given(...history.active)
+      .when(complete(7n))
+      .refuses('RENTAL_NOT_ENDING', { status: 'active' }))
 })
 
 describe('ended', () => {

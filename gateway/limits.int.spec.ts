@@ -33,8 +33,12 @@ const overWebSocket = async (query: string, variables: Record<string, unknown> =
 const nested = `{ rentals { nodes { ${'invoice { rental { '.repeat(6)} id ${'} } '.repeat(6)} } } }`
 const aliases = `{ ${Array.from({ length: limits.aliasesMax + 1 }, (_, index) => `a${index}: head`).join(' ')} }`
 const tokens = `{ ${'head '.repeat(limits.tokensMax)} }`
-const page = 'listings(first: 100) { nodes { id gpu region provider { id name } pricePerGpuHour { decimal } } }'
+const nodes = `{ id gpu gpuCount freeGpus vramMib vcpus memoryMib region status listedAt updatedAt position
+  provider { id name } pricePerGpuHour { amount asset decimal } }`
+const page = `listings(first: 100) { nodes ${nodes} edges { cursor node ${nodes} } }`
 const costly = `{ ${Array.from({ length: 20 }, (_, index) => `a${index}: ${page}`).join(' ')} }`
+const large = `{ ${Array.from({ length: 12 }, (_, index) => `a${index}: jobs(first: 100) { nodes { log { text } } }`).join(' ')} }`
+const longAlias = `{ ${'a'.repeat(limits.aliasCharactersMax + 1)}: head }`
 const subscription = `subscription { ${Array.from({ length: limits.aliasesMax + 1 }, (_, index) => `a${index}: listingChanged { event }`).join(' ')} }`
 
 describe.each([
@@ -45,7 +49,9 @@ describe.each([
     ['too deep', nested, 'depth limit'],
     ['too many aliases', aliases, 'Aliases limit'],
     ['too many tokens', tokens, 'Token limit'],
-    ['too costly', costly, 'Cost limit'],
+    ['too costly', costly, 'The query asks for too much at once.'],
+    ['too large', large, 'The query asks for too much at once.'],
+    ['too long an alias', longAlias, 'The input is not valid.'],
     ['a subscription with too many aliases', subscription, 'Aliases limit'],
   ])('%s is refused before anything is read', async (_what, query, message) => {
     const before = world.asked.length

@@ -1,9 +1,10 @@
 import { createYoga } from 'graphql-yoga'
 import type { Log } from '../infra/telemetry.ts'
 import { graphiqlOptions } from './graphiql.ts'
+import { answerSizePlugin } from './graphql/answer-size.ts'
 import { type Context, createContext } from './graphql/context.ts'
 import { createDocumentCaches, documentLengthPlugin } from './graphql/documents.ts'
-import { limitsPlugin, storableTextPlugin, validationErrorsPlugin } from './graphql/limits.ts'
+import { costPlugin, limitsPlugin, storableTextPlugin, validationErrorsPlugin } from './graphql/limits.ts'
 import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
@@ -16,7 +17,10 @@ export const createGraphQL = ({
   log,
   metrics,
   ...shared
-}: Omit<Context, 'wallet' | 'privilege' | 'loaders'> & { readonly log: Log; readonly metrics: GatewayMetrics }) => {
+}: Omit<Context, 'wallet' | 'privilege' | 'loaders' | 'answer'> & {
+  readonly log: Log
+  readonly metrics: GatewayMetrics
+}) => {
   const maskError = createErrorMask(log)
   const yoga = createYoga<Caller, Context>({
     schema,
@@ -26,6 +30,8 @@ export const createGraphQL = ({
       validationErrorsPlugin(),
       limitsPlugin(),
       storableTextPlugin(),
+      costPlugin(),
+      answerSizePlugin(),
       metricsPlugin(metrics),
     ],
     parserAndValidationCache: createDocumentCaches(),

@@ -42,6 +42,7 @@ test('without variables the config runs the whole platform on this machine alone
     logFormat: 'json',
     roles: ['gateway', 'projector', 'scheduler', 'watcher', 'worker'],
     chargePeriodSeconds: 300,
+    jobsOnSigterm: 'end',
   })
 })
 
@@ -52,6 +53,7 @@ test('every variable that is set is read', () => {
     PUBLIC_URL: 'https://gpu.example.com/',
     DATA_DIR: '/data',
     JOB_DIR: '/jobs',
+    JOBS_ON_SIGTERM: 'leave',
     JOB_TRUST: 'own',
     DATABASE_URL: 'postgres://u:p@db/x',
     EVENTSTORE_URL: 'esdb://u:p@log:2113',
@@ -88,6 +90,7 @@ test('every variable that is set is read', () => {
     logFormat: 'pretty',
     roles: ['worker', 'gateway'],
     chargePeriodSeconds: 60,
+    jobsOnSigterm: 'leave',
   })
 })
 

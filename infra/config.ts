@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
+import { withoutTrailing } from '../domain/text.ts'
 import { chainSettings } from './config/chain.ts'
 import { identitySettings } from './config/identity.ts'
 import { jobsSettings } from './config/jobs.ts'
@@ -56,6 +57,7 @@ export type Config = {
   readonly logFormat: 'pretty' | 'json'
   readonly roles: readonly Role[]
   readonly chargePeriodSeconds: number
+  readonly jobsOnSigterm: 'end' | 'leave'
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -77,7 +79,7 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
   return {
     host: values.HOST ?? '127.0.0.1',
     port: values.PORT ?? 4000,
-    publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ''),
+    publicUrl: values.PUBLIC_URL && withoutTrailing(values.PUBLIC_URL, '/'),
     dataDir,
     jobDir: resolve(values.JOB_DIR ?? join(dataDir, 'jobs')),
     jobTrust: values.JOB_TRUST ?? 'strangers',
@@ -91,6 +93,7 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
     logFormat: values.LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     roles: values.ROLES ?? roles,
     chargePeriodSeconds: values.CHARGE_PERIOD_SECONDS ?? 300,
+    jobsOnSigterm: values.JOBS_ON_SIGTERM ?? 'end',
   }
 }
 

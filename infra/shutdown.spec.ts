@@ -38,6 +38,13 @@ test('what was started last is closed first, one after the other', async () => {
   ])
 })
 
+test('each part gets the reason of the stop', async () => {
+  const { shutdown, order } = world()
+  shutdown.add('jobs', (reason) => order.push(reason))
+  await shutdown.stop('SIGTERM')
+  expect(order).toEqual(['SIGTERM'])
+})
+
 test('the signal aborts before anything is closed', async () => {
   const { shutdown, order } = world()
   shutdown.signal.addEventListener('abort', () => order.push('aborted'))

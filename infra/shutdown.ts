@@ -8,9 +8,9 @@ export type Shutdown = {
   /** Aborts as soon as the stop begins, so that loops and waits end. */
   readonly signal: AbortSignal
   /** Registers how to close a part; the part that was added last is closed first. A part that is added while the stop
-   *  is under way is closed at once. `closeMs` limits how long closing may take. */
-  add(name: string, close: () => unknown, options?: { closeMs?: number }): void
-  /** Closes all parts, once; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
+   *  is under way is closed at once. `close` gets the reason of the stop; `closeMs` limits how long it may take. */
+  add(name: string, close: (reason: string) => unknown, options?: { closeMs?: number }): void
+  /** Closes all parts, once, for a reason such as SIGTERM; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
   stop(reason: string): Promise<readonly string[]>
   /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, then exits with 0, or with 1 when a part did not close cleanly. A
    *  second signal exits at once. Returns a function that removes the listeners. */
@@ -25,7 +25,8 @@ type Program = {
 
 /** Makes the list of parts that a program closes at its end: the part that was started last is closed first. */
 export const createShutdown = (log: Log, program: Program = process): Shutdown => {
-  const parts: { name: string; close: () => unknown; closeMs: number }[] = []
+  const parts: { name: string; close: (reason: string) => unknown; closeMs: number }[] = []
+  let reasonOfStop = ''
   const controller = new AbortController()
   const unclean: string[] = []
   let stopping: Promise<readonly string[]> | undefined
@@ -35,7 +36,7 @@ export const createShutdown = (log: Log, program: Program = process): Shutdown =
       const { name, close, closeMs } = part
       const timer = new AbortController()
       try {
-        const closed = (async () => close())().then(() => 'closed')
+        const closed = (async () => close(reasonOfStop))().then(() => 'closed')
         const outcome = await Promise.race([closed, sleep(closeMs, timer.signal).then(() => 'late')])
         if (outcome === 'closed') log.debug({ name }, 'closed')
         else {
@@ -61,6 +62,7 @@ export const createShutdown = (log: Log, program: Program = process): Shutdown =
     stop: (reason) => {
       if (stopping === undefined) {
         log.info({ reason }, 'stopping')
+        reasonOfStop = reason
         stopping = Promise.resolve().then(closeParts)
         controller.abort(new Error(`stopping: ${reason}`))
       }

@@ -12,7 +12,7 @@ test('a GPU that is given back is settled with the answer, and the answer names 
   world.pass(10)
   const answer = await endAndSettle(world, world.rental, 'returned', userActor('ada'))
   expect(await world.state('rental', world.rental)).toMatchObject({ status: 'settled', charged: usdc(10_000n) })
-  expect(answer).toEqual({ position: await world.store.head() })
+  expect(answer).toEqual({ outcome: 'ended', position: await world.store.head() })
 })
 
 test('asked for twice, the second answer is the first, and nothing is charged again', async () => {

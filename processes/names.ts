@@ -22,6 +22,10 @@ export const compensationStep = (step: string): string => `undo ${step}`
 /** What starts at RentalActivated besides the sagas, and is retried under this name. */
 export const timersHandler = 'set timers'
 
+/** What starts when a job has ended, and when the end of a rental was requested while jobs run. */
+export const closeJobHandler = 'close job'
+export const completeEndHandler = 'complete end'
+
 /** Consumers of the bus: each keeps its own position. */
 export const consumers = { processes: 'processes', scheduler: 'scheduler' } as const
 

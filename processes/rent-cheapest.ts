@@ -4,7 +4,7 @@ import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { money } from '../domain/money.ts'
 import type { Placement } from '../domain/rental.ts'
 import type { ReadModels } from '../projections/database.ts'
-import { gpuModels, searchListings } from '../projections/listings.ts'
+import { gpuModelsNear, gpuNamesLike, searchListings } from '../projections/listings.ts'
 import { readAllPages } from '../projections/page.ts'
 import { type Candidate, type Needs, place } from '../scheduler/placement/cheapest.ts'
 import { type RentalRequest, type RequestedRental, requestRental } from './rent-a-gpu.ts'
@@ -14,6 +14,9 @@ export type PlacementRequest = Omit<RentalRequest, 'listing' | 'placement'> & { 
 
 /** How many offers are tried when others are faster at the cheapest ones. */
 const offersTriedMax = 3
+
+/** How much of a name that is on no offer the answer repeats, and how many others it names. */
+const [gpuCharactersShown, modelsShownMax] = [100, 5]
 
 type Dependencies = { readonly commands: Commands; readonly read: ReadModels; readonly now: () => string }
 
@@ -69,18 +72,22 @@ const storedListings = async (
 const findListings = async (read: ReadModels, needs: Needs): Promise<readonly string[] | Refusal> => {
   const placed = place(needs, await findOffers(read, needs))
   if (!('code' in placed)) return placed.candidates.slice(0, offersTriedMax).map(({ listing }) => listing)
-  if (placed.code !== 'GPU_UNKNOWN') return refuse(placed.code, { gpu: needs.gpu })
-  return refuse('GPU_UNKNOWN', { gpu: needs.gpu, offered: (await gpuModels(read)).join(', ') })
+  const gpu = needs.gpu.slice(0, gpuCharactersShown)
+  if (placed.code !== 'GPU_UNKNOWN') return refuse(placed.code, { gpu, ...placed.details })
+  const nearest = await gpuModelsNear(read, needs.gpu, modelsShownMax)
+  return refuse('GPU_UNKNOWN', { gpu, nearest: nearest.join(', ') || 'no GPU is on offer' })
 }
 
 /** Resolves to all open listings of the model: placement returns why none fits, so nothing else is filtered here. */
 const findOffers = async (read: ReadModels, { gpu }: Needs): Promise<Candidate[]> => {
-  const rows = await readAllPages((page) => searchListings(read, { gpu, ...page }))
+  const gpus = await gpuNamesLike(read, gpu)
+  const rows = await readAllPages((page) => searchListings(read, { gpus, ...page }))
   return rows
     .filter(({ status }) => status === 'open')
     .map((row) => ({
       listing: row.id,
       gpu: row.gpu,
+      gpuCount: row.gpuCount,
       freeGpus: row.freeGpus,
       vramMib: row.vramMib,
       region: row.region,

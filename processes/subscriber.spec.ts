@@ -59,7 +59,7 @@ const start = (world: World, commands: Commands = world.commands, bus = busOf(wo
     begun.push(rental)
   }
   const { signal } = new AbortController()
-  const done = runSubscriber({ bus, commands, now: world.now, schedule, activated, signal })
+  const done = runSubscriber({ bus, commands, now: world.now, schedule, activated, ...noEndings, signal })
   return { done, queue, begun }
 }
 
@@ -112,11 +112,13 @@ test('only what starts a process is asked for, under one name', async () => {
   const world = await market()
   const { bus, asked } = busOf(world.store)
   await start(world, world.commands, bus).done
-  const types = ['RentalRequested', 'RentalEnded', 'DepositFinalized', 'RentalActivated']
+  const sagaTypes = ['RentalRequested', 'RentalEnded', 'DepositFinalized']
+  const types = [...sagaTypes, 'RentalActivated', 'RentalEndRequested', 'JobSucceeded', 'JobFailed', 'JobStopped']
   expect(asked).toEqual([{ consumer: 'processes', types }])
 })
 
 const noTimers = async () => undefined
+const noEndings = { jobEnded: async () => undefined, endRequested: async () => undefined }
 
 describe('a handler that meets an unexpected error', () => {
   test('goes to the queue, and all other sagas go on', async () => {
@@ -132,9 +134,11 @@ describe('a handler that meets an unexpected error', () => {
     const payload = { process: 'rent-a-gpu', id: 'r3', revision: '0' }
     expect(queue).toEqual(new Map([['walk:rent-a-gpu:r3:0', { name: 'walk', payload, runAt: world.now() }]]))
 
-    await expect(retryHandler({ ...world, commands, activated: noTimers }, payload)).rejects.toThrow('what?')
+    await expect(retryHandler({ ...world, commands, activated: noTimers, ...noEndings }, payload)).rejects.toThrow(
+      'what?',
+    )
     broken.yes = false
-    await retryHandler({ ...world, commands, activated: noTimers }, payload)
+    await retryHandler({ ...world, commands, activated: noTimers, ...noEndings }, payload)
     expect(await world.status('r3')).toBe('active')
   })
 
@@ -155,7 +159,7 @@ describe('a handler that meets an unexpected error', () => {
     // Its request can neither be rejected, since the rental is active, nor be completed.
     expect([...queue.keys()].sort()).toEqual(['walk:rent-a-gpu:one:0', 'walk:settle:one:2'])
     await expect(
-      retryHandler({ ...world, activated: noTimers }, { process: 'settle', id: 'one', revision: '2' }),
+      retryHandler({ ...world, activated: noTimers, ...noEndings }, { process: 'settle', id: 'one', revision: '2' }),
     ).rejects.toMatchObject({
       code: 'HOLD_UNKNOWN',
       details: failed,
@@ -192,7 +196,9 @@ test('a batch is handed over again when the task queue cannot take a handler', a
   const { signal } = new AbortController()
   const { bus } = busOf(world.store)
   const activated = async () => undefined
-  await expect(runSubscriber({ bus, commands, now: world.now, schedule, activated, signal })).rejects.toMatchObject({
+  await expect(
+    runSubscriber({ bus, commands, now: world.now, schedule, activated, ...noEndings, signal }),
+  ).rejects.toMatchObject({
     code: 'DATABASE_UNAVAILABLE',
   })
   expect(await bus.position('processes')).toBeUndefined()
@@ -220,5 +226,7 @@ test('a few sagas run side by side, not one after the other and not all at once'
 test('an unknown handler is not retried', async () => {
   const world = await market()
   const unknown = { process: 'dance', id: derivedId('x'), revision: '0' }
-  await expect(retryHandler({ ...world, activated: noTimers }, unknown)).rejects.toThrow('There is no process dance')
+  await expect(retryHandler({ ...world, activated: noTimers, ...noEndings }, unknown)).rejects.toThrow(
+    'There is no process dance',
+  )
 })

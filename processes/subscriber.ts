@@ -5,7 +5,7 @@ import { inChunks } from '../infra/async/chunks.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
 import { creditDeposit } from './credit-deposit.ts'
-import { consumers, timerKeys, timersHandler } from './names.ts'
+import { closeJobHandler, completeEndHandler, consumers, timerKeys, timersHandler } from './names.ts'
 import { rentAGpu } from './rent-a-gpu.ts'
 import { runSaga, type Saga } from './saga.ts'
 import { settle } from './settle.ts'
@@ -23,10 +23,26 @@ type Dependencies = {
   readonly now: () => string
   /** Sets the timers of a rental that has begun; may be called twice for one rental. */
   readonly activated: (rental: string, startedAt: string, endsAt: string) => Promise<void>
+  /** Records in its rental that a job has ended; may be called twice. */
+  readonly jobEnded: (job: string) => Promise<void>
+  /** Goes on with a rental that is to end when its jobs have ended; may be called twice. */
+  readonly endRequested: (rental: string) => Promise<void>
 }
 
-/** Runs what one event starts: the saga of that name, or the timers of a rental. */
-const handle = async ({ commands, now, activated }: Dependencies, handler: string, id: string, revision: bigint) => {
+/** The events that start something other than a saga. */
+const otherHandlers: Readonly<Record<string, string>> = {
+  RentalActivated: timersHandler,
+  RentalEndRequested: completeEndHandler,
+  JobSucceeded: closeJobHandler,
+  JobFailed: closeJobHandler,
+  JobStopped: closeJobHandler,
+}
+
+/** Runs what one event starts: the saga of that name, the timers of a rental, or a part of its end. */
+const handle = async (dependencies: Dependencies, handler: string, id: string, revision: bigint) => {
+  const { commands, now, activated } = dependencies
+  if (handler === closeJobHandler) return dependencies.jobEnded(id)
+  if (handler === completeEndHandler) return dependencies.endRequested(id)
   if (handler !== timersHandler) {
     const saga = sagas.find(({ name }) => name === handler)
     if (!saga) throw new Error(`There is no process ${handler}`)
@@ -37,10 +53,10 @@ const handle = async ({ commands, now, activated }: Dependencies, handler: strin
   if (state.status === 'active') await activated(id, state.startedAt, state.endsAt)
 }
 
-/** Returns the names of what starts at events of this type: sagas, and the timers of a rental. */
+/** Returns the names of what starts at events of this type: sagas, the timers of a rental, and parts of its end. */
 export const handlersOf = (type: string): readonly string[] => [
   ...sagas.filter(({ starts }) => starts.type === type).map(({ name }) => name),
-  ...(type === 'RentalActivated' ? [timersHandler] : []),
+  ...(otherHandlers[type] === undefined ? [] : [otherHandlers[type]]),
 ]
 
 /** Runs a handler again after an unexpected error. Throws when it meets an error again. */
@@ -70,7 +86,7 @@ export const runSubscriber = ({
   }
   return bus.consume({
     consumer: consumers.processes,
-    filter: { types: [...sagas.map(({ starts }) => starts.type), 'RentalActivated'] },
+    filter: { types: [...sagas.map(({ starts }) => starts.type), ...Object.keys(otherHandlers)] },
     signal,
     // Different rentals and payments have nothing to do with each other: a few run side by side.
     handle: async ({ events }) => {

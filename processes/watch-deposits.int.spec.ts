@@ -196,7 +196,7 @@ test('with nodes that lie: no deposit is lost, credited twice or made up, and no
       const finalized = (await facts()).filter(({ type }) => type === 'DepositFinalized').map(({ payment }) => payment)
       expect(finalized.sort()).toEqual((await onChain()).map(({ depositId }) => depositId).sort())
     }),
-    { numRuns: 25 },
+    { numRuns: 40 },
   )
   expect(refusedLooks).toBeGreaterThan(10)
 })

@@ -38,6 +38,9 @@ export const invoices = projection<Event, InvoiceTableRow>({
     }),
     RentalRejected: (row, _, metadata) => ({ ...existing(row, metadata), status: 'void' }),
     UsageMetered: (row) => row,
+    RentalJobAdmitted: (row) => row,
+    RentalJobClosed: (row) => row,
+    RentalEndRequested: (row) => row,
     RentalEnded: (row, { runSeconds, endedAt }, metadata) => ({ ...existing(row, metadata), runSeconds, endedAt }),
     InvoiceIssued: (row, { lines, total, released, issuedAt }, metadata) => ({
       ...existing(row, metadata),

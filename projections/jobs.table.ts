@@ -28,6 +28,8 @@ export const jobsTable = defineEntity({
     timeoutSeconds: p.integer(),
     cpuCores: p.integer(),
     memoryMib: p.integer(),
+    /** Null: the default. */
+    graceSeconds: p.integer().strictNullable(),
     submittedAt: moment(),
     startedAt: moment().strictNullable(),
     endedAt: moment().strictNullable(),

@@ -8,12 +8,13 @@ import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 /** Programs on rented GPUs. */
 export const jobs = projection<Event, JobRow>({
   name: 'jobs',
-  version: 1,
+  version: 2,
   table: jobsTable,
   key: (_, { id }) => id,
   fold: {
-    JobSubmitted: (_, { type, ...submitted }) => ({
+    JobSubmitted: (_, { type, graceSeconds = null, ...submitted }) => ({
       ...submitted,
+      graceSeconds,
       status: 'queued',
       attempt: 0,
       percent: 0,
@@ -72,6 +73,38 @@ export const findJobs = findByIds<JobRow>('jobs.find', (db) => db.selectFrom('Jo
 /** Finds one job. */
 export const findJob = findOne(findJobs)
 
+/** What a job runs: up to half a megabyte. */
+export type JobProgram = Pick<JobRow, 'command' | 'files' | 'environment'>
+/** A job without what it runs, as lists have it. */
+export type ListedJob = Omit<JobRow, keyof JobProgram>
+
+const listedColumns = [
+  'id',
+  'rental',
+  'renter',
+  'status',
+  'attempt',
+  'percent',
+  'message',
+  'code',
+  'cluster',
+  'stopRequested',
+  'timeoutSeconds',
+  'cpuCores',
+  'memoryMib',
+  'graceSeconds',
+  'submittedAt',
+  'startedAt',
+  'endedAt',
+  'position',
+  'updatedAt',
+] as const
+
+/** Finds what jobs run with one query, in the order of the ids. */
+export const findJobPrograms = findByIds<JobProgram & { readonly id: string }>('jobs.programs', (db) =>
+  db.selectFrom('Job').select(['id', 'command', 'files', 'environment']),
+)
+
 export type JobList = PageRequest & {
   readonly rental?: string | undefined
   readonly renter?: string | undefined
@@ -79,9 +112,9 @@ export type JobList = PageRequest & {
 }
 
 /** Resolves to one page of jobs, the newest first. Throws INPUT_INVALID. */
-export const listJobs = (read: ReadModels, list: JobList): Promise<Page<JobRow>> => {
+export const listJobs = (read: ReadModels, list: JobList): Promise<Page<ListedJob>> => {
   const { rental, renter, status } = list
   return newestFirst(read, 'jobs.list', list, 'submittedAt', (db) =>
-    whereEqual(db.selectFrom('Job').selectAll(), { rental, renter, status }),
+    whereEqual(db.selectFrom('Job').select(listedColumns), { rental, renter, status }),
   )
 }

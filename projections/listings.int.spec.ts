@@ -4,7 +4,18 @@ import { usdc } from '../domain/money.testing.ts'
 import { money } from '../domain/money.ts'
 import { at, createSpecLog, type SpecLog } from './engine/log.testing.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
-import { findListing, gpuModels, type ListingSearch, listings, searchListings } from './listings.ts'
+import {
+  findListing,
+  gpuModels,
+  gpuModelsNear,
+  gpuNamesLike,
+  type ListingSearch,
+  listings,
+  listingsOf,
+  openListingsOf,
+  regionsLike,
+  searchListings,
+} from './listings.ts'
 
 let world: ReadWorld
 let log: SpecLog
@@ -47,27 +58,53 @@ const offer = (id: string, terms: Partial<Offer>) =>
     ...terms,
   })
 
+const a100 = ['A100-80GB', 'a100-80gb']
+
 describe('searching listings', () => {
   const search = async (question: Partial<ListingSearch>) =>
     (await searchListings(world.read, { first: 100, ...question })).rows.map(({ id }) => id)
 
   test.each<[string, Partial<ListingSearch>, string[]]>([
-    ['a GPU in any case, the cheapest first', { gpu: 'A100-80gb' }, ['o1', 'o2', 'o4']],
-    ['a maximum price, and with it an asset', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_200_000n) }, ['o1', 'o2']],
-    ['a maximum price that no provider offers', { gpu: 'A100-80GB', pricePerGpuHourMax: usdc(1_199_999n) }, []],
+    ['GPUs, the cheapest first', { gpus: a100 }, ['o1', 'o2', 'o4']],
+    ['a maximum price, and with it an asset', { gpus: a100, pricePerGpuHourMax: usdc(1_200_000n) }, ['o1', 'o2']],
+    ['a maximum price that no provider offers', { gpus: a100, pricePerGpuHourMax: usdc(1_199_999n) }, []],
     ['a price of 30 digits', { pricePerGpuHourMax: money(10n ** 29n, 'NMESH/18') }, ['o4']],
-    ['GPUs enough', { gpu: 'A100-80GB', gpuCountMin: 2 }, ['o1', 'o4']],
-    ['GPUs enough that are free', { gpu: 'A100-80GB', gpuCountMin: 2, onlyFree: true }, ['o4']],
-    ['any that is free', { gpu: 'A100-80GB', onlyFree: true }, ['o1', 'o2', 'o4']],
-    ['memory enough', { gpu: 'A100-80GB', vramMibMin: 80_000 }, ['o1']],
-    ['a region', { region: 'US' }, ['o2']],
-    ['a part of a region in any case', { region: 'u' }, ['o2']],
-    ['a region as it is written, not as a pattern', { region: '%' }, []],
-    ['an unknown GPU', { gpu: 'H1000' }, []],
+    ['GPUs enough', { gpus: a100, gpuCountMin: 2 }, ['o1', 'o4']],
+    ['GPUs enough that are free', { gpus: a100, gpuCountMin: 2, onlyFree: true }, ['o4']],
+    ['any that is free', { gpus: a100, onlyFree: true }, ['o1', 'o2', 'o4']],
+    ['memory enough', { gpus: a100, vramMibMin: 80_000 }, ['o1']],
+    ['regions', { regions: ['US'] }, ['o2']],
+    ['a region as it is written, not as a pattern', { regions: ['%'] }, []],
+    ['no GPU', { gpus: [] }, []],
+    ['no region', { regions: [] }, []],
   ])('finds %s', async (_, question, expected) => expect(await search(question)).toEqual(expected))
 
-  test('names the GPUs that were ever listed', async () =>
-    expect(await gpuModels(world.read)).toEqual(['A100-80GB', 'H100', 'a100-80gb']))
+  test('finds the names of a model, the regions of a country, and the nearest models on offer', async () => {
+    for (const name of ['A100 80GB', 'a100_80gb', 'NVIDIA A100-SXM4-80GB'])
+      expect(await gpuNamesLike(world.read, name)).toEqual(a100)
+    expect(await gpuNamesLike(world.read, 'A100')).toEqual([])
+    expect(await regionsLike(world.read, 'Europe')).toEqual(['DE', 'FR'])
+    expect(await regionsLike(world.read, 'u')).toEqual([])
+    expect(await gpuModelsNear(world.read, 'H10', 1)).toEqual(['H100'])
+  })
+
+  test('finds the listings of a provider, and the open ones in a range', async () => {
+    const found = await listingsOf(world.read, '0xp', { gpus: ['A100-80GB'], regions: ['FR'] })
+    expect(found.map(({ id, status }) => [id, status])).toEqual([
+      ['o3', 'withdrawn'],
+      ['o4', 'open'],
+    ])
+    expect(await openListingsOf(world.read, '0xp', { after: 'h5', until: 'o2', first: 10 })).toEqual(['h6', 'o1', 'o2'])
+    expect(await openListingsOf(world.read, '0xp', { first: 2 })).toEqual(['h1', 'h2'])
+    expect(await openListingsOf(world.read, '0xq', { first: 2 })).toEqual([])
+  })
+
+  test('names the models that were ever listed', async () =>
+    expect([
+      await gpuModels(world.read, { first: 1_000 }),
+      await gpuModels(world.read, { first: 1 }),
+      await gpuModels(world.read, { first: 2, after: 'A100-80GB' }),
+    ]).toEqual([['A100-80GB', 'H100'], ['A100-80GB'], ['H100']]))
 
   test('pages through all, without gaps or repetition when listings come in between', async () => {
     const seen: string[] = []

@@ -17,10 +17,11 @@ const sinceColumns = {
   position: {
     settled: 'settledPosition',
     over: 'overPosition',
+    ending: 'endingPosition',
     active: 'activePosition',
     requested: 'requestedPosition',
   },
-  time: { settled: 'settledBy', over: 'overBy', active: 'activeBy', requested: 'requestedBy' },
+  time: { settled: 'settledBy', over: 'overBy', ending: 'endingBy', active: 'activeBy', requested: 'requestedBy' },
 } as const
 
 /** Resolves to one page of rentals as they were at a moment, the newest first: the same list as a read model of a log
@@ -75,12 +76,15 @@ type Since = (typeof sinceColumns)['position' | 'time']
 type SinceColumn = Since[keyof Since]
 
 /** Returns the columns that bound a status: a rental has it since the first one, until the earliest of the others. */
-const spanOf = (status: RentalStatus, { requested, active, over, settled }: Since): [SinceColumn, SinceColumn[]] => {
+const spanOf = (status: RentalStatus, since: Since): [SinceColumn, SinceColumn[]] => {
+  const { requested, active, ending, over, settled } = since
   switch (status) {
     case 'requested':
       return [requested, [active, over]]
     case 'active':
-      return [active, [over]]
+      return [active, [ending, over]]
+    case 'ending':
+      return [ending, [over]]
     case 'rejected':
       return [over, []]
     case 'ended':

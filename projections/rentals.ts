@@ -19,6 +19,8 @@ const noPhase = {
   requestedBy: null,
   activePosition: null,
   activeBy: null,
+  endingPosition: null,
+  endingBy: null,
   overPosition: null,
   overBy: null,
   settledPosition: null,
@@ -26,7 +28,7 @@ const noPhase = {
   latestTime: null,
 }
 
-type Phase = 'requested' | 'active' | 'over' | 'settled'
+type Phase = 'requested' | 'active' | 'ending' | 'over' | 'settled'
 
 /** Returns the columns that lists as of a moment need of an event that begins a phase: its position, and the latest
  *  time by then. */
@@ -36,10 +38,15 @@ const begin = <Name extends Phase>(phase: Name, row: RentalRow | undefined, meta
   return columns as Record<`${Name}Position` | `${Name}By` | 'latestTime', string>
 }
 
+const countJobs = (row: RentalRow | undefined, metadata: EventMetadata, by: 1 | -1): RentalRow => {
+  const rental = existing(row, metadata)
+  return { ...rental, openJobs: rental.openJobs + by, latestTime: latestTimeOf(row, metadata) }
+}
+
 /** Leases of GPUs. */
 export const rentals = projection<Event, RentalRow>({
   name: 'rentals',
-  version: 2,
+  version: 3,
   table: rentalsTable,
   key: (_, { id }) => id,
   fold: {
@@ -57,8 +64,10 @@ export const rentals = projection<Event, RentalRow>({
       released: null,
       refusal: null,
       endReason: null,
+      openJobs: 0,
       startedAt: null,
       endsAt: null,
+      endRequestedAt: null,
       endedAt: null,
       settledAt: null,
       correlationId: metadata.correlationId,
@@ -85,6 +94,15 @@ export const rentals = projection<Event, RentalRow>({
       runSeconds,
       charged: total.amount,
       latestTime: latestTimeOf(row, metadata),
+    }),
+    RentalJobAdmitted: (row, _, metadata) => countJobs(row, metadata, 1),
+    RentalJobClosed: (row, _, metadata) => countJobs(row, metadata, -1),
+    RentalEndRequested: (row, { reason, requestedAt }, metadata) => ({
+      ...existing(row, metadata),
+      status: 'ending',
+      endReason: reason,
+      endRequestedAt: requestedAt,
+      ...begin('ending', row, metadata),
     }),
     RentalEnded: (row, { reason, runSeconds, charged, endedAt }, metadata) => ({
       ...existing(row, metadata),

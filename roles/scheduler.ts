@@ -1,11 +1,16 @@
 import { listJobs } from '../projections/jobs.ts'
 import { readAllPages } from '../projections/page.ts'
 import { createJobRunner } from '../scheduler/jobs.ts'
+import { showTroubledJobs } from '../scheduler/metrics.ts'
 import { runScheduler } from '../scheduler/run.ts'
 import type { Platform } from './platform.ts'
 
+/** How long a stop waits for jobs: the usual grace, and what comes after it. A job with a longer one goes on with it. */
+const closeMsMax = 45_000
+
 /** Starts the scheduler: it runs jobs on the cluster of this machine, and sends heartbeats. */
 export const startScheduler = ({
+  config,
   commands,
   cluster,
   bus,
@@ -13,11 +18,17 @@ export const startScheduler = ({
   read,
   now,
   log: parent,
+  metrics,
   shutdown,
 }: Platform): void => {
   const log = parent.child({ part: 'scheduler' })
   const jobs = createJobRunner({ commands, cluster, now, log })
+  showTroubledJobs(metrics, jobs)
   const openJobs = async (rental?: string) => {
+    if (rental !== undefined) {
+      const { state } = await commands.current('rental', rental)
+      if ('openJobs' in state) return [...state.openJobs.keys()]
+    }
     const ids: string[] = []
     for (const status of ['queued', 'running'] as const) {
       const rows = await readAllPages((page) => listJobs(read, { rental, status, ...page }))
@@ -34,8 +45,9 @@ export const startScheduler = ({
     log,
     signal: shutdown.signal,
   })
-  shutdown.add('scheduler', async () => {
+  const close = async (reason: string) => {
     await running
-    await jobs.close()
-  })
+    await jobs.close({ leaveJobs: reason === 'SIGTERM' && config.jobsOnSigterm === 'leave' })
+  }
+  shutdown.add('scheduler', close, { closeMs: closeMsMax })
 }

@@ -1,4 +1,4 @@
-import { expireRental } from '../processes/end-rental.ts'
+import { completeEnd, expireRental, jobEnded } from '../processes/end-rental.ts'
 import { finalAnswers } from '../processes/final-answers.ts'
 import { meterPeriod, startMeter } from '../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../processes/subscriber.ts'
@@ -31,5 +31,7 @@ const partsOf = ({ commands, heartbeats, schedule, now, config }: Parts) => {
   return {
     ...meter,
     activated: (rental: string, startedAt: string, endsAt: string) => startMeter(meter, rental, startedAt, endsAt),
+    jobEnded: (job: string) => jobEnded(meter, job),
+    endRequested: (rental: string) => completeEnd(meter, rental),
   }
 }

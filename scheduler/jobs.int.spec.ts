@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Program } from '../domain/job.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createJobWorld, type JobWorld, shell } from './jobs.testing.ts'
 import { createJobRunner } from './jobs.ts'
 
@@ -76,10 +77,11 @@ describe('a job', () => {
     const running = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(running, 'JobProgressed')
     await world.endRental()
+    expect(await world.state('rental', world.rental)).toMatchObject({ status: 'ending' })
     await runner.reconcile(running)
     await world.until(running, 'JobStopped')
     expect(await world.eventsOf(running)).toContainEqual(
-      expect.objectContaining({ type: 'JobStopRequested', reason: 'the rental has ended' }),
+      expect.objectContaining({ type: 'JobStopRequested', reason: 'the rental ends' }),
     )
     expect(world.isGone(running)).toBe(true)
   })
@@ -123,7 +125,7 @@ describe('the job runner', () => {
     expect(await world.outputOf(theirs)).toBe('')
   })
 
-  test('interrupts a job whose rental has ended and whose cluster does not answer, after a minute', async () => {
+  test('never says that a job is gone whose cluster does not answer, and its rental goes on ending', async () => {
     const elsewhere = world.run({ ...world.openCluster(), name: 'elsewhere', launch: async () => 'launched' })
     const theirs = await world.submit({})
     await world.until(theirs, 'JobStarted')
@@ -131,18 +133,77 @@ describe('the job runner', () => {
     const runner = world.run()
     await world.endRental()
     await runner.reconcile(theirs)
-    world.pass(60)
+    expect(runner.troubledJobs()).toBe(1)
+    world.pass(100_000)
     await runner.reconcile(theirs)
-    expect(await world.state('job', theirs)).toMatchObject({ status: 'running', stopRequested: true })
+    expect(await world.eventTypesOf(theirs)).toEqual(['JobSubmitted', 'JobStarted', 'JobStopRequested'])
+    expect(await world.state('rental', world.rental)).toMatchObject({ status: 'ending' })
+  })
+
+  test('starts no job of a rental whose time is over, though no one has recorded that yet', async () => {
+    const job = await world.submit({})
+    world.pass(3600)
+    await world.run().reconcile(job)
+    expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStopRequested', 'JobStopped'])
+  })
+
+  test('has the rental wait for a job that was submitted before rentals knew their jobs', async () => {
+    const job = await world.submitUnadmitted()
+    world.run(world.unwatched())
+    await world.run().reconcile(job)
+    expect(await world.state('rental', world.rental)).toMatchObject({ openJobs: new Map([[job, 30]]) })
+  })
+
+  test('asks only a job that has set a grace to stop before the end, by at most a tenth of the lease', async () => {
+    const runner = world.run()
+    const wait = shell(`echo progress 1; ${world.waitForGo}`)
+    const jobs = [
+      await world.submit(wait),
+      await world.submit({ ...wait, graceSeconds: 60 }),
+      await world.submit({ ...wait, graceSeconds: 300 }),
+    ]
+    for (const job of jobs) await world.until(job, 'JobProgressed')
+    const asked = async () => {
+      for (const job of jobs) await runner.reconcile(job)
+      const types = await Promise.all(jobs.map(world.eventTypesOf))
+      return types.map((each) => each.includes('JobStopRequested'))
+    }
+    world.pass(3600 - 301)
+    expect(await asked()).toEqual([false, false, false])
     world.pass(1)
-    await runner.reconcile(theirs)
-    expect(await world.eventTypesOf(theirs)).toEqual([
-      'JobSubmitted',
-      'JobStarted',
-      'JobStopRequested',
-      'JobInterrupted',
-      'JobStopped',
+    expect(await asked()).toEqual([false, false, true])
+    world.pass(300 - 60)
+    expect(await asked()).toEqual([false, true, true])
+    world.pass(60)
+    expect(await asked()).toEqual([true, true, true])
+  })
+
+  test('gives the cluster the grace of the job and the end of its lease', async () => {
+    const specs: object[] = []
+    const launch: Cluster['launch'] = async (spec) => {
+      specs.push(spec)
+      return 'launched'
+    }
+    const runner = world.run({ ...world.openCluster(), launch })
+    for (const program of [{}, { graceSeconds: 7 }]) await runner.reconcile(await world.submit(program))
+    await eventually('both are launched', () => specs.length === 2)
+    expect(specs).toMatchObject([
+      { endsAt: '2026-01-01T01:00:00.000Z' },
+      { endsAt: '2026-01-01T01:00:00.000Z', graceSeconds: 7 },
     ])
+    expect(specs[0]).not.toHaveProperty('graceSeconds')
+  })
+
+  test('that closes and leaves its jobs lets them run on, and the next runner adopts them', async () => {
+    const first = world.run()
+    const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
+    await world.until(job, 'JobProgressed')
+    await first.close({ leaveJobs: true })
+    expect(world.isGone(job)).toBe(false)
+    await world.run().reconcile(job)
+    await world.go()
+    await world.until(job, 'JobSucceeded')
+    expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobProgressed', 'JobSucceeded'])
   })
 
   test('starts another attempt when its cluster could not start a job', async () => {

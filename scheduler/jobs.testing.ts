@@ -1,7 +1,7 @@
 import { glob, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemActor, userActor } from '../commands/actor.ts'
-import { createCommands } from '../commands/execute.ts'
+import { createCommands, mustExecute, requestEnvelope } from '../commands/execute.ts'
 import { newId } from '../commands/ids.ts'
 import { submitJob } from '../commands/submit-job.ts'
 import { idOf } from '../domain/aggregates.ts'
@@ -37,6 +37,15 @@ export const createJobWorld = async () => {
     if (isRefusal(submitted)) throw new Error(submitted.refused)
     return submitted.job
   }
+  /** Submits a job that its rental does not know. */
+  const submitUnadmitted = async (): Promise<string> => {
+    const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 512 }
+    const [job, submittedAt] = [newId(), world.now()]
+    const command = { type: 'SubmitJob', renter: 'ada', rental, submittedAt, ...program } as const
+    const envelope = requestEnvelope(newId(), userActor('ada'), submittedAt)
+    mustExecute(await world.commands.execute('job', job, command, envelope))
+    return job
+  }
   const eventsOf = async (job: string) => (await world.commands.load('job', job)).history.map(({ event }) => event)
   const eventTypesOf = async (job: string) => (await eventsOf(job)).map(({ type }) => type)
   const until = (job: string, type: string, count = 1) =>
@@ -62,16 +71,16 @@ export const createJobWorld = async () => {
         for (const { stream } of events) await runner.reconcile(idOf(stream)).catch(noop)
     })()
     let closed: Promise<void> | undefined
-    const close = async () => {
+    const close = async (options: Parameters<typeof runner.close>[0]) => {
       stopping.abort()
       await following
-      await runner.close()
+      await runner.close(options)
     }
-    const closeOnce = () => {
-      closed ??= close()
+    const closeOnce: typeof runner.close = (options) => {
+      closed ??= close(options)
       return closed
     }
-    cleanUp.push(closeOnce)
+    cleanUp.push(() => closeOnce())
     return { ...runner, close: closeOnce }
   }
 
@@ -79,7 +88,9 @@ export const createJobWorld = async () => {
     ...world,
     log: silentLog,
     openCluster,
+    rental,
     submit,
+    submitUnadmitted,
     eventsOf,
     eventTypesOf,
     until,

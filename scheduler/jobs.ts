@@ -1,6 +1,9 @@
-import type { Commands } from '../commands/execute.ts'
+import { systemActors } from '../commands/actor.ts'
+import { commandIds } from '../commands/derived-ids.ts'
+import { type Commands, requestEnvelope } from '../commands/execute.ts'
 import type { CommandOf, EventOf, StateOf } from '../domain/aggregates.ts'
 import { Failure, isFailure, isRefusal } from '../domain/errors.ts'
+import { graceSecondsDefault } from '../domain/job.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
@@ -19,19 +22,22 @@ type Dependencies = {
   readonly limits?: RetryLimits
 }
 
-/** How long another cluster may take to stop a job before the job counts as gone. */
-const foreignStopMsMax = 60_000
 /** Pauses before a relist tries a job again that could not be reconciled. */
 const pauseMsMin = 5_000
 const pauseMsMax = 600_000
+/** An alarm that is further away is set again then. */
+const alarmMsMax = 86_400_000
 
 export type JobRunner = {
   /** Compares what the log has of a job with what the cluster runs, and brings the cluster to the state of the log:
    *  starts the job, adopts it, stops it, or leaves it. Safe to call at any time, any number of times. Never throws: a
    *  failure is logged, and a `relist` leaves the job out for a growing pause. */
   reconcile(job: string, options?: { readonly relist?: boolean }): Promise<void>
-  /** Stops the jobs of this cluster. Resolves when their ends are recorded; the next platform starts them anew. */
-  close(): Promise<void>
+  /** Returns how many jobs failed to be reconciled lately, or wait for a cluster that does not answer. */
+  troubledJobs(): number
+  /** Stops the jobs of this cluster. Resolves when their ends are recorded; the next platform starts them anew. With
+   *  `leaveJobs` they run on, and the next platform adopts them. */
+  close(options?: { readonly leaveJobs?: boolean }): Promise<void>
 }
 
 /** Creates the runner that runs the jobs of the log on one cluster. */
@@ -40,9 +46,11 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
   /** By job, the attempt that this runner watches on its cluster. */
   const watchedAttempts = new Map<string, number>()
   const inOrder = createKeyedRunner()
-  const background = createPending()
+  const reconciliations = createPending()
+  const stops = createPending()
   const troubled = createTroubles({ pauseMsMin, pauseMsMax })
   const stopping = new Set<string>()
+  const alarms = new Map<string, NodeJS.Timeout>()
   let closing = false
 
   const launch = async (spec: JobSpec): Promise<void> => {
@@ -50,6 +58,8 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
     watchedAttempts.set(job, attempt)
     const onEnd = async (isRecorded: boolean) => {
       watchedAttempts.delete(job)
+      clearTimeout(alarms.get(job))
+      alarms.delete(job)
       if (isRecorded) return reconcile(job)
       // The cluster still knows the end: after a pause it is adopted, and reported again.
       troubled.failed(job)
@@ -77,7 +87,24 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
         log.warn({ job: jobId, attempt, err: error }, 'a job could not be stopped, and is stopped again later')
       })
       .finally(() => stopping.delete(key))
-    void background.track(stopped)
+    void stops.track(stopped)
+  }
+
+  const requestStop = async (job: string, reason: string): Promise<JobState> => {
+    const answer = await reports.send(job, { type: 'RequestStop', reason, requestedAt: now() })
+    if (isRefusal(answer)) throw new Failure(answer.refused, answer.details)
+    return answer.state
+  }
+
+  /** Has the rental wait for the job at its end. Jobs that were submitted before rentals knew their jobs, or by a
+   *  request that died half way, come here first. */
+  const admit = async (job: string, rental: string, { graceSeconds = graceSecondsDefault }: Submitted) => {
+    const { first } = await commands.current('rental', rental)
+    const commandId = commandIds.admitJob(rental, job)
+    const envelope = requestEnvelope(commandId, systemActors.scheduler, now(), first?.correlationId)
+    const admission = { type: 'AdmitJob', job, graceSeconds, admittedAt: now() } as const
+    const answer = await commands.execute('rental', rental, admission, envelope)
+    if (isRefusal(answer)) throw new Failure(answer.refused, answer.details)
   }
 
   const reconcileNow = async (job: string): Promise<void> => {
@@ -86,22 +113,19 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
     if (closing || submitted?.type !== 'JobSubmitted') return
     if (state.status !== 'queued' && state.status !== 'running') return
     const { state: rental } = await commands.current('rental', state.rental)
-    if (rental.status !== 'active' && !state.stopRequested) {
-      const asked = { type: 'RequestStop', reason: 'the rental has ended', requestedAt: now() } as const
-      const answer = await reports.send(job, asked)
-      if (isRefusal(answer)) throw new Failure(answer.refused, answer.details)
-      if (answer.state.status === 'running') await follow(job, answer.state, submitted, rental)
-      return
-    }
-    if (state.status === 'running') return follow(job, state, submitted, rental)
-    // The cluster would end it at once; the end of the rental, which is near, stops it.
-    if (rental.status === 'active' && rental.endsAt <= now()) return
+    const reason = state.stopRequested ? undefined : reasonToStop(rental, state, submitted, now())
+    const asked = reason === undefined ? state : await requestStop(job, reason)
+    if (asked.status === 'running') return follow(job, asked, submitted, rental)
+    if (asked.status !== 'queued' || rental.status !== 'active') return
+    if (!rental.openJobs.has(job)) await admit(job, state.rental, submitted)
     // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the
     // attempt is found as running by the next look.
     const attempt = state.attempt + 1
     const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
     const answer = await reports.send(job, start, cluster.name, String(attempt))
-    if (!isRefusal(answer)) await launch(specOf(job, attempt, submitted, rental, now()))
+    if (isRefusal(answer)) return
+    await launch(specOf(job, attempt, submitted, rental, now()))
+    stopInTime(job, submitted, rental)
   }
 
   /** Watches a running attempt if it is one of this cluster, and stops it if that was requested. */
@@ -109,26 +133,46 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
     job: string,
     { attempt, stopRequested }: Running,
     submitted: Submitted,
-    rental: StateOf<'rental'>,
-  ): Promise<void> => {
+    rental: RentalState,
+  ) => {
+    if (rental.status === 'active' && !rental.openJobs.has(job)) await admit(job, submitted.rental, submitted)
     if (!watchedAttempts.has(job)) {
       const { history } = await commands.load('job', job)
       const started = history.findLast(({ event }) => event.type === 'JobStarted')?.event
       if (started?.type !== 'JobStarted') return
       if (started.cluster !== cluster.name) {
-        const stop = history.findLast(({ event }) => event.type === 'JobStopRequested')?.event
-        if (stop?.type === 'JobStopRequested' && Date.parse(now()) - Date.parse(stop.requestedAt) > foreignStopMsMax)
-          await reports.send(job, {
-            type: 'InterruptJob',
-            attempt,
-            reason: 'its cluster does not answer',
-            interruptedAt: now(),
-          })
+        if (stopRequested) warnOfSilence(job, started.cluster)
         return
       }
       await launch(specOf(job, attempt, submitted, rental, now()))
     }
     if (stopRequested) stop(job, attempt)
+    else stopInTime(job, submitted, rental)
+  }
+
+  /** Logs that a job is to stop on another cluster. Unknown is not dead: until that cluster reports that the job is gone,
+   *  the GPUs stay reserved. */
+  const warnOfSilence = (job: string, itsCluster: string): void => {
+    const pauseMs = troubled.failed(job)
+    log.warn(
+      { job, cluster: itsCluster, pauseMs },
+      'a job is to stop, and only its own cluster can report that it is gone',
+    )
+  }
+
+  /** Sets the alarm of a job that has asked for time before the end of the lease. */
+  const stopInTime = (job: string, submitted: Submitted, rental: RentalState): void => {
+    if (rental.status !== 'active' || submitted.graceSeconds === undefined) return
+    const waitMs = Date.parse(stopTimeOf(rental, submitted)) - Date.parse(now())
+    clearTimeout(alarms.get(job))
+    const alarm = setTimeout(
+      () => {
+        alarms.delete(job)
+        void reconcile(job)
+      },
+      Math.min(Math.max(waitMs, 0), alarmMsMax),
+    )
+    alarms.set(job, alarm.unref())
   }
 
   const reconcileOrPause = async (job: string): Promise<void> => {
@@ -141,18 +185,24 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
   }
   const reconcile: JobRunner['reconcile'] = async (job, { relist = false } = {}) => {
     if (relist && troubled.isPaused(job)) return
-    await background.track(inOrder(job, () => reconcileOrPause(job)))
+    await reconciliations.track(inOrder(job, () => reconcileOrPause(job)))
   }
 
   return {
     reconcile,
-    close: async () => {
+    troubledJobs: () => troubled.count,
+    close: async ({ leaveJobs = false } = {}) => {
       closing = true
-      await background.idle()
+      for (const alarm of alarms.values()) clearTimeout(alarm)
+      await reconciliations.idle()
+      if (leaveJobs) {
+        await cluster.close({ stopJobs: false })
+        await reports.close()
+        return
+      }
       // A cluster that closes drops its watchers, so the jobs are stopped first: the watchers then report their ends.
-      const stops = [...watchedAttempts].map(([jobId, attempt]) => cluster.stop({ jobId, attempt }))
-      for (const stop of await Promise.allSettled(stops))
-        if (stop.status === 'rejected') log.warn({ err: stop.reason }, 'a job could not be stopped')
+      for (const [job, attempt] of watchedAttempts) stop(job, attempt)
+      await stops.idle()
       await reports.close()
       await cluster.close({ stopJobs: true })
     },
@@ -160,28 +210,39 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
 }
 
 type Submitted = Extract<EventOf<'job'>, { type: 'JobSubmitted' }>
-type Running = Extract<StateOf<'job'>, { status: 'running' }>
+type JobState = StateOf<'job'>
+type Running = Extract<JobState, { status: 'running' }>
+type RentalState = StateOf<'rental'>
+type ActiveRental = Extract<RentalState, { status: 'active' }>
 
-const specOf = (
-  jobId: string,
-  attempt: number,
+/** A job that has set a grace is asked to stop before the end by at most this part of the lease: a tenth. */
+const leasePartMax = 10
+
+const specOf = (jobId: string, attempt: number, submitted: Submitted, rental: RentalState, at: string): JobSpec => {
+  const { command, files, environment, timeoutSeconds, cpuCores, memoryMib, graceSeconds } = submitted
+  const leftMs = 'endsAt' in rental ? Date.parse(rental.endsAt) - Date.parse(at) : 0
+  const bounds = { leaseSeconds: Math.max(leftMs / 1000, 0), ...(graceSeconds === undefined ? {} : { graceSeconds }) }
+  return { jobId, attempt, command, files, environment, timeoutSeconds, cpuCores, memoryMib, ...bounds }
+}
+
+/** Returns when a job is asked to stop before the end of the lease: only one that has set a grace is, and by at most a
+ *  tenth of the lease. */
+const stopTimeOf = ({ endsAt, seconds }: ActiveRental, { graceSeconds = 0 }: Submitted): string =>
+  new Date(Date.parse(endsAt) - Math.min(graceSeconds, Number(seconds) / leasePartMax) * 1000).toISOString()
+
+/** Returns why the job is to stop, or undefined when it may go on. */
+const reasonToStop = (
+  rental: RentalState,
+  { status }: JobState,
   submitted: Submitted,
-  rental: StateOf<'rental'>,
   at: string,
-): JobSpec => {
-  const { command, files, environment, timeoutSeconds, cpuCores, memoryMib } = submitted
-  const leftMs = rental.status === 'active' ? Date.parse(rental.endsAt) - Date.parse(at) : 0
-  return {
-    jobId,
-    attempt,
-    command,
-    files,
-    environment,
-    timeoutSeconds,
-    cpuCores,
-    memoryMib,
-    leaseSeconds: Math.max(leftMs / 1000, 0),
-  }
+): string | undefined => {
+  if (rental.status === 'ending') return 'the rental ends'
+  if (rental.status !== 'active') return 'the rental has ended'
+  if (at >= rental.endsAt) return 'the rented time is over'
+  return status === 'running' && submitted.graceSeconds !== undefined && at >= stopTimeOf(rental, submitted)
+    ? 'the rented time is nearly over'
+    : undefined
 }
 
 /** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once;

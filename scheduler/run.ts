@@ -10,7 +10,8 @@ import type { JobRunner } from './jobs.ts'
 /** Lists open work from the read models. An event is only a hint that something changed; these lists are the truth, and
  *  they are read again and again. */
 export type OpenWork = {
-  /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. */
+  /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. Of a rental that
+   *  is ending, they come from the log itself. */
   readonly openJobs: (rental?: string) => Promise<readonly string[]>
 }
 
@@ -34,7 +35,7 @@ export const runScheduler = async ({
   signal,
 }: {
   readonly bus: Bus
-  readonly jobs: JobRunner
+  readonly jobs: Pick<JobRunner, 'reconcile' | 'close'>
   readonly heartbeats: Pick<Heartbeats, 'beat'>
   readonly openWork: OpenWork
   readonly now: () => string
@@ -46,7 +47,7 @@ export const runScheduler = async ({
     const event = decodeDomainEvent({ type, data, version: metadata.schemaVersion })
     // The first seconds of a rental do not wait for the next beat.
     if (event.type === 'RentalActivated') return heartbeats.beat(now())
-    if (event.type !== 'RentalEnded') return jobs.reconcile(id)
+    if (event.type !== 'RentalEnded' && event.type !== 'RentalEndRequested') return jobs.reconcile(id)
     for (const job of await openWork.openJobs(id)) await jobs.reconcile(job)
   }
 
@@ -60,7 +61,7 @@ export const runScheduler = async ({
     every(heartbeatEveryMs, () => heartbeats.beat(now()), 'heartbeats could not be recorded', log, signal),
     bus.consume({
       consumer: consumers.scheduler,
-      filter: { types: [...jobEvents, 'RentalActivated', 'RentalEnded'] },
+      filter: { types: [...jobEvents, 'RentalActivated', 'RentalEndRequested', 'RentalEnded'] },
       signal,
       handle: async ({ events }) => {
         for (const event of events)

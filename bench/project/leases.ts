@@ -73,6 +73,9 @@ const definition = (name: string, table: Parameters<typeof projection>[0]['table
         const lease = existing(row, metadata)
         return { ...lease, runSeconds, meterings: lease.meterings + 1, charged: lease.charged + fee.amount }
       },
+      RentalJobAdmitted: (row) => row,
+      RentalJobClosed: (row) => row,
+      RentalEndRequested: (row, _, metadata) => ({ ...existing(row, metadata), status: 'ending' }),
       RentalEnded: (row, _, metadata) => ({ ...existing(row, metadata), status: 'ended' }),
       InvoiceIssued: (row, _, metadata) => ({ ...existing(row, metadata), status: 'settled' }),
     },

@@ -26,8 +26,9 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 export const schemaNameOf = (file: string): string =>
   `replay_${basename(file, extname(file))
     .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '_')
-    .replace(/^_+|_+$/g, '')}`.slice(0, schemaNameMax)
+    .split(/[^a-z0-9]+/)
+    .filter(Boolean)
+    .join('_')}`.slice(0, schemaNameMax)
 
 /** PostgreSQL cuts names at 63 bytes; the schemas beside it have longer names by one word. */
 export const schemaNameMax = 50

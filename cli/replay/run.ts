@@ -117,11 +117,21 @@ const attempt = (state: State, { fold, counts, explain }: Step): boolean => {
   }
 }
 
+/** Returns the file, line and column of the first call in a stack: `fold.ts:3:9`. */
+const fileAndLineOf = (stack: string): string | undefined => {
+  const call = stack.split('\n').find((line) => /^\s+at /.test(line))
+  const place = call
+    ?.split(/[/\\(\s]/)
+    .at(-1)
+    ?.replace(/\)$/, '')
+  return place !== undefined && /^[^:]+:\d+:\d+$/.test(place) ? place : undefined
+}
+
 /** Returns the error with its event and its line in the analyst's file. */
 const explain = (error: unknown, { type }: DomainEvent, { stream, revision, position }: EventMetadata): Failure => {
   const event = { type, stream, revision: String(revision), position }
   if (error instanceof Failure) return new Failure(error.code, { ...error.details, ...event }, error)
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error))
-  const [, at] = /\n\s+at .*?([^/\\(\s]+:\d+:\d+)\)?/.exec(stack) ?? []
+  const at = fileAndLineOf(stack)
   return new Failure('REPLAY_FOLD_FAILED', { ...event, reason: message, ...(at && { at }) }, error)
 }

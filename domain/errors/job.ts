@@ -18,7 +18,10 @@ export const jobErrors = {
     hint: 'Check the name of the program and the files sent with the job.',
   },
   JOB_EXIT_NONZERO: { message: 'The job ended with an exit code other than 0.', hint: 'Read its log.' },
-  JOB_TIMED_OUT: { message: 'The job ran longer than its timeout and was stopped.', hint: 'Give it a longer timeout.' },
+  JOB_TIMED_OUT: {
+    message: 'The job ran longer than its timeout and was stopped.',
+    hint: 'Submit it with a larger timeoutSeconds.',
+  },
   JOB_MEMORY_EXCEEDED: {
     message: 'The job used more memory than its limit and was stopped.',
     hint: 'Raise memoryMib, or use less.',

@@ -16,16 +16,23 @@ export const listingErrors = {
   LISTING_WITHDRAWN: { message: 'The provider has withdrawn this listing.', hint: 'Search listings for another one.' },
   LISTING_FULL: {
     message: 'The listing does not have enough free GPUs; other rentals have reserved them.',
-    hint: 'Ask for fewer GPUs or take another listing.',
+    hint: 'Ask for a lower gpuCount, take another listing, or try again when a rental has ended.',
+  },
+  LISTING_TOO_SMALL: {
+    message: 'The listing has fewer GPUs than were asked for, also when all of them are free.',
+    hint: 'Ask for a lower gpuCount, or take a listing with more GPUs: gpuCountMin finds it.',
   },
   LISTING_INVALID: {
     message: 'A listing needs at least one GPU and a price above zero.',
     hint: 'See the details for the field.',
   },
-  GPU_UNKNOWN: { message: 'No listing has ever offered this GPU.', hint: 'See the details for the models on offer.' },
+  GPU_UNKNOWN: {
+    message: 'No open listing offers a GPU of this name.',
+    hint: 'See the details for the nearest models on offer; gpuModels lists all.',
+  },
   NO_FITTING_OFFER: {
-    message: 'No open listing fits the request.',
-    hint: 'Raise the price, ask for fewer GPUs, or try again later.',
+    message: 'No open listing of this GPU meets the requirements.',
+    hint: 'See the details for what failed: gpuCount, vramMibMin or region. Ask for less, or for another region.',
   },
   PRICE_ABOVE_MAXIMUM: {
     message: 'The price is above the given maximum.',
@@ -38,5 +45,9 @@ export const listingErrors = {
   OFFER_LINE_INVALID: {
     message: 'This line of the offer file cannot be read.',
     hint: 'See the details for the line and the column; the other lines were imported.',
+  },
+  OFFERS_NOT_WITHDRAWN: {
+    message: 'Nothing was withdrawn: the file may not be all that the provider offers.',
+    hint: 'See the details for the line. Correct it and import the file again, or withdraw listings with withdrawListing.',
   },
 } as const

@@ -97,6 +97,14 @@ export const platformErrors = {
     message: 'Too many other requests changed the same thing at the same time.',
     hint: 'Repeat the request with the same idempotency key.',
   },
+  QUERY_TOO_COSTLY: {
+    message: 'The query asks for too much at once.',
+    hint: 'Ask for fewer nodes with first, for fewer fields, or with fewer aliases; the limits are in the details.',
+  },
+  ANSWER_TOO_LARGE: {
+    message: 'The answer is larger than this platform sends at once.',
+    hint: 'Ask for fewer nodes with first, or for fewer fields. A mutation was done all the same: query its result.',
+  },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
   CHAIN_WITHOUT_FAUCET: {
     message: 'Money is given away on the embedded chain only, and this platform is on another chain.',

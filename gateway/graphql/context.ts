@@ -17,15 +17,18 @@ export type Context = {
   readonly wallet: string | undefined
   readonly privilege: Privilege
   readonly loaders: Loaders
+  /** The bytes of the answer so far, counted by gateway/graphql/answer-size.ts. */
+  readonly answer: { bytes: number }
   /** Aborts when the gateway closes. */
   readonly closing: AbortSignal
 }
 
 /** Creates the context of one request, with its own loaders. */
-export const createContext = (parts: Omit<Context, 'loaders' | 'privilege'>): Context => ({
+export const createContext = (parts: Omit<Context, 'loaders' | 'privilege' | 'answer'>): Context => ({
   ...parts,
   privilege: privilegeOf(parts.services.privileged, parts.wallet),
   loaders: createLoaders(parts.services.read),
+  answer: { bytes: 0 },
 })
 
 /** Returns the signed-in wallet. Throws NOT_SIGNED_IN. */

@@ -1,6 +1,7 @@
 import type { Commands } from '../../commands/execute.ts'
 import type { AggregateName, StateOf } from '../../domain/aggregates.ts'
 import { type Details, type ErrorCode, errors, Failure, type Refusal, refuse } from '../../domain/errors.ts'
+import { shortDetails } from '../shortened.ts'
 import { builder } from './builder.ts'
 
 const codes = Object.keys(errors) as ErrorCode[]
@@ -38,7 +39,8 @@ export const Refused = builder.objectRef<Refusal>('Refused').implement({
 })
 
 /** Returns details as a list, for GraphQL has no maps. */
-export const detailsOf = (details: Details) => Object.entries(details).map(([name, value]) => ({ name, value }))
+export const detailsOf = (details: Details) =>
+  Object.entries(shortDetails(details)).map(([name, value]) => ({ name, value }))
 
 /** The code for an aggregate that does not exist. */
 const unknownCodes = {

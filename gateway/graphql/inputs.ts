@@ -8,6 +8,10 @@ export const keyLimit: Limit = { charactersMin: 1, charactersMax: keyCharactersM
 /** The limit of the name of a stream: its store takes no longer one. */
 export const streamLimit: Limit = { charactersMax: 250 }
 
+/** What a renter may write for a region. */
+export const regionInput =
+  'A country or a continent by name or code ("US", "Europe"), or whole words of the region ("us-east", "Texas").'
+
 /** Refuses INPUT_INVALID for an idempotency key that is empty or too long. */
 export const refuseInvalidKey = (idempotencyKey: string): Refusal | undefined =>
   idempotencyKey.length >= 1 && idempotencyKey.length <= keyCharactersMax

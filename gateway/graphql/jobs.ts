@@ -2,7 +2,7 @@ import { submitJob } from '../../commands/submit-job.ts'
 import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { jobFileFields, jobVariableFields, jobWordField } from '../../domain/job.events.ts'
-import type { JobFile } from '../../domain/job.ts'
+import { graceSecondsDefault, type JobFile } from '../../domain/job.ts'
 import { limitOf } from '../../domain/limits.ts'
 import type { JobStatus } from '../../projections/jobs.table.ts'
 import { findJob, jobs, listJobs } from '../../projections/jobs.ts'
@@ -12,7 +12,7 @@ import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { ErrorCodeType, requireState } from './errors.ts'
 import { limited } from './input-limits.ts'
-import { keyLimit, refuseInvalidKey } from './inputs.ts'
+import { keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
 import { Job, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -64,15 +64,27 @@ Job.implement({
     code: t.expose('code', { type: ErrorCodeType, nullable: true, description: 'Why it failed.' }),
     cluster: t.exposeString('cluster', { nullable: true }),
     stopRequested: t.exposeBoolean('stopRequested'),
-    command: t.stringList({ resolve: ({ command }) => [...command] }),
-    files: t.field({ type: [JobFileType], resolve: ({ files }) => [...files] }),
+    command: t.stringList({
+      resolve: async (job, _, { loaders }) => [...(job.command ?? (await loaders.jobProgram(job.id))?.command ?? [])],
+    }),
+    files: t.field({
+      type: [JobFileType],
+      resolve: async (job, _, { loaders }) => [...(job.files ?? (await loaders.jobProgram(job.id))?.files ?? [])],
+    }),
     environment: t.field({
       type: [EnvironmentVariable],
-      resolve: ({ environment }) => Object.entries(environment).map(([name, value]) => ({ name, value })),
+      resolve: async (job, _, { loaders }) => {
+        const environment = job.environment ?? (await loaders.jobProgram(job.id))?.environment ?? {}
+        return Object.entries(environment).map(([name, value]) => ({ name, value }))
+      },
     }),
     timeoutSeconds: t.exposeInt('timeoutSeconds'),
     cpuCores: t.exposeInt('cpuCores'),
     memoryMib: t.exposeInt('memoryMib'),
+    graceSeconds: t.int({
+      description: 'How long it has to end after SIGTERM, before SIGKILL.',
+      resolve: ({ graceSeconds }) => graceSeconds ?? graceSecondsDefault,
+    }),
     submittedAt: t.expose('submittedAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
@@ -178,6 +190,10 @@ const SubmitJobInput = builder.inputType('SubmitJobInput', {
     timeoutSeconds: t.int({ defaultValue: timeoutSecondsDefault, ...limited(fields.timeoutSeconds) }),
     cpuCores: t.int({ defaultValue: 1, ...limited(fields.cpuCores) }),
     memoryMib: t.int({ defaultValue: memoryMibDefault, ...limited(fields.memoryMib) }),
+    graceSeconds: t.int({
+      description: `How long it has to end after SIGTERM, before SIGKILL; ${graceSecondsDefault} when left out. A job that sets it is asked to stop so much before the end of the lease, by at most a tenth of the lease.`,
+      ...limited(fields.graceSeconds),
+    }),
     idempotencyKey: t.string({
       required: true,
       description: 'The same key again is the same job.',
@@ -206,6 +222,7 @@ builder.mutationField('submitJob', (t) =>
         timeoutSeconds: input.timeoutSeconds ?? timeoutSecondsDefault,
         cpuCores: input.cpuCores ?? 1,
         memoryMib: input.memoryMib ?? memoryMibDefault,
+        ...withoutNulls({ graceSeconds: input.graceSeconds }),
       })
       if (isRefusal(submitted)) return submitted
       return { id: submitted.job, position: await resultPosition(services, submitted) }

@@ -1,10 +1,22 @@
 import { EnvelopArmorPlugin } from '@escape.tech/graphql-armor'
 import { type DocumentNode, GraphQLError, validate, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
+import { Failure } from '../../domain/errors.ts'
+import { costOf, type Operation } from './cost.ts'
+import { asGraphQLError, shortError } from './mask.ts'
 
 /** The limits of one request, on HTTP and WebSocket alike. A request for all fields of the largest node, for 100 nodes,
- *  fits. */
-export const limits = { depthMax: 12, aliasesMax: 20, tokensMax: 2_000, directivesMax: 20, costMax: 60_000 }
+ *  fits. `fieldsMax` and `answerBytesMax` are compared with an estimate before anything is read; the bytes are counted
+ *  again as the answer is made. */
+export const limits = {
+  depthMax: 12,
+  aliasesMax: 20,
+  aliasCharactersMax: 100,
+  tokensMax: 2_000,
+  directivesMax: 20,
+  fieldsMax: 60_000,
+  answerBytesMax: 8 * 1024 * 1024,
+}
 
 /** Refuses requests over the limits before they are executed. */
 export const limitsPlugin = (): Plugin =>
@@ -13,17 +25,59 @@ export const limitsPlugin = (): Plugin =>
     maxAliases: { n: limits.aliasesMax },
     maxTokens: { n: limits.tokensMax },
     maxDirectives: { n: limits.directivesMax },
-    costLimit: { maxCost: limits.costMax },
+    // It does not look at `first`: see costPlugin.
+    costLimit: { enabled: false },
   })
+
+/** Returns the longest alias of a document, in characters. */
+const longestAliasOf = (document: DocumentNode): number => {
+  let longest = 0
+  visit(document, {
+    Field: ({ alias }) => {
+      longest = Math.max(longest, alias?.value.length ?? 0)
+    },
+  })
+  return longest
+}
+
+/** Returns why an operation is refused before anything is read; undefined for one within the limits. */
+const refusalOf = (operation: Operation): Failure | undefined => {
+  const { aliasCharactersMax, fieldsMax, answerBytesMax } = limits
+  const alias = longestAliasOf(operation.document)
+  if (alias > aliasCharactersMax)
+    return new Failure('INPUT_INVALID', { alias: `${alias} characters`, takes: `at most ${aliasCharactersMax}` })
+  const { fields, bytes } = costOf(operation)
+  if (fields <= fieldsMax && bytes <= answerBytesMax) return undefined
+  return new Failure('QUERY_TOO_COSTLY', {
+    fields: String(Math.round(fields)),
+    fieldsMax: String(fieldsMax),
+    bytes: String(Math.round(bytes)),
+    bytesMax: String(answerBytesMax),
+  })
+}
+
+/** Refuses an operation whose answer may be too large, before it is executed. */
+export const costPlugin = (): Plugin => {
+  const check = (args: Operation, stop: (result: { errors: GraphQLError[] }) => void) => {
+    const refusal = refusalOf(args)
+    if (refusal) stop({ errors: [asGraphQLError(refusal) as GraphQLError] })
+  }
+  return {
+    onExecute: ({ args, setResultAndStopExecution }) => check(args, setResultAndStopExecution),
+    onSubscribe: ({ args, setResultAndStopExecution }) => check(args, setResultAndStopExecution),
+  }
+}
 
 /** How many errors of one document are found before its validation ends: each costs a comparison with the
  *  names of the schema. */
 const validationErrorsMax = 10
 
-/** Ends the validation of a document after a few errors. */
+/** Ends the validation of a document after a few errors, and bounds their texts. */
 export const validationErrorsPlugin = (): Plugin => ({
   onValidate: ({ setValidationFn }) =>
-    setValidationFn((schema, document, rules) => validate(schema, document, rules, { maxErrors: validationErrorsMax })),
+    setValidationFn((schema, document, rules) =>
+      validate(schema, document, rules, { maxErrors: validationErrorsMax }).map(shortError),
+    ),
 })
 
 /** Returns whether PostgreSQL can store the text: neither a NUL nor half a surrogate pair is in it. */

@@ -1,14 +1,23 @@
 import { commandIds, ids } from '../../commands/derived-ids.ts'
 import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
+import { gpuKeyOf, gpuNameOf } from '../../domain/gpu-models.ts'
 import { money } from '../../domain/money.ts'
-import { findListing, gpuModels, listings, searchListings } from '../../projections/listings.ts'
+import {
+  findListing,
+  gpuModels,
+  gpuModelsMax,
+  gpuNamesLike,
+  listings,
+  regionsLike,
+  searchListings,
+} from '../../projections/listings.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reachPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { limited } from './input-limits.ts'
-import { keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
+import { keyLimit, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, parseMoney, priceInput } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
@@ -70,12 +79,12 @@ builder.queryField('listing', (t) =>
 
 const ListingFilter = builder.inputType('ListingFilter', {
   fields: (t) => ({
-    gpu: t.string({ description: 'The model, in any case.' }),
+    gpu: t.string({ description: 'The model, as people write it: "RTX 4090", "nvidia h100".' }),
     gpuCountMin: t.int({ description: 'The least number of GPUs; with onlyFree, of free GPUs.' }),
     vramMibMin: t.int({ description: 'Memory of one GPU.' }),
     maxPricePerGpuHour: t.string(priceInput),
     asset: t.string({ defaultValue: assetDefault }),
-    region: t.string(),
+    region: t.string({ description: regionInput }),
     onlyFree: t.boolean({ description: 'Leaves out listings that have no free GPU.' }),
   }),
 })
@@ -89,13 +98,18 @@ builder.queryField('listings', (t) =>
     args: { filter: t.arg({ type: ListingFilter }), ...pageArguments, ...atLeastArgument },
     resolve: async (_, { filter, atLeast, ...page }, context, info) => {
       await reachPosition(context, atLeast, info)
-      const { maxPricePerGpuHour, asset, ...conditions } = filter ?? {}
+      const { maxPricePerGpuHour, asset, gpu, region, ...conditions } = filter ?? {}
       const pricePerGpuHourMax = maxPricePerGpuHour
         ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
         : undefined
       if (isRefusal(pricePerGpuHourMax)) throw new Failure(pricePerGpuHourMax.refused, pricePerGpuHourMax.details)
-      const request = { ...pageRequest(page), ...withoutNulls(conditions), pricePerGpuHourMax }
-      const found = await searchListings(context.services.read, request)
+      const { read } = context.services
+      const named = {
+        ...(gpu?.trim() && { gpus: await gpuNamesLike(read, gpu) }),
+        ...(region?.trim() && { regions: await regionsLike(read, region) }),
+      }
+      const request = { ...pageRequest(page), ...withoutNulls(conditions), ...named, pricePerGpuHourMax }
+      const found = await searchListings(read, request)
       return toConnection(found, request, ({ pricePerGpuHour, id }) => [String(pricePerGpuHour), id])
     },
   }),
@@ -103,11 +117,15 @@ builder.queryField('listings', (t) =>
 
 builder.queryField('gpuModels', (t) =>
   t.stringList({
-    description: 'The names of all GPU models that were ever listed.',
-    args: atLeastArgument,
-    resolve: async (_, { atLeast }, context, info) => {
+    description: 'The GPU models that were ever listed, sorted, each under one name.',
+    args: {
+      first: t.arg.int({ defaultValue: gpuModelsMax, description: `The number of names, 1 to ${gpuModelsMax}.` }),
+      after: t.arg.string({ description: 'A name: only names after it.' }),
+      ...atLeastArgument,
+    },
+    resolve: async (_, { first, after, atLeast }, context, info) => {
       await reachPosition(context, atLeast, info)
-      return [...(await gpuModels(context.services.read))]
+      return [...(await gpuModels(context.services.read, { first: first ?? gpuModelsMax, after: after ?? undefined }))]
     },
   }),
 )
@@ -142,7 +160,8 @@ builder.mutationField('listGpus', (t) =>
     resolve: async (_, { input }, context) => {
       const { services, wallet } = context
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      const { pricePerGpuHour: price, asset, idempotencyKey, ...offer } = input
+      const { pricePerGpuHour: price, asset, idempotencyKey, gpu, ...terms } = input
+      const offer = { ...terms, gpu: gpuNameOf(gpu) }
       const refusedKey = refuseInvalidKey(idempotencyKey)
       if (refusedKey) return refusedKey
       const numbers = {
@@ -215,11 +234,11 @@ builder.subscriptionField('listingChanged', (t) =>
   t.field({
     type: ListingUpdate,
     description: 'Each change of any listing, or of the listings of one model.',
-    args: { gpu: t.arg.string({ description: 'The model, in any case.' }), ...afterArgument },
+    args: { gpu: t.arg.string({ description: 'The model, as people write it.' }), ...afterArgument },
     subscribe: (_, { gpu, after }, context) =>
       rowUpdates(context, {
         projection: listings,
-        matches: (row) => !gpu || row.gpu.toLowerCase() === gpu.toLowerCase(),
+        matches: (row) => !gpu || gpuKeyOf(row.gpu) === gpuKeyOf(gpu),
         after,
       }),
     resolve: (update) => update,

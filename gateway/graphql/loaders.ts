@@ -1,6 +1,7 @@
 import { chunksOf } from '../../infra/async/chunks.ts'
 import type { ReadModels } from '../../projections/database.ts'
 import { findInvoices } from '../../projections/invoices.ts'
+import { findJobPrograms } from '../../projections/jobs.ts'
 import { findListings } from '../../projections/listings.ts'
 import { findProviders } from '../../projections/providers.ts'
 import { findRentals } from '../../projections/rentals.ts'
@@ -48,6 +49,7 @@ export const createBatchLoader = <Value>(
  *  are. */
 export const createLoaders = (read: ReadModels) => ({
   invoice: createBatchLoader((ids) => findInvoices(read, ids)),
+  jobProgram: createBatchLoader((ids) => findJobPrograms(read, ids)),
   listing: createBatchLoader((ids) => findListings(read, ids)),
   provider: createBatchLoader((ids) => findProviders(read, ids)),
   rental: createBatchLoader((ids) => findRentals(read, ids)),

@@ -2,6 +2,7 @@ import { GraphQLError } from 'graphql'
 import { newId } from '../../commands/ids.ts'
 import { errors, Failure } from '../../domain/errors.ts'
 import type { Log } from '../../infra/telemetry.ts'
+import { shortDetails, shortened } from '../shortened.ts'
 
 /** Returns the error that was thrown first, without the errors that GraphQL wrapped around it. */
 const rootCauseOf = (error: unknown): unknown =>
@@ -19,8 +20,16 @@ export const asGraphQLError = (error: unknown): unknown => {
   const { code, details } = root
   return new GraphQLError(errors[code].message, {
     ...locationOf(error),
-    extensions: { code, hint: errors[code].hint, details },
+    extensions: { code, hint: errors[code].hint, details: shortDetails(details) },
   })
+}
+
+/** Returns an error with its message cut, where that repeats a long text of the client. */
+export const shortError = (error: GraphQLError): GraphQLError => {
+  const message = shortened(error.message)
+  if (message === error.message) return error
+  const { nodes, source, positions, path, extensions } = error
+  return new GraphQLError(message, { nodes: nodes ?? null, source, positions, path, extensions })
 }
 
 /** Creates the function that decides what a client sees of an error: a `Failure` with its code, an error of the request
@@ -29,7 +38,7 @@ export const createErrorMask =
   (log: Pick<Log, 'error'>) =>
   (error: unknown): GraphQLError => {
     const shown = asGraphQLError(error)
-    if (shown instanceof GraphQLError && rootCauseOf(shown) instanceof GraphQLError) return shown
+    if (shown instanceof GraphQLError && rootCauseOf(shown) instanceof GraphQLError) return shortError(shown)
     const correlationId = newId()
     log.error({ err: rootCauseOf(error), correlationId }, 'an unexpected error')
     return new GraphQLError(errors.INTERNAL.message, {

@@ -1,5 +1,5 @@
 import type { InvoiceRow } from '../../projections/invoices.table.ts'
-import type { JobRow } from '../../projections/jobs.table.ts'
+import type { JobProgram, ListedJob } from '../../projections/jobs.ts'
 import type { ListingRow } from '../../projections/listings.table.ts'
 import type { PaymentRow } from '../../projections/payments.table.ts'
 import type { ProviderRow } from '../../projections/providers.table.ts'
@@ -10,7 +10,8 @@ import { builder } from './builder.ts'
 // rentals.ts.
 
 export const Invoice = builder.objectRef<InvoiceRow>('Invoice')
-export const Job = builder.objectRef<JobRow>('Job')
+/** A job of a list has no program until one is asked for. */
+export const Job = builder.objectRef<ListedJob & Partial<JobProgram>>('Job')
 export const Listing = builder.objectRef<ListingRow>('Listing')
 export const Payment = builder.objectRef<PaymentRow>('Payment')
 export const Provider = builder.objectRef<ProviderRow>('Provider')

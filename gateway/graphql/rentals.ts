@@ -13,18 +13,20 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
 import { limited } from './input-limits.ts'
-import { isExactlyOne, keyLimit, refuseInvalidKey, withoutNulls } from './inputs.ts'
+import { isExactlyOne, keyLimit, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, moneyOrNull, parseMoney, priceInput } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
+import { detailsOfRejection } from './rejection.ts'
 import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
 // The node
 
-const statuses: readonly RentalStatus[] = ['requested', 'rejected', 'active', 'ended', 'settled']
+const statuses: readonly RentalStatus[] = ['requested', 'rejected', 'active', 'ending', 'ended', 'settled']
 const RentalStatusType = builder.enumType('RentalStatus', {
-  description: 'requested → active → ended → settled, or requested → rejected.',
+  description:
+    'requested → active → ended → settled, or requested → rejected. A rental whose jobs still run at its end is ending until the last of them has ended.',
   values: statuses,
 })
 const EndReasonType = builder.enumType('EndReason', { values: ['returned', 'expired'] as const })
@@ -88,6 +90,15 @@ Rental.implement({
     requestedAt: t.expose('requestedAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true }),
     endsAt: t.expose('endsAt', { type: 'DateTime', nullable: true, description: 'When it expires.' }),
+    endRequestedAt: t.expose('endRequestedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its end was requested while jobs ran. No job starts since then.',
+    }),
+    openJobs: t.exposeInt('openJobs', {
+      description:
+        'Jobs that may still run. While it is ending, the GPUs stay reserved until their cluster says that the last of them is gone; what is charged is bounded by endRequestedAt and the grace of the jobs.',
+    }),
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true }),
     settledAt: t.expose('settledAt', { type: 'DateTime', nullable: true }),
     invoice: t.field({
@@ -164,9 +175,9 @@ const RentGpuInput = builder.inputType('RentGpuInput', {
   description: 'Takes either a listing or a GPU model with its requirements, and either seconds or hours.',
   fields: (t) => ({
     listing: t.id({ description: 'The listing to rent from.' }),
-    gpu: t.string({ description: 'A model such as "H100": the cheapest listing that fits is rented.' }),
+    gpu: t.string({ description: 'A model such as "H100" or "RTX 4090": the cheapest listing that fits is rented.' }),
     vramMibMin: t.int({ description: 'The least memory of one GPU. Only together with gpu.' }),
-    region: t.string({ description: 'A part of the name of the region. Only together with gpu.' }),
+    region: t.string({ description: `${regionInput} Only together with gpu.` }),
     gpuCount: t.int({ defaultValue: 1, ...limited(fields.gpuCount) }),
     seconds: t.int({
       description: 'The longest time to rent for. The rental can be ended earlier.',
@@ -199,7 +210,7 @@ builder.mutationField('rentGpu', (t) =>
       if (isRefusal(rented)) return rented
       const position = await resultPosition(services, rented)
       return rented.outcome === 'rejected'
-        ? refuse(rented.code, { rental: rented.rental, position })
+        ? refuse(rented.code, { rental: rented.rental, position, ...(await detailsOfRejection(services, rented)) })
         : { id: rented.rental, position }
     },
   }),
@@ -234,7 +245,8 @@ const EndRentalInput = builder.inputType('EndRentalInput', { fields: (t) => ({ r
 builder.mutationField('endRental', (t) =>
   t.field({
     type: nodePayloadOf('EndRental', 'rental', Rental, findRental),
-    description: 'Ends the rental. Charges the time that it ran, to the second, and releases the rest of the hold.',
+    description:
+      'Ends the rental. Charges the time that it ran, to the second, and releases the rest of the hold. While jobs run, the rental is ending: they are asked to stop, and the invoice comes with rentalUpdated when the last of them has ended.',
     args: { input: t.arg({ type: EndRentalInput, required: true }) },
     resolve: async (_, { input: { rental } }, { services, wallet }) => {
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')

@@ -14,12 +14,13 @@ import './events.ts'
 import './projections.ts'
 import './parked-tasks.ts'
 import { printSchema } from 'graphql'
+import { countAnswers } from './answer-size.ts'
 import { builder } from './builder.ts'
 import { limitInputs } from './input-limits.ts'
 
 /** The schema of all files imported above. Each adds its types and fields to the builder when it is imported, so the
  *  order of the imports is the order in the schema. */
-export const schema = limitInputs(builder.toSchema({ sortSchema: false }))
+export const schema = countAnswers(limitInputs(builder.toSchema({ sortSchema: false })))
 
 /** Returns the schema as text, as it stands in gateway/schema.graphql. */
 export const printedSchema = (): string => `${printSchema(schema)}\n`

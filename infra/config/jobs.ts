@@ -15,4 +15,11 @@ export const jobsSettings = {
     example: 'own',
     unset: 'strangers',
   }),
+  JOBS_ON_SIGTERM: setting(z.enum(['end', 'leave']), {
+    description:
+      'What SIGTERM does to running jobs: ends them, or leaves them to be adopted by the next start. Ctrl-C ends them.',
+    takes: 'end or leave',
+    example: 'leave',
+    unset: 'end',
+  }),
 }

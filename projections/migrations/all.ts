@@ -2,6 +2,7 @@ import { ReadModels } from './2026-11-22-read-models.ts'
 import { BuildingAndParking } from './2026-11-23-building-and-parking.ts'
 import { EventsAndMoments } from './2026-11-23-events-and-moments.ts'
 import { AmountsOfTheChain } from './2026-11-28-amounts-of-the-chain.ts'
+import { Endings } from './2026-11-28-endings.ts'
 
 /** The migrations in the order in which they run. Neither the name nor the effect of a released migration ever
  *  changes. */
@@ -10,4 +11,5 @@ export const migrations = [
   { name: '2026-11-23-building-and-parking', class: BuildingAndParking },
   { name: '2026-11-23-events-and-moments', class: EventsAndMoments },
   { name: '2026-11-28-amounts-of-the-chain', class: AmountsOfTheChain },
+  { name: '2026-11-28-endings', class: Endings },
 ]

@@ -7,6 +7,7 @@ import { type Candidate, type Needs, place } from './cheapest.ts'
 const offer = (listing: string, overrides: Partial<Candidate> = {}): Candidate => ({
   listing,
   gpu: 'H100',
+  gpuCount: 8,
   freeGpus: 8,
   vramMib: 81_559,
   region: 'France, FR, EU',
@@ -50,8 +51,21 @@ describe('fitting offers', () => {
     expect(placed(request, offer('exact'))).toEqual(['exact'])
   })
 
-  test('are found by model and part of a region, in any case', () => {
-    expect(placed(needs({ gpu: 'h100', region: 'france' }), offer('a'), offer('b', { region: 'US' }))).toEqual(['a'])
+  test.each(['h100', ' nvidia h100 ', 'H100 SXM', 'h100-80gb'])(
+    'are found by the model as people write it: %j',
+    (gpu) =>
+      expect(placed(needs({ gpu }), offer('a'), offer('b', { gpu: 'A100' }), offer('c', { gpu: 'H100_SXM' }))).toEqual([
+        'a',
+        'c',
+      ]),
+  )
+
+  test('are found by whole words of a region, and by country and continent', () => {
+    const offers = [offer('a'), offer('b', { region: 'australia-east-1' }), offer('c', { region: 'us-east-1' })]
+    expect(placed(needs({ region: 'france' }), ...offers)).toEqual(['a'])
+    expect(placed(needs({ region: 'Europe' }), ...offers)).toEqual(['a'])
+    expect(placed(needs({ region: 'US' }), ...offers)).toEqual(['c'])
+    expect(placed(needs({ region: 'ustralia' }), ...offers)).toBe('NO_FITTING_OFFER')
   })
 })
 
@@ -70,6 +84,7 @@ describe('when none fits, the code names the reason of the closest one', () => {
     ['GPU_UNKNOWN', [offer('part', { gpu: 'H100 NVL' })]],
     ['NO_FITTING_OFFER', [a100, small]],
     ['NO_FITTING_OFFER', [a100, elsewhere]],
+    ['NO_FITTING_OFFER', [offer('single', { gpuCount: 0, freeGpus: 0 })]],
     ['PRICE_ABOVE_MAXIMUM', [a100, small, expensive]],
     ['PRICE_ABOVE_MAXIMUM', [euros]],
     ['LISTING_FULL', [a100, small, expensive, taken]],
@@ -78,11 +93,45 @@ describe('when none fits, the code names the reason of the closest one', () => {
   })
 })
 
+describe('the details name the requirement that failed, and the nearest that there is', () => {
+  const offers = [
+    offer('big', { gpuCount: 8, freeGpus: 2, vramMib: 40_960, region: 'us-east-1' }),
+    offer('far', { gpuCount: 2, freeGpus: 2, vramMib: 81_920, region: 'France, FR, EU' }),
+  ]
+  const detailsOf = (asked: Partial<Needs>) => {
+    const answer = place(needs(asked), offers)
+    return 'code' in answer ? [answer.code, answer.details] : answer
+  }
+  const together = 'is met by some offers, but not together with the others'
+
+  test.each<[Partial<Needs>, string, object]>([
+    [{ gpuCount: 500 }, 'NO_FITTING_OFFER', { gpuCount: 'is 500, and the largest listing has 8' }],
+    [{ vramMib: 90_000 }, 'NO_FITTING_OFFER', { vramMibMin: 'is 90000, and the most on offer is 81920' }],
+    [{ region: 'Japan' }, 'NO_FITTING_OFFER', { region: 'is "Japan", and offers are in us-east-1; France, FR, EU' }],
+    [{ gpuCount: 4, region: 'FR' }, 'NO_FITTING_OFFER', { gpuCount: together, region: together }],
+    [
+      { maxPricePerGpuHour: usdc(1n) },
+      'PRICE_ABOVE_MAXIMUM',
+      { maxPricePerGpuHour: 'is 0.000001 USDC, and the cheapest that fits costs 0.000002 USDC' },
+    ],
+    [{ maxPricePerGpuHour: money(9n, 'USD/2') }, 'PRICE_ABOVE_MAXIMUM', { asset: expect.stringContaining('USD/2') }],
+    [{ gpuCount: 3 }, 'LISTING_FULL', { gpuCount: 'is 3, and at most 2 are free at once' }],
+  ])('%j: %s', (asked, code, details) => expect(detailsOf(asked)).toEqual([code, details]))
+
+  test('and are short, whatever was asked and is on offer', () => {
+    const many = Array.from({ length: 1_000 }, (_, index) =>
+      offer(`${index}`, { region: `${'x'.repeat(500)}-${index}` }),
+    )
+    expect(JSON.stringify(place(needs({ region: 'q'.repeat(100_000) }), many)).length).toBeLessThan(600)
+  })
+})
+
 test('all fitting listings are returned, no other, the cheapest first', () => {
   const candidates = fc.array(
     fc.record({
       listing: fc.uuid(),
       gpu: fc.constantFrom('H100', 'A100'),
+      gpuCount: fc.constant(4),
       freeGpus: fc.nat(4),
       vramMib: fc.nat(4),
       region: fc.constantFrom('FR', 'US'),

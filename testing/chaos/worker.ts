@@ -6,7 +6,7 @@ import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
 import { openPostgresTurns } from '../../infra/turns/postgres.ts'
-import { expireRental } from '../../processes/end-rental.ts'
+import { completeEnd, expireRental, jobEnded } from '../../processes/end-rental.ts'
 import { meterPeriod, startMeter } from '../../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../../processes/timers.ts'
@@ -35,6 +35,8 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
     commands,
     now,
     activated: (rental: string, startedAt: string, endsAt: string) => startMeter(meter, rental, startedAt, endsAt),
+    jobEnded: (job: string) => jobEnded(meter, job),
+    endRequested: (rental: string) => completeEnd(meter, rental),
   }
   const handlers: TimerHandlers = {
     meter: async (timer) => {

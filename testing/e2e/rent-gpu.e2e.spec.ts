@@ -92,7 +92,7 @@ describe('a request that cannot be granted is refused with its code, and nothing
       input: { gpu: 'h100', maxPricePerGpuHour: '0.01' },
       code: 'PRICE_ABOVE_MAXIMUM',
     },
-    { why: 'more GPUs than any listing has', input: { gpu: 'H100', gpuCount: 500 }, code: 'LISTING_FULL' },
+    { why: 'more GPUs than any listing has', input: { gpu: 'H100', gpuCount: 500 }, code: 'NO_FITTING_OFFER' },
     { why: 'a region without offers', input: { gpu: 'H100', region: 'Antarctica' }, code: 'NO_FITTING_OFFER' },
     {
       why: 'a listing that does not exist',

@@ -9,6 +9,7 @@ import { describe, expect, test } from '@jest/globals'
 import { privateKeyToAccount } from 'viem/accounts'
 import { commandIds, ids, type ListingInput } from '../../commands/derived-ids.ts'
 import { derivedId } from '../../commands/ids.ts'
+import { importAsBefore } from '../../commands/import-offers.testing.ts'
 import { importOffers } from '../../commands/import-offers.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { aggregates, idOf } from '../../domain/aggregates.ts'
@@ -59,7 +60,16 @@ const consumers = async (): Promise<string[]> => {
   const bus = recordingBus(record)
   const signal = AbortSignal.abort()
   const { commands, now } = createMarket()
-  await runSubscriber({ bus, commands, now, schedule: nothing, activated: nothing, signal })
+  await runSubscriber({
+    bus,
+    commands,
+    now,
+    schedule: nothing,
+    activated: nothing,
+    jobEnded: nothing,
+    endRequested: nothing,
+    signal,
+  })
   await runScheduler({
     bus,
     jobs: { reconcile: nothing, close: nothing },
@@ -105,7 +115,10 @@ const idsOfRequests = async (): Promise<string[]> => {
     { type: 'RegisterProvider', wallet: 'provider', name: 'Paula', registeredAt: now() },
     { commandId: 'c', correlationId: 'c', causationId: 'c', actor: 'user:provider', time: now() },
   )
-  await importOffers({ commands, now }, { provider: 'provider', csv: [header, line, line].join('\n') })
+  await importAsBefore({ commands, now }, 'provider', [header, line, line].join('\n'))
+  const machines = [`InstanceType,${header}`, `8xH100,${line}`, `8xH100,${line}`].join('\n')
+  const earlierListings = async () => []
+  await importOffers({ commands, now, earlierListings }, { provider: 'provider', csv: machines })
   await market.list('listing', 2)
   await market.deposit('renter', 100_000_000n)
   const terms = { listing: 'listing', gpuCount: 1, seconds: 3600n, maxPricePerGpuHour: usdc(4_000_000n) }
@@ -120,7 +133,11 @@ const idsOfRequests = async (): Promise<string[]> => {
     memoryMib: 512,
   }
   const identity = { renter: 'renter', idempotencyKey: 'key', rental: rented.rental }
-  await submitJob({ commands, now }, { ...identity, ...program })
+  const submitted = await submitJob({ commands, now }, { ...identity, ...program })
+  if (!('job' in submitted)) throw new Error(submitted.refused)
+  const stop = { type: 'RequestStop', reason: 'enough', requestedAt: now() } as const
+  const ids = { commandId: 'stop', correlationId: 'c', causationId: 'c', actor: 'system:test', time: now() } as const
+  await commands.execute('job', submitted.job, stop, ids)
   const heartbeats = { acknowledged: async () => 7n }
   await endAndSettle({ commands, heartbeats: heartbeats as never, now }, rented.rental, 'returned', 'user:renter')
   const events = await Array.fromAsync(store.readAll())
@@ -303,6 +320,8 @@ test('a handler that is retried has this key and this payload', async () => {
     now,
     schedule: async (name, payload, { key }) => void set.push({ name, payload, key }),
     activated: nothing,
+    jobEnded: nothing,
+    endRequested: nothing,
     signal: new AbortController().signal,
   })
   const payload = { process: 'settle', id: 'r', revision: '2' }

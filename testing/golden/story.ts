@@ -112,6 +112,26 @@ const chapters: Readonly<Record<string, Chapter>> = {
     await world.pass(700)
   },
 
+  'rentals that end when their last job has ended': async (world) => {
+    const { renter, listing } = await opened(world, 20_000_000n)
+    const terms = { gpuCount: 1, max: price }
+    const returned = await world.rent(renter, listing, { ...terms, seconds: hour })
+    const stopped = await runAttempt(world, await world.submitAdmitted(renter, returned), 1)
+    await world.giveBack(renter, returned)
+    await world.pass(5)
+    stopped.ended({ ended: 'stopped' })
+    await world.reports.idle()
+    await world.follow()
+    const expired = await world.rent(renter, listing, { ...terms, seconds: 400n })
+    await attemptEnds(world, await world.submitAdmitted(renter, expired), 1, { ended: 'exited', exitCode: 0 })
+    await world.follow()
+    const last = await runAttempt(world, await world.submitAdmitted(renter, expired, 45), 1)
+    await world.pass(400)
+    last.ended({ ended: 'exited', exitCode: 0 })
+    await world.reports.idle()
+    await world.follow()
+  },
+
   'codes and money that are seldom seen': async (world) => {
     const { renter, listing } = await opened(world, 20_000_000n)
     const rental = await world.rent(renter, listing, { gpuCount: 1, seconds: 300n, max: price })

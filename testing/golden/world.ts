@@ -233,10 +233,27 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
       given(await endAndSettle({ commands, heartbeats, now }, rental, 'returned', userActor(renter)))
       await follow()
     },
+    /** Submits a job as before rentals knew their jobs: the rental does not wait for it. */
     submit: async (renter: string, rental: string) => {
-      const idempotencyKey = derivedId(salt, 'submit', String(requests++))
-      return given(await submitJob({ commands, now }, { renter, rental, idempotencyKey, ...program })).job
+      const job = ids.job(renter, derivedId(salt, 'submit', String(requests++)))
+      const [identity, submittedAt] = [{ renter, rental }, now()]
+      const { first } = await commands.current('rental', rental)
+      const envelope = requestEnvelope(
+        commandIds.submitJob(job, { ...identity, ...program }),
+        userActor(renter),
+        submittedAt,
+        first?.correlationId,
+      )
+      const command = { type: 'SubmitJob', submittedAt, ...identity, ...program } as const
+      mustExecute(await commands.execute('job', job, command, envelope))
+      return job
     },
+    submitAdmitted: async (renter: string, rental: string, graceSeconds?: number) => {
+      const idempotencyKey = derivedId(salt, 'submit', String(requests++))
+      const request = { renter, rental, idempotencyKey, ...program, ...(graceSeconds && { graceSeconds }) }
+      return given(await submitJob({ commands, now }, request)).job
+    },
+    follow,
     stopJob: (renter: string, job: string) =>
       request('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
     reports: createReports({ commands, now, log: silentLog }),

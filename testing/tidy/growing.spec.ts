@@ -15,6 +15,7 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'infra/async/keyed-queue.ts lets last': 'an entry for each piece of work under way',
   'infra/async/semaphore.ts lets waiting': 'an entry for each caller that waits; callers bound what they start',
   'infra/async/signal.ts lets waiting': 'an entry for each caller that waits, until its signal or its time ends',
+  'infra/chain/rpc/proved-blocks.ts lets remembered': 'its own rememberedMax; what is in it comes from the node alone',
   'infra/clusters/process.ts lets followers': 'an entry for each job that runs on this machine',
   'infra/event-store/eventstoredb/client.ts lets subscriptions': 'an entry for each subscriber of the process',
   'infra/event-store/eventstoredb/writer.ts lets pending': 'an entry for each append under way',
@@ -28,7 +29,9 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/engine/fold-batch.ts lets changed': 'belongs to one batch, whose events are bounded',
   'projections/engine/fold-batch.ts lets parkings': 'belongs to one batch, whose events are bounded',
   'projections/engine/start.ts lets states': 'an entry for each read model',
-  'projections/engine/start.ts lets positions': 'an entry for each read model',
+  'projections/engine/position-tracker.ts lets positions': 'an entry for each read model',
+  'projections/engine/waiters.ts lets byPosition':
+    'an entry for each caller that waits, until its signal or its time ends',
   'projections/engine/updates.ts lets values': 'its own sizeMax, for each subscription',
   'projections/event-follow.ts lets cache': 'its own streamsMax, for each subscription',
 }

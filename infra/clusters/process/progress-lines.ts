@@ -9,9 +9,9 @@ const firstByte = 'p'.charCodeAt(0)
 /** Parses one line of a job's output: `progress 42.5 loss 0.12`, with or without a percent sign. More than 100 counts
  *  as 100. Returns undefined when the line reports no progress. */
 export const parseProgressLine = (line: string): JobProgress | undefined => {
-  const match = /^progress\s+(\d+(\.\d+)?)%?\s*(.*)$/.exec(line)
+  const match = /^progress\s+(\d+(?:\.\d+)?)%?/.exec(line)
   if (!match) return undefined
-  return { percent: Math.min(Number(match[1]), 100), message: cleanMessage(match[3] ?? '') }
+  return { percent: Math.min(Number(match[1]), 100), message: cleanMessage(line.slice(match[0].length)) }
 }
 
 // What a program prints is stored as JSON and in databases, which accept neither control characters nor half a

@@ -78,7 +78,13 @@ export const membersOf = (table: ProcessTable, { folder, kind, uid, first }: Att
 }
 
 const kibibytes = (text: string, name: string): number =>
-  Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
+  Number.parseInt(
+    text
+      .split('\n')
+      .find((line) => line.startsWith(`${name}:`))
+      ?.slice(name.length + 1) ?? '0',
+    10,
+  )
 
 /** Returns the memory of these processes, in MiB. Shared pages count once for each process: fast, and never too
  *  little. */

@@ -22,7 +22,7 @@ const commitMax = 2n ** 63n - 2n
  *  the store, so that a position of another store is refused. */
 export const logPositionsOf = (store: string): LogPositions => {
   const prefix = `${store}-`
-  const shape = new RegExp(`^(\\d{${positionDigitCount}})-(\\d{${positionDigitCount}})$`)
+  const shape = /^(\d{20})-(\d{20})$/
   const padded = (part: bigint) => String(part).padStart(positionDigitCount, '0')
   const of = ({ commit, prepare }: LogPosition) => `${prefix}${padded(commit)}-${padded(prepare)}` as Position
   const partsOf = (position: string): LogPosition => {

@@ -1,0 +1,97 @@
+// Imports an offer file through the API of a running platform: npm run import -- FILE [--whole] [--dry-run] [--url URL]
+// [--key FILE] [--name NAME] [--json]
+import { readFile, stat } from 'node:fs/promises'
+import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import { Failure } from '../domain/errors.ts'
+import { devKeys } from '../infra/chain/dev-keys.ts'
+import { createClient } from './client.ts'
+import { type Imported, runImport } from './import/run.ts'
+import { registerProvider } from './offers.ts'
+import { signIn } from './sign-in.ts'
+import { runTool } from './tool.ts'
+import { embeddedChainId } from './wallet.ts'
+
+const usage = `npm run import -- FILE [--whole] [--dry-run] [--url URL] [--key FILE] [--name NAME] [--json]
+  FILE         offers in the SkyPilot catalog format (docs/offers.md); each line becomes a listing of the provider
+  --whole      the file is all that the provider offers: prices are changed, and what is gone is withdrawn
+  --dry-run    shows what would be done, and does nothing
+  --url URL    a running platform; http://127.0.0.1:4000 when left out
+  --key FILE   a file with the private key of the provider's wallet; on the embedded chain that of the tour when left out
+  --name NAME  the name of a provider that is not registered yet
+  --json       one JSON object per line; the last has the result
+  The same file again changes nothing, so it may be run again after it was cut off.`
+
+const fileBytesMax = 256 * 1024 * 1024
+const linesShownMax = 20
+const providerName = 'Northern Lights Compute'
+
+const readText = async (file: string): Promise<string> => {
+  const { size } = await stat(file)
+  if (size > fileBytesMax) throw new Failure('INPUT_INVALID', { file, takes: `at most ${fileBytesMax} bytes` })
+  return readFile(file, 'utf8')
+}
+
+const walletOf = async (keyFile: string): Promise<PrivateKeyAccount> => {
+  const key = (await readText(keyFile)).trim()
+  if (!/^0x[0-9a-f]{64}$/i.test(key))
+    throw new Failure('INPUT_INVALID', { key: keyFile, takes: '0x and 64 hex digits' })
+  try {
+    return privateKeyToAccount(key as `0x${string}`)
+  } catch (error) {
+    throw new Failure('INPUT_INVALID', { key: keyFile, reason: 'it is no private key' }, error)
+  }
+}
+
+const inWords = (result: Imported, dryRun: boolean): string[] => {
+  const { listed, changed, unchanged, refused, withoutGpu, withdrawn, refusedLines, warningLines, warnings } = result
+  const more = (count: number) => (count > linesShownMax ? [`  … and ${count - linesShownMax} more`] : [])
+  return [
+    ...refusedLines.slice(0, linesShownMax).map(({ line, reason }) => `  line ${line} is refused: ${reason}`),
+    ...more(refused),
+    ...warningLines.slice(0, linesShownMax).map(({ line, warning }) => `  line ${line}: ${warning}`),
+    ...more(warnings),
+    [
+      `${listed} listed`,
+      `${changed} changed`,
+      `${unchanged} unchanged`,
+      ...(withdrawn === undefined ? [] : [`${withdrawn} withdrawn`]),
+      `${refused} refused`,
+      `${withoutGpu} without a GPU`,
+    ].join(', ') + (dryRun ? ' (a dry run: nothing was done)' : ''),
+  ]
+}
+
+if (import.meta.main)
+  await runTool({
+    usage,
+    counted: 'lines',
+    options: {
+      whole: { type: 'boolean' },
+      'dry-run': { type: 'boolean' },
+      url: { type: 'string' },
+      key: { type: 'string' },
+      name: { type: 'string' },
+    },
+    open: async ({ options, files }, { config, shutdown }) => {
+      const [file, ...more] = files
+      if (file === undefined || more.length > 0)
+        throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
+      const text = await readText(file)
+      const url = (options.url ?? `http://127.0.0.1:${config.port}`).replace(/\/+$/, '')
+      const client = createClient(url)
+      shutdown.add('client', () => client.close())
+      const { chain } = await client.query<{ chain: { chainId: number } }>('{ chain { chainId } }')
+      if (options.key === undefined && chain.chainId !== embeddedChainId)
+        throw new Failure('INPUT_INVALID', { key: `takes the key of a wallet, for chain ${chain.chainId}` })
+      await signIn(client, options.key === undefined ? privateKeyToAccount(devKeys[2]) : await walletOf(options.key))
+      if (!options['dry-run']) await registerProvider(client, options.name ?? providerName)
+      return { client, text }
+    },
+    run: async ({ client, text }, { options }, { signal, progress, printLine, answer }) => {
+      const [whole, dryRun] = [options.whole ?? false, options['dry-run'] ?? false]
+      const result = await runImport(client, text, { whole, dryRun, signal, onProgress: progress.report })
+      progress.end()
+      for (const line of inWords(result, dryRun)) printLine(line)
+      answer({ dryRun, ...result })
+    },
+  })

@@ -1,0 +1,1 @@
+export { formerOfferOf } from './offers/former.ts'

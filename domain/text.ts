@@ -1,0 +1,7 @@
+/** Returns the text without the characters at its end that are this one. A pattern such as /0+$/ would begin again at
+ *  each of them, which takes quadratic time. */
+export const withoutTrailing = (text: string, character: string): string => {
+  let length = text.length
+  while (length > 0 && text[length - 1] === character) length -= 1
+  return text.slice(0, length)
+}

@@ -1,0 +1,92 @@
+import {
+  defaultFieldResolver,
+  type ExecutionResult,
+  type GraphQLError,
+  type GraphQLFieldResolver,
+  type GraphQLSchema,
+  getNamedType,
+  isLeafType,
+  isObjectType,
+} from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+import { Failure } from '../../domain/errors.ts'
+import { limits } from './limits.ts'
+import { asGraphQLError } from './mask.ts'
+
+/** How many errors one answer has at most. */
+export const errorsMax = 20
+/** The quotes, the colon and the comma of a field. */
+const punctuationBytes = 4
+const numberBytes = 20
+
+/** The bytes of the answer to one operation so far, or to one event of a subscription. */
+type AnswerSize = { bytes: number }
+type Context = { readonly answer: AnswerSize }
+
+const jsonBytes = (value: unknown): number => {
+  if (typeof value === 'string') return Buffer.byteLength(JSON.stringify(value))
+  if (typeof value !== 'object' || value === null) return numberBytes
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + jsonBytes(item) + 1, 2)
+  return Buffer.byteLength(JSON.stringify(value))
+}
+
+const tooLarge = () => new Failure('ANSWER_TOO_LARGE', { bytesMax: String(limits.answerBytesMax) })
+
+/** Makes each field with a value of its own count the bytes of the answer. Beyond the limit it throws ANSWER_TOO_LARGE,
+ *  so nothing more is read for this answer. Changes the schema that it is given. */
+export const countAnswers = (schema: GraphQLSchema): GraphQLSchema => {
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || type.name.startsWith('__')) continue
+    for (const field of Object.values(type.getFields()))
+      if (isLeafType(getNamedType(field.type))) field.resolve = counting(field.resolve ?? defaultFieldResolver)
+  }
+  return schema
+}
+
+const counting =
+  (resolve: GraphQLFieldResolver<unknown, Context>): GraphQLFieldResolver<unknown, Context> =>
+  (source, args, context, info) => {
+    const { answer } = context
+    const count = (value: unknown) => {
+      answer.bytes += String(info.path.key).length + punctuationBytes + jsonBytes(value)
+      if (answer.bytes > limits.answerBytesMax) throw tooLarge()
+      return value
+    }
+    if (answer.bytes > limits.answerBytesMax) throw tooLarge()
+    const value: unknown = resolve(source, args, context, info)
+    return value instanceof Promise ? value.then(count) : count(value)
+  }
+
+/** Returns what is sent of a result: an error alone where it is over the limit, and at most `errorsMax` errors. */
+const bounded = (result: ExecutionResult, { bytes }: AnswerSize): ExecutionResult => {
+  if (bytes > limits.answerBytesMax) return { errors: [asGraphQLError(tooLarge()) as GraphQLError] }
+  if (!result.errors || result.errors.length <= errorsMax) return result
+  return { ...result, errors: result.errors.slice(0, errorsMax) }
+}
+
+const isIterable = (result: unknown): result is AsyncIterable<unknown> =>
+  typeof result === 'object' && result !== null && Symbol.asyncIterator in result
+
+/** Bounds the bytes of each answer, and of each event of a subscription, on each transport. */
+export const answerSizePlugin = (): Plugin<Context> => ({
+  onExecute: ({ args }) => ({
+    onExecuteDone: ({ result, setResult }) => {
+      if (!isIterable(result)) setResult(bounded(result, args.contextValue.answer))
+    },
+  }),
+  onSubscribe: ({ args }) => ({
+    onSubscribeResult: ({ result, setResult }) => {
+      const { answer } = args.contextValue
+      if (!isIterable(result)) {
+        setResult(bounded(result, answer))
+        return undefined
+      }
+      return {
+        onNext: (event) => {
+          event.setResult(bounded(event.result as ExecutionResult, answer))
+          answer.bytes = 0
+        },
+      }
+    },
+  }),
+})

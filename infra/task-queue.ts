@@ -1,8 +1,9 @@
 import { Logger, runMigrations, type TaskList } from 'graphile-worker'
+import { Failure } from '../domain/errors.ts'
 import { createBackoff } from './async/backoff.ts'
 import { sleep } from './async/sleep.ts'
 import { TAKE_TEXT_LOCK, textLocks } from './locks.ts'
-import { type Database, openPool } from './postgres.ts'
+import { type Database, isConnectionError, openPool } from './postgres.ts'
 import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
@@ -80,7 +81,8 @@ export const startTaskQueue = async (options: {
     })
 
   await migrate()
-  let workers: TaskWorkers | undefined = Object.keys(handlers).length > 0 ? await startWorkers() : undefined
+  let workers: TaskWorkers | undefined =
+    Object.keys(handlers).length > 0 ? await startWorkers().catch(throwAsFailure) : undefined
 
   /** Starts the workers again whenever they end, which they do when they could not store how a task ended. That task
    *  runs again. */
@@ -140,6 +142,12 @@ export const startTaskQueue = async (options: {
       return ended
     },
   }
+}
+
+/** Throws the error of a library as the queue's own: DATABASE_UNAVAILABLE when the connection failed. */
+const throwAsFailure = (error: unknown): never => {
+  if (!isConnectionError(error)) throw error
+  throw new Failure('DATABASE_UNAVAILABLE', { reason: (error as Error).message, sent: 'perhaps' }, error)
 }
 
 const scheduleSql = `

@@ -76,6 +76,20 @@ test('a task that was replaced or cancelled while it ran, and fails then, leaves
   expect(begun.toSorted()).toEqual(['cancelled', 'replaced', 'second'])
 }, 20_000)
 
+test('connections that break at any moment of a start are DATABASE_UNAVAILABLE, never another error', async () => {
+  for (let afterMs = 0; afterMs < 120; afterMs += 4) {
+    const starting = world.open({ quick: async () => undefined }).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    await delay(afterMs)
+    await cutOthers()
+    const error = await starting
+    if (error !== undefined) expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+    await world.clean()
+  }
+}, 60_000)
+
 test('the end of a task cannot be stored: it runs again', async () => {
   let calls = 0
   const other = connectPostgres({ url: world.url, log: world.log, poolSize: 1 })

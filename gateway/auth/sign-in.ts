@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { errors as joseErrors, jwtVerify, SignJWT } from 'jose'
+import { decodeJwt, errors as joseErrors, jwtVerify, SignJWT } from 'jose'
 import { getAddress, isAddress, isHex, verifyMessage } from 'viem'
 import { createSiweMessage, parseSiweMessage } from 'viem/siwe'
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
@@ -20,6 +20,8 @@ export type SignIn = {
   signIn(message: string, signature: string): Promise<Session | Refusal>
   /** Resolves to the wallet that a token authenticates. Throws TOKEN_INVALID. */
   verify(token: string): Promise<string>
+  /** Returns for how many milliseconds a verified token still holds. */
+  remainingMs(token: string): number
 }
 
 const nonceMs = 5 * 60 * 1000
@@ -119,7 +121,9 @@ export const createSignIn = ({
     }
   }
 
-  return { message, signIn, verify }
+  const remainingMs: SignIn['remainingMs'] = (token) => (decodeJwt(token).exp ?? 0) * 1000 - Date.parse(now())
+
+  return { message, signIn, verify, remainingMs }
 }
 
 const siweMessage = (about: {

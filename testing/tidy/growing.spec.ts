@@ -10,6 +10,8 @@ const lets = (where: string) => `${where} grow: createBoundedMap bounds and regi
 const boundedOtherwise: Readonly<Record<string, string>> = {
   'commands/aggregate-cache.ts lets firstReads': 'an entry for each read under way, and the operations are bounded',
   'gateway/graphql/loaders.ts lets waiting': 'belongs to one request, whose cost is bounded, and is emptied every turn',
+  'gateway/websocket/transport.ts lets ownIds': 'an entry for each operation of a socket, at most 100',
+  'gateway/websocket/transport.ts lets clientIds': 'an entry for each operation of a socket, at most 100',
   'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets last': 'an entry for each piece of work under way',

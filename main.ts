@@ -22,7 +22,7 @@ import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
 import { openPostgresTurns } from './infra/turns/postgres.ts'
-import type { Schedule } from './processes/timers.ts'
+import type { Cancel, Schedule } from './processes/timers.ts'
 import { refuseOtherChain } from './processes/watch-deposits.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
@@ -121,7 +121,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   shutdown.add('projections', projections.close)
 
   const cluster = await open('cluster', () => openCluster(config, log.child({ part: 'cluster' })))
-  const parts: Omit<Platform, 'schedule'> = {
+  const parts: Omit<Platform, 'schedule' | 'cancel'> = {
     config,
     log,
     metrics,
@@ -142,7 +142,11 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     parkedTasks: postgresParkedTasks({ database, metrics }),
     now,
   }
-  const handlers = timerHandlers(parts, (...timer) => schedule(...timer))
+  const handlers = timerHandlers(
+    parts,
+    (...timer) => schedule(...timer),
+    (key) => cancel(key),
+  )
   const taskQueue = await open(
     'timers',
     () =>
@@ -157,7 +161,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
   const schedule: Schedule = (name, payload, { key, runAt }) =>
     taskQueue.schedule(name, payload, { key, runAt: new Date(runAt) })
-  const platform: Platform = { ...parts, schedule }
+  const cancel: Cancel = (key) => taskQueue.cancel(key)
+  const platform: Platform = { ...parts, schedule, cancel }
 
   if (config.roles.includes('worker')) startWorker(platform)
   if (config.roles.includes('watcher')) startWatcher(platform)

@@ -201,6 +201,20 @@ describe('when the server dies', () => {
     await stop()
   })
 
+  test('closing waits for each of its processes, also for one that does not notice', async () => {
+    const { server } = await start()
+    const pid = server.pid() ?? 0
+    const children = (await processesIn(folder, ['postgres'])).filter((child) => child !== pid)
+    expect(children.length).toBeGreaterThan(2)
+    const stopped = children[0] ?? 0
+    process.kill(stopped, 'SIGSTOP')
+    process.kill(pid, 'SIGKILL')
+    await eventually('the death to be noticed', () => server.pid() === undefined)
+    await stop()
+    expect(await processesIn(folder, ['postgres'])).toEqual([])
+    expect(isRunning(stopped)).toBe(false)
+  })
+
   test('and its watchdog with it, the orphan is ended and followed by another', async () => {
     const { server, database } = await start()
     const pid = server.pid() ?? 0

@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { Failure } from '../domain/errors.ts'
 import { createBackoff } from './async/backoff.ts'
 import { sleep } from './async/sleep.ts'
-import { databaseName, endLeftovers, lastLines, prepareCluster, readText } from './embedded-postgres/data.ts'
+import {
+  databaseName,
+  endLeftovers,
+  endOrphans,
+  lastLines,
+  prepareCluster,
+  readText,
+} from './embedded-postgres/data.ts'
 import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
 import { readOrCreateSecret } from './keys/file.ts'
 import { startWatched, type WatchedProcess } from './system/watched-process.ts'
@@ -120,6 +127,7 @@ export const startEmbeddedPostgres = async (options: {
         await stop(server, log)
         await restarts
         await stop(server, log)
+        await endOrphans(data, log)
         await output.close()
       },
     }

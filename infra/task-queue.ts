@@ -1,8 +1,9 @@
 import { Logger, runMigrations, type TaskList } from 'graphile-worker'
+import { Failure } from '../domain/errors.ts'
 import { createBackoff } from './async/backoff.ts'
 import { sleep } from './async/sleep.ts'
 import { TAKE_TEXT_LOCK, textLocks } from './locks.ts'
-import { type Database, openPool } from './postgres.ts'
+import { type Database, isConnectionError, openPool } from './postgres.ts'
 import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
@@ -80,7 +81,8 @@ export const startTaskQueue = async (options: {
     })
 
   await migrate()
-  let workers: TaskWorkers | undefined = Object.keys(handlers).length > 0 ? await startWorkers() : undefined
+  let workers: TaskWorkers | undefined =
+    Object.keys(handlers).length > 0 ? await startWorkers().catch(throwAsFailure) : undefined
 
   /** Starts the workers again whenever they end, which they do when they could not store how a task ended. That task
    *  runs again. */
@@ -106,13 +108,14 @@ export const startTaskQueue = async (options: {
     }
   }
 
-  /** Gives the tasks of processes that are gone to others. */
+  /** Gives the tasks of processes that are gone to others, and removes what no process will run again. */
   const keepFreeing = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       const [freed] = await database
         .query<{ holders: string[] | null }>('jobs.free', freeSql, [graceMs])
         .catch(() => [{ holders: null }])
       if (freed?.holders) log.warn({ holders: freed.holders }, 'tasks of a process that is gone are given to others')
+      await database.query('jobs.clean', cleanSql).catch((err: unknown) => log.debug({ err }, 'old tasks stay'))
       await sleep(graceMs, closing.signal)
     }
   }
@@ -141,6 +144,12 @@ export const startTaskQueue = async (options: {
   }
 }
 
+/** Throws the error of a library as the queue's own: DATABASE_UNAVAILABLE when the connection failed. */
+const throwAsFailure = (error: unknown): never => {
+  if (!isConnectionError(error)) throw error
+  throw new Failure('DATABASE_UNAVAILABLE', { reason: (error as Error).message, sent: 'perhaps' }, error)
+}
+
 const scheduleSql = `
   select from ${schema}.add_job($1, payload => $2::json, run_at => $3::timestamptz, job_key => $4, job_key_mode => 'replace')`
 
@@ -163,6 +172,11 @@ const freeSql = `
     select array_agg(locked_by) as holders from dead
   )
   select holders, ${schema}.force_unlock_workers(holders) from holders`
+
+/** A task that was replaced or cancelled while it ran has lost its key and its attempts. When its handler fails then, or
+ *  its process is killed, the row stays: nothing runs it again, and no key leads to it. */
+const cleanSql = `
+  delete from ${schema}._private_jobs where key is null and attempts >= max_attempts and locked_at is null`
 
 /** Writes a line of the library to the log. It reports each task as "info", and each failure with its stack: the
  *  failures are left out, because the handlers above log them in fewer words. */

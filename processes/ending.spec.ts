@@ -32,6 +32,7 @@ const rent = async (heartbeats = steadyHeartbeats()) => {
     return {
       ...durable,
       activated: noop,
+      ended: noop,
       jobEnded: (job: string) => jobEnded(durable, job),
       endRequested: (id: string) => completeEnd(durable, id),
     }

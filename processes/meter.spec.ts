@@ -7,7 +7,7 @@ import { usdc } from '../domain/money.testing.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { heartbeatsInMemory, steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { endRental, expireRental } from './end-rental.ts'
-import { meterPeriod, startMeter } from './meter.ts'
+import { meterPeriod, startMeter, stopMeter } from './meter.ts'
 import type { Schedule } from './timers.ts'
 
 const start = '2026-01-01T00:00:00.000Z'
@@ -45,6 +45,16 @@ const runningRental = async ({ price = 3_600_000n, chargePeriodSeconds = 300 } =
   }
 }
 
+test('a rental that has ended leaves no timer', async () => {
+  const world = await runningRental()
+  await startMeter(world, world.rental, start, '2026-01-01T01:00:00.000Z')
+  const cancel = async (key: string) => {
+    world.timers.delete(key)
+  }
+  await stopMeter({ cancel }, world.rental)
+  expect(world.timers).toEqual(new Map())
+})
+
 test('a rental that begins sets the timers of its first period and of its end', async () => {
   const world = await runningRental()
   await startMeter(world, world.rental, start, '2026-01-01T01:00:00.000Z')
@@ -79,6 +89,26 @@ describe('a charge period that is over', () => {
     await world.period(1)
     expect(await world.metered()).toMatchObject([{ runSeconds: 417n }])
     expect(world.timers.get(`meter:${world.rental}`)).toMatchObject({ runAt: '2026-01-01T00:10:00.000Z' })
+  })
+
+  test('after an outage is one charge for all that is past, and the next timer is one that is not past', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 3599 }), fc.integer({ min: 7, max: 400 }), async (away, length) => {
+        const world = await runningRental({ chargePeriodSeconds: length })
+        world.pass(length + away)
+        await world.period(1)
+        const { payload, runAt } = world.timers.get(`meter:${world.rental}`) as {
+          payload: { period: number }
+          runAt: string
+        }
+        const untilMs = Date.parse(runAt) - Date.parse(world.now())
+        expect(untilMs).toBeGreaterThan(0)
+        expect(untilMs).toBeLessThanOrEqual(length * 1000)
+        expect(Date.parse(runAt)).toBe(Date.parse(start) + payload.period * length * 1000)
+        expect(await world.metered()).toHaveLength(1)
+      }),
+      { numRuns: 50 },
+    )
   })
 
   test('is metered once, though its timer fires again', async () => {

@@ -7,7 +7,7 @@ import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import { finalAnswers } from './final-answers.ts'
 import { timerKeys } from './names.ts'
 import { plusSeconds } from './time.ts'
-import type { Schedule, Timers } from './timers.ts'
+import type { Cancel, Schedule, Timers } from './timers.ts'
 
 type Dependencies = {
   readonly commands: Commands
@@ -30,8 +30,15 @@ export const startMeter = async (
   await schedule('expire', { rental }, { key: timerKeys.expire(rental), runAt: endsAt })
 }
 
+/** Removes the timers of a rental that has ended. */
+export const stopMeter = async ({ cancel }: { readonly cancel: Cancel }, rental: string): Promise<void> => {
+  await cancel(timerKeys.meter(rental))
+  await cancel(timerKeys.expire(rental))
+}
+
 /** Ends one charge period: turns the acknowledged run into UsageMetered, and sets the next timer while the rental runs.
- *  Where heartbeats are missing, nothing is acknowledged, so nothing is charged. */
+ *  Where heartbeats are missing, nothing is acknowledged, so nothing is charged. After an outage the first period that
+ *  ends from now on is next: one charge covers those that are past. */
 export const meterPeriod = async (dependencies: Dependencies, { rental, period }: Timers['meter']): Promise<void> => {
   const { heartbeats, schedule, now, chargePeriodSeconds } = dependencies
   const commands = finalAnswers(dependencies.commands)
@@ -45,6 +52,8 @@ export const meterPeriod = async (dependencies: Dependencies, { rental, period }
     requestEnvelope(commandIds.meterRental(rental, period), systemActors.meter, meteredAt, first?.correlationId),
   )
   if (isRefusal(answer)) return
-  const nextEnd = plusSeconds(state.startedAt, chargePeriodSeconds * (period + 1))
-  await schedule('meter', { rental, period: period + 1 }, { key: timerKeys.meter(rental), runAt: nextEnd })
+  const runMs = Date.parse(now()) - Date.parse(state.startedAt)
+  const next = Math.max(period, Math.floor(runMs / (chargePeriodSeconds * 1000))) + 1
+  const runAt = plusSeconds(state.startedAt, chargePeriodSeconds * next)
+  await schedule('meter', { rental, period: next }, { key: timerKeys.meter(rental), runAt })
 }

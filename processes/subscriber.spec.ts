@@ -59,8 +59,12 @@ const start = (world: World, commands: Commands = world.commands, bus = busOf(wo
     begun.push(rental)
   }
   const { signal } = new AbortController()
-  const done = runSubscriber({ bus, commands, now: world.now, schedule, activated, ...noEndings, signal })
-  return { done, queue, begun }
+  const over: string[] = []
+  const ended = async (rental: string) => {
+    over.push(rental)
+  }
+  const done = runSubscriber({ bus, commands, now: world.now, schedule, activated, ...noEndings, ended, signal })
+  return { done, queue, begun, over }
 }
 
 /** Creates commands that fail for one stream while `broken.yes` is set. */
@@ -98,14 +102,39 @@ test('a rental that has ended is settled, and a final deposit credited', async (
   mustExecute(await world.commands.execute('payment', 'p', observe, { ...envelope, commandId: newId() }))
   const finalize = { type: 'FinalizeDeposit' } as const
   mustExecute(await world.commands.execute('payment', 'p', finalize, { ...envelope, commandId: newId() }))
-  const { done, begun } = start(world)
+  const { done, begun, over } = start(world)
   await done
   expect(await world.status('one')).toBe('settled')
   expect(await world.state('account', 'bob')).toMatchObject({
     balances: new Map([['USDC/6', { available: 7n, held: 0n }]]),
   })
-  // It began, but it is over: there is no timer to set.
-  expect(begun).toEqual([['one', '2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z']])
+  // It began, but it is over: there is no timer to set, and those that were set are removed.
+  expect(begun).toEqual([])
+  expect(new Set(over)).toEqual(new Set(['one']))
+})
+
+test('a rental that ends while its timers are set has none in the end', async () => {
+  const world = await market()
+  await world.request('one')
+  const timers = new Set<string>()
+  const envelope = { correlationId: 'c', causationId: 'c', actor: systemActor('test'), time: world.now() }
+  const end = { type: 'EndRental', reason: 'returned', runSeconds: 0n, endedAt: world.now() } as const
+  const ended = async (rental: string) => {
+    timers.delete(rental)
+  }
+  const activated = async (rental: string) => {
+    // Another process ends it and removes its timers, just before they are set here.
+    mustExecute(await world.commands.execute('rental', rental, end, { ...envelope, commandId: newId() }))
+    await ended(rental)
+    timers.add(rental)
+  }
+  const { bus } = busOf(world.store)
+  const { signal } = new AbortController()
+  const schedule: Schedule = async () => undefined
+  const worker = { bus, commands: world.commands, now: world.now, schedule, signal }
+  await runSubscriber({ ...worker, ...noEndings, activated, ended })
+  expect(await world.status('one')).toBe('settled')
+  expect(timers).toEqual(new Set())
 })
 
 test('only what starts a process is asked for, under one name', async () => {
@@ -118,7 +147,7 @@ test('only what starts a process is asked for, under one name', async () => {
 })
 
 const noTimers = async () => undefined
-const noEndings = { jobEnded: async () => undefined, endRequested: async () => undefined }
+const noEndings = { jobEnded: async () => undefined, endRequested: async () => undefined, ended: noTimers }
 
 describe('a handler that meets an unexpected error', () => {
   test('goes to the queue, and all other sagas go on', async () => {

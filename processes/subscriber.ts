@@ -23,6 +23,8 @@ type Dependencies = {
   readonly now: () => string
   /** Sets the timers of a rental that has begun; may be called twice for one rental. */
   readonly activated: (rental: string, startedAt: string, endsAt: string) => Promise<void>
+  /** Removes the timers of a rental that has ended; may be called twice for one rental. */
+  readonly ended: (rental: string) => Promise<void>
   /** Records in its rental that a job has ended; may be called twice. */
   readonly jobEnded: (job: string) => Promise<void>
   /** Goes on with a rental that is to end when its jobs have ended; may be called twice. */
@@ -32,6 +34,7 @@ type Dependencies = {
 /** The events that start something other than a saga. */
 const otherHandlers: Readonly<Record<string, string>> = {
   RentalActivated: timersHandler,
+  RentalEnded: timersHandler,
   RentalEndRequested: completeEndHandler,
   JobSucceeded: closeJobHandler,
   JobFailed: closeJobHandler,
@@ -49,8 +52,15 @@ const handle = async (dependencies: Dependencies, handler: string, id: string, r
     await runSaga({ commands, now }, saga, { id, revision })
     return
   }
-  const { state } = await commands.load('rental', id, revision)
+  const { state } = await commands.current('rental', id)
   if (state.status === 'active') await activated(id, state.startedAt, state.endsAt)
+  // It may have ended while its timers were set, and those that were there had been removed before.
+  if (await isOver(commands, id)) await dependencies.ended(id)
+}
+
+const isOver = async (commands: Commands, rental: string): Promise<boolean> => {
+  const { state } = await commands.current('rental', rental)
+  return state.status === 'ended' || state.status === 'settled'
 }
 
 /** Returns the names of what starts at events of this type: sagas, the timers of a rental, and parts of its end. */
@@ -86,7 +96,7 @@ export const runSubscriber = ({
   }
   return bus.consume({
     consumer: consumers.processes,
-    filter: { types: [...sagas.map(({ starts }) => starts.type), ...Object.keys(otherHandlers)] },
+    filter: { types: [...new Set([...sagas.map(({ starts }) => starts.type), ...Object.keys(otherHandlers)])] },
     signal,
     // Different rentals and payments have nothing to do with each other: a few run side by side.
     handle: async ({ events }) => {

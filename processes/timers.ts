@@ -17,4 +17,7 @@ export type Schedule = <Name extends keyof Timers>(
   options: { readonly key: string; readonly runAt: string },
 ) => Promise<void>
 
+/** Removes a timer. An unknown key is no error. */
+export type Cancel = (key: string) => Promise<void>
+
 export type TimerHandlers = { readonly [Name in keyof Timers]: (payload: Timers[Name]) => Promise<void> }

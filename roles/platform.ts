@@ -10,7 +10,7 @@ import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { Database } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
 import type { Log, Metrics } from '../infra/telemetry.ts'
-import type { Schedule } from '../processes/timers.ts'
+import type { Cancel, Schedule } from '../processes/timers.ts'
 import type { ReadModels } from '../projections/database.ts'
 import type { Projections } from '../projections/engine/start.ts'
 
@@ -33,6 +33,7 @@ export type Platform = {
   readonly rescans: Rescans
   readonly cluster: Cluster
   readonly schedule: Schedule
+  readonly cancel: Cancel
   readonly parkedTasks: ParkedTasks
   /** The secret that signs the access tokens. */
   readonly jwtSecret: string

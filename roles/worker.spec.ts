@@ -22,6 +22,7 @@ const timers = async () => {
     async (name) => {
       scheduled.push(name)
     },
+    async () => undefined,
   )
   return { ...world, beaten, handlers, scheduled }
 }

@@ -37,14 +37,14 @@ export const checkSchemaName = (schema: string): void => {
     throw new Failure('REPLAY_SCHEMA_FOREIGN', { schema, takes: `replay_ and a-z, 0-9, _, at most ${schemaNameMax}` })
 }
 
+/** This transaction alone may idle: it lasts as long as the replay. */
+const CLAIM = `select pg_try_advisory_xact_lock($1, hashtext($2)) as free,
+  set_config('idle_in_transaction_session_timeout', '0', true)`
+
 /** Runs the work while no other replay may build the same schema. Throws REPLAY_SCHEMA_IN_USE. */
 export const whileClaimed = <T>(database: Database, schema: string, work: () => Promise<T>): Promise<T> =>
   database.transaction('replay.claim', async (query) => {
-    const [row] = await query<{ free: boolean }>(
-      'replay.claim',
-      'select pg_try_advisory_xact_lock($1, hashtext($2)) as free',
-      [...replayLock(schema)],
-    )
+    const [row] = await query<{ free: boolean }>('replay.claim', CLAIM, [...replayLock(schema)])
     if (!row?.free) throw new Failure('REPLAY_SCHEMA_IN_USE', { schema, reason: 'another replay is building it' })
     return work()
   })

@@ -21,6 +21,9 @@ const endSignals = [
   { signal: 'SIGKILL', waitMs: 5_000 },
 ] as const
 
+/** How long a process of the server may take to notice that the first one is gone. */
+const orphanMsMax = 3_000
+
 type ClusterOptions = {
   readonly folder: string
   readonly runner: Runner
@@ -72,6 +75,24 @@ export const endLeftovers = async (data: string, log: Log): Promise<void> => {
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `an earlier PostgreSQL does not end: ${pids.join(', ')}` })
   // By now the pid may belong to another program, which PostgreSQL would take for its predecessor.
   if (named > 0 && (await exists(`/proc/${named}`))) await rm(pidFile, { force: true })
+}
+
+/** Resolves when no server process is left on this data. For a first process that has ended: the others end with it, and
+ *  where it was killed they do so by themselves, a moment later. One that does not is killed. */
+export const endOrphans = async (data: string, log: Log): Promise<void> => {
+  const folder = await realpath(data).catch(() => undefined)
+  if (folder === undefined) return
+  for (let waitedMs = 0; ; waitedMs += 20) {
+    const pids = await processesIn(folder, programs)
+    if (pids.length === 0) return
+    if (waitedMs === orphanMsMax) {
+      log.warn({ pids }, 'killing processes of a PostgreSQL that has ended')
+      for (const pid of pids) send(pid, 'SIGKILL')
+    }
+    if (waitedMs > 2 * orphanMsMax)
+      throw new Failure('DATABASE_UNAVAILABLE', { reason: `PostgreSQL does not end: ${pids.join(', ')}` })
+    await sleep(20)
+  }
 }
 
 /** Creates the cluster in another folder and moves it when it is complete, so that a cluster exists whole or not at

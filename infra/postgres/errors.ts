@@ -15,6 +15,8 @@ const connectionCodes = new Set([
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
   '53300', // too_many_connections
+  '25P03', // idle_in_transaction_session_timeout
+  '25P04', // transaction_timeout
 ])
 
 /** Errors of the driver that have no code. */

@@ -20,6 +20,8 @@ const sessionSettings: Readonly<Record<string, string>> = {
   transaction_timeout: '0',
   lock_timeout: '0',
   idle_session_timeout: '0',
+  // A process that was stopped inside a transaction must not hold its locks for long.
+  idle_in_transaction_session_timeout: '30000',
 }
 
 /** The time-out of a statement is lifted first, or it could end the second one. A commit that a caller has seen must be on

@@ -55,6 +55,41 @@ test('connections that break while handlers run and while none does', async () =
   expect(called).toContain('quick')
 })
 
+test('a task that was replaced or cancelled while it ran, and fails then, leaves no row', async () => {
+  const begun: unknown[] = []
+  const gate = Promise.withResolvers<void>()
+  const queue = await world.open({
+    slow: async (payload) => {
+      begun.push(payload)
+      await gate.promise
+      if (payload !== 'second') throw new Error('too late')
+    },
+  })
+  await queue.schedule('slow', 'replaced', { key: 'a' })
+  await queue.schedule('slow', 'cancelled', { key: 'b' })
+  await eventually('both to run', () => begun.length === 2)
+  await queue.schedule('slow', 'second', { key: 'a' })
+  await queue.cancel('b')
+  gate.resolve()
+  await eventually('the second to run', () => begun.includes('second'))
+  await eventually('no row to be left', async () => (await world.left()).length === 0, 15_000)
+  expect(begun.toSorted()).toEqual(['cancelled', 'replaced', 'second'])
+}, 20_000)
+
+test('connections that break at any moment of a start are DATABASE_UNAVAILABLE, never another error', async () => {
+  for (let afterMs = 0; afterMs < 120; afterMs += 4) {
+    const starting = world.open({ quick: async () => undefined }).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    await delay(afterMs)
+    await cutOthers()
+    const error = await starting
+    if (error !== undefined) expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+    await world.clean()
+  }
+}, 60_000)
+
 test('the end of a task cannot be stored: it runs again', async () => {
   let calls = 0
   const other = connectPostgres({ url: world.url, log: world.log, poolSize: 1 })

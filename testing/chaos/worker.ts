@@ -10,7 +10,7 @@ import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
 import { openPostgresTurns } from '../../infra/turns/postgres.ts'
 import { completeEnd, expireRental, jobEnded } from '../../processes/end-rental.ts'
-import { meterPeriod, startMeter } from '../../processes/meter.ts'
+import { meterPeriod, startMeter, stopMeter } from '../../processes/meter.ts'
 import { retryHandler, runSubscriber } from '../../processes/subscriber.ts'
 import type { Schedule, TimerHandlers } from '../../processes/timers.ts'
 import { runChild, untilAnswered } from './child.ts'
@@ -49,6 +49,7 @@ await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
   const walker = {
     commands,
     now,
+    ended: (rental: string) => stopMeter({ cancel: (key) => jobs.cancel(key) }, rental),
     activated: (rental: string, startedAt: string, endsAt: string) => startMeter(meter, rental, startedAt, endsAt),
     jobEnded: (job: string) => jobEnded(meter, job),
     endRequested: async (rental: string) => {

@@ -83,13 +83,16 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
 
   const timers = new Map<string, Timer>()
   let followed: string | undefined
+  const cancel = async (key: string) => {
+    timers.delete(key)
+  }
   const schedule: Schedule = async (name, payload, { key, runAt }) => {
     timers.set(key, { name, payload, runAt } as Timer)
     record.acts.push({ timer: name, payload, key, runAt })
     if (followed) record.timers.set(followed, (record.timers.get(followed) ?? new Set()).add(name))
   }
   const heartbeats = steadyHeartbeats()
-  const handlers = timerHandlers({ commands, heartbeats, now, config: { chargePeriodSeconds: 300 } }, schedule)
+  const handlers = timerHandlers({ commands, heartbeats, now, config: { chargePeriodSeconds: 300 } }, schedule, cancel)
 
   let lastSeen: Position | undefined
   /** Runs what follows from every event since the last call, as the worker does. */

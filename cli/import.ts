@@ -3,6 +3,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { Failure } from '../domain/errors.ts'
+import { withoutTrailing } from '../domain/text.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 import { createClient } from './client.ts'
 import { type Imported, runImport } from './import/run.ts'
@@ -77,7 +78,7 @@ if (import.meta.main)
       if (file === undefined || more.length > 0)
         throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
       const text = await readText(file)
-      const url = (options.url ?? `http://127.0.0.1:${config.port}`).replace(/\/+$/, '')
+      const url = withoutTrailing(options.url ?? `http://127.0.0.1:${config.port}`, '/')
       const client = createClient(url)
       shutdown.add('client', () => client.close())
       const { chain } = await client.query<{ chain: { chainId: number } }>('{ chain { chainId } }')

@@ -15,6 +15,8 @@ import type { Shutdown } from '../infra/shutdown.ts'
 import { exists } from '../infra/system/files.ts'
 import type { Log } from '../infra/telemetry.ts'
 
+export { readCursors, requestRescan, rescanProgress } from '../infra/chain/rescans.ts'
+
 const connectionsMax = 6
 const waitMsMax = 30_000
 /** How long the server of another process may take to answer before the owner of the data folder is looked up again. */

@@ -1,4 +1,6 @@
+import { aggregates } from '../domain/aggregates.ts'
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
+import { refuseOversized } from '../domain/limits.ts'
 import type { Offer } from '../domain/listing.ts'
 import { inChunks } from '../infra/async/chunks.ts'
 import type { Position } from '../infra/event-store/port.ts'
@@ -21,8 +23,9 @@ export type OfferImport = {
   readonly changed: readonly ListedLine[]
   /** Lines that were imported before. */
   readonly unchanged: readonly ListedLine[]
-  /** `listing`: what was listed for the machine before; it is left as it is. */
-  readonly refused: readonly (RefusedLine & { readonly listing: string | undefined })[]
+  /** `listing`: what was listed for the machine before; it is left as it is. `namesMachine` is false where not even the
+   *  columns can be read. */
+  readonly refused: readonly (RefusedLine & { readonly listing: string | undefined; readonly namesMachine: boolean })[]
   readonly warnings: readonly LineWarning[]
   readonly withoutGpu: number
   /** Listings that were found by what they offer: they were imported before machines were found by their names. */
@@ -86,7 +89,10 @@ export const importOffers = async (
   const readable = found.filter((line) => 'offer' in line)
   const outcomes = (await inChunks(readable, atOnceMax, (some) => Promise.all(some.map(apply)))).flat()
 
-  const refused = [...read.refused, ...outcomes.flatMap((outcome) => ('refusal' in outcome ? [outcome] : []))]
+  const refused = [
+    ...read.refused.map((line) => ({ ...line, namesMachine: line.named !== undefined })),
+    ...outcomes.flatMap((outcome) => ('refusal' in outcome ? [{ ...outcome, namesMachine: true }] : [])),
+  ]
   const done = outcomes.flatMap((outcome) => ('refusal' in outcome ? [] : [outcome]))
   const linesOf = (sought: Outcome['outcome']) =>
     done.flatMap(({ outcome, line, listing }) => (outcome === sought ? [{ line, listing }] : []))
@@ -120,8 +126,8 @@ const createWriter = (
     commandId: string,
     command: (time: string) => Parameters<typeof commands.execute<'listing'>>[2],
   ) => {
-    if (dryRun) return nothing
     const time = now()
+    if (dryRun) return refuseOversized(aggregates.listing.commandFields, command(time)) ?? nothing
     const envelope = { commandId, correlationId, causationId: correlationId, actor: userActor(provider), time }
     return commands.execute('listing', listing, command(time), envelope)
   }

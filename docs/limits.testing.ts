@@ -67,6 +67,24 @@ subscription is an answer of its own.
 An answer has at most ${number(errorsMax)} errors, and an error repeats at most ${number(echoCharactersMax)} characters of a text
 that was sent.
 
+## What a client may use at once
+
+Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refused with
+\`TOO_MANY_REQUESTS\` (HTTP 429, close code 4429), and nothing else of that client ends.
+
+| what | per address | per wallet | in total |
+|---|---|---|---|
+| WebSockets | 300 (\`CONNECTIONS_PER_ADDRESS\`) | | 2,000 |
+| HTTP requests under way, streams of events included | 300 (the same) | | 2,000 |
+| connections that are open | three times as many | | 6,000 |
+| operations over WebSocket | 500 (\`OPERATIONS_PER_ADDRESS\`), 100 on one socket | 500 | 5,000 |
+| bytes of requests and operations under way | 64 MiB | 64 MiB | 256 MiB |
+
+A request must have arrived after 30 seconds, and is answered within 60 (\`ANSWER_TIMED_OUT\`). A socket takes 100
+messages a second. While its client leaves more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off
+(4408), and the client resumes at the last position. A socket is closed when its token expires (4401), and so is a stream
+of events.
+
 ## What grows in memory
 
 Everything in the memory of a process that grows with what strangers do is made by \`createBoundedMap\`

@@ -54,7 +54,10 @@ describe('none', () => {
     test('queues the job', () => given().when(submit).then(submitted))
     const programRule = 'a program and up to 99 arguments'
     const outside = 'a path below the working folder'
+    const oneEach = 'one file, and no folder, per path'
+    const variable = 'names of letters, digits and _'
     const file = (path: string, content = '') => ({ files: [{ path, content }] })
+    const files = (...paths: string[]) => ({ files: paths.map((path) => ({ path, content: '' })) })
     test.each<[string, Partial<job.Program>, Record<string, string>]>([
       ['no program', { command: [] }, { command: programRule }],
       ['a blank program', { command: [' ', 'x'] }, { command: programRule }],
@@ -63,6 +66,17 @@ describe('none', () => {
       ['a file without a name', file(''), { file: '', takes: outside }],
       ['a file at the root', file('/etc/passwd'), { file: '/etc/passwd', takes: outside }],
       ['a file above the folder', file('a/../../b'), { file: 'a/../../b', takes: outside }],
+      ['a folder as a file', file('a/'), { file: 'a/', takes: outside }],
+      ['no file but the folder itself', file('./.'), { file: './.', takes: outside }],
+      ['a name that no file can have', file('漢'.repeat(86)), { file: '漢'.repeat(86), takes: outside }],
+      ['the same file twice', files('a/./b', 'a//b'), { file: 'a/b', takes: oneEach }],
+      ['a file that is also a folder', files('a/b', 'a-b', 'a'), { file: 'a', takes: oneEach }],
+      ['a variable with a sign in its name', { environment: { 'A=B': '' } }, { environment: 'A=B', takes: variable }],
+      [
+        'a variable that would be lost',
+        { environment: JSON.parse('{"__proto__":"x"}') },
+        { environment: '__proto__', takes: variable },
+      ],
       ['no time', { timeoutSeconds: 0 }, { timeoutSeconds: '0' }],
       ['no core', { cpuCores: 0 }, { cpuCores: '0' }],
       ['no memory', { memoryMib: 0 }, { memoryMib: '0' }],
@@ -75,6 +89,9 @@ describe('none', () => {
       ['as many arguments as allowed', { command: Array<string>(100).fill('x') }],
       ['files as large as allowed', file('a', 'x'.repeat(65_536))],
       ['dots within a name', file('a..b/..c')],
+      ['the longest name', file(`a/${'漢'.repeat(85)}`)],
+      ['files beside each other', files('a/b', 'a/c', 'a-b')],
+      ['variables', { environment: { _A1: '', b: 'x' } }],
       ['the least of everything', { timeoutSeconds: 1, cpuCores: 1, memoryMib: 1, files: [], environment: {} }],
     ])('takes %s', (_, program) =>
       given()

@@ -152,6 +152,15 @@ describe('words', () => {
   ])('of %j', (limit, words) => expect(limitWords(limit)).toBe(words))
 })
 
+test('-0 is no number that can be stored', () => {
+  const smallest = extremeOf(eventSchemas.GpusListed?.schema ?? z.never(), 'smallest')
+  const event = eventOf('GpusListed', { ...(smallest as object), vcpus: -0 })
+  expect(encodeNewEvent(eventSchemas, event)).toEqual({
+    refused: 'INPUT_INVALID',
+    details: { vcpus: '-0', takes: '0 to 2,147,483,647' },
+  })
+})
+
 test('bytes are those of the whole field, whatever its characters', () => {
   const schema = z.object({ list: z.array(z.string()).meta({ limit: { itemsMax: 9, bytesMax: 12 } }) })
   expect(refuseAboveLimits(schema, { list: ['abc', 'de'] })).toBeUndefined()

@@ -86,7 +86,8 @@ const textProblem = (limit: Limit, text: string, extent: Extent): string | undef
 
 const numberProblem = ({ min, max, ...rest }: Limit, value: bigint | number, extent: Extent): string | undefined => {
   const isTooLarge = max !== undefined && value > max
-  const isTooSmall = extent === 'all' && min !== undefined && value < min
+  // JSON has no -0: it would be stored as another number.
+  const isTooSmall = extent === 'all' && ((min !== undefined && value < min) || Object.is(value, -0))
   return isTooLarge || isTooSmall ? limitWords({ min, max, ...rest } as Limit) : undefined
 }
 
@@ -100,7 +101,9 @@ const leafCheck =
         : typeof value === 'bigint' || typeof value === 'number'
           ? numberProblem(limit, value, extent)
           : undefined
-    return takes === undefined ? undefined : { path, takes, given: shortened(String(value)) }
+    return takes === undefined
+      ? undefined
+      : { path, takes, given: Object.is(value, -0) ? '-0' : shortened(String(value)) }
   }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

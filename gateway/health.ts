@@ -1,3 +1,4 @@
+import type { CustodyReport } from '../infra/chain/port.ts'
 import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ParkedStream } from '../projections/engine/parked-streams.ts'
 import type { Projections } from '../projections/engine/start.ts'
@@ -18,6 +19,8 @@ export type StatusPage = Readiness & {
   readonly projections: readonly object[]
   /** How many timers and handlers have failed for good, by name. */
   readonly parkedTasks: Readonly<Record<string, number>> | null
+  /** What the contract owned and what the ledger said at the last comparison, in minor units. */
+  readonly custody: Readonly<Record<string, string>> | null
 }
 
 export type Health = {
@@ -33,12 +36,14 @@ export type Health = {
 export const createHealth = ({
   projections,
   parkedTasks,
+  custody = async () => undefined,
   isUp,
   roles,
   now,
 }: {
   readonly projections: Pick<Projections, 'status'>
   readonly parkedTasks: Pick<ParkedTasks, 'counts'>
+  readonly custody?: () => Promise<CustodyReport | undefined>
   readonly isUp: () => Promise<boolean>
   readonly roles: readonly string[]
   readonly now: () => string
@@ -65,6 +70,7 @@ export const createHealth = ({
         head: status?.head ?? null,
         projections: models.map(projectionEntryOf),
         parkedTasks: status ? await parkedTasks.counts().catch(() => null) : null,
+        custody: status ? await custody().then(custodyEntryOf, () => null) : null,
       }
     },
   }
@@ -103,3 +109,19 @@ const parkedEntryOf = ({ stream, revision, position, type, code, message, held, 
   held: String(held),
   since,
 })
+
+/** Returns the comparison of custody as /status shows it: what is missing is an alarm, and what is unaccounted was sent
+ *  to the contract without a deposit, or waits for a read model. */
+const custodyEntryOf = (report: CustodyReport | undefined): StatusPage['custody'] => {
+  if (report === undefined) return null
+  const { contract, ledger, block, checkedAt } = report
+  const [missing, unaccounted] = contract < ledger ? [ledger - contract, 0n] : [0n, contract - ledger]
+  return {
+    contract: String(contract),
+    ledger: String(ledger),
+    missing: String(missing),
+    unaccounted: String(unaccounted),
+    block: String(block),
+    checkedAt,
+  }
+}

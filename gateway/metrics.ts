@@ -1,6 +1,7 @@
 import { type DocumentNode, getOperationAST, Kind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Quotas } from './quotas.ts'
 
 export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>
 
@@ -31,6 +32,23 @@ export const createGatewayMetrics = (registry: Registry) => {
       registers,
     }),
   }
+}
+
+/** Adds the metric of what clients use at once, by kind. */
+export const observeQuotas = <Name extends string>(
+  registry: Registry,
+  { inUse }: Pick<Quotas<Name>, 'inUse'>,
+  names: readonly Name[],
+): void => {
+  new Gauge({
+    name: 'neuralmesh_gateway_in_use',
+    help: 'What all clients use at the moment: WebSockets, HTTP requests, operations, and bytes of requests.',
+    labelNames: ['kind'],
+    registers: [registry],
+    collect() {
+      for (const kind of names) this.set({ kind }, inUse(kind))
+    },
+  })
 }
 
 /** Returns a label such as "query rentals". It is made of the first field, for clients choose the names of their

@@ -8,9 +8,10 @@ import { errorCode } from '../infra/system/errors.ts'
 import type { Log } from '../infra/telemetry.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
+import { connectionKinds, createConnections } from './connections.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
-import { createGatewayMetrics } from './metrics.ts'
+import { createGatewayMetrics, observeQuotas } from './metrics.ts'
 import type { Services } from './services.ts'
 import { createWebSocketHandler } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
@@ -18,6 +19,9 @@ import { createGraphQL } from './yoga.ts'
 /** The size of the largest request, and so of the largest offer file. */
 export const bodyBytesMax = 1024 * 1024
 const socketCloseMsMax = 500
+/** How long a client may take to send its request. */
+const requestMsMax = 30_000
+const answerMsMax = 60_000
 const corsSeconds = 86_400
 const goingAwayCode = 1001
 const graphqlPath = '/graphql'
@@ -39,20 +43,46 @@ export const createGateway = ({
   log,
   metricsRegistry,
   health,
+  times = { requestMsMax, answerMsMax },
 }: {
   readonly services: Services
   readonly signIn: SignIn
-  readonly config: { readonly host: string; readonly port: number; readonly publicUrl?: string | undefined }
+  readonly config: {
+    readonly host: string
+    readonly port: number
+    readonly publicUrl?: string | undefined
+    readonly proxies?: number
+    readonly connectionsPerAddress?: number
+    readonly operationsPerAddress?: number
+  }
   readonly log: Log
   readonly metricsRegistry: Registry
   readonly health: Health
+  /** How long a client may take to send its request, and the gateway to answer it. */
+  readonly times?: { readonly requestMsMax: number; readonly answerMsMax: number }
 }): Gateway => {
   const closing = new AbortController()
   const metrics = createGatewayMetrics(metricsRegistry)
   const graphql = createGraphQL({ services, signIn, closing: closing.signal, log, metrics })
   const authenticate = async (token: string | undefined) => (token === undefined ? undefined : signIn.verify(token))
 
-  const app = fastify({ bodyLimit: bodyBytesMax, forceCloseConnections: true, logger: false })
+  const connections = createConnections(config)
+  observeQuotas(metricsRegistry, connections.quotas, connectionKinds)
+  const app = fastify({
+    bodyLimit: bodyBytesMax,
+    forceCloseConnections: true,
+    logger: false,
+    requestTimeout: times.requestMsMax,
+    http: {
+      headersTimeout: times.requestMsMax,
+      connectionsCheckingInterval: Math.ceil(times.requestMsMax / 4),
+    },
+    // Counted from the gateway: so many addresses are those of our own proxies.
+    trustProxy: (_address, hop) => hop < (config.proxies ?? 0),
+  })
+  app.server.on('connection', (socket) => {
+    if (!connections.accept(socket)) socket.destroy()
+  })
 
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
@@ -81,16 +111,27 @@ export const createGateway = ({
   })
 
   const serve = async (request: FastifyRequest, reply: FastifyReply) => {
-    const wallet = await authenticate(tokenOfHeader(request.headers.authorization))
+    const token = tokenOfHeader(request.headers.authorization)
+    const wallet = await authenticate(token)
+    const isStream = request.headers.accept?.includes('text/event-stream') === true
+    if (!isStream) endAfter(reply, times.answerMsMax)
+    else if (token !== undefined) endAfter(reply, signIn.remainingMs(token))
     return graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet })
   }
   // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
   app.after(() => {
+    app.addHook('onRequest', async (request, reply) => {
+      // A WebSocket counts from its own handler on.
+      if (request.ws) return
+      const giveBack = connections.begin(request.raw, request.ip)
+      if (giveBack === undefined) throw new Failure('TOO_MANY_REQUESTS')
+      reply.raw.once('close', giveBack)
+    })
     app.route({
       method: 'GET',
       url: graphqlPath,
       handler: serve,
-      wsHandler: createWebSocketHandler(graphql, authenticate),
+      wsHandler: createWebSocketHandler({ graphql, authenticate, remainingMs: signIn.remainingMs, connections, log }),
     })
     app.route({ method: 'POST', url: graphqlPath, handler: serve })
     app.get('/', async (_request, reply) => reply.redirect(graphqlPath))
@@ -128,6 +169,22 @@ export const createGateway = ({
       closing.abort()
     },
   }
+}
+
+/** Ends an answer that takes too long, or a stream of events whose token expires: with a code, unless it has begun. */
+const endAfter = ({ raw }: FastifyReply, ms: number): void => {
+  const timer = setTimeout(
+    () => {
+      if (raw.headersSent) {
+        raw.destroy()
+        return
+      }
+      raw.writeHead(httpStatusOf('ANSWER_TIMED_OUT'), { 'content-type': 'application/json' })
+      raw.end(JSON.stringify(graphqlError('ANSWER_TIMED_OUT', {})))
+    },
+    Math.max(ms, 0),
+  )
+  raw.once('close', () => clearTimeout(timer))
 }
 
 /** Returns the host of a URL for a host that the gateway listens on. The address for "all interfaces" cannot be

@@ -1,16 +1,21 @@
 import type { WebsocketHandler } from '@fastify/websocket'
-import { type ExecutionArgs, GraphQLError } from 'graphql'
-import { makeHandler } from 'graphql-ws/use/@fastify/websocket'
+import type { ExecutionArgs } from 'graphql'
+import { handleProtocols, makeServer } from 'graphql-ws'
+import type { WebSocket } from 'ws'
 import { Failure } from '../domain/errors.ts'
+import type { Log } from '../infra/telemetry.ts'
 import { tokenOfConnection } from './auth/token.ts'
+import { type Connections, takeBoth } from './connections.ts'
 import { asGraphQLError } from './graphql/mask.ts'
+import { createTransport } from './websocket/transport.ts'
 import type { createGraphQL } from './yoga.ts'
 
 const keepAliveMs = 12_000
 const connectionInitMsMax = 5_000
-const subscriptionsMax = 100
 /** The close code after which clients do not try again with the same token. */
 const unauthorizedCode = 4401
+const tooManyCode = 4429
+const internalCode = 4500
 
 /** The execution arguments of one operation, with Yoga's own execute and subscribe. */
 type Enveloped = ExecutionArgs & {
@@ -19,56 +24,102 @@ type Enveloped = ExecutionArgs & {
 }
 type Yoga = ReturnType<typeof createGraphQL>['yoga']
 
-/** Creates the handler of GraphQL over WebSocket (graphql-transport-ws). The token comes with connection_init, and is
- *  verified again for every operation, because it may expire while the connection is open. Limits, masking and metrics
- *  are those of HTTP. */
-export const createWebSocketHandler = (
-  { yoga, maskError }: ReturnType<typeof createGraphQL>,
-  authenticate: (token: string | undefined) => Promise<string | undefined>,
-): WebsocketHandler =>
-  makeHandler(
-    {
-      connectionInitWaitTimeout: connectionInitMsMax,
-      execute: (args) => (args as Enveloped).execute(args),
-      subscribe: (args) => (args as Enveloped).subscribe(args),
-      onConnect: async ({ connectionParams, extra: { socket } }) => {
-        try {
-          await authenticate(tokenOfConnection(connectionParams))
-          return true
-        } catch (error) {
-          if (!(error instanceof Failure)) throw error
-          socket.close(unauthorizedCode, error.code)
-          return false
-        }
-      },
-      onSubscribe: async (connection, _id, params) => {
-        if (Object.keys(connection.subscriptions).length > subscriptionsMax) return [tooManyOperations()]
-        try {
-          const wallet = await authenticate(tokenOfConnection(connection.connectionParams))
-          const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
-            wallet,
-            params,
-          } as never)
-          const document = parse(params.query)
-          const invalid = validate(schema, document)
-          if (invalid.length > 0) return invalid
-          const args: Enveloped = {
-            schema,
-            document,
-            operationName: params.operationName,
-            variableValues: params.variables,
-            contextValue: await contextFactory(),
-            execute,
-            subscribe,
-          }
-          return args
-        } catch (error) {
-          return [maskError(asGraphQLError(error))]
-        }
-      },
-    },
-    keepAliveMs,
-  )
+/** What belongs to one socket. */
+type Extra = { readonly socket: WebSocket; expires?: NodeJS.Timeout; wallet?: string | undefined }
 
-const tooManyOperations = () =>
-  new GraphQLError(`At most ${subscriptionsMax} operations at once.`, { extensions: { code: 'INPUT_INVALID' } })
+/** Creates the handler of GraphQL over WebSocket (graphql-transport-ws). The token comes with connection_init, and is
+ *  verified again for every operation; the socket is closed when it expires. Limits, masking and metrics are those of
+ *  HTTP; how many sockets and operations there may be at once is that of `connections`. */
+export const createWebSocketHandler = ({
+  graphql: { yoga, maskError },
+  authenticate,
+  remainingMs,
+  connections,
+  log,
+}: {
+  readonly graphql: ReturnType<typeof createGraphQL>
+  readonly authenticate: (token: string | undefined) => Promise<string | undefined>
+  readonly remainingMs: (token: string) => number
+  readonly connections: Pick<Connections, 'quotas'>
+  readonly log: Log
+}): WebsocketHandler => {
+  const server = makeServer<Record<string, unknown>, Extra>({
+    connectionInitWaitTimeout: connectionInitMsMax,
+    execute: (args) => (args as Enveloped).execute(args),
+    subscribe: (args) => (args as Enveloped).subscribe(args),
+    onConnect: async ({ connectionParams, extra }) => {
+      try {
+        const token = tokenOfConnection(connectionParams)
+        extra.wallet = await authenticate(token)
+        if (token !== undefined)
+          extra.expires = setTimeout(() => extra.socket.close(unauthorizedCode, 'TOKEN_INVALID'), remainingMs(token))
+        return true
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error
+        extra.socket.close(unauthorizedCode, error.code)
+        return false
+      }
+    },
+    onSubscribe: async ({ connectionParams }, _id, params) => {
+      try {
+        const wallet = await authenticate(tokenOfConnection(connectionParams))
+        const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
+          wallet,
+          params,
+        } as never)
+        const document = parse(params.query)
+        const invalid = validate(schema, document)
+        if (invalid.length > 0) return invalid
+        const args: Enveloped = {
+          schema,
+          document,
+          operationName: params.operationName,
+          variableValues: params.variables,
+          contextValue: await contextFactory(),
+          execute,
+          subscribe,
+        }
+        return args
+      } catch (error) {
+        return [maskError(asGraphQLError(error))]
+      }
+    },
+  })
+
+  return function handle(this, socket, { ip: address }) {
+    this.websocketServer.options.handleProtocols = handleProtocols
+    const { quotas } = connections
+    const leave = quotas.take('sockets', { address })
+    if (leave === undefined) return socket.close(tooManyCode, 'TOO_MANY_REQUESTS')
+    const extra: Extra = { socket }
+    const fail = (err: unknown) => {
+      log.error({ err }, 'a WebSocket failed')
+      socket.close(internalCode, 'INTERNAL')
+    }
+    socket.on('error', (err) => log.debug({ err }, 'a WebSocket broke'))
+
+    const begin = (bytes: number) => takeBoth(quotas, 'operations', { address, wallet: extra.wallet }, bytes)
+    const closed = server.opened(createTransport(socket, begin, fail), extra)
+    const stopPinging = keepAlive(socket)
+    socket.once('close', (code, reason) => {
+      stopPinging()
+      clearTimeout(extra.expires)
+      leave()
+      closed(code, String(reason)).catch(fail)
+    })
+  }
+}
+
+/** Pings the client, and cuts off one that does not answer. Returns the function that ends this. */
+const keepAlive = (socket: WebSocket): (() => void) => {
+  let answered = true
+  socket.on('pong', () => {
+    answered = true
+  })
+  const timer = setInterval(() => {
+    if (!answered) return socket.terminate()
+    answered = false
+    socket.ping()
+  }, keepAliveMs)
+  return () => clearInterval(timer)
+}

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
 import { withoutTrailing } from '../domain/text.ts'
 import { chainSettings } from './config/chain.ts'
+import { gatewaySettings } from './config/gateway.ts'
 import { identitySettings } from './config/identity.ts'
 import { jobsSettings } from './config/jobs.ts'
 import { networkSettings } from './config/network.ts'
@@ -15,6 +16,7 @@ export { type LogLevel, type Role, roles } from './config/platform.ts'
 /** Every environment variable that this program reads. The table in docs/configuration.md is this one. */
 export const settings = z.object({
   ...networkSettings,
+  ...gatewaySettings,
   ...storageSettings,
   ...chainSettings,
   ...identitySettings,
@@ -43,6 +45,10 @@ export type Config = {
   readonly host: string
   readonly port: number
   readonly publicUrl: string | undefined
+  /** Of ours, before the gateway. */
+  readonly proxies: number
+  readonly connectionsPerAddress: number
+  readonly operationsPerAddress: number
   readonly dataDir: string
   readonly jobDir: string
   readonly jobTrust: 'strangers' | 'own'
@@ -79,6 +85,9 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
     host: values.HOST ?? '127.0.0.1',
     port: values.PORT ?? 4000,
     publicUrl: values.PUBLIC_URL && withoutTrailing(values.PUBLIC_URL, '/'),
+    proxies: values.PROXIES ?? 0,
+    connectionsPerAddress: values.CONNECTIONS_PER_ADDRESS ?? 300,
+    operationsPerAddress: values.OPERATIONS_PER_ADDRESS ?? 500,
     dataDir,
     jobDir: resolve(values.JOB_DIR ?? join(dataDir, 'jobs')),
     jobTrust: values.JOB_TRUST ?? 'strangers',

@@ -48,7 +48,7 @@ const twist = (lie: Lie, logs: readonly Record_[]): readonly Record_[] => {
   return logs
 }
 
-/** The answer of a lying node to one request. */
+/** Answers one request as a lying node. */
 const lying: Handle = async (method, params) => {
   const lie = plan.shift() ?? 'honest'
   const honest = (asked: readonly unknown[] = params) => owner.rpc(method, asked)
@@ -101,7 +101,7 @@ const newPayer = async (): Promise<ChainWallet> => {
   return payer
 }
 
-/** A watcher over a log in memory, which sees the chain through the lying node, from now on. */
+/** Makes a watcher over a log in memory, which sees the chain through the lying node, from now on. */
 const createWorld = async (from?: CursorPlace) => {
   const honest: Chain = running.embedded.chain
   const { token, marketplace, chainId } = running.description
@@ -165,7 +165,7 @@ test('with nodes that lie: no deposit is lost, credited twice or made up, and no
       const onChain = async () =>
         (await honest.deposits(from, await headOf())).filter((one) => one.payer === payer.address)
       let checked = 0
-      /** What is recorded as final or vanished must be so on the real chain at that moment. */
+      /** Checks that what was recorded as final or vanished is so on the real chain at that moment. */
       const check = async () => {
         const there = new Set<string>((await onChain()).map(({ depositId }) => depositId))
         const all = await facts()
@@ -202,7 +202,7 @@ test('with nodes that lie: no deposit is lost, credited twice or made up, and no
 })
 
 describe('a deposit that was missed', () => {
-  /** A world whose cursor is above the payer's first deposit, as if a node had left it out. */
+  /** Makes a world whose cursor is above the payer's first deposit, as if a node had left it out. */
   const missed = async () => {
     const payer = await newPayer()
     const first = await payer.deposit(5n)

@@ -68,6 +68,7 @@ const createChain = () => {
       deposits: async (from, to) => depositsIn(from, to),
       blockHash: async (height) => blocks[Number(height)]?.hash,
       custody: async (height) => depositsIn(0n, height).reduce((sum, { amount }) => sum + amount, 0n),
+      hasSigned: async () => false,
       close: async () => undefined,
     } satisfies Chain,
   }

@@ -16,6 +16,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     publicUrl: () => url,
     chainId: chain.description.chainId,
     usedNonces: platform.usedNonces,
+    hasSigned: chain.hasSigned,
     now,
   })
   const isUp = () =>
@@ -29,7 +30,14 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     config,
     log: log.child({ part: 'gateway' }),
     metricsRegistry: metrics,
-    health: createHealth({ projections, parkedTasks: platform.parkedTasks, isUp, roles: config.roles, now }),
+    health: createHealth({
+      projections,
+      parkedTasks: platform.parkedTasks,
+      custody: platform.chainCursor.loadCustody,
+      isUp,
+      roles: config.roles,
+      now,
+    }),
   })
   const listening = await gateway.listen()
   shutdown.add('gateway', gateway.close)

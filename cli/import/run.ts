@@ -88,8 +88,10 @@ export const runImport = async (client: Client, text: string, options: Options):
 }
 
 const reasonOf = ({ line, message, details }: Refused) => {
-  const told = details.filter(({ name }) => name === 'column' || name === 'problem').map(({ value }) => value)
-  return { line, reason: told.join(' ') || message }
+  const own = ['column', 'problem']
+  const told = details.filter(({ name }) => name !== 'line')
+  const words = told.map(({ name, value }) => (own.includes(name) ? value : `${name} ${value}`))
+  return { line, reason: words.join(' ') || message }
 }
 
 type WithdrawAnswer = {

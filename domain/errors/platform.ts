@@ -101,6 +101,14 @@ export const platformErrors = {
     message: 'The query asks for too much at once.',
     hint: 'Ask for fewer nodes with first, for fewer fields, or with fewer aliases; the limits are in the details.',
   },
+  TOO_MANY_REQUESTS: {
+    message: 'There are too many requests, connections or subscriptions at once.',
+    hint: 'Wait until some have ended. One connection carries many operations.',
+  },
+  ANSWER_TIMED_OUT: {
+    message: 'The answer took too long.',
+    hint: 'Ask for less at once. A mutation may have been done: repeat it with the same idempotency key.',
+  },
   ANSWER_TOO_LARGE: {
     message: 'The answer is larger than this platform sends at once.',
     hint: 'Ask for fewer nodes with first, or for fewer fields. A mutation was done all the same: query its result.',

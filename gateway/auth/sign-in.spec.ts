@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals'
 import { SignJWT } from 'jose'
+import { parseSignature, serializeCompactSignature, signatureToCompactSignature, size } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { isRefusal } from '../../domain/errors.ts'
 import { createSignIn, type SignIn } from './sign-in.ts'
@@ -71,6 +72,29 @@ describe('signing in', () => {
     const session = await sessionOf()
     expect(session).toMatchObject({ wallet: ada.address.toLowerCase(), expiresAt: '2026-01-01T12:00:00.000Z' })
     expect(await signIn.verify(session.token)).toBe(ada.address.toLowerCase())
+  })
+
+  test('accepts the compact form of a signature (EIP-2098)', async () => {
+    const message = await messageFor(ada.address)
+    const signature = parseSignature(await ada.signMessage({ message }))
+    const compact = serializeCompactSignature(signatureToCompactSignature(signature))
+    expect(size(compact)).toBe(64)
+    expect(await signIn.signIn(message, compact)).toMatchObject({ wallet: ada.address.toLowerCase() })
+    const other = await messageFor(ada.address)
+    expect(await signIn.signIn(other, compact)).toMatchObject({ refused: 'SIGN_IN_SIGNATURE_INVALID' })
+  })
+
+  test.each([
+    '0x',
+    '0x00',
+    `0x${'00'.repeat(64)}`,
+    `0x${'ff'.repeat(64)}`,
+    `0x${'ff'.repeat(65)}`,
+    `0x${'1'.repeat(127)}`,
+  ])('refuses %s as no signature', async (signature) => {
+    expect(await signIn.signIn(await messageFor(ada.address), signature)).toMatchObject({
+      refused: 'SIGN_IN_SIGNATURE_INVALID',
+    })
   })
 
   test('accepts a message once, also when it is sent twice at the same time', async () => {

@@ -1,6 +1,16 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { errors as joseErrors, jwtVerify, SignJWT } from 'jose'
-import { getAddress, isAddress, isHex, verifyMessage } from 'viem'
+import { decodeJwt, errors as joseErrors, jwtVerify, SignJWT } from 'jose'
+import {
+  compactSignatureToSignature,
+  getAddress,
+  hashMessage,
+  isAddress,
+  isHex,
+  parseCompactSignature,
+  serializeSignature,
+  size,
+  verifyMessage,
+} from 'viem'
 import { createSiweMessage, parseSiweMessage } from 'viem/siwe'
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
 import type { UsedNonces } from '../../infra/nonces/port.ts'
@@ -20,6 +30,8 @@ export type SignIn = {
   signIn(message: string, signature: string): Promise<Session | Refusal>
   /** Resolves to the wallet that a token authenticates. Throws TOKEN_INVALID. */
   verify(token: string): Promise<string>
+  /** Returns for how many milliseconds a verified token still holds. */
+  remainingMs(token: string): number
 }
 
 const nonceMs = 5 * 60 * 1000
@@ -28,25 +40,32 @@ const randomHexDigits = 32
 /** A nonce is a random number and then the code (HMAC-SHA256, cut to 128 bits) of the message with that number. */
 const nonceForm = /^[0-9a-f]{64}$/
 export const messageCharactersMax = 2_000
-export const signatureCharactersMax = 500
+/** That of a contract wallet may have several keys, or the call that makes the wallet. */
+export const signatureCharactersMax = 8_000
+/** The bytes of a signature by EIP-2098. */
+const compactBytes = 64
 const algorithm = 'HS256'
 const issuer = 'neuralmesh'
 const audience = 'neuralmesh-gateway'
 
 /** Creates the sign-in with an Ethereum wallet (SIWE). `publicUrl` returns the URL of the gateway for clients: wallets
- *  show it, and a message for another host is refused. A wallet needs a private key: contract wallets (EIP-1271) are
- *  not supported. */
+ *  show it, and a message for another host is refused. `hasSigned` resolves to whether a wallet that is a contract has
+ *  signed a hash; without it, only wallets with a private key sign in. */
 export const createSignIn = ({
   jwtSecret,
   publicUrl,
   chainId,
   usedNonces,
+  hasSigned,
   now,
 }: {
   readonly jwtSecret: string
   readonly publicUrl: () => string
   readonly chainId: number
   readonly usedNonces: UsedNonces
+  readonly hasSigned?:
+    | ((wallet: `0x${string}`, hash: `0x${string}`, signature: `0x${string}`) => Promise<boolean>)
+    | undefined
   /** ISO 8601 in UTC. */
   readonly now: () => string
 }): SignIn => {
@@ -81,11 +100,15 @@ export const createSignIn = ({
     const [random, code] = [nonce.slice(0, randomHexDigits), nonce.slice(randomHexDigits)]
     if (!timingSafeEqual(Buffer.from(code), Buffer.from(codeOf(text.replace(nonce, random)))))
       return refuse('SIGN_IN_SIGNATURE_INVALID', { message: 'differs from the one that was given' })
-    if (!(await isSignedBy(address, text, signature))) return refuse('SIGN_IN_SIGNATURE_INVALID', { address })
+    const signed = (await isSignedBy(address, text, signature)) || (await isSignedByContract(address, text, signature))
+    if (!signed) return refuse('SIGN_IN_SIGNATURE_INVALID', { address })
     // Stored only now: so each row needs a signature of the wallet.
     if (!(await usedNonces.use(nonce, expirationTime.toISOString()))) return refuse('SIGN_IN_NONCE_UNKNOWN')
     return session(address.toLowerCase())
   }
+
+  const isSignedByContract = async (wallet: `0x${string}`, text: string, signature: string): Promise<boolean> =>
+    hasSigned !== undefined && isHex(signature) && hasSigned(wallet, hashMessage(text), signature)
 
   const session = async (wallet: string): Promise<Session> => {
     const issuedAtSeconds = Math.floor(Date.parse(now()) / 1000)
@@ -119,7 +142,9 @@ export const createSignIn = ({
     }
   }
 
-  return { message, signIn, verify }
+  const remainingMs: SignIn['remainingMs'] = (token) => (decodeJwt(token).exp ?? 0) * 1000 - Date.parse(now())
+
+  return { message, signIn, verify, remainingMs }
 }
 
 const siweMessage = (about: {
@@ -149,9 +174,15 @@ const siweMessage = (about: {
 const isSignedBy = async (address: `0x${string}`, message: string, signature: string): Promise<boolean> => {
   if (!isHex(signature)) return false
   try {
-    return await verifyMessage({ address, message, signature })
+    return await verifyMessage({ address, message, signature: widened(signature) })
   } catch {
     // The text does not have the form of a signature.
     return false
   }
 }
+
+/** Returns a compact signature (EIP-2098) in the usual form, and any other one as it is. */
+const widened = (signature: `0x${string}`): `0x${string}` =>
+  size(signature) === compactBytes
+    ? serializeSignature(compactSignatureToSignature(parseCompactSignature(signature)))
+    : signature

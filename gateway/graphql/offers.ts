@@ -1,5 +1,5 @@
 import { importOffers, type ListedLine, type OfferImport } from '../../commands/import-offers.ts'
-import { csvCharactersMax, type LineWarning, offerLinesMax, type RefusedLine } from '../../commands/offers.ts'
+import { csvCharactersMax, type LineWarning, offerLinesMax } from '../../commands/offers.ts'
 import { listingsLookedAtMax, type WithdrawnOffers, withdrawOffers } from '../../commands/withdraw-offers.ts'
 import { isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
@@ -27,7 +27,7 @@ const ListedLineType = builder.objectRef<ListedLine>('ListedLine').implement({
 })
 
 const RefusedLineType = builder
-  .objectRef<Refusal & { readonly line: number; readonly listing: string | undefined }>('RefusedLine')
+  .objectRef<Refusal & Pick<OfferImport['refused'][number], 'line' | 'listing' | 'namesMachine'>>('RefusedLine')
   .implement({
     interfaces: [ErrorInterface],
     fields: (t) => ({
@@ -39,7 +39,7 @@ const RefusedLineType = builder
       }),
       namesMachine: t.boolean({
         description: 'False when not even the columns of the line can be read.',
-        resolve: ({ details }) => details.column !== undefined,
+        resolve: ({ namesMachine }) => namesMachine,
       }),
     }),
   })
@@ -62,8 +62,8 @@ const Counts = builder.objectRef<OfferImport>('ImportCounts').implement({
 })
 
 const first = <Line>(lines: readonly Line[]): Line[] => lines.slice(0, linesReportedMax)
-const refusalsOf = (lines: readonly (RefusedLine & { readonly listing: string | undefined })[]) =>
-  first(lines).map(({ line, refusal, listing }) => ({ line, listing, ...refusal }))
+const refusalsOf = (lines: OfferImport['refused']) =>
+  first(lines).map(({ line, refusal, listing, namesMachine }) => ({ line, listing, namesMachine, ...refusal }))
 
 const Success = builder.objectRef<Answer>('ImportOffersSuccess')
 Success.implement({

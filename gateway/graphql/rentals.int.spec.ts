@@ -127,6 +127,29 @@ describe('renting', () => {
     expect(await rentAs(renter, request)).toMatchObject({ __typename: 'Refused', code })
   })
 
+  test('a refusal names what failed, in figures', async () => {
+    const listing = await newListing(1)
+    await world.ask('query ($at: Position) { gpuModels(atLeast: $at) }', { at: await world.store.head() })
+    const detailsOf = async (user: User, request: Record<string, unknown>) => {
+      const { code, details } = await rentAs(user, request)
+      const named = (details as { name: string; value: string }[]).map(({ name, value }) => [name, value])
+      return [code, Object.fromEntries(named)]
+    }
+    expect(await detailsOf(renter, { gpu: 'H1OO' })).toEqual(['GPU_UNKNOWN', { gpu: 'H1OO', nearest: 'H100' }])
+    expect(await detailsOf(renter, { gpu: 'h100 sxm', region: 'Japan' })).toMatchObject([
+      'NO_FITTING_OFFER',
+      { region: expect.stringContaining('"Japan"') },
+    ])
+    expect(await detailsOf(renter, { listing, gpuCount: 2 })).toMatchObject([
+      'LISTING_TOO_SMALL',
+      { gpuCount: 'is 2, and the listing has 1 in all' },
+    ])
+    expect(await detailsOf(await world.newUser(), { listing })).toMatchObject([
+      'INSUFFICIENT_FUNDS',
+      { needed: expect.stringMatching(/^[\d.]+ USDC$/), available: '0 USDC' },
+    ])
+  })
+
   test('a refusal of the listing or the account names the rejected rental, and nothing stays held', async () => {
     const listing = await newListing(1)
     const poor = await world.newUser()

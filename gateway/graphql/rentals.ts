@@ -54,7 +54,8 @@ Rental.implement({
       resolve: ({ seconds }) => Number(seconds),
     }),
     runSeconds: t.int({
-      description: 'How long it ran so far, in seconds.',
+      description:
+        'How long it has run, in seconds, as of the last charge. While it is active it is charged once in each charge period (5 minutes unless set otherwise) and at its end; updatedAt is not before that.',
       resolve: ({ runSeconds }) => Number(runSeconds),
     }),
     maxPricePerGpuHour: t.field({
@@ -75,7 +76,7 @@ Rental.implement({
     }),
     charged: t.field({
       type: MoneyType,
-      description: 'The price of the seconds that it ran so far, rounded down.',
+      description: 'The price of runSeconds, rounded down, as of the same moment.',
       resolve: ({ charged, asset }) => money(charged, asset),
     }),
     released: t.field({

@@ -38,7 +38,8 @@ const SignInInput = builder.inputType('SignInInput', {
     message: t.string({ required: true, ...limited({ charactersMax: messageCharactersMax }) }),
     signature: t.string({
       required: true,
-      description: 'The result of personal_sign, in hex.',
+      description:
+        'The result of personal_sign, in hex: 65 bytes, 64 bytes (EIP-2098), or what a contract wallet accepts (ERC-1271, ERC-6492).',
       ...limited({ charactersMax: signatureCharactersMax }),
     }),
   }),

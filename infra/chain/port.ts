@@ -39,7 +39,7 @@ export type ChainDescription = {
 
 export type Chain = {
   readonly description: ChainDescription
-  /** What the chain itself says that it is: an embedded chain has an id made at random, for every new one has the same
+  /** The name that the chain gives itself: an embedded chain has an id made at random, for every new one has the same
    *  blocks at first. Undefined for other chains. */
   readonly id: string | undefined
   /** Resolves to the newest block, and the newest final one: the lower of the chain's own finality tag and the head
@@ -63,6 +63,9 @@ export type Chain = {
   /** Resolves to the tokens that the contract owned after a block, in minor units; undefined when the node does not
    *  keep the state of that block. Throws as `heights` does. */
   custody(height: bigint): Promise<bigint | undefined>
+  /** Resolves to whether a wallet that is a contract has signed the hash (ERC-1271, ERC-6492). Throws CHAIN_UNAVAILABLE,
+   *  also when too many ask at once, and as `heights` does. */
+  hasSigned(wallet: `0x${string}`, hash: `0x${string}`, signature: `0x${string}`): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -75,7 +78,7 @@ export type CursorPlace = {
   readonly chain: string | undefined
 }
 
-/** What the contract owns and what the ledger says that it owns, in minor units, as of a final block. */
+/** What the contract owns and what it owns by the ledger, in minor units, as of a final block. */
 export type CustodyReport = {
   readonly block: bigint
   readonly contract: bigint
@@ -87,7 +90,7 @@ export type CustodyReport = {
 /** Stores where the watcher is. */
 export type ChainCursor = {
   load(): Promise<CursorPlace | undefined>
-  /** Never goes back: a lower block than the stored one changes nothing. */
+  /** Stores the place. It never goes back: a lower block than the stored one changes nothing. */
   save(place: CursorPlace): Promise<void>
   saveCustody(report: CustodyReport): Promise<void>
   /** Resolves to the last report; undefined before the first one. */

@@ -56,3 +56,16 @@ export const rescanProgress = async (
   const [row] = await query<Row>('chain.rescan', READ, [String(id)], { retry: true })
   return { next: BigInt(row?.next_block ?? 0), recovered: BigInt(row?.recovered ?? 0), done: row?.done ?? false }
 }
+
+/** Resolves to the last final block that was read of each contract. */
+export const readCursors = async ({
+  query,
+}: Pick<Database, 'query'>): Promise<readonly { readonly name: string; readonly block: bigint }[]> => {
+  const rows = await query<{ name: string; block: string }>(
+    'chain.cursors',
+    'select name, block from ops.cursors order by name',
+    [],
+    { retry: true },
+  )
+  return rows.map(({ name, block }) => ({ name, block: BigInt(block) }))
+}

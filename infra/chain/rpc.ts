@@ -13,10 +13,12 @@ import { usdToken } from '../../contracts/bindings/usd-token.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { Asset } from '../../domain/money.ts'
 import type { Chain, Deposit, DepositsRead } from './port.ts'
+import { createContractWallets } from './rpc/contract-wallets.ts'
 import { createProvedBlocks, depositsAmong, disagree } from './rpc/proved-blocks.ts'
 
 const requestMsMax = 10_000
 const requestRetriesMax = 2
+const signatureMsMax = 5_000
 /** The widest range whose blocks are all read and proved. */
 const provedBlocksMax = 256n
 
@@ -113,6 +115,10 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
     }
   }
 
+  const signatures = { retryCount: 0, timeout: signatureMsMax }
+  const contractWallets = createContractWallets(
+    socket ? client : createPublicClient({ transport: http(rpcUrl, { ...signatures, fetchOptions: { headers } }) }),
+  )
   const contractOf = { chainId, marketplace: address, token }
   const provedBlocks = createProvedBlocks(client, contractOf)
 
@@ -229,6 +235,13 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
           if (rpcErrorIn(error)) return undefined
           throw error
         }
+      }),
+    hasSigned: (wallet, hash, signature) =>
+      ask('signature', async () => {
+        await checkedOnce()
+        const signed = await contractWallets(wallet, hash, signature)
+        if (signed === undefined) throw new Failure('CHAIN_UNAVAILABLE', { why: 'too many signatures wait' })
+        return signed
       }),
     close: async () => {
       // viem keeps one connection per address, and would make one only to have it closed.

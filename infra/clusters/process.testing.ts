@@ -11,6 +11,8 @@ import type { IsolationKind } from './process/isolation.ts'
 import { membersOf, readProcessTable } from './process/table.ts'
 import { processCluster } from './process.ts'
 
+export { parseProgressLine, progressLines } from './process/progress-lines.ts'
+
 /** How long a job in a test may take to end. */
 export const graceMs = 300
 const program = join(import.meta.dirname, '../../testing/programs/cluster.ts')

@@ -55,13 +55,26 @@ const underKey = (key: string | number, problem: Problem | undefined): Problem |
 const problemInText = (text: string): Problem | undefined =>
   isStorableText(text) ? undefined : { reason: 'a text holds a NUL character or half a surrogate pair', path: '' }
 
+const problemInNumber = (value: number): Problem | undefined => {
+  if (!Number.isFinite(value)) return { reason: 'a number is not finite', path: '' }
+  return Object.is(value, -0) ? { reason: 'JSON has no -0', path: '' } : undefined
+}
+
+/** Returns whether the prototype is that of plain objects: none, or an Object.prototype, which may be that of another
+ *  realm. Any other one may have properties that JSON leaves out. */
+const isPlainPrototype = (prototype: unknown): boolean =>
+  prototype === null ||
+  prototype === Object.prototype ||
+  (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf'))
+
+const hasToJson = (value: object): boolean => typeof (value as { readonly toJSON?: unknown }).toJSON === 'function'
+
 /** Finds what JSON cannot represent. A property that is undefined is left out, as JSON does; any other silent change
  *  is a problem. */
 const problemIn = (value: unknown, depth: number, textProblem = problemInText): Problem | undefined => {
   if (value === null || typeof value === 'boolean') return undefined
   if (typeof value === 'string') return textProblem(value)
-  if (typeof value === 'number')
-    return Number.isFinite(value) ? undefined : { reason: 'a number is not finite', path: '' }
+  if (typeof value === 'number') return problemInNumber(value)
   if (typeof value !== 'object') return { reason: `JSON has no ${typeof value}`, path: '' }
   if (depth >= jsonDepthMax) return { reason: `nested deeper than ${jsonDepthMax}`, path: '' }
   if (Array.isArray(value)) {
@@ -69,13 +82,15 @@ const problemIn = (value: unknown, depth: number, textProblem = problemInText): 
       const problem = underKey(index, problemIn(value[index], depth + 1, textProblem))
       if (problem) return problem
     }
-    return undefined
+    const hasItemsAlone = Reflect.ownKeys(value).length === value.length + 1
+    return hasItemsAlone && !hasToJson(value) ? undefined : { reason: 'an array holds more than its items', path: '' }
   }
-  const prototype: unknown = Object.getPrototypeOf(value)
-  // A plain object of another realm has another Object.prototype, which is also the end of its prototype chain.
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
+  const keys = Object.keys(value)
+  if (!isPlainPrototype(Object.getPrototypeOf(value)) || (hasToJson(value) && !keys.includes('toJSON')))
     return { reason: 'only plain objects can be stored', path: '' }
-  for (const key of Object.keys(value)) {
+  if (Reflect.ownKeys(value).length !== keys.length)
+    return { reason: 'a property is named by a symbol or cannot be enumerated', path: '' }
+  for (const key of keys) {
     const item = (value as Readonly<Record<string, unknown>>)[key]
     if (item === undefined) continue
     const problem = textProblem(key) ?? underKey(key, problemIn(item, depth + 1, textProblem))

@@ -3,14 +3,14 @@ import type { Chain, ChainCursor, CustodyReport } from '../../infra/chain/port.t
 export type CustodyDependencies = {
   readonly chain: Chain
   readonly cursor: ChainCursor
-  /** Resolves to what the ledger says that the contract owns, in minor units; may lag behind. */
+  /** Resolves to what the contract owns by the ledger, in minor units; may lag behind. */
   readonly ledgerCustody: () => Promise<bigint>
   /** ISO 8601 in UTC. */
   readonly now: () => string
 }
 
-/** Compares what the contract owns with what the ledger says, as of the newest final block, and stores both. A ledger
- *  that lags behind says less, and anybody can send tokens to the contract: more is no alarm. Resolves to undefined
+/** Compares what the contract owns with what it owns by the ledger, as of the newest final block, and stores both. A
+ *  ledger that lags behind has less, and every wallet can send tokens to the contract: more is no alarm. Resolves to undefined
  *  before anything is final, and where the node does not keep the state of that block. */
 export const compareCustody = async (dependencies: CustodyDependencies): Promise<CustodyReport | undefined> => {
   const { chain, cursor, ledgerCustody, now } = dependencies
@@ -25,9 +25,9 @@ export const compareCustody = async (dependencies: CustodyDependencies): Promise
   return report
 }
 
-/** Returns how much less the contract owns than the ledger says; 0 or more. */
+/** Returns how much less the contract owns than it should by the ledger; 0 or more. */
 export const missingOf = ({ contract, ledger }: CustodyReport): bigint => (contract < ledger ? ledger - contract : 0n)
 
-/** Returns how much more the contract owns than the ledger says: tokens that were sent to it and not paid in. */
+/** Returns how much more the contract owns than it should by the ledger: tokens that were sent to it and not paid in. */
 export const unaccountedOf = ({ contract, ledger }: CustodyReport): bigint =>
   contract > ledger ? contract - ledger : 0n

@@ -11,7 +11,7 @@ export const refuseOtherId = ({ id }: Pick<Chain, 'id'>, place: CursorPlace | un
   throw new Failure('CHAIN_REPLACED', { stored: place.chain, found: id })
 }
 
-/** Looks whether this is the chain that the cursor is on: by its id, and by the hash of the cursor's block. A node that
+/** Checks that this is the chain that the cursor is on: by its id, and by the hash of the cursor's block. A node that
  *  does not answer is no other chain, and one that lags behind is asked again. Throws CHAIN_REPLACED. */
 export const refuseOtherChain = async (
   { chain, cursor }: { readonly chain: Chain; readonly cursor: Pick<ChainCursor, 'load'> },

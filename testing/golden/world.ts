@@ -163,6 +163,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     deposits: async (from, to) => blocks.slice(Number(from), Number(to) + 1).flat(),
     blockHash: async () => undefined,
     custody: async () => undefined,
+    hasSigned: async () => false,
     close: async () => undefined,
   }
   let place: CursorPlace | undefined

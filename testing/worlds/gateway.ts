@@ -37,6 +37,12 @@ export type Answer = {
 export type Replaced = {
   readonly services?: (real: Services) => Partial<Services>
   readonly ready?: () => Promise<Readiness>
+  readonly config?: {
+    readonly connectionsPerAddress?: number
+    readonly operationsPerAddress?: number
+    proxies?: number
+  }
+  readonly times?: { readonly requestMsMax: number; readonly answerMsMax: number }
 }
 
 /** Starts a gateway on a free port, over a real event store, real read models and a market with its own clock. There is
@@ -96,7 +102,8 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const gateway = createGateway({
     services: { ...real, ...replaced.services?.(real) },
     signIn,
-    config: { host: '127.0.0.1', port: 0 },
+    config: { host: '127.0.0.1', port: 0, ...replaced.config },
+    ...(replaced.times && { times: replaced.times }),
     log,
     metricsRegistry,
     health: { ...health, ...(replaced.ready && { ready: replaced.ready }) },

@@ -14,16 +14,25 @@ import {
 } from 'viem'
 import { marketplace as marketplaceBinding } from '../../../contracts/bindings/marketplace.ts'
 import { Failure } from '../../../domain/errors.ts'
+import { createBoundedMap, registerBound } from '../../async/bounded.ts'
 import { createSemaphore } from '../../async/semaphore.ts'
 import type { Deposit } from '../port.ts'
 import { bloomOf, bloomOfLogs, mayHold, sameBloom } from './bloom.ts'
 
 const { abi } = marketplaceBinding
-/** A block with more transactions is not proved: on such a chain its filter says nothing. */
+/** A block with more transactions is not proved: on such a chain its filter excludes nothing. */
 const transactionsMax = 2_000
 const requestsAtOnceMax = 8
-/** How many blocks are remembered by hash: twice the widest range. */
-const rememberedMax = 2 * 256
+/** Twice the widest range. */
+const rememberedBlocks = registerBound({
+  name: 'proved blocks',
+  holds: 'The blocks of the chain that were proved last, by hash, with their deposits.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 2 * 256,
+  bytesMax: 16 * 1024 * 1024,
+})
+const blockBytes = 500
+const depositBytes = 1_000
 
 export type ProvedBlock = {
   readonly hash: Hex
@@ -78,7 +87,7 @@ export const depositsAmong = (contract: Contract, logs: readonly Log[]): Deposit
 /** Makes the reader of blocks that are proved: a block is taken only with the receipts that make up its own filter of
  *  logs. A block is named by its hash, so what was proved once stays so and is remembered. */
 export const createProvedBlocks = (client: PublicClient, contract: Contract) => {
-  const remembered = new Map<Hex, ProvedBlock>()
+  const remembered = createBoundedMap<ProvedBlock>(rememberedBlocks)
   let receiptsByBlock = true
   const [eventTopic, , , tokenTopic] = encodeEventTopics({
     abi,
@@ -136,11 +145,7 @@ export const createProvedBlocks = (client: PublicClient, contract: Contract) => 
         throw disagree('a log is of another block', { hash })
     }
     const proved = { hash, number, parentHash, deposits }
-    remembered.set(hash, proved)
-    for (const oldest of remembered.keys()) {
-      if (remembered.size <= rememberedMax) break
-      remembered.delete(oldest)
-    }
+    remembered.set(hash, proved, blockBytes + deposits.length * depositBytes)
     return proved
   }
 

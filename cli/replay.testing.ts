@@ -1,0 +1,1 @@
+export { schemaNameOf } from './replay/load.ts'

@@ -1,0 +1,99 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { createQuotas, type Quotas, type User } from './quotas.ts'
+
+const mebibyte = 1024 * 1024
+/** Defaults that suit a laptop; the first two are settings. */
+const limits = {
+  connectionsPerAddressMax: 300,
+  operationsPerAddressMax: 500,
+  connectionsMax: 2_000,
+  operationsPerUserMax: 500,
+  operationsMax: 5_000,
+  requestBytesPerAddressMax: 64 * mebibyte,
+  requestBytesMax: 256 * mebibyte,
+}
+/** A chunked body does not announce its size. */
+const unknownBytes = mebibyte
+
+/** What is counted by address. */
+export const connectionKinds = ['sockets', 'requests', 'operations', 'requestBytes'] as const
+type Kind = (typeof connectionKinds)[number]
+export type Connections = {
+  readonly quotas: Quotas<Kind>
+  /** Returns whether one more connection may be accepted: the bound is on what the machine holds open. */
+  accept(socket: Socket): boolean
+  /** Takes what one HTTP request needs, and returns the function that gives it back; undefined when a quota would be
+   *  exceeded. */
+  begin(request: IncomingMessage, address: string): (() => void) | undefined
+}
+
+/** Makes the limits on what clients use at once: per address, per wallet and in total. */
+export const createConnections = ({
+  connectionsPerAddress = limits.connectionsPerAddressMax,
+  operationsPerAddress = limits.operationsPerAddressMax,
+  proxies = 0,
+}: {
+  readonly connectionsPerAddress?: number | undefined
+  readonly operationsPerAddress?: number | undefined
+  readonly proxies?: number | undefined
+}): Connections => {
+  const total = (perAddress: number, max: number) => Math.max(perAddress, max)
+  const perConnection = {
+    perAddressMax: connectionsPerAddress,
+    perUserMax: connectionsPerAddress,
+    totalMax: total(connectionsPerAddress, limits.connectionsMax),
+  }
+  const quotas = createQuotas<Kind | 'open'>({
+    sockets: perConnection,
+    requests: perConnection,
+    // WebSockets, requests and connections that are kept alive.
+    open: { ...perConnection, perAddressMax: 3 * connectionsPerAddress, totalMax: 3 * perConnection.totalMax },
+    operations: {
+      perAddressMax: operationsPerAddress,
+      perUserMax: Math.max(operationsPerAddress, limits.operationsPerUserMax),
+      totalMax: total(operationsPerAddress, limits.operationsMax),
+    },
+    requestBytes: {
+      perAddressMax: limits.requestBytesPerAddressMax,
+      perUserMax: limits.requestBytesPerAddressMax,
+      totalMax: limits.requestBytesMax,
+    },
+  })
+  return {
+    quotas,
+    accept: (socket) => {
+      // All connections of a proxy have its address.
+      const giveBack = quotas.take('open', proxies > 0 ? {} : { address: socket.remoteAddress })
+      if (giveBack) socket.once('close', giveBack)
+      return giveBack !== undefined
+    },
+    begin: (request, address) => {
+      const length = Number(
+        request.headers['content-length'] ?? (request.headers['transfer-encoding'] ? unknownBytes : 0),
+      )
+      const bytes = Number.isFinite(length) ? length : unknownBytes
+      return takeBoth(quotas, 'requests', { address }, bytes)
+    },
+  }
+}
+
+/** Takes a request or an operation with its bytes, or neither. */
+export const takeBoth = (
+  quotas: Quotas<Kind>,
+  kind: 'requests' | 'operations',
+  user: User,
+  bytes: number,
+): (() => void) | undefined => {
+  const giveBackBytes = quotas.take('requestBytes', user, bytes)
+  if (giveBackBytes === undefined) return undefined
+  const giveBack = quotas.take(kind, user)
+  if (giveBack === undefined) {
+    giveBackBytes()
+    return undefined
+  }
+  return () => {
+    giveBack()
+    giveBackBytes()
+  }
+}

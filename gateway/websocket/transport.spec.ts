@@ -1,0 +1,159 @@
+import { EventEmitter } from 'node:events'
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import type { WebSocket } from 'ws'
+import { createTransport, operationsPerSocketMax } from './transport.ts'
+
+/** Makes a socket whose client takes nothing until `drain`. */
+const createSocket = () => {
+  const emitter = new EventEmitter()
+  const sent: string[] = []
+  const closed: (number | undefined)[] = []
+  const waiting: (() => void)[] = []
+  const socket = Object.assign(emitter, {
+    OPEN: 1,
+    readyState: 1,
+    protocol: 'graphql-transport-ws',
+    bufferedAmount: 0,
+    isPaused: false,
+    send: (data: string, done: () => void) => {
+      sent.push(data)
+      socket.bufferedAmount += data.length
+      waiting.push(done)
+    },
+    pause: () => {
+      socket.isPaused = true
+    },
+    resume: () => {
+      socket.isPaused = false
+    },
+    close: (code?: number) => {
+      closed.push(code)
+      socket.readyState = 3
+    },
+    terminate: () => closed.push(undefined),
+  })
+  const drain = () => {
+    socket.bufferedAmount = 0
+    for (const done of waiting.splice(0)) done()
+  }
+  return { socket, sent, closed, drain }
+}
+
+/** Connects a server that runs each operation until the client completes it, or until it has answered. */
+const createWorld = (operationsMax = Number.POSITIVE_INFINITY) => {
+  const { socket, sent, closed, drain } = createSocket()
+  const running = new Map<string, () => void>()
+  let taken = 0
+  const begin = () => {
+    if (taken >= operationsMax) return undefined
+    taken += 1
+    return () => {
+      taken -= 1
+    }
+  }
+  const transport = createTransport(socket as unknown as WebSocket, begin, (error) => {
+    throw error
+  })
+  transport.onMessage(async (data) => {
+    const { type, id } = JSON.parse(data)
+    if (type === 'complete') running.get(id)?.()
+    if (type !== 'subscribe') return
+    await new Promise<void>((resolve) => {
+      expect(running.has(id)).toBe(false)
+      running.set(id, resolve)
+    })
+    running.delete(id)
+  })
+  const receive = (message: object) => socket.emit('message', Buffer.from(JSON.stringify(message)))
+  return { socket, sent, closed, drain, running, receive, transport, taken: () => taken }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('operations', () => {
+  test('whose id is used again and again each end when they are completed', async () => {
+    const ids = fc.constantFrom('a', 'b', 'c')
+    const step = fc.record({ type: fc.constantFrom('subscribe', 'complete'), id: ids })
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+        const world = createWorld()
+        const open = new Set<string>()
+        for (const { type, id } of steps) {
+          if (type === 'subscribe' && open.has(id)) continue
+          if (type === 'subscribe') open.add(id)
+          else open.delete(id)
+          world.receive({ id, type, payload: { query: 'x' } })
+        }
+        await settled()
+        expect([world.running.size, world.taken(), world.closed]).toEqual([open.size, open.size, []])
+      }),
+    )
+  })
+
+  test('with an id that is in use close the socket', () => {
+    const { receive, closed } = createWorld()
+    for (let count = 0; count < 2; count += 1) receive({ id: 'a', type: 'subscribe', payload: { query: 'x' } })
+    expect(closed).toEqual([4409])
+  })
+
+  test.each([
+    ['of the socket', Number.POSITIVE_INFINITY, operationsPerSocketMax],
+    ['of the address', 7, 7],
+  ])('beyond the quota %s are refused with a code, under their own ids', (_, quota, max) => {
+    const { receive, sent, running } = createWorld(quota)
+    for (let count = 0; count <= max; count += 1)
+      receive({ id: `o${count}`, type: 'subscribe', payload: { query: 'x' } })
+    expect(running.size).toBe(max)
+    expect(sent.map((text) => JSON.parse(text))).toEqual([
+      {
+        id: `o${max}`,
+        type: 'error',
+        payload: [expect.objectContaining({ extensions: expect.objectContaining({ code: 'TOO_MANY_REQUESTS' }) })],
+      },
+    ])
+  })
+
+  test('get their answers under the ids of the client, and none after they were completed', async () => {
+    const { receive, sent, transport, running } = createWorld()
+    const id = 'the "client" \u2028'
+    receive({ id, type: 'subscribe', payload: { query: 'x' } })
+    const [own = ''] = running.keys()
+    void transport.send(JSON.stringify({ id: own, type: 'next', payload: { data: 1 } }))
+    receive({ id, type: 'complete' })
+    void transport.send(JSON.stringify({ id: own, type: 'next', payload: { data: 2 } }))
+    await settled()
+    expect(sent.map((text) => JSON.parse(text))).toEqual([{ id, type: 'next', payload: { data: 1 } }])
+  })
+
+  test.each([
+    { type: 'subscribe' },
+    { type: 'subscribe', id: 7 },
+    { type: 'complete', id: '' },
+    { type: 'subscribe', id: 'x'.repeat(101) },
+  ])('without an id are no messages: %j', (message) => {
+    const { receive, closed } = createWorld()
+    receive(message)
+    expect(closed).toEqual([4400])
+  })
+})
+
+test('a ping is answered without its payload, and a flood of messages closes the socket', () => {
+  const { receive, sent, closed } = createWorld()
+  for (let count = 0; count < 1_000; count += 1) receive({ type: 'ping', payload: { text: 'x'.repeat(10_000) } })
+  expect(new Set(sent)).toEqual(new Set(['{"type":"pong"}']))
+  expect(sent.length).toBeLessThan(500)
+  expect(closed[0]).toBe(4429)
+})
+
+test('nothing is read while the client takes nothing, and a client that takes nothing at all is cut off', () => {
+  const { socket, transport, closed, drain } = createWorld()
+  const answer = JSON.stringify({ type: 'next', payload: 'x'.repeat(700_000) })
+  for (let count = 0; count < 2; count += 1) void transport.send(answer)
+  expect(socket.isPaused).toBe(true)
+  drain()
+  expect(socket.isPaused).toBe(false)
+  for (let count = 0; count < 100; count += 1) void transport.send(answer)
+  expect(closed[0]).toBe(4408)
+  expect(socket.bufferedAmount).toBeLessThan(30 * 1024 * 1024)
+})

@@ -1,0 +1,130 @@
+import type { WebSocket } from 'ws'
+import { type ErrorCode, errors } from '../../domain/errors.ts'
+import { parseJson } from '../../infra/system/json.ts'
+
+/** How many operations one socket may run at once. */
+export const operationsPerSocketMax = 100
+const operationIdCharactersMax = 100
+const messagesPerSecondMax = 100
+const messagesAtOnceMax = 300
+/** From here on nothing more is read from the socket until its client has taken what was sent. */
+const bufferedBytesMax = 1024 * 1024
+/** A client that leaves this much unread is cut off. It resumes by the position that it saw last. */
+const bufferedBytesCut = 24 * 1024 * 1024
+
+/** Close codes of graphql-transport-ws, and 4429 and 4408 of our own kind. */
+const closeCodes = { badRequest: 4400, subscriberExists: 4409, tooMany: 4429, tooSlow: 4408 } as const
+
+/** What graphql-ws calls a socket. */
+type Transport = {
+  readonly protocol: string
+  send(data: string): Promise<void>
+  close(code?: number, reason?: string): void
+  onMessage(listener: (data: string) => Promise<void>): void
+}
+
+type Message = { readonly type?: unknown; readonly id?: unknown }
+
+/** Connects a WebSocket to graphql-ws within bounds: messages per second, operations at once, and bytes that the client
+ *  has not taken yet. Each operation gets an id of its own, so that one whose id the client uses again at once is still
+ *  told apart and ended. The payload of a ping is not repeated.
+ *  @param begin takes what an operation of so many bytes needs; undefined when a quota would be exceeded. */
+export const createTransport = (
+  socket: WebSocket,
+  begin: (bytes: number) => (() => void) | undefined,
+  onError: (error: unknown) => void,
+): Transport => {
+  /** By the client's id, ours, of the operations that the client still listens to; and the other way round. */
+  const ownIds = new Map<string, string>()
+  const clientIds = new Map<string, string>()
+  let [started, running] = [0, 0]
+  const mayReceive = createRate(messagesPerSecondMax, messagesAtOnceMax)
+  let handle: (data: string) => Promise<void> = async () => undefined
+
+  const write = (data: string): Promise<void> =>
+    new Promise((resolve) => {
+      if (socket.readyState !== socket.OPEN) return resolve()
+      socket.send(data, () => {
+        if (socket.isPaused && socket.bufferedAmount < bufferedBytesMax) socket.resume()
+        resolve()
+      })
+      if (socket.bufferedAmount > bufferedBytesCut) cutOff()
+      else if (socket.bufferedAmount > bufferedBytesMax) socket.pause()
+    })
+  const cutOff = () => {
+    socket.close(closeCodes.tooSlow, 'too much is unread')
+    socket.terminate()
+  }
+  const refuse = (id: string, code: ErrorCode): Promise<void> => {
+    const { message, hint } = errors[code]
+    return write(JSON.stringify({ id, type: 'error', payload: [{ message, extensions: { code, hint, details: {} } }] }))
+  }
+
+  const run = async (message: Message, id: string, bytes: number): Promise<void> => {
+    if (ownIds.has(id)) return socket.close(closeCodes.subscriberExists, `Subscriber for ${id} already exists`)
+    const giveBack = running < operationsPerSocketMax ? begin(bytes) : undefined
+    if (giveBack === undefined) return refuse(id, 'TOO_MANY_REQUESTS')
+    const own = String(started++)
+    running += 1
+    ownIds.set(id, own)
+    clientIds.set(own, id)
+    try {
+      // Resolves when the operation has ended, a subscription with its last answer.
+      await handle(JSON.stringify({ ...message, id: own }))
+    } finally {
+      running -= 1
+      clientIds.delete(own)
+      if (ownIds.get(id) === own) ownIds.delete(id)
+      giveBack()
+    }
+  }
+
+  const receive = async (text: string): Promise<void> => {
+    const message = (parseJson(text) ?? {}) as Message
+    const { type, id } = message
+    if (type === 'ping') return write('{"type":"pong"}')
+    if (type !== 'subscribe' && type !== 'complete') return handle(text)
+    if (typeof id !== 'string' || id === '' || id.length > operationIdCharactersMax)
+      return socket.close(closeCodes.badRequest, 'Invalid message received')
+    if (type === 'subscribe') return run(message, id, text.length)
+    const own = ownIds.get(id)
+    if (own === undefined) return
+    ownIds.delete(id)
+    await handle(JSON.stringify({ type, id: own }))
+  }
+
+  return {
+    protocol: socket.protocol,
+    close: (code, reason) => socket.close(code, reason),
+    onMessage: (listener) => {
+      handle = listener
+      socket.on('message', (data) => {
+        if (!mayReceive()) return socket.close(closeCodes.tooMany, 'too many messages')
+        receive(String(data)).catch(onError)
+      })
+    },
+    send: async (data) => {
+      // graphql-ws writes the id first.
+      const own = /^\{"id":"(\d{1,16})",/.exec(data)
+      if (!own) return write(data)
+      const [head, number = ''] = own
+      const id = clientIds.get(number)
+      // The client has completed it, and may use its id for another one.
+      if (id === undefined || ownIds.get(id) !== number) return
+      await write(`{"id":${JSON.stringify(id)},${data.slice(head.length)}`)
+    },
+  }
+}
+
+/** Returns a function that returns true so many times per second on average, and at most so many times at once. */
+const createRate = (perSecond: number, atOnce: number) => {
+  let [left, at] = [atOnce, performance.now()]
+  return (): boolean => {
+    const now = performance.now()
+    left = Math.min(atOnce, left + ((now - at) / 1000) * perSecond)
+    at = now
+    if (left < 1) return false
+    left -= 1
+    return true
+  }
+}

@@ -1,0 +1,62 @@
+import {
+  encodeDeployData,
+  erc6492SignatureValidatorAbi,
+  erc6492SignatureValidatorByteCode,
+  type Hex,
+  type PublicClient,
+} from 'viem'
+import { createSemaphore } from '../../async/semaphore.ts'
+import { errorCodes } from '../json-rpc.ts'
+
+/** Enough to make a wallet (ERC-6492) and to ask it; the simulator takes half a second for as much. */
+const gasMax = 1_000_000n
+const checksAtOnceMax = 2
+const checksWaitingMax = 16
+/** What ends the signature of a wallet that is not on the chain yet. */
+const notYetThere = '6492'.repeat(16)
+
+/** Makes the check of signatures of wallets that are contracts: by ERC-1271 the contract itself confirms them, and by ERC-6492
+ *  one that is not there yet is made first, in a simulation. What the contract does is a stranger's: it has a bound on
+ *  gas, which bounds its answer, and few checks run at once. Resolves to undefined when too many wait. */
+export const createContractWallets = (client: PublicClient) => {
+  const fewAtOnce = createSemaphore(checksAtOnceMax)
+  let inside = 0
+  const check = async (wallet: Hex, hash: Hex, signature: Hex): Promise<boolean> => {
+    if (!signature.endsWith(notYetThere) && !(await client.getCode({ address: wallet }))) return false
+    const data = encodeDeployData({
+      abi: erc6492SignatureValidatorAbi,
+      args: [wallet, hash, signature],
+      bytecode: erc6492SignatureValidatorByteCode,
+    })
+    const request = client.request as (asked: { method: string; params: readonly unknown[] }) => Promise<unknown>
+    try {
+      const answer = await request({
+        method: 'eth_call',
+        params: [{ data, gas: `0x${gasMax.toString(16)}` }, 'latest'],
+      })
+      return answer === '0x01'
+    } catch (error) {
+      if (isAnswer(error)) return false
+      throw error
+    }
+  }
+  return async (wallet: Hex, hash: Hex, signature: Hex): Promise<boolean | undefined> => {
+    if (inside >= checksAtOnceMax + checksWaitingMax) return undefined
+    inside += 1
+    try {
+      return await fewAtOnce(() => check(wallet, hash, signature))
+    } finally {
+      inside -= 1
+    }
+  }
+}
+
+/** Returns true for the error of a call that failed, and false for one of the connection or the node. */
+const isAnswer = (error: unknown): boolean => {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const code = 'code' in cause ? cause.code : undefined
+    if (code === errorCodes.reverted || code === -32000 || code === -32015 || code === -32603) return true
+    if (/revert|out of gas/i.test(cause.message)) return true
+  }
+  return false
+}

@@ -1,0 +1,1 @@
+export { logPositionsOf } from './eventstoredb/position.ts'

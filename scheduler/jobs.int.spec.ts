@@ -51,7 +51,7 @@ describe('a job', () => {
     ['after its timeout', { ...shell('sleep 60'), timeoutSeconds: 1 }, { code: 'JOB_TIMED_OUT' }],
     [
       'at once, when no cluster can run it',
-      { files: ['a', 'a/b'].map((path) => ({ path, content: '' })) },
+      { files: [{ path: '😀'.repeat(80), content: '' }] },
       { code: 'JOB_INVALID' },
     ],
   ])('fails %s', async (_, program, failed) => {

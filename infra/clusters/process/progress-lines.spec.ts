@@ -9,6 +9,19 @@ const read = (pieces: readonly Uint8Array[]): JobProgress[] => {
   return [...pieces.flatMap((piece) => lines.push(piece)), ...lines.finish()]
 }
 
+const noProgress = [
+  '%|',
+  'a%|',
+  'epoch',
+  'epoch 3/0',
+  'epochs 3/4',
+  '{',
+  '{}',
+  '{"percent": "4"}',
+  '{"percent": -1}',
+  '{"step": 1}',
+]
+
 describe('one line', () => {
   test.each([
     ['progress 42 loss 0.1234', { percent: 42, message: 'loss 0.1234' }],
@@ -17,13 +30,27 @@ describe('one line', () => {
     ['progress\t0%', { percent: 0, message: '' }],
     ['progress 250 too far', { percent: 100, message: 'too far' }],
     [`progress ${'9'.repeat(400)}`, { percent: 100, message: '' }],
+    [' 45%|████▌     | 45/100 [00:10<00:12,  4.50it/s]', { percent: 45, message: '45/100 [00:10<00:12,  4.50it/s]' }],
+    ['train: 100%|##########| 9/9', { percent: 100, message: 'train: 9/9' }],
+    ['Epoch 3/10 - loss 0.4', { percent: 30, message: 'Epoch 3/10 - loss 0.4' }],
+    ['epoch: 1 of 4', { percent: 25, message: 'epoch: 1 of 4' }],
+    ['{"percent": 12.5, "message": "loss 1"}', { percent: 12.5, message: 'loss 1' }],
+    ['{"progress": 0.25}', { percent: 25, message: '' }],
+    ['{"epoch": 2, "epochs": 8, "loss": 0.1}', { percent: 25, message: '' }],
+    ['{"step": 5, "steps": 10, "message": "x"}', { percent: 50, message: 'x' }],
     ['progress 1 a\u0000b\u001b[0m', { percent: 1, message: 'a b [0m' }],
   ])('%j', (line, expected) => expect(parseProgressLine(line)).toEqual(expected))
 
-  test.each(['', 'progress', 'progress -1', 'progress of the world', ' progress 4', 'Progress 4', 'in progress 4'])(
-    '%j is no progress',
-    (line) => expect(parseProgressLine(line)).toBeUndefined(),
-  )
+  test.each([
+    ...noProgress,
+    '',
+    'progress',
+    'progress -1',
+    'progress of the world',
+    ' progress 4',
+    'Progress 4',
+    'in progress 4',
+  ])('%j is no progress', (line) => expect(parseProgressLine(line)).toBeUndefined())
 
   test('a message is cut after 200 characters and holds no half one', () => {
     const message = parseProgressLine(`progress 1 ${'x'.repeat(199)}😀😀`)?.message ?? ''

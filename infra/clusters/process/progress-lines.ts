@@ -1,17 +1,56 @@
+import { z } from 'zod'
+import { parseJson } from '../../system/json.ts'
 import type { JobProgress } from '../port.ts'
 
 const lineBytesMax = 4096
 const messageCharactersMax = 200
 const newline = 0x0a
 const carriageReturn = 0x0d
-const firstByte = 'p'.charCodeAt(0)
+const figure = z.number().optional()
+const jsonLine = z.object({
+  ...{ percent: figure, progress: figure, epoch: figure, epochs: figure, step: figure, steps: figure },
+  message: z.string().optional(),
+})
 
-/** Parses one line of a job's output: `progress 42.5 loss 0.12`, with or without a percent sign. More than 100 counts
- *  as 100. Returns undefined when the line reports no progress. */
+/** Parses one line of a job's output. Returns undefined when the line reports no progress; more than 100 counts as 100.
+ *  - `progress 42.5 loss 0.12`, with or without a percent sign
+ *  - a bar of tqdm: `train:  45%|####      | 45/100 [00:10<00:12]`
+ *  - `Epoch 3/10 - loss 0.4`, also with `of`
+ *  - a line of JSON with `percent` (0 to 100), `progress` (a share, 0 to 1), or `epoch` and `epochs`, or `step` and
+ *    `steps`; its `message` is the message */
 export const parseProgressLine = (line: string): JobProgress | undefined => {
   const match = /^progress\s+(\d+(?:\.\d+)?)%?/.exec(line)
-  if (!match) return undefined
-  return { percent: Math.min(Number(match[1]), 100), message: cleanMessage(line.slice(match[0].length)) }
+  if (match) return progressOf(Number(match[1]), line.slice(match[0].length))
+  return line.startsWith('{') ? jsonProgress(line) : (barProgress(line) ?? epochProgress(line))
+}
+
+const progressOf = (percent: number, message: string): JobProgress | undefined =>
+  percent >= 0 ? { percent: Math.min(percent, 100), message: cleanMessage(message) } : undefined
+
+const barProgress = (line: string): JobProgress | undefined => {
+  const sign = line.indexOf('%|')
+  const digits = /\d{1,3}$/.exec(line.slice(Math.max(sign - 3, 0), Math.max(sign, 0)))?.[0]
+  if (digits === undefined) return undefined
+  const [title, counts] = [line.slice(0, sign - digits.length), line.slice(line.indexOf('|', sign + 2) + 1)]
+  return progressOf(Number(digits), `${title.trim()} ${counts.trim()}`)
+}
+
+const epochProgress = (line: string): JobProgress | undefined => {
+  const [whole, done, all] = /^ {0,8}epoch[ :[]{1,3}(\d{1,9}) ?(?:\/|of) ?(\d{1,9})/i.exec(line) ?? []
+  return whole === undefined ? undefined : shareOf(Number(done), Number(all), line)
+}
+
+const shareOf = (done: number, all: number, message: string): JobProgress | undefined =>
+  all > 0 ? progressOf((100 * done) / all, message) : undefined
+
+const jsonProgress = (line: string): JobProgress | undefined => {
+  const found = jsonLine.safeParse(parseJson(line)).data
+  if (!found) return undefined
+  const { percent, progress, epoch, epochs, step, steps, message = '' } = found
+  if (percent !== undefined) return progressOf(percent, message)
+  if (progress !== undefined) return progressOf(100 * progress, message)
+  if (epoch !== undefined && epochs !== undefined) return shareOf(epoch, epochs, message)
+  return step !== undefined && steps !== undefined ? shareOf(step, steps, message) : undefined
 }
 
 // What a program prints is stored as JSON and in databases, which accept neither control characters nor half a
@@ -34,7 +73,6 @@ export type ProgressLines = {
  *  with a newline or a carriage return; of a line longer than 4096 bytes the rest is left out. */
 export const progressLines = (): ProgressLines => {
   let line: number[] = []
-  let skipping = false
 
   // Bytes are cut into lines before decoding, so that the result does not depend on where the pieces were cut.
   const endLine = (found: JobProgress[]) => {
@@ -43,7 +81,6 @@ export const progressLines = (): ProgressLines => {
       if (progress) found.push(progress)
     }
     line = []
-    skipping = false
   }
 
   return {
@@ -51,12 +88,8 @@ export const progressLines = (): ProgressLines => {
       const found: JobProgress[] = []
       for (const byte of bytes) {
         if (byte === newline || byte === carriageReturn) {
-          if (line.length > 0 || skipping) endLine(found)
-        } else if (!skipping) {
-          // Most lines report no progress, which their first byte shows.
-          if (line.length === 0 && byte !== firstByte) skipping = true
-          else if (line.length < lineBytesMax) line.push(byte)
-        }
+          if (line.length > 0) endLine(found)
+        } else if (line.length < lineBytesMax) line.push(byte)
       }
       return found
     },

@@ -32,6 +32,7 @@ const queued = {
   code: null,
   cluster: null,
   stopRequested: false,
+  graceSeconds: null,
   submittedAt: at(0),
   startedAt: null,
   endedAt: null,

@@ -57,6 +57,9 @@ const stamps = (n: number) => ({ ...stampsOf(n), latestTime: at(n) })
 describe('a rental', () => {
   const asked = {
     id: 'r1',
+    openJobs: 0,
+    endRequestedAt: null,
+    ...{ endingBy: null, endingPosition: null },
     status: 'requested',
     renter: '0xr',
     provider: null,

@@ -148,8 +148,6 @@ const deadExcuses: Excuses = {
   'infra/event-store/memory.ts exports createMemoryEventStore, and no product code uses it': 'the engine of pure tests',
   'infra/event-store/port.ts exports EventStore.appendToMany, and no product code uses it':
     'the next issues: a saga that appends all its steps at once',
-  'infra/task-queue.ts exports TaskQueue.cancel, and no product code uses it':
-    'the next issues: a timer of a rental that ended early is cancelled',
   'projections/accounts.ts exports accountBalancesOf, and no product code uses it':
     'the next issues: the page of a wallet, which lists its balances',
   'projections/engine/verify.ts exports compareWithRebuild, and no product code uses it':

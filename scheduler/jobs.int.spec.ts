@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { Failure } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
-import { eventually } from '../testing/eventually.ts'
 import { createJobWorld, type JobWorld, shell } from './jobs.testing.ts'
 import { createJobRunner } from './jobs.ts'
 
@@ -178,19 +176,6 @@ describe('the job runner', () => {
     expect(await asked()).toEqual([true, true, true])
   })
 
-  test('gives the cluster the grace of the job and the end of its lease', async () => {
-    const specs: object[] = []
-    const launch: Cluster['launch'] = async (spec) => {
-      specs.push(spec)
-      return 'launched'
-    }
-    const runner = world.run({ ...world.openCluster(), launch })
-    for (const program of [{}, { graceSeconds: 7 }]) await runner.reconcile(await world.submit(program))
-    await eventually('both are launched', () => specs.length === 2)
-    expect(specs).toMatchObject([{ leaseSeconds: 3600 }, { leaseSeconds: 3600, graceSeconds: 7 }])
-    expect(specs[0]).not.toHaveProperty('graceSeconds')
-  })
-
   test('that closes and leaves its jobs lets them run on, and the next runner adopts them', async () => {
     const first = world.run()
     const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
@@ -201,19 +186,6 @@ describe('the job runner', () => {
     await world.go()
     await world.until(job, 'JobSucceeded')
     expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobProgressed', 'JobSucceeded'])
-  })
-
-  test('fails a job at once that no cluster can run', async () => {
-    const launch: Cluster['launch'] = async () => {
-      throw new Failure('JOB_INVALID')
-    }
-    world.run({ ...world.openCluster(), launch })
-    const job = await world.submit({})
-    await world.until(job, 'JobFailed')
-    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
-      { type: 'JobStarted', attempt: 1 },
-      { type: 'JobFailed', attempt: 1, code: 'JOB_INVALID' },
-    ])
   })
 
   test('starts another attempt when its cluster could not start a job', async () => {

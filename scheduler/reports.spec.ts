@@ -8,8 +8,16 @@ import { createLog } from '../infra/telemetry.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { createReports } from './reports.ts'
 
-const limits = { pauseMsMin: 1, pauseMsMax: 4, triesMsMax: 60_000 }
-const soonGivenUp = { ...limits, triesMsMax: 60 }
+const limits = { pauseMsMin: 1, pauseMsMax: 4, triesMsMax: 60 }
+
+/** Returns time that passes by pauses alone, so that a busy machine takes none of the tries. */
+const timeOfPauses = () => {
+  let passedMs = 0
+  const sleep = async (ms: number) => {
+    passedMs += ms
+  }
+  return { clock: () => passedMs, sleep }
+}
 
 /** What a command meets: a refusal, or an error that is thrown. */
 type Fault = Refusal | Error
@@ -17,7 +25,7 @@ type Fault = Refusal | Error
 type Faults = (type: string, tries: number) => Fault | undefined
 
 /** Creates a job that runs, and reports of it whose commands meet faults. */
-const runningJob = async (faults: Faults = () => undefined, limitsOfRetry = limits) => {
+const runningJob = async (faults: Faults = () => undefined) => {
   const { rental, ...world } = await createActiveRental()
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }
   const envelope = () => requestEnvelope(newId(), 'system:test', world.now())
@@ -39,7 +47,8 @@ const runningJob = async (faults: Faults = () => undefined, limitsOfRetry = limi
     commands: { ...world.commands, execute },
     now: world.now,
     log,
-    limits: limitsOfRetry,
+    limits,
+    time: timeOfPauses(),
   })
   const ended = async (outcome: JobOutcome) => {
     const recorded: boolean[] = []
@@ -79,9 +88,10 @@ describe('the end of an attempt', () => {
   test.each(passing.map((fault) => [nameOf(fault), fault] as const))(
     'is given up after a time, and that is logged: %s',
     async (_, fault) => {
-      const world = await runningJob(() => fault, soonGivenUp)
+      const world = await runningJob(() => fault)
       expect(await world.ended(exited)).toEqual([false])
-      expect(world.tries.CompleteJob).toBeLessThan(40)
+      // After pauses of 1, 2, and 14 times 4 ms: the next one would end after 60 ms.
+      expect(world.tries).toEqual({ CompleteJob: 17 })
       expect(world.lines.map((line) => JSON.parse(line).msg)).toEqual([
         'a report could not be recorded and is tried again',
         'a report could not be recorded and is given up',
@@ -148,7 +158,7 @@ describe('the end of an attempt', () => {
 })
 
 test('reports that cannot be recorded do not hold up a scheduler that stops', async () => {
-  const world = await runningJob(() => new Failure('DATABASE_UNAVAILABLE'), soonGivenUp)
+  const world = await runningJob(() => new Failure('DATABASE_UNAVAILABLE'))
   world.reports.createWatcher('job', 1, async () => undefined).ended(exited)
   await world.reports.close()
   expect(world.tries.CompleteJob).toBeGreaterThan(0)

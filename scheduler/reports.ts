@@ -5,7 +5,7 @@ import { sleep } from '../infra/async/sleep.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { createPending } from './pending.ts'
-import { createSendReport, type RetryLimits, type SendReport, type Sent } from './send-report.ts'
+import { createSendReport, type RetryLimits, type RetryTime, type SendReport, type Sent } from './send-report.ts'
 
 /** Progress is reported about once a second at most; the end of an attempt is always reported. */
 const progressPeriodMs = 1_000
@@ -18,6 +18,7 @@ type Dependencies = {
   readonly now: () => string
   readonly log: Log
   readonly limits?: RetryLimits | undefined
+  readonly time?: RetryTime | undefined
 }
 
 export type Reports = Pick<SendReport, 'send'> & {
@@ -34,10 +35,10 @@ export type Reports = Pick<SendReport, 'send'> & {
 }
 
 /** Creates the reports of the scheduler: they record in the log what happens to jobs on a cluster. */
-export const createReports = ({ commands, now, log, limits }: Dependencies): Reports => {
+export const createReports = ({ commands, now, log, limits, time }: Dependencies): Reports => {
   const pending = createPending()
   const closing = new AbortController()
-  const { send, sendWithRetry } = createSendReport({ commands, now, log, limits, signal: closing.signal })
+  const { send, sendWithRetry } = createSendReport({ commands, now, log, limits, time, signal: closing.signal })
   const isKnown = (sent: Sent) => sent === 'recorded' || sent === 'late'
 
   const recordEnd: Reports['recordEnd'] = (job, attempt, makeCommand) => {

@@ -84,6 +84,19 @@ describe('a job', () => {
     expect(world.isGone(running)).toBe(true)
   })
 
+  test('that its cluster ends with the lease is stopped for that reason, and not tried again', async () => {
+    const cluster = world.openCluster()
+    world.run({ ...cluster, launch: (spec, watcher) => cluster.launch({ ...spec, leaseSeconds: 0.5 }, watcher) })
+    const job = await world.submit(shell('sleep 60'))
+    await world.until(job, 'JobStopped')
+    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
+      { type: 'JobStarted', attempt: 1 },
+      { type: 'JobStopRequested', reason: 'the rented time is over' },
+      { type: 'JobStopped', attempt: 1 },
+    ])
+    expect(world.isGone(job)).toBe(true)
+  })
+
   test('that is still queued when its rental ends is never started', async () => {
     const queued = await world.submit(shell('true'))
     await world.endRental()

@@ -50,9 +50,9 @@ const runningJob = async (faults: Faults = () => undefined) => {
     limits,
     time: timeOfPauses(),
   })
-  const ended = async (outcome: JobOutcome) => {
+  const ended = async (outcome: JobOutcome, attempt = 1) => {
     const recorded: boolean[] = []
-    reports.createWatcher('job', 1, async (isRecorded) => void recorded.push(isRecorded)).ended(outcome)
+    reports.createWatcher('job', attempt, async (isRecorded) => void recorded.push(isRecorded)).ended(outcome)
     await reports.idle()
     return recorded
   }
@@ -129,6 +129,28 @@ describe('the end of an attempt', () => {
     expect(world.tries).toEqual({ ReportProgress: 1, CompleteJob: 1 })
   })
 
+  test.each([
+    ['no one has requested', false, 'the rented time is over'],
+    ['its renter has requested', true, 'enough'],
+  ])('at the end of the lease is a stop that %s, also of the last attempt', async (_, requested, reason) => {
+    const world = await runningJob()
+    const at = world.now()
+    for (const attempt of [1, 2]) {
+      const interrupt = { type: 'InterruptJob', attempt, reason: 'lost', interruptedAt: at } as const
+      await world.reports.send('job', interrupt, `${attempt}`)
+      const start = { type: 'StartJob', attempt: attempt + 1, cluster: 'here', startedAt: at } as const
+      await world.reports.send('job', start, `${attempt}`)
+    }
+    if (requested) await world.reports.send('job', { type: 'RequestStop', reason, requestedAt: at })
+    expect(await world.ended({ ended: 'expired' }, 3)).toEqual([true])
+    const { history } = await world.commands.load('job', 'job')
+    expect(history.slice(-3).map(({ event }) => event)).toEqual([
+      { type: 'JobStarted', attempt: 3, cluster: 'here', startedAt: at },
+      { type: 'JobStopRequested', reason, requestedAt: at },
+      { type: 'JobStopped', attempt: 3, endedAt: at },
+    ])
+  })
+
   test('is in the log, whatever a job made its cluster say', async () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 3_000 }),
@@ -141,7 +163,7 @@ describe('the end of an attempt', () => {
         message: text,
       }),
       fc.record({ ended: fc.constant('exited' as const), exitCode: fc.oneof(fc.integer(), fc.constant(Number.NaN)) }),
-      fc.record({ ended: fc.constantFrom('lost' as const, 'stopped' as const) }),
+      fc.record({ ended: fc.constantFrom('lost' as const, 'stopped' as const, 'expired' as const) }),
     )
     await fc.assert(
       fc.asyncProperty(outcome, text, fc.double(), async (ended, message, percent) => {

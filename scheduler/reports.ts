@@ -12,6 +12,9 @@ const progressPeriodMs = 1_000
 /** How long reports that are under way may be tried when the scheduler stops. */
 const closeMsMax = 10_000
 
+/** Why a job stops when the lease ends. */
+export const leaseOver = 'the rented time is over'
+
 type Dependencies = {
   readonly commands: Commands
   /** ISO 8601 in UTC. */
@@ -65,6 +68,8 @@ export const createReports = ({ commands, now, log, limits, time }: Dependencies
         const message = `exit code ${outcome.exitCode}`
         return { type: 'FailJob', attempt, code: 'JOB_EXIT_NONZERO', message, endedAt }
       }
+      case 'expired':
+        return { type: 'ConfirmStop', attempt, reason: leaseOver, endedAt }
       case 'stopped': {
         const { state } = await commands.current('job', job)
         if (state.status === 'running' && state.stopRequested) return { type: 'ConfirmStop', attempt, endedAt }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Program } from '../domain/job.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
+import { eventually } from '../testing/eventually.ts'
 import { createJobWorld, type JobWorld, shell } from './jobs.testing.ts'
 import { createJobRunner } from './jobs.ts'
 
@@ -94,7 +95,7 @@ describe('a job', () => {
       { type: 'JobStopRequested', reason: 'the rented time is over' },
       { type: 'JobStopped', attempt: 1 },
     ])
-    expect(world.isGone(job)).toBe(true)
+    await eventually('no process is left', () => world.isGone(job))
   })
 
   test('that is still queued when its rental ends is never started', async () => {

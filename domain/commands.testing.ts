@@ -76,7 +76,10 @@ export const commandsOf: { readonly [Name in AggregateName]: CommandsOf<Name> } 
     CompleteJob: often(1, record({ type: is('CompleteJob'), attempt, endedAt: at })),
     FailJob: often(1, record({ type: is('FailJob'), attempt, code, message: text, endedAt: at })),
     RequestStop: often(1, record({ type: is('RequestStop'), reason: text, requestedAt: at })),
-    ConfirmStop: often(1, record({ type: is('ConfirmStop'), attempt, endedAt: at })),
+    ConfirmStop: often(
+      1,
+      record({ type: is('ConfirmStop'), attempt, reason: fc.option(text, { nil: undefined }), endedAt: at }),
+    ),
   },
   listing: {
     ListGpus: often(

@@ -51,7 +51,11 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
       { refused: 'JOB_ATTEMPT_STALE' },
     ],
     RequestStop: [{ events: ['JobStopRequested'], next: 'running' }, 'nothing new'],
-    ConfirmStop: [{ events: ['JobStopped'], next: 'stopped' }, { refused: 'JOB_ATTEMPT_STALE' }],
+    ConfirmStop: [
+      { events: ['JobStopped'], next: 'stopped' },
+      { events: ['JobStopRequested', 'JobStopped'], next: 'stopped' },
+      { refused: 'JOB_ATTEMPT_STALE' },
+    ],
   },
   succeeded: finished,
   failed: finished,

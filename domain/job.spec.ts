@@ -213,6 +213,14 @@ describe('running', () => {
     given(...running, stopRequested)
       .when(confirmStop())
       .then(stopped()))
+  test('ConfirmStop with a reason stops for that reason', () =>
+    given(...running)
+      .when({ ...confirmStop(), reason: 'time is over' })
+      .then({ ...stopRequested, reason: 'time is over' }, stopped()))
+  test('ConfirmStop with a reason leaves the one for which a stop was requested', () =>
+    given(...running, stopRequested)
+      .when({ ...confirmStop(), reason: 'time is over' })
+      .then(stopped()))
 
   describe('InterruptJob', () => {
     test('puts the job back in the queue', () =>

@@ -43,7 +43,13 @@ export type Command =
     }
   | { readonly type: 'InterruptJob'; readonly attempt: number; readonly reason: string; readonly interruptedAt: string }
   | { readonly type: 'RequestStop'; readonly reason: string; readonly requestedAt: string }
-  | { readonly type: 'ConfirmStop'; readonly attempt: number; readonly endedAt: string }
+  /** `reason` is why the attempt was stopped though no one had requested it. */
+  | {
+      readonly type: 'ConfirmStop'
+      readonly attempt: number
+      readonly reason?: string | undefined
+      readonly endedAt: string
+    }
 
 export type Event =
   | ({
@@ -145,8 +151,12 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       return [{ ...command, type: 'JobSucceeded' }]
     case 'FailJob':
       return [{ ...command, type: 'JobFailed' }]
-    case 'ConfirmStop':
-      return [{ ...command, type: 'JobStopped' }]
+    case 'ConfirmStop': {
+      const { attempt, reason, endedAt } = command
+      const stopped: Event = { type: 'JobStopped', attempt, endedAt }
+      if (state.stopRequested || reason === undefined) return [stopped]
+      return [{ type: 'JobStopRequested', reason, requestedAt: endedAt }, stopped]
+    }
     case 'InterruptJob': {
       const { attempt, reason, interruptedAt } = command
       const interrupted: Event = { type: 'JobInterrupted', attempt, reason, interruptedAt }

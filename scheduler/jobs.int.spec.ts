@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { Failure } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import type { Cluster } from '../infra/clusters/port.ts'
 import { eventually } from '../testing/eventually.ts'
@@ -84,6 +83,19 @@ describe('a job', () => {
       expect.objectContaining({ type: 'JobStopRequested', reason: 'the rental ends' }),
     )
     expect(world.isGone(running)).toBe(true)
+  })
+
+  test('that its cluster ends with the lease is stopped for that reason, and not tried again', async () => {
+    const cluster = world.openCluster()
+    world.run({ ...cluster, launch: (spec, watcher) => cluster.launch({ ...spec, leaseSeconds: 0.5 }, watcher) })
+    const job = await world.submit(shell('sleep 60'))
+    await world.until(job, 'JobStopped')
+    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
+      { type: 'JobStarted', attempt: 1 },
+      { type: 'JobStopRequested', reason: 'the rented time is over' },
+      { type: 'JobStopped', attempt: 1 },
+    ])
+    await eventually('no process is left', () => world.isGone(job))
   })
 
   test('that is still queued when its rental ends is never started', async () => {
@@ -178,19 +190,6 @@ describe('the job runner', () => {
     expect(await asked()).toEqual([true, true, true])
   })
 
-  test('gives the cluster the grace of the job and the end of its lease', async () => {
-    const specs: object[] = []
-    const launch: Cluster['launch'] = async (spec) => {
-      specs.push(spec)
-      return 'launched'
-    }
-    const runner = world.run({ ...world.openCluster(), launch })
-    for (const program of [{}, { graceSeconds: 7 }]) await runner.reconcile(await world.submit(program))
-    await eventually('both are launched', () => specs.length === 2)
-    expect(specs).toMatchObject([{ leaseSeconds: 3600 }, { leaseSeconds: 3600, graceSeconds: 7 }])
-    expect(specs[0]).not.toHaveProperty('graceSeconds')
-  })
-
   test('that closes and leaves its jobs lets them run on, and the next runner adopts them', async () => {
     const first = world.run()
     const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
@@ -201,19 +200,6 @@ describe('the job runner', () => {
     await world.go()
     await world.until(job, 'JobSucceeded')
     expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobProgressed', 'JobSucceeded'])
-  })
-
-  test('fails a job at once that no cluster can run', async () => {
-    const launch: Cluster['launch'] = async () => {
-      throw new Failure('JOB_INVALID')
-    }
-    world.run({ ...world.openCluster(), launch })
-    const job = await world.submit({})
-    await world.until(job, 'JobFailed')
-    expect((await world.eventsOf(job)).slice(1)).toMatchObject([
-      { type: 'JobStarted', attempt: 1 },
-      { type: 'JobFailed', attempt: 1, code: 'JOB_INVALID' },
-    ])
   })
 
   test('starts another attempt when its cluster could not start a job', async () => {

@@ -23,12 +23,12 @@ const noop = async () => undefined
 /** Returns a job whose program is a shell script. */
 export const shell = (script: string): Partial<Program> => ({ command: ['sh', '-c', script] })
 
-/** Creates a market in memory with an active rental of ada's, and a folder where jobs run as real processes. */
+/** Creates a market in memory where ada has rented three GPUs, and a folder where jobs run as real processes. */
 export const createJobWorld = async () => {
   const root = await makeRoot()
   const cleanUp: (() => Promise<void>)[] = []
   const openCluster = () => processCluster({ root, graceMs, trust: 'own' })
-  const { rental, ...world } = await createActiveRental()
+  const { rental, ...world } = await createActiveRental({ listedGpus: 3, gpuCount: 3, deposit: 20_000_000n })
 
   const submit = async (program: Partial<Program>): Promise<string> => {
     const usual = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 512 }

@@ -9,7 +9,7 @@ import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { type Caps, capsOf } from './caps.ts'
 import { createPending } from './pending.ts'
-import { createReports, storable } from './reports.ts'
+import { createReports, leaseOver, storable } from './reports.ts'
 import type { RetryLimits } from './send-report.ts'
 import { createSlots } from './slots.ts'
 import { createTroubles } from './troubles.ts'
@@ -279,7 +279,7 @@ const reasonToStop = (
 ): string | undefined => {
   if (rental.status === 'ending') return 'the rental ends'
   if (rental.status !== 'active') return 'the rental has ended'
-  if (at >= rental.endsAt) return 'the rented time is over'
+  if (at >= rental.endsAt) return leaseOver
   return status === 'running' && submitted.graceSeconds !== undefined && at >= stopTimeOf(rental, submitted)
     ? 'the rented time is nearly over'
     : undefined

@@ -8,8 +8,16 @@ import { createLog } from '../infra/telemetry.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { createReports } from './reports.ts'
 
-const limits = { pauseMsMin: 1, pauseMsMax: 4, triesMsMax: 60_000 }
-const soonGivenUp = { ...limits, triesMsMax: 60 }
+const limits = { pauseMsMin: 1, pauseMsMax: 4, triesMsMax: 60 }
+
+/** Returns time that passes by pauses alone, so that a busy machine takes none of the tries. */
+const timeOfPauses = () => {
+  let passedMs = 0
+  const sleep = async (ms: number) => {
+    passedMs += ms
+  }
+  return { clock: () => passedMs, sleep }
+}
 
 /** What a command meets: a refusal, or an error that is thrown. */
 type Fault = Refusal | Error
@@ -17,7 +25,7 @@ type Fault = Refusal | Error
 type Faults = (type: string, tries: number) => Fault | undefined
 
 /** Creates a job that runs, and reports of it whose commands meet faults. */
-const runningJob = async (faults: Faults = () => undefined, limitsOfRetry = limits) => {
+const runningJob = async (faults: Faults = () => undefined) => {
   const { rental, ...world } = await createActiveRental()
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 1, cpuCores: 1, memoryMib: 1 }
   const envelope = () => requestEnvelope(newId(), 'system:test', world.now())
@@ -39,11 +47,12 @@ const runningJob = async (faults: Faults = () => undefined, limitsOfRetry = limi
     commands: { ...world.commands, execute },
     now: world.now,
     log,
-    limits: limitsOfRetry,
+    limits,
+    time: timeOfPauses(),
   })
-  const ended = async (outcome: JobOutcome) => {
+  const ended = async (outcome: JobOutcome, attempt = 1) => {
     const recorded: boolean[] = []
-    reports.createWatcher('job', 1, async (isRecorded) => void recorded.push(isRecorded)).ended(outcome)
+    reports.createWatcher('job', attempt, async (isRecorded) => void recorded.push(isRecorded)).ended(outcome)
     await reports.idle()
     return recorded
   }
@@ -79,9 +88,10 @@ describe('the end of an attempt', () => {
   test.each(passing.map((fault) => [nameOf(fault), fault] as const))(
     'is given up after a time, and that is logged: %s',
     async (_, fault) => {
-      const world = await runningJob(() => fault, soonGivenUp)
+      const world = await runningJob(() => fault)
       expect(await world.ended(exited)).toEqual([false])
-      expect(world.tries.CompleteJob).toBeLessThan(40)
+      // After pauses of 1, 2, and 14 times 4 ms: the next one would end after 60 ms.
+      expect(world.tries).toEqual({ CompleteJob: 17 })
       expect(world.lines.map((line) => JSON.parse(line).msg)).toEqual([
         'a report could not be recorded and is tried again',
         'a report could not be recorded and is given up',
@@ -119,6 +129,28 @@ describe('the end of an attempt', () => {
     expect(world.tries).toEqual({ ReportProgress: 1, CompleteJob: 1 })
   })
 
+  test.each([
+    ['no one has requested', false, 'the rented time is over'],
+    ['its renter has requested', true, 'enough'],
+  ])('at the end of the lease is a stop that %s, also of the last attempt', async (_, requested, reason) => {
+    const world = await runningJob()
+    const at = world.now()
+    for (const attempt of [1, 2]) {
+      const interrupt = { type: 'InterruptJob', attempt, reason: 'lost', interruptedAt: at } as const
+      await world.reports.send('job', interrupt, `${attempt}`)
+      const start = { type: 'StartJob', attempt: attempt + 1, cluster: 'here', startedAt: at } as const
+      await world.reports.send('job', start, `${attempt}`)
+    }
+    if (requested) await world.reports.send('job', { type: 'RequestStop', reason, requestedAt: at })
+    expect(await world.ended({ ended: 'expired' }, 3)).toEqual([true])
+    const { history } = await world.commands.load('job', 'job')
+    expect(history.slice(-3).map(({ event }) => event)).toEqual([
+      { type: 'JobStarted', attempt: 3, cluster: 'here', startedAt: at },
+      { type: 'JobStopRequested', reason, requestedAt: at },
+      { type: 'JobStopped', attempt: 3, endedAt: at },
+    ])
+  })
+
   test('is in the log, whatever a job made its cluster say', async () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 3_000 }),
@@ -131,7 +163,7 @@ describe('the end of an attempt', () => {
         message: text,
       }),
       fc.record({ ended: fc.constant('exited' as const), exitCode: fc.oneof(fc.integer(), fc.constant(Number.NaN)) }),
-      fc.record({ ended: fc.constantFrom('lost' as const, 'stopped' as const) }),
+      fc.record({ ended: fc.constantFrom('lost' as const, 'stopped' as const, 'expired' as const) }),
     )
     await fc.assert(
       fc.asyncProperty(outcome, text, fc.double(), async (ended, message, percent) => {
@@ -148,7 +180,7 @@ describe('the end of an attempt', () => {
 })
 
 test('reports that cannot be recorded do not hold up a scheduler that stops', async () => {
-  const world = await runningJob(() => new Failure('DATABASE_UNAVAILABLE'), soonGivenUp)
+  const world = await runningJob(() => new Failure('DATABASE_UNAVAILABLE'))
   world.reports.createWatcher('job', 1, async () => undefined).ended(exited)
   await world.reports.close()
   expect(world.tries.CompleteJob).toBeGreaterThan(0)

@@ -5,12 +5,15 @@ import { sleep } from '../infra/async/sleep.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { createPending } from './pending.ts'
-import { createSendReport, type RetryLimits, type SendReport, type Sent } from './send-report.ts'
+import { createSendReport, type RetryLimits, type RetryTime, type SendReport, type Sent } from './send-report.ts'
 
 /** Progress is reported about once a second at most; the end of an attempt is always reported. */
 const progressPeriodMs = 1_000
 /** How long reports that are under way may be tried when the scheduler stops. */
 const closeMsMax = 10_000
+
+/** Why a job stops when the lease ends. */
+export const leaseOver = 'the rented time is over'
 
 type Dependencies = {
   readonly commands: Commands
@@ -18,6 +21,7 @@ type Dependencies = {
   readonly now: () => string
   readonly log: Log
   readonly limits?: RetryLimits | undefined
+  readonly time?: RetryTime | undefined
 }
 
 export type Reports = Pick<SendReport, 'send'> & {
@@ -34,10 +38,10 @@ export type Reports = Pick<SendReport, 'send'> & {
 }
 
 /** Creates the reports of the scheduler: they record in the log what happens to jobs on a cluster. */
-export const createReports = ({ commands, now, log, limits }: Dependencies): Reports => {
+export const createReports = ({ commands, now, log, limits, time }: Dependencies): Reports => {
   const pending = createPending()
   const closing = new AbortController()
-  const { send, sendWithRetry } = createSendReport({ commands, now, log, limits, signal: closing.signal })
+  const { send, sendWithRetry } = createSendReport({ commands, now, log, limits, time, signal: closing.signal })
   const isKnown = (sent: Sent) => sent === 'recorded' || sent === 'late'
 
   const recordEnd: Reports['recordEnd'] = (job, attempt, makeCommand) => {
@@ -64,6 +68,8 @@ export const createReports = ({ commands, now, log, limits }: Dependencies): Rep
         const message = `exit code ${outcome.exitCode}`
         return { type: 'FailJob', attempt, code: 'JOB_EXIT_NONZERO', message, endedAt }
       }
+      case 'expired':
+        return { type: 'ConfirmStop', attempt, reason: leaseOver, endedAt }
       case 'stopped': {
         const { state } = await commands.current('job', job)
         if (state.status === 'running' && state.stopRequested) return { type: 'ConfirmStop', attempt, endedAt }

@@ -4,12 +4,17 @@ import type { Commands, Executed } from '../commands/execute.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import { type ErrorCode, Failure, isRefusal, type Refusal } from '../domain/errors.ts'
 import { createBackoff } from '../infra/async/backoff.ts'
+import { sleep } from '../infra/async/sleep.ts'
 import { errorCode } from '../infra/system/errors.ts'
 import type { Log } from '../infra/telemetry.ts'
 
 /** How long a report is tried again, and with what pauses. */
 export type RetryLimits = { readonly pauseMsMin: number; readonly pauseMsMax: number; readonly triesMsMax: number }
-export const retryLimits: RetryLimits = { pauseMsMin: 500, pauseMsMax: 15_000, triesMsMax: 600_000 }
+const retryLimits: RetryLimits = { pauseMsMin: 500, pauseMsMax: 15_000, triesMsMax: 600_000 }
+
+/** How the time of the pauses passes: `clock` in milliseconds from any beginning, `sleep` as in infra/async. */
+export type RetryTime = { readonly clock: () => number; readonly sleep: typeof sleep }
+const realTime: RetryTime = { clock: () => performance.now(), sleep }
 
 /** What became of a report:
  *  - `recorded`: it is in the log, or was nothing new.
@@ -48,6 +53,7 @@ export const createSendReport = ({
   now,
   log,
   limits = retryLimits,
+  time = realTime,
   signal,
 }: {
   readonly commands: Pick<Commands, 'current' | 'execute'>
@@ -55,6 +61,7 @@ export const createSendReport = ({
   readonly now: () => string
   readonly log: Log
   readonly limits?: RetryLimits | undefined
+  readonly time?: RetryTime | undefined
   readonly signal: AbortSignal
 }): SendReport => {
   const send: SendReport['send'] = async (job, command, ...identity) => {
@@ -86,18 +93,18 @@ export const createSendReport = ({
 
   const sendWithRetry: SendReport['sendWithRetry'] = async (job, makeCommand, ...identity) => {
     const backoff = createBackoff({ minMs: limits.pauseMsMin, maxMs: limits.pauseMsMax })
-    const giveUpAt = performance.now() + limits.triesMsMax
+    const giveUpAt = time.clock() + limits.triesMsMax
     for (;;) {
       const { sent, problem } = await tryOnce(job, makeCommand, identity)
       if (sent === 'late') log.info({ job, err: problem }, 'a report came too late')
       if (sent === 'unstorable') log.error({ job, err: problem }, 'a report can never be recorded')
       if (sent !== undefined) return sent
-      if (signal.aborted || performance.now() + backoff.nextMs > giveUpAt) {
+      if (signal.aborted || time.clock() + backoff.nextMs > giveUpAt) {
         log.error({ job, err: problem }, 'a report could not be recorded and is given up')
         return 'given up'
       }
       if (backoff.isFresh) log.warn({ job, err: problem }, 'a report could not be recorded and is tried again')
-      await backoff.pause(signal)
+      await time.sleep(backoff.take(), signal)
     }
   }
 

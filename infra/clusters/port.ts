@@ -23,6 +23,8 @@ export type JobHandle = { readonly jobId: string; readonly attempt: number }
 export type JobOutcome =
   | { readonly ended: 'exited'; readonly exitCode: number }
   | { readonly ended: 'stopped' }
+  /** Ended because its `leaseSeconds` are over. */
+  | { readonly ended: 'expired' }
   /** Failed by the cluster: JOB_COMMAND_NOT_FOUND, JOB_TIMED_OUT, JOB_MEMORY_EXCEEDED, JOB_OUTPUT_EXCEEDED,
    *  JOB_DISK_EXCEEDED. */
   | { readonly ended: 'failed'; readonly code: ErrorCode; readonly message: string }

@@ -34,7 +34,7 @@ export const endingContract = ({ harness, cluster, it, logOf, launchUntilReady }
     const stubborn = 'trap "" TERM; (setsid sleep 60 &); while :; do sleep 0.05; done'
     const ends: [string, Partial<JobSpec>, object][] = [
       ['at its timeout', { timeoutSeconds: 1 }, { ended: 'failed', code: 'JOB_TIMED_OUT' }],
-      ['at the end of the lease', { leaseSeconds: 1 }, { ended: 'stopped' }],
+      ['at the end of the lease', { leaseSeconds: 1 }, { ended: 'expired' }],
     ]
     for (const [when, change, end] of ends)
       it(`is ended ${when} though no program watches it`, async () => {

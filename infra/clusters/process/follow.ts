@@ -115,7 +115,7 @@ export const follow = (options: FollowOptions): Follower => {
     const now = clock()
     if (first && now - first.startedMs >= spec.timeoutSeconds * 1000)
       return failed('JOB_TIMED_OUT', `It ran longer than ${spec.timeoutSeconds} s.`)
-    if (endsAtMs !== undefined && now >= endsAtMs) return { ended: 'stopped' }
+    if (endsAtMs !== undefined && now >= endsAtMs) return { ended: 'expired' }
     if (size > outputBytesMax) return outputExceeded()
     if (disk && disk.bytes > diskBytesMax)
       return failed('JOB_DISK_EXCEEDED', `It takes ${disk.bytes} bytes of disk, ${diskBytesMax} are allowed.`)

@@ -54,6 +54,7 @@ const errorCodeSchema = z.custom<ErrorCode>((code) => typeof code === 'string' &
 const outcomeSchema = z.discriminatedUnion('ended', [
   z.object({ ended: z.literal('exited'), exitCode: z.number().int().min(0).max(255) }),
   z.object({ ended: z.literal('stopped') }),
+  z.object({ ended: z.literal('expired') }),
   z.object({ ended: z.literal('failed'), code: errorCodeSchema, message: z.string().max(messageCharactersMax) }),
   z.object({ ended: z.literal('lost') }),
 ])

@@ -12,7 +12,7 @@ const startPollMs = 10
 export const wrapperEndOf = ({ spec, endsAtMs }: Launch, nowMs: number): { seconds: number; verdict: JobOutcome } => {
   const { timeoutSeconds } = spec
   const leftSeconds = endsAtMs === undefined ? Number.POSITIVE_INFINITY : (endsAtMs - nowMs) / 1000
-  if (leftSeconds <= timeoutSeconds) return { seconds: Math.max(leftSeconds, 0), verdict: { ended: 'stopped' } }
+  if (leftSeconds <= timeoutSeconds) return { seconds: Math.max(leftSeconds, 0), verdict: { ended: 'expired' } }
   const message = `It ran longer than ${timeoutSeconds} s.`
   return { seconds: timeoutSeconds, verdict: { ended: 'failed', code: 'JOB_TIMED_OUT', message } }
 }

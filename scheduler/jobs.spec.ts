@@ -1,0 +1,124 @@
+import { expect, test } from '@jest/globals'
+import { submitJob } from '../commands/submit-job.ts'
+import { Failure, isRefusal } from '../domain/errors.ts'
+import type { Program } from '../domain/job.ts'
+import type { Cluster, JobSpec, JobWatcher } from '../infra/clusters/port.ts'
+import { eventually } from '../testing/eventually.ts'
+import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
+import { createJobRunner } from './jobs.ts'
+
+const gpus = { listedGpus: 4, gpuCount: 1 }
+/** A quarter of the listing's 32 cores and 65,536 MiB. */
+const caps = { cpuCores: 8, memoryMib: 16_384 }
+const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 512 }
+
+/** Creates a rental of one GPU and a runner on a cluster whose launches meet these errors, one after the other; later
+ *  ones succeed. */
+const runnerWith = async (...errors: readonly unknown[]) => {
+  const { rental, ...world } = await createActiveRental(gpus)
+  const launches: { readonly spec: JobSpec; readonly watcher: JobWatcher }[] = []
+  const cluster: Cluster = {
+    name: 'here',
+    launch: async (spec, watcher) => {
+      launches.push({ spec, watcher })
+      if (launches.length <= errors.length) throw errors[launches.length - 1]
+      return 'launched'
+    },
+    stop: async () => undefined,
+    list: async () => [],
+    readLog: async (_, offset) => ({ text: '', nextOffset: offset }),
+    close: async () => undefined,
+  }
+  const runner = createJobRunner({ ...world, cluster, log: silentLog })
+  const submit = async (idempotencyKey: string, changes: Partial<Program> = {}) => {
+    const answer = await submitJob(world, { renter: 'ada', idempotencyKey, rental, ...program, ...changes })
+    if (isRefusal(answer)) throw new Error(answer.refused)
+    return answer.job
+  }
+  const eventsOf = async (job: string) =>
+    (await world.commands.load('job', job)).history.slice(1).map(({ event }) => event)
+  /** Resolves to the jobs that were launched, in order, once there are so many launches. */
+  const launched = async (count: number) => {
+    await eventually(`${count} launches`, () => launches.length >= count)
+    await runner.close()
+    return launches.map(({ spec }) => spec.jobId)
+  }
+  return { ...world, runner, launches, launched, submit, eventsOf }
+}
+
+const refusedByCluster = [
+  new Failure('JOB_INVALID', { file: 'a/b', takes: 'one file per path' }),
+  new Failure('JOB_ISOLATION_MISSING', { reasons: 'no namespaces' }),
+]
+
+test.each(refusedByCluster.map((error) => [error.code, error] as const))(
+  'a job that its cluster refuses with %s fails with that code, at once, and the next job of its rental starts',
+  async (code, error) => {
+    const world = await runnerWith(error)
+    const [job, next] = [await world.submit('first'), await world.submit('next')]
+    await Promise.all([world.runner.reconcile(job), world.runner.reconcile(next)])
+    expect(await world.launched(2)).toEqual([job, next])
+    expect(await world.eventsOf(job)).toEqual([
+      { type: 'JobStarted', attempt: 1, cluster: 'here', startedAt: world.now() },
+      { type: 'JobFailed', attempt: 1, code, message: error.message, endedAt: world.now() },
+    ])
+    expect(await world.state('job', next)).toMatchObject({ status: 'running', attempt: 1 })
+  },
+)
+
+const passing = [new Error('no room'), new Failure('INTERNAL', { cluster: 'is closed' }), 'text that was thrown']
+
+test.each(passing.map((error) => [error instanceof Error ? error.message : error, error] as const))(
+  'a job that its cluster could not start is interrupted, gives its turn to the next one, and is tried again: %s',
+  async (reason, error) => {
+    const world = await runnerWith(error)
+    const [job, next] = [await world.submit('first'), await world.submit('next')]
+    await Promise.all([world.runner.reconcile(job), world.runner.reconcile(next)])
+    const interrupted = { type: 'JobInterrupted', attempt: 1, reason, interruptedAt: world.now() }
+    expect((await world.eventsOf(job)).at(-1)).toEqual(interrupted)
+    await eventually('the next one runs', () => world.launches.length === 2)
+    await world.runner.reconcile(job)
+    expect(await world.state('job', job)).toMatchObject({ status: 'queued', attempt: 1 })
+    world.launches.at(-1)?.watcher.ended({ ended: 'exited', exitCode: 0 })
+    expect(await world.launched(3)).toEqual([job, next, job])
+    expect(await world.state('job', next)).toMatchObject({ status: 'succeeded' })
+    expect((await world.eventsOf(job)).at(-1)).toMatchObject({ type: 'JobStarted', attempt: 2 })
+  },
+)
+
+test('a job that its cluster can never start fails after its last attempt', async () => {
+  const world = await runnerWith(...[1, 2, 3].map((attempt) => new Error(`no room for ${attempt}`)))
+  const job = await world.submit('job')
+  for (const _ of [1, 2, 3, 4]) await world.runner.reconcile(job)
+  expect(await world.launched(3)).toEqual([job, job, job])
+  expect((await world.eventsOf(job)).at(-1)).toMatchObject({
+    ...{ type: 'JobFailed', attempt: 3 },
+    ...{ code: 'JOB_INTERRUPTED', message: 'no room for 3' },
+  })
+})
+
+test('a job is launched with its program, its grace, the rest of the rented time, and what its part of the machine has', async () => {
+  const world = await runnerWith()
+  const small = { cpuCores: 2, memoryMib: 1_024, graceSeconds: 0, environment: { NAME: 'ada' } }
+  const job = await world.submit('small', small)
+  world.pass(1_000)
+  await world.runner.reconcile(job)
+  const spec = { jobId: job, attempt: 1, ...program, ...small, leaseSeconds: 2_600 }
+  expect(world.launches.map((launch) => launch.spec)).toStrictEqual([spec])
+  await world.runner.close()
+})
+
+test.each([
+  ['more cores than its part has', { cpuCores: 9 }, { cpuCores: caps.cpuCores, memoryMib: 512 }],
+  ['more memory than its part has', { memoryMib: 16_385 }, { cpuCores: 1, memoryMib: caps.memoryMib }],
+  ['its whole part', caps, caps],
+])('a job that asks for %s gets no more than that', async (_, asked, given) => {
+  const world = await runnerWith()
+  const job = await world.submit('large', asked)
+  await world.runner.reconcile(job)
+  expect(world.launches.map(({ spec }) => spec)).toStrictEqual([
+    { jobId: job, attempt: 1, ...program, ...given, leaseSeconds: 3_600 },
+  ])
+  await world.runner.close()
+})

@@ -28,7 +28,7 @@ let renter: User
 let ids: Readonly<Record<string, string>>
 
 beforeAll(async () => {
-  world = await createGatewayWorld({ services: () => ({ privileged: { operators: [], analysts: [] } }) })
+  world = await createGatewayWorld({ services: () => ({ privileged: { operators: [], auditors: [], analysts: [] } }) })
   renter = await world.newUser()
   await world.market.deposit(renter.wallet, 10_000_000_000n)
   await renter.ask('mutation { registerProvider(input: { name: "Paula" }) { __typename } }')

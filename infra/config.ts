@@ -59,6 +59,7 @@ export type Config = {
   /** Wallets, in lower case. */
   readonly operators: readonly string[]
   readonly analysts: readonly string[]
+  readonly auditors: readonly string[]
   readonly logLevel: LogLevel
   readonly logFormat: 'pretty' | 'json'
   readonly roles: readonly Role[]
@@ -98,6 +99,7 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
     jwtSecret: values.JWT_SECRET,
     operators: values.OPERATORS ?? [],
     analysts: values.ANALYSTS ?? [],
+    auditors: values.AUDITORS ?? [],
     logLevel: values.LOG_LEVEL ?? 'info',
     logFormat: values.LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     roles: values.ROLES ?? roles,

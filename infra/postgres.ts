@@ -170,7 +170,7 @@ type Release = (destroy?: Error | boolean) => void
 type Connected = (error: Error | undefined, client: PoolClient | undefined, release: Release) => void
 type Connect = { (): Promise<PoolClient>; (callback: Connected): void }
 
-/** The driver hands over no function when it has no connection. */
+/** Returns a release that counts once. The driver hands over none when it has no connection. */
 const once = (release: Release | undefined): Release => {
   let released = false
   return (destroy) => {

@@ -8,24 +8,43 @@ export type Funding = { readonly source: 'deposit' | 'earnings'; readonly id: st
  *  everything that was ever credited in this asset. */
 type Credit = Pick<Funding, 'source' | 'id'> & { readonly end: bigint }
 /** A range of that money. However many credits it spans, it is one. */
-type Span = { readonly from: bigint; readonly to: bigint }
+export type Span = { readonly from: bigint; readonly to: bigint }
 /** Spans in the order in which they are spent: those that were given back, the next one last, and then what was never
  *  held, which begins at `fresh`. */
 type Balance = { readonly credits: Credit[]; credited: bigint; fresh: bigint; readonly returned: Span[] }
 
+/** What happens to the money of an account, as ranges of what was ever credited in an asset. */
+type Moved = { readonly asset: Money['asset']; readonly rental: string; readonly spans: readonly Span[] }
+type Seen = {
+  credited?(credit: Pick<Funding, 'source' | 'id'> & { readonly asset: Money['asset']; readonly span: Span }): void
+  held?(moved: Moved & { readonly credits: readonly Credit[] }): void
+  captured?(moved: Moved): void
+}
+
 /** Folds an account into what its holds consist of. */
-export type FundingFold = {
+type FundingFold = {
   add(event: DomainEvent): void
   /** Returns the deposits and earnings of the hold; none before it was made. */
   funding(): readonly Funding[]
 }
 
-/** Creates the fold of an account for the hold of one rental. Money is spent in the order of its arrival, and released
- *  money returns to its origin, the last taken first. Each event costs the same, however many came before. */
+/** Creates the fold of an account for the hold of one rental. */
 export const createFundingFold = (rental: string): FundingFold => {
+  let funding: readonly Funding[] = []
+  const add = createSpending({
+    held: ({ rental: holder, credits, spans, asset }) => {
+      if (holder === rental) funding = partsOf(credits, spans, asset)
+    },
+  })
+  return { add, funding: () => funding }
+}
+
+/** Returns the function that takes the events of an account, and calls `seen` with what each of them does to its money.
+ *  Money is spent in the order of its arrival, and released money returns to its origin, the last taken first. Each event
+ *  costs the same, however many came before. */
+export const createSpending = (seen: Seen): ((event: DomainEvent) => void) => {
   const byAsset = new Map<string, Balance>()
   const held = new Map<string, readonly Span[]>()
-  let funding: readonly Funding[] = []
 
   const moneyOf = (asset: string): Balance => {
     const known = byAsset.get(asset)
@@ -35,9 +54,11 @@ export const createFundingFold = (rental: string): FundingFold => {
     return none
   }
 
-  const credit = (of: Balance, source: Credit['source'], id: string, amount: bigint) => {
+  const credit = (of: Balance, asset: Money['asset'], source: Credit['source'], id: string, amount: bigint) => {
+    const from = of.credited
     of.credited += amount
     of.credits.push({ source, id, end: of.credited })
+    seen.credited?.({ source, id, asset, span: { from, to: of.credited } })
   }
 
   const hold = (of: Balance, amount: bigint): Span[] => {
@@ -67,27 +88,28 @@ export const createFundingFold = (rental: string): FundingFold => {
     }
   }
 
-  return {
-    add: (event) => {
-      if (!('posting' in event)) return
-      const { amount, asset } = event.posting.amount
-      const of = moneyOf(asset)
-      if (event.type === 'DepositCredited') credit(of, 'deposit', event.payment, amount)
-      if (event.type === 'EarningsCredited') credit(of, 'earnings', event.rental, amount)
-      if (event.type === 'FundsHeld') {
-        const taken = hold(of, amount)
-        held.set(event.rental, taken)
-        if (event.rental === rental) funding = partsOf(of.credits, taken, asset as Money['asset'])
-      }
-      if (event.type === 'HoldCaptured') keep(event.rental, splitAt(held.get(event.rental) ?? [], amount)[1])
-      if (event.type === 'HoldReleased') {
-        const spans = held.get(event.rental) ?? []
-        const [rest, released] = splitAt(spans, lengthOf(spans) - amount)
-        keep(event.rental, rest)
-        giveBack(of, released)
-      }
-    },
-    funding: () => funding,
+  return (event) => {
+    if (!('posting' in event)) return
+    const { amount, asset } = event.posting.amount
+    const of = moneyOf(asset)
+    if (event.type === 'DepositCredited') credit(of, asset, 'deposit', event.payment, amount)
+    if (event.type === 'EarningsCredited') credit(of, asset, 'earnings', event.rental, amount)
+    if (event.type === 'FundsHeld') {
+      const spans = hold(of, amount)
+      held.set(event.rental, spans)
+      seen.held?.({ rental: event.rental, asset, spans, credits: of.credits })
+    }
+    if (event.type === 'HoldCaptured') {
+      const [spans, rest] = splitAt(held.get(event.rental) ?? [], amount)
+      keep(event.rental, rest)
+      seen.captured?.({ rental: event.rental, asset, spans })
+    }
+    if (event.type === 'HoldReleased') {
+      const spans = held.get(event.rental) ?? []
+      const [rest, released] = splitAt(spans, lengthOf(spans) - amount)
+      keep(event.rental, rest)
+      giveBack(of, released)
+    }
   }
 }
 

@@ -25,6 +25,10 @@ export const paymentsTable = defineEntity({
     finalizedAt: moment().strictNullable(),
     ...stamps(),
   },
-  indexes: [{ properties: ['user', 'observedAt', 'id'] }, { properties: ['status', 'blockNumber', 'id'] }],
+  indexes: [
+    { properties: ['user', 'observedAt', 'id'] },
+    { properties: ['status', 'blockNumber', 'id'] },
+    { properties: ['transactionHash', 'observedAt', 'id'] },
+  ],
 })
 export type PaymentRow = InferEntity<typeof paymentsTable>

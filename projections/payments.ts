@@ -39,13 +39,16 @@ export const findPayments = findByIds<PaymentRow>('payments.find', (db) => db.se
 /** Finds one payment. */
 export const findPayment = findOne(findPayments)
 
-export type PaymentList = PageRequest & { readonly user?: string | undefined }
+export type PaymentList = PageRequest & {
+  readonly user?: string | undefined
+  readonly transactionHash?: string | undefined
+}
 
 /** Resolves to one page of payments, the newest first. Throws INPUT_INVALID. */
 export const listPayments = (read: ReadModels, list: PaymentList): Promise<Page<PaymentRow>> => {
-  const { user } = list
+  const { user, transactionHash } = list
   return newestFirst(read, 'payments.list', list, 'observedAt', (db) =>
-    whereEqual(db.selectFrom('Payment').selectAll(), { user }),
+    whereEqual(db.selectFrom('Payment').selectAll(), { user, transactionHash }),
   )
 }
 

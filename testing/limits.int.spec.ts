@@ -135,7 +135,9 @@ let written: readonly Written[]
 beforeAll(async () => {
   const account = privateKeyToAccount(generatePrivateKey())
   const wallet = account.address.toLowerCase()
-  world = await createGatewayWorld({ services: () => ({ privileged: { operators: [wallet], analysts: [] } }) })
+  world = await createGatewayWorld({
+    services: () => ({ privileged: { operators: [wallet], auditors: [], analysts: [] } }),
+  })
   viewer = await world.newUser(account)
   written = allWritten(wallet)
   await writeAll(createSpecLog(world.store), written)

@@ -7,7 +7,7 @@ export const identityErrors = {
   NOT_YOURS: { message: 'This belongs to another user.', hint: 'Sign in with the wallet that owns it.' },
   PRIVILEGE_NEEDED: {
     message: 'This needs a privilege that your wallet does not have.',
-    hint: 'The operator of the platform grants it by naming the wallet in OPERATORS or ANALYSTS.',
+    hint: 'The operator of the platform grants it by naming the wallet in OPERATORS, AUDITORS or ANALYSTS.',
   },
   SIGN_IN_NONCE_UNKNOWN: {
     message: 'The sign-in nonce is unknown, used or expired.',

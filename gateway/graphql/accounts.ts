@@ -9,6 +9,7 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
 import { Provider } from './nodes.ts'
+import { requireOwner, walletArgument } from './owners.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 
 // The nodes
@@ -45,11 +46,14 @@ const Account = builder.objectRef<Wallet>('Account').implement({
 })
 
 const Privilege = builder.enumType('Privilege', {
-  description: 'The access of a wallet beyond its own data. Operators have all rights of analysts.',
+  description: 'The access of a wallet beyond its own data. Each has the rights of those before it.',
   values: {
     none: { description: 'Sees its own data.' },
     analyst: { description: 'Sees the events of all wallets.' },
-    operator: { description: 'Sees the events of all wallets, and may repair the platform.' },
+    auditor: {
+      description: 'Sees the events of all wallets, and their accounts, payments, rentals, invoices and traces.',
+    },
+    operator: { description: 'Sees the same, all texts of events too, and may repair the platform.' },
   } as const,
 })
 
@@ -113,10 +117,10 @@ builder.queryField('account', (t) =>
   t.field({
     type: Account,
     nullable: true,
-    description: 'The account of the viewer.',
-    args: { ...asOfArgument, ...atLeastArgument },
-    resolve: async (_, { asOf, atLeast }, context, info) => {
-      const wallet = requireWallet(context)
+    description: 'The account of the viewer, or of the wallet.',
+    args: { ...walletArgument, ...asOfArgument, ...atLeastArgument },
+    resolve: async (_, { wallet: named, asOf, atLeast }, context, info) => {
+      const wallet = requireOwner(context, named)
       await reachPosition(context, atLeast, info)
       return { wallet, asOf }
     },
@@ -128,10 +132,10 @@ const LedgerEntryConnection = connectionOf('LedgerEntry', LedgerEntry)
 builder.queryField('ledgerEntries', (t) =>
   t.field({
     type: LedgerEntryConnection,
-    description: 'The entries that debit or credit the account of the viewer, newest first.',
-    args: { ...listAsOfArgument, ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { asOf, atLeast, ...page }, context, info) => {
-      const user = requireWallet(context)
+    description: 'The entries that debit or credit the account of the viewer, or of the wallet, newest first.',
+    args: { ...walletArgument, ...listAsOfArgument, ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { wallet, asOf, atLeast, ...page }, context, info) => {
+      const user = requireOwner(context, wallet)
       await reachPosition(context, atLeast, info)
       const moment = await reachMoment(context, asOf, info)
       const until = moment && (await lastEntryBy(context.services.store, user, moment))

@@ -44,6 +44,7 @@ beforeAll(async () => {
       store: countSubscriptions(store, open),
       privileged: {
         operators: [accounts.operator.address.toLowerCase()],
+        auditors: [],
         analysts: [accounts.analyst.address.toLowerCase()],
       },
     }),

@@ -51,7 +51,7 @@ Event.implement({
       resolve: ({ data }) => data,
     }),
     withheld: t.stringList({
-      description: 'The fields left out of data: free text of others is hidden from analysts.',
+      description: 'The fields left out of data: free text of others is hidden from analysts and auditors.',
       resolve: ({ withheld }) => [...withheld],
     }),
   }),
@@ -114,7 +114,7 @@ builder.queryField('events', (t) =>
   t.field({
     type: connectionOf('Event', Event),
     description:
-      'The events of the log, in its order. Operators and analysts see all events. Other wallets see the events of their account, payments, jobs and listings, their events as a provider, and those of their rentals: as renter all of them, as provider from the moment they became the provider.',
+      'The events of the log, in its order. Operators, auditors and analysts see all events. Other wallets see the events of their account, payments, jobs and listings, their events as a provider, and those of their rentals: as renter all of them, as provider from the moment they became the provider.',
     args: {
       filter: t.arg({ type: EventFilterInput }),
       first: t.arg.int({

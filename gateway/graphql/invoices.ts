@@ -5,6 +5,7 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet } from './context.ts'
 import { MoneyType, moneyOrNull } from './money.ts'
 import { Invoice, Rental } from './nodes.ts'
+import { requireOwner, sees, walletArgument } from './owners.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 
 // The node
@@ -21,7 +22,7 @@ const InvoiceLine = builder.objectRef<Line>('InvoiceLine').implement({
 })
 
 Invoice.implement({
-  description: 'The cost of a rental, line by line. Visible to its renter and its provider.',
+  description: 'The cost of a rental, line by line. Visible to its renter and its provider, auditors and operators.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'The id of the rental.' }),
     rental: t.field({ type: Rental, nullable: true, resolve: ({ id }, _, { loaders }) => loaders.rental(id) }),
@@ -63,13 +64,14 @@ builder.queryField('invoice', (t) =>
   t.field({
     type: Invoice,
     nullable: true,
-    description: 'The invoice of a rental of the viewer; null until it is issued. Fails with NOT_YOURS.',
+    description:
+      'The invoice of a rental of the viewer, of any rental for auditors and operators; null until it is issued. Fails with NOT_YOURS.',
     args: { id: t.arg.id({ required: true, description: 'The id of the rental.' }), ...atLeastArgument },
     resolve: async (_, { id, atLeast }, context, info) => {
-      const wallet = requireWallet(context)
+      requireWallet(context)
       await reachPosition(context, atLeast, info)
       const invoice = await findInvoice(context.services.read, id)
-      if (invoice && invoice.renter !== wallet && invoice.provider !== wallet) throw new Failure('NOT_YOURS')
+      if (invoice && !sees(context, [invoice.renter, invoice.provider])) throw new Failure('NOT_YOURS')
       return invoice ?? null
     },
   }),
@@ -80,10 +82,10 @@ const InvoiceConnection = connectionOf('Invoice', Invoice)
 builder.queryField('invoices', (t) =>
   t.field({
     type: InvoiceConnection,
-    description: 'The invoices of the viewer as renter, newest first.',
-    args: { ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { atLeast, ...page }, context, info) => {
-      const renter = requireWallet(context)
+    description: 'The invoices of the viewer, or of the wallet, as renter, newest first.',
+    args: { ...walletArgument, ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { wallet, atLeast, ...page }, context, info) => {
+      const renter = requireOwner(context, wallet)
       await reachPosition(context, atLeast, info)
       const request = { ...pageRequest(page), renter }
       const found = await listInvoices(context.services.read, request)

@@ -5,6 +5,7 @@ import { type MoneyTrace, renterOf, type TraceStep, traceMoney } from '../../pro
 import { builder } from './builder.ts'
 import { requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
+import { sees } from './owners.ts'
 
 // The nodes
 
@@ -17,7 +18,7 @@ const PostingType = builder.objectRef<Posting>('Posting').implement({
   }),
 })
 
-const FundingSource = builder.enumType('FundingSource', { values: ['deposit', 'earnings'] as const })
+export const FundingSource = builder.enumType('FundingSource', { values: ['deposit', 'earnings'] as const })
 
 const FundingType = builder.objectRef<Funding>('Funding').implement({
   description: 'A source of the held money. Money that came in first is spent first.',
@@ -85,17 +86,17 @@ builder.queryField('moneyTrace', (t) =>
     type: MoneyTraceType,
     nullable: true,
     description:
-      'Reads the log itself. Only for the renter, because it shows deposits. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
+      'Reads the log itself. Only for the renter, auditors and operators, because it shows deposits. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
     args: {
       rental: t.arg.id({ required: true }),
       after: t.arg({ type: 'Position', description: 'The next of the page before.' }),
     },
     resolve: async (_, { rental, after }, context) => {
-      const wallet = requireWallet(context)
+      requireWallet(context)
       const { store } = context.services
       const renter = await renterOf(store, rental)
       if (renter === undefined) throw new Failure('RENTAL_UNKNOWN', { rental })
-      if (renter !== wallet) throw new Failure('NOT_YOURS')
+      if (!sees(context, [renter])) throw new Failure('NOT_YOURS')
       const trace = await traceMoney(store, rental, after ? { after: store.parsePosition(after) } : {})
       if (!trace) throw new Failure('RENTAL_UNKNOWN', { rental })
       return trace

@@ -16,7 +16,7 @@ let isBroken = true
 
 beforeAll(async () => {
   const account = privateKeyToAccount(generatePrivateKey())
-  const privileged = { operators: [account.address.toLowerCase()], analysts: [] }
+  const privileged = { operators: [account.address.toLowerCase()], auditors: [], analysts: [] }
   world = await createGatewayWorld({ services: () => ({ privileged }) })
   operator = await world.newUser(account)
   await migrateOperations(world.database)

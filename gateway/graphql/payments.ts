@@ -6,6 +6,7 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet } from './context.ts'
 import { MoneyType } from './money.ts'
 import { Payment } from './nodes.ts'
+import { requireOwner, sees, walletArgument } from './owners.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { afterArgument, rowUpdates, updateTypeOf } from './subscriptions.ts'
 
@@ -41,14 +42,15 @@ builder.queryField('payment', (t) =>
   t.field({
     type: Payment,
     nullable: true,
-    description: 'A payment of the viewer. Fails with PAYMENT_UNKNOWN, NOT_YOURS.',
+    description:
+      'A payment of the viewer; any payment for auditors and operators. Fails with PAYMENT_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...atLeastArgument },
     resolve: async (_, { id, atLeast }, context, info) => {
-      const wallet = requireWallet(context)
+      requireWallet(context)
       await reachPosition(context, atLeast, info)
       const payment = await findPayment(context.services.read, id)
       if (!payment) throw new Failure('PAYMENT_UNKNOWN', { payment: id })
-      if (payment.user !== wallet) throw new Failure('NOT_YOURS')
+      if (!sees(context, [payment.user])) throw new Failure('NOT_YOURS')
       return payment
     },
   }),
@@ -59,12 +61,33 @@ const PaymentConnection = connectionOf('Payment', Payment)
 builder.queryField('payments', (t) =>
   t.field({
     type: PaymentConnection,
-    description: 'The payments of the viewer, newest first.',
-    args: { ...pageArguments, ...atLeastArgument },
-    resolve: async (_, { atLeast, ...page }, context, info) => {
-      const user = requireWallet(context)
+    description: 'The payments of the viewer, or of the wallet, newest first.',
+    args: { ...walletArgument, ...pageArguments, ...atLeastArgument },
+    resolve: async (_, { wallet, atLeast, ...page }, context, info) => {
+      const user = requireOwner(context, wallet)
       await reachPosition(context, atLeast, info)
       const request = { ...pageRequest(page), user }
+      const found = await listPayments(context.services.read, request)
+      return toConnection(found, request, ({ observedAt, id }) => [observedAt, id])
+    },
+  }),
+)
+
+builder.queryField('paymentsOfTransaction', (t) =>
+  t.field({
+    type: PaymentConnection,
+    description:
+      'The payments that were last seen in a transaction of the chain, newest first: those of the viewer; all of them for auditors and operators.',
+    args: {
+      transactionHash: t.arg.id({ required: true, description: '0x and 64 hexadecimal digits.' }),
+      ...pageArguments,
+      ...atLeastArgument,
+    },
+    resolve: async (_, { transactionHash, atLeast, ...page }, context, info) => {
+      const wallet = requireWallet(context)
+      await reachPosition(context, atLeast, info)
+      const user = sees(context, []) ? undefined : wallet
+      const request = { ...pageRequest(page), user, transactionHash: transactionHash.toLowerCase() }
       const found = await listPayments(context.services.read, request)
       return toConnection(found, request, ({ observedAt, id }) => [observedAt, id])
     },

@@ -17,7 +17,7 @@ beforeAll(async () => {
   const [operatorWallet, analystWallet] = accounts.map(({ address }) => address.toLowerCase())
   world = await createGatewayWorld({
     services: ({ projections }) => ({
-      privileged: { operators: [operatorWallet ?? ''], analysts: [analystWallet ?? ''] },
+      privileged: { operators: [operatorWallet ?? ''], auditors: [], analysts: [analystWallet ?? ''] },
       projections: { ...projections, retry: (...which) => (able ?? projections).retry(...which) },
     }),
   })

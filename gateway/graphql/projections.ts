@@ -1,7 +1,7 @@
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
 import type { ParkedStream } from '../../projections/engine/parked-streams.ts'
 import type { ProjectionStatus } from '../../projections/engine/status.ts'
-import { refuseWithoutPrivilege, requireAnalyst } from '../auth/privilege.ts'
+import { refuseWithoutPrivilege, requirePrivilege } from '../auth/privilege.ts'
 import { builder } from './builder.ts'
 import { limited } from './input-limits.ts'
 import { streamLimit } from './inputs.ts'
@@ -97,9 +97,9 @@ const ProjectionType = builder.objectRef<ProjectionStatus>('Projection').impleme
 builder.queryField('projections', (t) =>
   t.field({
     type: [ProjectionType],
-    description: 'The state of the read models, for operators and analysts. Fails with PRIVILEGE_NEEDED.',
+    description: 'The state of the read models, for operators, auditors and analysts. Fails with PRIVILEGE_NEEDED.',
     resolve: async (_, _arguments, context) => {
-      requireAnalyst(context)
+      requirePrivilege('analyst', context)
       return (await context.services.projections.status()).projections
     },
   }),

@@ -16,6 +16,7 @@ import { limited } from './input-limits.ts'
 import { isExactlyOne, keyLimit, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, moneyOrNull, parseMoney, priceInput } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
+import { requireOwner, sees, walletArgument } from './owners.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
 import { detailsOfRejection } from './rejection.ts'
@@ -32,7 +33,8 @@ const RentalStatusType = builder.enumType('RentalStatus', {
 const EndReasonType = builder.enumType('EndReason', { values: ['returned', 'expired'] as const })
 
 Rental.implement({
-  description: 'A lease of GPUs of one listing, paid by the second. Visible to its renter and its provider.',
+  description:
+    'A lease of GPUs of one listing, paid by the second. Visible to its renter and its provider, auditors and operators.',
   fields: (t) => ({
     id: t.exposeID('id'),
     status: t.expose('status', { type: RentalStatusType }),
@@ -123,17 +125,18 @@ builder.queryField('rental', (t) =>
   t.field({
     type: Rental,
     nullable: true,
-    description: 'A rental of the viewer, as renter or provider. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
+    description:
+      'A rental of the viewer, as renter or provider; any rental for auditors and operators. Fails with RENTAL_UNKNOWN, NOT_YOURS.',
     args: { id: t.arg.id({ required: true }), ...asOfArgument, ...atLeastArgument },
     resolve: async (_, { id, asOf, atLeast }, context, info) => {
-      const wallet = requireWallet(context)
+      requireWallet(context)
       await reachPosition(context, atLeast, info)
       const rental = await rowAt(context, asOf, {
         projection: rentals,
         stream: streamOf('rental', id),
         id,
         find: findRental,
-        isMine: (row) => isParty(wallet, row),
+        isMine: ({ renter, provider }) => sees(context, [renter, provider]),
       })
       if (!rental) throw new Failure('RENTAL_UNKNOWN', { rental: id })
       return rental
@@ -147,16 +150,17 @@ const RentalRole = builder.enumType('RentalRole', { values: ['renter', 'provider
 builder.queryField('rentals', (t) =>
   t.field({
     type: RentalConnection,
-    description: 'The rentals of the viewer, newest first.',
+    description: 'The rentals of the viewer, or of the wallet, newest first.',
     args: {
       as: t.arg({ type: RentalRole, defaultValue: 'renter' }),
       status: t.arg({ type: RentalStatusType }),
+      ...walletArgument,
       ...listAsOfArgument,
       ...pageArguments,
       ...atLeastArgument,
     },
-    resolve: async (_, { as, status, asOf, atLeast, ...page }, context, info) => {
-      const wallet = requireWallet(context)
+    resolve: async (_, { as, status, wallet: named, asOf, atLeast, ...page }, context, info) => {
+      const wallet = requireOwner(context, named)
       await reachPosition(context, atLeast, info)
       const moment = await reachMoment(context, asOf, info)
       const request = { ...pageRequest(page), [as ?? 'renter']: wallet, status: status ?? undefined }

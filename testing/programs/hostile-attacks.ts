@@ -8,7 +8,7 @@ export const marker = 'hostile-secret'
 export const diskBytesMax = 8 * 1024 ** 2
 export const outputBytesMax = 1024 ** 2
 /** An argument by which the processes of an attack are counted on the machine. */
-export const napSeconds = 54_321
+export const napSeconds = 50_000 + (process.pid % 40_000)
 
 export type Attack = {
   readonly name: string

@@ -81,7 +81,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     projections,
     parkedTasks,
     chain: { description: chain },
-    config: { operators: [], analysts: [] },
+    config: { operators: [], auditors: [], analysts: [] },
     now,
   })
   let url = ''

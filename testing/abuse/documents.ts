@@ -18,7 +18,7 @@ const ofFields: Attack = {
   run: async (target) => {
     const fields = 'head '.repeat(1_890)
     const answers = await times(target.much(2_200, 100), 8, (index) => ask(target, `query a${index} { ${fields} }`))
-    return onlyCodes(answers, [undefined])
+    return onlyCodes(answers, [undefined, 'GRAPHQL_VALIDATION_FAILED'])
   },
 }
 

@@ -4,9 +4,15 @@ import { signIn } from '../../cli/sign-in.ts'
 import { createTestFolder, startTestPlatform } from '../worlds/platform.ts'
 import { createListing } from '../worlds/renter.ts'
 import { type Attack, stillServes, type Target } from './attack.ts'
+import { chainAttacks } from './chain.ts'
 import { documentAttacks } from './documents.ts'
 import { closeConnections } from './http.ts'
+import { marketAttacks } from './market.ts'
+import { pageAttacks } from './pages.ts'
 import { startSampler, type Worst } from './sampler.ts'
+import { signInAttacks } from './sign-in.ts'
+import { slowAttacks } from './slow.ts'
+import { socketAttacks } from './sockets.ts'
 import { textAttacks } from './texts.ts'
 
 /** What came of one attack. `complaints` are the promises and limits that did not hold, one sentence each. */
@@ -31,7 +37,16 @@ export type AbuseOptions = {
 const samplerAddress = '127.0.0.3'
 const shortDivisor = 20
 
-const attacks: readonly Attack[] = [...textAttacks, ...documentAttacks]
+const attacks: readonly Attack[] = [
+  ...textAttacks,
+  ...documentAttacks,
+  ...signInAttacks,
+  ...socketAttacks,
+  ...slowAttacks,
+  ...pageAttacks,
+  ...marketAttacks,
+  ...chainAttacks,
+]
 
 /** Returns the names of all attacks, in their order. */
 export const attackNames = (): readonly string[] => attacks.map(({ name }) => name)

@@ -1,5 +1,5 @@
 // Documents that are many, long, or ask for much.
-import { type Attack, ask, noLongerThan, onlyCodes, times, unless } from './attack.ts'
+import { type Attack, ask, noLongerThan, onlyCodes, times } from './attack.ts'
 
 const answerBytesMax = 8 * 1024 * 1024
 const refusalBytesMax = 20_000
@@ -52,9 +52,8 @@ const aliases: Attack = {
         { token: target.providerToken },
       )
     })
-    const internal = answers.filter(({ code }) => code === 'INTERNAL').length
     return [
-      ...unless(internal === 0, `${internal} were answered with INTERNAL`),
+      ...onlyCodes(answers, ['QUERY_TOO_COSTLY', 'ANSWER_TOO_LARGE', undefined]),
       ...noLongerThan(answers, answerBytesMax),
     ]
   },

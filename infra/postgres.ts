@@ -170,12 +170,13 @@ type Release = (destroy?: Error | boolean) => void
 type Connected = (error: Error | undefined, client: PoolClient | undefined, release: Release) => void
 type Connect = { (): Promise<PoolClient>; (callback: Connected): void }
 
-const once = (release: Release): Release => {
+/** The driver hands over no function when it has no connection. */
+const once = (release: Release | undefined): Release => {
   let released = false
   return (destroy) => {
     if (released) return
     released = true
-    release(destroy)
+    release?.(destroy)
   }
 }
 

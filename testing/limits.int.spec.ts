@@ -55,6 +55,7 @@ const histories = {
   rental: [
     ['RentalRequested', 'RentalRejected'],
     ['RentalRequested', 'RentalActivated', 'UsageMetered', 'RentalEnded', 'InvoiceIssued'],
+    ['RentalRequested', 'RentalActivated', 'RentalJobAdmitted', 'RentalEndRequested', 'RentalJobClosed', 'RentalEnded'],
   ],
 } as const satisfies { readonly [Name in AggregateName]: readonly (readonly EventOf<Name>['type'][])[] }
 

@@ -45,12 +45,12 @@ describe('the parts of a file', () => {
     )
   })
 
-  test('hold at most 500 records and 150,000 characters, and end with the file', () => {
+  test('hold at most 100 records and 150,000 characters, and end with the file', () => {
     const text = [header, ...Array.from({ length: 10_000 }, () => line('m', 'y'.repeat(700)))].join('\r\n')
     const parts = [...partsOf(text)]
     expect(parts.length).toBeGreaterThan(20)
     for (const { csv, equalsBefore } of parts) {
-      expect(equalsBefore.length).toBeLessThanOrEqual(500)
+      expect(equalsBefore.length).toBeLessThanOrEqual(100)
       expect(csv.length).toBeLessThan(151_000)
     }
     expect(parts.at(-1)?.done).toBeCloseTo(1)

@@ -13,7 +13,7 @@ export type FilePart = {
 }
 
 /** A request takes a second or two, and its answer lists every line. */
-const partRecordsMax = 500
+const partRecordsMax = 100
 /** Whatever the characters, their JSON is shorter than a request may be. */
 const partCharactersMax = 150_000
 

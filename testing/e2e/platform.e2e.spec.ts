@@ -81,6 +81,7 @@ describe('a platform on one data folder', () => {
       'event store',
       'read models',
       'chain',
+      'turns',
       'cluster',
       'timers',
       'gateway',

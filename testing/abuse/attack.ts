@@ -1,0 +1,97 @@
+// What an attack is, and what all of them use.
+import { createSemaphore } from '../../infra/async/semaphore.ts'
+import { type HttpAnswer, send } from './http.ts'
+
+/** What an attack may use. `much` scales it: 1 is the whole attack, the short form takes a part. */
+export type Target = {
+  readonly url: string
+  readonly chainUrl: string
+  /** A listing of a provider who attacks nothing. */
+  readonly listing: string
+  /** The token of another provider, who does. */
+  readonly providerToken: string
+  /** Returns the part of a number that this run sends; at least `least`. */
+  much(full: number, least?: number): number
+  readonly isShort: boolean
+}
+
+/** `run` resolves to what did not hold, one sentence each. */
+export type Attack = {
+  readonly name: string
+  readonly run: (target: Target) => Promise<readonly string[]>
+}
+
+export type GraphqlAnswer = HttpAnswer & {
+  // biome-ignore lint/suspicious/noExplicitAny: an attack knows itself which answer it expects.
+  readonly data: any
+  /** The code of the first error; NO_CODE for an error without one. */
+  readonly code: string | undefined
+}
+
+/** The address of all who attack; others come from the second one. */
+export const attackerAddress = '127.0.0.1'
+export const bystanderAddress = '127.0.0.2'
+
+/** Sends a GraphQL document over HTTP; as a guest, unless a token is given. */
+export const ask = async (
+  { url }: Pick<Target, 'url'>,
+  query: string,
+  variables: object = {},
+  options: { readonly token?: string; readonly from?: string } = {},
+): Promise<GraphqlAnswer> => {
+  const answer = await send({
+    url: `${url}/graphql`,
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+    },
+    body: JSON.stringify({ query, variables }),
+    from: options.from ?? attackerAddress,
+  })
+  const { data, errors } = (answer.value ?? {}) as {
+    readonly data?: unknown
+    readonly errors?: readonly { readonly extensions?: { readonly code?: string } }[]
+  }
+  const [error] = errors ?? []
+  return { ...answer, data, code: error && (error.extensions?.code ?? 'NO_CODE') }
+}
+
+/** Does work `count` times, `atOnce` at a time, and resolves to the results in their order. */
+export const times = async <Result>(
+  count: number,
+  atOnce: number,
+  work: (index: number) => Promise<Result>,
+): Promise<Result[]> => {
+  const limited = createSemaphore(atOnce)
+  return Promise.all(Array.from({ length: count }, (_, index) => limited(() => work(index))))
+}
+
+/** Returns the complaint, once, when a condition does not hold. */
+export const unless = (holds: boolean, complaint: string): readonly string[] => (holds ? [] : [complaint])
+
+/** Returns one complaint for all answers that are none of `codes` (undefined is an answer with data). */
+export const onlyCodes = (
+  answers: readonly GraphqlAnswer[],
+  codes: readonly (string | undefined)[],
+): readonly string[] => {
+  const others = answers.filter(({ code }) => !codes.includes(code))
+  const shown = [...new Set(others.map(({ code, status }) => `${code ?? 'data'} (${status})`))].join(', ')
+  return unless(others.length === 0, `${others.length} of ${answers.length} were answered with ${shown}`)
+}
+
+/** Returns a complaint when an answer has more bytes than it may. */
+export const noLongerThan = (answers: readonly HttpAnswer[], bytesMax: number): readonly string[] => {
+  const most = Math.max(0, ...answers.map(({ text }) => Buffer.byteLength(text)))
+  return unless(most <= bytesMax, `an answer had ${most} bytes, more than ${bytesMax}`)
+}
+
+/** Resolves to a complaint unless the honest provider's listing is found and listed, from another address. */
+export const stillServes = async (target: Target): Promise<readonly string[]> => {
+  const query = 'query ($id: ID!) { listing(id: $id) { id } listings(first: 5) { nodes { id } } }'
+  const answer = await ask(target, query, { id: target.listing }, { from: bystanderAddress })
+  return unless(
+    answer.data?.listing?.id === target.listing && answer.data.listings.nodes.length > 0,
+    `listings are not served to others: ${answer.code ?? answer.text.slice(0, 200)}`,
+  )
+}

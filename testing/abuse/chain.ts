@@ -1,0 +1,110 @@
+// What a rival program, a job or a web page asks of the embedded chain's port.
+import { type Attack, attackerAddress, type Target, times, unless } from './attack.ts'
+import { type HttpAnswer, send } from './http.ts'
+
+const call = (target: Target, body: unknown, headers: Record<string, string> = {}) =>
+  send({
+    url: target.chainUrl,
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    from: attackerAddress,
+  })
+
+const rpc = (method: string, params: readonly unknown[]) => ({ jsonrpc: '2.0', id: 1, method, params })
+const succeeded = ({ value }: HttpAnswer) => (value as { result?: unknown } | undefined)?.result !== undefined
+
+/** Resolves to a complaint unless the chain answers others. */
+const chainAnswers = async (target: Target): Promise<readonly string[]> =>
+  unless(succeeded(await call(target, rpc('eth_blockNumber', []))), 'the chain does not answer any more')
+
+const account = '0x00000000000000000000000000000000000000aa'
+
+const cheats: Attack = {
+  name: 'cheats of the embedded chain',
+  run: async (target) => {
+    const methods: readonly (readonly [method: string, params: readonly unknown[]])[] = [
+      ['hardhat_setBalance', [account, '0xffffffffffffffff']],
+      ['hardhat_setCode', [account, '0x00']],
+      ['hardhat_setStorageAt', [account, '0x0', `0x${'0'.repeat(63)}1`]],
+      ['hardhat_impersonateAccount', [account]],
+      ['hardhat_reset', []],
+      ['hardhat_mine', ['0xffff']],
+      ['evm_mine', []],
+      ['evm_snapshot', []],
+      ['evm_revert', ['0x1']],
+      ['evm_increaseTime', [1_000_000]],
+      ['anvil_setBalance', [account, '0xff']],
+      ['debug_traceTransaction', [`0x${'0'.repeat(64)}`]],
+      ['debug_traceCall', [{ to: account }, 'latest']],
+      ['eth_newFilter', [{}]],
+      ['eth_sign', [account, '0x00']],
+      ['eth_call', [{ to: account }, 'latest', { [account]: { balance: '0xff' } }]],
+    ]
+    const answers = await times(methods.length, 4, (index) => call(target, rpc(...(methods[index] ?? ['', []]))))
+    const allowed = methods.filter((_, index) => succeeded(answers[index] as HttpAnswer)).map(([method]) => method)
+    const guessed = await call(target, rpc('hardhat_mine', ['0x1']), { authorization: 'Bearer guess' })
+    return [
+      ...unless(allowed.length === 0, `allowed to a stranger: ${allowed.join(', ')}`),
+      ...unless(!succeeded(guessed), 'a guessed secret is the owner'),
+      ...(await chainAnswers(target)),
+    ]
+  },
+}
+
+const bombs: Attack = {
+  name: 'gas bombs, wide logs and large bodies at the embedded chain',
+  run: async (target) => {
+    // JUMPDEST, PUSH1 0, JUMP: a loop without an end; and one that takes memory as it goes.
+    const loops = ['0x5b600056', '0x5b59600052600056', `0x${'5b'.repeat(20_000)}600056`]
+    const gas = '0x7fffffffffffffff'
+    const bodies: readonly unknown[] = [
+      ...loops.flatMap((data) => [rpc('eth_call', [{ data, gas }, 'latest']), rpc('eth_estimateGas', [{ data, gas }])]),
+      rpc('eth_sendTransaction', [{ from: account, data: loops[0], gas }]),
+      rpc('eth_getLogs', [{ fromBlock: '0x0', toBlock: '0xffffff', topics: [Array(5_000).fill(account)] }]),
+      rpc('eth_feeHistory', ['0xffffff', 'latest', []]),
+      Array.from({ length: 5_000 }, () => rpc('eth_blockNumber', [])),
+      rpc('eth_sendRawTransaction', [`0x${'ff'.repeat(100_000)}`]),
+      `[${'['.repeat(100_000)}`,
+    ]
+    const answers = await times(target.much(bodies.length * 20, bodies.length), 8, (index) =>
+      call(target, bodies[index % bodies.length]),
+    )
+    const failed = answers.filter(({ status }) => status >= 500).length
+    // Refused while it is sent, so the connection may break before the answer is read.
+    await times(target.much(40, 4), 4, () => call(target, 'x'.repeat(900_000)).catch(() => undefined))
+    return [
+      ...unless(failed === 0, `${failed} of ${answers.length} were failures of the chain`),
+      ...(await chainAnswers(target)),
+    ]
+  },
+}
+
+const pages: Attack = {
+  name: 'web pages of foreign origins at the embedded chain',
+  run: async (target) => {
+    const blockNumber = rpc('eth_blockNumber', [])
+    const foreign: readonly Record<string, string>[] = [
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { origin: 'http://localhost:3000' },
+      { host: 'evil.example' },
+      { 'content-type': 'text/plain' },
+    ]
+    const answers = await times(foreign.length, 4, (index) => call(target, blockNumber, foreign[index]))
+    const preflight = await send({
+      url: target.chainUrl,
+      method: 'OPTIONS',
+      headers: { origin: 'https://evil.example', 'access-control-request-method': 'POST' },
+      from: attackerAddress,
+    })
+    const served = foreign.filter((_, index) => succeeded(answers[index] as HttpAnswer))
+    return [
+      ...unless(served.length === 0, `served: ${JSON.stringify(served)}`),
+      ...unless(preflight.headers['access-control-allow-origin'] === undefined, 'the preflight admits every origin'),
+      ...(await chainAnswers(target)),
+    ]
+  },
+}
+
+export const chainAttacks: readonly Attack[] = [cheats, bombs, pages]

@@ -1,0 +1,62 @@
+// Documents that are many, long, or ask for much.
+import { type Attack, ask, noLongerThan, onlyCodes, times } from './attack.ts'
+
+const answerBytesMax = 8 * 1024 * 1024
+const refusalBytesMax = 20_000
+
+const different: Attack = {
+  name: '2,200 different documents of 19 kB',
+  run: async (target) => {
+    const padding = 'c'.repeat(18_900)
+    const answers = await times(target.much(2_200, 150), 8, (index) => ask(target, `{ head } # ${index} ${padding}`))
+    return onlyCodes(answers, [undefined])
+  },
+}
+
+const ofFields: Attack = {
+  name: '2,200 different documents of 1,900 tokens',
+  run: async (target) => {
+    const fields = 'head '.repeat(1_890)
+    const answers = await times(target.much(2_200, 100), 8, (index) => ask(target, `query a${index} { ${fields} }`))
+    return onlyCodes(answers, [undefined, 'GRAPHQL_VALIDATION_FAILED'])
+  },
+}
+
+const long: Attack = {
+  name: 'documents of 1 MB',
+  run: async (target) => {
+    const padding = 'c'.repeat(1_000_000)
+    const answers = await times(target.much(200, 20), 8, (index) => ask(target, `{ head } # ${index} ${padding}`))
+    return [...onlyCodes(answers, ['INPUT_INVALID']), ...noLongerThan(answers, refusalBytesMax)]
+  },
+}
+
+const heavy = [
+  'jobs(first: 100) { nodes { command files { path content } environment { name value } log { text } } }',
+  'gpuModels',
+  'listings(first: 100) { nodes { id gpu region provider { id name } } edges { cursor node { id gpu region } } }',
+  'rentals(first: 100) { nodes { id invoice { id total { amount } } listing { id provider { name } } } }',
+  'events(first: 100) { nodes { id data } }',
+]
+
+const aliases: Attack = {
+  name: '12 and 20 aliases of heavy lists',
+  run: async (target) => {
+    const answers = await times(target.much(200, heavy.length * 2), 8, (index) => {
+      const count = index % 2 === 0 ? 12 : 20
+      const field = heavy[index % heavy.length]
+      return ask(
+        target,
+        `{ ${Array.from({ length: count }, (_, alias) => `a${alias}: ${field}`).join('\n')} }`,
+        {},
+        { token: target.providerToken },
+      )
+    })
+    return [
+      ...onlyCodes(answers, ['QUERY_TOO_COSTLY', 'ANSWER_TOO_LARGE', undefined]),
+      ...noLongerThan(answers, answerBytesMax),
+    ]
+  },
+}
+
+export const documentAttacks: readonly Attack[] = [different, ofFields, long, aliases]

@@ -1,0 +1,125 @@
+// What one guest does with WebSockets.
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { WebSocket } from 'ws'
+import { eventually } from '../eventually.ts'
+import { type Attack, attackerAddress, bystanderAddress, type Target, times, unless } from './attack.ts'
+import { send } from './http.ts'
+
+const subscription = 'subscription { listingChanged { position } }'
+const closedMsMax = 20_000
+const socketsPerAddressMax = 300
+const operationsPerAddressMax = 500
+
+/** Opens a socket and resolves to it when the gateway has accepted its connection_init; undefined when it is closed or
+ *  refused before. */
+const open = async (target: Target, from = attackerAddress): Promise<WebSocket | undefined> => {
+  const socket = new WebSocket(`${target.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+    localAddress: from,
+  })
+  socket.on('error', () => undefined)
+  const closed = once(socket, 'close').then(() => undefined)
+  const acknowledged = once(socket, 'open').then(async () => {
+    socket.send('{"type":"connection_init"}')
+    await once(socket, 'message')
+    return socket
+  })
+  acknowledged.catch(() => undefined)
+  return Promise.race([acknowledged, closed])
+}
+
+const subscribe = (socket: WebSocket, id: string) =>
+  socket.send(JSON.stringify({ type: 'subscribe', id, payload: { query: subscription } }))
+
+const end = (sockets: readonly (WebSocket | undefined)[]) => {
+  for (const socket of sockets) socket?.terminate()
+}
+
+/** Resolves to how much of one kind all clients use. */
+const inUse = async (target: Target, kind: string): Promise<number> => {
+  const { text } = await send({ url: `${target.url}/metrics`, from: bystanderAddress })
+  const line = text.split('\n').find((one) => one.startsWith(`neuralmesh_gateway_in_use{kind="${kind}"}`))
+  return Number(line?.split(' ').at(-1) ?? Number.NaN)
+}
+
+/** Resolves to a complaint unless everything that the sockets used was given back. */
+const nothingLeft = async (target: Target): Promise<readonly string[]> => {
+  const left = async () => (await inUse(target, 'operations')) + (await inUse(target, 'sockets'))
+  const none = await eventually('nothing is in use', async () => (await left()) === 0, closedMsMax).catch(() => false)
+  return unless(none, `${await left()} sockets and operations are left after the sockets have ended`)
+}
+
+/** Resolves to a complaint unless another guest can open a socket and subscribe. */
+const othersConnect = async (target: Target): Promise<readonly string[]> => {
+  const socket = await open(target, bystanderAddress)
+  if (socket === undefined) return ['another guest could not open a socket']
+  const refused = once(socket, 'message').then(([data]) => String(data))
+  subscribe(socket, 'other')
+  const answer = await Promise.race([refused, delay(500, undefined)])
+  socket.terminate()
+  return unless(answer === undefined, `another guest could not subscribe: ${answer}`)
+}
+
+const storm: Attack = {
+  name: 'subscribe and complete the same id, 6,000 times',
+  run: async (target) => {
+    const sockets = await times(target.much(20, 3), 5, () => open(target))
+    for (const socket of sockets)
+      for (let round = 0; round < 300 && socket?.readyState === WebSocket.OPEN; round++) {
+        subscribe(socket, 'a')
+        socket.send('{"type":"complete","id":"a"}')
+        if (round % 40 === 39) await delay(20)
+      }
+    await delay(500)
+    const running = await inUse(target, 'operations')
+    end(sockets)
+    return [
+      ...unless(running <= operationsPerAddressMax, `${running} operations of one address ran`),
+      ...(await nothingLeft(target)),
+    ]
+  },
+}
+
+const pings: Attack = {
+  name: '400 pings of 1 MB whose answers are not read',
+  run: async (target) => {
+    const payload = 'p'.repeat(1_000_000)
+    const sockets = await times(4, 4, () => open(target))
+    for (let round = 0; round < target.much(100, 10); round++)
+      for (const socket of sockets) {
+        if (socket?.readyState !== WebSocket.OPEN) continue
+        socket.pause()
+        socket.send(JSON.stringify({ type: 'ping', payload: { payload } }))
+        socket.ping('x'.repeat(125))
+        await delay(2)
+      }
+    const served = await othersConnect(target)
+    end(sockets)
+    return [...served, ...(await nothingLeft(target))]
+  },
+}
+
+const many: Attack = {
+  name: '1,500 sockets and 20,000 subscriptions of one guest',
+  run: async (target) => {
+    const sockets = await times(target.much(1_500, 400), 50, () => open(target))
+    const opened = sockets.filter((socket) => socket?.readyState === WebSocket.OPEN)
+    for (let index = 0; index < target.much(20_000, 1_500); index++) {
+      const socket = opened[index % opened.length]
+      if (socket?.readyState === WebSocket.OPEN) subscribe(socket, String(index))
+      if (index % 200 === 199) await delay(5)
+    }
+    await delay(1_000)
+    const [held, running] = [await inUse(target, 'sockets'), await inUse(target, 'operations')]
+    const served = await othersConnect(target)
+    end(sockets)
+    return [
+      ...unless(held <= socketsPerAddressMax, `one address holds ${held} sockets`),
+      ...unless(running <= operationsPerAddressMax, `one address runs ${running} operations`),
+      ...served,
+      ...(await nothingLeft(target)),
+    ]
+  },
+}
+
+export const socketAttacks: readonly Attack[] = [storm, pings, many]

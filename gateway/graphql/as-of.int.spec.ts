@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { newId } from '../../commands/ids.ts'
+import { createStreamFolds } from '../../projections/engine/stream-folds.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
@@ -23,15 +24,16 @@ const rentalAsOf = (asOf: object | null, user = renter) =>
 
 beforeAll(async () => {
   world = await createGatewayWorld({
-    services: ({ store }) => ({
-      store: {
-        ...store,
+    services: ({ store: real }) => {
+      const store: typeof real = {
+        ...real,
         readStream: (stream, range) => {
           folded.push(stream)
-          return store.readStream(stream, range)
+          return real.readStream(stream, range)
         },
-      },
-    }),
+      }
+      return { store, folds: createStreamFolds({ store }) }
+    },
   })
   renter = await world.newUser()
   await world.market.deposit(renter.wallet, 10_000_000n)

@@ -6,7 +6,8 @@ const call = (target: Target, body: unknown, headers: Record<string, string> = {
   send({
     url: target.chainUrl,
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    // The server ends a connection whose body is too large, which no other request may be using.
+    headers: { 'content-type': 'application/json', connection: 'close', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),
     from: attackerAddress,
   })

@@ -49,6 +49,10 @@ beforeAll(async () => {
   await fund(chain, wallet, depositUnits)
   await deposit(chain, wallet, depositUnits)
   await eventually('the deposit can be spent', async () => (await availableUnits(client)) === depositUnits)
+  const paid = await client.query<{ payments: { edges: { node: { id: string } }[] } }>(
+    '{ payments(first: 1) { edges { node { id } } } }',
+  )
+  known.set('payment', paid.payments.edges[0]?.node.id ?? '')
   known.set('step', (await client.query<{ head: string }>('{ head }')).head)
 })
 afterAll(async () => {

@@ -21,9 +21,16 @@ export const killProcesses = async (find: () => readonly number[]): Promise<bool
   // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
     const pids = find()
-    if (pids.length === 0) return true
+    if (pids.length === 0 && (await areGone(find))) return true
     for (const pid of pids) signal(pid, 'SIGKILL')
   }
+  return find().length === 0
+}
+
+/** Resolves to whether a second look finds no process either. /proc is read entry by entry: one look may miss a process
+ *  whose parent ends meanwhile. */
+const areGone = async (find: () => readonly number[]): Promise<boolean> => {
+  await sleep(lookAgainMs)
   return find().length === 0
 }
 
@@ -41,13 +48,13 @@ export const endAttempt = async (options: {
     return [...wrapper, ...job]
   }
   const pids = all()
-  if (pids.length === 0) return true
+  if (pids.length === 0 && (await areGone(all))) return true
   const wrapperRuns = first !== undefined && isAlive(first)
   if (wrapperRuns && verdictWritten) signal(first.pid, 'SIGTERM')
   else if (graceMs > 0) for (const pid of members().job) signal(pid, 'SIGTERM')
   const waitUntil = performance.now() + graceMs + (wrapperRuns && verdictWritten ? wrapperMsMax : 0)
   while (performance.now() < waitUntil) {
-    if (all().length === 0) return true
+    if (all().length === 0 && (await areGone(all))) return true
     if (wrapperRuns && !isAlive(first)) break
     await sleep(lookAgainMs)
   }

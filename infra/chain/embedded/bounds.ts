@@ -5,7 +5,7 @@ import type { Execute } from './simulator.ts'
 /** The gas of one transaction or one simulated call. A deposit takes about 100,000, a contract wallet some hundred
  *  thousand. The simulator records each step of the EVM: a loop that does nothing else costs it 200 MB and a second for
  *  each million. */
-export const gasMax = 2_000_000n
+export const gasMax = 1_000_000n
 /** The width of one eth_getLogs. */
 export const logBlocksMax = 1_000
 export const logEntriesMax = 10_000

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Hex } from 'viem'
 
 /** Executes one JSON-RPC method. Throws an Error with `code`, `message` and `data` as Ethereum nodes answer. */
@@ -7,6 +9,15 @@ export type Simulator = { readonly execute: Execute; close(): Promise<void> }
 
 /** The newest block; `timestamp` in seconds. */
 export type Head = { readonly hash: Hex; readonly number: bigint; readonly timestamp: number }
+
+/** The engine does not see how much native memory the results of the simulator hold, and would leave them to the next
+ *  collection until the process is at its limit. Above this size of the process they are collected at once. */
+const garbageBytes = 768 * 1024 * 1024
+
+const garbageCollector = (): (() => void) => {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}
 
 /** Starts Hardhat's EVM in this process, with nothing on disk. The same calls make the same blocks, hash for hash:
  *  genesis, hard fork and coinbase are fixed, and its random numbers come from fixed seeds. It reads and writes no
@@ -37,8 +48,15 @@ export const openSimulator = async ({ chainId, folder }: { chainId: number; fold
     import.meta.dirname,
   )
   const { provider } = await hardhat.network.create({ network: 'embedded' })
+  const collectGarbage = garbageCollector()
   return {
-    execute: (method, params) => provider.request({ method, params }),
+    execute: async (method, params) => {
+      try {
+        return await provider.request({ method, params })
+      } finally {
+        if (process.memoryUsage.rss() > garbageBytes) collectGarbage()
+      }
+    },
     close: () => provider.close(),
   }
 }

@@ -139,7 +139,7 @@ export const subscribeCases = ({ store, tailedEvents, openFaulty }: World): void
     test('batches are cut by bytes as well, and no event is left out or repeated, however large its neighbours are', async () => {
       const after = await store().head()
       const large = 'x'.repeat(1_000_000)
-      const sizes = Array.from({ length: 60 }, (_, n) => (n % 20 < 14 ? large : ''))
+      const sizes = Array.from({ length: 20 }, (_, n) => (n < 14 ? large : ''))
       const events = sizes.map((text, n) => newEvent('Weighed', { n, text }))
       const stream = newStream()
       for (const event of events) await store().append(to(stream, 'any', event))
@@ -157,7 +157,7 @@ export const subscribeCases = ({ store, tailedEvents, openFaulty }: World): void
       expect(idsOf(await collect(store().readStream(stream, { direction: 'backwards' })))).toEqual(
         idsOf(events).toReversed(),
       )
-    }, 60_000)
+    }, 180_000)
 
     if (openFaulty)
       test('no error that the server answers with ends a subscriber, also while another one has stalled', async () => {

@@ -88,7 +88,8 @@ const filesOf = async (): Promise<string[]> => {
       return fields.map((field) => `${without(path)} ${field}`)
     }),
   )
-  return unique(described.flat())
+  // Only root gives each job a user of its own.
+  return unique(described.flat().filter((name) => !name.endsWith('spec.json .uid')))
 }
 
 test('a platform that was rented from, and its tools', async () => {

@@ -1,30 +1,19 @@
 // Whatever text comes from outside, reading it takes linear time: CPU time of a child process, for the worst characters
 // at n and at 8 n.
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from '@jest/globals'
-import { type Growth, growthMax, growthOf } from './worst-texts.ts'
+import { growthsMsMax, growthsOf } from './worst-texts.testing.ts'
+import { growthMax, growthOf } from './worst-texts.ts'
 
 const charactersSmall = 4_000
-const program = join(import.meta.dirname, 'programs/worst-texts.ts')
-/** About 10 s of CPU time; a busy machine takes longer. */
-const childMsMax = 170_000
 
 test(
   'files, settings, cursors, times, sign-in and output are read in linear time',
   async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [program, String(charactersSmall)], {
-      timeout: childMsMax,
-    })
-    const grown = stdout
-      .split('\n')
-      .filter(Boolean)
-      .map((line): Growth => JSON.parse(line))
+    const grown = await growthsOf('worst-texts.ts', charactersSmall)
     expect(grown.length).toBeGreaterThan(50)
     expect(grown.filter(({ smallMs, largeMs }) => largeMs / smallMs >= growthMax)).toEqual([])
   },
-  childMsMax,
+  growthsMsMax,
 )
 
 test('a pattern that begins again at each character is noticed', async () => {

@@ -3,10 +3,8 @@ import type { Socket } from 'node:net'
 import { createQuotas, type Quotas, type User } from './quotas.ts'
 
 const mebibyte = 1024 * 1024
-/** Defaults that suit a laptop; the first two are settings. */
+/** They suit a laptop. A setting per address that is larger raises the total with it. */
 const limits = {
-  connectionsPerAddressMax: 300,
-  operationsPerAddressMax: 500,
   connectionsMax: 2_000,
   operationsPerUserMax: 500,
   operationsMax: 5_000,
@@ -19,6 +17,13 @@ const unknownBytes = mebibyte
 /** What is counted by address. */
 export const connectionKinds = ['sockets', 'requests', 'operations', 'requestBytes'] as const
 type Kind = (typeof connectionKinds)[number]
+export type ConnectionSettings = {
+  readonly connectionsPerAddress: number
+  readonly operationsPerAddress: number
+  /** Of ours, before the gateway. */
+  readonly proxies: number
+}
+
 export type Connections = {
   readonly quotas: Quotas<Kind>
   /** Returns whether one more connection may be accepted: the bound is on what the machine holds open. */
@@ -30,19 +35,14 @@ export type Connections = {
 
 /** Makes the limits on what clients use at once: per address, per wallet and in total. */
 export const createConnections = ({
-  connectionsPerAddress = limits.connectionsPerAddressMax,
-  operationsPerAddress = limits.operationsPerAddressMax,
-  proxies = 0,
-}: {
-  readonly connectionsPerAddress?: number | undefined
-  readonly operationsPerAddress?: number | undefined
-  readonly proxies?: number | undefined
-}): Connections => {
-  const total = (perAddress: number, max: number) => Math.max(perAddress, max)
+  connectionsPerAddress,
+  operationsPerAddress,
+  proxies,
+}: ConnectionSettings): Connections => {
   const perConnection = {
     perAddressMax: connectionsPerAddress,
     perUserMax: connectionsPerAddress,
-    totalMax: total(connectionsPerAddress, limits.connectionsMax),
+    totalMax: Math.max(connectionsPerAddress, limits.connectionsMax),
   }
   const quotas = createQuotas<Kind | 'open'>({
     sockets: perConnection,
@@ -52,7 +52,7 @@ export const createConnections = ({
     operations: {
       perAddressMax: operationsPerAddress,
       perUserMax: Math.max(operationsPerAddress, limits.operationsPerUserMax),
-      totalMax: total(operationsPerAddress, limits.operationsMax),
+      totalMax: Math.max(operationsPerAddress, limits.operationsMax),
     },
     requestBytes: {
       perAddressMax: limits.requestBytesPerAddressMax,

@@ -2,7 +2,7 @@ import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
 import { createMetrics } from '../infra/telemetry.ts'
-import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
+import { connectionSettings, createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { bodyBytesMax, createGateway } from './server.ts'
 
 const pageBytesMax = 20_000
@@ -224,7 +224,7 @@ test('a port that is in use fails with PORT_TAKEN and the port', async () => {
   const gateway = createGateway({
     services: {} as never,
     signIn: world.signIn,
-    config: { host: '127.0.0.1', port },
+    config: { ...connectionSettings, host: '127.0.0.1', port },
     log: {} as never,
     metricsRegistry: createMetrics(),
     health: {} as never,

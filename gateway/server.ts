@@ -9,7 +9,7 @@ import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
-import { connectionKinds, createConnections } from './connections.ts'
+import { type ConnectionSettings, connectionKinds, createConnections } from './connections.ts'
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
@@ -53,10 +53,7 @@ export const createGateway = ({
     readonly host: string
     readonly port: number
     readonly publicUrl?: string | undefined
-    readonly proxies?: number
-    readonly connectionsPerAddress?: number
-    readonly operationsPerAddress?: number
-  }
+  } & ConnectionSettings
   readonly log: Log
   readonly metricsRegistry: Registry
   readonly health: Health
@@ -80,7 +77,7 @@ export const createGateway = ({
       connectionsCheckingInterval: Math.ceil(times.requestMsMax / 4),
     },
     // Counted from the gateway: so many addresses are those of our own proxies.
-    trustProxy: (_address, hop) => hop < (config.proxies ?? 0),
+    trustProxy: (_address, hop) => hop < config.proxies,
   })
   app.server.on('connection', (socket) => {
     if (!connections.accept(socket)) socket.destroy()

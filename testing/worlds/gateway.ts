@@ -2,6 +2,7 @@ import { createClient as createSocketClient } from 'graphql-ws'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { WebSocket } from 'ws'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
+import type { ConnectionSettings } from '../../gateway/connections.ts'
 import { createHealth, type Readiness } from '../../gateway/health.ts'
 import { createGateway } from '../../gateway/server.ts'
 import { createServices, type Services } from '../../gateway/services.ts'
@@ -33,15 +34,18 @@ export type Answer = {
   readonly errors?: readonly { readonly message: string; readonly extensions: Record<string, unknown> }[]
 }
 
+/** What the settings are when none is set. */
+export const connectionSettings: ConnectionSettings = {
+  proxies: 0,
+  connectionsPerAddress: 300,
+  operationsPerAddress: 500,
+}
+
 /** The parts that a spec may replace. */
 export type Replaced = {
   readonly services?: (real: Services) => Partial<Services>
   readonly ready?: () => Promise<Readiness>
-  readonly config?: {
-    readonly connectionsPerAddress?: number
-    readonly operationsPerAddress?: number
-    proxies?: number
-  }
+  readonly config?: Partial<ConnectionSettings>
   readonly times?: { readonly requestMsMax: number; readonly answerMsMax: number }
 }
 
@@ -103,7 +107,12 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
   const gateway = createGateway({
     services: { ...real, ...replaced.services?.(real) },
     signIn,
-    config: { host: '127.0.0.1', port: 0, ...replaced.config },
+    config: {
+      host: '127.0.0.1',
+      port: 0,
+      ...connectionSettings,
+      ...replaced.config,
+    },
     ...(replaced.times && { times: replaced.times }),
     log,
     metricsRegistry,

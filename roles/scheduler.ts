@@ -21,7 +21,7 @@ export const startScheduler = ({
   shutdown,
 }: Platform): void => {
   const log = parent.child({ part: 'scheduler' })
-  const jobs = createJobRunner({ commands, cluster, now, log })
+  const jobs = createJobRunner({ commands, cluster, heartbeats, now, log })
   showTroubledJobs(metrics, jobs)
   const openJobs = async (rental?: string) => {
     if (rental !== undefined) {

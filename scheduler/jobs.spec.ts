@@ -1,10 +1,13 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
+import { userActor } from '../commands/actor.ts'
 import { submitJob } from '../commands/submit-job.ts'
 import { Failure, isRefusal } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import type { Cluster, JobSpec, JobWatcher } from '../infra/clusters/port.ts'
+import { endRental } from '../processes/end-rental.ts'
 import { eventually } from '../testing/eventually.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { heartbeatsInMemory } from '../testing/worlds/heartbeats.ts'
 import { silentLog } from '../testing/worlds/silent-log.ts'
 import { createJobRunner } from './jobs.ts'
 
@@ -14,8 +17,9 @@ const caps = { cpuCores: 8, memoryMib: 16_384 }
 const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 512 }
 
 /** Creates a rental of one GPU and a runner on a cluster whose launches meet these errors, one after the other; later
- *  ones succeed. */
+ *  ones succeed. The only heartbeats are those of the runner. */
 const runnerWith = async (...errors: readonly unknown[]) => {
+  const heartbeats = heartbeatsInMemory()
   const { rental, ...world } = await createActiveRental(gpus)
   const launches: { readonly spec: JobSpec; readonly watcher: JobWatcher }[] = []
   const cluster: Cluster = {
@@ -30,7 +34,7 @@ const runnerWith = async (...errors: readonly unknown[]) => {
     readLog: async (_, offset) => ({ text: '', nextOffset: offset }),
     close: async () => undefined,
   }
-  const runner = createJobRunner({ ...world, cluster, log: silentLog })
+  const runner = createJobRunner({ ...world, cluster, heartbeats, log: silentLog })
   const submit = async (idempotencyKey: string, changes: Partial<Program> = {}) => {
     const answer = await submitJob(world, { renter: 'ada', idempotencyKey, rental, ...program, ...changes })
     if (isRefusal(answer)) throw new Error(answer.refused)
@@ -44,7 +48,7 @@ const runnerWith = async (...errors: readonly unknown[]) => {
     await runner.close()
     return launches.map(({ spec }) => spec.jobId)
   }
-  return { ...world, runner, launches, launched, submit, eventsOf }
+  return { ...world, rental, heartbeats, runner, launches, launched, submit, eventsOf }
 }
 
 const refusedByCluster = [
@@ -121,4 +125,56 @@ test.each([
     { jobId: job, attempt: 1, ...program, ...given, leaseSeconds: 3_600 },
   ])
   await world.runner.close()
+})
+
+describe('when the beats of the scheduler itself are late', () => {
+  test.each([
+    ['succeeded', 1, { ended: 'exited', exitCode: 0 }],
+    ['failed', 1, { ended: 'exited', exitCode: 1 }],
+    ['failed', 3, { ended: 'lost' }],
+  ] as const)(
+    'what a job ran is charged as soon as it has %s in the log, attempts: %d',
+    async (status, attempts, outcome) => {
+      const world = await runnerWith()
+      const job = await world.submit('job')
+      await world.runner.reconcile(job)
+      for (let attempt = 1; attempt <= attempts; attempt++) {
+        await eventually('it runs', () => world.launches.length === attempt)
+        world.pass(7)
+        world.launches.at(-1)?.watcher.ended(outcome)
+      }
+      await eventually('its end is reported', async () => (await world.state('job', job)).status === status)
+      await world.runner.close()
+      await endRental(world, world.rental, 'returned', userActor('ada'))
+      const runSeconds = 7n * BigInt(attempts)
+      expect(await world.state('rental', world.rental)).toMatchObject({ status: 'ended', runSeconds })
+    },
+  )
+
+  test('a job is not started before one is stored, and its end is reported only after one', async () => {
+    const world = await runnerWith()
+    let out = true
+    const beat = world.heartbeats.beat
+    const beats: string[] = []
+    world.heartbeats.beat = async (at) => {
+      if (out) throw new Failure('DATABASE_UNAVAILABLE')
+      beats.push(at)
+      await beat(at)
+    }
+    const job = await world.submit('job')
+    await world.runner.reconcile(job)
+    expect([await world.state('job', job), world.launches]).toMatchObject([{ status: 'queued' }, []])
+    out = false
+    await world.runner.reconcile(job)
+    expect(beats).toEqual([world.now()])
+    out = true
+    world.pass(3)
+    world.launches.at(-1)?.watcher.ended({ ended: 'exited', exitCode: 0 })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(await world.state('job', job)).toMatchObject({ status: 'running' })
+    out = false
+    await eventually('the end is reported', async () => (await world.state('job', job)).status === 'succeeded')
+    expect(beats.at(-1)).toBe(world.now())
+    await world.runner.close()
+  })
 })

@@ -63,7 +63,8 @@ export const createJobWorld = async () => {
 
   /** Starts a job runner that reconciles a job at each of its events, as the scheduler does. */
   const run = (cluster: Cluster = openCluster(), store: EventStore = world.store) => {
-    const runner = createJobRunner({ commands: createCommands({ store }), cluster, now: world.now, log: silentLog })
+    const commands = createCommands({ store })
+    const runner = createJobRunner({ ...world, commands, cluster, heartbeats: steadyHeartbeats(), log: silentLog })
     const stopping = new AbortController()
     const filter = { types: ['JobSubmitted', 'JobInterrupted', 'JobStopRequested'], signal: stopping.signal }
     const following = (async () => {
@@ -87,6 +88,7 @@ export const createJobWorld = async () => {
   return {
     ...world,
     log: silentLog,
+    heartbeats: steadyHeartbeats(),
     openCluster,
     rental,
     submit,

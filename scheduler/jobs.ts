@@ -6,6 +6,7 @@ import { Failure, isFailure, isRefusal } from '../domain/errors.ts'
 import { graceSecondsDefault } from '../domain/job.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
+import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { type Caps, capsOf } from './caps.ts'
 import { createPending } from './pending.ts'
@@ -17,6 +18,7 @@ import { createTroubles } from './troubles.ts'
 type Dependencies = {
   readonly commands: Commands
   readonly cluster: Cluster
+  readonly heartbeats: Pick<Heartbeats, 'beat'>
   /** ISO 8601 in UTC. */
   readonly now: () => string
   readonly log: Log
@@ -43,8 +45,8 @@ export type JobRunner = {
 }
 
 /** Creates the runner that runs the jobs of the log on one cluster. */
-export const createJobRunner = ({ commands, cluster, now, log, limits }: Dependencies): JobRunner => {
-  const reports = createReports({ commands, now, log, limits })
+export const createJobRunner = ({ commands, cluster, heartbeats, now, log, limits }: Dependencies): JobRunner => {
+  const reports = createReports({ commands, heartbeats, now, log, limits })
   /** By job, the attempt that this runner watches on its cluster. */
   const watchedAttempts = new Map<string, number>()
   const inOrder = createKeyedRunner()
@@ -132,8 +134,10 @@ export const createJobRunner = ({ commands, cluster, now, log, limits }: Depende
     // The intent is recorded first: only one of several schedulers can start this attempt, and after a crash the
     // attempt is found as running by the next look.
     const attempt = state.attempt + 1
-    const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
     try {
+      // Nothing is acknowledged before a first beat, and that of the scheduler's own clock may be late.
+      await heartbeats.beat(now())
+      const start = { type: 'StartJob', attempt, cluster: cluster.name, startedAt: now() } as const
       const answer = await reports.send(job, start, cluster.name, String(attempt))
       if (isRefusal(answer)) return leave(job)
       await launch(await specFor(job, attempt, submitted, rental))

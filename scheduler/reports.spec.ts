@@ -6,6 +6,7 @@ import { type ErrorCode, Failure, type Refusal, refuse } from '../domain/errors.
 import type { JobOutcome } from '../infra/clusters/port.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
+import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { createReports } from './reports.ts'
 
 const limits = { pauseMsMin: 1, pauseMsMax: 4, triesMsMax: 60 }
@@ -45,6 +46,7 @@ const runningJob = async (faults: Faults = () => undefined) => {
   const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => lines.push(line) })
   const reports = createReports({
     commands: { ...world.commands, execute },
+    heartbeats: steadyHeartbeats(),
     now: world.now,
     log,
     limits,

@@ -3,6 +3,7 @@ import type { CommandOf } from '../domain/aggregates.ts'
 import { messageCharactersMax } from '../domain/job.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../infra/clusters/port.ts'
+import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { createPending } from './pending.ts'
 import { createSendReport, type RetryLimits, type RetryTime, type SendReport, type Sent } from './send-report.ts'
@@ -17,6 +18,7 @@ export const leaseOver = 'the rented time is over'
 
 type Dependencies = {
   readonly commands: Commands
+  readonly heartbeats: Pick<Heartbeats, 'beat'>
   /** ISO 8601 in UTC. */
   readonly now: () => string
   readonly log: Log
@@ -26,7 +28,8 @@ type Dependencies = {
 
 export type Reports = Pick<SendReport, 'send'> & {
   /** Records the end of an attempt, or that it could not start. One that the log will never take ends the attempt with
-   *  JOB_REPORT_INVALID. Never throws. Resolves to whether the end is in the log. */
+   *  JOB_REPORT_INVALID. A heartbeat is stored before it: who ends the rental then finds the job's time acknowledged.
+   *  Never throws. Resolves to whether the end is in the log. */
   recordEnd(job: string, attempt: number, makeCommand: () => Promise<CommandOf<'job'>>): Promise<boolean>
   /** Returns a watcher for one attempt. It turns what the cluster observes into reports, in order, and calls `onEnd`
    *  with whether the end of the attempt is in the log. */
@@ -38,20 +41,28 @@ export type Reports = Pick<SendReport, 'send'> & {
 }
 
 /** Creates the reports of the scheduler: they record in the log what happens to jobs on a cluster. */
-export const createReports = ({ commands, now, log, limits, time }: Dependencies): Reports => {
+export const createReports = ({ commands, heartbeats, now, log, limits, time }: Dependencies): Reports => {
   const pending = createPending()
   const closing = new AbortController()
   const { send, sendWithRetry } = createSendReport({ commands, now, log, limits, time, signal: closing.signal })
   const isKnown = (sent: Sent) => sent === 'recorded' || sent === 'late'
 
   const recordEnd: Reports['recordEnd'] = (job, attempt, makeCommand) => {
+    const sendAfterBeat = (make: typeof makeCommand) => {
+      const beatAndMake = async () => {
+        const command = await make()
+        await heartbeats.beat(now())
+        return command
+      }
+      return sendWithRetry(job, beatAndMake, String(attempt))
+    }
     const record = async () => {
-      const sent = await sendWithRetry(job, makeCommand, String(attempt))
+      const sent = await sendAfterBeat(makeCommand)
       if (sent !== 'unstorable') return isKnown(sent)
       const message = 'What the cluster reported about the end of the job cannot be stored.'
       const failed = async () =>
         ({ type: 'FailJob', attempt, code: 'JOB_REPORT_INVALID', message, endedAt: now() }) as const
-      return isKnown(await sendWithRetry(job, failed, String(attempt)))
+      return isKnown(await sendAfterBeat(failed))
     }
     return pending.track(record())
   }

@@ -296,7 +296,7 @@ test('what a scheduler reports of a job has an id of the job, the report and its
     readLog: async () => ({ text: '', nextOffset: 0 }),
     close: nothing,
   }
-  const runner = createJobRunner({ commands, cluster, now, log: silentLog })
+  const runner = createJobRunner({ commands, cluster, heartbeats: steadyHeartbeats(), now, log: silentLog })
   await runner.reconcile(job)
   await runner.close()
   const events = await Array.fromAsync(store.readStream(`job-${job}`))

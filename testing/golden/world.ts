@@ -260,7 +260,7 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     follow,
     stopJob: (renter: string, job: string) =>
       request('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
-    reports: createReports({ commands, now, log: silentLog }),
+    reports: createReports({ commands, heartbeats, now, log: silentLog }),
   }
 }
 

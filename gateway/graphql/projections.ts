@@ -1,7 +1,7 @@
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
 import type { ParkedStream } from '../../projections/engine/parked-streams.ts'
 import type { ProjectionStatus } from '../../projections/engine/status.ts'
-import { refuseWithoutPrivilege, requirePrivilege } from '../auth/privilege.ts'
+import { hasPrivilege, refuseWithoutPrivilege, requirePrivilege } from '../auth/privilege.ts'
 import { builder } from './builder.ts'
 import { limited } from './input-limits.ts'
 import { streamLimit } from './inputs.ts'
@@ -48,7 +48,11 @@ const Parked = builder.objectRef<ParkedStream>('ParkedStream').implement({
     }),
     type: t.exposeString('type', { description: 'The type of that event.' }),
     code: t.exposeString('code'),
-    error: t.exposeString('message'),
+    error: t.string({
+      nullable: true,
+      description: 'May quote what the event holds: for operators, null for all others.',
+      resolve: ({ message }, _, { privilege }) => (hasPrivilege(privilege, 'operator') ? message : null),
+    }),
     held: t.string({
       description: 'The number of later events of the stream that wait, as decimal text.',
       resolve: ({ held }) => String(held),
@@ -82,8 +86,9 @@ const ProjectionType = builder.objectRef<ProjectionStatus>('Projection').impleme
     progress: t.field({ type: Progress, nullable: true, resolve: ({ building }) => building }),
     failure: t.string({
       nullable: true,
-      description: 'The failure for which it waits.',
-      resolve: ({ failure }) => failure && `${failure.code}: ${failure.message}`,
+      description: 'The failure for which it waits: its code, for operators with its text.',
+      resolve: ({ failure }, _, { privilege }) =>
+        failure && (hasPrivilege(privilege, 'operator') ? `${failure.code}: ${failure.message}` : failure.code),
     }),
     parkedStreams: t.int({ description: 'The number of parked streams.', resolve: ({ parked }) => parked.streams }),
     parked: t.field({

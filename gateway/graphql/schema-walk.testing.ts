@@ -42,10 +42,11 @@ const grows = ({ type }: Field): boolean => {
 }
 
 /** Returns the shortest way to each field of queries that returns text or a list: one for each type of the field
- *  above. */
-export const queryWays = (): Way[] => {
+ *  above.
+ *  @param isWanted whether ways that begin with this field of the root count. */
+export const queryWays = (isWanted: (name: string | undefined) => boolean = () => true): Way[] => {
   const ways = waysFrom(root(schema.getQueryType()))
-    .filter((way) => grows(way.at(-1) as Field))
+    .filter((way) => isWanted(way[0]?.name) && grows(way.at(-1) as Field))
     .toSorted((a, b) => a.length - b.length)
   const shortest = new Map<string, Way>()
   for (const way of ways) {
@@ -76,22 +77,26 @@ export const queryOf = (
 /** An operation with one text of its input left open, as a variable `$text`. */
 export type TextInput = {
   readonly name: string
-  readonly kind: 'query' | 'mutation' | 'subscription'
+  readonly kind: Kind
   readonly query: string
 }
 
 const isText = (type: GraphQLInputType): boolean =>
   isLeafType(type) && ['ID', 'String', 'Position', 'DateTime'].includes(type.name)
 
-/** Returns a value of the type in the syntax of GraphQL; `fill` is put where the path leads. */
-const literalOf = (type: GraphQLInputType, path: readonly string[]): string => {
+/** By name of a field of an input, the value that it gets. */
+type Values = Readonly<Record<string, string>>
+
+/** Returns a value of the type in the syntax of GraphQL; `$text` is put where the path leads. */
+const literalOf = (type: GraphQLInputType, path: readonly string[], values: Values = {}): string => {
   const nullable = getNullableType(type)
-  if (isListType(nullable)) return `[${literalOf(nullable.ofType, path)}]`
+  if (isListType(nullable)) return `[${literalOf(nullable.ofType, path, values)}]`
   if (isInputObjectType(nullable)) {
     const [next, ...rest] = path
     const fields = Object.values(nullable.getFields()).flatMap((field) => {
-      if (field.name === next) return [`${field.name}: ${literalOf(field.type, rest)}`]
-      return isNonNullType(field.type) ? [`${field.name}: ${literalOf(field.type, [])}`] : []
+      if (field.name === next) return [`${field.name}: ${literalOf(field.type, rest, values)}`]
+      if (values[field.name] !== undefined) return [`${field.name}: ${JSON.stringify(values[field.name])}`]
+      return isNonNullType(field.type) ? [`${field.name}: ${literalOf(field.type, [], values)}`] : []
     })
     return `{ ${fields.join(', ')} }`
   }
@@ -125,15 +130,38 @@ const selectionOf = (field: Field): string => {
   return isObjectType(named) ? '{ __typename }' : ''
 }
 
+const kinds = ['query', 'mutation', 'subscription'] as const
+type Kind = (typeof kinds)[number]
+
+const rootFields = (kind: Kind): Field[] => {
+  const types = {
+    query: schema.getQueryType(),
+    mutation: schema.getMutationType(),
+    subscription: schema.getSubscriptionType(),
+  }
+  return fieldsOf(root(types[kind]))
+}
+
+/** Returns an operation for each field of a root, under the alias `answer`, with the arguments that it must have and
+ *  those that `valuesOf` has a value for, by their name and by that of the fields of inputs. */
+export const operationsOf = (
+  kind: Kind,
+  valuesOf: (field: string) => Values,
+): { readonly name: string; readonly operation: string }[] =>
+  rootFields(kind).map((field) => {
+    const values = valuesOf(field.name)
+    const given = field.args.flatMap(({ name, type }) => {
+      if (values[name] !== undefined) return [`${name}: ${JSON.stringify(values[name])}`]
+      return isNonNullType(type) ? [`${name}: ${literalOf(type, [], values)}`] : []
+    })
+    const parameters = given.length === 0 ? '' : `(${given.join(', ')})`
+    return { name: field.name, operation: `${kind} { answer: ${field.name}${parameters} ${selectionOf(field)} }` }
+  })
+
 /** Returns an operation for each text that the schema takes. */
 export const textInputs = (): TextInput[] =>
-  (['query', 'mutation', 'subscription'] as const).flatMap((kind) => {
-    const types = {
-      query: schema.getQueryType(),
-      mutation: schema.getMutationType(),
-      subscription: schema.getSubscriptionType(),
-    }
-    return fieldsOf(root(types[kind])).flatMap((field) =>
+  kinds.flatMap((kind) =>
+    rootFields(kind).flatMap((field) =>
       field.args.flatMap((argument) =>
         pathsIn(argument.type).map(({ path, type }) => {
           const others = field.args.filter((other) => other !== argument && isNonNullType(other.type))
@@ -145,5 +173,5 @@ export const textInputs = (): TextInput[] =>
           return { name: `${field.name} ${argument.name}.${path.slice(0, -1).join('.')}`, kind, query }
         }),
       ),
-    )
-  })
+    ),
+  )

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { newId } from '../../commands/ids.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
+import { operationsOf, queryOf, queryWays } from './schema-walk.testing.ts'
+import { subscriptionErrorCode } from './subscriptions.testing.ts'
 
 const ada = privateKeyToAccount(generatePrivateKey())
 const eve = privateKeyToAccount(generatePrivateKey())
@@ -91,35 +94,82 @@ test('a token expires after twelve hours', async () => {
   expect([status, errors?.[0]?.extensions.code]).toEqual([401, 'TOKEN_INVALID'])
 })
 
-test('every mutation refuses a guest', async () => {
-  const inputs = {
-    rentGpu: { listing: 'a', hours: 1, maxPricePerGpuHour: '1', idempotencyKey: 'k' },
-    endRental: { rental: 'a' },
-    listGpus: {
-      gpu: 'a',
-      gpuCount: 1,
-      vramMib: 1,
-      vcpus: 1,
-      memoryMib: 1,
-      region: 'a',
-      pricePerGpuHour: '1',
-      idempotencyKey: 'k',
-    },
-    submitJob: { rental: 'a', command: ['a'], idempotencyKey: 'k' },
-    stopJob: { job: 'a' },
-    registerProvider: { name: 'a' },
-    importOffers: { csv: '' },
-    changePrice: { listing: 'a', pricePerGpuHour: '1' },
-    withdrawListing: { listing: 'a' },
-  }
-  for (const [name, input] of Object.entries(inputs)) {
-    const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`
-    const { data } = await world.ask(
-      `mutation ($input: ${type}!) { answer: ${name}(input: $input) { ... on Error { code } } }`,
-      { input },
+describe('a guest', () => {
+  /** What a guest may ask: the market, and what is about no wallet. All else in the schema is refused. */
+  const open = {
+    query: [
+      ...['listing', 'listings', 'gpuModels', 'provider', 'chain', 'head'],
+      'viewer', // null for a guest
+    ],
+    mutation: ['signInMessage', 'signIn'],
+    subscription: ['listingChanged'],
+  } as const
+
+  type Kind = keyof typeof open
+  const isOpen = (kind: Kind, name: string | undefined) => open[kind].some((one) => one === name)
+
+  let renter: string
+  /** By name of a field, its id; `id` of all others is that of the rental. */
+  let ids: Readonly<Record<string, string>>
+  beforeAll(async () => {
+    const [owner, user] = [await world.newUser(), await world.newUser()]
+    renter = user.wallet
+    await owner.ask('mutation { registerProvider(input: { name: "Paula" }) { __typename } }')
+    await world.market.deposit(renter, 10_000_000n)
+    const listing = newId()
+    await world.market.list(listing, 1, undefined, owner.wallet)
+    const rented = await user.ask(
+      'mutation ($input: RentGpuInput!) { rentGpu(input: $input) { ... on RentGpuSuccess { id } } }',
+      { input: { listing, hours: 1, maxPricePerGpuHour: '4', idempotencyKey: 'rental' } },
     )
-    expect([name, data.answer]).toEqual([name, { code: 'NOT_SIGNED_IN' }])
+    const rental = rented.data.rentGpu.id
+    const submitted = await user.ask(
+      'mutation ($input: SubmitJobInput!) { submitJob(input: $input) { ... on SubmitJobSuccess { id position } } }',
+      { input: { rental, command: ['true'], idempotencyKey: 'job' } },
+    )
+    const { id: job, position } = submitted.data.submitJob
+    const paid = await user.ask(
+      'query ($at: Position) { payments(atLeast: $at) { nodes { id } } listings(atLeast: $at) { nodes { id } } }',
+      { at: position },
+    )
+    const payment = paid.data.payments.nodes[0].id
+    ids = { rental, listing, job, payment, provider: owner.wallet }
+  })
+
+  /** Returns all operations of this kind that name a wallet, and what is of it. */
+  const operations = (kind: Kind) => {
+    const { rental = '', job = '', listing = '' } = ids
+    return operationsOf(kind, (field) => ({ wallet: renter, rental, job, listing, id: ids[field] ?? rental }))
   }
+
+  test.each(['query', 'mutation', 'subscription'] as const)(
+    'is refused whatever is about a wallet, by each %s of the schema',
+    async (kind) => {
+      const codeOf = async (operation: string) => {
+        if (kind === 'subscription') return subscriptionErrorCode(world.socket(), operation, {})
+        const { data, errors } = await world.ask(operation)
+        return errors?.[0]?.extensions.code ?? data?.answer?.code
+      }
+      const closed = operations(kind).filter(({ name }) => !isOpen(kind, name))
+      const answered: unknown[] = []
+      for (const { name, operation } of closed) answered.push([name, await codeOf(operation)])
+      expect(answered).toEqual(closed.map(({ name }) => [name, 'NOT_SIGNED_IN']))
+      expect([...open[kind]].filter((name) => !operations(kind).some((one) => one.name === name))).toEqual([])
+    },
+  )
+
+  test('sees no renter on any way through the market', async () => {
+    const argumentsOf = ({ name, args }: { readonly name: string; readonly args: readonly { name: string }[] }) =>
+      args.some((argument) => argument.name === 'id') ? `(id: ${JSON.stringify(ids[name])})` : ''
+    const ways = queryWays((name) => isOpen('query', name))
+    for (const way of ways) {
+      const query = queryOf(way, argumentsOf, { aliases: 1, at: 0 })
+      const { data, errors } = await world.ask(query)
+      if (errors) expect([query, errors[0]?.extensions.code]).toEqual([query, 'NOT_SIGNED_IN'])
+      expect(JSON.stringify([query, data])).not.toContain(renter)
+    }
+    expect(ways.length).toBeGreaterThan(20)
+  })
 })
 
 describe('over WebSocket', () => {

@@ -23,6 +23,8 @@ export type Services = {
   readonly waitFor: Projections['waitFor']
   /** Resolves when the log reaches this position. Throws POSITION_AHEAD. */
   readonly checkExists: Projections['checkExists']
+  /** Resolves to the streams that a read model has parked. */
+  readonly parkedAsOf: Projections['parkedAsOf']
   /** The state of the read models, and the retry of their parked streams. */
   readonly projections: Pick<Projections, 'status' | 'retry'>
   /** The timers and handlers that have failed for good. */
@@ -47,7 +49,7 @@ export const createServices = ({
   now,
 }: Pick<Services, 'store' | 'commands' | 'read' | 'heartbeats' | 'parkedTasks' | 'now'> & {
   readonly cluster: Pick<Cluster, 'readLog'>
-  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor' | 'checkExists'>
+  readonly projections: Pick<Projections, 'status' | 'retry' | 'waitFor' | 'checkExists' | 'parkedAsOf'>
   readonly chain: Pick<Chain, 'description'>
   readonly config: Privileged
 }): Services => ({
@@ -59,6 +61,7 @@ export const createServices = ({
   readJobLog: cluster.readLog,
   waitFor: projections.waitFor,
   checkExists: projections.checkExists,
+  parkedAsOf: projections.parkedAsOf,
   projections,
   parkedTasks,
   chain: chain.description,

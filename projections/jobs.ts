@@ -3,7 +3,7 @@ import type { ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
 import { type JobRow, type JobStatus, jobsTable } from './jobs.table.ts'
 import type { Page, PageRequest } from './page.ts'
-import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
+import { findAll, findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 
 /** Programs on rented GPUs. */
 export const jobs = projection<Event, JobRow>({
@@ -73,26 +73,17 @@ export const findJobs = findByIds<JobRow>('jobs.find', (db) => db.selectFrom('Jo
 /** Finds one job. */
 export const findJob = findOne(findJobs)
 
-const openIdsPage = 1_000
-
-/** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. Reads no other
- *  column, since a job may carry files. */
+/** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. Reads no
+ *  column with the program, since a job may carry files. */
 export const openJobIds = async (
   read: ReadModels,
   status: 'queued' | 'running',
   rental?: string,
 ): Promise<readonly string[]> => {
-  const ids: string[] = []
-  for (let after = '', more = true; more; after = ids.at(-1) ?? '') {
-    const page = await read.run('jobs.openIds', (db) => {
-      const open = db.selectFrom('Job').select('id').where('status', '=', status).where('id', '>', after)
-      const wanted = rental === undefined ? open : open.where('rental', '=', rental)
-      return wanted.orderBy('id').limit(openIdsPage).execute()
-    })
-    ids.push(...page.map(({ id }) => id))
-    more = page.length === openIdsPage
-  }
-  return ids
+  const rows = await findAll(read, 'jobs.openIds', (db) =>
+    whereEqual(db.selectFrom('Job').select(['id', 'status', 'rental']), { status, rental }),
+  )
+  return rows.map(({ id }) => id)
 }
 
 /** What a job runs: up to half a megabyte. */

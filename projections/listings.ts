@@ -7,7 +7,7 @@ import type { ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
 import { type ListingRow, listingsTable } from './listings.table.ts'
 import { isInteger, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
-import { findByIds, findOne } from './queries.ts'
+import { findAll, findByIds, findOne } from './queries.ts'
 
 /** Offers of GPUs. */
 export const listings = projection<Event, ListingRow>({
@@ -51,31 +51,19 @@ export const findListing = findOne(findListings)
 
 /** Resolves to all listings of a provider, withdrawn ones too, that have one of these models and one of these regions,
  *  as they are written. */
-export const listingsOf = async (
+export const listingsOf = (
   read: ReadModels,
   provider: string,
   { gpus, regions }: { readonly gpus: readonly string[]; readonly regions: readonly string[] },
-): Promise<readonly ListingRow[]> => {
-  const rows: ListingRow[] = []
-  for (let page: ListingRow[] | undefined; page === undefined || page.length === rowsAtOnce; ) {
-    const after = rows.at(-1)?.id ?? ''
-    page = await read.run('listings.of', (db) =>
-      db
-        .selectFrom('Listing')
-        .selectAll()
-        .where('provider', '=', provider)
-        .where('gpu', 'in', gpus)
-        .where('region', 'in', regions)
-        .where('id', '>', after)
-        .orderBy('id')
-        .limit(rowsAtOnce)
-        .execute(),
-    )
-    rows.push(...page)
-  }
-  return rows
-}
-const rowsAtOnce = 1_000
+): Promise<readonly ListingRow[]> =>
+  findAll(read, 'listings.of', (db) =>
+    db
+      .selectFrom('Listing')
+      .selectAll()
+      .where('provider', '=', provider)
+      .where('gpu', 'in', gpus)
+      .where('region', 'in', regions),
+  )
 
 /** Resolves to the ids of the first open listings of a provider above `after` and up to `until`, sorted. */
 export const openListingsOf = async (

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import type { ReadModels } from './database.ts'
-import { findByIds, findOne } from './queries.ts'
+import { findAll, findByIds, findOne } from './queries.ts'
 
 /** Creates read models with the rows a and b. Each query is recorded as its label with the requested ids. */
 const createReadModels = () => {
@@ -40,5 +40,39 @@ describe('finding rows by id', () => {
       ['rows.find', ['a']],
       ['rows.find', ['x']],
     ])
+  })
+})
+
+describe('reading all rows by id', () => {
+  test.each([
+    [0, [0]],
+    [999, [999]],
+    [1_000, [1_000, 0]],
+    [2_500, [1_000, 1_000, 500]],
+  ])('of %d reads pages until one is not full, each after the last id', async (count, pages) => {
+    const rows = Array.from({ length: count }, (_, index) => ({ id: String(index).padStart(5, '0') }))
+    const sizes: number[] = []
+    const select = () => {
+      let found = rows
+      const query = {
+        where: (_column: string, _operator: string, after: string) => {
+          found = rows.filter(({ id }) => id > after)
+          return query
+        },
+        orderBy: () => query,
+        limit: (most: number) => {
+          found = found.slice(0, most)
+          return query
+        },
+        execute: async () => {
+          sizes.push(found.length)
+          return found
+        },
+      }
+      return query
+    }
+    const { read } = createReadModels()
+    expect(await findAll(read, 'rows.all', select)).toEqual(rows)
+    expect(sizes).toEqual(pages)
   })
 })

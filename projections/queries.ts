@@ -36,6 +36,27 @@ export const findOne =
   async (read: ReadModels, id: string): Promise<Row | undefined> =>
     (await findMany(read, [id]))[0]
 
+const rowsAtOnce = 1_000
+
+/** Resolves to all rows of a query, by id. Reads them in pages: each begins after the last id of the one before. The
+ *  label names the queries for metrics. */
+export const findAll = async <Row extends { readonly id: string }>(
+  read: ReadModels,
+  label: string,
+  select: (db: ReadDatabase) => Select<Row>,
+): Promise<readonly Row[]> => {
+  const rows: Row[] = []
+  for (let page: readonly Row[] | undefined; page === undefined || page.length === rowsAtOnce; ) {
+    const after = rows.at(-1)?.id ?? ''
+    page = await read.run(label, (db) => {
+      const query = (select(db) as unknown as AnySelect).where('id', '>', after).orderBy('id').limit(rowsAtOnce)
+      return (query as unknown as Select<Row>).execute()
+    })
+    rows.push(...page)
+  }
+  return rows
+}
+
 /** Narrows a query to rows that have the given values; a column whose value is undefined may have any. */
 export const whereEqual = <Query extends Select<unknown>>(
   query: Query,

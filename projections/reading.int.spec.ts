@@ -6,7 +6,7 @@ import { writeRentals } from './engine/market.testing.ts'
 import type { Projections } from './engine/start.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { findInvoice, findInvoices, listInvoices } from './invoices.ts'
-import { findJob, findJobs, listJobs } from './jobs.ts'
+import { findJob, findJobs, listJobs, openJobIds } from './jobs.ts'
 import { ledgerSums, listLedgerEntries, traceLedgerEntries } from './ledger-entries.ts'
 import { findListings, searchListings } from './listings.ts'
 import type { Page } from './page.ts'
@@ -56,6 +56,8 @@ describe('finding', () => {
       percent: 33.3,
       stopRequested: false,
     })
+    expect(await openJobIds(world.read, 'running', 'r1')).toEqual(['j1'])
+    expect(await openJobIds(world.read, 'running')).toContain('j1')
     expect(await findPayment(world.read, 'p3')).toMatchObject({ status: 'final', blockNumber: 3n, amount: 7_200_000n })
     expect(await findProvider(world.read, '0xp')).toMatchObject({ name: 'Acme' })
   })

@@ -57,10 +57,10 @@ export const rowUpdates = <Row extends AnyRow>(
   { services, closing }: Context,
   { after: text, ...options }: RowUpdateOptions<Row>,
 ): AsyncIterableIterator<Update<Row>> => {
-  const { store, folds } = services
+  const { store, folds, parkedAsOf } = services
   return cancellable(closing, async function* (signal) {
     const after = await resumePosition(services, text)
-    yield* updates({ ...options, store, folds, after, signal })
+    yield* updates({ ...options, store, folds, parkedAsOf, after, signal })
   })
 }
 

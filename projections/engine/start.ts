@@ -5,7 +5,8 @@ import type { Database } from '../../infra/postgres.ts'
 import type { Log, Metrics } from '../../infra/telemetry.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { projectionMetrics } from './metrics.ts'
-import { createPositionTracker } from './position-tracker.ts'
+import { createParkedLookup, type ParkedLookup } from './parked-lookup.ts'
+import { createPositionTracker, type PositionTracker } from './position-tracker.ts'
 import type { Projection } from './projection.ts'
 import { type RetryResult, retryParked } from './retry.ts'
 import { type RunnerState, runProjection } from './runner.ts'
@@ -23,6 +24,7 @@ export type Projections = {
   waitFor(position: Position, timeoutMs: number, names?: readonly string[]): Promise<void>
   /** Resolves when the log reaches this position. Throws POSITION_AHEAD, DATABASE_UNAVAILABLE. */
   checkExists(position: Position): Promise<void>
+  readonly parkedAsOf: ParkedLookup
   /** Reads the status of every read model. Throws DATABASE_UNAVAILABLE. */
   status(): Promise<ProjectionsStatus>
   /** Folds the waiting events of a parked stream. Throws PARKED_STREAM_UNKNOWN, DATABASE_SCHEMA_NEWER. */
@@ -66,8 +68,7 @@ export const startProjections = (
   )
   return {
     ...queriesOf(options, states),
-    waitFor: tracker.waitFor,
-    checkExists: tracker.checkExists,
+    ...lookupsOf(options, tracker),
     close: async () => {
       closing.abort()
       tracker.close()
@@ -78,8 +79,9 @@ export const startProjections = (
 
 /** Follows the read models in a process that only reads: the runners are elsewhere, and their checkpoints are read. */
 export const followProjections = (dependencies: Dependencies): Projections => {
-  const { waitFor, checkExists, close } = trackerOf(dependencies, () => true)
-  return { ...queriesOf(dependencies, new Map()), waitFor, checkExists, close: async () => close() }
+  const tracker = trackerOf(dependencies, () => true)
+  const close = async () => tracker.close()
+  return { ...queriesOf(dependencies, new Map()), ...lookupsOf(dependencies, tracker), close }
 }
 
 /** Returns the operations that need no runner. */
@@ -93,6 +95,16 @@ const queriesOf = (
     if (!projection) throw new Failure('PARKED_STREAM_UNKNOWN', { projection: name, stream })
     return retryParked({ store, database, projection, stream })
   },
+})
+
+/** Returns the operations that need the tracker. */
+const lookupsOf = (
+  { projections, database: { query } }: Dependencies,
+  { waitFor, checkExists }: PositionTracker,
+): Pick<Projections, 'waitFor' | 'checkExists' | 'parkedAsOf'> => ({
+  waitFor,
+  checkExists,
+  parkedAsOf: createParkedLookup({ names: projections.map(({ name }) => name), query, waitFor }),
 })
 
 /** Returns the tracker of these read models; checkpoints of those that run elsewhere are read from the database. */

@@ -25,7 +25,11 @@ const take = async <Row>(count: number, from: AsyncGenerator<Update<Row>>): Prom
   return taken
 }
 
-const readingOf = (store: EventStore) => ({ store, folds: createStreamFolds({ store }) })
+const readingOf = (store: EventStore) => ({
+  store,
+  folds: createStreamFolds({ store }),
+  parkedAsOf: async () => new Map(), // the database refuses nothing
+})
 const strict: Projection<ProviderRow> = {
   ...providers,
   fold: (row, event, metadata, key) => {

@@ -1,4 +1,5 @@
 import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import type { ParkedLookup } from './parked-lookup.ts'
 import type { Projection } from './projection.ts'
 import type { StreamFolds } from './stream-folds.ts'
 import type { AnyRow } from './table.ts'
@@ -11,33 +12,61 @@ export type Update<Row> = { readonly position: Position; readonly type: string; 
 
 /** Yields the changes of a read model straight from the log: each update carries the row as of its event. With `after`,
  *  first those since that position, then live ones. Without `after`, first the current rows of the given stream, then
- *  live changes; without a stream too, live changes alone. A stream is parked from an event on that cannot be read or
- *  folded, as in the read model: the others go on. Reads at the pace of the caller. Ends when the signal aborts; throws
- *  what the store throws.
+ *  live changes; without a stream too, live changes alone. Each update comes when the read model has it too: a stream
+ *  is left out from the event on that cannot be read or folded, or whose row the database refuses, and the others go on.
+ *  Reads at the pace of the caller. Ends when the signal aborts; throws what the store throws.
  *  @param folds shared by all subscriptions, so that each event is folded once.
  *  @param stream yields only changes by events of this stream. */
 export async function* updates<Row extends AnyRow>(options: {
-  readonly store: Pick<EventStore, 'subscribe' | 'head'>
+  readonly store: Pick<EventStore, 'subscribe' | 'head' | 'readStream'>
   readonly folds: StreamFolds
+  /** Of the read model in the database. */
+  readonly parkedAsOf: ParkedLookup
   readonly projection: Projection<Row>
   readonly after?: Position | undefined
   readonly stream?: string | undefined
   readonly matches?: ((row: Row) => boolean) | undefined
   readonly signal: AbortSignal
 }): AsyncGenerator<Update<Row>, void, undefined> {
-  const { store, folds, projection, stream, matches = () => true, signal } = options
+  const { store, folds, parkedAsOf, projection, stream, matches = () => true, signal } = options
+  const { name } = projection
   const after = options.after ?? (await store.head())
   if (options.after === undefined && stream !== undefined) {
-    const { rows } = await folds.fold({ projection, stream, untilPosition: after })
-    for (const row of rows.values()) if (matches(row)) yield { position: after, type: 'Snapshot', row }
+    const parked = await parkedAsOf(name, after, [stream], signal)
+    if (!parked) return
+    const untilPosition = await lastShown(store, stream, parked.get(stream)?.revision, after)
+    const rows = untilPosition && (await folds.fold({ projection, stream, untilPosition })).rows
+    for (const row of rows?.values() ?? []) if (matches(row)) yield { position: after, type: 'Snapshot', row }
   }
   const filter = { types: projection.types, ...(stream !== undefined && { streamPrefix: stream }) }
-  for await (const batch of store.subscribe({ ...filter, after, batchSize, signal }))
-    for (const stored of batch.events) {
-      if (signal.aborted) return
-      if (stream !== undefined && stored.stream !== stream) continue
+  for await (const batch of store.subscribe({ ...filter, after, batchSize, signal })) {
+    const events = batch.events.filter((stored) => stream === undefined || stored.stream === stream)
+    const last = events.at(-1)
+    if (!last) continue
+    const streams = events.map((stored) => stored.stream)
+    const parked = await parkedAsOf(name, last.position, streams, signal)
+    for (const stored of events) {
+      if (signal.aborted || !parked) return
       const { position, type } = stored
+      const isParked = stored.revision >= (parked.get(stored.stream)?.revision ?? Number.POSITIVE_INFINITY)
+      if (isParked) continue
       for (const row of (await folds.rowsAfter(projection, stored))?.values() ?? [])
         if (row.position === position && matches(row)) yield { position, type, row }
     }
+  }
+}
+
+/** Resolves to the position until which the stream is shown: `head`, or that of the event before it was parked;
+ *  undefined when it was parked at its first event. */
+const lastShown = async (
+  store: Pick<EventStore, 'readStream'>,
+  stream: string,
+  parkedFrom: bigint | undefined,
+  head: Position,
+): Promise<Position | undefined> => {
+  if (parkedFrom === undefined) return head
+  if (parkedFrom === 0n) return undefined
+  for await (const { position } of store.readStream(stream, { from: parkedFrom - 1n, limit: 1 }))
+    return position < head ? position : head
+  return head
 }

@@ -59,9 +59,10 @@ for (const { kind, uid } of ways) {
   register(`hostile jobs behind ${kind}${why === undefined ? '' : ` (not possible here: ${why})`}`, () => {
     const reports = new Map<string, Report>()
     let end: { carrierRuns: boolean; victimRuns: boolean } | undefined
-    const folder = makeFolder()
+    let folder: string | undefined
 
     beforeAll(async () => {
+      folder = makeFolder()
       if (uid !== undefined) await chown(folder, uid, uid)
       const child = spawn(process.execPath, [program, folder, kind], {
         ...optionsOf(uid),
@@ -75,7 +76,9 @@ for (const { kind, uid } of ways) {
         if ('carrierRuns' in report) end = report
       }
     }, runMsMax)
-    afterAll(() => rmSync(folder, { recursive: true, force: true }))
+    afterAll(() => {
+      if (folder) rmSync(folder, { recursive: true })
+    })
 
     test.each(attacks.map((attack) => [attack.name, attack] as const))('%s', (name, attack) => {
       const report = reports.get(name)

@@ -101,6 +101,7 @@ const rules: { readonly [Name in AggregateName]: Rules<Name> } = {
     InterruptJob: ['platform', { attempt: 1, reason: '', interruptedAt: at }],
     RequestStop: ['owner', { reason: '', requestedAt: at }],
     ConfirmStop: ['platform', { attempt: 1, endedAt: at }],
+    DeclareJobLost: ['named', { operator: 'ada', attempt: 1, reason: '', declaredAt: at }],
   },
 }
 

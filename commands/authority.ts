@@ -69,6 +69,8 @@ const owners: { readonly [Name in AggregateName]: Owner<Name> } = {
     switch (command.type) {
       case 'SubmitJob':
         return command.renter
+      case 'DeclareJobLost':
+        return command.operator
       case 'RequestStop':
         return state.status === 'none' ? undefined : state.renter
       case 'StartJob':

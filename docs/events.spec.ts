@@ -76,6 +76,7 @@ const commands: { readonly [Name in AggregateName]: { readonly [Type in CommandO
     InterruptJob: true,
     RequestStop: true,
     ConfirmStop: true,
+    DeclareJobLost: true,
   },
   listing: { ListGpus: true, ChangePrice: true, WithdrawListing: true, ReserveCapacity: true, FreeCapacity: true },
   payment: { ObserveDeposit: true, FinalizeDeposit: true, ReportDepositVanished: true },

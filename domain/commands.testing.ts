@@ -80,6 +80,10 @@ export const commandsOf: { readonly [Name in AggregateName]: CommandsOf<Name> } 
       1,
       record({ type: is('ConfirmStop'), attempt, reason: fc.option(text, { nil: undefined }), endedAt: at }),
     ),
+    DeclareJobLost: often(
+      1,
+      record({ type: is('DeclareJobLost'), operator: user, attempt, reason: text, declaredAt: at }),
+    ),
   },
   listing: {
     ListGpus: often(

@@ -109,6 +109,8 @@ export const commandFields: CommandFields<Command> = {
   reason: report,
   interruptedAt: time,
   requestedAt: time,
+  operator: field.wallet,
+  declaredAt: time,
   endedAt,
 }
 

@@ -10,6 +10,7 @@ const finished: LifecycleRow<Command, Event, State> = {
   InterruptJob: [{ refused: 'JOB_FINISHED' }],
   RequestStop: [{ refused: 'JOB_FINISHED' }],
   ConfirmStop: [{ refused: 'JOB_FINISHED' }],
+  DeclareJobLost: [{ refused: 'JOB_FINISHED' }],
 }
 
 /** What each command leads to in each status of a job. */
@@ -23,6 +24,7 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
     InterruptJob: [{ refused: 'JOB_UNKNOWN' }],
     RequestStop: [{ refused: 'JOB_UNKNOWN' }],
     ConfirmStop: [{ refused: 'JOB_UNKNOWN' }],
+    DeclareJobLost: [{ refused: 'JOB_UNKNOWN' }],
   },
   queued: {
     SubmitJob: [{ refused: 'JOB_ALREADY_SUBMITTED' }],
@@ -37,6 +39,7 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
     InterruptJob: [{ refused: 'JOB_NOT_RUNNING' }],
     RequestStop: [{ events: ['JobStopRequested', 'JobStopped'], next: 'stopped' }, 'nothing new'],
     ConfirmStop: [{ refused: 'JOB_NOT_RUNNING' }],
+    DeclareJobLost: [{ refused: 'JOB_NOT_RUNNING' }],
   },
   running: {
     SubmitJob: [{ refused: 'JOB_ALREADY_SUBMITTED' }],
@@ -54,6 +57,11 @@ export const lifecycle: Lifecycle<Command, Event, State> = {
     ConfirmStop: [
       { events: ['JobStopped'], next: 'stopped' },
       { events: ['JobStopRequested', 'JobStopped'], next: 'stopped' },
+      { refused: 'JOB_ATTEMPT_STALE' },
+    ],
+    DeclareJobLost: [
+      { events: ['JobFailed'], next: 'failed' },
+      { refused: 'JOB_STOP_NOT_REQUESTED' },
       { refused: 'JOB_ATTEMPT_STALE' },
     ],
   },

@@ -34,6 +34,14 @@ const fail = (attempt = 1) =>
 const interrupt = (attempt = 1) =>
   ({ type: 'InterruptJob', attempt, reason: 'cluster lost', interruptedAt: at }) as const satisfies job.Command
 const stop = { type: 'RequestStop', reason: 'enough', requestedAt: at } satisfies job.Command
+const declareLost = (attempt = 1) =>
+  ({
+    type: 'DeclareJobLost',
+    operator: 'olga',
+    attempt,
+    reason: 'burnt down',
+    declaredAt: at,
+  }) as const satisfies job.Command
 const confirmStop = (attempt = 1) => ({ type: 'ConfirmStop', attempt, endedAt: at }) as const satisfies job.Command
 
 const submitted = { ...submit, type: 'JobSubmitted' } as const
@@ -221,6 +229,21 @@ describe('running', () => {
     given(...running, stopRequested)
       .when({ ...confirmStop(), reason: 'time is over' })
       .then(stopped()))
+
+  describe('DeclareJobLost', () => {
+    test('fails a job that was asked to stop and does not answer, with the reason of the operator', () =>
+      given(...running, stopRequested)
+        .when(declareLost())
+        .then({ type: 'JobFailed', attempt: 1, code: 'JOB_LOST', message: 'burnt down', endedAt: at }))
+    test('is refused while no one has asked it to stop', () =>
+      given(...running)
+        .when(declareLost())
+        .refuses('JOB_STOP_NOT_REQUESTED'))
+    test('is refused for an attempt that is over', () =>
+      given(...running, interrupted(), started(2), stopRequested)
+        .when(declareLost())
+        .refuses('JOB_ATTEMPT_STALE', { attempt: '1', current: '2' }))
+  })
 
   describe('InterruptJob', () => {
     test('puts the job back in the queue', () =>

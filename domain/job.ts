@@ -51,6 +51,15 @@ export type Command =
       readonly endedAt: string
     }
 
+  /** An operator knows that the cluster of the attempt is lost and will never report its end. */
+  | {
+      readonly type: 'DeclareJobLost'
+      readonly operator: string
+      readonly attempt: number
+      readonly reason: string
+      readonly declaredAt: string
+    }
+
 export type Event =
   | ({
       readonly type: 'JobSubmitted'
@@ -156,6 +165,12 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       const stopped: Event = { type: 'JobStopped', attempt, endedAt }
       if (state.stopRequested || reason === undefined) return [stopped]
       return [{ type: 'JobStopRequested', reason, requestedAt: endedAt }, stopped]
+    }
+    case 'DeclareJobLost': {
+      // A cluster that was not asked to stop the job has not failed to answer.
+      if (!state.stopRequested) return refuse('JOB_STOP_NOT_REQUESTED')
+      const { attempt, reason, declaredAt } = command
+      return [{ type: 'JobFailed', attempt, code: 'JOB_LOST', message: reason, endedAt: declaredAt }]
     }
     case 'InterruptJob': {
       const { attempt, reason, interruptedAt } = command

@@ -73,6 +73,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_DISK_EXCEEDED: 'final',
   JOB_ISOLATION_MISSING: 'again',
   JOB_REPORT_INVALID: 'final',
+  JOB_STOP_NOT_REQUESTED: 'again',
+  JOB_LOST: 'final',
   // Replay and export
   REPLAY_FILE_INVALID: 'final',
   REPLAY_SCHEMA_FOREIGN: 'final',

@@ -104,6 +104,39 @@ const expectEnded = async (world: World, charged?: bigint) => {
   expect(state).toMatchObject({ status: 'settled', ...(charged === undefined ? {} : { charged: usdc(charged) }) })
 }
 
+describe('a rental whose job runs on a cluster that is lost', () => {
+  const declareLost = (declaredAt: string) =>
+    ({ type: 'DeclareJobLost', operator: 'olga', attempt: 1, reason: 'burnt down', declaredAt }) as const
+
+  test('ends and is settled when an operator declares the job lost; the silence is not paid for', async () => {
+    const world = await rent()
+    const job = await world.run(await world.submit(10))
+    world.pass(100)
+    expect(await world.giveBack()).toMatchObject({ outcome: 'ending' })
+    await world.walk()
+    world.pass(86_400)
+    await world.walk()
+    expect([await world.status(), await world.free()]).toEqual(['ending', 0])
+    await world.send(job, declareLost(world.now()))
+    await world.walk()
+    await expectEnded(world, 110_000n)
+    expect(await world.types()).not.toContain('JobStopped')
+  })
+
+  test('waits for its other jobs', async () => {
+    const world = await rent()
+    const [lost, running] = [await world.run(await world.submit()), await world.run(await world.submit())]
+    await world.giveBack()
+    await world.walk()
+    await world.send(lost, declareLost(world.now()))
+    await world.walk()
+    expect(await world.status()).toBe('ending')
+    await world.send(running, { type: 'ConfirmStop', attempt: 1, endedAt: world.now() })
+    await world.walk()
+    await expectEnded(world, 0n)
+  })
+})
+
 describe('a rental that is given back while a job runs', () => {
   test('is ending: its jobs are stopped, its GPUs stay reserved, and it ends when the last job has ended', async () => {
     const world = await rent()

@@ -1,9 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import { userActor } from '../commands/actor.ts'
+import { mustExecute, requestEnvelope } from '../commands/execute.ts'
+import { newId } from '../commands/ids.ts'
 import { submitJob } from '../commands/submit-job.ts'
+import type { CommandOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
-import type { Cluster, JobSpec, JobWatcher } from '../infra/clusters/port.ts'
+import type { Cluster, JobHandle, JobSpec, JobWatcher } from '../infra/clusters/port.ts'
 import { endRental } from '../processes/end-rental.ts'
 import { eventually } from '../testing/eventually.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
@@ -22,6 +25,8 @@ const runnerWith = async (...errors: readonly unknown[]) => {
   const heartbeats = heartbeatsInMemory()
   const { rental, ...world } = await createActiveRental(gpus)
   const launches: { readonly spec: JobSpec; readonly watcher: JobWatcher }[] = []
+  const stopped: JobHandle[] = []
+  const listed: (JobHandle & { running: boolean })[] = []
   const cluster: Cluster = {
     name: 'here',
     launch: async (spec, watcher) => {
@@ -29,8 +34,8 @@ const runnerWith = async (...errors: readonly unknown[]) => {
       if (launches.length <= errors.length) throw errors[launches.length - 1]
       return 'launched'
     },
-    stop: async () => undefined,
-    list: async () => [],
+    stop: async (handle) => void stopped.push(handle),
+    list: async () => listed,
     readLog: async (_, offset) => ({ text: '', nextOffset: offset }),
     close: async () => undefined,
   }
@@ -48,7 +53,7 @@ const runnerWith = async (...errors: readonly unknown[]) => {
     await runner.close()
     return launches.map(({ spec }) => spec.jobId)
   }
-  return { ...world, rental, heartbeats, runner, launches, launched, submit, eventsOf }
+  return { ...world, rental, heartbeats, runner, stopped, listed, launches, launched, submit, eventsOf }
 }
 
 const refusedByCluster = [
@@ -175,6 +180,51 @@ describe('when the beats of the scheduler itself are late', () => {
     out = false
     await eventually('the end is reported', async () => (await world.state('job', job)).status === 'succeeded')
     expect(beats.at(-1)).toBe(world.now())
+    await world.runner.close()
+  })
+})
+
+describe('a job that was declared lost while its cluster was away', () => {
+  const lost = async () => {
+    const world = await runnerWith()
+    const [job, other] = [await world.submit('lost'), await world.submit('other')]
+    const send = async (command: CommandOf<'job'>) =>
+      mustExecute(
+        await world.commands.execute('job', job, command, requestEnvelope(newId(), 'system:test', world.now())),
+      )
+    const declare = async () => {
+      await send({ type: 'RequestStop', reason: 'enough', requestedAt: world.now() })
+      const declared = { operator: 'olga', attempt: 1, reason: 'burnt down', declaredAt: world.now() }
+      await send({ type: 'DeclareJobLost', ...declared })
+    }
+    return { ...world, job, other, send, declare }
+  }
+
+  test('is stopped by the runner that still watches it, and gives its GPU to the next job', async () => {
+    const world = await lost()
+    await Promise.all([world.runner.reconcile(world.job), world.runner.reconcile(world.other)])
+    await world.runner.stopEnded([])
+    expect(world.stopped).toEqual([])
+    await world.declare()
+    await world.runner.stopEnded([world.job])
+    expect(world.stopped).toEqual([])
+    await world.runner.stopEnded([])
+    expect(world.stopped).toEqual([{ jobId: world.job, attempt: 1 }])
+    world.launches[0]?.watcher.ended({ ended: 'stopped' })
+    expect(await world.launched(2)).toEqual([world.job, world.other])
+    expect((await world.eventsOf(world.job)).at(-1)).toMatchObject({ type: 'JobFailed', code: 'JOB_LOST' })
+  })
+
+  test('is stopped by the next runner, which looks once at all that its cluster has', async () => {
+    const world = await lost()
+    await world.send({ type: 'StartJob', attempt: 1, cluster: 'here', startedAt: world.now() })
+    await world.declare()
+    const [jobId, attempt] = [world.job, 1]
+    world.listed.push({ jobId, attempt, running: true }, { jobId: world.other, attempt, running: true })
+    world.listed.push({ jobId: 'of another log', attempt, running: true }, { jobId, attempt: 2, running: false })
+    await world.runner.stopEnded([])
+    await world.runner.stopEnded([])
+    expect(world.stopped).toEqual([{ jobId, attempt }])
     await world.runner.close()
   })
 })

@@ -37,6 +37,10 @@ export type JobRunner = {
    *  starts the job, adopts it, stops it, or leaves it. Safe to call at any time, any number of times. Never throws: a
    *  failure is logged, and a `relist` leaves the job out for a growing pause. */
   reconcile(job: string, options?: { readonly relist?: boolean }): Promise<void>
+  /** Stops what runs on this cluster though its end is in the log: an operator has declared it lost while the cluster
+   *  was away. Looks at the jobs that this runner watches, except those of `open`, and the first time at all that the
+   *  cluster has. */
+  stopEnded(open: readonly string[]): Promise<void>
   /** Returns how many jobs failed to be reconciled lately, or wait for a cluster that does not answer. */
   troubledJobs(): number
   /** Stops the jobs of this cluster. Resolves when their ends are recorded; the next platform starts them anew. With
@@ -215,8 +219,23 @@ export const createJobRunner = ({ commands, cluster, heartbeats, now, log, limit
     await reconciliations.track(inOrder(job, () => reconcileOrPause(job)))
   }
 
+  let isListed = false
+  const stopEnded: JobRunner['stopEnded'] = async (open) => {
+    const found = isListed ? [] : await cluster.list()
+    isListed = true
+    const running = found.filter((handle) => handle.running)
+    const attempts = new Map(running.map(({ jobId, attempt }) => [jobId, attempt]))
+    for (const [job, attempt] of watchedAttempts) attempts.set(job, attempt)
+    for (const job of open) attempts.delete(job)
+    for (const [job, attempt] of attempts) {
+      const { state } = await commands.current('job', job)
+      if (state.status === 'succeeded' || state.status === 'failed' || state.status === 'stopped') stop(job, attempt)
+    }
+  }
+
   return {
     reconcile,
+    stopEnded,
     troubledJobs: () => troubled.count,
     close: async ({ leaveJobs = false } = {}) => {
       closing = true

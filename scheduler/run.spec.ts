@@ -70,6 +70,7 @@ const runUntil = async (
         await record(`reconcile ${job}`)
         if (job === open.throwing) throw new Error('no')
       },
+      stopEnded: async (jobs) => record(`stop all that have ended but ${jobs.join(', ')}`),
       close: noop,
     },
     heartbeats: { beat: (at) => (open.beatsFail ? Promise.reject(new Error('no beat')) : record(`beat ${at}`)) },
@@ -89,7 +90,7 @@ describe('the scheduler', () => {
     const world = await marketWithJob()
     const types = 'RentalActivated, JobSubmitted, JobStopRequested, RentalEnded'
     const { calls } = await runUntil(world, `scheduler saw ${types}`)
-    expect(calls.filter((call) => !call.startsWith('beat'))).toEqual([
+    expect(calls.filter((call) => !/^(beat|stop)/.test(call))).toEqual([
       'reconcile job',
       'reconcile job',
       `reconcile job-of-${world.rental}`,
@@ -100,6 +101,16 @@ describe('the scheduler', () => {
   test('reconciles all open jobs as soon as it starts', async () => {
     const { calls } = await runUntil({ now: () => 'now', events: [] }, 'reconcile two', { jobs: ['one', 'two'] })
     expect(calls.filter((call) => call.startsWith('reconcile'))).toEqual(['reconcile one', 'reconcile two'])
+  })
+
+  test('stops what its cluster still runs of jobs that have ended, after all open ones', async () => {
+    const until = 'stop all that have ended but one, two'
+    const { calls } = await runUntil({ now: () => 'now', events: [] }, until, { jobs: ['one', 'two'] })
+    expect(calls.filter((call) => !call.startsWith('beat')).slice(-3)).toEqual([
+      'reconcile one',
+      'reconcile two',
+      until,
+    ])
   })
 
   test('beats as soon as it starts, whatever is rented', async () => {

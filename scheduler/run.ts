@@ -35,7 +35,7 @@ export const runScheduler = async ({
   signal,
 }: {
   readonly bus: Bus
-  readonly jobs: Pick<JobRunner, 'reconcile' | 'close'>
+  readonly jobs: Pick<JobRunner, 'reconcile' | 'stopEnded' | 'close'>
   readonly heartbeats: Pick<Heartbeats, 'beat'>
   readonly openWork: OpenWork
   readonly now: () => string
@@ -52,8 +52,10 @@ export const runScheduler = async ({
   }
 
   const relist = async (): Promise<void> => {
-    for (const job of await openWork.openJobs())
+    const open = await openWork.openJobs()
+    for (const job of open)
       await jobs.reconcile(job, { relist: true }).catch((error) => log.warn({ job, err: error }, 'a job was left out'))
+    await jobs.stopEnded(open)
   }
 
   await Promise.all([

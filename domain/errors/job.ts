@@ -39,6 +39,14 @@ export const jobErrors = {
     message: 'The job was lost with its cluster, and no attempt is left.',
     hint: 'Submit it again.',
   },
+  JOB_STOP_NOT_REQUESTED: {
+    message: 'No one has asked the job to stop, so its cluster owes no answer.',
+    hint: 'Wait until its rental ends, or let its renter stop it.',
+  },
+  JOB_LOST: {
+    message: 'The cluster of the job is lost, as an operator has declared.',
+    hint: 'See the message of the job for the reason, and submit it again.',
+  },
   JOB_REPORT_INVALID: {
     message: 'The job has ended, but what its cluster reported about that cannot be stored.',
     hint: 'Read its log, and submit it again.',

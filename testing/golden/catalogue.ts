@@ -76,7 +76,7 @@ const schedulerTypes = async (): Promise<readonly string[]> => {
   const nothing = async () => undefined
   await runScheduler({
     bus,
-    jobs: { reconcile: nothing, close: nothing },
+    jobs: { reconcile: nothing, stopEnded: nothing, close: nothing },
     heartbeats: steadyHeartbeats(),
     openWork: { openJobs: async () => [] },
     now: () => '',

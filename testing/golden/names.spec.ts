@@ -73,7 +73,7 @@ const consumers = async (): Promise<string[]> => {
   })
   await runScheduler({
     bus,
-    jobs: { reconcile: nothing, close: nothing },
+    jobs: { stopEnded: nothing, reconcile: nothing, close: nothing },
     heartbeats: steadyHeartbeats(),
     openWork: { openJobs: async () => [] },
     now,

@@ -161,6 +161,21 @@ const chapters: Readonly<Record<string, Chapter>> = {
     }
     await world.pass(300)
   },
+
+  'jobs that end with the lease, and one whose cluster is lost': async (world) => {
+    const { renter, listing } = await opened(world, 20_000_000n)
+    const terms = { gpuCount: 1, max: price }
+    const lease = await world.rent(renter, listing, { ...terms, seconds: 300n })
+    await attemptEnds(world, await world.submitAdmitted(renter, lease), 1, { ended: 'expired' })
+    await world.follow()
+    await world.pass(300)
+    const returned = await world.rent(renter, listing, { ...terms, seconds: hour })
+    const lost = await world.submitAdmitted(renter, returned)
+    await runAttempt(world, lost, 1)
+    await world.giveBack(renter, returned)
+    await world.pass(600)
+    await world.declareLost(world.wallet('operator'), lost)
+  },
 }
 
 export const chapterNames: readonly string[] = Object.keys(chapters)

@@ -260,6 +260,10 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     follow,
     stopJob: (renter: string, job: string) =>
       request('job', job, { type: 'RequestStop', reason: 'asked for by the renter', requestedAt: now() }, renter),
+    declareLost: (operator: string, job: string) => {
+      const [reason, declaredAt] = ['The machine burnt down.', now()]
+      return request('job', job, { type: 'DeclareJobLost', operator, attempt: 1, reason, declaredAt }, operator)
+    },
     reports: createReports({ commands, heartbeats, now, log: silentLog }),
   }
 }

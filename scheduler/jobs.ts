@@ -8,7 +8,8 @@ import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { Log } from '../infra/telemetry.ts'
-import { type Caps, capsOf } from './caps.ts'
+import { capsOf } from './caps.ts'
+import { specOf } from './job-spec.ts'
 import { createPending } from './pending.ts'
 import { createReports, leaseOver, storable } from './reports.ts'
 import type { RetryLimits } from './send-report.ts'
@@ -263,30 +264,6 @@ type ActiveRental = Extract<RentalState, { status: 'active' }>
 
 /** A job that has set a grace is asked to stop before the end by at most this part of the lease: a tenth. */
 const leasePartMax = 10
-
-const specOf = (
-  jobId: string,
-  attempt: number,
-  submitted: Submitted,
-  rental: RentalState,
-  caps: Caps | undefined,
-  at: string,
-): JobSpec => {
-  const { command, files, environment, timeoutSeconds, cpuCores, memoryMib, graceSeconds } = submitted
-  const leftMs = 'endsAt' in rental ? Date.parse(rental.endsAt) - Date.parse(at) : 0
-  return {
-    jobId,
-    attempt,
-    command,
-    files,
-    environment,
-    timeoutSeconds,
-    cpuCores: Math.min(cpuCores, caps?.cpuCores ?? cpuCores),
-    memoryMib: Math.min(memoryMib, caps?.memoryMib ?? memoryMib),
-    leaseSeconds: Math.max(leftMs / 1000, 0),
-    ...(graceSeconds === undefined ? {} : { graceSeconds }),
-  }
-}
 
 /** Returns when a job is asked to stop before the end of the lease: only one that has set a grace is, and by at most a
  *  tenth of the lease. */

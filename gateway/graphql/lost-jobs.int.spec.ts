@@ -46,7 +46,7 @@ const rentWithJob = async () => {
 }
 const giveBack = (rental: string) =>
   renter.ask('mutation ($rental: ID!) { endRental(input: { rental: $rental }) { __typename } }', { rental })
-/** What the worker does, which this world does not have. */
+/** Returns the parts of a worker, which this world does not have. */
 const worker = () => ({ ...world.market, heartbeats: steadyHeartbeats(), schedule: async () => undefined })
 const declareMutation = `mutation ($input: DeclareJobLostInput!) { declareJobLost(input: $input) {
   ... on DeclareJobLostSuccess { id rental position } ... on Error { code } } }`

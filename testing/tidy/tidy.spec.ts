@@ -142,8 +142,6 @@ const deadExcuses: Excuses = {
   'gateway/graphql/schema.ts exports printedSchema, and no product code uses it':
     'its spec writes gateway/schema.graphql with it',
   'infra/async/bounded.ts exports registeredBounds, and no product code uses it': 'docs/limits.md is printed with it',
-  'infra/clusters/port.ts exports Cluster.list, and no product code uses it':
-    "the next issues: the scheduler's relist of a provider's cluster (agents); the contract suite checks with it what runs",
   'infra/config.ts exports settingsTable, and no product code uses it': 'docs/configuration.md is printed with it',
   'infra/event-store/memory.ts exports createMemoryEventStore, and no product code uses it': 'the engine of pure tests',
   'infra/event-store/port.ts exports EventStore.appendToMany, and no product code uses it':

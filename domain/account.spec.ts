@@ -144,7 +144,8 @@ describe('open', () => {
     test('of more than the hold is refused', () =>
       open.when(capture(usdc(5n))).refuses('HOLD_EXCEEDED', { held: '4', charge: '5' }))
     test('below nothing is refused', () => open.when(capture(usdc(-1n))).refuses('AMOUNT_INVALID'))
-    test('in another asset is refused', () => open.when(capture(usd(3n))).refuses('AMOUNT_INVALID'))
+    test('in another asset is refused', () =>
+      open.when(capture(usd(3n))).refuses('HOLD_UNKNOWN', { rental: 'rental-1', asset: 'USD/2' }))
     test('of no hold is refused before the amount is checked', () =>
       open.when(capture(usdc(-1n), 'rental-3')).refuses('HOLD_UNKNOWN', { rental: 'rental-3' }))
     test('happens once', () =>

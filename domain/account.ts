@@ -77,7 +77,8 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       const { rental, charge } = command
       const held = state.status === 'open' ? state.holds.get(rental) : undefined
       if (state.status !== 'open' || !held) return refuse('HOLD_UNKNOWN', { rental })
-      if (charge.amount < 0n || charge.asset !== held.asset) return refuse('AMOUNT_INVALID')
+      if (charge.amount < 0n) return refuse('AMOUNT_INVALID')
+      if (charge.asset !== held.asset) return refuse('HOLD_UNKNOWN', { rental, asset: charge.asset })
       if (exceeds(charge, held))
         return refuse('HOLD_EXCEEDED', { held: String(held.amount), charge: String(charge.amount) })
       return [...captured(state.user, rental, charge), ...released(state.user, rental, subtract(held, charge))]

@@ -1,7 +1,7 @@
 // docs/limits.md, printed from the registered bounds.
 import { posix } from 'node:path'
 import { errorsMax } from '../gateway/graphql/answer-size.ts'
-import { documentCharactersMax } from '../gateway/graphql/documents.ts'
+import { documentCharactersMax, namesakesMax, selectionsMax } from '../gateway/graphql/documents.ts'
 import { limits } from '../gateway/graphql/limits.ts'
 import { bodyBytesMax } from '../gateway/server.ts'
 import { echoCharactersMax } from '../gateway/shortened.ts'
@@ -41,6 +41,8 @@ const requestRows = [
   `| body of a request, frame of a WebSocket | ${bytesOf(bodyBytesMax)} |`,
   `| document, comments included | ${number(documentCharactersMax)} characters |`,
   `| tokens of a document | ${number(limits.tokensMax)} |`,
+  `| fields and fragments that a document selects | ${number(selectionsMax)} |`,
+  `| fields of a document with one name or alias | ${number(namesakesMax)} |`,
   `| fields within fields | ${number(limits.depthMax)} |`,
   `| aliases | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
   `| directives | ${number(limits.directivesMax)} |`,

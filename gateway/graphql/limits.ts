@@ -23,7 +23,8 @@ export const limitsPlugin = (): Plugin =>
   EnvelopArmorPlugin({
     maxDepth: { n: limits.depthMax },
     maxAliases: { n: limits.aliasesMax },
-    maxTokens: { n: limits.tokensMax },
+    // The parser counts them itself: gateway/graphql/documents.ts.
+    maxTokens: { enabled: false },
     maxDirectives: { n: limits.directivesMax },
     // It does not look at `first`: see costPlugin.
     costLimit: { enabled: false },

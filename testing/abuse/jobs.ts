@@ -59,20 +59,21 @@ const runJob = async (target: Target, client: Client, rental: string, program: P
   ]
   const input = { rental, command, timeoutSeconds, graceSeconds: 0, environment, memoryMib: 512 }
   const submitted = { ...input, idempotencyKey: crypto.randomUUID() }
-  const { id } = await client.mutate<{ id: string }>('submitJob', submitted, 'id position')
-  const query = 'query ($id: ID!) { job(id: $id) { status code log(bytesMax: 60000) { text } } }'
+  const sent = await client.mutate<{ id: string; position: string }>('submitJob', submitted, 'id position')
+  const query =
+    'query ($id: ID!, $position: Position) { job(id: $id, atLeast: $position) { status code log(bytesMax: 60000) { text } } }'
   let job: Job | null | undefined
   const ended = async () => {
-    job = (await client.query<{ job: Job | null }>(query, { id })).job
+    job = (await client.query<{ job: Job | null }>(query, sent)).job
     return job !== null && job.status !== 'queued' && job.status !== 'running'
   }
-  const over = await eventually(`the job ends: ${name}`, ended, endedMsMax).then(
-    () => true,
-    () => false,
-  )
+  const failure = await eventually(`the job ends: ${name}`, ended, endedMsMax).then(() => undefined, String)
   return [
-    ...unless(over, `the job that ${name} does not end`),
-    ...unless(!over || code === undefined || job?.code === code, `the job that ${name} ended with ${job?.code}`),
+    ...unless(failure === undefined, `the job that ${name} does not end: ${failure}`),
+    ...unless(
+      failure !== undefined || code === undefined || job?.code === code,
+      `the job that ${name} ended with ${job?.code}`,
+    ),
     ...unless(job?.log.text.includes('BREACH') !== true, `the job that ${name} reached what is not its own`),
   ]
 }

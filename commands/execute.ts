@@ -70,12 +70,23 @@ type Asked<Name extends AggregateName> = readonly [name: Name, id: string, comma
 
 export type Load = <Name extends AggregateName>(name: Name, id: string, untilRevision?: bigint) => Promise<Loaded<Name>>
 
+/** Resolves to the aggregate up to a revision, or to the end. Gives each event to `each` and holds none but the last. */
+export type Replay = <Name extends AggregateName>(
+  name: Name,
+  id: string,
+  range: {
+    readonly untilRevision?: bigint | undefined
+    readonly each: (recorded: RecordedEvent<EventOf<Name>>) => void
+  },
+) => Promise<{ readonly state: StateOf<Name>; readonly last: RecordedEvent<EventOf<Name>> | undefined }>
+
 export type Commands = {
   readonly execute: Execute
   /** Resolves to the aggregate as it is stored now, at the same cost however long its stream is. */
   readonly current: <Name extends AggregateName>(name: Name, id: string) => Promise<Current<Name>>
   /** Resolves to the aggregate with all its events, up to a revision or to the end. Reads them all. */
   readonly load: Load
+  readonly replay: Replay
 }
 
 /** An aggregate that a command is decided on. `isCurrent`: it was just read, and not only taken from the cache. */
@@ -118,13 +129,23 @@ export const createCommands = ({
   const inOrder = createKeyedRunner()
   const cache = createAggregateCache({ store, limits: cacheLimits })
 
-  const load: Load = async (name, id, untilRevision) => {
+  const replay: Replay = async (name, id, { untilRevision, each }) => {
     const { initial, evolve } = aggregateOf(name)
-    const history: RecordedEvent<EventOf<typeof name>>[] = []
+    let state = initial
+    let last: RecordedEvent<EventOf<typeof name>> | undefined
     const range = untilRevision === undefined ? {} : { limit: Number(untilRevision) + 1 }
-    for await (const stored of store.readStream(streamOf(name, id), range)) history.push(recordedEventOf(name, stored))
-    const state = history.reduce((before, { event }) => evolve(before, event), initial)
-    return { state, revision: history.at(-1)?.revision, history }
+    for await (const stored of store.readStream(streamOf(name, id), range)) {
+      last = recordedEventOf(name, stored)
+      state = evolve(state, last.event)
+      each(last)
+    }
+    return { state, last }
+  }
+
+  const load: Load = async (name, id, untilRevision) => {
+    const history: RecordedEvent<EventOf<typeof name>>[] = []
+    const { state, last } = await replay(name, id, { untilRevision, each: (recorded) => void history.push(recorded) })
+    return { state, revision: last?.revision, history }
   }
 
   const read = async <Name extends AggregateName>(name: Name, id: string): Promise<View<Name>> => ({
@@ -233,7 +254,7 @@ export const createCommands = ({
     })
   }
 
-  return { execute, load, current: cache.current }
+  return { execute, load, replay, current: cache.current }
 }
 
 /** Decides a command whose fields are within their limits. Returns the events as they are stored; refuses INPUT_INVALID

@@ -47,7 +47,7 @@ describe('what is personal', () => {
       rental: 'r',
       posting: { amount: posting.amount },
     })
-    const invoice = golden.find(({ type }) => type === 'InvoiceIssued')
+    const invoice = golden.findLast(({ type }) => type === 'InvoiceIssued')
     expect(withoutPersonalFields('InvoiceIssued', invoice?.data)).toEqual(invoice?.data)
     expect(withoutPersonalFields('Unheard', { anything: 1 })).toEqual({})
   })

@@ -29,7 +29,9 @@ const attempt = mostly(fc.constantFrom(1, 1, 2, 3), fc.constantFrom(0, attemptsM
 const percent = mostly(fc.constantFrom(0, 12.5, 50, 100), fc.constantFrom(-1, 101, Number.NaN))
 const reason = fc.constantFrom<EndReason>('returned', 'expired')
 const line = record({
-  eventId: user,
+  firstEventId: user,
+  lastEventId: user,
+  periods: fc.nat({ max: 3 }),
   description: text,
   seconds,
   amount: record({ amount: fc.bigInt(0n, 4n), asset }),

@@ -115,7 +115,9 @@ const fields: { readonly [T in Type]: fc.Arbitrary<Fields<T>> } = {
     endedAt: time,
   }),
   InvoiceIssued: record({
-    lines: fc.array(record({ eventId: id, description: text, seconds: integer, amount: money })),
+    lines: fc.array(
+      record({ firstEventId: id, lastEventId: id, periods: count, description: text, seconds: integer, amount: money }),
+    ),
     total: money,
     released: money,
     issuedAt: time,

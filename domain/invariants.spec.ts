@@ -15,9 +15,10 @@ import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import * as account from './account.ts'
 import { aggregates, type DomainEvent } from './aggregates.ts'
+import { collectInvoiceLines } from './invoice-lines.ts'
 import { freeGpus } from './listing.ts'
 import { type Asset, assets, costOf, type Money, money } from './money.ts'
-import { hourlyRate } from './rental.ts'
+import { hourlyRate, type Event as RentalEvent } from './rental.ts'
 import { createWorld, must, type World } from './world.testing.ts'
 
 const runs = 700
@@ -167,12 +168,10 @@ const runStep = ({ states, to, eventsOf, openHold, log }: World, id: string, lat
       return to.account(renter, { type: 'CaptureHold', rental: id, charge: charged }, stepId('capture'))
     if (charged.amount > 0n && !done('EarningsCredited')) return to.account(provider, earned, stepId('pay'))
     if (!done('CapacityFreed')) return to.listing(lease.listing, { type: 'FreeCapacity', rental: id }, stepId('free'))
-    const lines = log.flatMap(({ id: stream, event }) =>
-      stream === id && event.type === 'UsageMetered'
-        ? [{ eventId: 'event', description: 'H100', seconds: event.runSeconds, amount: event.fee }]
-        : [],
-    )
-    return to.rental(id, { type: 'IssueInvoice', lines, released: money(0n, charged.asset), issuedAt: at })
+    const { add, lines } = collectInvoiceLines()
+    for (const [index, { id: stream, event }] of log.entries())
+      if (stream === id && event.type in aggregates.rental.schemas) add(event as RentalEvent, `event-${index}`)
+    return to.rental(id, { type: 'IssueInvoice', lines: lines(), released: money(0n, charged.asset), issuedAt: at })
   }
   return 0
 }

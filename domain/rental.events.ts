@@ -13,20 +13,32 @@ const seconds = field.seconds.meta({
   description: 'The longest time of the rental.',
   limit: { min: 1n, max: BigInt(int32Max) },
 })
-/** As many as fit into one append of the event store (64 MiB), with a margin. */
-const linesMax = 200_000
+/** The longest rental takes 24,856 days, and touches one more. */
+const linesMax = 25_000
 const lines = z
   .array(
     z
       .object({
-        eventId: field.id.describe('The UsageMetered event that the line charges for.'),
+        firstEventId: field.id.describe('The first UsageMetered event that the line charges for.'),
+        lastEventId: field.id.describe('The last UsageMetered event that the line charges for.'),
+        periods: field.count.meta({
+          description: 'How many UsageMetered events the line charges for, from the first to the last.',
+          unit: 'events',
+        }),
         description: field.text.describe('What was used, as a text for people.'),
         seconds: field.seconds.describe('How long it was used.'),
-        amount: field.money.describe('The fee of that event.'),
+        amount: field.money.describe('The sum of the fees of these events.'),
       })
       .readonly(),
   )
-  .meta({ description: 'One line for each metered period.', limit: { itemsMax: linesMax } })
+  .meta({ description: 'One line for each UTC day in which something was charged.', limit: { itemsMax: linesMax } })
+
+const lineOfOnePeriod = ({ eventId, ...line }: { readonly eventId?: unknown }) => ({
+  ...line,
+  firstEventId: eventId,
+  lastEventId: eventId,
+  periods: 1,
+})
 
 /** With room for more than are tried today. */
 const listingsTriedMax = 10
@@ -165,7 +177,9 @@ export const schemas: EventSchemas<Event> = {
       .describe('The rental is over and can be settled.'),
   },
   InvoiceIssued: {
-    version: 1,
+    version: 2,
+    // Version 1 had a line for each metered period.
+    upcasts: { 1: ({ lines, ...invoice }) => ({ ...invoice, lines: (lines as object[]).map(lineOfOnePeriod) }) },
     schema: z
       .object({
         lines,

@@ -30,10 +30,12 @@ const meter = (runSeconds: bigint) =>
   ({ type: 'MeterRental', runSeconds, meteredAt: at }) as const satisfies rental.Command
 const end = (runSeconds: bigint, reason: rental.EndReason = 'returned') =>
   ({ type: 'EndRental', reason, runSeconds, endedAt: at }) as const satisfies rental.Command
-const line = (amount: bigint, eventId = 'event-1'): rental.InvoiceLine => ({
-  eventId,
+const line = (amount: bigint, eventId = 'event-1', seconds = 7n): rental.InvoiceLine => ({
+  firstEventId: eventId,
+  lastEventId: eventId,
+  periods: 1,
   description: 'H100 × 2',
-  seconds: 7n,
+  seconds,
   amount: usdc(amount),
 })
 const admit = (job: string, graceSeconds = 30) =>
@@ -265,8 +267,13 @@ describe('ended', () => {
   describe('IssueInvoice', () => {
     test('cites what was charged', () =>
       given(...history.ended)
-        .when(invoice(line(1n), line(2n, 'event-2')))
-        .then(invoiced(3n, line(1n), line(2n, 'event-2'))))
+        .when(invoice(line(1n, 'event-1', 3n), line(2n, 'event-2', 4n)))
+        .then(invoiced(3n, line(1n, 'event-1', 3n), line(2n, 'event-2', 4n))))
+    test.each([6n, 8n])('does not settle lines of %s seconds for a run of 7', (seconds) =>
+      given(...history.ended)
+        .when(invoice(line(3n, 'event-1', seconds)))
+        .refuses('RENTAL_SETTLEMENT_UNBALANCED', { seconds: String(seconds), run: '7' }),
+    )
     test('has no line when nothing was charged', () =>
       given(...history.active, ended(0n, 0n))
         .when(invoice())

@@ -7,9 +7,11 @@ import { costOf, exceeds, type Money, money, subtract, times } from './money.ts'
 /** Why a rental ended: the renter returned it, or its time was over. */
 export type EndReason = 'returned' | 'expired'
 
-/** `eventId` is the UsageMetered event that the line charges for. */
+/** A line charges for periods that follow one another, each a UsageMetered event: it cites the first and the last. */
 export type InvoiceLine = {
-  readonly eventId: string
+  readonly firstEventId: string
+  readonly lastEventId: string
+  readonly periods: number
   readonly description: string
   readonly seconds: bigint
   readonly amount: Money
@@ -178,6 +180,9 @@ export function decide(command: Command, state: State): Event[] | Refusal {
           lines: String(total.amount),
           charged: String(state.charged.amount),
         })
+      const seconds = command.lines.reduce((sum, line) => sum + line.seconds, 0n)
+      if (seconds !== state.runSeconds)
+        return refuse('RENTAL_SETTLEMENT_UNBALANCED', { seconds: String(seconds), run: String(state.runSeconds) })
       return [{ ...command, type: 'InvoiceIssued', total }]
     }
   }

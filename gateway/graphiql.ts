@@ -96,7 +96,7 @@ query MoneyTrace($rental: ID!) {
   invoice(id: $rental) {
     total { decimal asset }
     released { decimal }
-    lines { description seconds amount { decimal } eventId }
+    lines { number description seconds periods amount { decimal } firstEventId lastEventId }
   }
   account { balances { available { decimal asset } held { decimal } } }
   ledgerSums { asset sum { decimal } }

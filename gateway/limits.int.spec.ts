@@ -73,7 +73,7 @@ describe.each([
       id status renter gpu gpuCount seconds runSeconds refusal endReason requestedAt startedAt endsAt endedAt settledAt position
       maxPricePerGpuHour ${money} pricePerGpuHour ${money} held ${money} charged ${money} released ${money}
       listing { id gpu region pricePerGpuHour ${money} } provider { id name }
-      invoice { id total ${money} lines { eventId seconds amount ${money} } } } } pageInfo { hasNextPage endCursor } } }`)
+      invoice { id total ${money} lines { firstEventId seconds amount ${money} } } } } pageInfo { hasNextPage endCursor } } }`)
     expect(errors.map(({ extensions }) => extensions?.code)).toEqual(['NOT_SIGNED_IN'])
   })
 

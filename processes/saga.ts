@@ -7,14 +7,21 @@ import { isFinal } from '../domain/refusals.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { compensationStep, rejectionStep } from './names.ts'
 
-/** The event that starts a saga, and the aggregate as it was known at that event. */
-export type Trigger<Name extends AggregateName, Type extends EventOf<Name>['type']> = {
+/** The event that starts a saga, the aggregate as it was at that event, and what the saga has gathered until then. */
+export type Trigger<Name extends AggregateName, Type extends EventOf<Name>['type'], Gathered = undefined> = {
   readonly id: string
   readonly event: Extract<EventOf<Name>, { type: Type }>
   readonly eventId: string
   readonly correlationId: string
   readonly state: StateOf<Name>
-  readonly history: readonly RecordedEvent<EventOf<Name>>[]
+  readonly gathered: Gathered
+}
+
+/** What a saga gathers from the events up to its trigger. They are given to it one after the other, for a stream may be
+ *  longer than memory. */
+type Gathering<Event, Gathered> = {
+  readonly add: (recorded: RecordedEvent<Event>) => void
+  readonly gathered: () => Gathered
 }
 
 /** A command with the aggregate that it goes to. */
@@ -35,14 +42,15 @@ export type Step<Start> = {
 
 /** A process manager over several aggregates: steps in order, each with the command that takes it back. The ids of its
  *  commands are derived from the trigger, so any number of runs, from wherever they start, lead to the same events. */
-export type Saga<Name extends AggregateName, Type extends EventOf<Name>['type']> = {
+export type Saga<Name extends AggregateName, Type extends EventOf<Name>['type'], Gathered = undefined> = {
   readonly name: string
   readonly starts: { readonly aggregate: Name; readonly type: Type }
-  readonly steps: readonly Step<Trigger<Name, Type>>[]
+  readonly gather?: () => Gathering<EventOf<Name>, Gathered>
+  readonly steps: readonly Step<Trigger<Name, Type, Gathered>>[]
   /** The command that records a refused step, before anything is taken back: from then on no run goes forwards. It must
    *  be refused once the saga has completed. A saga without it cannot be refused: a refusal in it is a defect, and is
    *  tried again. */
-  readonly rejected?: (trigger: Trigger<Name, Type>, code: ErrorCode, now: string) => OutgoingCommand
+  readonly rejected?: (trigger: Trigger<Name, Type, Gathered>, code: ErrorCode, now: string) => OutgoingCommand
 }
 
 export type SagaOutcome = { readonly outcome: 'done' } | { readonly outcome: 'rejected'; readonly code: ErrorCode }
@@ -55,9 +63,9 @@ const startsMax = 3
  *  which way: anything else (too many conflicts, an outage, a step that was refused and cannot be) is thrown, and
  *  running the saga again goes on from there. Steps are compensated only once the rejection is stored and was read; a
  *  compensation that is refused is thrown, after the others were tried. */
-export const runSaga = async <Name extends AggregateName, Type extends EventOf<Name>['type']>(
+export const runSaga = async <Name extends AggregateName, Type extends EventOf<Name>['type'], Gathered>(
   dependencies: { readonly commands: Commands; readonly now: () => string },
-  saga: Saga<Name, Type>,
+  saga: Saga<Name, Type, Gathered>,
   { id, revision }: { readonly id: string; readonly revision: bigint },
 ): Promise<SagaOutcome & { readonly position: Executed<Name>['position'] }> => {
   const trigger = await loadTrigger(dependencies.commands, saga, id, revision)
@@ -71,10 +79,10 @@ export const runSaga = async <Name extends AggregateName, Type extends EventOf<N
 /** `overtaken`: this run could not reject, because another run has completed the saga meanwhile. Nothing was undone. */
 type RunOutcome = (SagaOutcome | { readonly outcome: 'overtaken' }) & { readonly position: Position | undefined }
 
-const runOnce = async <Name extends AggregateName, Type extends EventOf<Name>['type']>(
+const runOnce = async <Name extends AggregateName, Type extends EventOf<Name>['type'], Gathered>(
   { commands, now }: { readonly commands: Commands; readonly now: () => string },
-  saga: Saga<Name, Type>,
-  trigger: Trigger<Name, Type>,
+  saga: Saga<Name, Type, Gathered>,
+  trigger: Trigger<Name, Type, Gathered>,
 ): Promise<RunOutcome> => {
   let events: SagaEvents = {}
   let position: Position | undefined
@@ -101,7 +109,7 @@ const runOnce = async <Name extends AggregateName, Type extends EventOf<Name>['t
   }
 
   /** Compensates steps, last first. One that is refused does not keep the others from being compensated. */
-  const compensate = async (steps: readonly Step<Trigger<Name, Type>>[]): Promise<void> => {
+  const compensate = async (steps: readonly Step<Trigger<Name, Type, Gathered>>[]): Promise<void> => {
     const refused: Failure[] = []
     for (const { name, compensate } of steps.toReversed()) {
       if (!compensate) continue
@@ -117,7 +125,7 @@ const runOnce = async <Name extends AggregateName, Type extends EventOf<Name>['t
     if (refused[0]) throw refused[0]
   }
 
-  const done: Step<Trigger<Name, Type>>[] = []
+  const done: Step<Trigger<Name, Type, Gathered>>[] = []
   for (const step of saga.steps) {
     const command = step.invoke(trigger, events, now())
     if (!command) continue
@@ -142,16 +150,21 @@ type StepAnswer = { readonly code: ErrorCode | undefined; readonly stored: boole
 const isRefusedStep = (error: unknown, step: string): error is Failure =>
   error instanceof Failure && error.details.step === step
 
-const loadTrigger = async <Name extends AggregateName, Type extends EventOf<Name>['type']>(
+const loadTrigger = async <Name extends AggregateName, Type extends EventOf<Name>['type'], Gathered>(
   commands: Commands,
-  { name, starts }: Saga<Name, Type>,
+  { name, starts, gather }: Saga<Name, Type, Gathered>,
   id: string,
   revision: bigint,
-): Promise<Trigger<Name, Type>> => {
-  const { state, history } = await commands.load(starts.aggregate, id, revision)
-  const start = history.at(-1)
-  if (start?.event.type !== starts.type) throw new Error(`${name} does not start at revision ${revision} of ${id}`)
-  return { ...start, event: start.event as Extract<EventOf<Name>, { type: Type }>, id, state, history }
+): Promise<Trigger<Name, Type, Gathered>> => {
+  const gathering = gather?.()
+  const { state, last } = await commands.replay(starts.aggregate, id, {
+    untilRevision: revision,
+    each: (recorded) => gathering?.add(recorded),
+  })
+  if (last?.event.type !== starts.type) throw new Error(`${name} does not start at revision ${revision} of ${id}`)
+  const event = last.event as Extract<EventOf<Name>, { type: Type }>
+  const { eventId, correlationId } = last
+  return { id, event, eventId, correlationId, state, gathered: gathering?.gathered() as Gathered }
 }
 
 /** Returns the refusal among events: some refusals are stored as events, and a saga treats them as refusals too. */

@@ -1,9 +1,10 @@
+import { collectInvoiceLines } from '../domain/invoice-lines.ts'
 import { money } from '../domain/money.ts'
 import type { InvoiceLine } from '../domain/rental.ts'
 import { sagaNames, settleSteps } from './names.ts'
 import type { Saga, Trigger } from './saga.ts'
 
-type Ended = Trigger<'rental', 'RentalEnded'>
+type Ended = Trigger<'rental', 'RentalEnded', readonly InvoiceLine[]>
 
 /** Returns the lease that ended. Throws for a history that cannot have happened. */
 const lease = ({ state, id }: Ended) => {
@@ -11,29 +12,15 @@ const lease = ({ state, id }: Ended) => {
   return state
 }
 
-/** Returns a line for each metered period, which cites the event that it charges for. */
-const invoiceLines = ({ history, state }: Ended): InvoiceLine[] => {
-  const gpus = state.status === 'ended' ? `${state.gpuCount} × ${state.gpu}` : ''
-  let before = 0n
-  const lines: InvoiceLine[] = []
-  for (const { event, eventId } of history) {
-    if (event.type !== 'UsageMetered') continue
-    lines.push({
-      eventId,
-      description: `${gpus}, second ${before + 1n} to ${event.runSeconds}`,
-      seconds: event.runSeconds - before,
-      amount: event.fee,
-    })
-    before = event.runSeconds
-  }
-  return lines
-}
-
 /** The settlement of a rental, from its end to its invoice: take the charge out of the hold and release the rest, pay
  *  the provider, free the GPUs, issue the invoice. There is no compensation: what was used is owed. */
-export const settle: Saga<'rental', 'RentalEnded'> = {
+export const settle: Saga<'rental', 'RentalEnded', readonly InvoiceLine[]> = {
   name: sagaNames.settle,
   starts: { aggregate: 'rental', type: 'RentalEnded' },
+  gather: () => {
+    const { add, lines } = collectInvoiceLines()
+    return { add: ({ event, eventId }) => add(event, eventId), gathered: lines }
+  },
   steps: [
     {
       name: settleSteps.capture,
@@ -71,7 +58,7 @@ export const settle: Saga<'rental', 'RentalEnded'> = {
         return {
           to: 'rental',
           id: trigger.id,
-          command: { type: 'IssueInvoice', lines: invoiceLines(trigger), released, issuedAt: now },
+          command: { type: 'IssueInvoice', lines: trigger.gathered, released, issuedAt: now },
         }
       },
     },

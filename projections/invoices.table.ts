@@ -2,10 +2,12 @@ import { defineEntity, type InferEntity, p } from '@mikro-orm/postgresql'
 import type { Asset } from '../domain/money.ts'
 import { amount, key, moment, readSchema, stamps } from './engine/table.ts'
 
-/** A line of an invoice. `eventId` is the UsageMetered event that it charges for. Integers are decimal text: JSON would
- *  lose cents. */
+/** A line of an invoice. It charges for the UsageMetered events from the first to the last. Integers are decimal text:
+ *  JSON would lose cents. */
 export type InvoiceLineJson = {
-  readonly eventId: string
+  readonly firstEventId: string
+  readonly lastEventId: string
+  readonly periods: number
   readonly description: string
   readonly seconds: string
   readonly amount: string

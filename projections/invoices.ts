@@ -8,7 +8,7 @@ import { findByIds, findOne, newestFirst, whereEqual } from './queries.ts'
 /** Invoices, one per rental. */
 export const invoices = projection<Event, InvoiceTableRow>({
   name: 'invoices',
-  version: 1,
+  version: 2,
   table: invoicesTable,
   key: (_, { id }) => id,
   fold: {
@@ -45,9 +45,8 @@ export const invoices = projection<Event, InvoiceTableRow>({
     InvoiceIssued: (row, { lines, total, released, issuedAt }, metadata) => ({
       ...existing(row, metadata),
       status: 'issued',
-      lines: lines.map(({ eventId, description, seconds, amount }) => ({
-        eventId,
-        description,
+      lines: lines.map(({ seconds, amount, ...line }) => ({
+        ...line,
         seconds: String(seconds),
         amount: String(amount.amount),
       })),

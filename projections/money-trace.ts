@@ -6,7 +6,8 @@ import type { EventStore, Position } from '../infra/event-store/port.ts'
 import { decodeStored } from './engine/projection.ts'
 import { createFundingFold, type Funding } from './money-funding.ts'
 
-/** One event on the path of the money. `cites` has the ids of the events or transactions that caused it. */
+/** One event on the path of the money. `cites` has the ids of the events or transactions that caused it; of an invoice,
+ *  the first and last event of each line, up to a bound: the events between are steps of the trace as well. */
 export type TraceStep = {
   readonly position: Position
   readonly eventId: string
@@ -169,9 +170,16 @@ const stepOf = ({ event, metadata: { position, eventId, stream, time, causationI
   cites: citesOf(event, causationId),
 })
 
+/** The most ids that a step cites: those of the lines of a year. */
+const citesMax = 1_000
+
 const citesOf = (event: DomainEvent, causationId: string): readonly string[] => {
   if (event.type === 'DepositObserved') return [event.transactionHash]
-  if (event.type === 'InvoiceIssued') return event.lines.map(({ eventId }) => eventId)
+  if (event.type === 'InvoiceIssued')
+    return [...new Set(event.lines.flatMap(({ firstEventId, lastEventId }) => [firstEventId, lastEventId]))].slice(
+      0,
+      citesMax,
+    )
   return [causationId]
 }
 

@@ -37,7 +37,14 @@ const ended: Event = {
   charged: usdc(441_666n),
   endedAt: at(301),
 }
-const line = { eventId: 'e3', description: '2 × H100', seconds: 300n, amount: usdc(441_666n) }
+const line = {
+  firstEventId: 'e3',
+  lastEventId: 'e3',
+  periods: 1,
+  description: '2 × H100',
+  seconds: 300n,
+  amount: usdc(441_666n),
+}
 const invoiced: Event = {
   type: 'InvoiceIssued',
   lines: [line],
@@ -162,7 +169,16 @@ describe('the invoice of a rental', () => {
         gpu: 'H100',
         pricePerGpuHour: 2_650_000n,
         runSeconds: 300n,
-        lines: [{ eventId: 'e3', description: '2 × H100', seconds: '300', amount: '441666' }],
+        lines: [
+          {
+            firstEventId: 'e3',
+            lastEventId: 'e3',
+            periods: 1,
+            description: '2 × H100',
+            seconds: '300',
+            amount: '441666',
+          },
+        ],
         total: 441_666n,
         released: 4_858_334n,
         startedAt: at(1),

@@ -203,21 +203,21 @@ const showInvoice = async (client: Client, rental: string, print: Printer): Prom
   print.chapter('The invoice')
   type Invoice = {
     total: MoneyAnswer
-    lines: { description: string; seconds: number; amount: MoneyAnswer; eventId: string }[]
+    lines: { description: string; seconds: number; amount: MoneyAnswer; firstEventId: string }[]
   }
   const invoice = await until('the invoice is there', async () => {
     const answer = await client.query<{ invoice: Invoice | null }>(
-      `query ($id: ID!) { invoice(id: $id) { total { ${money} } lines { description seconds eventId amount { ${money} } } } }`,
+      `query ($id: ID!) { invoice(id: $id) { total { ${money} } lines { description seconds firstEventId amount { ${money} } } } }`,
       { id: rental },
     )
     return answer.invoice ?? undefined
   })
   print.table(
-    invoice.lines.map(({ description, seconds, amount, eventId }) => ({
+    invoice.lines.map(({ description, seconds, amount, firstEventId }) => ({
       line: description,
       s: String(seconds),
       USDC: amount.decimal,
-      event: eventId,
+      event: firstEventId,
     })),
   )
   print.text(`total ${invoice.total.decimal} USDC`)

@@ -92,7 +92,7 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
     const items = isList(definition.type)
       ? isRows
         ? asked
-        : Math.min(Math.max(numberOf(field, 'first') ?? most, 1), most)
+        : Math.min(Math.max(numberOf(field, 'first') ?? defaultFirst(definition) ?? most, 1), most)
       : 1
     const named = getNamedType(definition.type)
     if (isCompositeType(named)) {
@@ -140,6 +140,9 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
   const root = schema.getRootType(operation.operation)
   return root ? selectionCost(operation.selectionSet, root, firstDefault) : nothing
 }
+
+const defaultFirst = ({ args }: GraphQLField<unknown, unknown>): number | undefined =>
+  args.find(({ name }) => name === 'first')?.defaultValue as number | undefined
 
 const definitionOf = (
   schema: GraphQLSchema,

@@ -1,20 +1,33 @@
 import { Failure } from '../../domain/errors.ts'
 import { type Money, money } from '../../domain/money.ts'
+import { type InvoicePeriod, listInvoicePeriods, periodKey } from '../../projections/invoice-periods.ts'
+import type { InvoiceLineJson, InvoiceRow } from '../../projections/invoices.table.ts'
 import { findInvoice, listInvoices } from '../../projections/invoices.ts'
 import { builder } from './builder.ts'
-import { reachPosition, requireWallet } from './context.ts'
+import { type Context, reachPosition, requireWallet } from './context.ts'
 import { MoneyType, moneyOrNull } from './money.ts'
 import { Invoice, Rental } from './nodes.ts'
 import { requireOwner, sees, walletArgument } from './owners.ts'
-import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
+import { atLeastArgument, connectionOf, firstDefault, pageArguments, pageRequest, toConnection } from './pages.ts'
+
+/** The most lines in one answer: those of a quarter of a year. */
+const linesMax = 100
 
 // The node
 
-type Line = { readonly eventId: string; readonly description: string; readonly seconds: number; readonly amount: Money }
+type Line = Omit<InvoiceLineJson, 'seconds' | 'amount'> & {
+  readonly number: number
+  readonly seconds: number
+  readonly amount: Money
+}
 
 const InvoiceLine = builder.objectRef<Line>('InvoiceLine').implement({
+  description: 'What was charged in one UTC day.',
   fields: (t) => ({
-    eventId: t.exposeID('eventId', { description: 'The event that the line charges for.' }),
+    number: t.exposeInt('number', { description: 'Counted from 1. Pass it to invoicePeriods.' }),
+    firstEventId: t.exposeID('firstEventId', { description: 'The first event that the line charges for.' }),
+    lastEventId: t.exposeID('lastEventId', { description: 'The last event that the line charges for.' }),
+    periods: t.exposeInt('periods', { description: 'How many events it charges for, from the first to the last.' }),
     description: t.exposeString('description'),
     seconds: t.exposeInt('seconds'),
     amount: t.field({ type: MoneyType, resolve: ({ amount }) => amount }),
@@ -38,13 +51,23 @@ Invoice.implement({
     runSeconds: t.int({ resolve: ({ runSeconds }) => Number(runSeconds) }),
     lines: t.field({
       type: [InvoiceLine],
-      resolve: ({ lines, asset }) =>
-        lines.map((line) => ({
+      description: 'In their order, from offset on.',
+      args: {
+        first: t.arg.int({ defaultValue: firstDefault, description: `The number of lines, 1 to ${linesMax}.` }),
+        offset: t.arg.int({ defaultValue: 0, description: 'How many lines to leave out.' }),
+      },
+      resolve: ({ lines, asset }, { first, offset }) => {
+        const from = Math.max(offset ?? 0, 0)
+        const count = Math.min(Math.max(first ?? firstDefault, 1), linesMax)
+        return lines.slice(from, from + count).map((line, index) => ({
           ...line,
+          number: from + index + 1,
           seconds: Number(line.seconds),
           amount: money(BigInt(line.amount), asset),
-        })),
+        }))
+      },
     }),
+    lineCount: t.int({ description: 'The number of all lines.', resolve: ({ lines }) => lines.length }),
     total: t.field({ type: MoneyType, resolve: ({ total, asset }) => money(total, asset) }),
     released: t.field({
       type: MoneyType,
@@ -58,7 +81,33 @@ Invoice.implement({
   }),
 })
 
+// The periods of a line
+
+const InvoicePeriodType = builder.objectRef<InvoicePeriod>('InvoicePeriod')
+InvoicePeriodType.implement({
+  description: 'One event that a line of an invoice charges for.',
+  fields: (t) => ({
+    eventId: t.exposeID('eventId'),
+    runSeconds: t.int({
+      description: 'The whole run at its end.',
+      resolve: ({ runSeconds }) => Number(runSeconds),
+    }),
+    seconds: t.int({ description: 'The part that it charges for.', resolve: ({ seconds }) => Number(seconds) }),
+    amount: t.field({ type: MoneyType, resolve: ({ amount }) => amount }),
+    meteredAt: t.expose('meteredAt', { type: 'DateTime' }),
+  }),
+})
+
+const InvoicePeriodConnection = connectionOf('InvoicePeriod', InvoicePeriodType)
+
 // Queries
+
+/** Resolves to an issued invoice that the viewer may see. Throws NOT_SIGNED_IN, NOT_YOURS. */
+const visibleInvoice = async (context: Context, id: string): Promise<InvoiceRow | undefined> => {
+  const invoice = await findInvoice(context.services.read, id)
+  if (invoice && !sees(context, [invoice.renter, invoice.provider])) throw new Failure('NOT_YOURS')
+  return invoice
+}
 
 builder.queryField('invoice', (t) =>
   t.field({
@@ -70,9 +119,32 @@ builder.queryField('invoice', (t) =>
     resolve: async (_, { id, atLeast }, context, info) => {
       requireWallet(context)
       await reachPosition(context, atLeast, info)
-      const invoice = await findInvoice(context.services.read, id)
-      if (invoice && !sees(context, [invoice.renter, invoice.provider])) throw new Failure('NOT_YOURS')
-      return invoice ?? null
+      return (await visibleInvoice(context, id)) ?? null
+    },
+  }),
+)
+
+builder.queryField('invoicePeriods', (t) =>
+  t.field({
+    type: InvoicePeriodConnection,
+    nullable: true,
+    description:
+      'The events that a line of an invoice charges for, in their order; null until the invoice is issued. Reads the log itself. Fails with NOT_YOURS.',
+    args: {
+      id: t.arg.id({ required: true, description: 'The id of the rental.' }),
+      line: t.arg.int({ required: true, description: 'The number of the line, counted from 1.' }),
+      ...pageArguments,
+      ...atLeastArgument,
+    },
+    resolve: async (_, { id, line, atLeast, ...page }, context, info) => {
+      requireWallet(context)
+      await reachPosition(context, atLeast, info)
+      const invoice = await visibleInvoice(context, id)
+      if (!invoice) return null
+      const request = pageRequest(page)
+      const of = { rental: id, lines: invoice.lines, line }
+      const found = await listInvoicePeriods(context.services.store, of, request)
+      return toConnection(found, request, periodKey)
     },
   }),
 )

@@ -85,7 +85,10 @@ describe('for every query of the schema that takes atLeast', () => {
     const needed = field.args.filter(
       ({ type, defaultValue }) => String(type).endsWith('!') && defaultValue === undefined,
     )
-    const args = needed.length > 0 ? `(${needed.map((argument) => `${argument.name}: "x"`).join(', ')})` : ''
+    const args =
+      needed.length > 0
+        ? `(${needed.map(({ name, type }) => `${name}: ${String(type) === 'Int!' ? '1' : '"x"'}`).join(', ')})`
+        : ''
     const found = (await modelsOf(`{ ${name}${args} ${selectionOf(field, 3)} }`))[name] ?? []
     expect(found.length).toBeGreaterThan(0)
     expect(names).toEqual(expect.arrayContaining([...found]))

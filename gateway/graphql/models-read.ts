@@ -23,7 +23,10 @@ const modelsByType: Readonly<Record<string, string>> = {
   Rental: 'rentals',
 }
 /** The read model that these fields read, which return no type of their own. */
-const modelsByField: Readonly<Record<string, string>> = { 'Query.gpuModels': 'listings' }
+const modelsByField: Readonly<Record<string, string>> = {
+  'Query.gpuModels': 'listings',
+  'Query.invoicePeriods': 'invoices',
+}
 
 /** The part of a resolver's info that names the field and what is selected below it. */
 export type Selected = Pick<

@@ -265,7 +265,7 @@ describe('ending', () => {
     })
     const { data, errors } = await renter.ask(
       `query ($id: ID!, $at: Position) {
-        invoice(id: $id, atLeast: $at) { total { decimal } released { decimal } lines { seconds eventId amount { decimal } } rental { status } }
+        invoice(id: $id, atLeast: $at) { total { decimal } released { decimal } lines { seconds firstEventId lastEventId periods amount { decimal } } rental { status } }
         invoices { nodes { id } }
         account { id balances { asset held { decimal } } }
         payments { nodes { status amount { decimal } } }
@@ -292,7 +292,11 @@ describe('ending', () => {
     expect(funding).toEqual([{ source: 'deposit', amount: { decimal: '3.6' } }])
     expect([steps[0].type, steps.at(-1).type]).toEqual(['DepositObserved', 'InvoiceIssued'])
     const metered = steps.find(({ type }: { type: string }) => type === 'UsageMetered')
-    expect(data.invoice.lines[0].eventId).toBe(metered.eventId)
+    expect(data.invoice.lines[0]).toMatchObject({
+      firstEventId: metered.eventId,
+      lastEventId: metered.eventId,
+      periods: 1,
+    })
   })
 
   test('is for the renter alone, once', async () => {

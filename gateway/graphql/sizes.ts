@@ -53,6 +53,7 @@ export const textBytes: Readonly<Record<string, SizeOf>> = {
 /** How many items a list has that has no pages; `default` where nothing is named. */
 export const listItems: Readonly<Record<string, number>> & { readonly default: number } = {
   default: itemsDefault,
+  'Invoice.lines': 100,
   'ImportOffersSuccess.listed': 1_000,
   'ImportOffersSuccess.refused': 1_000,
   'ImportOffersSuccess.unchanged': 1_000,
@@ -78,6 +79,7 @@ export const listItems: Readonly<Record<string, number>> & { readonly default: n
 /** What reading a field costs besides the values that it returns, in values of fields. */
 export const fieldCosts: Readonly<Record<string, number>> = {
   'Query.gpuModels': 1_000,
+  'Query.invoicePeriods': 1_000,
   'Query.ledgerSums': 10_000,
   'Query.moneyTrace': 10_000,
   'Query.moneyUses': 10_000,

@@ -24,7 +24,15 @@ const rest = usdc(6_600_000n)
 export const streamsOf = ({ number, end }: RentalScenario): StreamEvents[] => {
   const rental = `r${number}`
   const renter = renterOf(number)
-  const line = { eventId: `metered-${number}`, description: '2 × H100', seconds: 300n, amount: charge }
+  const metered = `metered-${number}`
+  const line = {
+    firstEventId: metered,
+    lastEventId: metered,
+    periods: 1,
+    description: '2 × H100',
+    seconds: 300n,
+    amount: charge,
+  }
   const active = end !== 'rejected'
   const settled = end === 'settled'
   const program = { command: ['true'], files: [], environment: {}, timeoutSeconds: 60, cpuCores: 1, memoryMib: 64 }

@@ -55,7 +55,9 @@ const compensationsOf = async (
   const { state, history } = await createCommands({ store }).load(saga.starts.aggregate, idOf(stream), revision)
   const start = history.at(-1)
   if (!start) return []
-  const cause = { ...start, id: idOf(stream), state, history } as Parameters<AnySaga['steps'][number]['invoke']>[0]
+  const cause = { ...start, id: idOf(stream), state, gathered: undefined } as Parameters<
+    AnySaga['steps'][number]['invoke']
+  >[0]
   const undone = saga.steps.flatMap(({ compensate }) => compensate?.(cause) ?? [])
   const rejected = saga.rejected?.(cause, 'LISTING_FULL', start.eventId)
   return [...(rejected ? [rejected] : []), ...undone].map(({ to, command }) => ({

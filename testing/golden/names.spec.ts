@@ -151,8 +151,8 @@ const idsOfRequests = async (): Promise<string[]> => {
 const namesToday = async (): Promise<Pinned> => ({
   aggregates: Object.keys(aggregates),
   'events with the versions that are read': Object.entries(aggregates).flatMap(([name, { schemas }]) =>
-    Object.entries(schemas as Record<string, { version: number }>).map(
-      ([type, { version }]) => `${name} ${type} v${version}`,
+    Object.entries(schemas as Record<string, { version: number }>).flatMap(([type, { version }]) =>
+      Array.from({ length: version }, (_, older) => `${name} ${type} v${older + 1}`),
     ),
   ),
   'error codes': Object.keys(errors),

@@ -66,6 +66,11 @@ each text with the length that it may have (\`gateway/graphql/sizes.ts\`), so 20
 the answer is made: beyond the limit nothing more is read, and the answer is \`ANSWER_TOO_LARGE\` alone. Each event of a
 subscription is an answer of its own.
 
+What is done for requests before they are executed, and the reading of long bodies and messages, waits for its turn:
+the loop takes one piece each time that it goes round, and addresses take turns in a circle
+(\`infra/async/fair-turns.ts\`). So \`/health\` waits for one piece of work, and one client for one piece of each
+other address. A document is kept parsed when it comes for the second time.
+
 An answer has at most ${number(errorsMax)} errors, and an error repeats at most ${number(echoCharactersMax)} characters of a text
 that was sent.
 

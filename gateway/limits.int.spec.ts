@@ -64,6 +64,7 @@ describe.each([
     const before = world.asked.length
     const errors = await ask(query)
     expect(errors.map((error) => error.message).join()).toContain(message)
+    for (const { extensions } of errors) expect(extensions).toHaveProperty('code')
     expect(world.asked.length).toBe(before)
   })
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type DocumentNode, Kind, parse } from 'graphql'
+import { type DocumentNode, GraphQLError, Kind, type ParseOptions, parse, type Source } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
 import { createBoundedMap, registerBound } from '../../infra/async/bounded.ts'
@@ -73,12 +73,22 @@ export const documentSizePlugin = (): Plugin => ({
         document: `${length} characters`,
         takes: `at most ${documentCharactersMax}; longer values go into variables`,
       })
-    setParseFn((text, options) => parse(text, { ...options, maxTokens: limits.tokensMax }))
+    setParseFn(parseWithin)
     return ({ result }) => {
       if (!(result instanceof Error)) checkSelections(result)
     }
   },
 })
+
+/** Parses a document with at most `tokensMax` tokens. Throws a GraphQLError with a code, on each transport. */
+const parseWithin = (text: string | Source, options?: ParseOptions): DocumentNode => {
+  try {
+    return parse(text, { ...options, maxTokens: limits.tokensMax })
+  } catch (error) {
+    if (error instanceof GraphQLError) error.extensions.code ??= 'GRAPHQL_PARSE_FAILED'
+    throw error
+  }
+}
 
 /** Returns about how many bytes a parsed document takes, with its text. */
 const weightOf = (text: string, document: DocumentNode): number => {

@@ -77,6 +77,8 @@ export const runAbuse = async (
       signal.addEventListener('abort', () => resolve(undefined), { once: true })
     })
     for (const attack of attacks.filter(({ name }) => name.includes(options.only))) {
+      // One that the gateway is about to end for its idleness would break the next request.
+      closeConnections()
       sampler.take()
       const began = performance.now()
       const broken = await Promise.race([runAttack(attack, target), aborted])

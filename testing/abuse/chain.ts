@@ -81,7 +81,7 @@ const bombs: Attack = {
       rpc('eth_sendRawTransaction', [`0x${'ff'.repeat(100_000)}`]),
       `[${'['.repeat(100_000)}`,
     ]
-    const answers = await times(target.much(bodies.length * 20, bodies.length), 8, (index) =>
+    const answers = await times(target.much(bodies.length * 8, bodies.length), 8, (index) =>
       call(target, bodies[index % bodies.length]).catch(() => undefined),
     )
     const failed = answers.filter((answer) => answer !== undefined && answer.status >= 500).length

@@ -1,7 +1,7 @@
 // docs/limits.md, printed from the registered bounds.
 import { posix } from 'node:path'
 import { errorsMax } from '../gateway/graphql/answer-size.ts'
-import { documentCharactersMax } from '../gateway/graphql/documents.ts'
+import { documentCharactersMax, namesakesMax, selectionsMax } from '../gateway/graphql/documents.ts'
 import { limits } from '../gateway/graphql/limits.ts'
 import { bodyBytesMax } from '../gateway/server.ts'
 import { echoCharactersMax } from '../gateway/shortened.ts'
@@ -41,6 +41,8 @@ const requestRows = [
   `| body of a request, frame of a WebSocket | ${bytesOf(bodyBytesMax)} |`,
   `| document, comments included | ${number(documentCharactersMax)} characters |`,
   `| tokens of a document | ${number(limits.tokensMax)} |`,
+  `| fields and fragments that a document selects | ${number(selectionsMax)} |`,
+  `| fields of a document with one name or alias | ${number(namesakesMax)} |`,
   `| fields within fields | ${number(limits.depthMax)} |`,
   `| aliases | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
   `| directives | ${number(limits.directivesMax)} |`,
@@ -63,6 +65,11 @@ each text with the length that it may have (\`gateway/graphql/sizes.ts\`), so 20
 100 are not. A query above the limits is refused with \`QUERY_TOO_COSTLY\` and both figures. The bytes are counted again as
 the answer is made: beyond the limit nothing more is read, and the answer is \`ANSWER_TOO_LARGE\` alone. Each event of a
 subscription is an answer of its own.
+
+What is done for requests before they are executed, and the reading of long bodies and messages, waits for its turn:
+the loop takes one piece each time that it goes round, and addresses take turns in a circle
+(\`infra/async/fair-turns.ts\`). So \`/health\` waits for one piece of work, and one client for one piece of each
+other address. A document is kept parsed when it comes for the second time.
 
 An answer has at most ${number(errorsMax)} errors, and an error repeats at most ${number(echoCharactersMax)} characters of a text
 that was sent.

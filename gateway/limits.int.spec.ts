@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Client } from 'graphql-ws'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
+import { namesakesMax, selectionsMax } from './graphql/documents.ts'
 import { limits } from './graphql/limits.ts'
 
 type Errors = readonly { readonly message: string; readonly extensions?: Record<string, unknown> }[]
@@ -33,6 +34,9 @@ const overWebSocket = async (query: string, variables: Record<string, unknown> =
 const nested = `{ rentals { nodes { ${'invoice { rental { '.repeat(6)} id ${'} } '.repeat(6)} } } }`
 const aliases = `{ ${Array.from({ length: limits.aliasesMax + 1 }, (_, index) => `a${index}: head`).join(' ')} }`
 const tokens = `{ ${'head '.repeat(limits.tokensMax)} }`
+const fields = `{ ${Array.from({ length: selectionsMax + 1 }, (_, index) => `field${index}`).join(' ')} }`
+const namesakes = `{ ${'head '.repeat(namesakesMax + 1)} }`
+const fragments = `{ ... { ${'head '.repeat(namesakesMax)} } ...all } fragment all on Query { head }`
 const nodes = `{ id gpu gpuCount freeGpus vramMib vcpus memoryMib region status listedAt updatedAt position
   provider { id name } pricePerGpuHour { amount asset decimal } }`
 const page = `listings(first: 100) { nodes ${nodes} edges { cursor node ${nodes} } }`
@@ -48,7 +52,10 @@ describe.each([
   test.each([
     ['too deep', nested, 'depth limit'],
     ['too many aliases', aliases, 'Aliases limit'],
-    ['too many tokens', tokens, 'Token limit'],
+    ['too many tokens', tokens, `more that ${limits.tokensMax} tokens`],
+    ['too many fields', fields, 'The input is not valid.'],
+    ['too many fields with one name', namesakes, 'The input is not valid.'],
+    ['too many fields with one name in fragments', fragments, 'The input is not valid.'],
     ['too costly', costly, 'The query asks for too much at once.'],
     ['too large', large, 'The query asks for too much at once.'],
     ['too long an alias', longAlias, 'The input is not valid.'],
@@ -57,6 +64,7 @@ describe.each([
     const before = world.asked.length
     const errors = await ask(query)
     expect(errors.map((error) => error.message).join()).toContain(message)
+    for (const { extensions } of errors) expect(extensions).toHaveProperty('code')
     expect(world.asked.length).toBe(before)
   })
 

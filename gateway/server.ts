@@ -4,6 +4,7 @@ import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Registry } from 'prom-client'
 import { newId } from '../commands/ids.ts'
 import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.ts'
+import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { errorCode } from '../infra/system/errors.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
@@ -20,6 +21,8 @@ import { createGraphQL } from './yoga.ts'
 
 /** The size of the largest request, and so of the largest offer file. */
 export const bodyBytesMax = 1024 * 1024
+/** Reading a longer body is work of its own, which waits for a turn. */
+const bodyAtOnceCharactersMax = 16 * 1024
 const socketCloseMsMax = 500
 /** How long a client may take to send its request. */
 const requestMsMax = 30_000
@@ -65,6 +68,7 @@ export const createGateway = ({
   const graphql = createGraphQL({ services, signIn, closing: closing.signal, log, metrics })
   const authenticate = async (token: string | undefined) => (token === undefined ? undefined : signIn.verify(token))
 
+  const turn = createFairTurns()
   const connections = createConnections(config)
   observeQuotas(metricsRegistry, connections.quotas, connectionKinds)
   const app = fastify({
@@ -86,6 +90,11 @@ export const createGateway = ({
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
+  })
+  const parseBody = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length <= bodyAtOnceCharactersMax) return parseBody(request, body, done)
+    turn(request.ip).then(() => parseBody(request, body, done), done)
   })
   app.setErrorHandler(async (error, _request, reply) => {
     const { status, code, details } = errorAnswerTo(error, log)
@@ -117,6 +126,7 @@ export const createGateway = ({
     const isStream = request.headers.accept?.includes('text/event-stream') === true
     if (!isStream) endAfter(reply, times.answerMsMax)
     else if (token !== undefined) endAfter(reply, signIn.remainingMs(token))
+    await turn(request.ip)
     return graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet })
   }
   // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
@@ -132,7 +142,14 @@ export const createGateway = ({
       method: 'GET',
       url: graphqlPath,
       handler: serve,
-      wsHandler: createWebSocketHandler({ graphql, authenticate, remainingMs: signIn.remainingMs, connections, log }),
+      wsHandler: createWebSocketHandler({
+        graphql,
+        authenticate,
+        remainingMs: signIn.remainingMs,
+        connections,
+        turn,
+        log,
+      }),
     })
     app.route({ method: 'POST', url: graphqlPath, handler: serve })
     app.get('/', async (_request, reply) => reply.redirect(graphqlPath))

@@ -25,7 +25,12 @@ type Enveloped = ExecutionArgs & {
 type Yoga = ReturnType<typeof createGraphQL>['yoga']
 
 /** What belongs to one socket. */
-type Extra = { readonly socket: WebSocket; expires?: NodeJS.Timeout; wallet?: string | undefined }
+type Extra = {
+  readonly socket: WebSocket
+  readonly address: string
+  expires?: NodeJS.Timeout
+  wallet?: string | undefined
+}
 
 /** Creates the handler of GraphQL over WebSocket (graphql-transport-ws). The token comes with connection_init, and is
  *  verified again for every operation; the socket is closed when it expires. Limits, masking and metrics are those of
@@ -35,12 +40,15 @@ export const createWebSocketHandler = ({
   authenticate,
   remainingMs,
   connections,
+  turn,
   log,
 }: {
   readonly graphql: ReturnType<typeof createGraphQL>
   readonly authenticate: (token: string | undefined) => Promise<string | undefined>
   readonly remainingMs: (token: string) => number
   readonly connections: Pick<Connections, 'quotas'>
+  /** Resolves when the loop has time for one more piece of work of this address. */
+  readonly turn: (address: string) => Promise<void>
   readonly log: Log
 }): WebsocketHandler => {
   const server = makeServer<Record<string, unknown>, Extra>({
@@ -60,9 +68,10 @@ export const createWebSocketHandler = ({
         return false
       }
     },
-    onSubscribe: async ({ connectionParams }, _id, params) => {
+    onSubscribe: async ({ connectionParams, extra }, _id, params) => {
       try {
         const wallet = await authenticate(tokenOfConnection(connectionParams))
+        await turn(extra.address)
         const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
           wallet,
           params,
@@ -91,7 +100,7 @@ export const createWebSocketHandler = ({
     const { quotas } = connections
     const leave = quotas.take('sockets', { address })
     if (leave === undefined) return socket.close(tooManyCode, 'TOO_MANY_REQUESTS')
-    const extra: Extra = { socket }
+    const extra: Extra = { socket, address }
     const fail = (err: unknown) => {
       log.error({ err }, 'a WebSocket failed')
       socket.close(internalCode, 'INTERNAL')
@@ -99,7 +108,7 @@ export const createWebSocketHandler = ({
     socket.on('error', (err) => log.debug({ err }, 'a WebSocket broke'))
 
     const begin = (bytes: number) => takeBoth(quotas, 'operations', { address, wallet: extra.wallet }, bytes)
-    const closed = server.opened(createTransport(socket, begin, fail), extra)
+    const closed = server.opened(createTransport(socket, { begin, turn: () => turn(address), onError: fail }), extra)
     const stopPinging = keepAlive(socket)
     socket.once('close', (code, reason) => {
       stopPinging()

@@ -2,7 +2,7 @@ import { createYoga } from 'graphql-yoga'
 import type { Log } from '../infra/telemetry.ts'
 import { answerSizePlugin } from './graphql/answer-size.ts'
 import { type Context, createContext } from './graphql/context.ts'
-import { createDocumentCaches, documentLengthPlugin } from './graphql/documents.ts'
+import { createDocumentCaches, documentSizePlugin } from './graphql/documents.ts'
 import { costPlugin, limitsPlugin, storableTextPlugin, validationErrorsPlugin } from './graphql/limits.ts'
 import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
@@ -25,7 +25,7 @@ export const createGraphQL = ({
     schema,
     context: ({ wallet }) => createContext({ ...shared, wallet }),
     plugins: [
-      documentLengthPlugin(),
+      documentSizePlugin(),
       validationErrorsPlugin(),
       limitsPlugin(),
       storableTextPlugin(),

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Client } from 'graphql-ws'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
-import { documentCharactersMax } from './documents.ts'
+import { documentCharactersMax, namesakesMax } from './documents.ts'
 
 type Answer = {
   readonly data?: unknown
@@ -57,6 +57,7 @@ const growthMebibytesMax = 48
 const kinds: readonly ((index: number) => string)[] = [
   (index) => documentOf(documentCharactersMax, `{ head } #${index}`),
   (index) => `{ ${'head '.repeat(1_900)} } #${index}`,
+  (index) => `{ ${'head '.repeat(namesakesMax)} } #${index}`,
   (index) => documentOf(documentCharactersMax, `{ head(x: "${index}`),
   (index) => `{ ${Array.from({ length: 400 }, (_, field) => `unknown${index}x${field}`).join(' ')} }`,
   (index) => documentOf(1_000_000, `{ head } #${index}`),

@@ -18,13 +18,21 @@ export const limits = {
   answerBytesMax: 8 * 1024 * 1024,
 }
 
+/** What is refused so has no code of its own. */
+const onReject = [
+  (_context: unknown, { extensions }: GraphQLError) => {
+    extensions.code = 'GRAPHQL_VALIDATION_FAILED'
+  },
+]
+
 /** Refuses requests over the limits before they are executed. */
 export const limitsPlugin = (): Plugin =>
   EnvelopArmorPlugin({
-    maxDepth: { n: limits.depthMax },
-    maxAliases: { n: limits.aliasesMax },
-    maxTokens: { n: limits.tokensMax },
-    maxDirectives: { n: limits.directivesMax },
+    maxDepth: { n: limits.depthMax, onReject },
+    maxAliases: { n: limits.aliasesMax, onReject },
+    // The parser counts them itself: gateway/graphql/documents.ts.
+    maxTokens: { enabled: false },
+    maxDirectives: { n: limits.directivesMax, onReject },
     // It does not look at `first`: see costPlugin.
     costLimit: { enabled: false },
   })

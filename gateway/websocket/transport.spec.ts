@@ -52,8 +52,13 @@ const createWorld = (operationsMax = Number.POSITIVE_INFINITY) => {
       taken -= 1
     }
   }
-  const transport = createTransport(socket as unknown as WebSocket, begin, (error) => {
-    throw error
+  const turns: (() => void)[] = []
+  const transport = createTransport(socket as unknown as WebSocket, {
+    begin,
+    turn: () => new Promise((resolve) => turns.push(resolve)),
+    onError: (error) => {
+      throw error
+    },
   })
   transport.onMessage(async (data) => {
     const { type, id } = JSON.parse(data)
@@ -66,7 +71,11 @@ const createWorld = (operationsMax = Number.POSITIVE_INFINITY) => {
     running.delete(id)
   })
   const receive = (message: object) => socket.emit('message', Buffer.from(JSON.stringify(message)))
-  return { socket, sent, closed, drain, running, receive, transport, taken: () => taken }
+  const giveTurn = async () => {
+    turns.shift()?.()
+    await settled()
+  }
+  return { socket, sent, closed, drain, running, receive, transport, giveTurn, taken: () => taken }
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -145,6 +154,28 @@ test('a ping is answered without its payload, and a flood of messages closes the
   expect(sent.length).toBeLessThan(500)
   expect(closed[0]).toBe(4429)
 })
+
+test('long messages wait for a turn each, nothing is read meanwhile, and all keep their order', () =>
+  fc.assert(
+    fc.asyncProperty(fc.array(fc.boolean(), { maxLength: 12 }), async (areLong) => {
+      const { socket, receive, running, giveTurn, closed } = createWorld()
+      const paused: boolean[] = []
+      areLong.forEach((isLong, index) => {
+        receive({ id: `o${index}`, type: 'subscribe', payload: { query: 'x'.repeat(isLong ? 20_000 : 10) } })
+        paused.push(socket.isPaused)
+      })
+      const first = areLong.indexOf(true)
+      const atOnce = first === -1 ? areLong.length : first
+      expect(paused).toEqual(areLong.map((_, index) => index >= atOnce))
+      for (let taken = 0; taken <= areLong.length - atOnce; taken += 1) {
+        expect(running.size).toBe(atOnce + taken)
+        expect(socket.isPaused).toBe(atOnce + taken < areLong.length)
+        await settled()
+        await giveTurn()
+      }
+      expect(closed).toEqual([])
+    }),
+  ))
 
 test('nothing is read while the client takes nothing, and a client that takes nothing at all is cut off', () => {
   const { socket, transport, closed, drain } = createWorld()

@@ -1,4 +1,4 @@
-import type { WebSocket } from 'ws'
+import type { RawData, WebSocket } from 'ws'
 import { type ErrorCode, errors } from '../../domain/errors.ts'
 import { parseJson } from '../../infra/system/json.ts'
 
@@ -9,6 +9,8 @@ const messagesPerSecondMax = 100
 const messagesAtOnceMax = 300
 /** From here on nothing more is read from the socket until its client has taken what was sent. */
 const bufferedBytesMax = 1024 * 1024
+/** A longer message waits for a turn, and those behind it too; nothing more is read meanwhile. */
+const messageAtOnceBytesMax = 16 * 1024
 /** A client that leaves this much unread is cut off. It resumes by the position that it saw last. */
 const bufferedBytesCut = 24 * 1024 * 1024
 
@@ -28,16 +30,25 @@ type Message = { readonly type?: unknown; readonly id?: unknown }
 /** Connects a WebSocket to graphql-ws within bounds: messages per second, operations at once, and bytes that the client
  *  has not taken yet. Each operation gets an id of its own, so that one whose id the client uses again at once is still
  *  told apart and ended. The payload of a ping is not repeated.
- *  @param begin takes what an operation of so many bytes needs; undefined when a quota would be exceeded. */
+ *  @param begin takes what an operation of so many bytes needs; undefined when a quota would be exceeded.
+ *  @param turn resolves when a long message may be read. */
 export const createTransport = (
   socket: WebSocket,
-  begin: (bytes: number) => (() => void) | undefined,
-  onError: (error: unknown) => void,
+  {
+    begin,
+    turn,
+    onError,
+  }: {
+    readonly begin: (bytes: number) => (() => void) | undefined
+    readonly turn: () => Promise<void>
+    readonly onError: (error: unknown) => void
+  },
 ): Transport => {
   /** By the client's id, ours, of the operations that the client still listens to; and the other way round. */
   const ownIds = new Map<string, string>()
   const clientIds = new Map<string, string>()
-  let [started, running] = [0, 0]
+  let [started, running, waiting] = [0, 0, 0]
+  let before: Promise<void> = Promise.resolve()
   const mayReceive = createRate(messagesPerSecondMax, messagesAtOnceMax)
   let handle: (data: string) => Promise<void> = async () => undefined
 
@@ -45,12 +56,15 @@ export const createTransport = (
     new Promise((resolve) => {
       if (socket.readyState !== socket.OPEN) return resolve()
       socket.send(data, () => {
-        if (socket.isPaused && socket.bufferedAmount < bufferedBytesMax) socket.resume()
+        readOn()
         resolve()
       })
       if (socket.bufferedAmount > bufferedBytesCut) cutOff()
       else if (socket.bufferedAmount > bufferedBytesMax) socket.pause()
     })
+  const readOn = () => {
+    if (socket.isPaused && waiting === 0 && socket.bufferedAmount < bufferedBytesMax) socket.resume()
+  }
   const cutOff = () => {
     socket.close(closeCodes.tooSlow, 'too much is unread')
     socket.terminate()
@@ -100,7 +114,17 @@ export const createTransport = (
       handle = listener
       socket.on('message', (data) => {
         if (!mayReceive()) return socket.close(closeCodes.tooMany, 'too many messages')
-        receive(String(data)).catch(onError)
+        if (waiting === 0 && bytesOf(data) <= messageAtOnceBytesMax) {
+          receive(String(data)).catch(onError)
+          return
+        }
+        waiting += 1
+        socket.pause()
+        before = before.then(turn).then(() => {
+          waiting -= 1
+          receive(String(data)).catch(onError)
+          readOn()
+        })
       })
     },
     send: async (data) => {
@@ -115,6 +139,9 @@ export const createTransport = (
     },
   }
 }
+
+const bytesOf = (data: RawData): number =>
+  Array.isArray(data) ? data.reduce((sum, { byteLength }) => sum + byteLength, 0) : data.byteLength
 
 /** Returns a function that returns true so many times per second on average, and at most so many times at once. */
 const createRate = (perSecond: number, atOnce: number) => {

@@ -14,9 +14,10 @@ import { rpcChain } from './rpc.ts'
 /** How many blocks must be above a deposit on the embedded chain; it mines as many after each transaction. */
 export const embeddedConfirmations = 2
 
-/** What the process may map for its data (RLIMIT_DATA); an allocation beyond ends it, and it is started again. Node and
- *  the simulator map 800 MiB before they use any of it, so at most about 1,200 MiB are ever resident. */
-const memoryMibMax = 2_048
+/** What the process may map for its data (RLIMIT_DATA); an allocation beyond ends it, and it is started again. What is
+ *  mapped is mostly unused: Node reserves 512 MiB for code, and the allocator of the simulator 1 GiB at a time, of which
+ *  there are two. Calls of guests at the bound of gas, one at a time, have kept less than 800 MiB resident. */
+const memoryMibMax = 4_096
 const heapMibMax = 512
 const startMsMax = 300_000
 const stopMsMax = 6_000
@@ -86,7 +87,13 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
     server = await startWatched({
       command: commandOf(folder),
       cwd: folder,
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin', HARDHAT_DISABLE_TELEMETRY: 'true', MALLOC_ARENA_MAX: '4' },
+      env: {
+        PATH: '/usr/local/bin:/usr/bin:/bin',
+        HARDHAT_DISABLE_TELEMETRY: 'true',
+        MALLOC_ARENA_MAX: '4',
+        // The simulator gives back at once what it has freed.
+        MIMALLOC_PURGE_DELAY: '0',
+      },
       output: output.fd,
     })
     const serving = await untilServing(server, folder, log, closing.signal)

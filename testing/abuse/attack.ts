@@ -6,6 +6,9 @@ import { type HttpAnswer, send } from './http.ts'
 export type Target = {
   readonly url: string
   readonly chainUrl: string
+  /** The platform's own process. */
+  readonly pid: number
+  readonly dataDir: string
   /** A listing of a provider who attacks nothing. */
   readonly listing: string
   /** The token of another provider, who does. */

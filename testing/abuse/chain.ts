@@ -1,5 +1,6 @@
 // What a rival program, a job or a web page asks of the embedded chain's port.
-import { sleep } from '../../infra/async/sleep.ts'
+import { gasBombs } from '../gas-bombs.ts'
+import { processesNaming } from '../processes.ts'
 import { type Attack, attackerAddress, type Target, times, unless } from './attack.ts'
 import { type HttpAnswer, send } from './http.ts'
 
@@ -16,16 +17,16 @@ const call = (target: Target, body: unknown, headers: Record<string, string> = {
 const rpc = (method: string, params: readonly unknown[]) => ({ jsonrpc: '2.0', id: 1, method, params })
 const succeeded = ({ value }: HttpAnswer) => (value as { result?: unknown } | undefined)?.result !== undefined
 
-/** How long the chain may take to come back: its process is ended at its limit of memory, and started again. */
-const backMsMax = 60_000
-
-/** Resolves to a complaint unless the chain answers others, or does so again after a while. */
+/** Resolves to a complaint unless the chain answers others. */
 const chainAnswers = async (target: Target): Promise<readonly string[]> => {
-  for (const until = performance.now() + backMsMax; performance.now() < until; await sleep(200)) {
-    const answer = await call(target, rpc('eth_blockNumber', [])).catch(() => undefined)
-    if (answer && succeeded(answer)) return []
-  }
-  return ['the chain does not answer any more']
+  const answer = await call(target, rpc('eth_blockNumber', [])).catch(() => undefined)
+  return unless(answer !== undefined && succeeded(answer), 'the chain does not answer any more')
+}
+
+/** Resolves to the processes of the platform's chain. When one ends, it is started again under another number. */
+const chainProcesses = async ({ dataDir }: Target): Promise<string> => {
+  const found = (await processesNaming(dataDir)).filter(({ command }) => command.includes('embedded/program.ts'))
+  return found.map(({ pid }) => pid).join(' ')
 }
 
 const account = '0x00000000000000000000000000000000000000aa'
@@ -65,25 +66,30 @@ const cheats: Attack = {
 const bombs: Attack = {
   name: 'gas bombs, wide logs and large bodies at the embedded chain',
   run: async (target) => {
-    // JUMPDEST, PUSH1 0, JUMP: a loop without an end; and one that takes memory as it goes.
-    const loops = ['0x5b600056', '0x5b59600052600056', `0x${'5b'.repeat(20_000)}600056`]
+    const before = await chainProcesses(target)
+    const programs = Object.values(gasBombs)
     const gas = '0x7fffffffffffffff'
     const bodies: readonly unknown[] = [
-      ...loops.flatMap((data) => [rpc('eth_call', [{ data, gas }, 'latest']), rpc('eth_estimateGas', [{ data, gas }])]),
-      rpc('eth_sendTransaction', [{ from: account, data: loops[0], gas }]),
+      ...programs.flatMap((data) => [
+        rpc('eth_call', [{ data, gas }, 'latest']),
+        rpc('eth_estimateGas', [{ data, gas }]),
+      ]),
+      rpc('eth_sendTransaction', [{ from: account, data: programs[0], gas }]),
       rpc('eth_getLogs', [{ fromBlock: '0x0', toBlock: '0xffffff', topics: [Array(5_000).fill(account)] }]),
       rpc('eth_feeHistory', ['0xffffff', 'latest', []]),
       Array.from({ length: 5_000 }, () => rpc('eth_blockNumber', [])),
       rpc('eth_sendRawTransaction', [`0x${'ff'.repeat(100_000)}`]),
       `[${'['.repeat(100_000)}`,
     ]
-    const answers = await times(target.much(bodies.length * 20, bodies.length), 8, (index) =>
+    const answers = await times(target.much(bodies.length * 8, bodies.length), 8, (index) =>
       call(target, bodies[index % bodies.length]).catch(() => undefined),
     )
     const failed = answers.filter((answer) => answer !== undefined && answer.status >= 500).length
     // Refused while it is sent, so the connection may break before the answer is read.
     await times(target.much(40, 4), 4, () => call(target, 'x'.repeat(900_000)).catch(() => undefined))
+    const after = await chainProcesses(target)
     return [
+      ...unless(before !== '' && before === after, `the process of the chain has ended: ${before}, then ${after}`),
       ...unless(failed === 0, `${failed} of ${answers.length} were failures of the chain`),
       ...(await chainAnswers(target)),
     ]

@@ -1,4 +1,5 @@
 // Documents that are many, long, or ask for much.
+import { worstDocuments } from '../worst-documents.ts'
 import { type Attack, ask, noLongerThan, onlyCodes, times } from './attack.ts'
 
 const answerBytesMax = 8 * 1024 * 1024
@@ -18,7 +19,25 @@ const ofFields: Attack = {
   run: async (target) => {
     const fields = 'head '.repeat(1_890)
     const answers = await times(target.much(2_200, 100), 8, (index) => ask(target, `query a${index} { ${fields} }`))
-    return onlyCodes(answers, [undefined, 'GRAPHQL_VALIDATION_FAILED'])
+    return onlyCodes(answers, [undefined, 'GRAPHQL_VALIDATION_FAILED', 'INPUT_INVALID'])
+  },
+}
+
+const hardest: Attack = {
+  name: '2,200 different documents that are hard to validate',
+  run: async (target) => {
+    const kinds = Object.values(worstDocuments)
+    const answers = await times(target.much(2_200, 60), 8, (index) =>
+      ask(target, kinds[index % kinds.length]?.(`a${index}`) ?? ''),
+    )
+    return onlyCodes(answers, [
+      undefined,
+      'GRAPHQL_PARSE_FAILED',
+      'GRAPHQL_VALIDATION_FAILED',
+      'OPERATION_RESOLUTION_FAILURE',
+      'INPUT_INVALID',
+      'QUERY_TOO_COSTLY',
+    ])
   },
 }
 
@@ -59,4 +78,4 @@ const aliases: Attack = {
   },
 }
 
-export const documentAttacks: readonly Attack[] = [different, ofFields, long, aliases]
+export const documentAttacks: readonly Attack[] = [different, ofFields, hardest, long, aliases]

@@ -7,6 +7,7 @@ import { type Attack, stillServes, type Target } from './attack.ts'
 import { chainAttacks } from './chain.ts'
 import { documentAttacks } from './documents.ts'
 import { closeConnections } from './http.ts'
+import { jobAttacks } from './jobs.ts'
 import { marketAttacks } from './market.ts'
 import { pageAttacks } from './pages.ts'
 import { startSampler, type Worst } from './sampler.ts'
@@ -45,6 +46,7 @@ const attacks: readonly Attack[] = [
   ...slowAttacks,
   ...pageAttacks,
   ...marketAttacks,
+  ...jobAttacks,
   ...chainAttacks,
 ]
 
@@ -65,13 +67,18 @@ export const runAbuse = async (
     const platform = await startTestPlatform(folder.path)
     stop = platform.stop
     if (signal.aborted) return rows
-    const target = await createTarget(platform.url, options.isShort)
-    const sampler = await startSampler({ url: platform.url, pid: platform.process.pid ?? 0, from: samplerAddress })
+    const target = await createTarget(
+      { url: platform.url, pid: platform.process.pid ?? 0, dataDir: folder.path },
+      options.isShort,
+    )
+    const sampler = await startSampler({ url: platform.url, pid: target.pid, from: samplerAddress })
     const aborted = new Promise<undefined>((resolve) => {
       if (signal.aborted) resolve(undefined)
       signal.addEventListener('abort', () => resolve(undefined), { once: true })
     })
     for (const attack of attacks.filter(({ name }) => name.includes(options.only))) {
+      // One that the gateway is about to end for its idleness would break the next request.
+      closeConnections()
       sampler.take()
       const began = performance.now()
       const broken = await Promise.race([runAttack(attack, target), aborted])
@@ -117,7 +124,8 @@ const beyondLimits = ({ rssBytes, healthMs }: Worst, { rssBytesMax, healthMsMax 
   ...(healthMs > healthMsMax ? ['/health is slower than its limit'] : []),
 ]
 
-const createTarget = async (url: string, isShort: boolean): Promise<Target> => {
+const createTarget = async (platform: Pick<Target, 'url' | 'pid' | 'dataDir'>, isShort: boolean): Promise<Target> => {
+  const { url } = platform
   const listing = await createListing(url, 8, '2.5')
   const client = createClient(url)
   const providerToken = await signIn(client, privateKeyToAccount(generatePrivateKey()))
@@ -125,7 +133,7 @@ const createTarget = async (url: string, isShort: boolean): Promise<Target> => {
   const { chain } = await client.query<{ chain: { rpcUrl: string } }>('{ chain { rpcUrl } }')
   await client.close()
   return {
-    url,
+    ...platform,
     chainUrl: chain.rpcUrl,
     listing,
     providerToken,

@@ -12,6 +12,7 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'gateway/graphql/loaders.ts lets waiting': 'belongs to one request, whose cost is bounded, and is emptied every turn',
   'gateway/websocket/transport.ts lets ownIds': 'an entry for each operation of a socket, at most 100',
   'gateway/websocket/transport.ts lets clientIds': 'an entry for each operation of a socket, at most 100',
+  'infra/async/fair-turns.ts lets waiting': 'an entry for each request or message under way, which are bounded',
   'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets last': 'an entry for each piece of work under way',

@@ -12,7 +12,7 @@ export type Head = { readonly hash: Hex; readonly number: bigint; readonly times
 
 /** The engine does not see how much native memory the results of the simulator hold, and would leave them to the next
  *  collection until the process is at its limit. Above this size of the process they are collected at once. */
-const garbageBytes = 768 * 1024 * 1024
+const garbageBytes = 320 * 1024 * 1024
 
 const garbageCollector = (): (() => void) => {
   setFlagsFromString('--expose-gc')

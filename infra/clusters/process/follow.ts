@@ -109,7 +109,7 @@ export const follow = (options: FollowOptions): Follower => {
     message: `It printed more than ${outputBytesMax} bytes.`,
   })
 
-  const brokenLimit = (): JobOutcome | undefined => {
+  const brokenLimit = async (): Promise<JobOutcome | undefined> => {
     const failed = (code: 'JOB_TIMED_OUT' | 'JOB_MEMORY_EXCEEDED' | 'JOB_DISK_EXCEEDED', message: string) =>
       ({ ended: 'failed', code, message }) as const
     const now = clock()
@@ -123,8 +123,8 @@ export const follow = (options: FollowOptions): Follower => {
     if (now - memoryMs < memoryPollMs) return undefined
     memoryMs = now
     const { job } = membersOf(table(pollMs), { folder, kind, uid, first })
-    if (residentMib(job) <= spec.memoryMib) return undefined
-    const usedMib = Math.ceil(proportionalMib(job))
+    if ((await residentMib(job)) <= spec.memoryMib) return undefined
+    const usedMib = Math.ceil(await proportionalMib(job))
     if (usedMib <= spec.memoryMib) return undefined
     return failed('JOB_MEMORY_EXCEEDED', `It used ${usedMib} MiB of ${spec.memoryMib} MiB.`)
   }
@@ -168,7 +168,7 @@ export const follow = (options: FollowOptions): Follower => {
     const running = await runs()
     size = await outputBytes(folder)
     if (running) await measure()
-    const broken = running ? brokenLimit() : undefined
+    const broken = running ? await brokenLimit() : undefined
     if (!broken) await readOn()
     if (running) {
       const verdict = broken ?? (await readVerdict(folder))

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { currentBootId } from '../../system/processes.ts'
-import { type AttemptIdentity, membersOf, type ProcessTable } from './table.ts'
+import { type AttemptIdentity, membersOf, type ProcessTable, proportionalMib, residentMib } from './table.ts'
 
 const entry = (
   pid: number,
@@ -60,3 +60,16 @@ test('without its living first process, only processes with the folder in their 
     expect(processesOf(known, attempt({ first: gone }))).toEqual([13, 14])
   expect(processesOf(known.slice(1), attempt())).toEqual([13, 14])
 })
+
+test('the loop goes round while the memory of many processes is read', async () => {
+  const many = Array.from({ length: 20_000 }, () => process.pid)
+  let rounds = 0
+  const counting = setInterval(() => {
+    rounds += 1
+  }, 1)
+  const [resident, proportional] = [await residentMib(many), await proportionalMib(many.slice(0, 500))]
+  clearInterval(counting)
+  expect(rounds).toBeGreaterThan(5)
+  expect(resident / many.length).toBeGreaterThan(10)
+  expect(proportional / 500).toBeGreaterThan(10)
+}, 30_000)

@@ -1,3 +1,4 @@
+import { createBreather } from '../../async/breather.ts'
 import {
   currentBootId,
   type ProcessEntry,
@@ -86,15 +87,26 @@ const kibibytes = (text: string, name: string): number =>
     10,
   )
 
-/** Returns the memory of these processes, in MiB. Shared pages count once for each process: fast, and never too
- *  little. */
-export const residentMib = (pids: readonly number[]): number =>
-  pids.reduce((sum, pid) => sum + kibibytes(readProcessFile(pid, 'status'), 'VmRSS'), 0) / 1024
+const sumMib = async (pids: readonly number[], kibibytesOf: (pid: number) => number): Promise<number> => {
+  const breathe = createBreather()
+  let sum = 0
+  for (const pid of pids) {
+    await breathe()
+    sum += kibibytesOf(pid)
+  }
+  return sum / 1024
+}
 
-/** Returns the memory of these processes, in MiB, with shared pages divided among their processes: exact, but slow,
+const residentKibibytes = (pid: number): number => kibibytes(readProcessFile(pid, 'status'), 'VmRSS')
+
+/** Resolves to the memory of these processes, in MiB. Shared pages count once for each process: fast, and never too
+ *  little. */
+export const residentMib = (pids: readonly number[]): Promise<number> => sumMib(pids, residentKibibytes)
+
+/** Resolves to the memory of these processes, in MiB, with shared pages divided among their processes: exact, but slow,
  *  because the kernel visits every page. */
-export const proportionalMib = (pids: readonly number[]): number =>
-  pids.reduce((sum, pid) => {
+export const proportionalMib = (pids: readonly number[]): Promise<number> =>
+  sumMib(pids, (pid) => {
     const exact = readProcessFile(pid, 'smaps_rollup')
-    return sum + (exact ? kibibytes(exact, 'Pss') : kibibytes(readProcessFile(pid, 'status'), 'VmRSS'))
-  }, 0) / 1024
+    return exact ? kibibytes(exact, 'Pss') : residentKibibytes(pid)
+  })

@@ -1,0 +1,49 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { createFairTurns } from './fair-turns.ts'
+
+/** Asks for a turn under each key in this order. Resolves to the keys in the order of the turns. */
+const orderOf = async (keys: readonly string[]): Promise<readonly string[]> => {
+  const turn = createFairTurns()
+  const order: string[] = []
+  await Promise.all(keys.map((key, index) => turn(key).then(() => order.push(`${key}${index}`))))
+  return order
+}
+
+test('keys take turns in a circle, and one key in its order', async () =>
+  expect(await orderOf(['a', 'a', 'a', 'b', 'a', 'b', 'c'])).toEqual(['a0', 'b3', 'c6', 'a1', 'b5', 'a2', 'a4']))
+
+test('nobody waits for more than one turn of each other key, for each of its own', () =>
+  fc.assert(
+    fc.asyncProperty(fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 30 }), async (keys) => {
+      const order = await orderOf(keys)
+      expect([...order].sort()).toEqual(keys.map((key, index) => `${key}${index}`).sort())
+      const others = new Set(keys).size
+      for (const key of new Set(keys)) {
+        const at = order.flatMap((one, index) => (one.startsWith(key) ? [index] : []))
+        for (const [own, index] of at.entries()) expect(index).toBeLessThan((own + 1) * others)
+      }
+    }),
+    { numRuns: 50 },
+  ))
+
+test('between two turns the sockets are read', async () => {
+  const turn = createFairTurns()
+  const work = () => {
+    for (const until = performance.now() + 20; performance.now() < until; );
+  }
+  const server = createServer((socket) => socket.end('answer')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  let done = 0
+  const pieces = Array.from({ length: 20 }, async () => {
+    await turn('a')
+    work()
+    done += 1
+  })
+  await once(connect((server.address() as AddressInfo).port, '127.0.0.1'), 'data')
+  expect(done).toBeLessThan(10)
+  server.close()
+  await Promise.all(pieces)
+})

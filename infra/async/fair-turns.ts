@@ -1,0 +1,35 @@
+/** Makes a function that resolves when it is the turn of the caller. The event loop gives one turn each time that it goes
+ *  round, so that it reads its sockets between two pieces of work; keys take turns in a circle, and those who wait
+ *  under one key in their order. What follows a turn, up to its next wait for something outside, is the piece.
+ *
+ *  @example
+ *  const turn = createFairTurns()
+ *  await turn(address)
+ *  validate(document) */
+export const createFairTurns = (): ((key: string) => Promise<void>) => {
+  const waiting = new Map<string, (() => void)[]>()
+  let isGiving = false
+  const give = () => {
+    const [first] = waiting
+    if (first === undefined) {
+      isGiving = false
+      return
+    }
+    const [key, queue] = first
+    const begin = queue.shift()
+    waiting.delete(key)
+    if (queue.length > 0) waiting.set(key, queue)
+    // Made by a callback of the same kind, so it comes after the sockets were read.
+    setImmediate(give)
+    begin?.()
+  }
+  return (key) =>
+    new Promise((resolve) => {
+      const queue = waiting.get(key)
+      if (queue) queue.push(resolve)
+      else waiting.set(key, [resolve])
+      if (isGiving) return
+      isGiving = true
+      setImmediate(give)
+    })
+}

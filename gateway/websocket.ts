@@ -3,6 +3,7 @@ import type { ExecutionArgs } from 'graphql'
 import { handleProtocols, makeServer } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import { Failure } from '../domain/errors.ts'
+import { createFairTurns } from '../infra/async/fair-turns.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { tokenOfConnection } from './auth/token.ts'
 import { type Connections, takeBoth } from './connections.ts'
@@ -11,6 +12,8 @@ import { createTransport } from './websocket/transport.ts'
 import type { createGraphQL } from './yoga.ts'
 
 const keepAliveMs = 12_000
+/** How many short messages of all sockets are read each time that the event loop goes round. */
+const messagesPerRoundMax = 20
 const connectionInitMsMax = 5_000
 /** The close code after which clients do not try again with the same token. */
 const unauthorizedCode = 4401
@@ -95,6 +98,17 @@ export const createWebSocketHandler = ({
     },
   })
 
+  const shortTurn = createFairTurns({ perRound: messagesPerRoundMax })
+  let messages = 0
+  const hasTime = (): boolean => {
+    if (messages === 0)
+      setImmediate(() => {
+        messages = 0
+      })
+    messages += 1
+    return messages <= messagesPerRoundMax
+  }
+
   return function handle(this, socket, { ip: address }) {
     this.websocketServer.options.handleProtocols = handleProtocols
     const { quotas } = connections
@@ -108,7 +122,15 @@ export const createWebSocketHandler = ({
     socket.on('error', (err) => log.debug({ err }, 'a WebSocket broke'))
 
     const begin = (bytes: number) => takeBoth(quotas, 'operations', { address, wallet: extra.wallet }, bytes)
-    const closed = server.opened(createTransport(socket, { begin, turn: () => turn(address), onError: fail }), extra)
+    const closed = server.opened(
+      createTransport(socket, {
+        begin,
+        turn: (isShort) => (isShort ? shortTurn : turn)(address),
+        hasTime,
+        onError: fail,
+      }),
+      extra,
+    )
     const stopPinging = keepAlive(socket)
     socket.once('close', (code, reason) => {
       stopPinging()

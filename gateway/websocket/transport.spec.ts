@@ -41,7 +41,8 @@ const createSocket = () => {
 }
 
 /** Connects a server that runs each operation until the client completes it, or until it has answered. */
-const createWorld = (operationsMax = Number.POSITIVE_INFINITY) => {
+const createWorld = (operationsMax = Number.POSITIVE_INFINITY, messagesMax = Number.POSITIVE_INFINITY) => {
+  let messagesLeft = messagesMax
   const { socket, sent, closed, drain } = createSocket()
   const running = new Map<string, () => void>()
   let taken = 0
@@ -56,6 +57,7 @@ const createWorld = (operationsMax = Number.POSITIVE_INFINITY) => {
   const transport = createTransport(socket as unknown as WebSocket, {
     begin,
     turn: () => new Promise((resolve) => turns.push(resolve)),
+    hasTime: () => messagesLeft-- > 0,
     onError: (error) => {
       throw error
     },
@@ -176,6 +178,18 @@ test('long messages wait for a turn each, nothing is read meanwhile, and all kee
       expect(closed).toEqual([])
     }),
   ))
+
+test('short messages beyond those of one round of the loop wait for a turn, in their order', async () => {
+  const { socket, receive, running, giveTurn } = createWorld(Number.POSITIVE_INFINITY, 3)
+  for (let index = 0; index < 6; index += 1) receive({ id: `o${index}`, type: 'subscribe', payload: { query: 'x' } })
+  expect([running.size, socket.isPaused]).toEqual([3, true])
+  await settled()
+  for (const expected of [4, 5, 6]) {
+    await giveTurn()
+    expect(running.size).toBe(expected)
+  }
+  expect(socket.isPaused).toBe(false)
+})
 
 test('nothing is read while the client takes nothing, and a client that takes nothing at all is cut off', () => {
   const { socket, transport, closed, drain } = createWorld()

@@ -31,16 +31,19 @@ type Message = { readonly type?: unknown; readonly id?: unknown }
  *  has not taken yet. Each operation gets an id of its own, so that one whose id the client uses again at once is still
  *  told apart and ended. The payload of a ping is not repeated.
  *  @param begin takes what an operation of so many bytes needs; undefined when a quota would be exceeded.
- *  @param turn resolves when a long message may be read. */
+ *  @param hasTime returns whether a short message may be read at once; false after many of all sockets.
+ *  @param turn resolves when any other message may be read, a short one or a long one. */
 export const createTransport = (
   socket: WebSocket,
   {
     begin,
     turn,
+    hasTime,
     onError,
   }: {
     readonly begin: (bytes: number) => (() => void) | undefined
-    readonly turn: () => Promise<void>
+    readonly turn: (isShort: boolean) => Promise<void>
+    readonly hasTime: () => boolean
     readonly onError: (error: unknown) => void
   },
 ): Transport => {
@@ -114,17 +117,20 @@ export const createTransport = (
       handle = listener
       socket.on('message', (data) => {
         if (!mayReceive()) return socket.close(closeCodes.tooMany, 'too many messages')
-        if (waiting === 0 && bytesOf(data) <= messageAtOnceBytesMax) {
+        const isShort = bytesOf(data) <= messageAtOnceBytesMax
+        if (waiting === 0 && isShort && hasTime()) {
           receive(String(data)).catch(onError)
           return
         }
         waiting += 1
         socket.pause()
-        before = before.then(turn).then(() => {
-          waiting -= 1
-          receive(String(data)).catch(onError)
-          readOn()
-        })
+        before = before
+          .then(() => turn(isShort))
+          .then(() => {
+            waiting -= 1
+            if (socket.readyState === socket.OPEN) receive(String(data)).catch(onError)
+            readOn()
+          })
       })
     },
     send: async (data) => {

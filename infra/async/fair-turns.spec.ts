@@ -29,6 +29,20 @@ test('nobody waits for more than one turn of each other key, for each of its own
     { numRuns: 50 },
   ))
 
+test('so many turns are given at once as were asked for', async () => {
+  const turn = createFairTurns({ perRound: 3 })
+  const rounds: number[] = []
+  let round = 0
+  const counting = setImmediate(function count() {
+    round += 1
+    if (round < 10) setImmediate(count)
+  })
+  await Promise.all(Array.from({ length: 7 }, () => turn('a').then(() => rounds.push(round))))
+  clearImmediate(counting)
+  expect(new Set(rounds).size).toBe(3)
+  expect(rounds.map((at) => at - (rounds[0] ?? 0))).toEqual([0, 0, 0, 1, 1, 1, 2])
+})
+
 test('between two turns the sockets are read', async () => {
   const turn = createFairTurns()
   const work = () => {

@@ -44,7 +44,7 @@ describe('a job runner that is killed', () => {
   test('before its job ends: the next runner reports the end', async () => {
     world.run(world.unwatched())
     const job = await world.submit(shell('echo "progress 70 almost"; exit 4'))
-    await eventually('the job has ended', async () => (await world.outputOf(job)) !== '' && world.isGone(job))
+    await eventually('the job has ended', async () => (await world.outputOf(job)) !== '' && (await world.isGone(job)))
     await world.run().reconcile(job)
     await world.until(job, 'JobFailed')
     expect((await world.eventsOf(job)).slice(1)).toMatchObject([

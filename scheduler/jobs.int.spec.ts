@@ -26,7 +26,7 @@ describe('a job', () => {
       { type: 'JobProgressed', attempt: 1, percent: 60, message: 'loss 1' },
       { type: 'JobSucceeded', attempt: 1, endedAt: world.now() },
     ])
-    expect(world.isGone(job)).toBe(true)
+    expect(await world.isGone(job)).toBe(true)
   })
 
   test('has its last progress reported, also when it prints no more after that', async () => {
@@ -58,7 +58,7 @@ describe('a job', () => {
       { type: 'JobStarted', attempt: 1 },
       { type: 'JobFailed', attempt: 1, ...failed },
     ])
-    expect(world.isGone(job)).toBe(true)
+    expect(await world.isGone(job)).toBe(true)
   })
 
   test('is stopped when its renter asks', async () => {
@@ -68,7 +68,7 @@ describe('a job', () => {
     await world.requestStop(job)
     await world.until(job, 'JobStopped')
     expect((await world.eventTypesOf(job)).slice(-2)).toEqual(['JobStopRequested', 'JobStopped'])
-    expect(world.isGone(job)).toBe(true)
+    expect(await world.isGone(job)).toBe(true)
   })
 
   test('ends with its rental', async () => {
@@ -82,7 +82,7 @@ describe('a job', () => {
     expect(await world.eventsOf(running)).toContainEqual(
       expect.objectContaining({ type: 'JobStopRequested', reason: 'the rental ends' }),
     )
-    expect(world.isGone(running)).toBe(true)
+    expect(await world.isGone(running)).toBe(true)
   })
 
   test('that its cluster ends with the lease is stopped for that reason, and not tried again', async () => {
@@ -111,7 +111,7 @@ describe('a job', () => {
     const job = await world.submit(shell('echo progress 1; sleep 60'))
     for (const attempt of [1, 2, 3]) {
       await world.until(job, 'JobProgressed', attempt)
-      world.kill(job, attempt)
+      await world.kill(job, attempt)
       await world.until(job, 'JobInterrupted', attempt)
     }
     await world.until(job, 'JobFailed')
@@ -195,7 +195,7 @@ describe('the job runner', () => {
     const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(job, 'JobProgressed')
     await first.close({ leaveJobs: true })
-    expect(world.isGone(job)).toBe(false)
+    expect(await world.isGone(job)).toBe(false)
     await world.run().reconcile(job)
     await world.go()
     await world.until(job, 'JobSucceeded')
@@ -253,7 +253,7 @@ describe('the job runner', () => {
     const job = await world.submit(shell(`echo progress 1; ${world.waitForGo}`))
     await world.until(job, 'JobProgressed')
     await first.close()
-    expect(world.isGone(job)).toBe(true)
+    expect(await world.isGone(job)).toBe(true)
     expect((await world.eventsOf(job)).at(-1)).toMatchObject({
       type: 'JobInterrupted',
       attempt: 1,
@@ -281,7 +281,7 @@ describe('the job runner', () => {
     gate.resolve()
     await Promise.all([reconciled, closed])
     expect(await world.eventTypesOf(job)).toEqual(['JobSubmitted', 'JobStarted', 'JobInterrupted'])
-    expect(world.isGone(job)).toBe(true)
+    expect(await world.isGone(job)).toBe(true)
   })
 
   test('that closes after a stop was requested records the stop', async () => {
@@ -291,6 +291,6 @@ describe('the job runner', () => {
     await world.requestStop(job)
     await runner.close()
     expect((await world.eventTypesOf(job)).at(-1)).toBe('JobStopped')
-    expect(world.isGone(job)).toBe(true)
+    expect(await world.isGone(job)).toBe(true)
   })
 })

@@ -119,13 +119,13 @@ export const createJobWorld = async () => {
     /** Returns the ids of the running processes of an attempt. */
     pids: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }),
     /** Kills the processes of an attempt. With the first of them, others may end. */
-    kill: (job: string, attempt: number) => {
-      for (const pid of runningOf(root, { jobId: job, attempt }))
+    kill: async (job: string, attempt: number) => {
+      for (const pid of await runningOf(root, { jobId: job, attempt }))
         try {
           process.kill(pid, 'SIGKILL')
         } catch {}
     },
-    isGone: (job: string, attempt = 1) => runningOf(root, { jobId: job, attempt }).length === 0,
+    isGone: async (job: string, attempt = 1) => (await runningOf(root, { jobId: job, attempt })).length === 0,
     /** Opens a cluster whose watchers are never called, as if the program that opened it was killed. */
     unwatched: (): Cluster => {
       const cluster = openCluster()

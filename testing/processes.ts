@@ -1,4 +1,7 @@
-import { readProcesses, readProcessFile } from '../infra/system/processes.ts'
+import { allPids, type ProcessEntry, readProcess, readProcessFile } from '../infra/system/processes.ts'
+
+/** Returns all processes of this machine that this user may see. */
+export const readProcesses = (): readonly ProcessEntry[] => allPids().flatMap((pid) => readProcess(pid) ?? [])
 
 /** `folder` is the attempt of a job that the process belongs to, as `<job>/<attempt>`. */
 export type RunningProcess = { readonly pid: number; readonly command: string; readonly folder: string | undefined }

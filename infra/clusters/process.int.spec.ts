@@ -72,7 +72,7 @@ describe('the process engine', () => {
     const [cluster, watcher] = [processCluster({ root: base, graceMs, trust: 'own' }), recorder()]
     await cluster.launch(spec, watcher)
     expect(await watcher.end).toEqual({ ended: 'exited', exitCode: 0 })
-    expect(runningOf(base, spec)).toEqual([])
+    expect(await runningOf(base, spec)).toEqual([])
     await cluster.close({ stopJobs: true })
   })
 

@@ -27,9 +27,11 @@ export const makeRoot = async () => {
 /** Returns the folder of an attempt. */
 export const folderOf = (root: string, { jobId, attempt }: JobHandle) => join(root, jobId, String(attempt))
 
-/** Returns the processes that run and name the attempt in their environment, and their descendants. */
-export const runningOf = (root: string, handle: JobHandle) =>
-  membersOf(readProcessTable(), { folder: folderOf(root, handle), kind: 'none', uid: undefined, first: undefined }).job
+/** Resolves to the processes that run and name the attempt in their environment, and their descendants. */
+export const runningOf = async (root: string, handle: JobHandle) => {
+  const identity = { folder: folderOf(root, handle), kind: 'none', uid: undefined, first: undefined } as const
+  return (await membersOf(await readProcessTable(), identity)).job
+}
 
 /** Starts a program that launches the job; resolves when it prints `line`. */
 export const launchElsewhere = async (
@@ -62,7 +64,7 @@ export const processHarness = async (only?: IsolationKind): Promise<ClusterHarne
     lose: async (handle) => {
       if (!(await killProcesses(() => runningOf(root, handle)))) throw new Error('processes of the job do not end')
     },
-    processes: async (handle) => runningOf(root, handle).length,
+    processes: async (handle) => (await runningOf(root, handle)).length,
     close: () => rm(root, { recursive: true }),
   }
 }

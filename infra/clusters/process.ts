@@ -21,7 +21,7 @@ import { lookAtMachine } from './process/machine.ts'
 import { type Launch, readLaunch, readProcess, readVerdict } from './process/reading.ts'
 import { removeOld } from './process/retention.ts'
 import { start, wrapperEndOf } from './process/start.ts'
-import { type Members, membersOf, type ProcessTable, readProcessTable } from './process/table.ts'
+import { membersOf, type ProcessTable, readProcessTable } from './process/table.ts'
 import { claimUid, releaseUid } from './process/uids.ts'
 
 export type { IsolationKind, JobTrust } from './process/isolation.ts'
@@ -93,8 +93,8 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   }
 
   let tableMs = Number.NEGATIVE_INFINITY
-  let entries: ProcessTable = []
-  const table = (maxAgeMs: number) => {
+  let entries: Promise<ProcessTable> = Promise.resolve([])
+  const table = (maxAgeMs: number): Promise<ProcessTable> => {
     const now = performance.now()
     if (now - tableMs >= maxAgeMs) {
       tableMs = now
@@ -116,7 +116,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       await folders.claimFolder(root, { spec, kind: isolation.kind, uid: undefined, endsAtMs })
       return
     }
-    const uid = await claimUid(root, isolation.uids, new Set(table(0).map((entry) => entry.uid())))
+    const uid = await claimUid(root, isolation.uids, new Set((await table(0)).map((entry) => entry.uid())))
     let claimed = false
     try {
       claimed = await folders.claimFolder(root, { spec, kind: isolation.kind, uid, endsAtMs })
@@ -160,7 +160,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     return attempt
   }
 
-  const membersAt = (folder: string, launch: Launch, first: ProcessIdentity | undefined, now: ProcessTable): Members =>
+  const membersAt = (folder: string, launch: Launch, first: ProcessIdentity | undefined, now: ProcessTable) =>
     membersOf(now, { folder, kind: launch.kind, uid: launch.uid, first })
 
   /** Ends an attempt, watched or not. */
@@ -175,20 +175,20 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     )
     // After the verdict: a wrapper that claims from now on reads it, and the process of an earlier claim is read here.
     const first = await readProcess(folder)
-    const members = () => membersAt(folder, launch, first, table(0))
+    const members = async () => membersAt(folder, launch, first, await table(0))
     await endAttempt({ first, members, graceMs: graceMsOf(launch.spec), verdictWritten })
   }
 
   const list = async () => {
     const { root } = await ready()
     const handles = await folders.listFolders(root)
-    const now = table(0)
+    const now = await table(0)
     return Promise.all(
       handles.map(async (handle) => {
         const folder = folders.attemptFolder(root, handle)
         // A folder whose spec is lost has no process that could be found.
         const launch = await readLaunch(folder).catch(() => undefined)
-        const members = launch && membersAt(folder, launch, await readProcess(folder), now)
+        const members = launch && (await membersAt(folder, launch, await readProcess(folder), now))
         return { ...handle, running: members !== undefined && members.wrapper.length + members.job.length > 0 }
       }),
     )

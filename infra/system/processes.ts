@@ -40,12 +40,6 @@ export const readProcessFile = (pid: number, name: string): string => {
 /** Returns the process with this pid, a zombie too; undefined when there is none. */
 export const readProcess = (pid: number): ProcessEntry | undefined => parseStat(readProcessFile(pid, 'stat'))
 
-/** Returns all processes of this machine that this user may see. */
-export const readProcesses = (): ProcessEntry[] =>
-  allPids()
-    .map(readProcess)
-    .filter((entry) => entry !== undefined)
-
 /** Returns the id that Linux gave to this run of the machine. */
 export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
@@ -79,7 +73,8 @@ export const processesIn = async (folder: string, programs: readonly string[]): 
   return found.filter((pid) => pid !== undefined)
 }
 
-const allPids = (): number[] =>
+/** Returns the pids of all processes of this machine that this user may see. */
+export const allPids = (): number[] =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)

@@ -1,4 +1,5 @@
-import { readProcesses, readProcessFile } from '../../infra/system/processes.ts'
+import { readProcessFile } from '../../infra/system/processes.ts'
+import { readProcesses } from '../processes.ts'
 
 export type ServerProcess = { readonly pid: number; readonly title: string }
 

@@ -6,7 +6,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
-import { readProcesses, readProcessFile } from '../../infra/system/processes.ts'
+import { readProcessFile } from '../../infra/system/processes.ts'
+import { readProcesses } from '../processes.ts'
 import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax } from './hostile-attacks.ts'
 
 export type Report = {

@@ -17,44 +17,44 @@ const signal = (pid: number, name: 'SIGTERM' | 'SIGKILL') => {
 
 /** Ends all processes that `find` returns with SIGKILL, until none is found. Resolves to false when some are left after
  *  10 s, because the kernel does not end them. */
-export const killProcesses = async (find: () => readonly number[]): Promise<boolean> => {
+export const killProcesses = async (find: () => Promise<readonly number[]>): Promise<boolean> => {
   // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
-    const pids = find()
+    const pids = await find()
     if (pids.length === 0 && (await areGone(find))) return true
     for (const pid of pids) signal(pid, 'SIGKILL')
   }
-  return find().length === 0
+  return (await find()).length === 0
 }
 
 /** Resolves to whether a second look finds no process either. /proc is read entry by entry: one look may miss a process
  *  whose parent ends meanwhile. */
-const areGone = async (find: () => readonly number[]): Promise<boolean> => {
+const areGone = async (find: () => Promise<readonly number[]>): Promise<boolean> => {
   await sleep(lookAgainMs)
-  return find().length === 0
+  return (await find()).length === 0
 }
 
 /** Has the wrapper carry out the verdict that was written: SIGTERM, the grace, SIGKILL. Where it does not, because it is
  *  gone or the verdict could not be written, this program does. Resolves to false when processes are left. */
 export const endAttempt = async (options: {
   readonly first: ProcessIdentity | undefined
-  readonly members: () => Members
+  readonly members: () => Promise<Members>
   readonly graceMs: number
   readonly verdictWritten: boolean
 }): Promise<boolean> => {
   const { first, members, graceMs, verdictWritten } = options
-  const all = () => {
-    const { wrapper, job } = members()
+  const all = async () => {
+    const { wrapper, job } = await members()
     return [...wrapper, ...job]
   }
-  const pids = all()
+  const pids = await all()
   if (pids.length === 0 && (await areGone(all))) return true
   const wrapperRuns = first !== undefined && isAlive(first)
   if (wrapperRuns && verdictWritten) signal(first.pid, 'SIGTERM')
-  else if (graceMs > 0) for (const pid of members().job) signal(pid, 'SIGTERM')
+  else if (graceMs > 0) for (const pid of (await members()).job) signal(pid, 'SIGTERM')
   const waitUntil = performance.now() + graceMs + (wrapperRuns && verdictWritten ? wrapperMsMax : 0)
   while (performance.now() < waitUntil) {
-    if (all().length === 0 && (await areGone(all))) return true
+    if ((await all()).length === 0 && (await areGone(all))) return true
     if (wrapperRuns && !isAlive(first)) break
     await sleep(lookAgainMs)
   }

@@ -35,7 +35,7 @@ export type FollowOptions = {
   readonly clock: () => number
   readonly log: ClusterLog
   /** Returns all processes of this machine, read at most `maxAgeMs` ago. */
-  readonly table: (maxAgeMs: number) => ProcessTable
+  readonly table: (maxAgeMs: number) => Promise<ProcessTable>
   readonly graceMs: number
   readonly outputBytesMax: number
   readonly diskBytesMax: number
@@ -57,7 +57,7 @@ export type Follower = {
 export const follow = (options: FollowOptions): Follower => {
   const { folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax } = options
   const { spec, kind, uid, endsAtMs } = launch
-  const members = (): Members => membersOf(table(0), { folder, kind, uid, first })
+  const members = async (): Promise<Members> => membersOf(await table(0), { folder, kind, uid, first })
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
@@ -122,7 +122,7 @@ export const follow = (options: FollowOptions): Follower => {
     if (disk?.trouble) return failed('JOB_DISK_EXCEEDED', `Its files cannot be measured: ${disk.trouble}.`)
     if (now - memoryMs < memoryPollMs) return undefined
     memoryMs = now
-    const { job } = membersOf(table(pollMs), { folder, kind, uid, first })
+    const { job } = await membersOf(await table(pollMs), { folder, kind, uid, first })
     if ((await residentMib(job)) <= spec.memoryMib) return undefined
     const usedMib = Math.ceil(await proportionalMib(job))
     if (usedMib <= spec.memoryMib) return undefined
@@ -155,10 +155,10 @@ export const follow = (options: FollowOptions): Follower => {
     )
   /** Ends what the command left in the background, and waits until the wrapper has written the last output. */
   const endRest = async () => {
-    warnOfRest(await killProcesses(() => members().job))
+    warnOfRest(await killProcesses(async () => (await members()).job))
     const waitUntil = performance.now() + wrapperEndMsMax
-    while (performance.now() < waitUntil && members().wrapper.length > 0) await sleep(waitForWrapperMs)
-    warnOfRest(await killProcesses(() => [...members().wrapper, ...members().job]))
+    while (performance.now() < waitUntil && (await members()).wrapper.length > 0) await sleep(waitForWrapperMs)
+    warnOfRest(await killProcesses(async () => Object.values(await members()).flat()))
   }
 
   const runs = async () => first !== undefined && isAlive(first) && !(await hasEnded(folder))

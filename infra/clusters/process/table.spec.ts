@@ -26,39 +26,39 @@ const attempt = (more: Partial<AttemptIdentity> = {}): AttemptIdentity => ({
   ...more,
 })
 
-const processesOf = (table: ProcessTable, identity: AttemptIdentity) => {
-  const { wrapper, job } = membersOf(table, identity)
+const processesOf = async (table: ProcessTable, identity: AttemptIdentity) => {
+  const { wrapper, job } = await membersOf(table, identity)
   return [...wrapper, ...job]
 }
 
-test('without walls: the session of the wrapper, descendants, and processes that name the folder', () =>
-  expect(membersOf([...known].reverse(), attempt())).toEqual({ wrapper: [11, 10], job: [13, 14, 12] }))
+test('without walls: the session of the wrapper, descendants, and processes that name the folder', async () =>
+  expect(await membersOf([...known].reverse(), attempt())).toEqual({ wrapper: [11, 10], job: [13, 14, 12] }))
 
-test('other processes, zombies, and processes older than the attempt do not belong to it', () => {
+test('other processes, zombies, and processes older than the attempt do not belong to it', async () => {
   const others = [
     entry(1, 0, 1, { startTime: 0 }),
     entry(20, 1, 20, { at: '/other' }),
     entry(21, 10, 10, { over: true }),
     entry(22, 1, 22, { startTime: 99, at: '/job' }),
   ]
-  expect(processesOf([...known, ...others], attempt()).sort()).toEqual([10, 11, 12, 13, 14])
+  expect((await processesOf([...known, ...others], attempt())).sort()).toEqual([10, 11, 12, 13, 14])
 })
 
-test('behind walls no process joins an attempt by naming its folder', () => {
+test('behind walls no process joins an attempt by naming its folder', async () => {
   for (const kind of ['root-namespaces', 'uid', 'user-namespaces', 'bubblewrap'] as const)
-    expect(processesOf(known, attempt({ kind })).sort()).toEqual([10, 11, 12])
+    expect((await processesOf(known, attempt({ kind }))).sort()).toEqual([10, 11, 12])
 })
 
-test('a user of its own finds processes that have left everything else', () => {
+test('a user of its own finds processes that have left everything else', async () => {
   const left = entry(30, 1, 30, { uid: 70_001 })
-  expect(processesOf([...known, left], attempt({ kind: 'uid', uid: 70_001 })).sort()).toEqual([10, 11, 12, 30])
-  expect(processesOf([left], attempt({ kind: 'uid', uid: 70_001, first: undefined }))).toEqual([30])
+  expect((await processesOf([...known, left], attempt({ kind: 'uid', uid: 70_001 }))).sort()).toEqual([10, 11, 12, 30])
+  expect(await processesOf([left], attempt({ kind: 'uid', uid: 70_001, first: undefined }))).toEqual([30])
 })
 
-test('without its living first process, only processes with the folder in their environment, and their descendants, do', () => {
+test('without its living first process, only processes with the folder in their environment, and their descendants, do', async () => {
   for (const gone of [{ ...first, startTime: 99 }, { ...first, bootId: 'another' }, undefined])
-    expect(processesOf(known, attempt({ first: gone }))).toEqual([13, 14])
-  expect(processesOf(known.slice(1), attempt())).toEqual([13, 14])
+    expect(await processesOf(known, attempt({ first: gone }))).toEqual([13, 14])
+  expect(await processesOf(known.slice(1), attempt())).toEqual([13, 14])
 })
 
 test('the loop goes round while the memory of many processes is read', async () => {

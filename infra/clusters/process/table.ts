@@ -1,9 +1,10 @@
 import { createBreather } from '../../async/breather.ts'
 import {
+  allPids,
   currentBootId,
   type ProcessEntry,
   type ProcessIdentity,
-  readProcesses,
+  readProcess,
   readProcessFile,
 } from '../../system/processes.ts'
 import type { IsolationKind } from './isolation.ts'
@@ -47,18 +48,25 @@ const once = <Value>(read: () => Value): (() => Value) => {
 const realUid = (pid: number): number =>
   Number(/^Uid:\s+(\d+)/m.exec(readProcessFile(pid, 'status'))?.[1] ?? Number.NaN)
 
-/** Returns all processes of this machine that this user may see. */
-export const readProcessTable = (): ProcessTable =>
-  readProcesses().map((entry) => ({
-    ...entry,
-    folder: once(() => folderOf(entry.pid)),
-    uid: once(() => realUid(entry.pid)),
-  }))
+/** Resolves to all processes of this machine that this user may see. */
+export const readProcessTable = async (): Promise<ProcessTable> => {
+  const breathe = createBreather()
+  const table: ProcessTable[number][] = []
+  for (const pid of allPids()) {
+    await breathe()
+    const entry = readProcess(pid)
+    if (entry) table.push({ ...entry, folder: once(() => folderOf(pid)), uid: once(() => realUid(pid)) })
+  }
+  return table
+}
 
-/** Returns the processes of an attempt that run. They are the descendants of its first process, which in a process table
+/** Resolves to the processes of an attempt that run. They are the descendants of its first process, which in a process table
  *  of its own no process can leave; those of its user, where it has one of its own; and where nothing isolates it, those
  *  that carry its folder in their environment. */
-export const membersOf = (table: ProcessTable, { folder, kind, uid, first }: AttemptIdentity): Members => {
+export const membersOf = async (
+  table: ProcessTable,
+  { folder, kind, uid, first }: AttemptIdentity,
+): Promise<Members> => {
   const own = first?.bootId === currentBootId() ? first : undefined
   // Without its living leader a session number may have been given out again, and then names the session of another
   // program.
@@ -70,7 +78,12 @@ export const membersOf = (table: ProcessTable, { folder, kind, uid, first }: Att
   const wrapper = new Set(candidates.filter(({ session }) => session === leader).map(({ pid }) => pid))
   const marked = (entry: ProcessTable[number]) =>
     (uid !== undefined && entry.uid() === uid) || (kind === 'none' && entry.folder() === folder)
-  const all = new Set([...wrapper, ...candidates.filter(marked).map(({ pid }) => pid)])
+  const all = new Set(wrapper)
+  const breathe = createBreather()
+  for (const entry of candidates) {
+    await breathe()
+    if (marked(entry)) all.add(entry.pid)
+  }
   for (let before = -1; before !== all.size; ) {
     before = all.size
     for (const entry of candidates) if (all.has(entry.parent)) all.add(entry.pid)

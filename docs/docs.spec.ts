@@ -112,7 +112,7 @@ const shellComplaints: Rule = (page) =>
 const settingByScheme = { esdb: 'EVENTSTORE_URL', kurrentdb: 'EVENTSTORE_URL', postgres: 'DATABASE_URL' } as const
 const isSetting = (name: string): name is keyof typeof settings.shape => Object.hasOwn(settings.shape, name)
 
-/** A value that a page shows for a setting, and every address that one takes, is taken. */
+/** Returns the values and addresses on a page that the setting they are for does not take. */
 const valueComplaints: Rule = (page) =>
   page.text.split('\n').flatMap((text, index) => {
     const assigned = [...text.matchAll(/\b([A-Z][A-Z_]{2,40})=([^\s`"'|…]+)(?!…)\b/g)].map(([, name = '', value]) => [

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseEventStoreDbAddress } from '../event-store/eventstoredb-address.ts'
+import { parseEventStoreDbAddress } from '../event-store-address.ts'
 import { setting } from './setting.ts'
 
 /** `postgres://user@/database?host=/folder` names the folder of a Unix socket: the address then has no host. */

@@ -1,7 +1,7 @@
 import client from '@eventstore/db-client/dist/Client/parseConnectionString.js'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { parseEventStoreDbAddress } from './eventstoredb-address.ts'
+import { parseEventStoreDbAddress } from './event-store-address.ts'
 
 type Parsed = {
   hosts: { address: string; port: number }[]

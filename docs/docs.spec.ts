@@ -108,6 +108,26 @@ const shellComplaints: Rule = (page) =>
         .map((complaint) => `${page.path}:${line} ${complaint}`),
     )
 
+/** The setting that takes an address with this scheme. */
+const settingByScheme = { esdb: 'EVENTSTORE_URL', kurrentdb: 'EVENTSTORE_URL', postgres: 'DATABASE_URL' } as const
+const isSetting = (name: string): name is keyof typeof settings.shape => Object.hasOwn(settings.shape, name)
+
+/** Returns the values and addresses on a page that the setting they are for does not take. */
+const valueComplaints: Rule = (page) =>
+  page.text.split('\n').flatMap((text, index) => {
+    const assigned = [...text.matchAll(/\b([A-Z][A-Z_]{2,40})=([^\s`"'|…]+)(?!…)\b/g)].map(([, name = '', value]) => [
+      name,
+      value,
+    ])
+    const addresses = [...text.matchAll(/\b(esdb|kurrentdb|postgres)(?:\+discover)?:\/\/[^\s`"'|…]+/g)].map(
+      ([value, scheme]) => [settingByScheme[scheme as keyof typeof settingByScheme], value],
+    )
+    return [...assigned, ...addresses].flatMap(([name = '', value]) => {
+      if (!isSetting(name) || settings.shape[name].safeParse(value).success) return []
+      return [`${page.path}:${index + 1} shows ${name}=${value}, which it does not take`]
+    })
+  })
+
 /** A block without a language would never be run, and that would go unnoticed. */
 const languages = ['graphql', 'sh', 'sql', 'ts', 'text', 'mermaid']
 const languageComplaints: Rule = (page) =>
@@ -149,6 +169,7 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_path, pag
     ['its files and folders exist', pathComplaints],
     ['its names are names of the code', nameComplaints],
     ['its commands exist', shellComplaints],
+    ['its settings and addresses are taken', valueComplaints],
     ['its blocks have a language', languageComplaints],
   ])('%s', (_what, rule) => expect(rule(page)).toEqual([]))
 })
@@ -189,6 +210,8 @@ describe('a wrong page is found', () => {
     [shellComplaints, '```sh\nnpm run tour -- --loud\n```', 'the option --loud'],
     [shellComplaints, '```sh\nNO_SUCH_SETTING=1 npm start\n```', 'sets NO_SUCH_SETTING'],
     [shellComplaints, '```sh\nnpm test -- domain/nothing.spec.ts\n```', 'names domain/nothing.spec.ts'],
+    [valueComplaints, 'with `PORT=many`', 'shows PORT=many'],
+    [valueComplaints, 'at `esdb://a:b`', 'shows EVENTSTORE_URL=esdb://a:b'],
     [languageComplaints, '```\nx\n```', 'is a block in ""'],
   ])('%p: %s', (rule, text, complaint) => {
     const found = rule({ path: 'docs/wrong.md', text })

@@ -52,6 +52,10 @@ export const platformErrors = {
     message: 'There is no event log here yet.',
     hint: 'Start the platform once, or set DATA_DIR or DATABASE_URL to where its log is.',
   },
+  STREAM_DAMAGED: {
+    message: 'Events of this stream are missing: it was deleted or truncated, or the log is damaged.',
+    hint: 'Look at the stream in the details on the server of the log, and restore the log from a backup.',
+  },
   POSITION_FOREIGN: {
     message: 'This position belongs to another event store.',
     hint: 'Use a position that this store returned.',

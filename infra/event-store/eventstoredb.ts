@@ -1,10 +1,16 @@
 import { Failure, isFailure } from '../../domain/errors.ts'
+import { createBoundedMap, registerBound } from '../async/bounded.ts'
+import { sleep } from '../async/sleep.ts'
+import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-store-address.ts'
 import type { Log } from '../telemetry.ts'
 import { connectEventStoreDb } from './eventstoredb/client.ts'
+import type { ServerEvent } from './eventstoredb/events.ts'
 import { readIdentity } from './eventstoredb/identity.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
 import { logPositionsOf } from './eventstoredb/position.ts'
+import { whyNeverConnects } from './eventstoredb/probe.ts'
 import { createReader } from './eventstoredb/reader.ts'
+import { settleMsDefault } from './eventstoredb/settling.ts'
 import { createTail } from './eventstoredb/subscription.ts'
 import { createWriter } from './eventstoredb/writer.ts'
 import type { Capabilities, EventStore } from './port.ts'
@@ -12,6 +18,7 @@ import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
 
 const openMsDefault = 30_000
+const openPauseMs = 100
 
 export const eventStoreDbCapabilities: Capabilities = {
   appendToMany: false,
@@ -26,6 +33,7 @@ export const eventStoreDbCapabilities: Capabilities = {
  *  back, because the server returns the same result for a repetition as for the first time.
  *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
+ *  @param settleMs how long an append finds out whether it was written, when the server's answer leaves that open.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
  *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
  *  too old. */
@@ -34,21 +42,27 @@ export const openEventStoreDb = async ({
   log,
   create = true,
   openMs = openMsDefault,
+  settleMs = settleMsDefault,
 }: {
   readonly url: string
   readonly log?: Log
   readonly create?: boolean
   readonly openMs?: number
+  readonly settleMs?: number
 }): Promise<EventStore> => {
-  const connection = connect(url)
+  const address = parseEventStoreDbAddress(url)
+  if (!address) throw unusable('it is not an address of a server')
+  const connection = connect(address)
+  const opening = new AbortController()
   try {
-    const deadline = performance.now() + openMs
-    const storeId = await identityWithin(() => readIdentity(connection, create), deadline, log)
+    const identity = identityWithin(() => readIdentity(connection, create), { openMs, signal: opening.signal }, log)
+    const storeId = await Promise.race([identity, refuseUnusable(address)])
     const positions = logPositionsOf(`esdb-${storeId}`)
     const knownIds = createKnownIds()
-    const reader = createReader({ connection, positions, knownIds })
-    const writer = createWriter({ connection, reader, positions, knownIds })
-    const tail = createTail({ connection, reader, positions, onRetry: logRetries(log) })
+    const onStrange = logStrangeOnce(log)
+    const reader = createReader({ connection, positions, knownIds, onStrange })
+    const writer = createWriter({ connection, reader, positions, knownIds, settleMs })
+    const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log) })
     return {
       name: 'eventstoredb',
       capabilities: eventStoreDbCapabilities,
@@ -80,27 +94,60 @@ export const openEventStoreDb = async ({
       },
     }
   } catch (error) {
+    opening.abort()
     await connection.close()
     throw error
   }
 }
 
-const connect = (url: string) => {
-  try {
-    return connectEventStoreDb(url)
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new Failure('CONFIG_INVALID', { variable: 'EVENTSTORE_URL', why }, error)
+const strangeStreams = registerBound({
+  name: 'streams with strange events',
+  holds: 'With EventStoreDB, the streams with events that carry our mark and are not ours: each is logged once.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 1_000,
+})
+
+const logStrangeOnce = (log?: Log) => {
+  const logged = createBoundedMap<true>(strangeStreams)
+  return ({ stream, revision, id, type }: ServerEvent) => {
+    if (logged.has(stream)) return
+    logged.set(stream, true)
+    log?.warn({ stream, revision: String(revision), eventId: id, type }, 'events of another program are left out')
   }
 }
 
-const identityWithin = async (read: () => Promise<string>, until: number, log?: Log): Promise<string> => {
+const unusable = (why: string, cause?: unknown) =>
+  new Failure('CONFIG_INVALID', { variable: 'EVENTSTORE_URL', why }, cause)
+
+const connect = (address: EventStoreDbAddress) => {
+  try {
+    return connectEventStoreDb(address)
+  } catch (error) {
+    throw unusable(error instanceof Error ? error.message : String(error), error)
+  }
+}
+
+/** Throws CONFIG_INVALID when the address can never work; otherwise never resolves. */
+const refuseUnusable = async (address: EventStoreDbAddress): Promise<never> => {
+  const why = await whyNeverConnects(address)
+  if (why !== undefined) throw unusable(why)
+  return new Promise(() => undefined)
+}
+
+const identityWithin = async (
+  read: () => Promise<string>,
+  { openMs, signal }: { readonly openMs: number; readonly signal: AbortSignal },
+  log?: Log,
+): Promise<string> => {
+  const until = performance.now() + openMs
   for (let warned = false; ; warned = true) {
     try {
       return await read()
     } catch (error) {
-      if (!isFailure(error, 'DATABASE_UNAVAILABLE') || performance.now() > until) throw error
+      const isLast = signal.aborted || performance.now() > until
+      if (!isFailure(error, 'DATABASE_UNAVAILABLE') || isLast) throw error
       if (!warned) log?.warn({ err: error }, 'the event store does not answer yet')
+      await sleep(openPauseMs, signal)
     }
   }
 }

@@ -38,6 +38,9 @@ export const isName = (name: string): boolean =>
 /** Returns true for a text that a name can begin with. */
 export const isNamePrefix = (prefix: string): boolean => isStorableText(prefix)
 
+/** Returns true for a UUID, in lower or upper case. */
+export const isUuid = (text: string): boolean => uuid.test(text)
+
 /** Returns true for a time in ISO 8601 and UTC, to the millisecond at most, on a day that exists in the calendar. */
 export const isUtcTime = (text: string): boolean => {
   if (!utcTime.test(text) || text.startsWith('0000')) return false

@@ -3,6 +3,7 @@ import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { grpc, rpcError } from './grpc.ts'
 import type { Expected, LogRecord, Proposed, ServerLog } from './log.ts'
 import { nameOf } from './messages.ts'
+import { refuseTombstoned } from './read.ts'
 
 type AppendReq = InstanceType<typeof messages.AppendReq>
 type AppendResp = InstanceType<typeof messages.AppendResp>
@@ -52,11 +53,16 @@ const proposedOf = (message: AppendReq): Proposed => {
   }
 }
 
+/** Returns the ids of the events of an append. */
+export const idsOfAppend = (sent: readonly AppendReq[]): string =>
+  sent.flatMap((message) => message.getProposedMessage()?.getId()?.getString() ?? []).join()
+
 /** Answers one append after all of its messages have arrived. Throws where the server answers with an error. */
 export const answerAppend = (log: ServerLog, sent: readonly AppendReq[], appendBytesMax: number): AppendResp => {
   const options = sent[0]?.getOptions()
   if (!options) throw rpcError(grpc.status.UNKNOWN, 'Exception was thrown by handler.')
   const stream = nameOf(options.getStreamIdentifier())
+  refuseTombstoned(log, stream)
   const events = sent.slice(1).map(proposedOf)
   // The server counts the data only: `data?.Length ?? 0 + …` takes the rest into the second operand.
   if (events.reduce((sum, { data }) => sum + data.length, 0) > appendBytesMax)

@@ -33,6 +33,12 @@ export type ServerLog = {
   readonly write: (stream: string, events: readonly Proposed[]) => LogRecord
   /** The index of the first record that ends beyond a position. */
   readonly indexAt: (position: bigint) => number
+  /** Truncates a stream as an operator does: what lies before a revision is read no more. `all` deletes the stream;
+   *  the next write to it has the next revision. */
+  readonly truncate: (stream: string, before: bigint | 'all') => void
+  /** Deletes a stream forever. */
+  readonly tombstone: (stream: string) => void
+  readonly isTombstoned: (stream: string) => boolean
   /** Empties the cache, as a restart does. */
   readonly forgetRecent: () => void
   readonly onWritten: (listener: () => void) => () => void
@@ -48,6 +54,8 @@ export const createServerLog = (): ServerLog => {
   const streams = new Map<string, LogRecord[]>()
   let recent = new Map<string, LogRecord>()
   const listeners = new Set<() => void>()
+  const firstLeft = new Map<string, bigint>()
+  const tombstoned = new Set<string>()
 
   const put = (stream: string, { id, type, isJson, data, metadata }: Proposed): LogRecord => {
     const position = (records.at(-1)?.end ?? 0n) + BigInt(gapBytes)
@@ -83,8 +91,16 @@ export const createServerLog = (): ServerLog => {
 
   const lastOf = (stream: string) => BigInt((streams.get(stream)?.length ?? 0) - 1)
 
+  const isDeleted = (stream: string) => (firstLeft.get(stream) ?? 0n) > lastOf(stream)
+  const readable = (stream: string) => {
+    const first = firstLeft.get(stream) ?? 0n
+    return (streams.get(stream) ?? []).filter(({ revision }) => revision >= first)
+  }
+
   const check: ServerLog['check'] = (stream, expected, ids) => {
     const current = lastOf(stream)
+    // An append that expects no stream takes a deleted one for that, and goes on where it ended.
+    if (expected === -1n && current >= 0n && isDeleted(stream)) return { decision: 'ok' }
     const wrong = { decision: 'wrong version', current } as const
     if (expected === 'stream exists' && current < 0n) return wrong
     const written =
@@ -113,7 +129,7 @@ export const createServerLog = (): ServerLog => {
   let written = 0
   return {
     records,
-    streamOf: (stream) => streams.get(stream) ?? [],
+    streamOf: readable,
     check,
     write: (stream, events) => {
       const all = events.map((event) => put(stream, event))
@@ -138,6 +154,13 @@ export const createServerLog = (): ServerLog => {
       }
       return low
     },
+    truncate: (stream, before) => {
+      const first = before === 'all' ? lastOf(stream) + 1n : before
+      firstLeft.set(stream, first)
+      putText(`$$${stream}`, '$metadata', `{"$tb":${before === 'all' ? '9223372036854775807' : first}}`)
+    },
+    tombstone: (stream) => void tombstoned.add(stream),
+    isTombstoned: (stream) => tombstoned.has(stream),
     forgetRecent: () => {
       recent = new Map()
     },

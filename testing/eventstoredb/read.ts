@@ -47,11 +47,12 @@ const streamSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[]
   const asked = options.getStream()
   const all = streamOf(nameOf(asked?.getStreamIdentifier()))
   if (all.length === 0) return undefined
-  const revision = asked?.hasStart() ? 0 : asked?.hasEnd() ? all.length - 1 : Number(asked?.getRevision())
+  const first = Number(all[0]?.revision)
+  const index = asked?.hasStart() ? 0 : asked?.hasEnd() ? all.length - 1 : Number(asked?.getRevision()) - first
   const count = Number(options.getCount())
-  if (!isBackwards(options)) return all.slice(revision, revision + count)
-  const last = Math.min(revision, all.length - 1)
-  return all.slice(Math.max(0, last + 1 - count), last + 1).toReversed()
+  if (!isBackwards(options)) return all.slice(Math.max(0, index), Math.max(0, index) + count)
+  const last = Math.min(index, all.length - 1)
+  return all.slice(Math.max(0, last + 1 - count), Math.max(0, last + 1)).toReversed()
 }
 
 /** Forwards the position is taken as where a record begins, that one included; backwards as where one ends. */
@@ -77,8 +78,18 @@ const allSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[] =>
   return found
 }
 
+/** Throws the error of the server when the stream was deleted forever. */
+export const refuseTombstoned = (log: ServerLog, stream: string): void => {
+  if (!log.isTombstoned(stream)) return
+  throw rpcError(grpc.status.FAILED_PRECONDITION, `Event stream '${stream}' is deleted.`, {
+    exception: 'stream-deleted',
+    'stream-name': stream,
+  })
+}
+
 export const answerRead = async (log: ServerLog, options: ReadOptions, send: Send): Promise<void> => {
   if (options.hasStream()) {
+    refuseTombstoned(log, nameOf(options.getStream()?.getStreamIdentifier()))
     const records = streamSlice(log, options)
     if (!records) return send(streamNotFoundMessage(nameOf(options.getStream()?.getStreamIdentifier())))
     for (const record of records) await send(eventMessage(record))

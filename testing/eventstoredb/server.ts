@@ -10,7 +10,8 @@ import shared from '@eventstore/db-client/generated/shared_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type messages from '@eventstore/db-client/generated/streams_pb.js'
 import { createSignal } from '../../infra/async/signal.ts'
-import { answerAppend } from './append.ts'
+import { sleep } from '../../infra/async/sleep.ts'
+import { answerAppend, idsOfAppend } from './append.ts'
 import { grpc, type Metadata, rpcError, type ServerReadableStream, type ServerWritableStream } from './grpc.ts'
 import { createServerLog, type ServerLog } from './log.ts'
 import { answerRead, type ReadReq, type ReadResp, type Send } from './read.ts'
@@ -20,8 +21,9 @@ type AppendReq = InstanceType<typeof messages.AppendReq>
 type AppendResp = InstanceType<typeof messages.AppendResp>
 
 /** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without
- *  an answer; `hang` never answers, though it is stored; `busy` is the server's "too busy" before it did anything. */
-export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy'
+ *  an answer; `hang` never answers, though it is stored; `busy` is the server's "too busy" before it did anything;
+ *  `no quorum` gives up waiting for the followers, and nothing was written. */
+export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy' | 'no quorum'
 
 export type EventStoreDbServer = {
   readonly url: string
@@ -43,6 +45,10 @@ export type EventStoreDbServer = {
 }
 
 const appendBytesMaxDefault = 1_048_576 * 16
+/** How long the server waits for its followers. */
+const commitMsMax = 2_000
+/** How many times the event loop runs until the followers have written. */
+const replicationTurns = 3
 
 export const startEventStoreDbServer = async ({
   log = createServerLog(),
@@ -58,6 +64,12 @@ export const startEventStoreDbServer = async ({
   let leader: { readonly port: number } | 'nobody' | 'myself' = 'myself'
   let port = 0
   let server = new grpc.Server()
+
+  /** The appends whose events the followers have not written yet. */
+  const replicating = new Set<string>()
+  const replicated = async () => {
+    for (let turn = 0; turn < replicationTurns; turn += 1) await new Promise(setImmediate)
+  }
 
   const count = (call: string) => asked.set(call, (asked.get(call) ?? 0) + 1)
 
@@ -81,16 +93,30 @@ export const startEventStoreDbServer = async ({
     call.on('end', async () => {
       // Calls of one connection have no order among each other.
       for (let pause = Math.floor(Math.random() * 3); pause > 0; pause -= 1) await new Promise(setImmediate)
+      const ids = idsOfAppend(sent)
       try {
         mustLead(call.metadata)
         const fault = faults.shift()
         if (fault === 'busy') throw rpcError(grpc.status.UNAVAILABLE, 'Server Is Too Busy')
         if (fault === 'cut before') return void restart()
+        if (replicating.has(ids)) {
+          // The server drops a repetition of what its followers have not written yet.
+          await sleep(commitMsMax)
+          throw rpcError(grpc.status.ABORTED, 'Operation timed out: Commit phase timeout')
+        }
+        replicating.add(ids)
+        await replicated()
+        if (fault === 'no quorum') {
+          await sleep(commitMsMax)
+          throw rpcError(grpc.status.ABORTED, 'Operation timed out: Prepare phase timeout')
+        }
         const response = answerAppend(log, sent, appendBytesMax)
         if (fault === 'cut after') return void restart()
         if (fault !== 'hang') answer(null, response)
       } catch (error) {
         answer(error)
+      } finally {
+        replicating.delete(ids)
       }
     })
   }

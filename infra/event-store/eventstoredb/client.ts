@@ -16,6 +16,7 @@ import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { sleep } from '../../async/sleep.ts'
+import type { EventStoreDbAddress } from '../../event-store-address.ts'
 import { weightOf } from '../../system/weight.ts'
 import { type ErrorContext, isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
 import type { OutgoingEvent, ServerEvent, ServerPage } from './events.ts'
@@ -70,10 +71,6 @@ type Internals = {
   getChannel(): Promise<{ close(): void }>
 }
 
-/** Returns the address with the scheme esdb. Newer servers use the scheme kurrentdb, but the client accepts the older
- *  one only; the protocol is the same. */
-const connectionString = (url: string) => url.replace(/^kurrentdb/, 'esdb')
-
 const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
   event && {
     stream: event.streamId,
@@ -86,10 +83,18 @@ const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
     position: event.position,
   }
 
+/** Node's warning about a TLS server name that is an IP address. The client sets the names, to the addresses that the
+ *  nodes of a cluster give, and no setting changes that. */
+const addressAsServerName = 'DEP0123'
+const emitWarning = process.emitWarning.bind(process) as (...about: unknown[]) => void
+process.emitWarning = (...about: unknown[]) => {
+  if (!about.includes(addressAsServerName)) emitWarning(...about)
+}
+
 /** Creates a connection, which connects on first use. Throws the error of the client for an address that it cannot
  *  parse. */
-export const connectEventStoreDb = (url: string): Connection => {
-  const client = EventStoreDBClient.connectionString(connectionString(url))
+export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connection => {
+  const client = EventStoreDBClient.connectionString(forClient)
   const internals = client as unknown as Internals
   // By default the client sends all appends through one call, BatchAppend, which has no deadline of its own; when it
   // breaks, the appends that wait to be sent end as unhandled rejections. One call per append has neither problem.

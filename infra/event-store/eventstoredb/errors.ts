@@ -62,11 +62,16 @@ export const isStreamNotFound = (error: unknown): boolean =>
 export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
   new Failure('DATABASE_UNAVAILABLE', { database: 'the event store of EVENTSTORE_URL', reason }, cause)
 
+/** Returns the failure for a stream that lacks events. */
+export const damaged = (stream: string, why: string, cause?: unknown): Failure =>
+  new Failure('STREAM_DAMAGED', { stream, why }, cause)
+
 /** The stream or position that a call was about, for the details of its failure. */
 export type ErrorContext = { readonly stream?: string; readonly position?: string }
 
 /** Returns the failure for the caller: DATABASE_UNAVAILABLE when the outcome is unknown, EVENT_INVALID for an append
- *  too large for the server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position of another log.
+ *  too large for the server, CONFIG_INVALID when it denies access, POSITION_FOREIGN for a position of another log,
+ *  STREAM_DAMAGED for a stream that was deleted forever.
  *  Returns any other error unchanged. */
 export const toStoreFailure = (error: unknown, context: ErrorContext = {}) => {
   if (error instanceof Failure || !(error instanceof Error)) return error
@@ -81,9 +86,17 @@ export const toStoreFailure = (error: unknown, context: ErrorContext = {}) => {
       error,
     )
   if (exception === 'access-denied' || code === grpc.permissionDenied || code === grpc.unauthenticated)
-    return new Failure('CONFIG_INVALID', { variable: 'EVENTSTORE_URL', why: 'the server denies access' }, error)
+    return new Failure(
+      'CONFIG_INVALID',
+      {
+        variable: 'EVENTSTORE_URL',
+        why: 'the server denies access: check the user and the password in the address, and that the user may read $all',
+      },
+      error,
+    )
   if (code === grpc.invalidArgument && context.position !== undefined && /invalid position/i.test(message))
     return new Failure('POSITION_FOREIGN', { position: context.position }, error)
+  if (exception === 'stream-deleted') return damaged(context.stream ?? '', 'it was deleted forever', error)
   const isOutage =
     exception === 'not-leader' ||
     unavailableCodes.has(code) ||

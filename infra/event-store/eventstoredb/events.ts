@@ -1,5 +1,5 @@
 import type { Json, Metadata, StoredEvent } from '../port.ts'
-import type { CheckedEvent } from '../validation.ts'
+import { type CheckedEvent, isUtcTime, isUuid } from '../validation.ts'
 import type { LogPosition, LogPositions } from './position.ts'
 
 /** The one internal stream of this engine: it holds the id of the store. The port never returns its events. */
@@ -50,6 +50,16 @@ export const attemptIdOf = ({ metadata }: ServerEvent): string | undefined => {
   return typeof attempt === 'string' ? attempt : undefined
 }
 
+const texts = ['commandId', 'correlationId', 'causationId', 'actor'] as const
+/** Returns whether the metadata is what this store writes: a field alone may be another program's. */
+const isOurMetadata = (metadata: unknown): boolean =>
+  isObject(metadata) &&
+  texts.every((field) => typeof metadata[field] === 'string') &&
+  typeof metadata.time === 'string' &&
+  isUtcTime(metadata.time) &&
+  typeof metadata.schemaVersion === 'number' &&
+  isUuid(String(metadata[attemptKey]))
+
 /** Returns true for the events of this log: no system events, no links, and no events of other clients. */
 export const isOurs = (event: ServerEvent): event is ServerEvent & { readonly position: LogPosition } =>
   event.isJson &&
@@ -57,11 +67,19 @@ export const isOurs = (event: ServerEvent): event is ServerEvent & { readonly po
   !event.stream.startsWith('$') &&
   !event.type.startsWith('$') &&
   event.stream !== identityStream &&
-  attemptIdOf(event) !== undefined
+  isOurMetadata(event.metadata)
 
-/** Returns the event as the port returns it; undefined for an event that is not of this log. */
-export const toStored = (event: ServerEvent, positions: LogPositions): StoredEvent | undefined => {
-  if (!isOurs(event)) return undefined
+/** Returns the event as the port returns it; undefined for an event that is not of this log.
+ *  @param onStrange called with one that carries our mark and is not ours all the same. */
+export const toStored = (
+  event: ServerEvent,
+  positions: LogPositions,
+  onStrange: (event: ServerEvent) => void,
+): StoredEvent | undefined => {
+  if (!isOurs(event)) {
+    if (attemptIdOf(event) !== undefined && event.stream !== identityStream) onStrange(event)
+    return undefined
+  }
   const { [attemptKey]: _, ...metadata } = event.metadata as Metadata & { [attemptKey]: unknown }
   const { id, type, stream, revision } = event
   return { id, type, data: event.data as Json, metadata, stream, revision, position: positions.of(event.position) }

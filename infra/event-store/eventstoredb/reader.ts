@@ -3,6 +3,7 @@ import { maxOf, minOf } from '../bigint.ts'
 import type { AllRange, Metadata, StoredEvent, StreamRange } from '../port.ts'
 import { isName, isUtcTime, revisionMax } from '../validation.ts'
 import type { Connection } from './client.ts'
+import { damaged } from './errors.ts'
 import { isOurs, type ServerEvent, type ServerPage, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
 import type { KnownIds } from './known-ids.ts'
@@ -25,11 +26,17 @@ export type Reader = {
   ): AsyncGenerator<readonly ServerEvent[]>
 }
 
-type Options = { readonly connection: Connection; readonly positions: LogPositions; readonly knownIds: KnownIds }
+type Options = {
+  readonly connection: Connection
+  readonly positions: LogPositions
+  readonly knownIds: KnownIds
+  /** Called with each event that carries our mark and is not ours. */
+  readonly onStrange: (event: ServerEvent) => void
+}
 
 /** Creates the reading half of the store. It reads page by page, so that no call stays open while the caller
  *  processes events. */
-export const createReader = ({ connection, positions, knownIds }: Options): Reader => {
+export const createReader = ({ connection, positions, knownIds, onStrange }: Options): Reader => {
   async function* streamPages(
     stream: string,
     direction: 'forwards' | 'backwards',
@@ -37,15 +44,38 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
     wanted = Number.POSITIVE_INFINITY,
   ) {
     const pageMax = Math.min(streamPageMax, wanted)
-    for (let next = from; ; ) {
+    const step = direction === 'forwards' ? 1n : -1n
+    for (let next = from, read = 0; ; read += 1) {
       const { events: page, isCut } = await connection.readStream(stream, direction, next, pageMax)
+      let expected = next === 'end' ? page[0]?.revision : next
+      // Backwards from beyond the end, the server begins at the end.
+      if (direction === 'backwards' && read === 0 && page[0] && next !== 'end' && page[0].revision < next)
+        expected = page[0].revision
+      for (const { revision } of page) {
+        if (revision !== expected) throw damaged(stream, `revision ${expected} is missing`)
+        expected = revision + step
+      }
       if (direction === 'forwards') knownIds.add(stream, page)
       if (page.length > 0) yield page
       const last = page.at(-1)
-      if (last === undefined || (page.length < pageMax && !isCut)) return
-      next = last.revision + (direction === 'forwards' ? 1n : -1n)
+      const isLastPage = last === undefined || (page.length < pageMax && !isCut)
+      const mayBeGone = last === undefined && read === 0 && (next === 'end' || next === 0n)
+      if (mayBeGone) await refuseDeleted(stream)
+      // Backwards every stream ends with its revision 0.
+      const before = last === undefined ? (read === 0 ? -1n : next) : last.revision - 1n
+      if (isLastPage && direction === 'backwards' && before !== 'end' && before >= 0n)
+        throw damaged(stream, `revision ${before} is missing`)
+      if (isLastPage) return
+      next = last.revision + step
       if (next < 0n) return
     }
+  }
+
+  /** Throws STREAM_DAMAGED when a stream without events had some: then the server keeps from where on it is read. */
+  const refuseDeleted = async (stream: string): Promise<void> => {
+    const { events } = await connection.readStream(`$$${stream}`, 'backwards', 'end', 1)
+    const kept = events[0]?.data
+    if (typeof kept === 'object' && kept !== null && '$tb' in kept) throw damaged(stream, 'it was deleted')
   }
 
   /** Resolves to the revision before the first event whose time is later than a moment. When clocks disagree, an
@@ -73,7 +103,7 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
     let remaining = limit
     for await (const page of streamPages(stream, direction, start === revisionMax ? 'end' : start, limit))
       for (const event of page) {
-        const stored = toStored(event, positions)
+        const stored = toStored(event, positions, onStrange)
         if (event.revision > top || (until && event.position && isBeyond(event.position, until))) {
           if (backwards) continue
           return
@@ -120,7 +150,7 @@ export const createReader = ({ connection, positions, knownIds }: Options): Read
         if (last && !(backwards ? isBeyond(last, position) : isBeyond(position, last))) continue
         if (end && isBeyond(position, end)) return
         last = position
-        const stored = passes(range, event) ? toStored(event, positions) : undefined
+        const stored = passes(range, event) ? toStored(event, positions, onStrange) : undefined
         if (!stored) continue
         yield stored
         left -= 1

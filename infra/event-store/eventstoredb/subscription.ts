@@ -30,6 +30,8 @@ type Options = {
   readonly connection: Connection
   readonly reader: Reader
   readonly positions: LogPositions
+  /** Called with each event that carries our mark and is not ours. */
+  readonly onStrange: (event: ServerEvent) => void
   /** Called with each error that is retried. */
   readonly onRetry?: ((error: unknown) => void) | undefined
 }
@@ -39,7 +41,7 @@ export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
 /** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters
  *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
  *  When the server drops one, the next starts at the position of the last batch. */
-export const createTail = ({ connection, reader, positions, onRetry = () => undefined }: Options): Tail => {
+export const createTail = ({ connection, reader, positions, onStrange, onRetry = () => undefined }: Options): Tail => {
   const closing = new AbortController()
 
   async function* subscribe({ signal: callerSignal, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
@@ -92,7 +94,7 @@ export const createTail = ({ connection, reader, positions, onRetry = () => unde
         if (item.kind === 'checkpoint') scanned = laterOf(scanned, item.position)
         if (item.kind !== 'event' || !item.event.position || !isBeyond(item.event.position, scanned)) return
         scanned = item.event.position
-        const stored = passes(options, item.event) ? toStored(item.event, positions) : undefined
+        const stored = passes(options, item.event) ? toStored(item.event, positions, onStrange) : undefined
         if (!stored) return
         events.push(stored)
         bytes += weightOf(stored.data)

@@ -6,11 +6,12 @@ import { sleep } from '../../async/sleep.ts'
 import type { Appended, AppendOutcome, IdProblem, IdsKnown } from '../port.ts'
 import type { CheckedAppend, CheckedEvent } from '../validation.ts'
 import type { Connection } from './client.ts'
-import { storeUnavailable } from './errors.ts'
+import { damaged, storeUnavailable } from './errors.ts'
 import { attemptIdOf, identityStream, type ServerEvent, toOutgoing } from './events.ts'
 import { idsPerStreamMax, type KnownIds, type StreamIds } from './known-ids.ts'
 import type { LogPositions } from './position.ts'
 import type { Reader } from './reader.ts'
+import { createSettle } from './settling.ts'
 
 const attemptsMax = 50
 const pauseMsMax = 50
@@ -38,6 +39,8 @@ const hasSameContent = (events: readonly CheckedEvent[], stored: readonly Server
 
 type Options = {
   readonly connection: Connection
+  /** How long an append whose outcome is open is settled. */
+  readonly settleMs: number
   readonly reader: Reader
   readonly positions: LogPositions
   readonly knownIds: KnownIds
@@ -48,8 +51,9 @@ export type Writer = { append(append: CheckedAppend): Promise<AppendOutcome>; cl
 /** Creates the writing half of the store. Whatever a caller expects, the append to the server names an exact
  *  revision. Only then does the server recognize a repetition with certainty: otherwise it uses a cache that a
  *  restart clears. And only then are the ids that were compared all ids of the stream. */
-export const createWriter = ({ connection, reader, positions, knownIds }: Options): Writer => {
+export const createWriter = ({ connection, reader, positions, knownIds, settleMs }: Options): Writer => {
   const closing = new AbortController()
+  const appendSettled = createSettle(connection, { settleMs, signal: closing.signal })
   const pending = new Set<Promise<unknown>>()
   /** One append at a time per stream in this process, in the order they came. */
   const inOrder = createKeyedRunner()
@@ -120,15 +124,17 @@ export const createWriter = ({ connection, reader, positions, knownIds }: Option
       if (revision === undefined) return { outcome: 'conflict', stream, actual: undefined }
 
       const id = randomUUID()
-      const written = await connection.append(
+      const written = await appendSettled(
         stream,
         revision,
         events.map((event) => toOutgoing(event, id)),
       )
       if (written.outcome === 'written') {
+        const first = written.revision - BigInt(events.length - 1)
+        if (revision === 'no stream' ? first !== 0n : first !== revision + 1n)
+          throw damaged(stream, `it was deleted: the first new event has revision ${first}`)
         const [last] = await read(stream, written.revision, 1)
         if (last && attemptIdOf(last) !== id) return repeatedOutcome(append, written.revision)
-        const first = written.revision - BigInt(events.length - 1)
         knownIds.add(
           stream,
           events.map((event, index) => ({ id: event.id, revision: first + BigInt(index) })),

@@ -1,0 +1,82 @@
+import { isFailure } from '../../../domain/errors.ts'
+import { createBackoff } from '../../async/backoff.ts'
+import { sleep } from '../../async/sleep.ts'
+import type { Connection, WriteOutcome } from './client.ts'
+import { storeUnavailable } from './errors.ts'
+import type { OutgoingEvent } from './events.ts'
+
+/** How long an append is settled by default. */
+export const settleMsDefault = 5_000
+/** A server that answers at all does so sooner. After this the stream shows whether the events are there, while the
+ *  answer is still awaited: a server that dropped a repetition answers only after two seconds. */
+const lookAfterMs = 250
+const delays = { minMs: 50, maxMs: 500 }
+
+/** Appends at an exact revision, and settles an append whose outcome is open. */
+export type Settle = (
+  stream: string,
+  expected: bigint | 'no stream',
+  events: readonly OutgoingEvent[],
+) => Promise<WriteOutcome>
+
+/** Creates the appends of a connection. Where an answer leaves open whether the events were written (the connection
+ *  broke, the server gave up waiting for its followers, its leader steps down), the stream is read: the events are
+ *  there, or others are in their place, or the same append is sent again, with the same ids at the same revision, which
+ *  the server takes for one. Throws DATABASE_UNAVAILABLE when that does not succeed within `settleMs`. */
+export const createSettle = (
+  { append, readStream }: Pick<Connection, 'append' | 'readStream'>,
+  { settleMs, signal }: { readonly settleMs: number; readonly signal: AbortSignal },
+): Settle => {
+  /** Resolves to what stands in the stream where the events would be; to undefined when nothing does. */
+  const look = async (...[stream, expected, events]: Parameters<Settle>): Promise<WriteOutcome | undefined> => {
+    const first = expected === 'no stream' ? 0n : expected + 1n
+    const { events: there } = await readStream(stream, 'forwards', first, events.length)
+    if (there.length === 0) return undefined
+    if (there.length === events.length && there.every(({ id }, index) => id === events[index]?.id))
+      return { outcome: 'written', revision: first + BigInt(events.length - 1) }
+    const [last] = (await readStream(stream, 'backwards', 'end', 1)).events
+    return { outcome: 'conflict', actual: last?.revision }
+  }
+
+  /** Resolves as soon as a look finds something, and never otherwise. */
+  const lookAgainAndAgain = async (asked: Parameters<Settle>, over: AbortSignal): Promise<WriteOutcome> => {
+    const backoff = createBackoff({ minMs: lookAfterMs, maxMs: 4 * lookAfterMs })
+    while (!over.aborted) {
+      await backoff.pause(over)
+      const found = over.aborted ? undefined : await look(...asked).catch(() => undefined)
+      if (found) return found
+    }
+    return new Promise(() => undefined)
+  }
+
+  const settle = async (asked: Parameters<Settle>, over: AbortSignal): Promise<WriteOutcome> => {
+    const backoff = createBackoff(delays)
+    for (;;) {
+      const looking = new AbortController()
+      try {
+        return await Promise.race([append(...asked), lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
+      } catch (error) {
+        if (!isFailure(error, 'DATABASE_UNAVAILABLE') || over.aborted) throw error
+        const found = await look(...asked).catch(() => undefined)
+        if (found) return found
+        if (over.aborted) throw error
+        await backoff.pause(over)
+      } finally {
+        looking.abort()
+      }
+    }
+  }
+
+  return async (...asked) => {
+    const over = new AbortController()
+    const bound = async () => {
+      await sleep(settleMs, AbortSignal.any([signal, over.signal]))
+      throw storeUnavailable(`it is not known whether the events were written: no answer within ${settleMs} ms`)
+    }
+    try {
+      return await Promise.race([settle(asked, AbortSignal.any([over.signal, signal])), bound()])
+    } finally {
+      over.abort()
+    }
+  }
+}

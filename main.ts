@@ -14,6 +14,7 @@ import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-pos
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
+import { environmentFilesOf } from './infra/keys/secret-files.ts'
 import { postgresUsedNonces } from './infra/nonces/postgres.ts'
 import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
@@ -186,6 +187,7 @@ const openCluster = async (config: Config, log: Log) => {
     trust: config.jobTrust,
     // The project may have secrets too, in .env.
     hidden: [config.dataDir, import.meta.dirname],
+    secretFiles: environmentFilesOf(process.execArgv),
     log,
   })
   if (!config.roles.includes('scheduler')) return cluster

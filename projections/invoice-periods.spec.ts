@@ -107,6 +107,20 @@ describe('the periods of the lines of an invoice', () => {
     expect(read).toBeLessThan(50)
   })
 
+  test('are found among 3,000 events of jobs by few reads', async () => {
+    const { store, lines } = await stored(rentalOf([[{ seconds: 1n, jobs: 0 }], [{ seconds: 1n, jobs: 3_000 }]]))
+    let reads = 0
+    const counting = {
+      readStream: (...of: Parameters<typeof store.readStream>) => {
+        reads += 1
+        return store.readStream(...of)
+      },
+    }
+    const { rows } = await listInvoicePeriods(counting, { rental: 'r', lines, line: 2 }, { first: 10 })
+    expect(rows.map(({ runSeconds }) => runSeconds)).toEqual([2n])
+    expect(reads).toBeLessThan(60)
+  })
+
   test('of no line, or after another place, are refused', async () => {
     const { store, lines } = await stored(rentalOf([[{ seconds: 5n, jobs: 1 }], [{ seconds: 5n, jobs: 0 }]]))
     const ask = (line: number, revision?: string) => {

@@ -102,8 +102,10 @@ const firstBeyond = async (store: Reader, stream: string, seconds: bigint): Prom
   return low
 }
 
-/** How many events are read at once in search of a period: a rental has others too, such as those of its jobs. */
-const searchEventsMax = 16
+/** How many events are read at once in search of a period: few at first, for it is usually near; twice as many each
+ *  time, for a rental has others too, such as those of its jobs. */
+const searchEventsMin = 16
+const searchEventsMax = 500
 
 /** Resolves to the last period from one revision to another; undefined when there is none. */
 const latestUntil = async (
@@ -112,11 +114,15 @@ const latestUntil = async (
   until: bigint,
   since: bigint,
 ): Promise<Metered | undefined> => {
-  for (let from = until; from >= since; from -= BigInt(searchEventsMax))
-    for await (const stored of store.readStream(stream, { direction: 'backwards', from, limit: searchEventsMax })) {
+  let limit = searchEventsMin
+  for (let from = until; from >= since; ) {
+    for await (const stored of store.readStream(stream, { direction: 'backwards', from, limit })) {
       if (stored.revision < since) return undefined
       const metered = meteredOf(stored)
       if (metered) return metered
     }
+    from -= BigInt(limit)
+    limit = Math.min(limit * 2, searchEventsMax)
+  }
   return undefined
 }

@@ -56,10 +56,12 @@ Invoice.implement({
         first: t.arg.int({ defaultValue: firstDefault, description: `The number of lines, 1 to ${linesMax}.` }),
         offset: t.arg.int({ defaultValue: 0, description: 'How many lines to leave out.' }),
       },
-      resolve: ({ lines, asset }, { first, offset }) => {
-        const from = Math.max(offset ?? 0, 0)
-        const count = Math.min(Math.max(first ?? firstDefault, 1), linesMax)
-        return lines.slice(from, from + count).map((line, index) => ({
+      resolve: ({ lines, asset }, args) => {
+        const [first, from] = [args.first ?? firstDefault, args.offset ?? 0]
+        if (first < 1 || first > linesMax)
+          throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${linesMax}` })
+        if (from < 0) throw new Failure('INPUT_INVALID', { offset: String(from), takes: '0 or more' })
+        return lines.slice(from, from + first).map((line, index) => ({
           ...line,
           number: from + index + 1,
           seconds: Number(line.seconds),

@@ -297,6 +297,14 @@ describe('ending', () => {
       lastEventId: metered.eventId,
       periods: 1,
     })
+    const lines = async (page: string) => {
+      const { data, errors } = await renter.ask(`{ invoice(id: "${id}") { lines(${page}) { number } } }`)
+      return data?.invoice?.lines ?? errors?.[0]?.extensions?.code
+    }
+    expect(await lines('first: 100, offset: 0')).toEqual([{ number: 1 }])
+    expect(await lines('first: 1, offset: 2147483647')).toEqual([])
+    for (const page of ['first: 0', 'first: -5', 'first: 101', 'first: 2147483647', 'offset: -5'])
+      expect([page, await lines(page)]).toEqual([page, expect.stringMatching(/^(INPUT_INVALID|QUERY_TOO_COSTLY)$/)])
   })
 
   test('is for the renter alone, once', async () => {

@@ -2,6 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { Failure } from '../../domain/errors.ts'
+import { createSemaphore } from '../async/semaphore.ts'
+import { closeToOthers, secretFilesIn } from '../keys/secret-files.ts'
 import { exists } from '../system/files.ts'
 import type { ProcessIdentity } from '../system/processes.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
@@ -28,6 +30,8 @@ export type { IsolationKind, JobTrust } from './process/isolation.ts'
 
 /** How often old folders are looked for, at most. */
 const sweepMs = 600_000
+/** How many attempts are read at once: the folders of a month may be many. */
+const readsAtOnceMax = 8
 
 export type ProcessClusterOptions = {
   /** The folder of all attempts. Several programs may use it at once. */
@@ -36,8 +40,11 @@ export type ProcessClusterOptions = {
   readonly name?: string
   /** Whose jobs run here. For `own`, jobs run also where nothing isolates them. Undefined: strangers'. */
   readonly trust?: JobTrust
-  /** Folders that no job sees, such as that of the keys; the folder of all attempts is always among them. */
+  /** Folders that no job sees, such as that of the keys; the folder of all attempts is always among them. Where jobs see
+   *  the file tree of the machine, the secret files in them are closed to other users. */
   readonly hidden?: readonly string[]
+  /** More files that no job may read, wherever they lie. */
+  readonly secretFiles?: readonly string[]
   /** Leaves out all ways to isolate but one, for tests. */
   readonly only?: IsolationKind
   /** Milliseconds since 1970. */
@@ -65,6 +72,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     name = 'process',
     trust = 'strangers',
     hidden = [],
+    secretFiles = [],
     clock = Date.now,
     log = silent,
     graceMs: usualGraceMs = 30_000,
@@ -74,6 +82,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   const followers = new Map<string, Promise<{ follower: Follower; outcome: LaunchOutcome }>>()
   let prepared: Promise<{ root: string; limits: Limits; isolation: Isolation }> | undefined
   let closed = false
+  const closing = new AbortController()
 
   const prepare = async () => {
     await folders.prepareRoot(options.root).catch((error: unknown) => {
@@ -82,7 +91,16 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     // Processes carry the folder's path in their environment, so it must be the same whatever links lead here.
     const root = await realpath(options.root)
     const [limits, machine] = await Promise.all([probeLimits(), lookAtMachine(root, options.only)])
-    return { root, limits, isolation: decideIsolation(machine, trust) }
+    const isolation = decideIsolation(machine, trust)
+    const { kind } = isolation
+    const seesAll = kind === 'uid' || kind === 'none'
+    const files = [
+      ...('uids' in isolation || seesAll ? secretFiles : []),
+      ...(seesAll ? await secretFilesIn(hidden) : []),
+    ]
+    for (const file of await closeToOthers(files))
+      log.warn({ file }, 'other users could read this file; now they cannot')
+    return { root, limits, isolation }
   }
   const ready = () => {
     prepared ??= prepare().catch((error: unknown) => {
@@ -183,15 +201,15 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     const { root } = await ready()
     const handles = await folders.listFolders(root)
     const now = await table(0)
-    return Promise.all(
-      handles.map(async (handle) => {
-        const folder = folders.attemptFolder(root, handle)
-        // A folder whose spec is lost has no process that could be found.
-        const launch = await readLaunch(folder).catch(() => undefined)
-        const members = launch && (await membersAt(folder, launch, await readProcess(folder), now))
-        return { ...handle, running: members !== undefined && members.wrapper.length + members.job.length > 0 }
-      }),
-    )
+    const limited = createSemaphore(readsAtOnceMax)
+    const read = async (handle: JobHandle) => {
+      const folder = folders.attemptFolder(root, handle)
+      // A folder whose spec is lost has no process that could be found.
+      const launch = await readLaunch(folder).catch(() => undefined)
+      const members = launch && (await membersAt(folder, launch, await readProcess(folder), now))
+      return { ...handle, running: members !== undefined && members.wrapper.length + members.job.length > 0 }
+    }
+    return Promise.all(handles.map((handle) => limited(() => read(handle))))
   }
 
   let sweptMs = Number.NEGATIVE_INFINITY
@@ -205,7 +223,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       const ended = (await list()).filter(
         ({ running, jobId, attempt }) => !running && !followers.has(key({ jobId, attempt })),
       )
-      await removeOld(root, ended, clock())
+      await removeOld(root, ended, clock(), closing.signal)
     }
     sweeping = work()
       .catch((error: unknown) => log.warn({ err: error }, 'old folders of jobs could not be removed'))
@@ -253,6 +271,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 
     async close({ stopJobs }) {
       closed = true
+      closing.abort()
       await sweeping
       const attempts = await Promise.allSettled(followers.values())
       const watched = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value.follower] : []))

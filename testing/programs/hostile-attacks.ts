@@ -1,12 +1,15 @@
 /** Jobs that attack the platform, the machine and each other. Each prints BREACH and what it has reached, and at its end
  *  `done`. The variables of all of them: PLATFORM and VICTIM (process ids as the machine counts them), KEYS (a file of the
- *  platform), FOLDER (the folder of the other job), OUTSIDE (a folder of the machine). */
+ *  platform), INSTALLATION (the folder of all that is of the platform), FOLDER (the folder of the other job), OUTSIDE (a
+ *  folder of the machine). */
 import type { JobSpec } from '../../infra/clusters/port.ts'
 import type { IsolationKind } from '../../infra/clusters/process.ts'
 
 export const marker = 'hostile-secret'
 export const diskBytesMax = 8 * 1024 ** 2
 export const outputBytesMax = 1024 ** 2
+/** Files of an installation that hold secrets, each readable by all when the platform starts. */
+export const secretFiles = ['project/.env', 'project/.env.production', 'given.env', 'data/keys/jwt', 'data/keys/old']
 /** An argument by which the processes of an attack are counted on the machine. */
 export const napSeconds = 50_000 + (process.pid % 40_000)
 
@@ -25,6 +28,7 @@ const well = { ended: 'exited', exitCode: 0 }
 const reads: Attack[] = [
   ...['"$KEYS"', '/proc/1/environ', '/proc/$PLATFORM/environ', '/proc/$PLATFORM/root$KEYS', '/proc/$VICTIM/environ'],
   ...['/proc/$PLATFORM/cmdline', '/proc/$VICTIM/cwd/secret', '"$FOLDER/work/secret"', '"$FOLDER/spec.json"'],
+  ...secretFiles.map((name) => `"$INSTALLATION/${name}"`),
   ...['"$FOLDER/program"', '"$FOLDER/output.log"', '../spec.json', '../output.log', '/etc/shadow'],
 ].map((path) => ({
   name: `reads ${path}`,
@@ -99,6 +103,15 @@ export const attacks: readonly Attack[] = [
     spec: {
       command: shell(
         `find / -xdev -path "*/keys/jwt" -readable 2> /dev/null | xargs -r grep -l ${marker} | grep -q . && echo BREACH; :`,
+      ),
+    },
+    ends: well,
+  },
+  {
+    name: 'searches the installation for a secret',
+    spec: {
+      command: shell(
+        `find "$INSTALLATION" -type f 2> /dev/null | while read -r f; do grep -l ${marker} "$f"; done 2> /dev/null | grep -q . && echo BREACH; :`,
       ),
     },
     ends: well,

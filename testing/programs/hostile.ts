@@ -8,7 +8,7 @@ import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
 import { readProcessFile } from '../../infra/system/processes.ts'
 import { readProcesses } from '../processes.ts'
-import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax } from './hostile-attacks.ts'
+import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax, secretFiles } from './hostile-attacks.ts'
 
 export type Report = {
   readonly name: string
@@ -28,12 +28,21 @@ const data = join(folder, 'data')
 const keys = join(data, 'keys', 'jwt')
 const outside = join(folder, 'outside')
 const root = join(data, 'jobs')
-await mkdir(root, { recursive: true })
-for (const path of [join(data, 'keys'), outside]) await mkdir(path, { recursive: true, mode: 0o700 })
-await writeFile(keys, marker, { mode: 0o600 })
+const project = join(folder, 'project')
+for (const path of [root, project, join(data, 'keys')]) await mkdir(path, { recursive: true })
+await mkdir(outside, { recursive: true, mode: 0o700 })
+for (const name of secretFiles) await writeFile(join(folder, name), marker, { mode: 0o644 })
 
 const cluster = processCluster({
-  ...{ root, hidden: [data], only: only as IsolationKind, graceMs: 500, diskBytesMax, outputBytesMax },
+  ...{
+    root,
+    hidden: [data, project],
+    secretFiles: [join(folder, 'given.env')],
+    only: only as IsolationKind,
+    graceMs: 500,
+    diskBytesMax,
+    outputBytesMax,
+  },
 })
 const { kind, reasons } = await cluster.isolation()
 print({ isolation: kind, reasons })
@@ -69,6 +78,7 @@ const victimRuns = async () => (await cluster.list()).some((found) => found.jobI
 for (const { name, spec } of attacks) {
   const environment = {
     ...{ PLATFORM: String(process.pid), VICTIM: String(victimPid), KEYS: keys, OUTSIDE: outside },
+    INSTALLATION: folder,
     ...{ FOLDER: join(root, victim.jobId, '1'), SECRET: `${marker}-of-the-job` },
     ...spec.environment,
     // A job that names the folder of another one must not be taken for it.

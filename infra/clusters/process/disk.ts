@@ -1,29 +1,45 @@
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../system/errors.ts'
 
 const entriesMax = 500_000
+/** How many folders may wait to be measured, beside or above each other. */
+const foldersMax = 50_000
 const depthMax = 200
 const blockBytes = 512
+/** How many names of a folder are in memory at once. */
+const namesMax = 256
 
 /** `trouble` is why not everything could be measured. */
 export type DiskUse = { readonly bytes: number; readonly trouble?: string }
 
+/** The path of the parent is one text for all folders in it. */
+type Waiting = { readonly parent: string; readonly name: string; readonly depth: number }
+
 /** Measures what the folders take on the disk, without following links. Stops once that is more than `bytesMax`, or at
- *  folders that are too many, too deep or closed to this program: a job could hide files there. */
-export const measureDisk = async (folders: readonly string[], bytesMax: number): Promise<DiskUse> => {
+ *  folders that are too many, too deep or closed to this program: a job could hide files there. Reads a folder piece by
+ *  piece, so that neither the loop nor the memory feels how large it is. When the signal aborts it resolves early, to
+ *  what it has measured. */
+export const measureDisk = async (
+  folders: readonly string[],
+  bytesMax: number,
+  signal?: AbortSignal,
+): Promise<DiskUse> => {
   let [bytes, entries] = [0, 0]
-  const open = folders.map((path) => ({ path, depth: 0 }))
+  const open: Waiting[] = folders.map((path) => ({ parent: path, name: '', depth: 0 }))
   for (let next = open.pop(); next; next = open.pop()) {
-    const { path, depth } = next
+    const { parent, name, depth } = next
+    const path = join(parent, name)
     if (depth > depthMax) return { bytes, trouble: `folders more than ${depthMax} deep` }
     try {
-      for (const entry of await readdir(path, { withFileTypes: true })) {
+      for await (const entry of await opendir(path, { bufferSize: namesMax })) {
+        if (signal?.aborted) return { bytes }
         entries += 1
         if (entries > entriesMax) return { bytes, trouble: `more than ${entriesMax} files` }
-        const place = join(path, entry.name)
-        if (entry.isDirectory()) open.push({ path: place, depth: depth + 1 })
-        bytes += (await lstat(place)).blocks * blockBytes
+        if (entry.isDirectory()) open.push({ parent: path, name: entry.name, depth: depth + 1 })
+        if (open.length > foldersMax) return { bytes, trouble: `more than ${foldersMax} folders beside each other` }
+        // The loop goes round for each file: its size comes from another thread.
+        bytes += (await lstat(join(path, entry.name))).blocks * blockBytes
         if (bytes > bytesMax) return { bytes }
       }
     } catch (error) {

@@ -14,10 +14,13 @@ const pollMs = 100
 const pollAfterErrorMs = 1000
 const memoryPollMs = 250
 const progressMs = 250
-const readBytes = 65_536
-/** Measuring the disk lists all files of the job: the next time comes no sooner than so many times that long. */
+/** So few that the lines in them are parsed within a moment. */
+const readBytes = 16_384
+/** Measuring the disk lists all files of the job: the next time comes no sooner than so many times that long, but at
+ *  most `diskRestMsMax` later, within which a job could fill the disk unseen. */
 const diskPollMs = 5_000
 const diskRestFactor = 20
+const diskRestMsMax = 60_000
 const wrapperEndMsMax = 5_000
 const waitForWrapperMs = 10
 
@@ -66,6 +69,8 @@ export const follow = (options: FollowOptions): Follower => {
   let unreported = false
   let disk: DiskUse | undefined
   let measureAtMs = performance.now() + diskPollMs
+  let measuring: Promise<void> | undefined
+  const over = new AbortController()
   let forgotten = false
   let decided: JobOutcome | undefined
   let outcome: JobOutcome | undefined
@@ -129,12 +134,20 @@ export const follow = (options: FollowOptions): Follower => {
     return failed('JOB_MEMORY_EXCEEDED', `It used ${usedMib} MiB of ${spec.memoryMib} MiB.`)
   }
 
-  const measure = async () => {
+  /** Measures the disk in the background, when that is due: many files take longer than the other limits may wait. */
+  const measure = () => {
     const begun = performance.now()
-    if (begun < measureAtMs) return
-    disk = await measureDisk([join(folder, 'work'), join(folder, 'tmp')], diskBytesMax)
-    const now = performance.now()
-    measureAtMs = now + Math.max(diskPollMs, diskRestFactor * (now - begun))
+    if (measuring || begun < measureAtMs) return
+    measuring = measureDisk([join(folder, 'work'), join(folder, 'tmp')], diskBytesMax, over.signal)
+      .then((use) => {
+        disk = use
+      })
+      .catch((error: unknown) => log.warn({ ...details, err: error }, 'the files of a job cannot be measured'))
+      .finally(() => {
+        const now = performance.now()
+        measureAtMs = now + Math.min(Math.max(diskPollMs, diskRestFactor * (now - begun)), diskRestMsMax)
+        measuring = undefined
+      })
   }
 
   const warnOfRest = (ended: boolean) => {
@@ -167,7 +180,7 @@ export const follow = (options: FollowOptions): Follower => {
   const look = async (): Promise<boolean> => {
     const running = await runs()
     size = await outputBytes(folder)
-    if (running) await measure()
+    if (running) measure()
     const broken = running ? await brokenLimit() : undefined
     if (!broken) await readOn()
     if (running) {
@@ -198,13 +211,15 @@ export const follow = (options: FollowOptions): Follower => {
     await woken.wait({ ms: 0 }) // the caller of launch gets its result before its watcher gets an end
     while (!forgotten) {
       try {
-        if (await look()) return
+        if (await look()) break
         await woken.wait({ ms: pollMs })
       } catch (error) {
         log.warn({ ...details, err: error }, 'cannot watch a job, trying again')
         await woken.wait({ ms: pollAfterErrorMs })
       }
     }
+    over.abort()
+    await measuring
   }
 
   return {

@@ -61,3 +61,25 @@ test('the files of a job go after an hour, its log after its time, and nothing t
   await cluster.close({ stopJobs: true })
   await rm(root, { recursive: true })
 })
+
+test('what of one attempt cannot be removed holds up no other, and nothing is begun once it is stopped', async () => {
+  const root = await makeRoot()
+  const handles = ['a', 'b'].map((jobId) => ({ jobId, attempt: 1 }))
+  const old = new Date(Date.now() - 2 * dayMs)
+  for (const handle of handles) {
+    await mkdir(join(folderOf(root, handle), 'work'), { recursive: true })
+    await writeFile(join(folderOf(root, handle), 'output.log'), '')
+    await utimes(join(folderOf(root, handle), 'output.log'), old, old)
+  }
+  await removeOld(root, handles, Date.now(), AbortSignal.abort())
+  for (const handle of handles) expect(await readdir(folderOf(root, handle))).toContain('work')
+  // A link to itself cannot even be looked at.
+  const impossible = { jobId: 'c', attempt: 1 }
+  await mkdir(folderOf(root, impossible), { recursive: true })
+  await symlink('tmp', join(folderOf(root, impossible), 'tmp'))
+  await writeFile(join(folderOf(root, impossible), 'output.log'), '')
+  await utimes(join(folderOf(root, impossible), 'output.log'), new Date(), old)
+  await expect(removeOld(root, [impossible, ...handles], Date.now())).rejects.toThrow(/1 attempts cannot/)
+  for (const handle of handles) expect(await readdir(folderOf(root, handle))).not.toContain('work')
+  await rm(root, { recursive: true })
+})

@@ -10,6 +10,8 @@ import { readLaunch } from './reading.ts'
 import { releaseUid } from './uids.ts'
 
 const hourMs = 3_600_000
+/** How many errors are told of. */
+const errorsMax = 5
 export const retention = {
   /** How long the files of a job stay after its end. */
   filesMsMax: hourMs,
@@ -41,18 +43,25 @@ export const pickRemovals = (
   return { files, whole }
 }
 
-/** Removes folders as `rm` does: however deep, through no link, on no other file system. */
-const removeFolders = async (paths: readonly string[]): Promise<void> => {
+/** Removes folders as `rm` does: however deep, through no link, on no other file system. Another process does the work,
+ *  piece by piece, so that the loop does not feel how many files there are. */
+const removeFolders = async (paths: readonly string[], signal: AbortSignal | undefined): Promise<void> => {
   const there: string[] = []
   for (const path of paths) if (await exists(path)) there.push(path)
   if (there.length === 0) return
-  // A job may have closed its folders to their owner.
-  await promisify(execFile)('chmod', ['-R', 'u+rwx', '--', ...there]).catch(() => undefined)
-  await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', ...there])
+  // A job may have closed its folders to their owner. Silent: a program that prints too much is ended.
+  await promisify(execFile)('chmod', ['-Rf', 'u+rwx', '--', ...there], { signal }).catch(() => undefined)
+  await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', ...there], { signal })
 }
 
-/** Removes what is due of the attempts, none of which has a process. */
-export const removeOld = async (root: string, handles: readonly JobHandle[], nowMs: number): Promise<void> => {
+/** Removes what is due of the attempts, none of which has a process. What of one cannot be removed holds up no other;
+ *  throws it at the end. When the signal aborts it leaves the rest for the next time. */
+export const removeOld = async (
+  root: string,
+  handles: readonly JobHandle[],
+  nowMs: number,
+  signal?: AbortSignal,
+): Promise<void> => {
   const ended: EndedAttempt[] = []
   for (const handle of handles) {
     const folder = attemptFolder(root, handle)
@@ -60,16 +69,28 @@ export const removeOld = async (root: string, handles: readonly JobHandle[], now
     if (log) ended.push({ handle, endedMs: log.mtimeMs, bytes: await outputBytes(folder) })
   }
   const { files, whole } = pickRemovals(ended, nowMs)
+  const errors: unknown[] = []
+  const attempt = async (work: () => Promise<void>) => {
+    if (!signal?.aborted) await work().catch((error: unknown) => errors.push(error))
+  }
   for (const { handle } of files) {
     const folder = attemptFolder(root, handle)
-    await removeFolders(['work', 'tmp', 'jail'].map((name) => join(folder, name)))
+    await attempt(() =>
+      removeFolders(
+        ['work', 'tmp', 'jail'].map((name) => join(folder, name)),
+        signal,
+      ),
+    )
   }
-  for (const { handle } of whole) {
-    const folder = attemptFolder(root, handle)
-    const uid = (await readLaunch(folder).catch(() => undefined))?.uid
-    await removeFolders([folder])
-    if (uid !== undefined) await releaseUid(root, uid)
-    // Other attempts of the job may be left.
-    await rmdir(dirname(folder)).catch(() => undefined)
-  }
+  for (const { handle } of whole)
+    await attempt(async () => {
+      const folder = attemptFolder(root, handle)
+      const uid = (await readLaunch(folder).catch(() => undefined))?.uid
+      await removeFolders([folder], signal)
+      if (uid !== undefined) await releaseUid(root, uid)
+      // Other attempts of the job may be left.
+      await rmdir(dirname(folder)).catch(() => undefined)
+    })
+  if (errors.length > 0 && !signal?.aborted)
+    throw new AggregateError(errors.slice(0, errorsMax), `${errors.length} attempts cannot be removed`)
 }

@@ -1,0 +1,62 @@
+/** The files of an installation that hold secrets, and how they are kept from other users of the machine: a job may be
+ *  one of them. */
+import { chmod, readdir, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Failure } from '../../domain/errors.ts'
+import { errorCode } from '../system/errors.ts'
+import { unlessMissing } from '../system/files.ts'
+
+const othersBits = 0o007
+const secretMode = 0o600
+
+/** Returns the absolute paths of the files of settings that Node was told to read, by its own arguments.
+ *  @param execArgv as in `process.execArgv` */
+export const environmentFilesOf = (execArgv: readonly string[], cwd: string = process.cwd()): string[] =>
+  execArgv.flatMap((word, index) => {
+    const [option, path] = /^--env-file(?:-if-exists)?(?:=(.*))?$/s.exec(word) ?? []
+    const named = option === undefined ? undefined : (path ?? execArgv[index + 1])
+    return named ? [resolve(cwd, named)] : []
+  })
+
+/** Resolves to the files with secrets in these folders: settings (`.env`, `.env.production`, not the example), and what
+ *  lies in `keys`. */
+export const secretFilesIn = async (folders: readonly string[]): Promise<string[]> => {
+  const found: string[] = []
+  for (const folder of folders) {
+    const names = (await readdir(folder).catch(unlessMissing)) ?? []
+    found.push(...names.filter(isSettings).map((name) => join(folder, name)))
+    const keys = join(folder, 'keys')
+    found.push(...((await readdir(keys).catch(unlessMissing)) ?? []).map((name) => join(keys, name)))
+  }
+  return found
+}
+
+const isSettings = (name: string): boolean => /^\.env($|[^a-z])/.test(name) && !name.endsWith('.example')
+
+/** Takes the files that other users may read from them (mode 0600). Resolves to those that were open. Throws
+ *  CONFIG_INVALID with the file and the fix where this program may not do so. */
+export const closeToOthers = async (paths: readonly string[]): Promise<string[]> => {
+  const closed: string[] = []
+  for (const path of new Set(paths)) {
+    if (!(await isOpen(path))) continue
+    const error = await chmod(path, secretMode).catch((error: unknown) => error)
+    // Some file systems take a mode and keep theirs.
+    if (error !== undefined || (await isOpen(path)))
+      throw new Failure(
+        'CONFIG_INVALID',
+        {
+          file: path,
+          why: `a job could read its secrets, and its mode cannot be changed (${errorCode(error) ?? 'it stays'})`,
+          fix: `chmod 600 ${path}, as its owner, or pass the settings in the environment`,
+        },
+        error,
+      )
+    closed.push(path)
+  }
+  return closed
+}
+
+const isOpen = async (path: string): Promise<boolean> => {
+  const found = await stat(path).catch(unlessMissing)
+  return found?.isFile() === true && (found.mode & othersBits) !== 0
+}

@@ -10,6 +10,10 @@ import { join, relative } from 'node:path'
 import { createSignal } from '../infra/async/signal.ts'
 import { sleep } from '../infra/async/sleep.ts'
 
+const usage = `npm run dev
+  Runs the platform, and starts it again whenever a source file changes. It takes no options: settings are environment
+  variables and lines of .env (docs/configuration.md).`
+
 const root = join(import.meta.dirname, '..')
 /** The folders that main.ts imports from. */
 export const watchedFolders = [
@@ -143,4 +147,7 @@ const run = async (): Promise<void> => {
   }
 }
 
-if (import.meta.main) await run()
+if (import.meta.main) {
+  if (process.argv.includes('--help')) console.log(usage)
+  else await run()
+}

@@ -1,8 +1,5 @@
 // Runs the platform, and starts it again whenever a source file changes: npm run dev. Besides the settings of the
 // environment it takes those of .env; those of the environment go first.
-//
-// `node --watch` does not fit: on Ctrl-C it sends the platform a second SIGINT besides that of the terminal, and a
-// second signal makes the platform exit at once instead of closing its parts in order.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, watch } from 'node:fs'

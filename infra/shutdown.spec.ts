@@ -117,7 +117,7 @@ describe('signals', () => {
 
   test.each(pairs)('%s and %s at the same time are one; the next exits at once', async (first, second) => {
     const { shutdown, program, exits, passSameSignalTime } = world()
-    shutdown.add('database', never, { closeMs: 60_000 })
+    shutdown.add('database', never, { closeMs: 1 })
     shutdown.onSignals()
     program.emit(first, first)
     program.emit(second, second)

@@ -23,11 +23,11 @@ afterEach(async () => {
 })
 afterAll(() => folder.remove())
 
-const shells = ['/bin/sh', '/bin/bash', '/bin/dash'].filter((path) => existsSync(path))
+const shells = ['/bin/dash', '/bin/bash'].filter((path) => existsSync(path))
 
 /** Starts a script of package.json as in a terminal: in a group of processes of its own. */
 const startScript = (given: readonly string[], shell: string) => {
-  const child = spawn('npm', [...given, `--script-shell=${shell}`], {
+  const child = spawn('npm', [`--script-shell=${shell}`, ...given], {
     cwd: root,
     env: {
       ...process.env,
@@ -51,7 +51,10 @@ const startScript = (given: readonly string[], shell: string) => {
     })
   return {
     /** Resolves once it has printed this text. */
-    hasPrinted: (text: string) => eventually(`"${text}"`, () => output.includes(text), startMsMax),
+    hasPrinted: (text: string) =>
+      eventually(`"${text}"`, () => output.includes(text), startMsMax).catch((error) => {
+        throw new Error(`${error.message}\n${output}`)
+      }),
     pressControlC: () => process.kill(-(child.pid as number), 'SIGINT'),
     terminate: () => child.kill('SIGTERM'),
     /** Resolves to how npm has ended, and to what still runs at that moment. */

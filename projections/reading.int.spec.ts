@@ -144,7 +144,7 @@ describe('lists', () => {
     expect(idsOf(await listInvoices(world.read, { first: 2, after: first.endCursor }))).toEqual(['r3', 'r0'])
     expect(idsOf(await listInvoices(world.read, { first: 9, renter: '0xr6' }))).toEqual(['r6'])
     expect(await findInvoice(world.read, 'r0')).toMatchObject({
-      lines: [{ eventId: 'metered-0', description: '2 × H100', seconds: '300', amount: '600000' }],
+      lines: [{ firstEventId: 'metered-0', lastEventId: 'metered-0', periods: 1, seconds: '300', amount: '600000' }],
       total: 600_000n,
       asset: 'USDC/6',
     })

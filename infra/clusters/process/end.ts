@@ -7,7 +7,7 @@ const killMsMax = 10_000
 /** How long the wrapper may take beyond the grace. */
 const wrapperMsMax = 3_000
 
-const signal = (pid: number, name: 'SIGTERM' | 'SIGKILL') => {
+const signal = (pid: number, name: 'SIGTERM' | 'SIGSTOP' | 'SIGKILL') => {
   try {
     process.kill(pid, name)
   } catch {
@@ -15,14 +15,16 @@ const signal = (pid: number, name: 'SIGTERM' | 'SIGKILL') => {
   }
 }
 
-/** Ends all processes that `find` returns with SIGKILL, until none is found. Resolves to false when some are left after
- *  10 s, because the kernel does not end them. */
+/** Ends all processes that `find` returns with SIGKILL, until none is found. They are stopped first: what one of them
+ *  starts until then is found while its parent still lives, for afterwards its session no longer names the attempt.
+ *  Resolves to false when some are left after 10 s, because the kernel does not end them. */
 export const killProcesses = async (find: () => Promise<readonly number[]>): Promise<boolean> => {
   // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
     const pids = await find()
     if (pids.length === 0 && (await areGone(find))) return true
-    for (const pid of pids) signal(pid, 'SIGKILL')
+    for (const pid of pids) signal(pid, 'SIGSTOP')
+    for (const pid of new Set([...pids, ...(await find())])) signal(pid, 'SIGKILL')
   }
   return (await find()).length === 0
 }

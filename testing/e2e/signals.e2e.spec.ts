@@ -13,6 +13,7 @@ import { processesNaming } from '../processes.ts'
 import { createTestFolder } from '../worlds/platform.ts'
 
 const startMsMax = 60_000
+const passedOnMs = 100
 
 let folder: Awaited<ReturnType<typeof createTestFolder>>
 beforeAll(async () => {
@@ -55,7 +56,12 @@ const startScript = (given: readonly string[], shell: string) => {
       eventually(`"${text}"`, () => output.includes(text), startMsMax).catch((error) => {
         throw new Error(`${error.message}\n${output}`)
       }),
-    pressControlC: () => process.kill(-(child.pid as number), 'SIGINT'),
+    /** Signals the whole group; npm passes it on a moment later, as on a busy machine. */
+    pressControlC: () => {
+      child.kill('SIGSTOP')
+      process.kill(-(child.pid as number), 'SIGINT')
+      setTimeout(() => child.kill('SIGCONT'), passedOnMs)
+    },
     terminate: () => child.kill('SIGTERM'),
     /** Resolves to how npm has ended, and to what still runs at that moment. */
     ended: async () => {

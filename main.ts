@@ -212,7 +212,12 @@ const openChain = async (config: Config, folder: string, log: Log) => {
   })
 }
 
+const usage = `npm start
+  Starts the platform. It takes no options: settings are environment variables and lines of .env (docs/configuration.md).
+  Ctrl-C stops it in order; once more, it leaves at once.`
+
 const run = async (): Promise<void> => {
+  if (process.argv.includes('--help')) return console.log(usage)
   const config = readConfig(process.env)
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)

@@ -18,6 +18,7 @@ describe('the command line of the benches', () => {
       json: false,
       quick: false,
       peer: true,
+      help: false,
     })
     expect(readOptions(['load', '--rounds', '7', '--events', '1000', '--json', '--without-peer'], known)).toMatchObject(
       {

@@ -9,6 +9,7 @@ export type Options = {
   /** Tiny sizes, one round, no peer, any server: whether all still runs. The figures mean nothing. */
   readonly quick: boolean
   readonly peer: boolean
+  readonly help: boolean
 }
 
 const roundsDefault = 5
@@ -30,6 +31,7 @@ export const readOptions = (args: readonly string[], known: readonly string[]): 
       json: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       'without-peer': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
     },
   })
   const unknown = positionals.find((name) => name !== 'all' && !known.includes(name))
@@ -41,5 +43,6 @@ export const readOptions = (args: readonly string[], known: readonly string[]): 
     json: values.json,
     quick: values.quick,
     peer: !values.quick && !values['without-peer'],
+    help: values.help,
   }
 }

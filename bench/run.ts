@@ -96,7 +96,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
       process.argv.slice(2),
       benches.map(({ name }) => name),
     )
-    if (options.names.length === 0) process.stdout.write(`${usage}\n`)
+    if (options.help || options.names.length === 0) process.stdout.write(`${usage}\n`)
     else await run(options)
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`)

@@ -1,14 +1,15 @@
 // Runs the platform, and starts it again whenever a source file changes: npm run dev. Besides the settings of the
 // environment it takes those of .env; those of the environment go first.
-//
-// `node --watch` does not fit: on Ctrl-C it sends the platform a second SIGINT besides that of the terminal, and a
-// second signal makes the platform exit at once instead of closing its parts in order.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, watch } from 'node:fs'
 import { join, relative } from 'node:path'
 import { createSignal } from '../infra/async/signal.ts'
 import { sleep } from '../infra/async/sleep.ts'
+
+const usage = `npm run dev
+  Runs the platform, and starts it again whenever a source file changes. It takes no options: settings are environment
+  variables and lines of .env (docs/configuration.md).`
 
 const root = join(import.meta.dirname, '..')
 /** The folders that main.ts imports from. */
@@ -143,4 +144,7 @@ const run = async (): Promise<void> => {
   }
 }
 
-if (import.meta.main) await run()
+if (import.meta.main) {
+  if (process.argv.includes('--help')) console.log(usage)
+  else await run()
+}

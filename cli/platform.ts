@@ -16,11 +16,12 @@ export type SpawnedPlatform = {
 const startMsMax = 60_000
 const answerMsMax = 2_000
 
-/** Starts a platform with these settings, and resolves once it is up. `onLine` gets its log line by line.
- *  Throws with its output when it ends before. */
+/** Starts a platform with these settings, and resolves once it is up. `onLine` gets its log line by line. When `signal`
+ *  aborts, it gets SIGTERM. Throws with its output when it ends before it is up. */
 export const spawnPlatform = async (
   settings: Readonly<Record<string, string>>,
   onLine: (line: Readonly<Record<string, unknown>>) => void = () => undefined,
+  signal?: AbortSignal,
 ): Promise<SpawnedPlatform> => {
   const child = spawn(process.execPath, [join(import.meta.dirname, '..', 'main.ts')], {
     env: { ...process.env, NODE_OPTIONS: '', PORT: '0', LOG_FORMAT: 'json', ...settings },
@@ -28,11 +29,24 @@ export const spawnPlatform = async (
     // Ctrl-C reaches this program alone, which then ends the platform in order.
     detached: true,
   })
+  let asked = false
+  const end = () => {
+    // A second signal would end it at once.
+    if (!asked) child.kill('SIGTERM')
+    asked = true
+  }
+  process.once('exit', end)
+  signal?.addEventListener('abort', end)
+  child.once('close', () => {
+    process.off('exit', end)
+    signal?.removeEventListener('abort', end)
+  })
+  if (signal?.aborted) end()
   let output = ''
   const url = await new Promise<string>((resolve, reject) => {
     const giveUp = (why: string) => reject(new Error(`The platform ${why}:\n${output}`))
     const timer = setTimeout(() => {
-      child.kill('SIGTERM')
+      end()
       giveUp(`was not up after ${startMsMax / 1000} s`)
     }, startMsMax)
     child.once('close', (code, signal) => {
@@ -58,7 +72,7 @@ export const spawnPlatform = async (
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
       const closed = once(child, 'close')
-      child.kill('SIGTERM')
+      end()
       const [code] = await closed
       return code
     },
@@ -71,25 +85,24 @@ const readLine = (text: string): Record<string, unknown> => (parseJson(text) ?? 
 export type ReachedPlatform = { readonly url: string; readonly started: boolean; close(): Promise<void> }
 
 /** Resolves to the platform that runs at `url`, or starts one with these settings. `onLine` gets the start line by
- *  line. */
+ *  line. When `signal` aborts, it ends the platform that it has started; `close` waits for that. */
 export const reachPlatform = async (
   url: string,
   settings: Readonly<Record<string, string>>,
   onLine: (line: string) => void,
+  signal: AbortSignal,
 ): Promise<ReachedPlatform> => {
   if (await answers(url)) return { url, started: false, close: async () => undefined }
-  const platform = await spawnPlatform(settings, ({ msg, part, ms, isolation }) => {
+  const onLogLine = ({ msg, part, ms, isolation }: Readonly<Record<string, unknown>>) => {
     if (msg === 'ready') onLine(`${part} ready after ${ms} ms`)
     if (isolation !== undefined) onLine(`jobs: ${msg}`)
-  })
-  const kill = () => platform.process.kill('SIGTERM')
-  process.once('exit', kill)
+  }
+  const platform = await spawnPlatform(settings, onLogLine, signal)
   return {
     url: platform.url,
     started: true,
     close: async () => {
       await platform.stop()
-      process.off('exit', kill)
     },
   }
 }

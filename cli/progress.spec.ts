@@ -27,7 +27,7 @@ describe('progress', () => {
     report(4_000, 1, 4_000)
     end()
     expect(written.map((text) => text.trimEnd())).toEqual([
-      '\r[······························]   0 %  0 events, 0 a second',
+      '\r[······························]   0 %  0 events',
       '\r[████████······················]  25 %  1000 events, 1000 a second, 3 s left',
       '\r[██████████████████████████████] 100 %  4000 events, 1000 a second',
       '',
@@ -42,6 +42,12 @@ describe('progress', () => {
     report(2_001, 1, 20)
     expect(written.map((text) => text.slice(33, 38))).toEqual(['  0 %', ' 50 %', '100 %'])
     expect(written.every((text) => text.endsWith('\n'))).toBe(true)
+  })
+
+  test('has no rate with the first report, which may be the only one', () => {
+    const { report, written } = setUp(false)
+    report(5_000, 1, 20)
+    expect(written).toEqual(['[██████████████████████████████] 100 %  20 events\n'])
   })
 
   test('is an object for machines', () => {

@@ -67,7 +67,8 @@ export const createProgress = ({
       last = at
       const { percent, perSecond, secondsLeft } = estimate(first.done, done, count, at - first.at)
       if (object) return object({ progress: done, [counted]: count, perSecond, secondsLeft: secondsLeft ?? null })
-      const line = `${bar(percent)}  ${count} ${counted}, ${perSecond} a second${done < 1 ? inWords(secondsLeft) : ''}`
+      const pace = at > first.at ? `, ${perSecond} a second` : ''
+      const line = `${bar(percent)}  ${count} ${counted}${pace}${done < 1 ? inWords(secondsLeft) : ''}`
       write(terminal ? `\r${line.padEnd(90)}` : `${line}\n`)
       open = terminal
     },

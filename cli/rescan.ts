@@ -24,6 +24,7 @@ const blockOf = (name: string, text: string | undefined): bigint | undefined => 
 if (import.meta.main)
   await runTool({
     usage,
+    counted: 'blocks',
     options: { from: { type: 'string' }, to: { type: 'string' }, contract: { type: 'string' } },
     open: async ({ options }, { config, log, shutdown }) => {
       const bounds = { from: blockOf('from', options.from) ?? 0n, to: blockOf('to', options.to) }

@@ -1,8 +1,10 @@
 // Plays one whole rental and prints each step: npm run tour -- [--offers FILE] [--url URL] [--json]
+import { once } from 'node:events'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { withoutTrailing } from '../domain/text.ts'
 import { readConfig } from '../infra/config.ts'
+import { listenToSignals } from '../infra/shutdown.ts'
 import { onUnreadOutput, printReport } from '../infra/system/report.ts'
 import { reachPlatform } from './platform.ts'
 import { reportOf } from './report.ts'
@@ -27,33 +29,47 @@ const readOptions = () =>
     },
   }).values
 
-const run = async (): Promise<void> => {
+const run = async (signal: AbortSignal): Promise<void> => {
   const options = readOptions()
   if (options.help) return console.log(usage)
   const print = createPrinter({
     json: options.json,
     terminal: process.stdout.isTTY === true,
-    write: (text) => process.stdout.write(text),
+    write: (text) => signal.aborted || process.stdout.write(text),
   })
   const began = performance.now()
   print.chapter('The platform')
   const url = withoutTrailing(options.url, '/')
-  const platform = await reachPlatform(url, { JOB_TRUST: 'own' }, (line) => print.text(line))
+  const platform = await reachPlatform(url, { JOB_TRUST: 'own' }, (line) => print.text(line), signal)
   try {
     const how = 'started for this tour, with JOB_TRUST=own: only the job of the tour runs there'
     print.text(`${platform.started ? how : 'already running'} at ${platform.url}`)
-    await playTour(platform.url, options.offers, print)
+    await Promise.race([playTour(platform.url, options.offers, print), once(signal, 'abort')])
   } finally {
     await platform.close()
   }
+  if (signal.aborted) return
   print.text(`\n   The tour took ${((performance.now() - began) / 1000).toFixed(1)} s.`)
 }
 
 if (import.meta.main) {
-  process.once('SIGINT', () => process.exit(130))
-  onUnreadOutput(() => process.exit(141))
-  run().catch((error) => {
-    printReport(reportOf(error))
-    process.exitCode = 1
-  })
+  const ending = new AbortController()
+  let code = 0
+  const end = (given: number) => {
+    code ||= given
+    ending.abort()
+  }
+  listenToSignals(
+    () => end(130),
+    () => process.exit(130),
+  )
+  onUnreadOutput(() => end(141))
+  run(ending.signal)
+    .catch((error) => {
+      if (code !== 0) return
+      printReport(reportOf(error))
+      code = 1
+    })
+    // A story that was broken off still waits for a platform that is gone.
+    .finally(() => process.exit(code))
 }

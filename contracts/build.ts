@@ -4,6 +4,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { type Compiled, compile } from './compiler.ts'
 
+const usage = `npm run contracts
+  Compiles contracts/sol/ and writes the typed bindings into contracts/bindings/. It takes no options.`
+
 const bindings = [
   { contract: 'UsdToken', file: 'usd-token.ts', variable: 'usdToken' },
   { contract: 'Marketplace', file: 'marketplace.ts', variable: 'marketplace' },
@@ -34,9 +37,12 @@ export const freshBindings = (): ReadonlyMap<string, string> => {
 export const bindingsFolder = new URL('./bindings/', import.meta.url)
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  mkdirSync(bindingsFolder, { recursive: true })
-  for (const [file, text] of freshBindings()) {
-    writeFileSync(new URL(file, bindingsFolder), text)
-    console.log(`contracts/bindings/${file}`)
+  if (process.argv.includes('--help')) console.log(usage)
+  else {
+    mkdirSync(bindingsFolder, { recursive: true })
+    for (const [file, text] of freshBindings()) {
+      writeFileSync(new URL(file, bindingsFolder), text)
+      console.log(`contracts/bindings/${file}`)
+    }
   }
 }

@@ -56,7 +56,8 @@ What strangers send has a bound where it enters, and what grows with them in mem
 
 ## What a request may ask for
 
-The same on HTTP and WebSocket (\`gateway/graphql/limits.ts\`), each checked before anything is read:
+The same on HTTP and WebSocket, each checked before anything is read (\`gateway/server.ts\`,
+\`gateway/graphql/documents.ts\`, \`gateway/graphql/limits.ts\`):
 
 ${requestRows}
 

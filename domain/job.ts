@@ -51,7 +51,7 @@ export type Command =
       readonly endedAt: string
     }
 
-  /** An operator knows that the cluster of the attempt is lost and will never report its end. */
+  /** A job declared lost: an operator knows that the cluster of the attempt will never report its end. */
   | {
       readonly type: 'DeclareJobLost'
       readonly operator: string

@@ -3,6 +3,7 @@
 // change without a new version of an event, and an event that was stored above a later limit stays readable.
 import type { z } from 'zod'
 import { type Refusal, refuse } from './errors.ts'
+import { isStorable } from './text.ts'
 
 /** The limit of one field. Characters are UTF-16 code units, as `length` counts them; bytes are those of the whole field
  *  as JSON in UTF-8; times are compared as ISO 8601 text. A property that is absent bounds nothing. */
@@ -71,8 +72,6 @@ type Check = (value: unknown, path: string, extent: Extent) => Exceeded | undefi
 
 type Def = { readonly type: string } & Readonly<Record<string, z.ZodType>>
 const defOf = (schema: z.ZodType): Def => (schema as unknown as { readonly _zod: { readonly def: Def } })._zod.def
-
-const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
 /** Returns what a limit has against a text, the longest first: nothing looks into a text that is too long. */
 const textProblem = (limit: Limit, text: string, extent: Extent): string | undefined => {

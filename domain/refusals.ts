@@ -99,6 +99,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   PLATFORM_UNREACHABLE: 'again',
   PATH_UNUSABLE: 'again',
   LOG_NOT_FOUND: 'again',
+  LOG_DAMAGED: 'again',
   STREAM_DAMAGED: 'again',
   POSITION_FOREIGN: 'final',
   POSITION_NOT_REACHED: 'again',

@@ -3,6 +3,7 @@
 // processes/rent-a-gpu.ts, meter.ts, end-rental.ts and settle.ts send the commands.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 import { costOf, exceeds, type Money, money, subtract, times } from './money.ts'
+import { plusSeconds } from './time.ts'
 
 /** Why a rental ended: the renter returned it, or its time was over. */
 export type EndReason = 'returned' | 'expired'
@@ -209,9 +210,6 @@ const end = (rental: Running, reason: EndReason, acknowledged: bigint, endedAt: 
 }
 
 const earlier = (one: string, other: string): string => (one < other ? one : other)
-
-/** Returns the moment `seconds` later, as ISO 8601 in UTC. */
-const plusSeconds = (time: string, seconds: number): string => new Date(Date.parse(time) + seconds * 1000).toISOString()
 
 const addUsage = <Usable extends Usage>(rental: Usable, metered: Metered): Usable => ({
   ...rental,

@@ -1,3 +1,7 @@
+/** Returns whether PostgreSQL stores this text unchanged: it stores no NUL, and half a surrogate pair would come back
+ *  as another character. */
+export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+
 /** Returns the text without the characters at its end that are this one. A pattern such as /0+$/ would begin again at
  *  each of them, which takes quadratic time. */
 export const withoutTrailing = (text: string, character: string): string => {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import fastifyCors from '@fastify/cors'
 import fastifyWebsocket from '@fastify/websocket'
 import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
@@ -6,6 +7,7 @@ import { newId } from '../commands/ids.ts'
 import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.ts'
 import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { errorCode } from '../infra/system/errors.ts'
+import { jsonWeightOf } from '../infra/system/weight.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
@@ -91,10 +93,17 @@ export const createGateway = ({
     const route = request.routeOptions.url ?? 'none'
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
   })
+  /** What each request has taken of the quotas, until it is answered and its work has ended. */
+  const uses = new WeakMap<IncomingMessage, RequestUse>()
   const parseBody = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (uses.get(request.raw)?.grow(jsonWeightOf(body) - body.length) === false)
+      return done(new Failure('TOO_MANY_REQUESTS'))
     if (body.length <= bodyAtOnceCharactersMax) return parseBody(request, body, done)
-    turn(request.ip).then(() => parseBody(request, body, done), done)
+    turn(request.ip).then(() => {
+      if (request.raw.socket.destroyed) done(new Failure('TOO_MANY_REQUESTS'))
+      else parseBody(request, body, done)
+    }, done)
   })
   app.setErrorHandler(async (error, _request, reply) => {
     const { status, code, details } = errorAnswerTo(error, log)
@@ -123,11 +132,22 @@ export const createGateway = ({
     if (wantsPage(request)) return servePage(request, reply)
     const token = tokenOfHeader(request.headers.authorization)
     const wallet = await authenticate(token)
-    const isStream = request.headers.accept?.includes('text/event-stream') === true
-    if (!isStream) endAfter(reply, times.answerMsMax)
-    else if (token !== undefined) endAfter(reply, signIn.remainingMs(token))
-    await turn(request.ip)
-    return graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet })
+    const end = endAfter(reply, times.answerMsMax)
+    const onStream = () => {
+      end.cancel()
+      if (token !== undefined) endAfter(reply, signIn.remainingMs(token))
+    }
+    const hasLeft = () => reply.raw.destroyed
+    const use = uses.get(request.raw)
+    const settled = use?.work()
+    try {
+      await turn(request.ip)
+      if (hasLeft()) return reply.hijack()
+      const client = { address: request.ip, hasLeft, onStream }
+      return await graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet, client })
+    } finally {
+      settled?.()
+    }
   }
   // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
   app.after(() => {
@@ -136,7 +156,11 @@ export const createGateway = ({
       if (request.ws) return
       const giveBack = connections.begin(request.raw, request.ip)
       if (giveBack === undefined) throw new Failure('TOO_MANY_REQUESTS')
-      reply.raw.once('close', giveBack)
+      const use = createRequestUse(giveBack, (bytes) =>
+        connections.quotas.take('requestBytes', { address: request.ip }, bytes),
+      )
+      uses.set(request.raw, use)
+      reply.raw.once('close', use.work())
     })
     app.route({
       method: 'GET',
@@ -192,7 +216,7 @@ export const createGateway = ({
 }
 
 /** Ends an answer that takes too long, or a stream of events whose token expires: with a code, unless it has begun. */
-const endAfter = ({ raw }: FastifyReply, ms: number): void => {
+const endAfter = ({ raw }: FastifyReply, ms: number): { cancel(): void } => {
   const timer = setTimeout(
     () => {
       if (raw.headersSent) {
@@ -204,8 +228,42 @@ const endAfter = ({ raw }: FastifyReply, ms: number): void => {
     },
     Math.max(ms, 0),
   )
-  raw.once('close', () => clearTimeout(timer))
+  const cancel = () => clearTimeout(timer)
+  raw.once('close', cancel)
+  return { cancel }
 }
+
+type RequestUse = {
+  /** Takes more bytes. Returns false when a quota would be exceeded. */
+  grow(bytes: number): boolean
+  /** Begins a part of the request, and returns the function that ends it. */
+  work(): () => void
+}
+
+/** Holds what a request has taken until each part of it has ended: a client that leaves ends the answer, and not the
+ *  work. */
+const createRequestUse = (giveBack: () => void, take: (bytes: number) => (() => void) | undefined): RequestUse => {
+  const taken = [giveBack]
+  let parts = 0
+  return {
+    grow: (bytes) => {
+      const more = bytes > 0 ? take(bytes) : noop
+      if (more) taken.push(more)
+      return more !== undefined
+    },
+    work: () => {
+      parts += 1
+      let ended = false
+      return () => {
+        if (ended) return
+        ended = true
+        parts -= 1
+        if (parts === 0) for (const back of taken.splice(0)) back()
+      }
+    },
+  }
+}
+const noop = () => undefined
 
 /** Returns the host of a URL for a host that the gateway listens on. The address for "all interfaces" cannot be
  *  visited; it becomes an IPv4 address, which wallets accept in a sign-in message. */
@@ -231,6 +289,7 @@ const errorAnswerTo = (
   if (error instanceof Error && status < 500)
     return { status, code: 'INPUT_INVALID', details: { request: error.message, bytesMax: String(bodyBytesMax) } }
   const correlationId = newId()
-  log.error({ err: error, correlationId }, 'an unexpected error')
+  if (errorCode(error) === 'ERR_STREAM_PREMATURE_CLOSE') log.debug({ err: error }, 'a client left before its answer')
+  else log.error({ err: error, correlationId }, 'an unexpected error')
   return { status: 500, code: 'INTERNAL', details: { correlationId } }
 }

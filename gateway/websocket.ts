@@ -75,8 +75,11 @@ export const createWebSocketHandler = ({
       try {
         const wallet = await authenticate(tokenOfConnection(connectionParams))
         await turn(extra.address)
+        const { socket, address } = extra
+        const client = { address, hasLeft: () => socket.readyState !== socket.OPEN }
         const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
           wallet,
+          client,
           params,
         } as never)
         const document = parse(params.query)

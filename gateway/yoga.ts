@@ -1,5 +1,6 @@
 import { createYoga } from 'graphql-yoga'
 import type { Log } from '../infra/telemetry.ts'
+import { type Client, executionsPlugin } from './executions.ts'
 import { answerSizePlugin } from './graphql/answer-size.ts'
 import { type Context, createContext } from './graphql/context.ts'
 import { createDocumentCaches, documentSizePlugin } from './graphql/documents.ts'
@@ -8,22 +9,22 @@ import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
 
-/** What each transport passes with a request: the wallet of the token, undefined for a guest. */
-export type Caller = { readonly wallet: string | undefined }
+/** What each transport passes with a request: its client, and the wallet of the token, undefined for a guest. */
+export type Caller = { readonly wallet: string | undefined; readonly client: Client }
 
 /** Creates the GraphQL server: schema, limits, masking and metrics, the same for every transport. */
 export const createGraphQL = ({
   log,
   metrics,
   ...shared
-}: Omit<Context, 'wallet' | 'privilege' | 'loaders' | 'answer'> & {
+}: Omit<Context, 'wallet' | 'client' | 'privilege' | 'loaders' | 'answer'> & {
   readonly log: Log
   readonly metrics: GatewayMetrics
 }) => {
   const maskError = createErrorMask(log)
   const yoga = createYoga<Caller, Context>({
     schema,
-    context: ({ wallet }) => createContext({ ...shared, wallet }),
+    context: ({ wallet, client }) => createContext({ ...shared, wallet, client }),
     plugins: [
       documentSizePlugin(),
       validationErrorsPlugin(),
@@ -31,6 +32,7 @@ export const createGraphQL = ({
       storableTextPlugin(),
       costPlugin(),
       answerSizePlugin(),
+      executionsPlugin(),
       metricsPlugin(metrics),
     ],
     parserAndValidationCache: createDocumentCaches(),

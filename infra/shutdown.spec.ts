@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { describe, expect, test } from '@jest/globals'
-import { createShutdown } from './shutdown.ts'
+import { createShutdown, sameSignalMs } from './shutdown.ts'
 import { createLog } from './telemetry.ts'
 
 const world = () => {
@@ -15,7 +15,14 @@ const world = () => {
   })
   const log = createLog({ level: 'info', format: 'json' }, { write: (line) => lines.push(line) })
   const order: string[] = []
-  return { shutdown: createShutdown(log, program), program, exits, order, lines }
+  const waits: { ms: number; end: () => void }[] = []
+  const wait = (ms: number) => new Promise<void>((end) => waits.push({ ms, end }))
+  const passSameSignalTime = async () => {
+    expect(waits.map(({ ms }) => ms)).toEqual([sameSignalMs])
+    waits[0]?.end()
+    await Promise.resolve()
+  }
+  return { shutdown: createShutdown(log, program, wait), program, exits, order, lines, passSameSignalTime }
 }
 const never = () => new Promise<never>(() => {})
 
@@ -105,13 +112,20 @@ describe('signals', () => {
     expect(exits).toEqual([1])
   })
 
-  test('the second Ctrl-C exits at once', () => {
-    const { shutdown, program, exits } = world()
+  const each = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const pairs = each.flatMap((first) => each.map((second) => [first, second] as const))
+
+  test.each(pairs)('%s and %s at the same time are one; the next exits at once', async (first, second) => {
+    const { shutdown, program, exits, passSameSignalTime } = world()
     shutdown.add('database', never, { closeMs: 1 })
     shutdown.onSignals()
-    program.emit('SIGINT', 'SIGINT')
+    program.emit(first, first)
+    program.emit(second, second)
+    program.emit(second, second)
     expect(exits).toEqual([])
-    program.emit('SIGINT', 'SIGINT')
+    await passSameSignalTime()
+    expect(exits).toEqual([])
+    program.emit(second, second)
     expect(exits).toEqual([130])
   })
 

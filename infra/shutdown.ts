@@ -3,6 +3,9 @@ import type { Log } from './telemetry.ts'
 
 const closeMsMax = 15_000
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** One Ctrl-C is two signals under npm, which passes on what the terminal sends to npm and to its child alike. So what
+ *  comes this soon after the first signal is taken for the same one. */
+export const sameSignalMs = 500
 
 export type Shutdown = {
   /** Aborts as soon as the stop begins, so that loops and waits end. */
@@ -13,18 +16,49 @@ export type Shutdown = {
   /** Closes all parts, once, for a reason such as SIGTERM; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
   stop(reason: string): Promise<readonly string[]>
   /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, then exits with 0, or with 1 when a part did not close cleanly. A
-   *  second signal exits at once. Returns a function that removes the listeners. */
+   *  second signal exits at once with 130; what comes within `sameSignalMs` is no second one. Returns a function that removes the listeners. */
   onSignals(): () => void
 }
 
-type Program = {
+type Signalled = {
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
-  exit(code: number): unknown
+}
+type Program = Signalled & { exit(code: number): unknown }
+type Wait = (ms: number) => Promise<unknown>
+
+/** Signals that have arrived while the process was busy are handled between its timers and `setImmediate`. */
+const waitForSignals: Wait = async (ms) => {
+  await sleep(ms)
+  await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Calls `first` at the first SIGINT (Ctrl-C), SIGTERM or SIGHUP, and `second` at each later one that does not come
+ *  within `sameSignalMs`. Returns a function that removes the listeners. */
+export const listenToSignals = (
+  first: (signal: NodeJS.Signals) => void,
+  second: (signal: NodeJS.Signals) => void,
+  program: Signalled = process,
+  wait: Wait = waitForSignals,
+): (() => void) => {
+  let state: 'none' | 'first' | 'second counts' = 'none'
+  const listener = (signal: NodeJS.Signals) => {
+    if (state === 'second counts') second(signal)
+    if (state !== 'none') return
+    state = 'first'
+    void wait(sameSignalMs).then(() => {
+      state = 'second counts'
+    })
+    first(signal)
+  }
+  for (const signal of signals) program.on(signal, listener)
+  return () => {
+    for (const signal of signals) program.off(signal, listener)
+  }
 }
 
 /** Makes the list of parts that a program closes at its end: the part that was started last is closed first. */
-export const createShutdown = (log: Log, program: Program = process): Shutdown => {
+export const createShutdown = (log: Log, program: Program = process, wait?: Wait): Shutdown => {
   const parts: { name: string; close: (reason: string) => unknown; closeMs: number }[] = []
   let reasonOfStop = ''
   const controller = new AbortController()
@@ -68,25 +102,21 @@ export const createShutdown = (log: Log, program: Program = process): Shutdown =
       }
       return stopping
     },
-    onSignals: () => {
-      let signalled = false
-      const listener = (signal: NodeJS.Signals) => {
-        if (signalled) {
+    onSignals: () =>
+      listenToSignals(
+        (signal) => {
+          void shutdown.stop(signal).then((names) => {
+            log.info(names.length === 0 ? 'stopped' : 'stopped, but not cleanly')
+            program.exit(names.length === 0 ? 0 : 1)
+          })
+        },
+        (signal) => {
           log.warn({ signal }, 'a second signal, exiting at once')
           program.exit(130)
-          return
-        }
-        signalled = true
-        void shutdown.stop(signal).then((names) => {
-          log.info(names.length === 0 ? 'stopped' : 'stopped, but not cleanly')
-          program.exit(names.length === 0 ? 0 : 1)
-        })
-      }
-      for (const signal of signals) program.on(signal, listener)
-      return () => {
-        for (const signal of signals) program.off(signal, listener)
-      }
-    },
+        },
+        program,
+        wait,
+      ),
   }
   return shutdown
 }

@@ -3,10 +3,10 @@ import { commandIds } from '../commands/derived-ids.ts'
 import { type Commands, requestEnvelope } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { withinLease } from '../domain/rental.ts'
+import { plusSeconds } from '../domain/time.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import { finalAnswers } from './final-answers.ts'
 import { timerKeys } from './names.ts'
-import { plusSeconds } from './time.ts'
 import type { Cancel, Schedule, Timers } from './timers.ts'
 
 type Dependencies = {

@@ -5,10 +5,10 @@ import { balanceOf } from '../domain/account.ts'
 import { type ErrorCode, isFailure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { costOf, exceeds, formatMoney, type Money, money } from '../domain/money.ts'
 import { hourlyRate, type Placement } from '../domain/rental.ts'
+import { plusSeconds } from '../domain/time.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { rentSteps, sagaNames } from './names.ts'
 import { requireEvent, runSaga, type Saga, type Trigger } from './saga.ts'
-import { plusSeconds } from './time.ts'
 
 /** What a renter asks for. The same key again is the same request and gets the same rental. */
 export type RentalRequest = {

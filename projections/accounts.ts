@@ -45,16 +45,3 @@ export const accountBalances = (read: ReadModels, user: string): Promise<readonl
   read.run('accounts.balances', (db) =>
     db.selectFrom('Account').selectAll().where('user', '=', user).orderBy('asset').execute(),
   )
-
-/** Resolves to the balances of many users with one query, in the order of the users. */
-export const accountBalancesOf = async (
-  read: ReadModels,
-  users: readonly string[],
-): Promise<(readonly AccountRow[])[]> => {
-  if (users.length === 0) return []
-  const rows = await read.run('accounts.balancesOf', (db) =>
-    db.selectFrom('Account').selectAll().where('user', 'in', users).orderBy('asset').execute(),
-  )
-  const byUser = Map.groupBy(rows, ({ user }) => user)
-  return users.map((user) => byUser.get(user) ?? [])
-}

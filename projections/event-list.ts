@@ -1,8 +1,9 @@
+import { isStorable } from '../domain/text.ts'
 import { inChunks } from '../infra/async/chunks.ts'
 import type { EventStore, StoredEvent } from '../infra/event-store/port.ts'
 import type { ReadDatabase, ReadModels } from './database.ts'
 import type { EventRow } from './events.table.ts'
-import { isText, readCursor, rowsToRead } from './page.ts'
+import { readCursor, rowsToRead } from './page.ts'
 
 /** A filter of events. Times are ISO 8601 in UTC; `from` is included and `to` is not, so that adjacent days do not
  *  overlap. */
@@ -61,8 +62,8 @@ export const listEvents = async (
 ): Promise<EventPage> => {
   const backwards = 'last' in list.take
   const rowsMax = rowsToRead({ first: 'last' in list.take ? list.take.last : list.take.first })
-  const [after] = readCursor(list.after, [isText]) ?? []
-  const [before] = readCursor(list.before, [isText]) ?? []
+  const [after] = readCursor(list.after, [isStorable]) ?? []
+  const [before] = readCursor(list.before, [isStorable]) ?? []
   const bounds = list.types?.length === 0 ? 'nothing' : await boundsOf(read, list)
   if (bounds === 'nothing') return { events: [], hasNextPage: false, hasPreviousPage: false }
   const range = { ...list, after, before, ...bounds }

@@ -3,11 +3,12 @@ import { streamOf } from '../domain/aggregates.ts'
 import { chart, type Posting } from '../domain/ledger.ts'
 import type { Asset } from '../domain/money.ts'
 import type * as payment from '../domain/payment.ts'
+import { isStorable } from '../domain/text.ts'
 import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { ReadModels } from './database.ts'
 import { type EventMetadata, type PastMoment, projection } from './engine/projection.ts'
 import { type LedgerEntryRow, ledgerEntriesTable } from './ledger-entries.table.ts'
-import { isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import { type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
 
 type Event = account.Event | payment.Event
 
@@ -50,7 +51,7 @@ export type LedgerEntryList = PageRequest & {
  *  `held` of that user. Throws INPUT_INVALID. */
 export const listLedgerEntries = async (read: ReadModels, list: LedgerEntryList): Promise<Page<LedgerEntryRow>> => {
   const { user, until } = list
-  const [position] = readCursor(list.after, [isText]) ?? []
+  const [position] = readCursor(list.after, [isStorable]) ?? []
   const rows = await read.run('ledgerEntries.list', (db) => {
     let found = db.selectFrom('LedgerEntry').selectAll()
     if (user !== undefined) {
@@ -77,19 +78,6 @@ export const lastEntryBy = async (
   for await (const { position } of store.readStream(streamOf('account', user), last)) return position
   return store.start
 }
-
-/** Resolves to all entries that followed from one request, in the order of the log. At most `tracedRowsMax`. */
-export const traceLedgerEntries = (read: ReadModels, correlationId: string): Promise<readonly LedgerEntryRow[]> =>
-  read.run('ledgerEntries.trace', (db) =>
-    db
-      .selectFrom('LedgerEntry')
-      .selectAll()
-      .where('correlationId', '=', correlationId)
-      .orderBy('position')
-      .limit(tracedRowsMax)
-      .execute(),
-  )
-const tracedRowsMax = 1000
 
 /** The balance of an account of the chart. `figure`: debits less credits, in minor units. */
 export type AccountFigure = { readonly account: string; readonly asset: Asset; readonly figure: bigint }

@@ -3,10 +3,11 @@ import { gpuKeyOf, gpuNameOf, nearestGpus } from '../domain/gpu-models.ts'
 import type { Event } from '../domain/listing.ts'
 import type { Money } from '../domain/money.ts'
 import { regionMatcher } from '../domain/regions.ts'
+import { isStorable } from '../domain/text.ts'
 import type { ReadModels } from './database.ts'
 import { existing, projection } from './engine/projection.ts'
 import { type ListingRow, listingsTable } from './listings.table.ts'
-import { isInteger, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import { isInteger, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
 import { findAll, findByIds, findOne } from './queries.ts'
 
 /** Offers of GPUs. */
@@ -94,7 +95,7 @@ export type ListingSearch = PageRequest & {
 /** Resolves to one page of open listings, the cheapest first. Throws INPUT_INVALID. */
 export const searchListings = async (read: ReadModels, search: ListingSearch): Promise<Page<ListingRow>> => {
   const { gpus, gpuCountMin = 1, vramMibMin, pricePerGpuHourMax: priceMax, regions, onlyFree } = search
-  const [price, id] = readCursor(search.after, [isInteger, isText]) ?? []
+  const [price, id] = readCursor(search.after, [isInteger, isStorable]) ?? []
   if (gpus?.length === 0 || regions?.length === 0) return pageOf([], search, () => [])
   const rows = await read.run('listings.search', (db) => {
     let found = db.selectFrom('Listing').selectAll().where('status', '=', 'open')

@@ -7,6 +7,7 @@ import { posting } from '../domain/ledger.ts'
 import { usdc } from '../domain/money.testing.ts'
 import { endAndSettle } from '../processes/end-rental.ts'
 import { requestRental } from '../processes/rent-a-gpu.ts'
+import { fromLine, linesOf, loadGoldenLog } from '../testing/golden/log.ts'
 import { createMarket } from '../testing/worlds/market.ts'
 import { createFundingFold } from './money-funding.ts'
 import { renterOf, traceMoney } from './money-trace.ts'
@@ -186,6 +187,21 @@ describe('the trace of a rental', () => {
       }
       expect(steps.toSorted()).toEqual(whole?.steps.map(({ eventId }) => eventId).toSorted())
     }
+  })
+
+  test('has a sentence of its own for each event, whatever happened to the rental', async () => {
+    const { store } = createMarket()
+    await loadGoldenLog(store)
+    const steps = []
+    for (const { stream } of linesOf('events.jsonl').map(fromLine))
+      if (stream.startsWith('rental-'))
+        steps.push(...((await traceMoney(store, stream.slice('rental-'.length)))?.steps ?? []))
+    const said = new Map(steps.map(({ type, what }) => [type, what]))
+    for (const [type, what] of said) expect(what).not.toContain(type)
+    expect(new Set(said.values()).size).toBe(said.size)
+    expect([...said.keys()]).toEqual(
+      expect.arrayContaining(['RentalRejected', 'RentalJobAdmitted', 'RentalJobClosed', 'RentalEndRequested']),
+    )
   })
 
   test('shows who may see it from one event alone', async () => {

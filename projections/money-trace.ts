@@ -1,17 +1,20 @@
-import { type DomainEvent, streamOf } from '../domain/aggregates.ts'
+import { type EventOf, streamOf } from '../domain/aggregates.ts'
 import type { Posting } from '../domain/ledger.ts'
 import { formatMoney } from '../domain/money.ts'
 import { inChunks } from '../infra/async/chunks.ts'
-import type { EventStore, Position } from '../infra/event-store/port.ts'
-import { decodeStored } from './engine/projection.ts'
+import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
+import { decodeStored, type EventMetadata } from './engine/projection.ts'
 import { createFundingFold, type Funding } from './money-funding.ts'
+
+/** The events of the streams that a trace reads: of the rental, the two accounts and the payments. */
+type TraceEvent = EventOf<'rental' | 'account' | 'payment'>
 
 /** One event on the path of the money. `cites` has the ids of the events or transactions that caused it; of an invoice,
  *  the first and last event of each line, up to a bound: the events between are steps of the trace as well. */
 export type TraceStep = {
   readonly position: Position
   readonly eventId: string
-  readonly type: DomainEvent['type']
+  readonly type: TraceEvent['type']
   readonly stream: string
   readonly time: string
   readonly what: string
@@ -34,7 +37,7 @@ export type MoneyTrace = {
 /** The most items of a page: an item is a step, or a deposit with all its steps. */
 export const traceItemsMax = 200
 
-type Decoded = ReturnType<typeof decodeStored>
+type Decoded = { readonly event: TraceEvent; readonly metadata: EventMetadata }
 /** What counts once: the event that orders it, and the payment whose events belong to it. */
 type Item = { readonly decoded: Decoded; readonly payment?: string }
 type Reader = Pick<EventStore, 'readStream'>
@@ -42,7 +45,7 @@ type Reader = Pick<EventStore, 'readStream'>
 /** Resolves to the renter of a rental, from its first event alone; to undefined when there is no such rental. */
 export const renterOf = async (store: Reader, rental: string): Promise<string | undefined> => {
   for await (const stored of store.readStream(streamOf('rental', rental), { limit: 1 })) {
-    const { event } = decodeStored(stored)
+    const { event } = decodeTraced(stored)
     return event.type === 'RentalRequested' ? event.renter : undefined
   }
   return undefined
@@ -64,7 +67,7 @@ export const traceMoney = async (
   let endedAt: Position | undefined
   let settledAt: Position | undefined
   for await (const stored of store.readStream(streamOf('rental', rental))) {
-    const decoded = decodeStored(stored)
+    const decoded = decodeTraced(stored)
     if (decoded.event.type === 'RentalActivated') provider = decoded.event.provider
     if (decoded.event.type === 'RentalEnded') endedAt = stored.position
     if (decoded.event.type === 'InvoiceIssued') settledAt = stored.position
@@ -81,7 +84,7 @@ export const traceMoney = async (
     Promise.all(
       chunk.map(async (payment) =>
         (await Array.fromAsync(store.readStream(streamOf('payment', payment), { limit: paymentEventsMax }))).map(
-          decodeStored,
+          decodeTraced,
         ),
       ),
     ),
@@ -91,6 +94,9 @@ export const traceMoney = async (
     .sort((a, b) => (a.position < b.position ? -1 : 1))
   return { rental, renter, provider, funding, steps, next }
 }
+
+/** Decodes an event of the stream of a rental, an account or a payment: these have no others. */
+const decodeTraced = (stored: StoredEvent): Decoded => decodeStored(stored) as Decoded
 
 const readsAtOnceMax = 8
 /** A payment is observed, final or vanished, and little more. */
@@ -129,7 +135,7 @@ const readAccount = async (
   const credits = new Map<string, Decoded>()
   const items: Item[] = []
   for await (const stored of store.readStream(streamOf('account', renter), range)) {
-    const decoded = decodeStored(stored)
+    const decoded = decodeTraced(stored)
     fold.add(decoded.event)
     if (decoded.event.type === 'DepositCredited') credits.set(decoded.event.payment, decoded)
     else if ('rental' in decoded.event && decoded.event.rental === rental) items.push({ decoded })
@@ -153,7 +159,7 @@ const earningsOf = async (
   const found: Decoded[] = []
   for await (const stored of store.readStream(streamOf('account', provider), { direction: 'backwards', ...range })) {
     if (stored.position < since) break
-    const decoded = decodeStored(stored)
+    const decoded = decodeTraced(stored)
     if ('rental' in decoded.event && decoded.event.rental === rental) found.push(decoded)
   }
   return found
@@ -173,7 +179,7 @@ const stepOf = ({ event, metadata: { position, eventId, stream, time, causationI
 /** The most ids that a step cites: those of the lines of a year. */
 const citesMax = 1_000
 
-const citesOf = (event: DomainEvent, causationId: string): readonly string[] => {
+const citesOf = (event: TraceEvent, causationId: string): readonly string[] => {
   if (event.type === 'DepositObserved') return [event.transactionHash]
   if (event.type === 'InvoiceIssued')
     return [...new Set(event.lines.flatMap(({ firstEventId, lastEventId }) => [firstEventId, lastEventId]))].slice(
@@ -183,8 +189,8 @@ const citesOf = (event: DomainEvent, causationId: string): readonly string[] => 
   return [causationId]
 }
 
-/** Returns a sentence about an event for people. */
-const describe = (event: DomainEvent): string => {
+/** Returns a sentence about an event for people; each type has one, or this does not compile. */
+const describe = (event: TraceEvent): string => {
   switch (event.type) {
     case 'DepositObserved':
       return `${formatMoney(event.amount)} seen in block ${event.blockNumber}, transaction ${event.transactionHash}`
@@ -210,9 +216,17 @@ const describe = (event: DomainEvent): string => {
       return `${formatMoney(event.posting.amount)} given back`
     case 'EarningsCredited':
       return `${formatMoney(event.posting.amount)} paid to the provider`
+    case 'RentalRejected':
+      return `the rental was refused: ${event.code}`
+    case 'RentalJobAdmitted':
+      return `job ${event.job} may run, and has ${event.graceSeconds} s to end after a stop`
+    case 'RentalJobClosed':
+      return `job ${event.job} has ended`
+    case 'RentalEndRequested':
+      return `${event.reason}: the rental ends with its last job, and nothing after ${event.billedUntil} is charged`
+    case 'HoldRefused':
+      return `${formatMoney(event.amount)} not held: ${event.code}`
     case 'InvoiceIssued':
       return `invoice over ${formatMoney(event.total)}`
-    default:
-      return event.type
   }
 }

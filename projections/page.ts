@@ -14,8 +14,6 @@ export type Page<Row> = {
   readonly endCursor: string | undefined
 }
 
-/** Returns true for text that the database can store. */
-export const isText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 /** Returns true for an integer of at most 97 digits in decimal text. */
 export const isInteger = (text: string): boolean => /^-?\d{1,97}$/.test(text)
 /** Returns true for ISO 8601 text in UTC with milliseconds, of a day that the calendar has and the database stores. */

@@ -1,6 +1,7 @@
 import type { Kysely } from '@mikro-orm/postgresql'
+import { isStorable } from '../domain/text.ts'
 import type { ReadDatabase, ReadModels } from './database.ts'
-import { isMoment, isText, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
+import { isMoment, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
 
 /** A column of some read model by which its rows can be listed, the newest first. */
 type TimeColumn = 'requestedAt' | 'submittedAt' | 'issuedAt' | 'observedAt'
@@ -80,7 +81,7 @@ export const newestFirst = async <
   column: Column,
   select: (db: ReadDatabase) => Select<Row>,
 ): Promise<Page<Row>> => {
-  const [time, id] = readCursor(list.after, [isMoment, isText]) ?? []
+  const [time, id] = readCursor(list.after, [isMoment, isStorable]) ?? []
   const rows = await read.run(label, (db) => {
     let query = select(db) as unknown as AnySelect
     if (time !== undefined && id !== undefined)

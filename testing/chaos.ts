@@ -2,6 +2,7 @@
  *  that nothing is lost, doubled, torn or out of order. Exit code 0 only when every proof holds. Ctrl-C ends the kills
  *  early. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { listenToSignals } from '../infra/shutdown.ts'
 import { progressLine, summary } from './chaos/report.ts'
 import { type ChaosOptions, type Progress, runChaos } from './chaos/run.ts'
 
@@ -9,7 +10,6 @@ export type { Verdict } from './chaos/run.ts'
 
 const plainEveryMs = 10_000
 const columnsDefault = 80
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 const usage = `npm run chaos -- [options]
 
@@ -84,12 +84,11 @@ const main = async (): Promise<number> => {
     return 0
   }
   const stop = new AbortController()
-  for (const name of signals)
-    process.on(name, () => {
-      // All children end with this process.
-      if (stop.signal.aborted) process.exit(130)
-      stop.abort()
-    })
+  listenToSignals(
+    () => stop.abort(),
+    // All children end with this process.
+    () => process.exit(130),
+  )
   const out = json ? process.stderr : process.stdout
   out.write(
     `CHAOS_SEED=${options.seed}, killing for ${options.minutes} minutes; Ctrl-C ends it early and still proves\n`,

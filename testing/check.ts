@@ -11,6 +11,9 @@ const parts: readonly Part[] = [
   { name: 'unit', command: ['npm', 'run', '--silent', 'test', '--', '--selectProjects', 'unit'] },
 ]
 
+const usage = `npm run check
+  Runs the types, the lint and the unit tests at the same time, and prints a line for each. It takes no options.`
+
 const secondsSince = (began: number): string => `${((performance.now() - began) / 1000).toFixed(1)} s`
 
 /** Runs the parts at the same time and writes one line for each when it has ended. The output of a part follows its
@@ -37,7 +40,8 @@ export const runParts = async (chosen: readonly Part[], write: (text: string) =>
   return failed
 }
 
-if (import.meta.main) {
+if (import.meta.main && process.argv.includes('--help')) console.log(usage)
+else if (import.meta.main) {
   const began = performance.now()
   const failed = await runParts(parts, (text) => process.stdout.write(text))
   const count = `${parts.length - failed.length} passed, ${failed.length} failed`

@@ -53,9 +53,21 @@ describe('the parts of a file', () => {
       expect(equalsBefore.length).toBeLessThanOrEqual(100)
       expect(csv.length).toBeLessThan(151_000)
     }
-    expect(parts.at(-1)?.done).toBeCloseTo(1)
+    const shares = parts.map(({ done }) => done)
+    expect(shares).toEqual(shares.toSorted((a, b) => a - b))
+    expect(shares[0]).toBeCloseTo(shares.length ** -1, 1)
     expect(parts.flatMap(({ equalsBefore }) => equalsBefore)).toHaveLength(10_000)
   })
+
+  test.each([0, 1, 2, 7, 99, 100, 101, 300])(
+    'are done with the last of them, after %i empty lines too',
+    (emptyLines) => {
+      const text = [header, ...Array.from({ length: 150 }, () => line('m')), ...Array(emptyLines).fill('')].join('\n')
+      const shares = [...partsOf(text)].map(({ done }) => done)
+      expect(shares).toEqual([expect.any(Number), 1])
+      expect(shares[0]).toBeLessThan(1)
+    },
+  )
 
   test('are none without a header, and none with a record that no request can hold', () => {
     expect(() => [...partsOf('hello')]).toThrow(expect.objectContaining({ code: 'INPUT_INVALID' }))

@@ -31,14 +31,14 @@ export function* partsOf(text: string): Generator<FilePart> {
   const seen = new Map<string, number>()
   let part: { first: number; end: number; characters: number; keys: (string | undefined)[] } | undefined
 
-  const close = (open: NonNullable<typeof part>): FilePart => {
+  const close = (open: NonNullable<typeof part>, done = (open.end - 1) / lines.length): FilePart => {
     const equalsBefore = open.keys.map((key) => (key === undefined ? 0 : (seen.get(key) ?? 0)))
     for (const key of open.keys) if (key !== undefined) seen.set(key, (seen.get(key) ?? 0) + 1)
     return {
       csv: `${headerText}\n${textOf(open.first, open.end - open.first)}`,
       firstLine: open.first - (headerLines - 1),
       equalsBefore,
-      done: open.end / (lines.length + 1),
+      done,
     }
   }
 
@@ -57,5 +57,5 @@ export function* partsOf(text: string): Generator<FilePart> {
     part.characters += characters
     part.end = line + taken
   }
-  if (part) yield close(part)
+  if (part) yield close(part, 1)
 }

@@ -52,6 +52,10 @@ export const platformErrors = {
     message: 'There is no event log here yet.',
     hint: 'Start the platform once, or set DATA_DIR or DATABASE_URL to where its log is.',
   },
+  LOG_DAMAGED: {
+    message: 'Something is wrong with the log.',
+    hint: 'The lines before name what; restore the log from a backup, or ask who works on its server.',
+  },
   STREAM_DAMAGED: {
     message: 'Events of this stream are missing: it was deleted or truncated, or the log is damaged.',
     hint: 'Look at the stream in the details on the server of the log, and restore the log from a backup.',

@@ -11,6 +11,20 @@ export const tokenOfHeader = (header: string | null | undefined): string | undef
   return token
 }
 
+const tokenFields = ['authorization', 'Authorization', 'token'] as const
+
+/** Returns the fields of what a WebSocket client sends with connection_init in which its token may be, and nothing
+ *  else. A field that holds no text is kept as one that holds no text. */
+export const tokenFieldsOf = (parameters: unknown): Readonly<Record<string, string | null>> => {
+  if (typeof parameters !== 'object' || parameters === null) return {}
+  return Object.fromEntries(
+    tokenFields.flatMap((name) => {
+      const value: unknown = Object.hasOwn(parameters, name) ? Reflect.get(parameters, name) : undefined
+      return value === undefined ? [] : [[name, typeof value === 'string' ? value : null]]
+    }),
+  )
+}
+
 /** Returns the token that a WebSocket client sends with connection_init, as `authorization` ("Bearer …") or `token`;
  *  undefined without either. Throws TOKEN_INVALID. */
 export const tokenOfConnection = (parameters: Readonly<Record<string, unknown>> | undefined): string | undefined => {

@@ -2,6 +2,7 @@ import { Failure } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { type Privilege, privilegeOf } from '../auth/privilege.ts'
 import type { SignIn } from '../auth/sign-in.ts'
+import type { Client } from '../executions.ts'
 import type { Services } from '../services.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 import { modelsReadBy, type Selected } from './models-read.ts'
@@ -16,6 +17,7 @@ export type Context = {
   /** The signed-in wallet; undefined for a guest. */
   readonly wallet: string | undefined
   readonly privilege: Privilege
+  readonly client: Client
   readonly loaders: Loaders
   /** The bytes of the answer so far, counted by gateway/graphql/answer-size.ts. */
   readonly answer: { bytes: number }

@@ -2,6 +2,7 @@ import { EnvelopArmorPlugin } from '@escape.tech/graphql-armor'
 import { type DocumentNode, GraphQLError, validate, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
+import { isStorable } from '../../domain/text.ts'
 import { costOf, type Operation } from './cost.ts'
 import { asGraphQLError, shortError } from './mask.ts'
 
@@ -87,9 +88,6 @@ export const validationErrorsPlugin = (): Plugin => ({
       validate(schema, document, rules, { maxErrors: validationErrorsMax }).map(shortError),
     ),
 })
-
-/** Returns whether PostgreSQL can store the text: neither a NUL nor half a surrogate pair is in it. */
-const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
 const hasUnstorableText = (value: unknown): boolean => {
   if (typeof value === 'string') return !isStorable(value)

@@ -95,14 +95,15 @@ describe('an operator', () => {
     })
   })
 
-  test('gives it up, and the reason stays', async () => {
-    const input = { key, reason: 'paid by hand' }
+  test('gives it up, and the reason stays, up to 1,000 characters', async () => {
+    const reason = 'paid by hand'.padEnd(1_000, '.')
+    const input = { key, reason }
     expect((await operator.ask(giveUpMutation, { input })).data.giveUpParkedTask).toEqual({
       task: { key, attempts: 25 },
     })
     expect(await parked()).toEqual([])
     const decisions = (await operator.ask(decisionsQuery)).data.parkedTaskDecisions
-    expect(decisions[0]).toMatchObject({ decision: 'GIVE_UP', by: operator.wallet, reason: 'paid by hand' })
+    expect(decisions[0]).toMatchObject({ decision: 'GIVE_UP', by: operator.wallet, reason })
     expect((await operator.ask(giveUpMutation, { input })).data.giveUpParkedTask).toMatchObject({
       code: 'PARKED_TASK_UNKNOWN',
     })

@@ -3,10 +3,11 @@ import type { Decision, ParkedTask, TaskDecision } from '../../infra/parked-task
 import { refuseWithoutPrivilege } from '../auth/privilege.ts'
 import { builder } from './builder.ts'
 import type { Context } from './context.ts'
+import { limited } from './input-limits.ts'
 import { payloadOf } from './payloads.ts'
 
 const tasksShownMax = 100
-const reasonCharactersMax = 1_000
+const reasonLimit = { charactersMax: 1_000 }
 /** The error of a task may hold a stack. */
 const errorCharactersMax = 2_000
 
@@ -78,8 +79,6 @@ const decide = async (
 ): Promise<ParkedTask | Refusal> => {
   const refusal = refuseWithoutPrivilege('operator', { wallet, ...caller })
   if (refusal || wallet === undefined) return refusal ?? refuse('NOT_SIGNED_IN')
-  if (reason.length > reasonCharactersMax)
-    return refuse('INPUT_INVALID', { reason: `takes at most ${reasonCharactersMax} characters` })
   const task = await services.parkedTasks.decide(key, { decision, by: wallet, reason })
   return task ?? refuse('PARKED_TASK_UNKNOWN')
 }
@@ -95,14 +94,19 @@ RetrySuccess.implement({
 const RetryInput = builder.inputType('RetryParkedTaskInput', {
   fields: (t) => ({
     key: t.string({ required: true }),
-    reason: t.string({ defaultValue: '', description: 'It is recorded with the wallet and the time.' }),
+    reason: t.string({
+      defaultValue: '',
+      description: 'It is recorded with the wallet and the time.',
+      ...limited(reasonLimit),
+    }),
   }),
 })
 
 builder.mutationField('retryParkedTask', (t) =>
   t.field({
     type: payloadOf('RetryParkedTask', RetrySuccess),
-    description: 'Runs a parked task again, for operators. Refuses PRIVILEGE_NEEDED, PARKED_TASK_UNKNOWN.',
+    description:
+      'Runs a parked task again, for operators. Refuses PRIVILEGE_NEEDED, INPUT_INVALID, PARKED_TASK_UNKNOWN.',
     args: { input: t.arg({ type: RetryInput, required: true }) },
     resolve: (_, { input: { key, reason } }, context) => decide(context, 'retry', { key, reason: reason ?? '' }),
   }),
@@ -119,7 +123,11 @@ GiveUpSuccess.implement({
 const GiveUpInput = builder.inputType('GiveUpParkedTaskInput', {
   fields: (t) => ({
     key: t.string({ required: true }),
-    reason: t.string({ required: true, description: 'It is recorded with the wallet and the time.' }),
+    reason: t.string({
+      required: true,
+      description: 'It is recorded with the wallet and the time.',
+      ...limited(reasonLimit),
+    }),
   }),
 })
 

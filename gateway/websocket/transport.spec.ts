@@ -62,8 +62,10 @@ const createWorld = (operationsMax = Number.POSITIVE_INFINITY, messagesMax = Num
       throw error
     },
   })
+  const heard: unknown[] = []
   transport.onMessage(async (data) => {
     const { type, id } = JSON.parse(data)
+    if (type === 'connection_init') heard.push(JSON.parse(data))
     if (type === 'complete') running.get(id)?.()
     if (type !== 'subscribe') return
     await new Promise<void>((resolve) => {
@@ -77,7 +79,7 @@ const createWorld = (operationsMax = Number.POSITIVE_INFINITY, messagesMax = Num
     turns.shift()?.()
     await settled()
   }
-  return { socket, sent, closed, drain, running, receive, transport, giveTurn, taken: () => taken }
+  return { socket, sent, closed, drain, running, receive, transport, giveTurn, heard, taken: () => taken }
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -147,6 +149,17 @@ describe('operations', () => {
     receive(message)
     expect(closed).toEqual([4400])
   })
+})
+
+test('of the first message only the token goes on', () => {
+  const { receive, heard } = createWorld()
+  const payload = { authorization: 'Bearer a', x: [{}, {}], token: 7, constructor: {} }
+  receive({ type: 'connection_init', payload })
+  receive({ type: 'connection_init' })
+  expect(heard).toEqual([
+    { type: 'connection_init', payload: { authorization: 'Bearer a', token: null } },
+    { type: 'connection_init', payload: {} },
+  ])
 })
 
 test('a ping is answered without its payload, and a flood of messages closes the socket', () => {

@@ -1,6 +1,8 @@
 import type { RawData, WebSocket } from 'ws'
 import { type ErrorCode, errors } from '../../domain/errors.ts'
 import { parseJson } from '../../infra/system/json.ts'
+import { jsonWeightOf } from '../../infra/system/weight.ts'
+import { tokenFieldsOf } from '../auth/token.ts'
 
 /** How many operations one socket may run at once. */
 export const operationsPerSocketMax = 100
@@ -25,12 +27,12 @@ type Transport = {
   onMessage(listener: (data: string) => Promise<void>): void
 }
 
-type Message = { readonly type?: unknown; readonly id?: unknown }
+type Message = { readonly type?: unknown; readonly id?: unknown; readonly payload?: unknown }
 
 /** Connects a WebSocket to graphql-ws within bounds: messages per second, operations at once, and bytes that the client
  *  has not taken yet. Each operation gets an id of its own, so that one whose id the client uses again at once is still
  *  told apart and ended. The payload of a ping is not repeated.
- *  @param begin takes what an operation of so many bytes needs; undefined when a quota would be exceeded.
+ *  @param begin takes what an operation of so many bytes in memory needs; undefined when a quota would be exceeded.
  *  @param hasTime returns whether a short message may be read at once; false after many of all sockets.
  *  @param turn resolves when any other message may be read, a short one or a long one. */
 export const createTransport = (
@@ -98,12 +100,14 @@ export const createTransport = (
 
   const receive = async (text: string): Promise<void> => {
     const message = (parseJson(text) ?? {}) as Message
-    const { type, id } = message
+    const { type, id, payload } = message
     if (type === 'ping') return write('{"type":"pong"}')
+    // What comes with the first message is kept as long as the socket: only the token is.
+    if (type === 'connection_init') return handle(JSON.stringify({ type, payload: tokenFieldsOf(payload) }))
     if (type !== 'subscribe' && type !== 'complete') return handle(text)
     if (typeof id !== 'string' || id === '' || id.length > operationIdCharactersMax)
       return socket.close(closeCodes.badRequest, 'Invalid message received')
-    if (type === 'subscribe') return run(message, id, text.length)
+    if (type === 'subscribe') return run(message, id, jsonWeightOf(text))
     const own = ownIds.get(id)
     if (own === undefined) return
     ownIds.delete(id)

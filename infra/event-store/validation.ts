@@ -1,4 +1,5 @@
 import { Failure } from '../../domain/errors.ts'
+import { isStorable } from '../../domain/text.ts'
 import type { Append, ExpectedRevision, NewEvent } from './port.ts'
 
 /** Characters are Unicode code points, as the database counts them. */
@@ -24,19 +25,15 @@ export type CheckedAppend = {
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const utcTime = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$/
 
-/** Returns whether PostgreSQL stores this text unchanged: it stores no NUL, and half a surrogate pair would come back
- *  as another character. */
-const isStorableText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
-
 /** Returns true for a valid name of a stream or type: 1 to 250 characters, without NUL and half surrogate pairs. */
 export const isName = (name: string): boolean =>
   name.length > 0 &&
   name.length <= nameCharactersMax * 2 &&
-  isStorableText(name) &&
+  isStorable(name) &&
   (name.length <= nameCharactersMax || Array.from(name).length <= nameCharactersMax)
 
 /** Returns true for a text that a name can begin with. */
-export const isNamePrefix = (prefix: string): boolean => isStorableText(prefix)
+export const isNamePrefix = (prefix: string): boolean => isStorable(prefix)
 
 /** Returns true for a UUID, in lower or upper case. */
 export const isUuid = (text: string): boolean => uuid.test(text)
@@ -56,7 +53,7 @@ const underKey = (key: string | number, problem: Problem | undefined): Problem |
   problem && { ...problem, path: `.${key}${problem.path}` }
 
 const problemInText = (text: string): Problem | undefined =>
-  isStorableText(text) ? undefined : { reason: 'a text holds a NUL character or half a surrogate pair', path: '' }
+  isStorable(text) ? undefined : { reason: 'a text holds a NUL character or half a surrogate pair', path: '' }
 
 const problemInNumber = (value: number): Problem | undefined => {
   if (!Number.isFinite(value)) return { reason: 'a number is not finite', path: '' }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { weightOf } from './weight.ts'
+import { jsonWeightOf, weightOf } from './weight.ts'
 
 test('a state that holds more weighs more, in whatever it holds it', () => {
   const hundred = Array.from({ length: 100 }, (_, n) => [`key ${n}`, { amount: BigInt(n) }] as const)
@@ -16,3 +16,12 @@ test('nothing, and what goes round in a circle, can be weighed', () => {
   round.self = round
   expect(weightOf(round)).toBeLessThan(10_000)
 })
+
+test.each(['{}', '[]', '0', '"a,b"', '{"a":[1,2]}', '[[[[]]]]', '{"a":{"b":{"c":{}}}}'])(
+  'many of %s are about as heavy in JSON as they are once parsed, and not lighter',
+  (item) => {
+    const text = `[${Array.from({ length: 1_000 }, () => item).join()}]`
+    expect(jsonWeightOf(text)).toBeGreaterThan(weightOf(JSON.parse(text)) * 0.7)
+    expect(jsonWeightOf('x'.repeat(1_000_000))).toBeLessThan(2_100_000)
+  },
+)

@@ -4,6 +4,18 @@ const characterBytes = 2
 const numberBytes = 16
 /** Deeper values are not counted: a cache needs no exact figure. */
 const depthMax = 20
+const [comma, bracket, brace] = [...',[{'].map((character) => character.charCodeAt(0))
+
+/** Returns about how many bytes of memory JSON takes once it is parsed, and never much less: each value and field may be
+ *  an object. Visits all of the text. */
+export const jsonWeightOf = (text: string): number => {
+  let values = 1
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index)
+    if (code === comma || code === bracket || code === brace) values += 1
+  }
+  return text.length * characterBytes + values * (objectBytes + fieldBytes)
+}
 
 /** Returns about how many bytes of memory a value of plain data takes. Visits all of the value. */
 export const weightOf = (value: unknown, depth = 0): number => {

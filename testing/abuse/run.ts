@@ -8,6 +8,7 @@ import { chainAttacks } from './chain.ts'
 import { documentAttacks } from './documents.ts'
 import { closeConnections } from './http.ts'
 import { jobAttacks } from './jobs.ts'
+import { leavingAttacks } from './leaving.ts'
 import { marketAttacks } from './market.ts'
 import { pageAttacks } from './pages.ts'
 import { startSampler, type Worst } from './sampler.ts'
@@ -41,6 +42,7 @@ const shortDivisor = 20
 const attacks: readonly Attack[] = [
   ...textAttacks,
   ...documentAttacks,
+  ...leavingAttacks,
   ...signInAttacks,
   ...socketAttacks,
   ...slowAttacks,

@@ -13,14 +13,18 @@ const operationsPerAddressMax = 500
 
 /** Opens a socket and resolves to it when the gateway has accepted its connection_init; undefined when it is closed or
  *  refused before. */
-const open = async (target: Target, from = attackerAddress): Promise<WebSocket | undefined> => {
+const open = async (
+  target: Target,
+  from = attackerAddress,
+  init = '{"type":"connection_init"}',
+): Promise<WebSocket | undefined> => {
   const socket = new WebSocket(`${target.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
     localAddress: from,
   })
   socket.on('error', () => undefined)
   const closed = once(socket, 'close').then(() => undefined)
   const acknowledged = once(socket, 'open').then(async () => {
-    socket.send('{"type":"connection_init"}')
+    socket.send(init)
     await once(socket, 'message')
     return socket
   })
@@ -122,4 +126,37 @@ const many: Attack = {
   },
 }
 
-export const socketAttacks: readonly Attack[] = [storm, pings, many]
+/** Returns JSON of a megabyte that takes thirty times as much once it is parsed. */
+const manyObjects = (item: string) => `[${Array.from({ length: 1_000_000 / (item.length + 1) }, () => item).join()}]`
+
+const inits: Attack = {
+  name: '290 sockets whose first message has a megabyte of empty objects',
+  run: async (target) => {
+    const init = `{"type":"connection_init","payload":{"x":${manyObjects('{}')}}}`
+    const sockets = await times(target.much(290, 8), 4, () => open(target, attackerAddress, init))
+    await delay(1_000)
+    const served = await othersConnect(target)
+    end(sockets)
+    return [...served, ...(await nothingLeft(target))]
+  },
+}
+
+const variables: Attack = {
+  name: '200 subscriptions with a megabyte of variables that they do not declare',
+  run: async (target) => {
+    const sockets = await times(20, 4, () => open(target))
+    for (let index = 0; index < target.much(200, 20); index++) {
+      const socket = sockets[index % sockets.length]
+      const payload = `{"query":${JSON.stringify(subscription)},"variables":{"x":${manyObjects(index % 2 ? '[]' : '{}')}}}`
+      if (socket?.readyState === WebSocket.OPEN)
+        socket.send(`{"type":"subscribe","id":"${index}","payload":${payload}}`)
+      await delay(10)
+    }
+    await delay(1_000)
+    const served = await othersConnect(target)
+    end(sockets)
+    return [...served, ...(await nothingLeft(target))]
+  },
+}
+
+export const socketAttacks: readonly Attack[] = [storm, pings, many, inits, variables]

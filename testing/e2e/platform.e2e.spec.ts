@@ -1,9 +1,11 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'
+import { root } from '../../docs/docs.testing.ts'
 import { runNode } from '../children.ts'
 import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
@@ -158,8 +160,18 @@ describe('a platform on one data folder', () => {
   })
 })
 
-test('help for the tour needs no platform', async () => {
-  const { code, output } = await runNode(['cli/tour.ts', '--help'])
-  expect(code).toBe(0)
-  expect(output).toContain('--offers FILE')
+const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+  scripts: Record<string, string>
+}
+const programs = Object.entries(scripts).flatMap(([name, command]) => {
+  const file = /\bnode (?:--\S+ )*(\S+\.ts)$/.exec(command)?.[1]
+  return file === undefined ? [] : [[name === 'start' ? 'npm start' : `npm run ${name}`, file] as const]
+})
+
+test.each(programs)('%s -- --help shows how it is called, and does nothing else', async (call, file) => {
+  const data = join(folder.path, 'help')
+  const { code, output, errors } = await runNode([file, '--help'], { DATA_DIR: data, PORT: '0', CHAIN_PORT: '0' })
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
+  expect(output.startsWith(call)).toBe(true)
+  expect(existsSync(data)).toBe(false)
 })

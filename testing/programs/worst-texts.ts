@@ -7,6 +7,7 @@ import { readOffers } from '../../commands/offers.ts'
 import { eventSchemas } from '../../domain/aggregates.ts'
 import { encodeNewEvent } from '../../domain/events.ts'
 import { assets, parseAmount } from '../../domain/money.ts'
+import { isStorable } from '../../domain/text.ts'
 import { createSignIn } from '../../gateway/auth/sign-in.ts'
 import { tokenOfConnection, tokenOfHeader } from '../../gateway/auth/token.ts'
 import { usedNoncesInMemory } from '../../gateway/auth/used-nonces.testing.ts'
@@ -16,7 +17,7 @@ import { readConfig, settings } from '../../infra/config.ts'
 import { logPositionsOf } from '../../infra/event-store/eventstoredb.testing.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { isName, isUtcTime } from '../../infra/event-store/validation.ts'
-import { isInteger, isMoment, isText, readCursor } from '../../projections/page.ts'
+import { isInteger, isMoment, readCursor } from '../../projections/page.ts'
 import { growthOf, type Reader } from '../worst-texts.ts'
 
 const store = createMemoryEventStore()
@@ -52,9 +53,9 @@ const readers: readonly Reader[] = [
     read: (text: string) => readOffers(offerFile(goodCells.with(index, text))),
     isSlow: true,
   })),
-  { name: 'cursor', read: (text) => readCursor(text, [isInteger, isText]) },
+  { name: 'cursor', read: (text) => readCursor(text, [isInteger, isStorable]) },
   { name: 'parts of a cursor', read: (text) => readCursor(decodeFromBase64(text), [isInteger, isMoment]) },
-  { name: 'parts of a sort key', read: (text) => [isInteger(text), isMoment(text), isText(text)] },
+  { name: 'parts of a sort key', read: (text) => [isInteger(text), isMoment(text), isStorable(text)] },
   { name: 'boundary of a replay or export', read: (text) => parseBoundary('from', text, store) },
   { name: 'name of a replay', read: schemaNameOf },
   { name: 'position', read: (text) => store.parsePosition(text) },

@@ -146,12 +146,8 @@ const deadExcuses: Excuses = {
   'infra/event-store/memory.ts exports createMemoryEventStore, and no product code uses it': 'the engine of pure tests',
   'infra/event-store/port.ts exports EventStore.appendToMany, and no product code uses it':
     'the next issues: a saga that appends all its steps at once',
-  'projections/accounts.ts exports accountBalancesOf, and no product code uses it':
-    'the next issues: the page of a wallet, which lists its balances',
   'projections/engine/verify.ts exports compareWithRebuild, and no product code uses it':
     'the chaos run proves the read models with it',
-  'projections/ledger-entries.ts exports traceLedgerEntries, and no product code uses it':
-    'the next issues: the query of an auditor, from a payment to its invoices',
 }
 
 const codeComplaints = (sources: readonly Source[], codes: readonly string[]): string[] => {

@@ -1,0 +1,123 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { Failure } from '../../domain/errors.ts'
+import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
+import type { EventStore, Json, Position, StoredEvent } from '../../infra/event-store/port.ts'
+import { loadGoldenLog } from '../../testing/golden/log.ts'
+import { checkLog } from './check.ts'
+import { createIdSet } from './id-set.ts'
+
+const signal = new AbortController().signal
+const ask = (store: Parameters<typeof checkLog>[0]) => checkLog(store, { signal, onProgress: () => undefined })
+
+/** Returns a store that has exactly these events, in this order. */
+const storeOf = (
+  events: readonly StoredEvent[],
+  readStream: (stream: string) => readonly StoredEvent[] = (stream) =>
+    events.filter((event) => event.stream === stream),
+): Parameters<typeof checkLog>[0] => ({
+  start: '' as Position,
+  head: async () => events.at(-1)?.position ?? ('' as Position),
+  distance: () => events.length,
+  async *readAll() {
+    yield* events
+  },
+  async *readStream(stream, { direction, limit } = {}) {
+    const found = readStream(stream)
+    yield* (direction === 'backwards' ? found.toReversed() : found).slice(0, limit)
+  },
+})
+
+const golden = async (): Promise<readonly StoredEvent[]> => {
+  const store: EventStore = createMemoryEventStore()
+  await loadGoldenLog(store)
+  return Array.fromAsync(store.readAll())
+}
+const events = await golden()
+const indexOf = (type: string) => events.findIndex((event) => event.type === type)
+const changed = (index: number, change: (event: StoredEvent) => Partial<StoredEvent>) =>
+  events.map((event, at) => (at === index ? { ...event, ...change(event) } : event))
+
+describe('a log is looked through', () => {
+  test('a whole one has no problem', async () => {
+    const streams = new Set(events.map(({ stream }) => stream)).size
+    expect(await ask(storeOf(events))).toEqual({
+      events: events.length,
+      streams,
+      position: events.at(-1)?.position,
+      problems: [],
+    })
+  })
+
+  test('an empty one has none', async () =>
+    expect(await ask(createMemoryEventStore())).toMatchObject({ events: 0, streams: 0, problems: [] }))
+
+  const { stream = '' } = events.find(({ revision }) => revision === 3n) ?? {}
+  const longest = events.findIndex((event) => event.stream === stream && event.revision === 1n)
+  test.each([
+    ['position out of order', changed(5, () => ({ position: events[2]?.position ?? ('' as Position) }))],
+    ['revision missing or repeated', events.filter((_, index) => index !== longest)],
+    ['revision missing or repeated', changed(longest, () => ({ revision: 2n }))],
+    ['event id twice', changed(9, () => ({ id: events[1]?.id ?? '' }))],
+    ['event unreadable', changed(indexOf('FundsHeld'), () => ({ data: {} }))],
+    ['event unreadable', changed(3, () => ({ type: 'Unheard' }))],
+    ['event unreadable', changed(3, ({ metadata }) => ({ metadata: { ...metadata, schemaVersion: 99 } }))],
+    [
+      'balance below zero',
+      changed(indexOf('DepositCredited'), ({ data }) => {
+        const { posting, ...fields } = data as { readonly posting: { readonly amount: object } & object }
+        return { data: { ...fields, posting: { ...posting, amount: { ...posting.amount, amount: '1' } } } as Json }
+      }),
+    ],
+  ])('%s', async (kind, damaged) => {
+    const { problems } = await ask(storeOf(damaged))
+    expect(problems.map((problem) => problem.kind)).toContain(kind)
+    expect(problems.find((problem) => problem.kind === kind)?.first[0]).toBeTruthy()
+  })
+
+  test.each([
+    ['that was truncated', (all: readonly StoredEvent[]) => all.slice(1), 'begins with revision 1'],
+    ['that was deleted', () => [], 'begins with revision none'],
+    ['whose end is missing', (all: readonly StoredEvent[]) => all.slice(0, 1), 'ends with revision 0'],
+  ])('a stream %s, though the log has its events', async (_, cut, why) => {
+    const whole = (name: string) => events.filter((event) => event.stream === name)
+    const { problems } = await ask(storeOf(events, (name) => (name === stream ? cut(whole(name)) : whole(name))))
+    expect(problems).toEqual([{ kind: 'stream damaged', count: 1, first: [expect.stringContaining(why)] }])
+  })
+
+  test('a stream that the engine itself calls damaged', async () => {
+    const { problems } = await ask(
+      storeOf(events, (name) => {
+        if (name === stream) throw new Failure('STREAM_DAMAGED', { stream, why: 'it was deleted' })
+        return events.filter((event) => event.stream === name)
+      }),
+    )
+    expect(problems).toEqual([{ kind: 'stream damaged', count: 1, first: [`${stream}: it was deleted`] }])
+  })
+
+  test('an outage is no damage', async () => {
+    const away = () => {
+      throw new Failure('DATABASE_UNAVAILABLE')
+    }
+    await expect(ask(storeOf(events, away))).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' })
+  })
+})
+
+test('the set of ids knows each that was added, and no other', () =>
+  fc.assert(
+    fc.property(fc.array(fc.uuid(), { maxLength: 500 }), (ids) => {
+      const known = createIdSet()
+      const exact = new Set<string>()
+      for (const id of [...ids, ...ids]) {
+        expect(known.add(id)).toBe(!exact.has(id))
+        exact.add(id)
+      }
+    }),
+  ))
+
+test('the set of ids grows', () => {
+  const known = createIdSet()
+  const id = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
+  for (let number = 0; number < 200_000; number += 1) if (!known.add(id(number))) throw new Error(`${number} was there`)
+  for (let number = 0; number < 200_000; number += 997) expect(known.add(id(number))).toBe(false)
+})

@@ -1,0 +1,50 @@
+import { type ExecutionArgs, getOperationAST, OperationTypeNode } from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+import { createSemaphore } from '../infra/async/semaphore.ts'
+
+/** What a transport knows of the client of a request. */
+export type Client = {
+  readonly address: string
+  /** Returns whether the client has left, so that no answer can reach it. */
+  readonly hasLeft: () => boolean
+  /** Called when the request turns out to be a subscription, whose answers have no end. */
+  readonly onStream?: () => void
+}
+
+/** How many queries of one address are executed at the same time; others wait for them, in their order. Each may ask the
+ *  database for many things at once, and other clients are answered after that. */
+const executionsPerAddressMax = 4
+
+/** Runs work for a key while at most so many run for the same key; others wait, in their order. */
+const createPlaces = (perKeyMax: number) => {
+  const places = new Map<string, { readonly run: ReturnType<typeof createSemaphore>; users: number }>()
+  return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
+    const place = places.get(key) ?? { run: createSemaphore(perKeyMax), users: 0 }
+    places.set(key, place)
+    place.users += 1
+    try {
+      return await place.run(work)
+    } finally {
+      place.users -= 1
+      if (place.users === 0) places.delete(key)
+    }
+  }
+}
+
+/** Lets an address execute so many queries at the same time, and none for a client that has left. */
+export const executionsPlugin = (): Plugin<{ readonly client: Client }> => {
+  const inPlace = createPlaces(executionsPerAddressMax)
+  return {
+    onExecute: ({ executeFn, setExecuteFn, args }) => {
+      const { client } = args.contextValue
+      setExecuteFn(async (given) => {
+        if (!isQuery(given)) return executeFn(given)
+        return inPlace(client.address, async () => (client.hasLeft() ? { data: null } : executeFn(given)))
+      })
+    },
+    onSubscribe: ({ args }) => args.contextValue.client.onStream?.(),
+  }
+}
+
+const isQuery = ({ document, operationName }: ExecutionArgs): boolean =>
+  getOperationAST(document, operationName)?.operation === OperationTypeNode.QUERY

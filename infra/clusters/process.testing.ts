@@ -11,6 +11,7 @@ import type { IsolationKind } from './process/isolation.ts'
 import { membersOf, readProcessTable } from './process/table.ts'
 import { processCluster } from './process.ts'
 
+export { measureDisk } from './process/disk.ts'
 export { parseProgressLine, progressLines } from './process/progress-lines.ts'
 
 /** How long a job in a test may take to end. */

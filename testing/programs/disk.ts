@@ -2,7 +2,7 @@
  *  JSON: node testing/programs/disk.ts <folder> <names>. */
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { measureDisk } from '../../infra/clusters/process/disk.ts'
+import { measureDisk } from '../../infra/clusters/process.testing.ts'
 
 export type DiskReport = {
   readonly use: Awaited<ReturnType<typeof measureDisk>>

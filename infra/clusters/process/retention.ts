@@ -10,7 +10,7 @@ import { readLaunch } from './reading.ts'
 import { releaseUid } from './uids.ts'
 
 const hourMs = 3_600_000
-/** How many errors are told of. */
+/** How many errors one message has. */
 const errorsMax = 5
 export const retention = {
   /** How long the files of a job stay after its end. */

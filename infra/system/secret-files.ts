@@ -3,13 +3,13 @@
 import { chmod, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
-import { errorCode } from '../system/errors.ts'
-import { unlessMissing } from '../system/files.ts'
+import { errorCode } from './errors.ts'
+import { unlessMissing } from './files.ts'
 
 const othersBits = 0o007
 const secretMode = 0o600
 
-/** Returns the absolute paths of the files of settings that Node was told to read, by its own arguments.
+/** Returns the absolute paths of the files of settings that the arguments of Node name.
  *  @param execArgv as in `process.execArgv` */
 export const environmentFilesOf = (execArgv: readonly string[], cwd: string = process.cwd()): string[] =>
   execArgv.flatMap((word, index) => {

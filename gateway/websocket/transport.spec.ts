@@ -162,6 +162,15 @@ test('of the first message only the token goes on', () => {
   ])
 })
 
+test('a message that takes very much memory once it is parsed closes the socket', async () => {
+  const { receive, closed, running, giveTurn } = createWorld()
+  receive({ id: 'a', type: 'subscribe', payload: { query: 'x', variables: { x: Array(300_000).fill({}) } } })
+  await settled()
+  await giveTurn()
+  expect(closed).toEqual([1009])
+  expect(running.size).toBe(0)
+})
+
 test('a ping is answered without its payload, and a flood of messages closes the socket', () => {
   const { receive, sent, closed } = createWorld()
   for (let count = 0; count < 1_000; count += 1) receive({ type: 'ping', payload: { text: 'x'.repeat(10_000) } })

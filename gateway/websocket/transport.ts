@@ -16,8 +16,11 @@ const messageAtOnceBytesMax = 16 * 1024
 /** A client that leaves this much unread is cut off. It resumes by the position that it saw last. */
 const bufferedBytesCut = 24 * 1024 * 1024
 
-/** Close codes of graphql-transport-ws, and 4429 and 4408 of our own kind. */
-const closeCodes = { badRequest: 4400, subscriberExists: 4409, tooMany: 4429, tooSlow: 4408 } as const
+/** A message that takes more memory than this once it is parsed is not parsed. */
+const messageBytesMax = 16 * 1024 * 1024
+
+/** Close codes of graphql-transport-ws and WebSocket, and 4429 and 4408 of our own kind. */
+const closeCodes = { badRequest: 4400, subscriberExists: 4409, tooMany: 4429, tooSlow: 4408, tooLarge: 1009 } as const
 
 /** What graphql-ws calls a socket. */
 type Transport = {
@@ -99,6 +102,8 @@ export const createTransport = (
   }
 
   const receive = async (text: string): Promise<void> => {
+    const bytes = jsonWeightOf(text)
+    if (bytes > messageBytesMax) return socket.close(closeCodes.tooLarge, 'the message has too many values')
     const message = (parseJson(text) ?? {}) as Message
     const { type, id, payload } = message
     if (type === 'ping') return write('{"type":"pong"}')
@@ -107,7 +112,7 @@ export const createTransport = (
     if (type !== 'subscribe' && type !== 'complete') return handle(text)
     if (typeof id !== 'string' || id === '' || id.length > operationIdCharactersMax)
       return socket.close(closeCodes.badRequest, 'Invalid message received')
-    if (type === 'subscribe') return run(message, id, jsonWeightOf(text))
+    if (type === 'subscribe') return run(message, id, bytes)
     const own = ownIds.get(id)
     if (own === undefined) return
     ownIds.delete(id)

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
+import { sep } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
 import { createSemaphore } from '../async/semaphore.ts'
 import { exists } from '../system/files.ts'
@@ -92,12 +93,12 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     const root = await realpath(options.root)
     const [limits, machine] = await Promise.all([probeLimits(), lookAtMachine(root, options.only)])
     const isolation = decideIsolation(machine, trust)
-    const { kind } = isolation
-    const seesAll = kind === 'uid' || kind === 'none'
-    const files = [
-      ...('uids' in isolation || seesAll ? secretFiles : []),
-      ...(seesAll ? await secretFilesIn(hidden) : []),
-    ]
+    // Behind the other walls a job has another file tree, without the hidden folders.
+    const seesAll = isolation.kind === 'uid' || isolation.kind === 'none'
+    const isHidden = (file: string) => hidden.some((folder) => file.startsWith(folder + sep))
+    const files = seesAll
+      ? [...secretFiles, ...(await secretFilesIn(hidden))]
+      : secretFiles.filter((file) => 'uids' in isolation && !isHidden(file))
     for (const file of await closeToOthers(files))
       log.warn({ file }, 'other users could read this file; now they cannot')
     return { root, limits, isolation }

@@ -13,12 +13,22 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof Failure ? error.code : error),
   )
 
-const createTracker = ({ head = at(0), elsewhere = false, checkpoints = new Map<string, string>() } = {}) => {
+const createTracker = ({
+  head = at(0),
+  elsewhere = false,
+  place,
+  checkpoints = new Map<string, string>(),
+}: {
+  head?: Position
+  elsewhere?: boolean
+  place?: { readonly elsewhere: boolean }
+  checkpoints?: Map<string, string>
+} = {}) => {
   const asked: (readonly string[])[] = []
   let heads = 0
   const tracker = createPositionTracker({
     names,
-    isElsewhere: () => elsewhere,
+    isElsewhere: () => place?.elsewhere ?? elsewhere,
     readPositions: async (wanted) => {
       asked.push(wanted)
       return wanted.flatMap((projection) => {
@@ -51,6 +61,18 @@ describe('waiting for a position', () => {
     const before = asked.length
     await new Promise((resolve) => setTimeout(resolve, 60))
     expect(asked.length).toBe(before)
+  })
+
+  test('begins to read checkpoints when a read model moves to another process while a caller waits for it', async () => {
+    const checkpoints = new Map([['jobs', at(3)]])
+    const place = { elsewhere: false }
+    const { tracker, asked } = createTracker({ place, checkpoints })
+    const waiting = codeOf(tracker.waitFor(at(3), 5_000, ['jobs']))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(asked).toEqual([])
+    place.elsewhere = true
+    tracker.moved()
+    expect(await waiting).toBe('reached')
   })
 
   test('ends for all when the tracker is closed', async () => {

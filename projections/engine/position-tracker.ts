@@ -12,6 +12,8 @@ export type PositionTracker = {
   /** Resolves when the live rows of these read models reflect the log up to this position. Throws POSITION_NOT_REACHED
    *  after `timeoutMs`, or when the tracker is closed. */
   waitFor(position: Position, timeoutMs: number, names?: readonly string[]): Promise<void>
+  /** Reports that a read model may run elsewhere from now on: callers may wait for it already. */
+  moved(): void
   /** Resolves when the log reaches this position. Throws POSITION_AHEAD at once when it does not. */
   checkExists(position: Position): Promise<void>
   close(): void
@@ -75,6 +77,7 @@ export const createPositionTracker = ({
 
   return {
     reached,
+    moved: () => void pollElsewhere(),
     waitFor: async (position, timeoutMs, names = allNames) => {
       const behind = () => names.filter((name) => waiters.has(name) && isBehind(name, position))
       const reaching = isClosed ? [] : behind().map((name) => waiters.get(name)?.wait(position, timeoutMs))

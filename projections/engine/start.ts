@@ -63,7 +63,10 @@ export const startProjections = (
       limitBuilds,
       signal: closing.signal,
       onReached: (position) => tracker.reached(projection.name, position),
-      onState: (state) => states.set(projection.name, state),
+      onState: (state) => {
+        states.set(projection.name, state)
+        if (state.state !== 'running') tracker.moved()
+      },
     }),
   )
   return {

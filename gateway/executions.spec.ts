@@ -9,14 +9,19 @@ const createWorld = () => {
   const plugin = executionsPlugin()
   const begun: string[] = []
   const ends: (() => void)[] = []
-  const run = async (client: Client, document = '{ work }') => {
+  const run = async (client: Client, document = '{ work }', answerBytes = 0) => {
     let executeFn = (given: object) => execute(given as never)
     const work = () =>
       new Promise<number>((resolve) => {
         begun.push(client.address)
         ends.push(() => resolve(1))
       })
-    const args = { schema, document: parse(document), rootValue: { work }, contextValue: { client } }
+    const args = {
+      schema,
+      document: parse(document),
+      rootValue: { work },
+      contextValue: { client, answer: { bytes: answerBytes } },
+    }
     plugin.onExecute?.({
       executeFn,
       args,
@@ -29,7 +34,11 @@ const createWorld = () => {
   const settled = () => new Promise((resolve) => setImmediate(resolve))
   return { begun, run, settled, end: () => ends.shift()?.() }
 }
-const client = (address: string, hasLeft = false): Client => ({ address, hasLeft: () => hasLeft })
+const client = (address: string, hasLeft = false): Client => ({
+  address,
+  hasLeft: () => hasLeft,
+  keep: (bytes) => bytes < 1_000,
+})
 
 test('an address executes four queries at a time, another one its own, and those who wait come in order', async () => {
   const world = createWorld()
@@ -58,4 +67,14 @@ test('mutations need no place: they are few, and wait for the log', async () => 
   expect(world.begun).toHaveLength(9)
   for (let left = 0; left < 9; left += 1) world.end()
   await Promise.all(answers)
+})
+
+test('an answer that the quotas of the client do not hold is refused', async () => {
+  const world = createWorld()
+  const answers = ['{ work }', 'mutation { work }'].map((document) => world.run(client('a'), document, 1_000))
+  await world.settled()
+  world.end()
+  world.end()
+  for (const answer of await Promise.all(answers))
+    expect(answer).toMatchObject({ errors: [{ extensions: { code: 'TOO_MANY_REQUESTS' } }] })
 })

@@ -1,12 +1,17 @@
 import { type ExecutionArgs, getOperationAST, OperationTypeNode } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
+import { Failure } from '../domain/errors.ts'
 import { createSemaphore } from '../infra/async/semaphore.ts'
+import { asGraphQLError } from './graphql/mask.ts'
 
 /** What a transport knows of the client of a request. */
 export type Client = {
   readonly address: string
   /** Returns whether the client has left, so that no answer can reach it. */
   readonly hasLeft: () => boolean
+  /** Takes the bytes of an answer from the quotas of the client, until it has taken the answer. Returns false when a
+   *  quota would be exceeded. */
+  readonly keep: (bytes: number) => boolean
   /** Called when the request turns out to be a subscription, whose answers have no end. */
   readonly onStream?: () => void
 }
@@ -32,14 +37,21 @@ const createPlaces = (perKeyMax: number) => {
 }
 
 /** Lets an address execute so many queries at the same time, and none for a client that has left. */
-export const executionsPlugin = (): Plugin<{ readonly client: Client }> => {
+export const executionsPlugin = (): Plugin<{
+  readonly client: Client
+  readonly answer: { readonly bytes: number }
+}> => {
   const inPlace = createPlaces(executionsPerAddressMax)
   return {
     onExecute: ({ executeFn, setExecuteFn, args }) => {
-      const { client } = args.contextValue
+      const { client, answer } = args.contextValue
+      const answerOf = async (given: ExecutionArgs) => {
+        const result = await executeFn(given)
+        return client.keep(answer.bytes) ? result : { errors: [asGraphQLError(new Failure('TOO_MANY_REQUESTS'))] }
+      }
       setExecuteFn(async (given) => {
-        if (!isQuery(given)) return executeFn(given)
-        return inPlace(client.address, async () => (client.hasLeft() ? { data: null } : executeFn(given)))
+        if (!isQuery(given)) return answerOf(given)
+        return inPlace(client.address, async () => (client.hasLeft() ? { data: null } : answerOf(given)))
       })
     },
     onSubscribe: ({ args }) => args.contextValue.client.onStream?.(),

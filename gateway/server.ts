@@ -143,7 +143,7 @@ export const createGateway = ({
     try {
       await turn(request.ip)
       if (hasLeft()) return reply.hijack()
-      const client = { address: request.ip, hasLeft, onStream }
+      const client = { address: request.ip, hasLeft, onStream, keep: (bytes: number) => use?.grow(bytes) ?? true }
       return await graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet, client })
     } finally {
       settled?.()

@@ -76,7 +76,8 @@ export const createWebSocketHandler = ({
         const wallet = await authenticate(tokenOfConnection(connectionParams))
         await turn(extra.address)
         const { socket, address } = extra
-        const client = { address, hasLeft: () => socket.readyState !== socket.OPEN }
+        // What a socket has not taken is counted as it is sent.
+        const client = { address, hasLeft: () => socket.readyState !== socket.OPEN, keep: () => true }
         const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
           wallet,
           client,
@@ -127,6 +128,7 @@ export const createWebSocketHandler = ({
     const begin = (bytes: number) => takeBoth(quotas, 'operations', { address, wallet: extra.wallet }, bytes)
     const closed = server.opened(
       createTransport(socket, {
+        buffer: (bytes) => quotas.take('requestBytes', { address, wallet: extra.wallet }, bytes),
         begin,
         turn: (isShort) => (isShort ? shortTurn : turn)(address),
         hasTime,

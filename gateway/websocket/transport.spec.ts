@@ -41,8 +41,13 @@ const createSocket = () => {
 }
 
 /** Connects a server that runs each operation until the client completes it, or until it has answered. */
-const createWorld = (operationsMax = Number.POSITIVE_INFINITY, messagesMax = Number.POSITIVE_INFINITY) => {
+const createWorld = (
+  operationsMax = Number.POSITIVE_INFINITY,
+  messagesMax = Number.POSITIVE_INFINITY,
+  answersMax = Number.POSITIVE_INFINITY,
+) => {
   let messagesLeft = messagesMax
+  let answersLeft = answersMax
   const { socket, sent, closed, drain } = createSocket()
   const running = new Map<string, () => void>()
   let taken = 0
@@ -56,6 +61,7 @@ const createWorld = (operationsMax = Number.POSITIVE_INFINITY, messagesMax = Num
   const turns: (() => void)[] = []
   const transport = createTransport(socket as unknown as WebSocket, {
     begin,
+    buffer: () => (answersLeft-- > 0 ? () => answersLeft++ : undefined),
     turn: () => new Promise((resolve) => turns.push(resolve)),
     hasTime: () => messagesLeft-- > 0,
     onError: (error) => {
@@ -160,6 +166,19 @@ test('of the first message only the token goes on', () => {
     { type: 'connection_init', payload: { authorization: 'Bearer a', token: null } },
     { type: 'connection_init', payload: {} },
   ])
+})
+
+test('answers that the client does not take are counted, and one beyond the quota ends the socket', () => {
+  const { transport, socket, closed, drain } = createWorld(9, 9, 2)
+  const answer = JSON.stringify({ type: 'next', payload: 'x'.repeat(5_000) })
+  socket.bufferedAmount = 1
+  for (let count = 0; count < 2; count += 1) void transport.send(answer)
+  expect(closed).toEqual([])
+  drain()
+  for (let count = 0; count < 2; count += 1) void transport.send(answer)
+  expect(closed).toEqual([])
+  void transport.send(answer)
+  expect(closed).toContain(4408)
 })
 
 test('a message that takes very much memory once it is parsed closes the socket', async () => {

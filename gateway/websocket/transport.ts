@@ -13,6 +13,8 @@ const messagesAtOnceMax = 300
 const bufferedBytesMax = 1024 * 1024
 /** A longer message waits for a turn, and those behind it too; nothing more is read meanwhile. */
 const messageAtOnceBytesMax = 16 * 1024
+/** Each operation has one answer under way: shorter ones are few enough. */
+const uncountedCharactersMax = 4 * 1024
 /** A client that leaves this much unread is cut off. It resumes by the position that it saw last. */
 const bufferedBytesCut = 24 * 1024 * 1024
 
@@ -36,17 +38,20 @@ type Message = { readonly type?: unknown; readonly id?: unknown; readonly payloa
  *  has not taken yet. Each operation gets an id of its own, so that one whose id the client uses again at once is still
  *  told apart and ended. The payload of a ping is not repeated.
  *  @param begin takes what an operation of so many bytes in memory needs; undefined when a quota would be exceeded.
+ *  @param buffer takes what an answer needs until the client has taken it; undefined when a quota would be exceeded.
  *  @param hasTime returns whether a short message may be read at once; false after many of all sockets.
  *  @param turn resolves when any other message may be read, a short one or a long one. */
 export const createTransport = (
   socket: WebSocket,
   {
     begin,
+    buffer,
     turn,
     hasTime,
     onError,
   }: {
     readonly begin: (bytes: number) => (() => void) | undefined
+    readonly buffer: (bytes: number) => (() => void) | undefined
     readonly turn: (isShort: boolean) => Promise<void>
     readonly hasTime: () => boolean
     readonly onError: (error: unknown) => void
@@ -63,7 +68,13 @@ export const createTransport = (
   const write = (data: string): Promise<void> =>
     new Promise((resolve) => {
       if (socket.readyState !== socket.OPEN) return resolve()
+      const free = data.length > uncountedCharactersMax ? buffer(data.length) : noop
+      if (free === undefined) {
+        cutOff()
+        return resolve()
+      }
       socket.send(data, () => {
+        free()
         readOn()
         resolve()
       })
@@ -154,6 +165,8 @@ export const createTransport = (
     },
   }
 }
+
+const noop = () => undefined
 
 const bytesOf = (data: RawData): number =>
   Array.isArray(data) ? data.reduce((sum, { byteLength }) => sum + byteLength, 0) : data.byteLength

@@ -148,6 +148,18 @@ export const clusterContract = (
         expect(await harness.processes(spec)).toBe(0)
       })
 
+      it('leaves no process, of many that reach their timeout at once', async () => {
+        const jobs = Array.from({ length: 16 }, () => shellJob('sleep 60', { timeoutSeconds: 1 }))
+        await Promise.all(
+          jobs.map(async (spec) => {
+            const watcher = recorder()
+            await cluster.launch(spec, watcher)
+            expect(await watcher.end).toMatchObject({ ended: 'failed', code: 'JOB_TIMED_OUT' })
+            expect(await harness.processes(spec)).toBe(0)
+          }),
+        )
+      })
+
       it('is stopped when all its processes together take more memory than its limit', async () => {
         const hold = `const held = []; setInterval(() => held.length < 10 && held.push(Buffer.alloc(16 << 20, 1)), 20)`
         const spec = shellJob('node -e "$HOLD" & node -e "$HOLD" & wait', {

@@ -69,13 +69,12 @@ export const membersOf = async (
 ): Promise<Members> => {
   const own = first?.bootId === currentBootId() ? first : undefined
   // Without its living leader a session number may have been given out again, and then names the session of another
-  // program.
-  const leader = table.some((entry) => entry.pid === own?.pid && entry.startTime === own.startTime)
-    ? own?.pid
-    : undefined
+  // program, whose processes do not carry the folder. A process of a job that does has only itself to lose.
+  const led = table.some((entry) => entry.pid === own?.pid && entry.startTime === own.startTime)
+  const ofWrapper = (entry: ProcessTable[number]) => entry.session === own?.pid && (led || entry.folder() === folder)
   // No process of the job is older than its first one, so that most processes need not be looked at.
   const candidates = table.filter((entry) => !entry.over && entry.startTime >= (own?.startTime ?? 0))
-  const wrapper = new Set(candidates.filter(({ session }) => session === leader).map(({ pid }) => pid))
+  const wrapper = new Set(candidates.filter(ofWrapper).map(({ pid }) => pid))
   const marked = (entry: ProcessTable[number]) =>
     (uid !== undefined && entry.uid() === uid) || (kind === 'none' && entry.folder() === folder)
   const all = new Set(wrapper)

@@ -60,8 +60,10 @@ slay() {
 }
 # Sends this shell a signal after some seconds: later <signal> <seconds>.
 later() {
-  (trap 'kill $nap; exit' TERM; trap : USR1 USR2; sleep "$2" & nap=$!; wait $nap; kill -s "$1" $$) &
+  (trap : USR1 USR2; sleep "$2" & wait $!; kill -s "$1" $$) &
 }
+# Ends such a timer with its sleep. It is stopped first, so that it starts nothing between the look and the kill.
+cancel() { kill -s STOP $1; kill -s KILL $(tree $1) $1; }
 stopping=
 stop() {
   [ -z "$stopping" ] || return 0
@@ -104,7 +106,7 @@ while :; do
   kill -s 0 $child || break
 done
 trap : TERM USR1 USR2
-kill -s TERM $alarm $pause
+for timer in $alarm $pause; do cancel $timer; done
 [ "$kind" != uid ] || sweep
 [ "$kind" = none ] || wait $reader
 echo $status > "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"

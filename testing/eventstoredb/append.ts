@@ -57,22 +57,36 @@ const proposedOf = (message: AppendReq): Proposed => {
 export const idsOfAppend = (sent: readonly AppendReq[]): string =>
   sent.flatMap((message) => message.getProposedMessage()?.getId()?.getString() ?? []).join()
 
+/** Decides on an append, and writes it where nothing is against it. The server counts the data only: `data?.Length ?? 0 +
+ *  …` takes the rest into the second operand. */
+export const commit = (
+  log: ServerLog,
+  append: { readonly stream: string; readonly expected: Expected; readonly events: readonly Proposed[] },
+  appendBytesMax: number,
+): { readonly written: LogRecord } | { readonly current: bigint } | 'too large' => {
+  const { stream, expected, events } = append
+  if (events.reduce((sum, { data }) => sum + data.length, 0) > appendBytesMax) return 'too large'
+  const verdict = log.check(
+    stream,
+    expected,
+    events.map(({ id }) => id),
+  )
+  if (verdict.decision === 'wrong version') return { current: verdict.current }
+  return { written: verdict.decision === 'idempotent' ? verdict.last : log.write(stream, events) }
+}
+
 /** Answers one append after all of its messages have arrived. Throws where the server answers with an error. */
 export const answerAppend = (log: ServerLog, sent: readonly AppendReq[], appendBytesMax: number): AppendResp => {
   const options = sent[0]?.getOptions()
   if (!options) throw rpcError(grpc.status.UNKNOWN, 'Exception was thrown by handler.')
   const stream = nameOf(options.getStreamIdentifier())
   refuseTombstoned(log, stream)
-  const events = sent.slice(1).map(proposedOf)
-  // The server counts the data only: `data?.Length ?? 0 + …` takes the rest into the second operand.
-  if (events.reduce((sum, { data }) => sum + data.length, 0) > appendBytesMax)
+  const expected = expectedOf(options)
+  const outcome = commit(log, { stream, expected, events: sent.slice(1).map(proposedOf) }, appendBytesMax)
+  if (outcome === 'too large')
     throw rpcError(grpc.status.INVALID_ARGUMENT, `Maximum Append Size of ${appendBytesMax} Exceeded.`, {
       exception: 'maximum-append-size-exceeded',
       'maximum-append-size': String(appendBytesMax),
     })
-  const expected = expectedOf(options)
-  const ids = events.map(({ id }) => id)
-  const verdict = log.check(stream, expected, ids)
-  if (verdict.decision === 'wrong version') return wrongExpectedVersion(expected, verdict.current)
-  return success(verdict.decision === 'idempotent' ? verdict.last : log.write(stream, events))
+  return 'current' in outcome ? wrongExpectedVersion(expected, outcome.current) : success(outcome.written)
 }

@@ -4,7 +4,13 @@ import { createRequire } from 'node:module'
 const ofClient = createRequire(createRequire(import.meta.url).resolve('@eventstore/db-client'))
 export const grpc = ofClient('@grpc/grpc-js') as typeof import('@grpc/grpc-js')
 
+/** A message of any type, packed with the name of its type. */
+export const { Any } = ofClient('google-protobuf/google/protobuf/any_pb.js') as {
+  readonly Any: new () => { pack(message: Uint8Array, type: string): void }
+}
+
 export type Metadata = import('@grpc/grpc-js').Metadata
+export type ServerDuplexStream<Request, Response> = import('@grpc/grpc-js').ServerDuplexStream<Request, Response>
 export type ServerReadableStream<Request, Response> = import('@grpc/grpc-js').ServerReadableStream<Request, Response>
 export type ServerWritableStream<Request, Response> = import('@grpc/grpc-js').ServerWritableStream<Request, Response>
 export type Status = Partial<import('@grpc/grpc-js').StatusObject>

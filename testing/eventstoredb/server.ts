@@ -12,7 +12,22 @@ import type messages from '@eventstore/db-client/generated/streams_pb.js'
 import { createSignal } from '../../infra/async/signal.ts'
 import { sleep } from '../../infra/async/sleep.ts'
 import { answerAppend, idsOfAppend } from './append.ts'
-import { grpc, type Metadata, rpcError, type ServerReadableStream, type ServerWritableStream } from './grpc.ts'
+import {
+  answerBatchAppend,
+  type BatchAppendReq,
+  type BatchAppendResp,
+  idsOfBatch,
+  notHandled,
+  timeout,
+} from './batch-append.ts'
+import {
+  grpc,
+  type Metadata,
+  rpcError,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerWritableStream,
+} from './grpc.ts'
 import { createServerLog, type ServerLog } from './log.ts'
 import { answerRead, type ReadReq, type ReadResp, type Send } from './read.ts'
 import { answerSubscription } from './subscription.ts'
@@ -21,9 +36,9 @@ type AppendReq = InstanceType<typeof messages.AppendReq>
 type AppendResp = InstanceType<typeof messages.AppendResp>
 
 /** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without
- *  an answer; `hang` never answers, though it is stored; `busy` is the server's "too busy" before it did anything;
- *  `no quorum` gives up waiting for the followers, and nothing was written. */
-export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy' | 'no quorum'
+ *  an answer; `hang` never answers, though it is stored; `busy` and `not ready` are answers before it did
+ *  anything; `no quorum` gives up waiting for the followers, and nothing was written. */
+export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy' | 'not ready' | 'no quorum'
 
 export type EventStoreDbServer = {
   readonly url: string
@@ -98,6 +113,7 @@ export const startEventStoreDbServer = async ({
         mustLead(call.metadata)
         const fault = faults.shift()
         if (fault === 'busy') throw rpcError(grpc.status.UNAVAILABLE, 'Server Is Too Busy')
+        if (fault === 'not ready') throw rpcError(grpc.status.UNAVAILABLE, 'Server Is Not Ready')
         if (fault === 'cut before') return void restart()
         if (replicating.has(ids)) {
           // The server drops a repetition of what its followers have not written yet.
@@ -118,6 +134,49 @@ export const startEventStoreDbServer = async ({
       } finally {
         replicating.delete(ids)
       }
+    })
+  }
+
+  /** Answers the appends of one call in the order in which they came. */
+  const batchAppend = (call: ServerDuplexStream<BatchAppendReq, BatchAppendResp>) => {
+    const answer = (request: BatchAppendReq, response: BatchAppendResp) => {
+      if (!call.cancelled) call.write(response.setCorrelationId(request.getCorrelationId()))
+    }
+    const answerOne = async (request: BatchAppendReq): Promise<BatchAppendResp | undefined> => {
+      count('append')
+      if (leader === 'nobody') return notHandled('No leader info available in response')
+      mustLead(call.metadata)
+      const ids = idsOfBatch(request)
+      const fault = faults.shift()
+      if (fault === 'busy') return notHandled('Server Is Busy')
+      if (fault === 'not ready') return notHandled('Server Is Not Ready')
+      if (fault === 'cut before') return void restart()
+      if (replicating.has(ids)) {
+        // The server drops a repetition of what its followers have not written yet.
+        await sleep(commitMsMax)
+        return timeout()
+      }
+      replicating.add(ids)
+      try {
+        await replicated()
+        if (fault === 'no quorum') {
+          await sleep(commitMsMax)
+          return timeout()
+        }
+        const response = answerBatchAppend(log, request, appendBytesMax)
+        if (fault === 'cut after') return void restart()
+        return fault === 'hang' ? undefined : response
+      } finally {
+        replicating.delete(ids)
+      }
+    }
+    call.on('error', () => undefined)
+    call.on('end', () => call.end())
+    call.on('data', (request: BatchAppendReq) => {
+      answerOne(request).then(
+        (response) => response && answer(request, response),
+        (error) => call.emit('error', error),
+      )
     })
   }
 
@@ -155,7 +214,7 @@ export const startEventStoreDbServer = async ({
 
   const listen = async () => {
     server = new grpc.Server({ 'grpc.max_receive_message_length': -1 })
-    server.addService(streamServices.StreamsService as never, { append, read } as never)
+    server.addService(streamServices.StreamsService as never, { append, batchAppend, read } as never)
     server.addService(featureServices.ServerFeaturesService as never, { getSupportedMethods } as never)
     server.addService(gossipServices.GossipService as never, { read: readGossip } as never)
     port = await new Promise<number>((resolve, reject) =>

@@ -10,30 +10,37 @@ import {
 } from '@eventstore/db-client'
 import readStreams from '@eventstore/db-client/dist/streams/utils/ReadStream.js'
 import converters from '@eventstore/db-client/dist/utils/convertGrpcEvent.js'
-import shared from '@eventstore/db-client/generated/shared_pb.js'
 import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
-import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { EventStoreDbAddress } from '../../event-store-address.ts'
 import { weightOf } from '../../system/weight.ts'
-import { type ErrorContext, isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
-import type { OutgoingEvent, ServerEvent, ServerPage } from './events.ts'
+import { createAppendCall } from './append-call.ts'
+import {
+  type ErrorContext,
+  isNotLeader,
+  isStreamNotFound,
+  refusalOf,
+  storeUnavailable,
+  toStoreFailure,
+} from './errors.ts'
+import { callerIdOf, type Direction, type OutgoingEvent, type ServerEvent, type ServerPage } from './events.ts'
 import type { ServerFilter } from './filter.ts'
+import { decodeAppendAnswer } from './messages.ts'
 import type { LogPosition } from './position.ts'
+import { readAllRequest } from './read-request.ts'
 import { openServerSubscription, type ServerSubscription } from './server-subscription.ts'
 
-export type Direction = 'forwards' | 'backwards'
 export type WriteOutcome =
-  | { readonly outcome: 'written'; readonly revision: bigint }
+  | { readonly outcome: 'written'; readonly revision: bigint; readonly position: LogPosition | undefined }
   | { readonly outcome: 'conflict'; readonly actual: bigint | undefined }
 
 /** The connection to the server. Every call goes to the leader, so that written events can be read at once. Throws
  *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are retried for a few seconds first. */
 export type Connection = {
-  /** Writes all events or none. The server treats the same ids at the same revision as a repetition, and returns the
-   *  result of the first time. */
+  /** Writes all events or none. The server treats the same server ids at the same revision as a repetition, and returns
+   *  the result of the first time. */
   append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<WriteOutcome>
   /** Resolves to up to `count` events from a revision on, inclusive. An unknown stream is empty. */
   readStream(stream: string, direction: Direction, from: bigint | 'start' | 'end', count: number): Promise<ServerPage>
@@ -51,6 +58,15 @@ export type Connection = {
   close(): Promise<void>
 }
 
+/** Larger appends go by themselves: one that is larger than a message may be would break the call that all share, and
+ *  the others would wait behind its bytes. */
+const sharedCharactersMax = 1024 * 1024
+const appendPath = '/event_store.client.streams.Streams/BatchAppend'
+const asBytes = (bytes: Buffer) => bytes
+
+const charactersOf = (events: readonly OutgoingEvent[]): number =>
+  events.reduce((sum, { data, metadata }) => sum + data.length + metadata.length, 0)
+
 const readMsMax = 30_000
 const retryMsMax = 5_000
 const retryDelay = { minMs: 50, maxMs: 1_000 }
@@ -58,16 +74,14 @@ const leaderAttemptsMax = 3
 /** A page ends with the event that reaches so many bytes in memory. */
 const pageBytesMax = 8 * 1024 * 1024
 
-/** Internal methods of the client that are needed here: its own `readAll` has no filter, though that of the server
- *  has one. */
+type GrpcClient = InstanceType<typeof services.StreamsClient>
+
+/** Internal methods of the client that are needed here (ADR 30): its calls are slow, its batches of appends have no
+ *  deadline, and its `readAll` has no filter, though that of the server has one. */
 type Internals = {
   supports: (method: unknown) => Promise<boolean>
   callArguments(options: object, callOptions: object): [never, never]
-  GRPCStreamCreator(
-    service: unknown,
-    name: string,
-    create: (client: InstanceType<typeof services.StreamsClient>) => unknown,
-  ): () => Promise<never>
+  GRPCStreamCreator(service: unknown, name: string, create: (client: GrpcClient) => unknown): () => Promise<never>
   getChannel(): Promise<{ close(): void }>
 }
 
@@ -75,7 +89,8 @@ const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
   event && {
     stream: event.streamId,
     revision: event.revision,
-    id: event.id,
+    id: callerIdOf(event.id, event.metadata),
+    serverId: event.id,
     type: event.type,
     isJson: event.isJson,
     data: event.data,
@@ -96,9 +111,19 @@ process.emitWarning = (...about: unknown[]) => {
 export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connection => {
   const client = EventStoreDBClient.connectionString(forClient)
   const internals = client as unknown as Internals
-  // By default the client sends all appends through one call, BatchAppend, which has no deadline of its own; when it
-  // breaks, the appends that wait to be sent end as unhandled rejections. One call per append has neither problem.
+  // By default the client sends all appends through a call of its own, which has no deadline; when it breaks, the appends
+  // that wait to be sent end as unhandled rejections.
   internals.supports = async () => false
+  const appends = createAppendCall(
+    internals.GRPCStreamCreator(services.StreamsClient, 'appendToStream', (streams) =>
+      streams.makeBidiStreamRequest(
+        appendPath,
+        asBytes,
+        decodeAppendAnswer,
+        ...internals.callArguments({ requiresLeader: true }, { deadline: Number.POSITIVE_INFINITY }),
+      ),
+    ),
+  )
   const closing = new AbortController()
 
   const subscriptions = new Set<ServerSubscription>()
@@ -128,6 +153,32 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
         if (isLast || !isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
         await backoff.pause(closing.signal)
       }
+    }
+  }
+
+  const appendShared: Connection['append'] = async (stream, expected, events) => {
+    const answer = await appends.append({ stream, expected, events })
+    if (answer.outcome === 'refused') throw refusalOf(answer)
+    return answer
+  }
+
+  const appendAlone: Connection['append'] = async (stream, expected, events) => {
+    const outgoing = events.map(({ serverId, type, data, metadata }) => ({
+      id: serverId,
+      type,
+      data: JSON.parse(data) as unknown,
+      metadata: JSON.parse(metadata) as unknown,
+      contentType: 'application/json',
+    }))
+    const expectedRevision = expected === 'no stream' ? NO_STREAM : expected
+    try {
+      const options = { expectedRevision, requiresLeader: true } as const
+      const { nextExpectedRevision, position } = await client.appendToStream(stream, outgoing as never, options)
+      return { outcome: 'written', revision: nextExpectedRevision, position }
+    } catch (error) {
+      if (!(error instanceof WrongExpectedVersionError)) throw error
+      const { actualVersion } = error
+      return { outcome: 'conflict', actual: typeof actualVersion === 'bigint' ? actualVersion : undefined }
     }
   }
 
@@ -175,19 +226,11 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
 
   return {
     append: (stream, expected, events) =>
-      callLeader({ stream }, async () => {
-        const outgoing = events.map((event) => ({ ...event, contentType: 'application/json' }))
-        const expectedRevision = expected === 'no stream' ? NO_STREAM : expected
-        try {
-          const options = { expectedRevision, requiresLeader: true } as const
-          const { nextExpectedRevision } = await client.appendToStream(stream, outgoing as never, options)
-          return { outcome: 'written', revision: nextExpectedRevision }
-        } catch (error) {
-          if (!(error instanceof WrongExpectedVersionError)) throw error
-          const { actualVersion } = error
-          return { outcome: 'conflict', actual: typeof actualVersion === 'bigint' ? actualVersion : undefined }
-        }
-      }),
+      callLeader({ stream }, () =>
+        charactersOf(events) > sharedCharactersMax
+          ? appendAlone(stream, expected, events)
+          : appendShared(stream, expected, events),
+      ),
 
     readStream: (stream, direction, from, count) =>
       callWithRetry({ stream }, () =>
@@ -235,34 +278,3 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
     },
   }
 }
-
-const readAllRequest = (
-  direction: Direction,
-  from: LogPosition | 'start' | 'end',
-  count: number,
-  filter: ServerFilter,
-) => {
-  const { Options } = messages.ReadReq
-  const all = new Options.AllOptions()
-  if (from === 'start') all.setStart(new shared.Empty())
-  else if (from === 'end') all.setEnd(new shared.Empty())
-  else
-    all.setPosition(
-      new Options.Position().setCommitPosition(String(from.commit)).setPreparePosition(String(from.prepare)),
-    )
-  const expression = new Options.FilterOptions.Expression().setRegex(filter.regex)
-  const filtered = new Options.FilterOptions().setMax(searchWindow).setCheckpointintervalmultiplier(1)
-  if (filter.on === 'type') filtered.setEventType(expression)
-  else filtered.setStreamIdentifier(expression)
-  const options = new Options()
-    .setAll(all)
-    .setReadDirection(direction === 'forwards' ? Options.ReadDirection.FORWARDS : Options.ReadDirection.BACKWARDS)
-    .setResolveLinks(false)
-    .setCount(String(count))
-    .setFilter(filtered)
-    .setUuidOption(new Options.UUIDOption().setString(new shared.Empty()))
-  return new messages.ReadReq().setOptions(options)
-}
-
-/** How many events the server scans before it checks whether it has found enough. */
-const searchWindow = 500

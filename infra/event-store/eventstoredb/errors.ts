@@ -66,6 +66,21 @@ export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
 export const damaged = (stream: string, why: string, cause?: unknown): Failure =>
   new Failure('STREAM_DAMAGED', { stream, why }, cause)
 
+/** The server's names for refusals in its answers to appends, and those of its errors for the same. */
+const exceptionOfRefusal: Readonly<Record<string, string>> = {
+  AccessDenied: 'access-denied',
+  MaximumAppendSizeExceeded: 'maximum-append-size-exceeded',
+  StreamDeleted: 'stream-deleted',
+}
+
+/** Returns the error for an append that the server refused in its answer. A bad request is a defect of this program;
+ *  whatever else it is (a time-out, a server that is not ready or busy, or no leader), the outcome is open. */
+export const refusalOf = ({ reason, message }: { readonly reason: string; readonly message: string }): Error => {
+  const type = exceptionOfRefusal[reason]
+  if (type !== undefined) return Object.assign(new Error(message), { type })
+  return reason === 'BadRequest' ? new Error(`${reason}: ${message}`) : storeUnavailable(message)
+}
+
 /** The stream or position that a call was about, for the details of its failure. */
 export type ErrorContext = { readonly stream?: string; readonly position?: string }
 

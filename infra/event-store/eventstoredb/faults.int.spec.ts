@@ -45,6 +45,7 @@ describe('event store on EventStoreDB when things break', () => {
     test.each([
       ['cut off before it was stored', 'cut before'],
       ['refused by a busy server', 'busy'],
+      ['refused by a server that is not ready', 'not ready'],
       ['given up by a server whose followers do not answer', 'no quorum'],
       ['cut off after it was stored', 'cut after'],
       ['never answered', 'hang'],

@@ -28,7 +28,7 @@ export const readIdentity = async (connection: Connection, create: boolean): Pro
     if (!create) throw new Failure('LOG_NOT_FOUND', { database: 'the event store of EVENTSTORE_URL' })
     const storeId = randomUUID().slice(0, 8)
     await connection.append(identityStream, 'no stream', [
-      { id: randomUUID(), type: identified, data: { storeId }, metadata: {} },
+      { serverId: randomUUID(), type: identified, data: JSON.stringify({ storeId }), metadata: '{}' },
     ])
   }
 }

@@ -32,15 +32,15 @@ export const createSettle = (
     const first = expected === 'no stream' ? 0n : expected + 1n
     const { events: there } = await readStream(stream, 'forwards', first, events.length)
     if (there.length === 0) return undefined
-    if (there.length === events.length && there.every(({ id }, index) => id === events[index]?.id))
-      return { outcome: 'written', revision: first + BigInt(events.length - 1) }
+    if (there.length === events.length && there.every(({ serverId }, index) => serverId === events[index]?.serverId))
+      return { outcome: 'written', revision: first + BigInt(events.length - 1), position: there.at(-1)?.position }
     const [last] = (await readStream(stream, 'backwards', 'end', 1)).events
     return { outcome: 'conflict', actual: last?.revision }
   }
 
   /** Resolves as soon as a look finds something, and never otherwise. */
   const lookAgainAndAgain = async (asked: Parameters<Settle>, over: AbortSignal): Promise<WriteOutcome> => {
-    const backoff = createBackoff({ minMs: lookAfterMs, maxMs: 4 * lookAfterMs })
+    const backoff = createBackoff({ minMs: delays.minMs, maxMs: 4 * lookAfterMs })
     while (!over.aborted) {
       await backoff.pause(over)
       const found = over.aborted ? undefined : await look(...asked).catch(() => undefined)
@@ -49,12 +49,13 @@ export const createSettle = (
     return new Promise(() => undefined)
   }
 
-  const settle = async (asked: Parameters<Settle>, over: AbortSignal): Promise<WriteOutcome> => {
+  /** Settles an append whose first answer is awaited already. */
+  const settle = async (asked: Parameters<Settle>, first: Promise<WriteOutcome>, over: AbortSignal) => {
     const backoff = createBackoff(delays)
-    for (;;) {
+    for (let sent = first; ; sent = append(...asked)) {
       const looking = new AbortController()
       try {
-        return await Promise.race([append(...asked), lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
+        return await Promise.race([sent, lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
       } catch (error) {
         if (!isFailure(error, 'DATABASE_UNAVAILABLE') || over.aborted) throw error
         const found = await look(...asked).catch(() => undefined)
@@ -67,16 +68,41 @@ export const createSettle = (
     }
   }
 
-  return async (...asked) => {
+  const settleInTime = async (asked: Parameters<Settle>, first: Promise<WriteOutcome>, begunMs: number) => {
     const over = new AbortController()
     const bound = async () => {
-      await sleep(settleMs, AbortSignal.any([signal, over.signal]))
+      const leftMs = Math.max(0, begunMs + settleMs - performance.now())
+      await sleep(leftMs, AbortSignal.any([signal, over.signal]))
       throw storeUnavailable(`it is not known whether the events were written: no answer within ${settleMs} ms`)
     }
     try {
-      return await Promise.race([settle(asked, AbortSignal.any([over.signal, signal])), bound()])
+      return await Promise.race([settle(asked, first, AbortSignal.any([over.signal, signal])), bound()])
     } finally {
       over.abort()
     }
   }
+
+  return async (...asked) => {
+    const begunMs = performance.now()
+    const first = append(...asked)
+    // Nearly all are answered soon: they shall not pay for the ones that are not.
+    return (await answerWithin(first, Math.min(lookAfterMs, settleMs))) ?? settleInTime(asked, first, begunMs)
+  }
 }
+
+/** Resolves to the answer, or to undefined when it is not there in time or the outcome is open. */
+const answerWithin = (answer: Promise<WriteOutcome>, ms: number): Promise<WriteOutcome | undefined> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms, undefined)
+    answer.then(
+      (outcome) => {
+        clearTimeout(timer)
+        resolve(outcome)
+      },
+      (error) => {
+        clearTimeout(timer)
+        if (isFailure(error, 'DATABASE_UNAVAILABLE')) resolve(undefined)
+        else reject(error)
+      },
+    )
+  })

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '../../../domain/errors.ts'
 import { createKeyedRunner } from '../../async/keyed-queue.ts'
@@ -7,7 +6,7 @@ import type { Appended, AppendOutcome, IdProblem, IdsKnown } from '../port.ts'
 import type { CheckedAppend, CheckedEvent } from '../validation.ts'
 import type { Connection } from './client.ts'
 import { damaged, storeUnavailable } from './errors.ts'
-import { attemptIdOf, identityStream, type ServerEvent, toOutgoing } from './events.ts'
+import { identityStream, type ServerEvent, toOutgoing } from './events.ts'
 import { idsPerStreamMax, type KnownIds, type StreamIds } from './known-ids.ts'
 import type { LogPositions } from './position.ts'
 import type { Reader } from './reader.ts'
@@ -49,8 +48,10 @@ type Options = {
 export type Writer = { append(append: CheckedAppend): Promise<AppendOutcome>; close(): Promise<void> }
 
 /** Creates the writing half of the store. Whatever a caller expects, the append to the server names an exact
- *  revision. Only then does the server recognize a repetition with certainty: otherwise it uses a cache that a
- *  restart clears. And only then are the ids that were compared all ids of the stream. */
+ *  revision: only then are the ids that were compared all ids of the stream. An append whose events are in the stream
+ *  already, from this or another process, cannot be written at that revision, whatever the server makes of their ids:
+ *  those it has are drawn for each attempt (`toOutgoing`). So what the server answers as written is new, and need not
+ *  be read back. */
 export const createWriter = ({ connection, reader, positions, knownIds, settleMs }: Options): Writer => {
   const closing = new AbortController()
   const appendSettled = createSettle(connection, { settleMs, signal: closing.signal })
@@ -90,7 +91,7 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     return events.slice(0, count)
   }
 
-  const toAppended = (event: ServerEvent | undefined, repeated: boolean): Appended => {
+  const toAppended = (event: Pick<ServerEvent, 'revision' | 'position'> | undefined, repeated: boolean): Appended => {
     if (!event?.position) throw storeUnavailable('the server returns no position for the events that were written')
     const { revision, position } = event
     return { outcome: 'appended', revision, position: positions.of(position), repeated }
@@ -123,23 +124,17 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
       if (verdict !== 'unknown') return { outcome: 'ids known', stream, problem: verdict }
       if (revision === undefined) return { outcome: 'conflict', stream, actual: undefined }
 
-      const id = randomUUID()
-      const written = await appendSettled(
-        stream,
-        revision,
-        events.map((event) => toOutgoing(event, id)),
-      )
+      const written = await appendSettled(stream, revision, toOutgoing(events))
       if (written.outcome === 'written') {
         const first = written.revision - BigInt(events.length - 1)
         if (revision === 'no stream' ? first !== 0n : first !== revision + 1n)
           throw damaged(stream, `it was deleted: the first new event has revision ${first}`)
-        const [last] = await read(stream, written.revision, 1)
-        if (last && attemptIdOf(last) !== id) return repeatedOutcome(append, written.revision)
         knownIds.add(
           stream,
           events.map((event, index) => ({ id: event.id, revision: first + BigInt(index) })),
         )
-        return toAppended(last, false)
+        const position = written.position ?? (await read(stream, written.revision, 1))[0]?.position
+        return toAppended({ revision: written.revision, position }, false)
       }
       // Another process wrote in between; it may have written this very append.
       const verdictNow = verdictOn(

@@ -1,36 +1,17 @@
-import {
-  BACKWARDS,
-  END,
-  EventStoreDBClient,
-  FORWARDS,
-  NO_STREAM,
-  type ResolvedEvent,
-  START,
-  WrongExpectedVersionError,
-} from '@eventstore/db-client'
-import readStreams from '@eventstore/db-client/dist/streams/utils/ReadStream.js'
-import converters from '@eventstore/db-client/dist/utils/convertGrpcEvent.js'
+import { EventStoreDBClient, NO_STREAM, WrongExpectedVersionError } from '@eventstore/db-client'
 import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { EventStoreDbAddress } from '../../event-store-address.ts'
-import { weightOf } from '../../system/weight.ts'
 import { createAppendCall } from './append-call.ts'
-import {
-  type ErrorContext,
-  isNotLeader,
-  isStreamNotFound,
-  refusalOf,
-  storeUnavailable,
-  toStoreFailure,
-} from './errors.ts'
-import { callerIdOf, type Direction, type OutgoingEvent, type ServerEvent, type ServerPage } from './events.ts'
+import { type ErrorContext, isNotLeader, refusalOf, storeUnavailable, toStoreFailure } from './errors.ts'
+import type { Direction, OutgoingEvent, ServerEvent, ServerPage } from './events.ts'
 import type { ServerFilter } from './filter.ts'
 import { decodeAppendAnswer } from './messages.ts'
 import type { LogPosition } from './position.ts'
-import { readAllRequest } from './read-request.ts'
-import { openServerSubscription, type ServerSubscription } from './server-subscription.ts'
+import { decodeRead, encodeRead, type ReadRequest } from './read-messages.ts'
+import { openServerSubscription, type ReadCall, type ServerSubscription } from './server-subscription.ts'
 
 export type WriteOutcome =
   | { readonly outcome: 'written'; readonly revision: bigint; readonly position: LogPosition | undefined }
@@ -61,6 +42,9 @@ export type Connection = {
 /** Larger appends go by themselves: one that is larger than a message may be would break the call that all share, and
  *  the others would wait behind its bytes. */
 const sharedCharactersMax = 1024 * 1024
+const readPath = '/event_store.client.streams.Streams/Read'
+/** How many events the server scans before it checks whether it has found enough. */
+const searchWindow = 500
 const appendPath = '/event_store.client.streams.Streams/BatchAppend'
 const asBytes = (bytes: Buffer) => bytes
 
@@ -84,19 +68,6 @@ type Internals = {
   GRPCStreamCreator(service: unknown, name: string, create: (client: GrpcClient) => unknown): () => Promise<never>
   getChannel(): Promise<{ close(): void }>
 }
-
-const toServerEvent = ({ event }: ResolvedEvent): ServerEvent | undefined =>
-  event && {
-    stream: event.streamId,
-    revision: event.revision,
-    id: callerIdOf(event.id, event.metadata),
-    serverId: event.id,
-    type: event.type,
-    isJson: event.isJson,
-    data: event.data,
-    metadata: event.metadata,
-    position: event.position,
-  }
 
 /** Node's warning about a TLS server name that is an IP address. The client sets the names, to the addresses that the
  *  nodes of a cluster give, and no setting changes that. */
@@ -182,46 +153,26 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
     }
   }
 
-  type ReadCall = AsyncIterable<ResolvedEvent> & {
-    cancel(): Promise<void>
-    destroy(): unknown
-    on(event: 'error', listener: () => void): unknown
-  }
+  const openRead = (request: ReadRequest, deadline: number | Date): Promise<ReadCall> =>
+    internals.GRPCStreamCreator(services.StreamsClient, 'read', (streams) =>
+      streams.makeServerStreamRequest(
+        readPath,
+        asBytes,
+        decodeRead,
+        encodeRead(request),
+        ...internals.callArguments({ requiresLeader: true }, { deadline }),
+      ),
+    )()
 
-  const collect = async (reading: ReadCall): Promise<ServerPage> => {
-    const events: ServerEvent[] = []
-    let bytes = 0
-    let timedOut = false
-    // An error event without a listener would end the process; one may come after the loop below has ended.
-    reading.on('error', () => undefined)
-    const stop = () => {
-      reading.cancel().catch(() => undefined)
-      reading.destroy()
-    }
-    const timer = setTimeout(() => {
-      timedOut = true
-      stop()
-    }, readMsMax)
+  const readPage = async (request: ReadRequest): Promise<ServerPage> => {
+    const call = await openRead(request, new Date(Date.now() + readMsMax))
+    const stop = () => call.cancel()
     closing.signal.addEventListener('abort', stop)
     try {
-      for await (const resolved of reading) {
-        const event = toServerEvent(resolved)
-        if (!event) continue
-        events.push(event)
-        bytes += weightOf(event.data)
-        // A page that goes on from a position begins with the event there: one more is needed to get on.
-        if (bytes < pageBytesMax || events.length < 2) continue
-        stop()
-        return { events, isCut: true }
-      }
-    } catch (error) {
-      if (isStreamNotFound(error)) return { events: [], isCut: false }
-      throw timedOut ? storeUnavailable(`no answer within ${readMsMax} ms`, error) : error
+      return await collectPage(call)
     } finally {
-      clearTimeout(timer)
       closing.signal.removeEventListener('abort', stop)
     }
-    return { events, isCut: false }
   }
 
   return {
@@ -233,31 +184,16 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
       ),
 
     readStream: (stream, direction, from, count) =>
-      callWithRetry({ stream }, () =>
-        collect(
-          client.readStream(stream, {
-            direction: direction === 'forwards' ? FORWARDS : BACKWARDS,
-            fromRevision: from === 'start' ? START : from === 'end' ? END : from,
-            maxCount: count,
-            requiresLeader: true,
-          }) as ReadCall,
-        ),
+      callWithRetry({ stream }, () => readPage({ stream, direction, from, count })),
+
+    readAll: (direction, from, count, by) =>
+      callWithRetry({ position: typeof from === 'string' ? from : `${from.commit}` }, () =>
+        readPage({ direction, from, count, filter: { by, window: searchWindow } }),
       ),
 
-    readAll: (direction, from, count, filter) =>
-      callWithRetry({ position: typeof from === 'string' ? from : `${from.commit}` }, () => {
-        const request = readAllRequest(direction, from, count, filter)
-        const create = internals.GRPCStreamCreator(services.StreamsClient, 'readAll', (streams) =>
-          streams.read(
-            request,
-            ...internals.callArguments({ requiresLeader: true }, { deadline: new Date(Date.now() + readMsMax) }),
-          ),
-        )
-        return collect(new readStreams.ReadStream<ResolvedEvent>(create, converters.convertGrpcEvent, {}))
-      }),
-
-    subscribe: (after, filter, window) => {
-      const subscription = openServerSubscription(client, { after, filter, window, convert: toServerEvent })
+    subscribe: (from, by, window) => {
+      const request = { direction: 'forwards', from, count: 'subscription', filter: { by, window } } as const
+      const subscription = openServerSubscription(() => openRead(request, Number.POSITIVE_INFINITY))
       subscriptions.add(subscription)
       return {
         ...subscription,
@@ -278,3 +214,24 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
     },
   }
 }
+
+/** Resolves to the events of a read, or to its first when they are too large for a page: then it ends the call. */
+const collectPage = (call: ReadCall): Promise<ServerPage> =>
+  new Promise((resolve, reject) => {
+    const events: ServerEvent[] = []
+    let bytes = 0
+    let isCut = false
+    call.on('data', (item) => {
+      if (item.kind !== 'event' || isCut) return
+      events.push(item.event)
+      bytes += item.bytes
+      // A page that goes on from a position begins with the event there: one more is needed to get on.
+      if (bytes < pageBytesMax || events.length < 2) return
+      isCut = true
+      resolve({ events, isCut })
+      call.cancel()
+    })
+    call.on('error', reject)
+    call.on('end', () => resolve({ events, isCut }))
+    call.on('close', () => reject(storeUnavailable('the server has ended the call')))
+  })

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { Failure } from '../../../domain/errors.ts'
-import { isNotLeader, isStreamNotFound, toStoreFailure } from './errors.ts'
+import { isNotLeader, toStoreFailure } from './errors.ts'
 
 /** Errors as the client throws them: its own type around the error of the transport, or the latter itself. */
 const error = (more: { code?: number; type?: string; exception?: string; raw?: number }, message = 'no') =>
@@ -41,9 +41,8 @@ test('a call without a position cannot have a foreign one, and a failure is retu
   expect(toStoreFailure(failure)).toBe(failure)
 })
 
-test('two kinds of errors are recognized by name', () => {
+test('an error of a node that is not the leader is recognized by name', () => {
   expect([error({ exception: 'not-leader' }), error({ type: 'not-leader' }), error({}), 'no'].map(isNotLeader)).toEqual(
     [true, true, false, false],
   )
-  expect([error({ type: 'stream-not-found' }), error({ code: 5 })].map(isStreamNotFound)).toEqual([true, false])
 })

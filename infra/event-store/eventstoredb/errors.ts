@@ -53,10 +53,6 @@ const exceptionOf = (error: ClientError): string | undefined => {
 export const isNotLeader = (error: unknown): boolean =>
   error instanceof Error && exceptionOf(error as ClientError) === 'not-leader'
 
-/** Returns true when the stream does not exist. */
-export const isStreamNotFound = (error: unknown): boolean =>
-  error instanceof Error && exceptionOf(error as ClientError) === 'stream-not-found'
-
 /** Returns the failure for an outage of the server. Its details name the event store, since the code names the
  *  database. */
 export const storeUnavailable = (reason: string, cause?: unknown): Failure =>

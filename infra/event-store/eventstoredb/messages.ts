@@ -7,12 +7,11 @@ import {
   type Cursor,
   createMessageWriter,
   delimited,
+  eachField,
+  eachFieldWithin,
   readBytes,
-  readEnd,
   readNumber,
-  readTag,
   readText,
-  skip,
   varint,
 } from './protobuf.ts'
 
@@ -70,18 +69,8 @@ export type AppendAnswer =
   | { readonly outcome: 'conflict'; readonly actual: bigint | undefined }
   | { readonly outcome: 'refused'; readonly reason: string; readonly message: string }
 
-/** Gives each field of a message to `read`, which returns false for a field that it does not know. */
-const eachField = (cursor: Cursor, end: number, read: (tag: number) => boolean): void => {
-  while (cursor.at < end) {
-    const tag = readTag(cursor)
-    if (!read(tag)) skip(cursor, tag)
-  }
-}
-
-const eachFieldWithin = (cursor: Cursor, read: (tag: number) => boolean): void =>
-  eachField(cursor, readEnd(cursor), read)
-
-const readPosition = (cursor: Cursor): LogPosition => {
+/** Reads a position, as several messages have it. */
+export const readPosition = (cursor: Cursor): LogPosition => {
   let [commit, prepare] = [0n, 0n]
   eachFieldWithin(cursor, (tag) => {
     if (tag === varint(1)) commit = readNumber(cursor)
@@ -104,7 +93,8 @@ const readWritten = (cursor: Cursor): AppendAnswer => {
   return { outcome: 'written', revision, position }
 }
 
-const readUuid = (cursor: Cursor): string => {
+/** Reads a UUID that was asked for as text. */
+export const readUuid = (cursor: Cursor): string => {
   let id = ''
   eachFieldWithin(cursor, (tag) => {
     if (tag !== delimited(2)) return false

@@ -173,3 +173,15 @@ export const skip = (cursor: Cursor, tag: number): void => {
   else if (type === wireTypes.fixed32) cursor.at += 4
   else refuse()
 }
+
+/** Gives each field up to an end to `read`, which returns false for a field that it does not know. */
+export const eachField = (cursor: Cursor, end: number, read: (tag: number) => boolean): void => {
+  while (cursor.at < end) {
+    const tag = readTag(cursor)
+    if (!read(tag)) skip(cursor, tag)
+  }
+}
+
+/** Gives each field of a message within the message to `read`. */
+export const eachFieldWithin = (cursor: Cursor, read: (tag: number) => boolean): void =>
+  eachField(cursor, readEnd(cursor), read)

@@ -45,8 +45,11 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
   ) {
     const pageMax = Math.min(streamPageMax, wanted)
     const step = direction === 'forwards' ? 1n : -1n
+    const readFrom = (revision: bigint | 'end') => connection.readStream(stream, direction, revision, pageMax)
+    let ahead: Promise<ServerPage> | undefined
     for (let next = from, read = 0; ; read += 1) {
-      const { events: page, isCut } = await connection.readStream(stream, direction, next, pageMax)
+      const { events: page, isCut }: ServerPage = await (ahead ?? readFrom(next))
+      ahead = undefined
       let expected = next === 'end' ? page[0]?.revision : next
       // Backwards from beyond the end, the server begins at the end.
       if (direction === 'backwards' && read === 0 && page[0] && next !== 'end' && page[0].revision < next)
@@ -56,9 +59,10 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
         expected = revision + step
       }
       if (direction === 'forwards') knownIds.add(stream, page)
-      if (page.length > 0) yield page
       const last = page.at(-1)
       const isLastPage = last === undefined || (page.length < pageMax && !isCut)
+      if (last && !isLastPage && read > 0 && last.revision + step >= 0n) ahead = begun(readFrom(last.revision + step))
+      if (page.length > 0) yield page
       const mayBeGone = last === undefined && read === 0 && (next === 'end' || next === 0n)
       if (mayBeGone) await refuseDeleted(stream)
       // Backwards every stream ends with its revision 0.
@@ -140,9 +144,15 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
     if (!backwards && range.after === positions.start) from = 'start'
     let last = after
     let left = limit
-    for (;;) {
+    let ahead: Promise<ServerPage> | undefined
+    for (let read = 0; ; read += 1) {
       const count = Math.min(allPageMax, Math.max(left, 32) + 1)
-      const { events: page, isCut }: ServerPage = await connection.readAll(direction, from, count, filter)
+      const { events: page, isCut }: ServerPage = await (ahead ?? connection.readAll(direction, from, count, filter))
+      const next = page.at(-1)?.position
+      const isLastPage = next === undefined || (page.length < count && !isCut)
+      const goesOn = !isLastPage && left > page.length && (end === undefined || isBeyond(end, next))
+      // Who reads one page alone shall not pay for two.
+      ahead = goesOn && read > 0 ? begun(connection.readAll(direction, next, count, filter)) : undefined
       for (const event of page) {
         const { position } = event
         if (position === undefined) continue
@@ -156,12 +166,18 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
         left -= 1
         if (left <= 0) return
       }
-      if ((page.length < count && !isCut) || last === undefined) return
+      if (isLastPage || last === undefined) return
       from = last
     }
   }
 
   return { head, readStream, readAll, streamPages }
+}
+
+/** Returns a read that goes on while its result is not awaited yet, and may never be. */
+const begun = (reading: Promise<ServerPage>): Promise<ServerPage> => {
+  reading.catch(() => undefined)
+  return reading
 }
 
 /** Returns whether clients may use a stream's name: the server reserves names that begin with $. */

@@ -1,85 +1,93 @@
-import { EVENT_TYPE, type EventStoreDBClient, type ResolvedEvent, START, STREAM_NAME } from '@eventstore/db-client'
 import { createSignal } from '../../async/signal.ts'
 import { storeUnavailable, toStoreFailure } from './errors.ts'
-import type { ServerEvent } from './events.ts'
-import type { ServerFilter } from './filter.ts'
-import type { LogPosition } from './position.ts'
+import type { ReadItem } from './read-messages.ts'
 
-/** An item of a subscription of the server, in its order: an event, the position that it has scanned to
- *  (`checkpoint`), or the moment when it has caught up with the log. */
-export type SubscriptionItem =
-  | { readonly kind: 'event'; readonly event: ServerEvent }
-  | { readonly kind: 'checkpoint'; readonly position: LogPosition }
-  | { readonly kind: 'caught up' }
+/** A call in which the server sends messages, as grpc-js returns it. */
+export type ReadCall = {
+  cancel(): void
+  pause(): unknown
+  resume(): unknown
+  on(event: 'data', listener: (item: ReadItem) => void): unknown
+  on(event: 'error', listener: (error: unknown) => void): unknown
+  on(event: 'end' | 'close', listener: () => void): unknown
+}
 
 export type ServerSubscription = {
+  /** Returns the next item when it has arrived. */
+  take(): ReadItem | undefined
   /** Resolves to the next item, or to undefined when none came within `ms` (0: none has arrived) or when the signal
    *  aborted. Throws DATABASE_UNAVAILABLE when the server has dropped the subscription, after all items that came
    *  before. */
-  next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<SubscriptionItem | undefined>
+  next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<ReadItem | undefined>
   close(): void
 }
 
-/** How many items are buffered for the caller; a full buffer applies backpressure to the server. */
-const bufferedMax = 64
+/** How much is read ahead of the caller: by then the server waits. */
+const bufferedItemsMax = 1_000
+const bufferedBytesMax = 1024 * 1024
 
-type Options = {
-  readonly after: LogPosition | 'start'
-  readonly filter: ServerFilter
-  /** How many events the server scans between two checkpoints. */
-  readonly window: number
-  readonly convert: (resolved: ResolvedEvent) => ServerEvent | undefined
-}
-
-/** Opens a subscription to $all. The caller sets the pace: a caller that does not call `next` stops the server. */
-export const openServerSubscription = (
-  client: EventStoreDBClient,
-  { after, filter, window, convert }: Options,
-): ServerSubscription => {
+/** Opens a subscription to $all. The caller sets the pace: a caller that takes nothing stops the server. */
+export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSubscription => {
   const changed = createSignal()
   let failed: unknown
   let isClosed = false
-  const subscription = client.subscribeToAll(
-    {
-      fromPosition: after === 'start' ? START : after,
-      requiresLeader: true,
-      filter: {
-        filterOn: filter.on === 'type' ? EVENT_TYPE : STREAM_NAME,
-        regex: filter.regex,
-        maxSearchWindow: window,
-        checkpointInterval: 1,
-        // Queued behind the events that came before it.
-        checkpointReached: (_, position) => void subscription.push({ kind: 'checkpoint', position }),
-      },
-    },
-    { highWaterMark: bufferedMax },
-  )
-  subscription.on('caughtUp' as never, () => void subscription.push({ kind: 'caught up' }))
-  subscription.on('readable' as never, () => changed.notify())
-  subscription.on('error', (error) => {
+  let call: ReadCall | undefined
+  let isPaused = false
+  let items: ReadItem[] = []
+  let taken = 0
+  let bytes = 0
+
+  const weightOf = (item: ReadItem) => (item.kind === 'event' ? item.bytes : 0)
+  const isFull = () => items.length - taken >= bufferedItemsMax || bytes >= bufferedBytesMax
+
+  const fail = (error: unknown) => {
     failed ??= error
     changed.notify()
-  })
-  for (const end of ['end', 'close'] as const)
-    subscription.on(end, () => {
-      isClosed = true
+  }
+  const end = () => {
+    isClosed = true
+    changed.notify()
+  }
+  const begin = async () => {
+    const opened = await open()
+    call = opened
+    opened.on('data', (item) => {
+      items.push(item)
+      bytes += weightOf(item)
+      if (!isPaused && isFull()) {
+        isPaused = true
+        opened.pause()
+      }
       changed.notify()
     })
+    opened.on('error', fail)
+    opened.on('end', end)
+    opened.on('close', end)
+    if (isClosed) opened.cancel()
+  }
+  begin().catch(fail)
 
-  const read = (): SubscriptionItem | undefined => {
-    for (;;) {
-      const item = subscription.read() as SubscriptionItem | ResolvedEvent | null
-      if (item === null) return undefined
-      if ('kind' in item) return item
-      const event = convert(item)
-      if (event) return { kind: 'event', event }
+  const take = (): ReadItem | undefined => {
+    const item = items[taken]
+    if (item === undefined) return undefined
+    taken += 1
+    bytes -= weightOf(item)
+    if (taken === items.length) {
+      items = []
+      taken = 0
+      if (isPaused) {
+        isPaused = false
+        call?.resume()
+      }
     }
+    return item
   }
 
   return {
+    take,
     next: async ({ ms, signal }) => {
       for (let waited = false; ; waited = true) {
-        const item = read()
+        const item = take()
         if (item) return item
         if (signal.aborted) return undefined
         if (failed) throw toStoreFailure(failed)
@@ -91,8 +99,10 @@ export const openServerSubscription = (
       }
     },
     close: () => {
-      subscription.unsubscribe().catch(() => undefined)
-      subscription.destroy()
+      isClosed = true
+      items = []
+      taken = 0
+      call?.cancel()
     },
   }
 }

@@ -1,14 +1,14 @@
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { unlessAborted } from '../../async/signal.ts'
-import { weightOf } from '../../system/weight.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Connection } from './client.ts'
 import { type ServerEvent, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
+import type { ReadItem } from './read-messages.ts'
 import type { Reader } from './reader.ts'
-import type { ServerSubscription, SubscriptionItem } from './server-subscription.ts'
+import type { ServerSubscription } from './server-subscription.ts'
 
 const batchSizeDefault = 500
 /** A batch ends with the event that reaches so many bytes in memory. */
@@ -90,19 +90,21 @@ export const createTail = ({ connection, reader, positions, onStrange, onRetry =
         bytes = 0
         return batch
       }
-      const accept = (item: SubscriptionItem): void => {
+      const accept = (item: ReadItem): void => {
         if (item.kind === 'checkpoint') scanned = laterOf(scanned, item.position)
         if (item.kind !== 'event' || !item.event.position || !isBeyond(item.event.position, scanned)) return
         scanned = item.event.position
         const stored = passes(options, item.event) ? toStored(item.event, positions, onStrange) : undefined
         if (!stored) return
         events.push(stored)
-        bytes += weightOf(stored.data)
+        bytes += item.bytes
       }
       try {
         for (let itemsInARow = 0; !signal.aborted; itemsInARow += 1) {
           const hasBatch = events.length > 0 || hasAdvanced()
-          const item = await subscription.next(hasBatch ? { ms: isLive ? 0 : lingerMs, signal } : { signal })
+          const item =
+            subscription.take() ??
+            (await subscription.next(hasBatch ? { ms: isLive ? 0 : lingerMs, signal } : { signal }))
           if (item) accept(item)
           else itemsInARow = 0
           const caughtUp = !isLive && (item?.kind === 'caught up' || (end !== undefined && !isBeyond(end, scanned)))

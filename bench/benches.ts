@@ -1,5 +1,6 @@
 import { append } from './append/bench.ts'
 import { catchUp } from './catch-up/bench.ts'
+import { eventstoredb } from './eventstoredb/bench.ts'
 import { growth } from './growth/bench.ts'
 import { hot } from './hot/bench.ts'
 import { load } from './load/bench.ts'
@@ -8,4 +9,4 @@ import { tail } from './tail/bench.ts'
 import type { Bench } from './world.ts'
 
 /** In the order in which `all` runs them. */
-export const benches: readonly Bench[] = [append, load, catchUp, project, tail, growth, hot]
+export const benches: readonly Bench[] = [append, load, catchUp, project, tail, growth, hot, eventstoredb]

@@ -24,6 +24,12 @@ export const contestants = {
   'growth/small': () => import('./append/ours.ts'),
   'hot/long': () => import('./hot/ours.ts'),
   'hot/short': () => import('./hot/ours.ts'),
+  'eventstoredb/append-ours': () => import('./eventstoredb/append-ours.ts'),
+  'eventstoredb/append-client': () => import('./eventstoredb/append-client.ts'),
+  'eventstoredb/read-ours': () => import('./eventstoredb/read-ours.ts'),
+  'eventstoredb/read-client': () => import('./eventstoredb/read-client.ts'),
+  'eventstoredb/import-ours': () => import('./eventstoredb/import-ours.ts'),
+  'eventstoredb/import-client': () => import('./eventstoredb/import-client.ts'),
   'peer/migrate': () => import('./peer-migrate.ts'),
 } as const
 

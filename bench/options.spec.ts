@@ -19,6 +19,7 @@ describe('the command line of the benches', () => {
       quick: false,
       peer: true,
       help: false,
+      eventstore: undefined,
     })
     expect(readOptions(['load', '--rounds', '7', '--events', '1000', '--json', '--without-peer'], known)).toMatchObject(
       {

@@ -10,6 +10,8 @@ export type Options = {
   readonly quick: boolean
   readonly peer: boolean
   readonly help: boolean
+  /** A file with the nodes of an EventStoreDB that the benches may start. */
+  readonly eventstore: string | undefined
 }
 
 const roundsDefault = 5
@@ -32,6 +34,7 @@ export const readOptions = (args: readonly string[], known: readonly string[]): 
       quick: { type: 'boolean', default: false },
       'without-peer': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
+      eventstore: { type: 'string' },
     },
   })
   const unknown = positionals.find((name) => name !== 'all' && !known.includes(name))
@@ -44,5 +47,6 @@ export const readOptions = (args: readonly string[], known: readonly string[]): 
     quick: values.quick,
     peer: !values.quick && !values['without-peer'],
     help: values.help,
+    eventstore: values.eventstore,
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { benches } from './benches.ts'
 import { figuresText, withFigures } from './readme.ts'
+import { figuresOf } from './rows.ts'
 
 const read = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8')
 
@@ -35,5 +36,12 @@ describe('the page of the benches', () => {
       '',
       'P, 2 cores, 4 GiB, Node v24, PostgreSQL 18 with shared_buffers 128MB and synchronous_commit on. Its disk took 100 writes of 8 KiB with fdatasync per second before the runs, and its load average was 0.5 to 7.',
     ])
+  })
+
+  test('names the engine that was measured', () => {
+    const figures = { ...figuresOf({ bench: 'c', callers: 1, unit: 'ms', better: 'less', ours: [1], targets: {} }) }
+    const machine = { processor: 'P', cores: 2, memoryGib: 4, syncsPerSecond: 1, load: 1, node: 'v24' }
+    const line = JSON.stringify({ ...figures, machine: { ...machine, eventstoredb_version: '23.10.6' } })
+    expect(figuresText(line)).toContain('Node v24, EventStoreDB 23.10.6 with its own defaults. Its disk')
   })
 })

@@ -17,11 +17,21 @@ const rangeOf = (values: readonly number[]): string => {
   return low === high ? String(low) : `${low} to ${high}`
 }
 
+const enginesText = (machine: Line['machine']): string => {
+  const { server_version, shared_buffers, synchronous_commit, eventstoredb_version } = machine
+  const engines = [
+    server_version &&
+      `PostgreSQL ${server_version} with shared_buffers ${shared_buffers} and synchronous_commit ${synchronous_commit}`,
+    eventstoredb_version && `EventStoreDB ${eventstoredb_version} with its own defaults`,
+  ]
+  return engines.filter(Boolean).join(', ')
+}
+
 const machineText = (machines: readonly Line['machine'][]): string => {
-  const kinds = machines.map(
-    ({ processor, cores, memoryGib, node, server_version, shared_buffers, synchronous_commit }) =>
-      `${processor}, ${cores} cores, ${memoryGib} GiB, Node ${node}, PostgreSQL ${server_version} with shared_buffers ${shared_buffers} and synchronous_commit ${synchronous_commit}`,
-  )
+  const kinds = machines.map((machine) => {
+    const { processor, cores, memoryGib, node } = machine
+    return `${processor}, ${cores} cores, ${memoryGib} GiB, Node ${node}, ${enginesText(machine)}`
+  })
   const syncs = rangeOf(machines.map(({ syncsPerSecond }) => syncsPerSecond))
   const load = rangeOf(machines.map((machine) => machine.load))
   return `${[...new Set(kinds)].join('; ')}. Its disk took ${syncs} writes of 8 KiB with fdatasync per second before the runs, and its load average was ${load}.`

@@ -1,6 +1,7 @@
 import { median, type Samples } from './statistics.ts'
 
-/** One measurement. `better` is whether more or less is better. A limit is what PostgreSQL does without us. */
+/** One measurement. `better` is whether more or less is better. A limit is what the
+ *  engine does without us. */
 export type Row = {
   readonly bench: string
   readonly callers: number | null

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { connectPostgres } from '../infra/postgres.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { isRunning } from '../testing/children.ts'
+import { startEventStoreDbServer } from '../testing/eventstoredb/server.ts'
 import { eventually } from '../testing/eventually.ts'
 import { readProcesses } from '../testing/processes.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
@@ -58,8 +59,11 @@ describe('the benches', () => {
     const databases = () =>
       admin.query<{ datname: string }>('spec.databases', `select datname from pg_database where datname like 'bench%'`)
     const before = await databases()
-    const bench = startBench(['all', '--quick', '--json'], { BENCH_DATABASE_URL: home.url })
+    const eventStoreDb = await startEventStoreDbServer()
+    const urls = { BENCH_DATABASE_URL: home.url, EVENTSTORE_URL: eventStoreDb.url }
+    const bench = startBench(['all', '--quick', '--json'], urls)
     const code = await bench.ended
+    await eventStoreDb.stop()
     expect({ code, output: code === 0 ? '' : bench.output() }).toEqual({ code: 0, output: '' })
     const lines = bench
       .output()
@@ -77,6 +81,30 @@ describe('the benches', () => {
     await admin.close()
     await home.drop()
   }, 180_000) // all of them, each with processes of its own
+
+  test('leave out what needs an EventStoreDB where there is none, and open no PostgreSQL for it', async () => {
+    const bench = startBench(['eventstoredb', '--quick'], {
+      BENCH_DATABASE_URL: 'postgres://127.0.0.1:1/none',
+      EVENTSTORE_URL: '',
+    })
+    expect(await bench.ended).toBe(0)
+    expect(bench.output()).toContain('eventstoredb: left out, no EventStoreDB here')
+  })
+
+  test('start the first node of a file, and end it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-bench-spec-'))
+    folders.push(folder)
+    const [file, pidFile] = [join(folder, 'nodes.json'), join(folder, 'pid')]
+    const eventStoreDb = await startEventStoreDbServer()
+    // The server itself is in this process: what is started and ended here stands for it.
+    const start = `sleep 600 >/dev/null 2>&1 & echo $! > '${pidFile}'`
+    await writeFile(file, JSON.stringify([{ url: eventStoreDb.url, pidFile, start }]))
+    const bench = startBench(['eventstoredb', '--quick', '--json', '--eventstore', file], { EVENTSTORE_URL: '' })
+    expect(await bench.ended).toBe(0)
+    const pid = Number(await readFile(pidFile, 'utf8'))
+    await eventually('the started node to end', async () => !isRunning(pid))
+    await eventStoreDb.stop()
+  }, 60_000)
 
   test('refuse a server that does not wait for its disk', async () => {
     const home = await createTestDatabase()

@@ -4,22 +4,25 @@ import { createShutdown } from '../infra/shutdown.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { benches } from './benches.ts'
 import type { ContestantName } from './contestants.ts'
+import { findEventStoreDb } from './eventstoredb/server.ts'
 import { describeMachine } from './machine.ts'
 import { type Options, readOptions } from './options.ts'
 import { installPeers } from './peers.ts'
 import { type Contestant, startContestant } from './processes.ts'
 import { type Figures, figuresOf } from './rows.ts'
-import { openServer } from './server.ts'
+import { noServer, openServer } from './server.ts'
 import { terminalTable } from './table.ts'
 import type { World } from './world.ts'
 
-const usage = `npm run bench -- NAME… [--rounds N] [--events N] [--json] [--quick] [--without-peer]
+const usage = `npm run bench -- NAME… [--rounds N] [--events N] [--json] [--quick] [--without-peer] [--eventstore FILE]
   NAME            ${benches.map(({ name }) => name).join(', ')}, or all
   --rounds N      how often each is measured; the figure is the median (5)
   --events N      another size for catch-up, project and growth
   --json          one JSON object per line
   --quick         tiny sizes, one round, no peer: only whether everything runs
   --without-peer  do not install and measure the peer
+  --eventstore FILE  a JSON list of nodes of an EventStoreDB with url, pidFile and start; the first is started
+  EVENTSTORE_URL=esdb://…  an EventStoreDB or KurrentDB to use; without either, its bench is left out
   BENCH_DATABASE_URL=postgres://…  a server to use (its user must be allowed to create databases); one is started when not set
 
 ${benches.map(({ name, about }) => `  ${name.padEnd(9)}  ${about}`).join('\n')}`
@@ -52,9 +55,15 @@ const measure = async (
   const { names, rounds, quick, events, json, peer } = options
   if (peer) await installPeers(progress, shutdown.signal)
   const machine = describeMachine(quick ? 20 : 1_000)
-  const server = await openServer({ url: process.env.BENCH_DATABASE_URL || undefined, careless: quick, log, shutdown })
-  for (const [name, value] of Object.entries({ ...machine, ...server.settings }))
-    progress(`${name.padEnd(20)} ${value}`)
+  const asked = benches.filter(({ name }) => names.includes(name))
+  const server = asked.every(({ engine }) => engine === 'EventStoreDB')
+    ? noServer
+    : await openServer({ url: process.env.BENCH_DATABASE_URL || undefined, careless: quick, log, shutdown })
+  const eventStoreDb = asked.some(({ engine }) => engine === 'EventStoreDB')
+    ? await findEventStoreDb({ url: process.env.EVENTSTORE_URL || undefined, file: options.eventstore, shutdown })
+    : undefined
+  const settings = { ...server.settings, ...(eventStoreDb && { eventstoredb_version: eventStoreDb.version }) }
+  for (const [name, value] of Object.entries({ ...machine, ...settings })) progress(`${name.padEnd(20)} ${value}`)
   const running = new Map<ContestantName, Contestant>()
   const endContestants = async () => {
     const all = [...running.values()]
@@ -63,7 +72,7 @@ const measure = async (
   }
   shutdown.add('contestants', endContestants)
   const rows: Figures[] = []
-  for (const bench of benches.filter(({ name }) => names.includes(name))) {
+  for (const bench of asked) {
     const world: World = {
       server,
       rounds,
@@ -78,16 +87,16 @@ const measure = async (
       report: (row) => {
         const figures = figuresOf(row)
         rows.push(figures)
-        if (json)
-          process.stdout.write(`${JSON.stringify({ ...figures, machine: { ...machine, ...server.settings } })}\n`)
+        if (json) process.stdout.write(`${JSON.stringify({ ...figures, machine: { ...machine, ...settings } })}\n`)
       },
       progress,
       signal: shutdown.signal,
+      eventStoreDb,
     }
     await bench.run(world)
     await endContestants()
   }
-  if (!json) process.stdout.write(`\n${terminalTable(rows)}\n`)
+  if (!json && rows.length > 0) process.stdout.write(`\n${terminalTable(rows)}\n`)
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -21,6 +21,17 @@ export type Server = {
   needBytes(bytes: number): Promise<void>
 }
 
+const notOpened = async () => {
+  throw new Error('No PostgreSQL was opened for this bench.')
+}
+/** Stands for PostgreSQL where no bench needs it. */
+export const noServer: Server = {
+  settings: {},
+  createDatabase: notOpened,
+  dropDatabase: notOpened,
+  needBytes: notOpened,
+}
+
 const shownSettings = [
   'server_version',
   'synchronous_commit',

@@ -1,5 +1,6 @@
 import type { FromParent } from './contestant.ts'
 import type { ContestantName } from './contestants.ts'
+import type { EventStoreDb } from './eventstoredb/server.ts'
 import type { Contestant } from './processes.ts'
 import type { Row } from './rows.ts'
 import type { Server } from './server.ts'
@@ -19,12 +20,16 @@ export type World = {
   readonly report: (row: Row) => void
   readonly progress: (line: string) => void
   readonly signal: AbortSignal
+  /** For the benches of that engine; undefined when there is none here. */
+  readonly eventStoreDb: EventStoreDb | undefined
 }
 
 export type Bench = {
   readonly name: string
   /** One line: what is measured, against what. */
   readonly about: string
+  /** The engine that it needs; PostgreSQL when left out. */
+  readonly engine?: 'EventStoreDB'
   readonly run: (world: World) => Promise<void>
 }
 

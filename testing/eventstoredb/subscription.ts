@@ -6,20 +6,21 @@ import { at, filterOf, isPast, positionOf, type ReadOptions, type Send, type Tra
 
 const windowDefault = 32
 
-/** Answers a subscription to $all with a filter, as the server's AllSubscriptionFiltered runs it: pages of the window's
+/** Answers a subscription to $all, with a filter as the server's AllSubscriptionFiltered runs it: pages of the window's
  *  size while it catches up, with a checkpoint for each so many events looked at and one at the end, which may lie
  *  behind the end; then event by event, with a checkpoint for each so many, be they let through or not. */
 export const answerSubscription = async (log: ServerLog, options: ReadOptions, send: Send, signal: AbortSignal) => {
   const filter = options.getFilter()
   const from = positionOf(options)
-  if (!filter || from === 'end') throw rpcError(grpc.status.UNIMPLEMENTED, 'not part of this server')
+  if (from === 'end') throw rpcError(grpc.status.UNIMPLEMENTED, 'not part of this server')
   const passes = filterOf(options)
-  const window = filter.hasMax() ? filter.getMax() : windowDefault
-  const interval = window * filter.getCheckpointintervalmultiplier()
+  const window = filter?.hasMax() ? filter.getMax() : windowDefault
+  // Without a filter there are no checkpoints.
+  const interval = filter ? window * filter.getCheckpointintervalmultiplier() : Number.POSITIVE_INFINITY
   let checkpoint: TransactionPosition = from === 'start' ? { commit: -1n, prepare: -1n } : from
   let considered = 0
   const sendCheckpoint = async () => {
-    if (checkpoint.commit >= 0n) await send(checkpointMessage(checkpoint))
+    if (filter && checkpoint.commit >= 0n) await send(checkpointMessage(checkpoint))
   }
   await send(confirmationMessage())
 

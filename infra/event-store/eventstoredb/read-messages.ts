@@ -27,7 +27,7 @@ type Where =
  *  looks at between two checkpoints, or before it sends what it has found. */
 export type ReadRequest = Where & {
   readonly direction: Direction
-  /** How many events at most, or all for ever. */
+  /** How many events at most, or all that there will be. */
   readonly count: number | 'subscription'
   readonly filter?: { readonly by: ServerFilter; readonly window: number }
 }

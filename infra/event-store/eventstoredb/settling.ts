@@ -1,5 +1,6 @@
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
+import { createSemaphore } from '../../async/semaphore.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { Connection, WriteOutcome } from './client.ts'
 import { storeUnavailable } from './errors.ts'
@@ -7,9 +8,12 @@ import type { OutgoingEvent } from './events.ts'
 
 /** How long an append is settled by default. */
 export const settleMsDefault = 5_000
-/** A server that answers at all does so sooner. After this the stream shows whether the events are there, while the
- *  answer is still awaited: a server that dropped a repetition answers only after two seconds. */
-const lookAfterMs = 250
+/** A server that answers at all does so sooner, unless it has too much to do. After this the stream shows whether the
+ *  events are there, while the answer is still awaited: a server that dropped a repetition answers only after two
+ *  seconds. */
+const lookAfterMs = 1_000
+/** How many streams are looked at at the same time: a server that is late has enough to do. */
+const looksAtOnceMax = 8
 const delays = { minMs: 50, maxMs: 500 }
 
 /** Appends at an exact revision, and settles an append whose outcome is open. */
@@ -27,6 +31,8 @@ export const createSettle = (
   { append, readStream }: Pick<Connection, 'append' | 'readStream'>,
   { settleMs, signal }: { readonly settleMs: number; readonly signal: AbortSignal },
 ): Settle => {
+  const limited = createSemaphore(looksAtOnceMax)
+
   /** Resolves to what stands in the stream where the events would be; to undefined when nothing does. */
   const look = async (...[stream, expected, events]: Parameters<Settle>): Promise<WriteOutcome | undefined> => {
     const first = expected === 'no stream' ? 0n : expected + 1n
@@ -38,12 +44,15 @@ export const createSettle = (
     return { outcome: 'conflict', actual: last?.revision }
   }
 
+  const lookInTurn = (asked: Parameters<Settle>, over: AbortSignal) =>
+    limited(async () => (over.aborted ? undefined : look(...asked).catch(() => undefined)))
+
   /** Resolves as soon as a look finds something, and never otherwise. */
   const lookAgainAndAgain = async (asked: Parameters<Settle>, over: AbortSignal): Promise<WriteOutcome> => {
     const backoff = createBackoff({ minMs: delays.minMs, maxMs: 4 * lookAfterMs })
     while (!over.aborted) {
       await backoff.pause(over)
-      const found = over.aborted ? undefined : await look(...asked).catch(() => undefined)
+      const found = await lookInTurn(asked, over)
       if (found) return found
     }
     return new Promise(() => undefined)
@@ -58,7 +67,7 @@ export const createSettle = (
         return await Promise.race([sent, lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
       } catch (error) {
         if (!isFailure(error, 'DATABASE_UNAVAILABLE') || over.aborted) throw error
-        const found = await look(...asked).catch(() => undefined)
+        const found = await lookInTurn(asked, over)
         if (found) return found
         if (over.aborted) throw error
         await backoff.pause(over)

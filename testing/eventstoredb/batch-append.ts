@@ -11,7 +11,7 @@ export type BatchAppendResp = InstanceType<typeof messages.BatchAppendResp>
 type Message = { serializeBinary(): Uint8Array }
 
 /** Returns an answer that the server gives within the call, in place of an error of the call. */
-const refusal = (reason: string, details: Message, type = `event_store.client.${reason}`): BatchAppendResp => {
+export const refusal = (reason: string, details: Message, type = `event_store.client.${reason}`): BatchAppendResp => {
   const packed = new Any()
   packed.pack(details.serializeBinary(), type)
   return new messages.BatchAppendResp().setError(new status.Status().setMessage(reason).setDetails(packed as never))

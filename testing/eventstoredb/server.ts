@@ -224,11 +224,19 @@ export const startEventStoreDbServer = async ({
     )
   }
 
-  const restart: EventStoreDbServer['restart'] = async (whileAway) => {
+  let restarting: Promise<void> | undefined
+  const restartOnce = async (whileAway?: () => Promise<void>) => {
     server.forceShutdown()
     log.forgetRecent()
     await whileAway?.()
     await listen()
+  }
+  /** Joins a restart that goes on already. */
+  const restart: EventStoreDbServer['restart'] = (whileAway) => {
+    restarting ??= restartOnce(whileAway).finally(() => {
+      restarting = undefined
+    })
+    return restarting
   }
 
   const getSupportedMethods = (_: unknown, answer: (error: null, response: unknown) => void) => {

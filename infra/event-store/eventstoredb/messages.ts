@@ -10,8 +10,11 @@ import {
   eachField,
   eachFieldWithin,
   readBytes,
+  readEnd,
   readNumber,
+  readTag,
   readText,
+  skip,
   varint,
 } from './protobuf.ts'
 
@@ -95,14 +98,17 @@ const readWritten = (cursor: Cursor): AppendAnswer => {
 
 /** Reads a UUID that was asked for as text. */
 export const readUuid = (cursor: Cursor): string => {
+  const end = readEnd(cursor)
   let id = ''
-  eachFieldWithin(cursor, (tag) => {
-    if (tag !== delimited(2)) return false
-    id = readText(cursor)
-    return true
-  })
+  while (cursor.at < end) {
+    const tag = readTag(cursor)
+    if (tag === uuidText) id = readText(cursor)
+    else skip(cursor, tag)
+  }
   return id
 }
+
+const uuidText = delimited(2)
 
 /** Reads a google.rpc.Status. Its details are a message of the type that `type_url` names after its last slash. */
 const readRefusal = (cursor: Cursor): AppendAnswer => {

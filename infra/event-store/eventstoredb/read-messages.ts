@@ -8,7 +8,6 @@ import {
   type Cursor,
   createMessageWriter,
   delimited,
-  readBytes,
   readEnd,
   readNumber,
   readTag,
@@ -95,7 +94,6 @@ const tags = {
 const positionMax = 2n ** 63n - 2n
 
 const streamNameTag = delimited(3)
-const nothing = Buffer.alloc(0)
 
 const readStreamName = (cursor: Cursor): string => {
   const end = readEnd(cursor)
@@ -116,52 +114,73 @@ const parsed = (text: string): unknown => {
   }
 }
 
-/** Reads a recorded event, field by field: this is the hottest part of catching up. */
+/** Returns whether the bytes from a place on are this text. Its characters are those of ASCII. */
+const stands = (text: string, { bytes, at }: Cursor, end: number): boolean => {
+  if (end - at !== text.length) return false
+  for (let index = 0; index < text.length; index += 1) if (bytes[at + index] !== text.charCodeAt(index)) return false
+  return true
+}
+
+/** Reads a recorded event, field by field: this is the hottest part of catching up, so it takes no part of the bytes that
+ *  it does not need, and makes no text of what it only compares. */
 const readEvent = (cursor: Cursor): ReadItem => {
+  const { bytes } = cursor
   const end = readEnd(cursor)
-  let [id, stream, type, contentType] = ['', '', '', '']
+  let [serverId, stream, type] = ['', '', '']
   let revision = 0n
-  let [commit, prepare]: [bigint | undefined, bigint | undefined] = [undefined, undefined]
-  let [data, metadataBytes]: [Buffer, Buffer] = [nothing, nothing]
+  let commit: bigint | undefined
+  let prepare: bigint | undefined
+  let [dataFrom, dataEnd, metadataFrom, metadataEnd] = [0, 0, 0, 0]
+  let isJson = false
   while (cursor.at < end) {
     const tag = readTag(cursor)
-    if (tag === tags.one) id = readUuid(cursor)
+    if (tag === tags.one) serverId = readUuid(cursor)
     else if (tag === tags.two) stream = readStreamName(cursor)
     else if (tag === tags.revision) revision = readNumber(cursor)
     else if (tag === tags.prepare) prepare = readNumber(cursor)
     else if (tag === tags.commit) commit = readNumber(cursor)
-    else if (tag === tags.metadata) metadataBytes = readBytes(cursor)
-    else if (tag === tags.data) data = readBytes(cursor)
-    else if (tag === tags.entry) {
+    else if (tag === tags.metadata) {
+      metadataEnd = readEnd(cursor)
+      metadataFrom = cursor.at
+      cursor.at = metadataEnd
+    } else if (tag === tags.data) {
+      dataEnd = readEnd(cursor)
+      dataFrom = cursor.at
+      cursor.at = dataEnd
+    } else if (tag === tags.entry) {
       const entryEnd = readEnd(cursor)
-      let key = ''
+      let key: 'type' | 'content-type' | 'other' = 'other'
       while (cursor.at < entryEnd) {
         const inner = readTag(cursor)
-        if (inner === tags.one) key = readText(cursor)
-        else if (inner === tags.two && key === 'type') type = readText(cursor)
-        else if (inner === tags.two && key === 'content-type') contentType = readText(cursor)
-        else skip(cursor, inner)
+        if (inner === tags.two && key === 'type') type = readText(cursor)
+        else if (inner === tags.one || inner === tags.two) {
+          const textEnd = readEnd(cursor)
+          if (inner === tags.one) key = stands('type', cursor, textEnd) ? 'type' : keyOr(cursor, textEnd)
+          else if (key === 'content-type') isJson = stands('application/json', cursor, textEnd)
+          cursor.at = textEnd
+        } else skip(cursor, inner)
       }
     } else skip(cursor, tag)
   }
-  const metadata = parsed(metadataBytes.toString())
-  const isJson = contentType === 'application/json'
-  const text = isJson ? data.toString() : ''
+  const metadata = parsed(bytes.toString('utf8', metadataFrom, metadataEnd))
+  const text = isJson ? bytes.toString('utf8', dataFrom, dataEnd) : ''
   const position =
     commit === undefined || prepare === undefined || commit > positionMax ? undefined : { commit, prepare }
   const event: ServerEvent = {
     stream,
     revision,
-    id: callerIdOf(id, metadata),
-    serverId: id,
+    id: callerIdOf(serverId, metadata),
+    serverId,
     type,
     isJson,
-    data: isJson ? parsed(text) : data,
+    data: isJson ? parsed(text) : bytes.subarray(dataFrom, dataEnd),
     metadata,
     position,
   }
-  return { kind: 'event', event, bytes: isJson ? jsonWeightOf(text) : data.length }
+  return { kind: 'event', event, bytes: isJson ? jsonWeightOf(text) : dataEnd - dataFrom }
 }
+
+const keyOr = (cursor: Cursor, end: number) => (stands('content-type', cursor, end) ? 'content-type' : 'other')
 
 const fields = {
   event: delimited(1),

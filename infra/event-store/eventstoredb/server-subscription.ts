@@ -23,8 +23,8 @@ export type ServerSubscription = {
 }
 
 /** How much is read ahead of the caller: by then the server waits. */
-const bufferedItemsMax = 1_000
-const bufferedBytesMax = 1024 * 1024
+const bufferedItemsMax = 2_000
+const bufferedBytesMax = 4 * 1024 * 1024
 
 /** Opens a subscription to $all. The caller sets the pace: a caller that takes nothing stops the server. */
 export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSubscription => {
@@ -48,6 +48,16 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
     isClosed = true
     changed.notify()
   }
+  // The messages of one network packet come one after the other: whoever waits is woken once for all of them.
+  let isWaking = false
+  const wakeSoon = () => {
+    if (isWaking) return
+    isWaking = true
+    setImmediate(() => {
+      isWaking = false
+      changed.notify()
+    })
+  }
   const begin = async () => {
     const opened = await open()
     call = opened
@@ -58,7 +68,7 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
         isPaused = true
         opened.pause()
       }
-      changed.notify()
+      wakeSoon()
     })
     opened.on('error', fail)
     opened.on('end', end)
@@ -75,10 +85,10 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
     if (taken === items.length) {
       items = []
       taken = 0
-      if (isPaused) {
-        isPaused = false
-        call?.resume()
-      }
+    }
+    if (isPaused && items.length - taken <= bufferedItemsMax / 2 && bytes <= bufferedBytesMax / 2) {
+      isPaused = false
+      call?.resume()
     }
     return item
   }

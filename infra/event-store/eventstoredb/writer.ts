@@ -36,6 +36,8 @@ const hasSameContent = (events: readonly CheckedEvent[], stored: readonly Server
     return candidate?.id === id && candidate.type === type && isDeepStrictEqual(candidate.data, JSON.parse(data))
   })
 
+type Behind = { readonly actual: bigint | undefined }
+
 type Options = {
   readonly connection: Connection
   /** How long an append whose outcome is open is settled. */
@@ -104,15 +106,16 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     return toAppended(stored.at(-1), true)
   }
 
-  /** Resolves to the expected revision, or to undefined when the stream does not exist and should. */
-  const expectedOf = async ({ stream, expected }: CheckedAppend): Promise<bigint | 'no stream' | undefined> => {
+  /** Resolves to the revision to ask for; to what the stream is at when that is before what is expected: the append must
+   *  not be sent then, since another process may write these very events up to there in the meantime. */
+  const expectedOf = async ({ stream, expected }: CheckedAppend): Promise<bigint | 'no stream' | Behind> => {
     if (expected === 'no stream') return expected
     const revisionNeeded = typeof expected === 'bigint' ? expected : -1n
     const ids = knownIds.get(stream)
     const { through } = ids && ids.through >= revisionNeeded ? ids : ((await refreshIds(stream)) ?? { through: -1n })
-    if (typeof expected === 'bigint') return expected
-    if (through >= 0n) return through
-    return expected === 'any' ? 'no stream' : undefined
+    const actual = through >= 0n ? through : undefined
+    if (typeof expected === 'bigint') return through >= expected ? expected : { actual }
+    return actual ?? (expected === 'any' ? 'no stream' : { actual })
   }
 
   const appendExactly = async (append: CheckedAppend): Promise<AppendOutcome> => {
@@ -122,7 +125,7 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
       const verdict = verdictOn(knownIds.get(stream), events)
       if (typeof verdict === 'object') return repeatedOutcome(append, verdict.last)
       if (verdict !== 'unknown') return { outcome: 'ids known', stream, problem: verdict }
-      if (revision === undefined) return { outcome: 'conflict', stream, actual: undefined }
+      if (typeof revision === 'object') return { outcome: 'conflict', stream, actual: revision.actual }
 
       const written = await appendSettled(stream, revision, toOutgoing(events))
       if (written.outcome === 'written') {

@@ -29,8 +29,7 @@ export const eventStoreDbCapabilities: Capabilities = {
 }
 
 /** Opens the event store on a server of EventStoreDB (23.10 or later) or KurrentDB. Its streams are the server's
- *  streams; it never returns events of other clients on the same server. An append costs two round trips: it is read
- *  back, because the server returns the same result for a repetition as for the first time.
+ *  streams; it never returns events of other clients on the same server.
  *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
  *  @param settleMs how long an append finds out whether it was written, when the server's answer leaves that open.

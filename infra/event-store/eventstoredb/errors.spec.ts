@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { Failure } from '../../../domain/errors.ts'
-import { isNotLeader, toStoreFailure } from './errors.ts'
+import { isNotLeader, refusalOf, toStoreFailure } from './errors.ts'
 
 /** Errors as the client throws them: its own type around the error of the transport, or the latter itself. */
 const error = (more: { code?: number; type?: string; exception?: string; raw?: number }, message = 'no') =>
@@ -17,6 +17,9 @@ test.each<[string, Error, string | undefined]>([
   ['timed out in the server', error({ code: 10 }), 'DATABASE_UNAVAILABLE'],
   ['a stream reset by the transport', error({ code: 13 }), 'DATABASE_UNAVAILABLE'],
   ['unavailable, by the error of the transport', error({ raw: 14 }), 'DATABASE_UNAVAILABLE'],
+  ['an unexpected result', error({ code: 2 }, 'Unexpected OperationResult'), 'DATABASE_UNAVAILABLE'],
+  ['a server that is not ready', error({ code: 14 }, 'Server Is Not Ready'), 'DATABASE_UNAVAILABLE'],
+  ['data that was lost on the way', error({ code: 15 }), 'DATABASE_UNAVAILABLE'],
   ['not the leader', error({ code: 5, exception: 'not-leader' }), 'DATABASE_UNAVAILABLE'],
   ['no leader', error({ code: 2 }, 'No leader info available in response'), 'DATABASE_UNAVAILABLE'],
   ['no node found', error({}, 'Failed to discover after 10 attempts.'), 'DATABASE_UNAVAILABLE'],
@@ -27,7 +30,7 @@ test.each<[string, Error, string | undefined]>([
   ['not authenticated', error({ code: 16 }), 'CONFIG_INVALID'],
   ['a position beyond the log', error({ code: 3 }, 'Trying to read from an invalid position.'), 'POSITION_FOREIGN'],
   ['a call that the server does not have', error({ code: 12 }), undefined],
-  ['an unexpected result', error({ code: 2 }, 'Unexpected OperationResult'), undefined],
+  ['a precondition that nobody expected', error({ code: 9 }), undefined],
 ])('%s', (_, thrown, code) => {
   const failure = toStoreFailure(thrown, { stream: 's', position: '7' })
   expect(failure instanceof Failure ? failure.code : undefined).toBe(code)
@@ -45,4 +48,18 @@ test('an error of a node that is not the leader is recognized by name', () => {
   expect([error({ exception: 'not-leader' }), error({ type: 'not-leader' }), error({}), 'no'].map(isNotLeader)).toEqual(
     [true, true, false, false],
   )
+})
+
+test.each([
+  ['AccessDenied', 'CONFIG_INVALID'],
+  ['MaximumAppendSizeExceeded', 'EVENT_INVALID'],
+  ['StreamDeleted', 'STREAM_DAMAGED'],
+  ['Timeout', 'DATABASE_UNAVAILABLE'],
+  ['Unknown', 'DATABASE_UNAVAILABLE'],
+  ['InvalidTransaction', 'DATABASE_UNAVAILABLE'],
+  ['Empty', 'DATABASE_UNAVAILABLE'],
+  ['BadRequest', undefined],
+])('an append that the server refuses with %s', (reason, code) => {
+  const failure = toStoreFailure(refusalOf({ reason, message: 'Server Is Not Ready' }), { stream: 's' })
+  expect(failure instanceof Failure ? failure.code : undefined).toBe(code)
 })

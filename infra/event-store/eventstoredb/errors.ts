@@ -12,23 +12,26 @@ const grpc = {
   aborted: 10,
   internal: 13,
   unavailable: 14,
+  dataLoss: 15,
   unauthenticated: 16,
 } as const
 
-/** The call or its response was lost: the request may have been carried out. */
+/** The call or its response was lost, or the server does not know itself what has happened: the request may have been
+ *  carried out, and the next may succeed. */
 const unavailableCodes: ReadonlySet<unknown> = new Set([
   grpc.cancelled,
+  grpc.unknown,
   grpc.deadlineExceeded,
   grpc.aborted,
   grpc.internal,
   grpc.unavailable,
+  grpc.dataLoss,
 ])
 
 /** These errors have no code, or one without a meaning. */
 const unavailableMessages = [
   'Failed to discover after',
   'No leader info available',
-  'Exception was thrown by handler',
   'Channel has been shut down',
   'Channel has been closed',
   'Stream removed',

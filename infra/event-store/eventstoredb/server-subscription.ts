@@ -48,7 +48,7 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
     isClosed = true
     changed.notify()
   }
-  // The messages of one network packet come one after the other: whoever waits is woken once for all of them.
+  // The messages of one network packet come one after the other: a waiting reader is woken once for all of them.
   let isWaking = false
   const wakeSoon = () => {
     if (isWaking) return

@@ -61,7 +61,9 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
       if (direction === 'forwards') knownIds.add(stream, page)
       const last = page.at(-1)
       const isLastPage = last === undefined || (page.length < pageMax && !isCut)
-      if (last && !isLastPage && read > 0 && last.revision + step >= 0n) ahead = begun(readFrom(last.revision + step))
+      const goesOn = last !== undefined && !isLastPage && last.revision + step >= 0n && (read + 1) * pageMax < wanted
+      // Who reads one page alone shall not pay for two.
+      if (goesOn && read > 0) ahead = begun(readFrom(last.revision + step))
       if (page.length > 0) yield page
       const mayBeGone = last === undefined && read === 0 && (next === 'end' || next === 0n)
       if (mayBeGone) await refuseDeleted(stream)

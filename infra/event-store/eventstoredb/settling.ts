@@ -12,7 +12,8 @@ export const settleMsDefault = 5_000
  *  events are there, while the answer is still awaited: a server that dropped a repetition answers only after two
  *  seconds. */
 const lookAfterMs = 1_000
-/** How many streams are looked at at the same time: a server that is late has enough to do. */
+/** How many streams are looked at at the same time while their answers are awaited: a server that is late has enough to
+ *  do. */
 const looksAtOnceMax = 8
 const delays = { minMs: 50, maxMs: 500 }
 
@@ -67,7 +68,7 @@ export const createSettle = (
         return await Promise.race([sent, lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
       } catch (error) {
         if (!isFailure(error, 'DATABASE_UNAVAILABLE') || over.aborted) throw error
-        const found = await lookInTurn(asked, over)
+        const found = await look(...asked).catch(() => undefined)
         if (found) return found
         if (over.aborted) throw error
         await backoff.pause(over)

@@ -25,16 +25,19 @@ const hashOf = (key: string): number => {
 
 const isLeaf = <Value>(item: Leaf<Value> | Branch<Value>): item is Leaf<Value> => 'key' in item
 const bitAt = (hash: number, shift: number): number => 1 << ((hash >>> shift) & lastPlace)
+/** Returns how many bits are set: in pairs, in fours, in bytes, and then in all four bytes at once. */
 const bitsIn = (mask: number): number => {
-  let count = 0
-  for (let left = mask; left !== 0; left &= left - 1) count += 1
-  return count
+  const pairs = mask - ((mask >>> 1) & 0x55555555)
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333)
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
 }
 const placeOf = (mask: number, bit: number): number => bitsIn(mask & (bit - 1))
 
 /** Returns the value of a key; undefined when it is not in the map. */
-export const valueIn = <Value>({ root }: PersistentMap<Value>, key: string): Value | undefined => {
-  const hash = hashOf(key)
+export const valueIn = <Value>({ root }: PersistentMap<Value>, key: string): Value | undefined =>
+  find(root, key, hashOf(key))
+
+const find = <Value>(root: Branch<Value>, key: string, hash: number): Value | undefined => {
   let branch = root
   for (let shift = 0; shift < hashBits; shift += bitsPerLevel) {
     const bit = bitAt(hash, shift)
@@ -53,8 +56,9 @@ export const isIn = <Value>(map: PersistentMap<Value>, key: string): boolean => 
 
 /** Returns the map with one entry more, or with another value for the key. A value is never undefined. */
 export const withEntry = <Value>(map: PersistentMap<Value>, key: string, value: Value): PersistentMap<Value> => {
-  const root = put(map.root, { key, hash: hashOf(key), value }, 0)
-  return { size: isIn(map, key) ? map.size : map.size + 1, root }
+  const hash = hashOf(key)
+  const isNew = find(map.root, key, hash) === undefined
+  return { size: isNew ? map.size + 1 : map.size, root: put(map.root, { key, hash, value }, 0) }
 }
 
 /** Returns the map without the key. */

@@ -56,9 +56,8 @@ const measure = async (
   if (peer) await installPeers(progress, shutdown.signal)
   const machine = describeMachine(quick ? 20 : 1_000)
   const asked = benches.filter(({ name }) => names.includes(name))
-  const server = asked.every(({ engine }) => engine === 'EventStoreDB')
-    ? noServer
-    : await openServer({ url: process.env.BENCH_DATABASE_URL || undefined, careless: quick, log, shutdown })
+  const serverOptions = { url: process.env.BENCH_DATABASE_URL || undefined, careless: quick, log, shutdown }
+  const server = asked.every(({ engine }) => engine === 'EventStoreDB') ? noServer : await openServer(serverOptions)
   const eventStoreDb = asked.some(({ engine }) => engine === 'EventStoreDB')
     ? await findEventStoreDb({ url: process.env.EVENTSTORE_URL || undefined, file: options.eventstore, shutdown })
     : undefined
@@ -75,6 +74,7 @@ const measure = async (
   for (const bench of asked) {
     const world: World = {
       server,
+      countingServer: () => openServer({ ...serverOptions, counting: true }),
       rounds,
       quick,
       events,

@@ -13,18 +13,16 @@ export type ReadCall = {
 }
 
 export type ServerSubscription = {
-  /** Returns the next item when it has arrived. */
-  take(): ReadItem | undefined
-  /** Resolves to the next item, or to undefined when none came within `ms` (0: none has arrived) or when the signal
-   *  aborted. Throws DATABASE_UNAVAILABLE when the server has dropped the subscription, after all items that came
-   *  before. */
-  next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<ReadItem | undefined>
+  /** Resolves to the items that have arrived, at least one; to undefined when none came within `ms` (0: none has arrived)
+   *  or when the signal aborted. Throws DATABASE_UNAVAILABLE when the server has dropped the subscription, after all items
+   *  that came before. */
+  next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<readonly ReadItem[] | undefined>
   close(): void
 }
 
 /** How much is read ahead of the caller: by then the server waits. */
-const bufferedItemsMax = 2_000
-const bufferedBytesMax = 4 * 1024 * 1024
+const bufferedItemsMax = 1_000
+const bufferedBytesMax = 2 * 1024 * 1024
 
 /** Opens a subscription to $all. The caller sets the pace: a caller that takes nothing stops the server. */
 export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSubscription => {
@@ -34,11 +32,7 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
   let call: ReadCall | undefined
   let isPaused = false
   let items: ReadItem[] = []
-  let taken = 0
   let bytes = 0
-
-  const weightOf = (item: ReadItem) => (item.kind === 'event' ? item.bytes : 0)
-  const isFull = () => items.length - taken >= bufferedItemsMax || bytes >= bufferedBytesMax
 
   const fail = (error: unknown) => {
     failed ??= error
@@ -63,8 +57,8 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
     call = opened
     opened.on('data', (item) => {
       items.push(item)
-      bytes += weightOf(item)
-      if (!isPaused && isFull()) {
+      if (item.kind === 'event') bytes += item.bytes
+      if (!isPaused && (items.length >= bufferedItemsMax || bytes >= bufferedBytesMax)) {
         isPaused = true
         opened.pause()
       }
@@ -77,28 +71,21 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
   }
   begin().catch(fail)
 
-  const take = (): ReadItem | undefined => {
-    const item = items[taken]
-    if (item === undefined) return undefined
-    taken += 1
-    bytes -= weightOf(item)
-    if (taken === items.length) {
-      items = []
-      taken = 0
-    }
-    if (isPaused && items.length - taken <= bufferedItemsMax / 2 && bytes <= bufferedBytesMax / 2) {
+  const take = (): readonly ReadItem[] => {
+    const taken = items
+    items = []
+    bytes = 0
+    if (isPaused) {
       isPaused = false
       call?.resume()
     }
-    return item
+    return taken
   }
 
   return {
-    take,
     next: async ({ ms, signal }) => {
       for (let waited = false; ; waited = true) {
-        const item = take()
-        if (item) return item
+        if (items.length > 0) return take()
         if (signal.aborted) return undefined
         if (failed) throw toStoreFailure(failed)
         if (isClosed) throw storeUnavailable('the subscription was dropped')
@@ -111,7 +98,6 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
     close: () => {
       isClosed = true
       items = []
-      taken = 0
       call?.cancel()
     },
   }

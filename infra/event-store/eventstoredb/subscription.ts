@@ -99,12 +99,17 @@ export const createTail = ({ connection, reader, positions, onStrange, onRetry =
         events.push(stored)
         bytes += item.bytes
       }
+      let arrived: readonly ReadItem[] = []
+      let nextArrived = 0
       try {
         for (let itemsInARow = 0; !signal.aborted; itemsInARow += 1) {
           const hasBatch = events.length > 0 || hasAdvanced()
-          const item =
-            subscription.take() ??
-            (await subscription.next(hasBatch ? { ms: isLive ? 0 : lingerMs, signal } : { signal }))
+          if (arrived.length === nextArrived) {
+            arrived = (await subscription.next(hasBatch ? { ms: isLive ? 0 : lingerMs, signal } : { signal })) ?? []
+            nextArrived = 0
+          }
+          const item = arrived[nextArrived]
+          if (item) nextArrived += 1
           if (item) accept(item)
           else itemsInARow = 0
           const caughtUp = !isLive && (item?.kind === 'caught up' || (end !== undefined && !isBeyond(end, scanned)))

@@ -60,7 +60,7 @@ test('of all attempts at the same events, from several processes at once, one is
         for (const store of stores) await store.close()
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   )
 }, 120_000)
 

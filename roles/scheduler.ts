@@ -23,9 +23,9 @@ export const startScheduler = ({
   const log = parent.child({ part: 'scheduler' })
   const jobs = createJobRunner({ commands, cluster, heartbeats, now, log })
   showTroubledJobs(metrics, jobs)
-  const openJobs = async (rental?: string) => {
+  const openJobs = async (rental?: string, revision?: bigint) => {
     if (rental !== undefined) {
-      const { state } = await commands.current('rental', rental)
+      const { state } = await commands.known('rental', rental, revision)
       if ('openJobs' in state) return [...state.openJobs.keys()]
     }
     // Those that run take their GPUs before others start.

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { isFailure } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
@@ -49,12 +50,6 @@ const aloneStatement = (target: ProjectionTarget): string =>
 export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteModel => {
   let waiting: Waiting[] = []
   let isRunning = false
-  const numbers = new Map<string, number>()
-  const numberOf = (name: string) => {
-    const number = numbers.get(name) ?? numbers.size
-    numbers.set(name, number)
-    return number
-  }
 
   const writeTogether = async (writes: readonly ModelWrite[]): Promise<ReadonlySet<string>> => {
     const withRows = writes.filter(({ rows }) => rows > 0)
@@ -67,8 +62,8 @@ export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteMode
       ...withRows.map(({ encoded }) => encoded),
     ]
     const targets = withRows.map(({ target }) => target)
-    const name = `together ${targets.map(({ projection }) => numberOf(projection.name)).join(' ')}`
     const text = togetherStatement(targets)
+    const name = `together ${createHash('sha1').update(text).digest('base64url')}`
     const moved = await query<{ projection: string }>('projections.writeTogether', text, values, { name })
     return new Set(moved.map(({ projection }) => projection))
   }
@@ -110,7 +105,7 @@ export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteMode
 
 const nameOf = ({ write }: Waiting): string => write.target.projection.name
 
-/** Moves the checkpoints that are where they were left and that nobody has locked, and writes the rows of those alone.
+/** Moves the checkpoints that are where they were left and not locked, and writes the rows of those alone.
  *  Its commit does not wait for the disk: rows and checkpoints are lost together, and are folded again. $1 names, $2
  *  versions, $3 positions and $4 retries as they were read, $5 new positions, then the rows of each model that has
  *  some. */

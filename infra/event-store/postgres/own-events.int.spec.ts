@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
+import { shareReader } from '../one-reader.ts'
 import type { EventStore, Json } from '../port.ts'
-import { shareReader } from '../shared-reader.ts'
 import { useStoreFixture } from './store.testing.ts'
 
 describe('what a process has appended itself', () => {

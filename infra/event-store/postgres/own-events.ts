@@ -1,11 +1,17 @@
+import { createBoundedMap, registerBound } from '../../async/bounded.ts'
 import type { Filter, Json, Metadata, StoredEvent } from '../port.ts'
 import type { Positions } from '../position.ts'
 import { type CheckedAppend, isNamePrefix } from '../validation.ts'
 import type { Page } from './pages.ts'
 
-/** Kept of what was committed last. */
-const eventsMax = 2_000
-const charactersMax = 4 * 1024 * 1024
+const bound = registerBound({
+  name: 'own events',
+  holds: 'What this process has appended to its log in PostgreSQL last, so that it need not read it.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 2_000,
+  bytesMax: 8 * 1024 * 1024,
+})
+const bytesPerCharacter = 2
 
 /** An append that was committed, with the number and the revision of its last event. */
 export type Committed = { readonly append: CheckedAppend; readonly position: bigint; readonly revision: bigint }
@@ -21,19 +27,10 @@ export type OwnEvents = {
 type Own = { readonly characters: number; readonly parse: () => StoredEvent }
 
 /** Creates the memory of what this process has appended last, so that its subscribers need not read it. Positions have
- *  no gaps, so a page of events that follow each other here is all that the log has there, whoever else appends: where
+ *  no gaps, so a page of events that follow each other here is all that the log has there, also while others append: where
  *  another process has written in between, a number is missing, and the page ends before it. */
 export const createOwnEvents = (positions: Positions): OwnEvents => {
-  const byNumber = new Map<bigint, Own>()
-  let characters = 0
-
-  const evict = () => {
-    for (const [number, own] of byNumber) {
-      if (byNumber.size <= eventsMax && characters <= charactersMax) return
-      byNumber.delete(number)
-      characters -= own.characters
-    }
-  }
+  let byNumber = createBoundedMap<Own>(bound)
 
   return {
     add: (committed) => {
@@ -41,7 +38,6 @@ export const createOwnEvents = (positions: Positions): OwnEvents => {
         for (const [index, { id, type, data, metadata }] of append.events.entries()) {
           const behind = BigInt(append.events.length - 1 - index)
           const size = data.length + metadata.length
-          characters += size
           const parse = () => ({
             id: id.toLowerCase(),
             type,
@@ -51,16 +47,15 @@ export const createOwnEvents = (positions: Positions): OwnEvents => {
             revision: revision - behind,
             position: positions.of(position - behind),
           })
-          byNumber.set(position - behind, { characters: size, parse })
+          byNumber.set(String(position - behind), { characters: size, parse }, size * bytesPerCharacter)
         }
-      evict()
     },
     page: (low, high, rowsMax) => {
       const events: StoredEvent[] = []
       let bytes = 0
       let through = low - 1n
       while (through < high && events.length < rowsMax) {
-        const own = byNumber.get(through + 1n)
+        const own = byNumber.get(String(through + 1n))
         if (!own) break
         through += 1n
         bytes += own.characters
@@ -69,8 +64,7 @@ export const createOwnEvents = (positions: Positions): OwnEvents => {
       return through < low ? undefined : { events, bytes, through, isFull: events.length === rowsMax }
     },
     clear: () => {
-      byNumber.clear()
-      characters = 0
+      byNumber = createBoundedMap<Own>(bound)
     },
   }
 }

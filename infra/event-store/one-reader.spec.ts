@@ -4,11 +4,11 @@ import { eventually } from '../../testing/eventually.ts'
 import { sleep } from '../async/sleep.ts'
 import { collect, eventStoreContract, newEvent } from './contract.ts'
 import { createMemoryEventStore, memoryCapabilities } from './memory.ts'
+import { shareReader } from './one-reader.ts'
 import type { EventStore, Filter, Position, SubscribeOptions } from './port.ts'
-import { shareReader } from './shared-reader.ts'
 
 const open = async () => shareReader(createMemoryEventStore())
-const small = { eventsMax: 8, bytesMax: 8_000 }
+const small = { entriesMax: 8, bytesMax: 8_000 }
 
 eventStoreContract({ capabilities: memoryCapabilities, open, openEmpty: open, tailedEvents: 2_000 })
 
@@ -238,7 +238,7 @@ describe('subscribers of a shared reader', () => {
 
   test('are told of each event, whenever it comes while they look', async () => {
     const shared = shareReader(createMemoryEventStore())
-    // Each one appends the next event while it handles one, so that all come while somebody is about to wait.
+    // Each one appends the next event while it handles one, so that all come while a subscriber is about to wait.
     const follower = follow(shared, { handle: async (seen) => (seen < 500 ? append(shared, 1) : undefined) })
     await append(shared, 1)
     await follower.sees(501)

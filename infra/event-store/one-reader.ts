@@ -1,9 +1,15 @@
+import { type Bound, registerBound } from '../async/bounded.ts'
 import { createSignal } from '../async/signal.ts'
 import type { Batch, EventStore, Filter, Position, StoredEvent, SubscribeOptions } from './port.ts'
 import { isNamePrefix } from './validation.ts'
 
-/** The stretch of the log before its end that is kept in memory for all subscribers of a process. */
-const windowDefault = { eventsMax: 5_000, bytesMax: 8 * 1024 * 1024 }
+const bound = registerBound({
+  name: 'window of the log',
+  holds: 'What was appended last, for all subscribers of the process; one that is behind it reads for itself.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 5_000,
+  bytesMax: 8 * 1024 * 1024,
+})
 const batchSizeDefault = 500
 /** A batch ends with the page that reaches so many bytes. */
 const batchBytesMax = 8 * 1024 * 1024
@@ -31,10 +37,10 @@ type Wanted = { readonly signal: AbortSignal; readonly batchMax: number; passes(
  *  reads for itself again. Both ways know positions alone, so nothing is missing and nothing comes twice. When the
  *  shared reading fails, all that take part read for themselves from where they are, and get their own errors; the first
  *  of them that has read something begins a new one. All else is done by the store as before.
- *  @param limits bounds the window. */
+ *  @param window bounds what is kept: an entry is an event, or a page without any. */
 export const shareReader = (
   store: EventStore,
-  limits: { readonly eventsMax: number; readonly bytesMax: number } = windowDefault,
+  { entriesMax = 0, bytesMax = 0 }: Pick<Bound, 'entriesMax' | 'bytesMax'> = bound,
 ): EventStore => {
   const moved = createSignal()
   let tail: Tail | undefined
@@ -48,7 +54,7 @@ export const shareReader = (
     to.events += batch.events.length
     to.bytes += batch.bytes
     // Pages without events take memory too.
-    while (to.events > limits.eventsMax || to.bytes > limits.bytesMax || to.pages.length > limits.eventsMax) {
+    while (to.events > entriesMax || to.bytes > bytesMax || to.pages.length > entriesMax) {
       const oldest = to.pages.shift()
       if (!oldest) break
       to.begin = oldest.position
@@ -64,7 +70,7 @@ export const shareReader = (
         moved.notify()
       }
     } catch {
-      // Whoever takes part meets the error where it reads for itself.
+      // A subscriber meets the error where it reads for itself.
     }
     into.hasEnded = true
     if (tail === into) tail = undefined

@@ -28,9 +28,8 @@ export const startScheduler = ({
       const { state } = await commands.known('rental', rental, revision)
       if ('openJobs' in state) return [...state.openJobs.keys()]
     }
-    // Those that run take their GPUs before others start.
-    const [running, queued] = [await openJobIds(read, 'running', rental), await openJobIds(read, 'queued', rental)]
-    return [...running, ...queued]
+    // Those that run come first: they take their GPUs before others start.
+    return openJobIds(read, rental)
   }
   const running = runScheduler({
     bus,

@@ -45,8 +45,6 @@ export const runScheduler = async ({
   const handle = async ({ stream, revision, type, data, metadata }: StoredEvent): Promise<void> => {
     const id = idOf(stream)
     const event = decodeDomainEvent({ type, data, version: metadata.schemaVersion })
-    // The first seconds of a rental do not wait for the next beat.
-    if (event.type === 'RentalActivated') return heartbeats.beat(now())
     if (event.type !== 'RentalEnded' && event.type !== 'RentalEndRequested') return jobs.reconcile(id)
     for (const job of await openWork.openJobs(id, revision)) await jobs.reconcile(job)
   }
@@ -66,13 +64,17 @@ export const runScheduler = async ({
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEndRequested', 'RentalEnded'] },
       signal,
       handle: async ({ events }) => {
-        for (const event of events)
-          await handle(event).catch((error) =>
+        const attempt = ({ stream, type }: StoredEvent, work: Promise<void>) =>
+          work.catch((error) =>
             log.warn(
-              { stream: event.stream, type: event.type, err: error },
+              { stream, type, err: error },
               'an event could not be handled; the lists of open work make up for it',
             ),
           )
+        const [begun] = events.filter(({ type }) => type === 'RentalActivated')
+        // The first seconds of a rental do not wait for the next beat, and one beat is for all that have begun.
+        if (begun) await attempt(begun, heartbeats.beat(now()))
+        for (const event of events) if (event.type !== 'RentalActivated') await attempt(event, handle(event))
       },
     }),
   ])

@@ -11,6 +11,7 @@ import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import { shareReader } from './infra/event-store/one-reader.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
@@ -92,7 +93,14 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
   const store = await open(
     'event store',
-    () => openEventStore({ database, eventStoreUrl: config.eventStoreUrl, log: log.child({ part: 'event store' }) }),
+    async () =>
+      shareReader(
+        await openEventStore({
+          database,
+          eventStoreUrl: config.eventStoreUrl,
+          log: log.child({ part: 'event store' }),
+        }),
+      ),
     (opened) => opened.close(),
   )
   const read = await open(

@@ -44,6 +44,8 @@ export type CommandAnswer<Name extends AggregateName> = {
 export type AggregateCache = {
   /** Returns the cached aggregate, which may be behind what is stored. Reads nothing. */
   cached<Name extends AggregateName>(name: Name, id: string): Folded<Name> | undefined
+  /** Returns an aggregate of which nothing is stored. */
+  none<Name extends AggregateName>(name: Name): Folded<Name>
   /** Resolves to the aggregate as it is stored now: folds what came after the cached revision. Throws
    *  EVENT_UNREADABLE. */
   current<Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>>
@@ -110,6 +112,7 @@ export const createAggregateCache = ({
 
   return {
     cached,
+    none: empty,
     current: async (name, id) => {
       const first = firstReads.get(streamOf(name, id))
       if (first) await first.catch(() => undefined)

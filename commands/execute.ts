@@ -1,15 +1,14 @@
 import { type AggregateName, type CommandOf, type EventOf, type StateOf, streamOf } from '../domain/aggregates.ts'
 import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
-import { type EncodedEvent, encodeNewEvent } from '../domain/events.ts'
-import { refuseOversized } from '../domain/limits.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import { sleep } from '../infra/async/sleep.ts'
-import type { EventStore, Json, NewEvent, Position } from '../infra/event-store/port.ts'
+import type { EventStore, Position } from '../infra/event-store/port.ts'
 import type { Turns } from '../infra/turns/port.ts'
 import type { Actor } from './actor.ts'
 import { type AggregateCacheLimits, createAggregateCache, type Folded } from './aggregate-cache.ts'
 import { refuseStranger } from './authority.ts'
-import { eventIdOf } from './ids.ts'
+import { decideWithinLimits, newEventOf } from './decide.ts'
+import { createOnce, type Once } from './once.ts'
 import { aggregateOf, type RecordedEvent, recordedEventOf } from './recorded-event.ts'
 
 export type { RecordedEvent } from './recorded-event.ts'
@@ -59,14 +58,22 @@ export type Loaded<Name extends AggregateName> = {
 /** An aggregate as it is stored now: all but the state is undefined when its stream does not exist. */
 export type Current<Name extends AggregateName> = Pick<Folded<Name>, 'state' | 'revision' | 'first' | 'last'>
 
+/** `isNew`: the stream most likely does not exist, so the command is decided first and read only if that was wrong. */
 export type Execute = <Name extends AggregateName>(
   name: Name,
   id: string,
   command: CommandOf<Name>,
   envelope: Envelope,
+  hint?: { readonly isNew: boolean },
 ) => Promise<Executed<Name> | Refusal>
 
-type Asked<Name extends AggregateName> = readonly [name: Name, id: string, command: CommandOf<Name>, envelope: Envelope]
+type Asked<Name extends AggregateName> = readonly [
+  name: Name,
+  id: string,
+  command: CommandOf<Name>,
+  envelope: Envelope,
+  hint?: { readonly isNew: boolean } | undefined,
+]
 
 export type Load = <Name extends AggregateName>(name: Name, id: string, untilRevision?: bigint) => Promise<Loaded<Name>>
 
@@ -84,6 +91,12 @@ export type Commands = {
   readonly execute: Execute
   /** Resolves to the aggregate as it is stored now, at the same cost however long its stream is. */
   readonly current: <Name extends AggregateName>(name: Name, id: string) => Promise<Current<Name>>
+  /** Resolves to the aggregate as this process knows it, at a revision or later: reads it only where it does not. For
+   *  decisions that an append checks, and for what never changes. */
+  readonly known: <Name extends AggregateName>(name: Name, id: string, atLeast?: bigint) => Promise<Current<Name>>
+  /** Does work that leads to the same result however often it is done: calls with the same key share what is under way,
+   *  and get the result of what was done last, as far as this process remembers. Work that throws is forgotten. */
+  readonly doOnce: Once
   /** Resolves to the aggregate with all its events, up to a revision or to the end. Reads them all. */
   readonly load: Load
   readonly replay: Replay
@@ -239,8 +252,8 @@ export const createCommands = ({
     const stream = streamOf(name, id)
     return inOrder(stream, async () => {
       if (!turns?.isContested(stream)) {
-        const cached = cache.cached(name, id)
-        const view = cached ? { folded: cached, isCurrent: false } : await read(name, id)
+        const known = cache.cached(name, id) ?? (asked[4]?.isNew ? cache.none(name) : undefined)
+        const view = known ? { folded: known, isCurrent: false } : await read(name, id)
         const bounds = { attemptsMax: turns ? attemptsBeforeTurnsMax : attemptsMax, pauseMsMax }
         const answer = await attemptOften(asked, view, bounds)
         if (answer) return answer
@@ -254,34 +267,13 @@ export const createCommands = ({
     })
   }
 
-  return { execute, load, replay, current: cache.current }
-}
-
-/** Decides a command whose fields are within their limits. Returns the events as they are stored; refuses INPUT_INVALID
- *  when a field of the command, or of an event, exceeds its limit. */
-export const decideWithinLimits = <Name extends AggregateName>(
-  name: Name,
-  command: CommandOf<Name>,
-  state: StateOf<Name>,
-): readonly EncodedEvent[] | Refusal => {
-  const { commandFields, decide, schemas } = aggregateOf(name)
-  const decided = refuseOversized(commandFields, command) ?? decide(command, state)
-  if (isRefusal(decided)) return decided
-  const encoded: EncodedEvent[] = []
-  for (const event of decided) {
-    const one = encodeNewEvent(schemas, event)
-    if (isRefusal(one)) return one
-    encoded.push(one)
+  const known: Commands['known'] = async (name, id, atLeast = 0n) => {
+    const cached = cache.cached(name, id)
+    return (cached?.revision ?? -1n) >= atLeast && cached ? cached : cache.current(name, id)
   }
-  return encoded
-}
 
-const newEventOf = (encoded: EncodedEvent, envelope: Envelope, index: number): NewEvent => ({
-  id: eventIdOf(envelope.commandId, index, envelope.time),
-  type: encoded.type,
-  data: encoded.data as Json,
-  metadata: { ...envelope, schemaVersion: encoded.version },
-})
+  return { execute, load, replay, current: cache.current, known, doOnce: createOnce() }
+}
 
 /** Returns the answer, or throws the refusal: for callers to which a refusal is a defect. */
 export const mustExecute = <Name extends AggregateName>(answer: Executed<Name> | Refusal): Executed<Name> => {

@@ -1,8 +1,9 @@
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { graceSecondsDefault, initial, type Program } from '../domain/job.ts'
 import { userActor } from './actor.ts'
+import { decideWithinLimits } from './decide.ts'
 import { commandIds, ids } from './derived-ids.ts'
-import { type Commands, decideWithinLimits, type Executed, requestEnvelope } from './execute.ts'
+import { type Commands, type Executed, requestEnvelope } from './execute.ts'
 
 /** What a renter asks for. The same key again is the same request and gets the same job. */
 export type JobRequest = { readonly renter: string; readonly idempotencyKey: string; readonly rental: string } & Program

@@ -1,6 +1,7 @@
 import { Logger, runMigrations, type TaskList } from 'graphile-worker'
 import { Failure } from '../domain/errors.ts'
 import { createBackoff } from './async/backoff.ts'
+import { gather } from './async/gather.ts'
 import { sleep } from './async/sleep.ts'
 import { TAKE_TEXT_LOCK, textLocks } from './locks.ts'
 import { type Database, isConnectionError, openPool } from './postgres.ts'
@@ -123,6 +124,14 @@ export const startTaskQueue = async (options: {
   const background = workers === undefined ? Promise.resolve([]) : Promise.all([keepWorking(), keepFreeing()])
   let ended: Promise<void> | undefined
 
+  const schedule = gather(async (tasks: readonly (readonly [string, string, string | null, string])[]) => {
+    const columns = ([0, 1, 2, 3] as const).map((column) => tasks.map((task) => task[column]))
+    await database.query('jobs.schedule', scheduleSql, columns, { retry: true })
+  })
+  const cancel = gather(async (keys: readonly string[]) => {
+    await database.query('jobs.cancel', cancelSql, [keys], { retry: true })
+  })
+
   const close = async (): Promise<void> => {
     closing.abort()
     workers?.stop()
@@ -130,13 +139,9 @@ export const startTaskQueue = async (options: {
   }
 
   return {
-    schedule: async (name, payload, { key, runAt }) => {
-      const values = [name, JSON.stringify(payload ?? null), runAt?.toISOString() ?? null, key]
-      await database.query('jobs.schedule', scheduleSql, values, { retry: true })
-    },
-    cancel: async (key) => {
-      await database.query('jobs.cancel', cancelSql, [key], { retry: true })
-    },
+    schedule: (name, payload, { key, runAt }) =>
+      schedule([name, JSON.stringify(payload ?? null), runAt?.toISOString() ?? null, key]),
+    cancel,
     close: () => {
       ended ??= close()
       return ended
@@ -151,9 +156,11 @@ const throwAsFailure = (error: unknown): never => {
 }
 
 const scheduleSql = `
-  select from ${schema}.add_job($1, payload => $2::json, run_at => $3::timestamptz, job_key => $4, job_key_mode => 'replace')`
+  select from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as t(name, payload, run_at, key),
+    ${schema}.add_job(t.name, payload => t.payload::json, run_at => t.run_at::timestamptz, job_key => t.key,
+      job_key_mode => 'replace')`
 
-const cancelSql = `select from ${schema}.remove_job($1)`
+const cancelSql = `select from unnest($1::text[]) as t(key), ${schema}.remove_job(t.key)`
 
 const unlockSql = `select ${schema}.force_unlock_workers($1::text[])`
 

@@ -26,14 +26,15 @@ export const startMeter = async (
   endsAt: string,
 ): Promise<void> => {
   const firstEnd = plusSeconds(startedAt, chargePeriodSeconds)
-  await schedule('meter', { rental, period: 1 }, { key: timerKeys.meter(rental), runAt: firstEnd })
-  await schedule('expire', { rental }, { key: timerKeys.expire(rental), runAt: endsAt })
+  await Promise.all([
+    schedule('meter', { rental, period: 1 }, { key: timerKeys.meter(rental), runAt: firstEnd }),
+    schedule('expire', { rental }, { key: timerKeys.expire(rental), runAt: endsAt }),
+  ])
 }
 
 /** Removes the timers of a rental that has ended. */
 export const stopMeter = async ({ cancel }: { readonly cancel: Cancel }, rental: string): Promise<void> => {
-  await cancel(timerKeys.meter(rental))
-  await cancel(timerKeys.expire(rental))
+  await Promise.all([cancel(timerKeys.meter(rental)), cancel(timerKeys.expire(rental))])
 }
 
 /** Ends one charge period: turns the acknowledged run into UsageMetered, and sets the next timer while the rental runs.

@@ -2,13 +2,14 @@ import { userActor } from '../commands/actor.ts'
 import { commandIds, ids } from '../commands/derived-ids.ts'
 import { type Commands, requestEnvelope } from '../commands/execute.ts'
 import { balanceOf } from '../domain/account.ts'
+import type { StateOf } from '../domain/aggregates.ts'
 import { type ErrorCode, isFailure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { costOf, exceeds, formatMoney, type Money, money } from '../domain/money.ts'
 import { hourlyRate, type Placement } from '../domain/rental.ts'
 import { plusSeconds } from '../domain/time.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { rentSteps, sagaNames } from './names.ts'
-import { requireEvent, runSaga, type Saga, type Trigger } from './saga.ts'
+import { requireEvent, runSagaOnce, type Saga, type Trigger } from './saga.ts'
 
 /** What a renter asks for. The same key again is the same request and gets the same rental. */
 export type RentalRequest = {
@@ -49,6 +50,7 @@ export const requestRental = async (
     rental,
     { type: 'RequestRental', renter, ...terms, requestedAt, ...(placement && { placement }) },
     requestEnvelope(commandId, userActor(renter), requestedAt),
+    { isNew: true },
   )
   if (isRefusal(answer))
     return answer.refused === 'RENTAL_ALREADY_REQUESTED' ? refuse('IDEMPOTENCY_KEY_REUSED', { idempotencyKey }) : answer
@@ -64,32 +66,46 @@ export const requestRental = async (
  *  is reserved for it and no event is left. A key that has a rental gets the answer of that one instead, and what the
  *  listing would refuse is left to the saga. */
 const refuseUnpayable = async (
-  commands: Pick<Commands, 'current'>,
+  commands: Pick<Commands, 'current' | 'known'>,
   rental: string,
-  { renter, listing, gpuCount, seconds, maxPricePerGpuHour }: RentalRequest,
+  request: RentalRequest,
 ): Promise<Refusal | undefined> => {
-  const [known, { state: offer }, { state: account }] = await Promise.all([
-    commands.current('rental', rental),
-    commands.current('listing', listing),
-    commands.current('account', renter),
-  ])
-  if (known.revision !== undefined || offer.status !== 'open' || gpuCount < 1 || seconds < 1n) return undefined
+  const { renter, listing } = request
+  const refusal = async (look: Commands['known']) => {
+    const [{ state: offer }, { state: account }] = await Promise.all([
+      look('listing', listing),
+      look('account', renter),
+    ])
+    return unpayable(offer, account, request)
+  }
+  // Only a "no" needs the present state: a "yes" is checked by the append of each step.
+  if (!(await refusal(commands.known))) return undefined
+  const refused = await refusal(commands.current)
+  if (!refused) return undefined
+  // The money may be held for this very rental, by the same request in another process.
+  const { revision } = await commands.current('rental', rental)
+  return revision === undefined ? refused : undefined
+}
+
+const unpayable = (
+  offer: StateOf<'listing'>,
+  account: StateOf<'account'>,
+  { gpuCount, seconds, maxPricePerGpuHour }: RentalRequest,
+): Refusal | undefined => {
+  if (offer.status !== 'open' || gpuCount < 1 || seconds < 1n) return undefined
   const { pricePerGpuHour } = offer
   const { asset } = pricePerGpuHour
   if (asset !== maxPricePerGpuHour.asset || exceeds(pricePerGpuHour, maxPricePerGpuHour)) return undefined
   const needed = costOf(hourlyRate({ pricePerGpuHour, gpuCount }), seconds)
   const available = money(balanceOf(account, asset).available, asset)
   if (!exceeds(needed, available)) return undefined
-  // The money may be held for this very rental, by the same request in another process.
-  const { revision } = await commands.current('rental', rental)
-  if (revision !== undefined) return undefined
   return refuse('INSUFFICIENT_FUNDS', { needed: formatMoney(needed), available: formatMoney(available) })
 }
 
 /** Runs the saga of a rental. A run that others have beaten too often has decided nothing: the same request again goes
  *  on from there. */
 const runToTheEnd = (dependencies: { readonly commands: Commands; readonly now: () => string }, rental: string) =>
-  runSaga(dependencies, rentAGpu, { id: rental, revision: 0n }).catch((error: unknown) => {
+  runSagaOnce(dependencies, rentAGpu, { id: rental, revision: 0n }).catch((error: unknown) => {
     if (isFailure(error, 'CONFLICT_UNRESOLVED')) return refuse(error.code, { ...error.details, rental })
     throw error
   })

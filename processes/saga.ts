@@ -157,15 +157,28 @@ const loadTrigger = async <Name extends AggregateName, Type extends EventOf<Name
   revision: bigint,
 ): Promise<Trigger<Name, Type, Gathered>> => {
   const gathering = gather?.()
-  const { state, last } = await commands.replay(starts.aggregate, id, {
-    untilRevision: revision,
-    each: (recorded) => gathering?.add(recorded),
-  })
+  const known = gathering ? undefined : await commands.known(starts.aggregate, id, revision)
+  const { state, last } =
+    known?.revision === revision
+      ? known
+      : await commands.replay(starts.aggregate, id, {
+          untilRevision: revision,
+          each: (recorded) => gathering?.add(recorded),
+        })
   if (last?.event.type !== starts.type) throw new Error(`${name} does not start at revision ${revision} of ${id}`)
   const event = last.event as Extract<EventOf<Name>, { type: Type }>
   const { eventId, correlationId } = last
   return { id, event, eventId, correlationId, state, gathered: gathering?.gathered() as Gathered }
 }
+
+/** Runs a saga to its end as `runSaga` does, but once in this process: the request that started it, and the event that
+ *  it left in the log, get the same outcome. */
+export const runSagaOnce = <Name extends AggregateName, Type extends EventOf<Name>['type'], Gathered>(
+  dependencies: { readonly commands: Commands; readonly now: () => string },
+  saga: Saga<Name, Type, Gathered>,
+  start: { readonly id: string; readonly revision: bigint },
+): ReturnType<typeof runSaga<Name, Type, Gathered>> =>
+  dependencies.commands.doOnce(`${saga.name} ${start.id} ${start.revision}`, () => runSaga(dependencies, saga, start))
 
 /** Returns the refusal among events: some refusals are stored as events, and a saga treats them as refusals too. */
 const refusalAmong = (events: readonly { readonly event: DomainEvent }[]): ErrorCode | undefined => {

@@ -1,4 +1,4 @@
-import type { Commands } from '../commands/execute.ts'
+import type { Commands, Current } from '../commands/execute.ts'
 import { type AggregateName, type EventOf, idOf } from '../domain/aggregates.ts'
 import { isFailure } from '../domain/errors.ts'
 import { inChunks } from '../infra/async/chunks.ts'
@@ -7,7 +7,7 @@ import type { StoredEvent } from '../infra/event-store/port.ts'
 import { creditDeposit } from './credit-deposit.ts'
 import { closeJobHandler, completeEndHandler, consumers, timerKeys, timersHandler } from './names.ts'
 import { rentAGpu } from './rent-a-gpu.ts'
-import { runSaga, type Saga } from './saga.ts'
+import { runSagaOnce, type Saga } from './saga.ts'
 import { settle } from './settle.ts'
 import type { Schedule, Timers } from './timers.ts'
 
@@ -49,19 +49,17 @@ const handle = async (dependencies: Dependencies, handler: string, id: string, r
   if (handler !== timersHandler) {
     const saga = sagas.find(({ name }) => name === handler)
     if (!saga) throw new Error(`There is no process ${handler}`)
-    await runSaga({ commands, now }, saga, { id, revision })
+    await runSagaOnce({ commands, now }, saga, { id, revision })
     return
   }
-  const { state } = await commands.current('rental', id)
-  if (state.status === 'active') await activated(id, state.startedAt, state.endsAt)
+  const before = await commands.known('rental', id, revision)
+  if (isOver(before)) return dependencies.ended(id)
+  if (before.state.status === 'active') await activated(id, before.state.startedAt, before.state.endsAt)
   // It may have ended while its timers were set, and those that were there had been removed before.
-  if (await isOver(commands, id)) await dependencies.ended(id)
+  if (isOver(await commands.current('rental', id))) await dependencies.ended(id)
 }
 
-const isOver = async (commands: Commands, rental: string): Promise<boolean> => {
-  const { state } = await commands.current('rental', rental)
-  return state.status === 'ended' || state.status === 'settled'
-}
+const isOver = ({ state }: Current<'rental'>): boolean => state.status === 'ended' || state.status === 'settled'
 
 /** Returns the names of what starts at events of this type: sagas, the timers of a rental, and parts of its end. */
 export const handlersOf = (type: string): readonly string[] => [

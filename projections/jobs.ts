@@ -73,17 +73,18 @@ export const findJobs = findByIds<JobRow>('jobs.find', (db) => db.selectFrom('Jo
 /** Finds one job. */
 export const findJob = findOne(findJobs)
 
-/** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. Reads no
+/** Resolves to the ids of the jobs that are running or queued, in this order: all of them, or those of one rental. Reads no
  *  column with the program, since a job may carry files. */
-export const openJobIds = async (
-  read: ReadModels,
-  status: 'queued' | 'running',
-  rental?: string,
-): Promise<readonly string[]> => {
-  const rows = await findAll(read, 'jobs.openIds', (db) =>
-    whereEqual(db.selectFrom('Job').select(['id', 'status', 'rental']), { status, rental }),
-  )
-  return rows.map(({ id }) => id)
+export const openJobIds = async (read: ReadModels, rental?: string): Promise<readonly string[]> => {
+  const rows = await findAll(read, 'jobs.openIds', (db) => {
+    const open = db.selectFrom('Job').select(['id', 'status', 'rental']).where('status', 'in', ['queued', 'running'])
+    return whereEqual(open, { rental })
+  })
+  const [running, queued] = [
+    rows.filter(({ status }) => status === 'running'),
+    rows.filter(({ status }) => status !== 'running'),
+  ]
+  return [...running, ...queued].map(({ id }) => id)
 }
 
 /** What a job runs: up to half a megabyte. */

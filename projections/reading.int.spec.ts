@@ -56,8 +56,8 @@ describe('finding', () => {
       percent: 33.3,
       stopRequested: false,
     })
-    expect(await openJobIds(world.read, 'running', 'r1')).toEqual(['j1'])
-    expect(await openJobIds(world.read, 'running')).toContain('j1')
+    expect(await openJobIds(world.read, 'r1')).toEqual(['j1'])
+    expect(await openJobIds(world.read)).toContain('j1')
     expect(await findPayment(world.read, 'p3')).toMatchObject({ status: 'final', blockNumber: 3n, amount: 7_200_000n })
     expect(await findProvider(world.read, '0xp')).toMatchObject({ name: 'Acme' })
   })

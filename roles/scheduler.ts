@@ -23,14 +23,13 @@ export const startScheduler = ({
   const log = parent.child({ part: 'scheduler' })
   const jobs = createJobRunner({ commands, cluster, heartbeats, now, log })
   showTroubledJobs(metrics, jobs)
-  const openJobs = async (rental?: string) => {
+  const openJobs = async (rental?: string, revision?: bigint) => {
     if (rental !== undefined) {
-      const { state } = await commands.current('rental', rental)
+      const { state } = await commands.known('rental', rental, revision)
       if ('openJobs' in state) return [...state.openJobs.keys()]
     }
-    // Those that run take their GPUs before others start.
-    const [running, queued] = [await openJobIds(read, 'running', rental), await openJobIds(read, 'queued', rental)]
-    return [...running, ...queued]
+    // Those that run come first: they take their GPUs before others start.
+    return openJobIds(read, rental)
   }
   const running = runScheduler({
     bus,

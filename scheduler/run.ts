@@ -10,9 +10,9 @@ import type { JobRunner } from './jobs.ts'
 /** Lists open work from the read models. An event is only a hint that something changed; these lists are the truth, and
  *  they are read again and again. */
 export type OpenWork = {
-  /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental. Of a rental that
-   *  is ending, they come from the log itself. */
-  readonly openJobs: (rental?: string) => Promise<readonly string[]>
+  /** Resolves to the ids of the jobs that are queued or running: all of them, or those of one rental as of a revision
+   *  or later. Of a rental that is ending, they come from the log itself. */
+  readonly openJobs: (rental?: string, revision?: bigint) => Promise<readonly string[]>
 }
 
 const relistEveryMs = 10_000
@@ -42,13 +42,11 @@ export const runScheduler = async ({
   readonly log: Log
   readonly signal: AbortSignal
 }): Promise<void> => {
-  const handle = async ({ stream, type, data, metadata }: StoredEvent): Promise<void> => {
+  const handle = async ({ stream, revision, type, data, metadata }: StoredEvent): Promise<void> => {
     const id = idOf(stream)
     const event = decodeDomainEvent({ type, data, version: metadata.schemaVersion })
-    // The first seconds of a rental do not wait for the next beat.
-    if (event.type === 'RentalActivated') return heartbeats.beat(now())
     if (event.type !== 'RentalEnded' && event.type !== 'RentalEndRequested') return jobs.reconcile(id)
-    for (const job of await openWork.openJobs(id)) await jobs.reconcile(job)
+    for (const job of await openWork.openJobs(id, revision)) await jobs.reconcile(job)
   }
 
   const relist = async (): Promise<void> => {
@@ -66,13 +64,17 @@ export const runScheduler = async ({
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEndRequested', 'RentalEnded'] },
       signal,
       handle: async ({ events }) => {
-        for (const event of events)
-          await handle(event).catch((error) =>
+        const attempt = ({ stream, type }: StoredEvent, work: Promise<void>) =>
+          work.catch((error) =>
             log.warn(
-              { stream: event.stream, type: event.type, err: error },
+              { stream, type, err: error },
               'an event could not be handled; the lists of open work make up for it',
             ),
           )
+        const [begun] = events.filter(({ type }) => type === 'RentalActivated')
+        // The first seconds of a rental do not wait for the next beat, and one beat is for all that have begun.
+        if (begun) await attempt(begun, heartbeats.beat(now()))
+        for (const event of events) if (event.type !== 'RentalActivated') await attempt(event, handle(event))
       },
     }),
   ])

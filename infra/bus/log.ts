@@ -11,7 +11,8 @@ insert into ops.consumers (name, position) values ($1, $2)
 on conflict (name) do update set position = greatest(ops.consumers.position collate "C", excluded.position collate "C")`
 
 const batchSize = 100
-const quietSaveMs = 1_000
+/** The shortest time between two savings of a position. */
+const saveMsMin = 1_000
 const pauseMsMin = 200
 const pauseMsMax = 5_000
 
@@ -30,15 +31,36 @@ export const logBus = ({
     return row && store.parsePosition(row.position)
   }
 
+  /** Consumes until the signal aborts, or throws. What was handled is saved at once after a pause, and under way from
+   *  time to time: what a process that dies has not saved is delivered again. */
   const consumeOnce: Bus['consume'] = async ({ consumer, filter, signal, handle }) => {
     const after = await position(consumer)
-    let savedAt = 0
-    for await (const batch of store.subscribe({ ...filter, ...(after && { after }), batchSize, signal })) {
-      if (batch.events.length > 0) await handle(batch)
-      // A batch without events only shortens the next start, so its position is not saved each time.
-      if (batch.events.length === 0 && Date.now() - savedAt < quietSaveMs) continue
-      await query('bus.save', SAVE, [consumer, batch.position])
-      savedAt = Date.now()
+    let handled = after
+    let saved = after
+    let savedAtMs = Number.NEGATIVE_INFINITY
+    let timer: NodeJS.Timeout | undefined
+    const save = async () => {
+      clearTimeout(timer)
+      timer = undefined
+      savedAtMs = performance.now()
+      if (handled === undefined || handled === saved) return
+      const saving = handled
+      await query('bus.save', SAVE, [consumer, saving])
+      saved = saving
+    }
+    const saveLater = () => {
+      timer ??= setTimeout(() => save().catch(saveLater), saveMsMin).unref()
+    }
+    try {
+      for await (const batch of store.subscribe({ ...filter, ...(after && { after }), batchSize, signal })) {
+        if (batch.events.length > 0) await handle(batch)
+        handled = batch.position
+        if (performance.now() - savedAtMs < saveMsMin) saveLater()
+        else await save().catch(saveLater)
+      }
+    } finally {
+      clearTimeout(timer)
+      await save().catch(() => undefined)
     }
   }
 

@@ -7,6 +7,7 @@ import type { Log } from '../../infra/telemetry.ts'
 import { retryInBackground } from './background-retry.ts'
 import { type Builder, createBuilder } from './build.ts'
 import { type CheckpointState, markFailed, type ProjectionFailure, type ProjectionTarget } from './checkpoints.ts'
+import type { WriteModel } from './group-writer.ts'
 import type { ProjectionMetrics } from './metrics.ts'
 import { createNarrowing, type Narrowing } from './narrowing.ts'
 import { failureOf, type Parking } from './parked-streams.ts'
@@ -42,6 +43,8 @@ export type RunnerOptions = {
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly log: Pick<Log, 'error' | 'warn' | 'info' | 'debug'>
   readonly metrics?: ProjectionMetrics | undefined
+  /** Shared with other read models; left out, this one writes alone. */
+  readonly writeModel?: WriteModel | undefined
   readonly batchSize?: number | undefined
   /** Runs a build, perhaps after the builds of other read models. */
   readonly limitBuilds?: <T>(build: () => Promise<T>) => Promise<T>
@@ -179,6 +182,7 @@ const followFrom = async (
   const writer = createWriter({
     database,
     store,
+    writeModel: options.writeModel,
     opened,
     refuse,
     pageEvents,

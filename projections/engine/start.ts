@@ -4,6 +4,7 @@ import type { EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import type { Log, Metrics } from '../../infra/telemetry.ts'
 import { readCheckpoints } from './checkpoints.ts'
+import { createGroupWriter } from './group-writer.ts'
 import { projectionMetrics } from './metrics.ts'
 import { createParkedLookup, type ParkedLookup } from './parked-lookup.ts'
 import { createPositionTracker, type PositionTracker } from './position-tracker.ts'
@@ -52,6 +53,7 @@ export const startProjections = (
   const metrics = registry && projectionMetrics(registry)
   const closing = new AbortController()
   const states = new Map<string, RunnerState>()
+  const writeModel = createGroupWriter(options.database)
   const limitBuilds = createSemaphore(buildsAtOnceMax)
   // While a version is being built here, or has been superseded, another process may keep the live rows up to date.
   const tracker = trackerOf(options, (name) => states.get(name)?.state !== 'running')
@@ -61,6 +63,7 @@ export const startProjections = (
       metrics,
       projection,
       limitBuilds,
+      writeModel,
       signal: closing.signal,
       onReached: (position) => tracker.reached(projection.name, position),
       onState: (state) => {

@@ -1,14 +1,9 @@
 import type { Batch, EventStore, Position } from '../../infra/event-store/port.ts'
-import type { Database, Query } from '../../infra/postgres.ts'
-import {
-  type CheckpointState,
-  moveStatement,
-  moveValues,
-  type ProjectionTarget,
-  readCheckpointState,
-} from './checkpoints.ts'
+import type { Database } from '../../infra/postgres.ts'
+import { type CheckpointState, type ProjectionTarget, readCheckpointState } from './checkpoints.ts'
 import { assertFoldWorks } from './defects.ts'
 import { type BatchFolder, createBatchFolder, type FoldedBatch, type RowCache } from './fold-batch.ts'
+import { type WriteModel, writeAlone } from './group-writer.ts'
 import { countHeld, type Parking, park, parkedAmong } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
 import { type BisectedCommit, commitBisecting, isRowRejected, loadRows } from './rejected-rows.ts'
@@ -51,6 +46,8 @@ type EncodedBatch = FoldedBatch & { readonly encoded: string }
 export const createWriter = (options: {
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly store: Pick<EventStore, 'readStream' | 'readAll'>
+  /** Writes what needs one statement, perhaps together with other read models. */
+  readonly writeModel?: WriteModel | undefined
   readonly opened: OpenedModel
   readonly refuse?: { readonly error: unknown } | undefined
   readonly pageEvents: number
@@ -59,7 +56,8 @@ export const createWriter = (options: {
   readonly onParked: (parkings: readonly Parking[]) => void
   readonly onFailed: () => void
 }): Writer => {
-  const { database, store, opened, refuse, pageEvents, batchEvents, onWritten, onParked, onFailed } = options
+  const { database, store, writeModel, opened, refuse, pageEvents, batchEvents, onWritten, onParked, onFailed } =
+    options
   const { target } = opened
   const { table } = target
   const projection = refuse ? refusing(target.projection, refuse.error) : target.projection
@@ -93,7 +91,7 @@ export const createWriter = (options: {
 
   const write = async (batch: EncodedBatch): Promise<void> => {
     const { position, events } = batch
-    const done = await commit({ database, store }, target, state, batch)
+    const done = await commit({ database, store, writeModel }, target, state, batch)
     if (!done) throw checkpointConflict
     if (done.parkings.length > 0) onParked(done.parkings)
     state = { ...state, position, parked: state.parked + done.parkings.length }
@@ -196,24 +194,23 @@ const commit = async (
   dependencies: {
     readonly database: Pick<Database, 'query' | 'transaction'>
     readonly store: Pick<EventStore, 'readAll'>
+    readonly writeModel: WriteModel | undefined
   },
   target: ProjectionTarget,
   state: CheckpointState,
   batch: EncodedBatch,
 ): Promise<BisectedCommit | undefined> => {
   const { position, rows, parkings, held, encoded } = batch
-  const { database } = dependencies
-  const { table } = target
-  const values = moveValues(target, state, position, parkings.length)
+  const { database, writeModel } = dependencies
   const done = { parkings, refused: [] }
-  const write = async (query: Query) =>
-    rows.length === 0
-      ? query('projections.move', moveStatement(target), values)
-      : query('projections.write', writeStatement(target), [...values, encoded], { name: `write ${table.name}` })
+  const write = { target, state, position, rows: rows.length, encoded }
   try {
-    if (parkings.length === 0 && held.size === 0) return (await write(database.query)).length > 0 ? done : undefined
+    if (parkings.length === 0 && held.size === 0) {
+      const isShared = writeModel !== undefined && target.kind === 'live'
+      return (await (isShared ? writeModel(write) : writeAlone(database.query, write))) ? done : undefined
+    }
     return await database.transaction('projections.park', async (query) => {
-      if ((await write(query)).length === 0) return undefined
+      if (!(await writeAlone(query, write, parkings.length))) return undefined
       await park(query, target, parkings)
       await countHeld(query, target, held)
       return done
@@ -223,9 +220,6 @@ const commit = async (
     return commitBisecting(dependencies, target, state, batch)
   }
 }
-
-const writeStatement = (target: ProjectionTarget): string =>
-  `with moved as (${moveStatement(target)}), written as (${target.table.upsert('$7', 'moved')}) select projection from moved`
 
 /** Resolves to the model with its checkpoint as it is now; to undefined when the model has to be opened anew, because
  *  the checkpoint was moved back or is of another version. */

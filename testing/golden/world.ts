@@ -74,6 +74,8 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
   const commandsOfStore = createCommands({ store })
   const commands: Commands = {
     ...commandsOfStore,
+    // As if the worker were another process than the one that had the request.
+    doOnce: (_, work) => work(),
     execute: (to, id, command, envelope) => {
       record.sent.push({ to, command, actor: envelope.actor })
       record.acts.push({ to, id, command: command.type, ...envelope })

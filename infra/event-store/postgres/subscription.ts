@@ -5,6 +5,7 @@ import { channels } from '../../locks.ts'
 import type { Database, Query } from '../../postgres.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Positions } from '../position.ts'
+import { type Committed, createOwnEvents, filtered } from './own-events.ts'
 import type { Page } from './pages.ts'
 import { type Reader, rowsFitting } from './reader.ts'
 
@@ -15,7 +16,7 @@ const pageRowsMax = 1_000
 const batchBytesMax = 8 * 1024 * 1024
 const retryDelay = { minMs: 100, maxMs: 2_000 }
 /** At most one NOTIFY in this time. */
-const announceMsMin = 2
+const announceMsMin = 5
 
 /** Sends a NOTIFY. Its commit takes a lock that all notifying transactions share. So it is never part of an append:
  *  that would divide the rate of appends by four. It is only a hint, so its commit does not wait for the disk. $1
@@ -23,9 +24,9 @@ const announceMsMin = 2
 const ANNOUNCE = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
 export type Tail = {
-  /** Reports that this process has committed up to the position: wakes its subscribers at once, and other processes
-   *  by NOTIFY. */
-  committed(position: bigint): void
+  /** Reports that this process has committed up to the position: wakes its subscribers at once, which need not read
+   *  what is known here, and other processes by NOTIFY. */
+  committed(position: bigint, committed: readonly Committed[]): void
   subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
   close(): Promise<void>
 }
@@ -52,6 +53,7 @@ export const createTail = ({
   const closing = new AbortController()
   const headMoved = createSignal()
   const pollRequested = createSignal()
+  const own = createOwnEvents(positions)
   let latestHead = -1n
   let subscribers = 0
   let polling: Promise<void> | undefined
@@ -126,6 +128,10 @@ export const createTail = ({
     let bytes = 0
     let batchTarget = batchMax
     let pageRows = pageRowsMax
+    const nextPage = async (low: bigint, high: bigint, rowsMax: number): Promise<Page> => {
+      const known = own.page(low, high, rowsMax)
+      return known ? filtered(known, options) : pages.next(low, high, rowsMax)
+    }
     const rowsToFetch = (gathered: number) => Math.max(1, Math.min(pageRows, batchTarget - gathered))
     let after = options.after === undefined ? 0n : positions.numberOf(options.after)
     let prefetched: Promise<Page> | undefined
@@ -135,7 +141,7 @@ export const createTail = ({
       for (;;) {
         const head = await headBeyond(after, signal)
         if (head === undefined) return
-        const reading = prefetched ?? pages.next(after + 1n, head, rowsToFetch(events.length))
+        const reading = prefetched ?? nextPage(after + 1n, head, rowsToFetch(events.length))
         prefetched = undefined
         const page = await unlessAborted(reading, signal).catch((error: unknown) => {
           onRetry(error)
@@ -156,7 +162,7 @@ export const createTail = ({
         const gathered = events.length + page.events.length
         const isWhole = !page.isFull || gathered >= batchTarget || bytes >= batchBytesMax || after >= latestHead
         // Requested before the caller gets this batch, so that the database is not idle meanwhile.
-        if (after < latestHead) prefetched = pages.next(after + 1n, latestHead, rowsToFetch(isWhole ? 0 : gathered))
+        if (after < latestHead) prefetched = nextPage(after + 1n, latestHead, rowsToFetch(isWhole ? 0 : gathered))
         prefetched?.catch(() => undefined)
         events = events.length === 0 ? page.events : [...events, ...page.events]
         if (!isWhole) continue
@@ -167,7 +173,10 @@ export const createTail = ({
       }
     } finally {
       subscribers -= 1
-      if (subscribers === 0) requestPoll()
+      if (subscribers === 0) {
+        own.clear()
+        requestPoll()
+      }
     }
   }
 
@@ -185,7 +194,8 @@ export const createTail = ({
   }
 
   return {
-    committed: (position) => {
+    committed: (position, committed) => {
+      if (subscribers > 0) own.add(committed)
       advanceHead(position)
       if (position > headToAnnounce) headToAnnounce = position
       announcing ??= announce()

@@ -5,6 +5,7 @@ import type { Appended, AppendToManyOutcome, Conflict, ExpectedRevision, IdProbl
 import type { Positions } from '../position.ts'
 import { type CheckedAppend, type CheckedEvent, charactersOf } from '../validation.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
+import type { Committed } from './own-events.ts'
 
 /** While one connection waits for its commit to reach the disk, the other prepares the next batch. More would only
  *  wait for the lock. */
@@ -139,7 +140,7 @@ const outcomeOf = (
  *  that came while the writers were busy, go into one statement and one commit. With many pending requests, a batch
  *  takes about half of them, so that both writers have work. Requests that share a stream or an event id run one
  *  after the other, in the order they came. After each commit `onCommitted` receives the position up to which this
- *  process has written. */
+ *  process has written, and what was new in it. */
 export const createWriter = ({
   query,
   positions,
@@ -147,7 +148,7 @@ export const createWriter = ({
 }: {
   readonly query: Query
   readonly positions: Positions
-  readonly onCommitted: (position: bigint) => void
+  readonly onCommitted: (position: bigint, committed: readonly Committed[]) => void
 }): Writer => {
   const queue = createKeyedQueue<AppendRequest>()
   let ready: AppendRequest[] = []
@@ -169,14 +170,19 @@ export const createWriter = ({
     if (!isOptimistic && verdicts.some(({ verdict }) => verdict !== 'appended'))
       pessimisticBatchesLeft = pessimisticBatches
     let first = 0
+    const committed: Committed[] = []
     for (const request of requests) {
+      for (const [index, append] of request.appends.entries()) {
+        const { verdict, revision, position } = verdicts[first + index] ?? missing
+        if (verdict === 'appended' && position !== undefined) committed.push({ append, position, revision })
+      }
       const outcome = outcomeOf(request, verdicts.slice(first, first + request.appends.length), positions)
       first += request.appends.length
       request.resolve(outcome)
     }
     let head = 0n
     for (const { position } of verdicts) if (position !== undefined && position > head) head = position
-    if (head > 0n) onCommitted(head)
+    if (head > 0n) onCommitted(head, committed)
   }
 
   const runBatch = async (requests: readonly AppendRequest[]): Promise<void> => {

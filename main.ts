@@ -90,9 +90,19 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     },
     (connected) => connected.close(),
   )
+  const replaced = new AbortController()
   const store = await open(
     'event store',
-    () => openEventStore({ database, eventStoreUrl: config.eventStoreUrl, log: log.child({ part: 'event store' }) }),
+    () =>
+      openEventStore({
+        database,
+        eventStoreUrl: config.eventStoreUrl,
+        log: log.child({ part: 'event store' }),
+        onReplaced: (failure) => {
+          log.error({ err: failure }, 'the log was put back or replaced: nothing is written, and all work stops')
+          replaced.abort()
+        },
+      }),
     (opened) => opened.close(),
   )
   const read = await open(
@@ -164,10 +174,14 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     taskQueue.schedule(name, payload, { key, runAt: new Date(runAt) })
   const cancel: Cancel = (key) => taskQueue.cancel(key)
   const platform: Platform = { ...parts, schedule, cancel }
+  // Without its log the platform works no more. The gateway goes on: it answers with the reason.
+  const working = { ...shutdown, signal: AbortSignal.any([shutdown.signal, replaced.signal]) }
+  working.signal.addEventListener('abort', () => void taskQueue.close())
+  if (working.signal.aborted) void taskQueue.close()
 
-  if (config.roles.includes('worker')) startWorker(platform)
-  if (config.roles.includes('watcher')) startWatcher(platform)
-  if (config.roles.includes('scheduler')) startScheduler(platform)
+  if (config.roles.includes('worker')) startWorker({ ...platform, shutdown: working })
+  if (config.roles.includes('watcher')) startWatcher({ ...platform, shutdown: working })
+  if (config.roles.includes('scheduler')) startScheduler({ ...platform, shutdown: working })
   const url = config.roles.includes('gateway') ? await open('gateway', () => startGateway(platform)) : undefined
   log.info(
     {

@@ -5,7 +5,8 @@ import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-sto
 import type { Log } from '../telemetry.ts'
 import { connectEventStoreDb } from './eventstoredb/client.ts'
 import type { ServerEvent } from './eventstoredb/events.ts'
-import { readIdentity } from './eventstoredb/identity.ts'
+import { type Identity, readIdentity } from './eventstoredb/identity.ts'
+import { createKnownOnServer, guardConnection } from './eventstoredb/known.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
 import { logPositionsOf } from './eventstoredb/position.ts'
 import { whyNeverConnects } from './eventstoredb/probe.ts'
@@ -13,6 +14,7 @@ import { createReader } from './eventstoredb/reader.ts'
 import { settleMsDefault } from './eventstoredb/settling.ts'
 import { createTail } from './eventstoredb/subscription.ts'
 import { createWriter } from './eventstoredb/writer.ts'
+import { acknowledgedBy } from './known-log.ts'
 import type { Capabilities, EventStore } from './port.ts'
 import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
@@ -34,6 +36,7 @@ export const eventStoreDbCapabilities: Capabilities = {
  *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
  *  @param settleMs how long an append finds out whether it was written, when the server's answer leaves that open.
+ *  @param onReplaced called when the log was put back or replaced meanwhile: from then on all throws LOG_REPLACED.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
  *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
  *  too old. */
@@ -43,24 +46,38 @@ export const openEventStoreDb = async ({
   create = true,
   openMs = openMsDefault,
   settleMs = settleMsDefault,
+  onReplaced,
+  lookPauseMs,
 }: {
   readonly url: string
   readonly log?: Log
   readonly create?: boolean
   readonly openMs?: number
   readonly settleMs?: number
+  readonly onReplaced?: ((failure: Failure) => void) | undefined
+  readonly lookPauseMs?: number | undefined
 }): Promise<EventStore> => {
   const address = parseEventStoreDbAddress(url)
   if (!address) throw unusable('it is not an address of a server')
-  const connection = connect(address)
+  const direct = connect(address)
   const opening = new AbortController()
   try {
-    const identity = identityWithin(() => readIdentity(connection, create), { openMs, signal: opening.signal }, log)
-    const storeId = await Promise.race([identity, refuseUnusable(address)])
+    const identity = identityWithin(() => readIdentity(direct, create), { openMs, signal: opening.signal }, log)
+    const { storeId, event } = await Promise.race([identity, refuseUnusable(address)])
     const positions = logPositionsOf(`esdb-${storeId}`)
+    const known = createKnownOnServer({ connection: direct, onReplaced, pauseMs: lookPauseMs })
+    known.add({ ...event, position: positions.of(event.position) })
+    const connection = guardConnection(direct, known, positions)
     const knownIds = createKnownIds()
     const onStrange = logStrangeOnce(log)
-    const reader = createReader({ connection, positions, knownIds, onStrange })
+    const plainReader = createReader({ connection, positions, knownIds, onStrange })
+    const head = async () => {
+      const latest = known.latest()?.position
+      const last = await plainReader.head()
+      if (latest !== undefined && (!last || positions.of(last) < latest)) await known.look()
+      return last
+    }
+    const reader = { ...plainReader, head }
     const writer = createWriter({ connection, reader, positions, knownIds, settleMs })
     const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log) })
     return {
@@ -69,7 +86,9 @@ export const openEventStoreDb = async ({
       append: async (append) => {
         const [checked] = checkAppends([append])
         if (!checked) throw new Error('checkAppends returned no append for one.')
-        return writer.append(checked)
+        const outcome = await writer.append(checked)
+        if (outcome.outcome === 'appended') for (const stored of acknowledgedBy([append], [outcome])) known.add(stored)
+        return outcome
       },
       appendToMany: async ([first]) => {
         throw new Failure('EVENT_INVALID', {
@@ -79,7 +98,13 @@ export const openEventStoreDb = async ({
       },
       readStream: reader.readStream,
       readAll: reader.readAll,
-      subscribe: tail.subscribe,
+      subscribe: async function* (options) {
+        for await (const batch of tail.subscribe(options)) {
+          const last = batch.events.at(-1)
+          if (last) known.add(last)
+          yield batch
+        }
+      },
       head: async () => {
         const last = await reader.head()
         return last ? positions.of(last) : positions.start
@@ -88,14 +113,15 @@ export const openEventStoreDb = async ({
       parsePosition: (text) => positions.of(positions.partsOf(text)),
       distance: positions.distance,
       close: async () => {
+        known.close()
         tail.close()
         await writer.close()
-        await connection.close()
+        await direct.close()
       },
     }
   } catch (error) {
     opening.abort()
-    await connection.close()
+    await direct.close()
     throw error
   }
 }
@@ -135,10 +161,10 @@ const refuseUnusable = async (address: EventStoreDbAddress): Promise<never> => {
 }
 
 const identityWithin = async (
-  read: () => Promise<string>,
+  read: () => Promise<Identity>,
   { openMs, signal }: { readonly openMs: number; readonly signal: AbortSignal },
   log?: Log,
-): Promise<string> => {
+): Promise<Identity> => {
   const until = performance.now() + openMs
   for (let warned = false; ; warned = true) {
     try {

@@ -1,3 +1,4 @@
+import type { Failure } from '../../domain/errors.ts'
 import type { Database } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
 import type { EventStore } from './port.ts'
@@ -14,6 +15,9 @@ export type OpenEventStoreOptions = {
   readonly pollMs?: number
   /** `false` for read-only callers: changes nothing, and throws LOG_NOT_FOUND or DATABASE_SCHEMA_OLDER instead. */
   readonly migrate?: boolean
+  /** Called once, when the log turns out to be put back to an earlier state or replaced: from then on everything throws
+   *  this LOG_REPLACED, and nothing is written. */
+  readonly onReplaced?: (failure: Failure) => void
 }
 
 /** Opens the event store that the settings select: a separate server, or else the database. Throws the failures of
@@ -24,11 +28,12 @@ export const openEventStore = async ({
   log,
   pollMs,
   migrate = true,
+  onReplaced,
 }: OpenEventStoreOptions): Promise<EventStore> => {
   if (eventStoreUrl !== undefined) {
     // Loaded only on demand: its client is slow to import.
     const { openEventStoreDb } = await import('./eventstoredb.ts')
-    return openEventStoreDb({ url: eventStoreUrl, create: migrate, ...(log && { log }) })
+    return openEventStoreDb({ url: eventStoreUrl, create: migrate, onReplaced, ...(log && { log }) })
   }
-  return openPostgresEventStore({ database, migrate, log, ...(pollMs === undefined ? {} : { pollMs }) })
+  return openPostgresEventStore({ database, migrate, log, onReplaced, ...(pollMs === undefined ? {} : { pollMs }) })
 }

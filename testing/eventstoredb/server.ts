@@ -41,6 +41,8 @@ export type EventStoreDbServer = {
   dropSubscriptions(): void
   /** Ends, and begins again on the same port and log. Breaks all connections; forgets what a server keeps in memory. */
   restart(whileAway?: () => Promise<void>): Promise<void>
+  /** Ends, and begins again on the same port with another log. */
+  replaceLog(other: ServerLog): Promise<void>
   stop(): Promise<void>
 }
 
@@ -51,12 +53,13 @@ const commitMsMax = 2_000
 const replicationTurns = 3
 
 export const startEventStoreDbServer = async ({
-  log = createServerLog(),
+  log: first = createServerLog(),
   appendBytesMax = appendBytesMaxDefault,
 }: {
   readonly log?: ServerLog
   readonly appendBytesMax?: number
 } = {}): Promise<EventStoreDbServer> => {
+  let log = first
   const asked = new Map<string, number>()
   const faults: Fault[] = []
   const dropping = createSignal()
@@ -200,7 +203,9 @@ export const startEventStoreDbServer = async ({
     get port() {
       return port
     },
-    log,
+    get log() {
+      return log
+    },
     asked,
     failReads: (status) => {
       readFault = status
@@ -212,6 +217,10 @@ export const startEventStoreDbServer = async ({
     },
     dropSubscriptions: dropping.notify,
     restart,
+    replaceLog: (other) =>
+      restart(async () => {
+        log = other
+      }),
     stop: async () => server.forceShutdown(),
   }
 }

@@ -21,6 +21,7 @@ import { weightOf } from '../../system/weight.ts'
 import { type ErrorContext, isNotLeader, isStreamNotFound, storeUnavailable, toStoreFailure } from './errors.ts'
 import type { OutgoingEvent, ServerEvent, ServerPage } from './events.ts'
 import type { ServerFilter } from './filter.ts'
+import { countLinks } from './links.ts'
 import type { LogPosition } from './position.ts'
 import { openServerSubscription, type ServerSubscription } from './server-subscription.ts'
 
@@ -48,6 +49,9 @@ export type Connection = {
   /** Subscribes to the events after a position. `window` is how many events the server scans between two
    *  checkpoints. */
   subscribe(after: LogPosition | 'start', filter: ServerFilter, window: number): ServerSubscription
+  /** Returns a number for the connection over which calls go at this moment, another one after each connect; undefined
+   *  while it is not connected. */
+  link(): number | undefined
   close(): Promise<void>
 }
 
@@ -100,6 +104,7 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
   // breaks, the appends that wait to be sent end as unhandled rejections. One call per append has neither problem.
   internals.supports = async () => false
   const closing = new AbortController()
+  const link = countLinks(client)
 
   const subscriptions = new Set<ServerSubscription>()
 
@@ -225,6 +230,7 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
       }
     },
 
+    link,
     close: async () => {
       closing.abort()
       for (const subscription of subscriptions) subscription.close()

@@ -18,6 +18,12 @@ export type LogPositions = {
 /** One below the largest position of the server, which stands for the end of its log. */
 const commitMax = 2n ** 63n - 2n
 
+/** Returns the parts of a position of this engine, whichever store made it; undefined for another engine. */
+export const partsOfAny = (position: string): LogPosition | undefined => {
+  const [commit, prepare] = /^esdb-.*-(\d{20})-(\d{20})$/.exec(position)?.slice(1).map(BigInt) ?? []
+  return commit === undefined || prepare === undefined ? undefined : { commit, prepare }
+}
+
 /** Returns the positions of one store: `<store>-<20 digits>-<20 digits>`, commit and prepare. They contain the id of
  *  the store, so that a position of another store is refused. */
 export const logPositionsOf = (store: string): LogPositions => {

@@ -3,9 +3,9 @@ import { createBoundedMap, registerBound } from '../async/bounded.ts'
 import { sleep } from '../async/sleep.ts'
 import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-store-address.ts'
 import type { Log } from '../telemetry.ts'
-import { connectEventStoreDb } from './eventstoredb/client.ts'
+import { type Connection, connectEventStoreDb } from './eventstoredb/client.ts'
 import type { ServerEvent } from './eventstoredb/events.ts'
-import { type Identity, readIdentity } from './eventstoredb/identity.ts'
+import { appendEpoch, type Identity, readIdentity } from './eventstoredb/identity.ts'
 import { createKnownOnServer, guardConnection } from './eventstoredb/known.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
 import { logPositionsOf } from './eventstoredb/position.ts'
@@ -14,8 +14,10 @@ import { createReader } from './eventstoredb/reader.ts'
 import { settleMsDefault } from './eventstoredb/settling.ts'
 import { createTail } from './eventstoredb/subscription.ts'
 import { createWriter } from './eventstoredb/writer.ts'
-import { acknowledgedBy } from './known-log.ts'
+import { type Keeper, keepLatest, loadKept } from './keeper.ts'
+import { acknowledgedBy, type KeptEvent, refuseLogWithout } from './known-log.ts'
 import type { Capabilities, EventStore } from './port.ts'
+import { isLossKnown } from './position.ts'
 import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
 
@@ -38,6 +40,7 @@ export const eventStoreDbCapabilities: Capabilities = {
  *  @param settleMs how long an append finds out whether it was written, when the server's answer leaves that open.
  *  @param onReplaced called when the log was put back or replaced meanwhile: from then on all throws LOG_REPLACED.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
+ *  @param keepers places outside the server for the latest event; a log that lacks it is not opened: LOG_REPLACED.
  *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
  *  too old. */
 export const openEventStoreDb = async ({
@@ -48,6 +51,7 @@ export const openEventStoreDb = async ({
   settleMs = settleMsDefault,
   onReplaced,
   lookPauseMs,
+  keepers = [],
 }: {
   readonly url: string
   readonly log?: Log
@@ -56,18 +60,27 @@ export const openEventStoreDb = async ({
   readonly settleMs?: number
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly lookPauseMs?: number | undefined
+  readonly keepers?: readonly Keeper[] | undefined
 }): Promise<EventStore> => {
   const address = parseEventStoreDbAddress(url)
   if (!address) throw unusable('it is not an address of a server')
   const direct = connect(address)
   const opening = new AbortController()
   try {
-    const identity = identityWithin(() => readIdentity(direct, create), { openMs, signal: opening.signal }, log)
-    const { storeId, event } = await Promise.race([identity, refuseUnusable(address)])
-    const positions = logPositionsOf(`esdb-${storeId}`)
-    const known = createKnownOnServer({ connection: direct, onReplaced, pauseMs: lookPauseMs })
+    const kept = await loadKept(keepers)
+    const { log: known, has } = createKnownOnServer({ connection: direct, onReplaced, pauseMs: lookPauseMs })
+    const identify = async () => {
+      // First: nothing is written to another log.
+      for (const each of kept) if (!(await isLossKnownOn(direct, each))) await refuseLogWithout(each, has, lookPauseMs)
+      return readIdentity(direct, create)
+    }
+    const identity = identityWithin(identify, { openMs, signal: opening.signal }, log)
+    const { storeId, epochs, event } = await Promise.race([identity, refuseUnusable(address)])
+    const positions = logPositionsOf(`esdb-${storeId}`, epochs)
+    for (const each of kept) if (!(await isLossKnownOn(direct, each))) known.add(each.event)
     known.add({ ...event, position: positions.of(event.position) })
     const connection = guardConnection(direct, known, positions)
+    const stopKeeping = keepLatest(keepers, known, log)
     const knownIds = createKnownIds()
     const onStrange = logStrangeOnce(log)
     const plainReader = createReader({ connection, positions, knownIds, onStrange })
@@ -116,6 +129,7 @@ export const openEventStoreDb = async ({
         known.close()
         tail.close()
         await writer.close()
+        await stopKeeping()
         await direct.close()
       },
     }
@@ -123,6 +137,30 @@ export const openEventStoreDb = async ({
     opening.abort()
     await direct.close()
     throw error
+  }
+}
+
+/** Resolves to whether the log on the server was adopted without an event that was kept. */
+const isLossKnownOn = async (connection: Connection, { event }: KeptEvent): Promise<boolean> => {
+  const found = await readIdentity(connection, false).catch((error: unknown) => {
+    if (!isFailure(error, 'LOG_NOT_FOUND')) throw error
+  })
+  return found !== undefined && isLossKnown(event.position, 2, { ...found, store: `esdb-${found.storeId}` })
+}
+
+/** Begins an epoch of this name after the last event of the log on a server. Throws the failures of opening it, and
+ *  CONFLICT_UNRESOLVED. */
+export const beginEpochOnServer = async (url: string, name: string): Promise<void> => {
+  const address = parseEventStoreDbAddress(url)
+  if (!address) throw unusable('it is not an address of a server')
+  const connection = connect(address)
+  try {
+    const identity = await readIdentity(connection, false)
+    const positions = logPositionsOf(`esdb-${identity.storeId}`, identity.epochs)
+    const reader = createReader({ connection, positions, knownIds: createKnownIds(), onStrange: () => undefined })
+    await appendEpoch(connection, { name, after: (await reader.head())?.commit ?? 0n }, identity)
+  } finally {
+    await connection.close()
   }
 }
 

@@ -5,6 +5,9 @@ import type { Append, Appended, StoredEvent } from './port.ts'
 /** An event of the log, as far as another log differs from it: there, its position has another event or none. */
 export type KnownEvent = Pick<StoredEvent, 'position' | 'id' | 'stream' | 'revision'>
 
+/** An event that a place outside the log's database has kept. */
+export type KeptEvent = { readonly event: KnownEvent; readonly place: string }
+
 /** What this process knows of the log it has opened. A log that was put back to an earlier state, or replaced by another
  *  one, lacks the latest event that this process has read or had acknowledged. */
 export type KnownLog = {
@@ -48,13 +51,11 @@ export const createKnownLog = ({
 
   const lookTwice = async (): Promise<void> => {
     const event = latest
-    if (await isThere(event)) return
-    await sleep(pauseMs, closing.signal)
-    if (closing.signal.aborted) throw new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' })
-    if (await isThere(event)) return
-    replaced = new Failure('LOG_REPLACED', lackOf(event))
-    onReplaced(replaced)
-    throw replaced
+    if (await isTwiceMissing(() => isThere(event), { pauseMs, signal: closing.signal })) {
+      replaced = new Failure('LOG_REPLACED', lackOf(event))
+      onReplaced(replaced)
+      throw replaced
+    }
   }
 
   return {
@@ -72,6 +73,28 @@ export const createKnownLog = ({
     },
     close: () => closing.abort(),
   }
+}
+
+const isTwiceMissing = async (
+  isThere: () => Promise<boolean>,
+  { pauseMs, signal }: { readonly pauseMs: number; readonly signal?: AbortSignal },
+): Promise<boolean> => {
+  if (await isThere()) return false
+  await sleep(pauseMs, signal)
+  if (signal?.aborted) throw new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' })
+  return !(await isThere())
+}
+
+/** Throws LOG_REPLACED when a log that is being opened lacks an event that was kept outside of it: twice, with a pause
+ *  between. Throws what looking throws.
+ *  @param isThere resolves to whether the event is there, also where there is no log at all. */
+export const refuseLogWithout = async (
+  { event, place }: KeptEvent,
+  isThere: (event: KnownEvent) => Promise<boolean>,
+  pauseMs = pauseMsDefault,
+): Promise<void> => {
+  if (await isTwiceMissing(() => isThere(event), { pauseMs }))
+    throw new Failure('LOG_REPLACED', { ...lackOf(event), keptIn: place })
 }
 
 /** Returns the last event of each append that was acknowledged. */

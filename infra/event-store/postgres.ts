@@ -1,16 +1,19 @@
 import type { Failure } from '../../domain/errors.ts'
 import type { Database } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
-import { acknowledgedBy } from './known-log.ts'
+import { type Keeper, keepLatest, loadKept } from './keeper.ts'
+import { acknowledgedBy, type KeptEvent, refuseLogWithout } from './known-log.ts'
 import type { Append, Appended, AppendToManyOutcome, Capabilities, EventStore } from './port.ts'
-import { positionsOf } from './position.ts'
+import { isLossKnown, positionsOf } from './position.ts'
 import { createKnownInPostgres } from './postgres/known.ts'
 import { createReader } from './postgres/reader.ts'
-import { checkEventStore, migrateEventStore } from './postgres/schema.ts'
+import { checkEventStore, migrateEventStore, readEpochs } from './postgres/schema.ts'
 import { createTail } from './postgres/subscription.ts'
 import { createWriter } from './postgres/writer.ts'
 import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
+
+export { beginEpoch } from './postgres/schema.ts'
 
 const pollMsDefault = 500
 
@@ -29,7 +32,8 @@ export const postgresCapabilities: Capabilities = {
  *  @param onReplaced called when the log was put back or replaced meanwhile: from then on all throws LOG_REPLACED.
  *  @param migrate `false` changes nothing, for read-only callers; then it also throws LOG_NOT_FOUND and
  *  DATABASE_SCHEMA_OLDER.
- *  Throws DATABASE_SCHEMA_NEWER, and DATABASE_UNAVAILABLE while it opens. */
+ *  @param keepers places outside the database for the latest event; a log that lacks it is not opened.
+ *  Throws LOG_REPLACED, DATABASE_SCHEMA_NEWER, and DATABASE_UNAVAILABLE while it opens. */
 export const openPostgresEventStore = async ({
   database,
   pollMs = pollMsDefault,
@@ -37,6 +41,7 @@ export const openPostgresEventStore = async ({
   log,
   onReplaced,
   lookPauseMs,
+  keepers = [],
 }: {
   readonly database: Pick<Database, 'query' | 'transaction' | 'listen'>
   readonly log?: Pick<Log, 'warn'> | undefined
@@ -44,11 +49,22 @@ export const openPostgresEventStore = async ({
   readonly migrate?: boolean
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly lookPauseMs?: number | undefined
+  readonly keepers?: readonly Keeper[] | undefined
 }): Promise<EventStore> => {
-  const { storeId } = await (migrate ? migrateEventStore(database) : checkEventStore(database))
   const { query, listen } = database
-  const positions = positionsOf(`pg-${storeId}`)
+  let storeId = ''
   const known = createKnownInPostgres({ query, storeId: () => storeId, onReplaced, pauseMs: lookPauseMs })
+  const kept = await loadKept(keepers)
+  // Before the migration: nothing is written to another log.
+  const adopted = kept.length > 0 ? await readEpochs(database) : undefined
+  const isLost = ({ event }: KeptEvent) => adopted !== undefined && isLossKnown(event.position, 1, adopted)
+  const missed = kept.filter((each) => !isLost(each))
+  for (const each of missed) await refuseLogWithout(each, known.has, lookPauseMs)
+  const identity = await (migrate ? migrateEventStore(database) : checkEventStore(database))
+  storeId = identity.storeId
+  const positions = positionsOf(`pg-${storeId}`, identity.epochs)
+  for (const { event } of missed) known.add(event)
+  const stopKeeping = keepLatest(keepers, known, log)
   const reader = createReader({ known, positions })
   const tail = createTail({ known, listen, reader, positions, pollMs, onRetry: logRetries(log) })
   const writer = createWriter({ known, positions, onCommitted: tail.committed })
@@ -76,6 +92,7 @@ export const openPostgresEventStore = async ({
       known.close()
       await writer.close()
       await tail.close()
+      await stopKeeping()
     },
   }
 }

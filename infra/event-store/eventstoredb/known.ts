@@ -9,7 +9,7 @@ import type { ServerSubscription } from './server-subscription.ts'
 /** How often a look is repeated because the connection changed meanwhile. */
 const looksMax = 3
 
-/** Creates what this process knows of the log on a server. */
+/** Creates what this process knows of the log on a server, and the check whether a server has an event. */
 export const createKnownOnServer = ({
   connection,
   ...options
@@ -17,7 +17,7 @@ export const createKnownOnServer = ({
   readonly connection: Connection
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly pauseMs?: number | undefined
-}): KnownLog => {
+}): { readonly log: KnownLog; readonly has: (event: KnownEvent) => Promise<boolean> } => {
   const isEvent =
     ({ id }: KnownEvent, at: LogPosition) =>
     (event: ServerEvent) =>
@@ -33,7 +33,7 @@ export const createKnownOnServer = ({
     const inLog = await connection.readAll('forwards', at, 1, serverFilter({})).catch(unlessOutage)
     return inLog.events.some(isEvent(event, at))
   }
-  return createKnownLog({ isThere, ...options })
+  return { log: createKnownLog({ isThere, ...options }), has: isThere }
 }
 
 /** Returns no events for a position that the log does not have, and for a stream that was deleted forever. */

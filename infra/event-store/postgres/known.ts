@@ -2,7 +2,7 @@ import { Failure } from '../../../domain/errors.ts'
 import type { Query } from '../../postgres.ts'
 import { errorCode } from '../../system/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
-import { positionDigitCount } from '../position.ts'
+import { partsOfPosition } from '../position.ts'
 
 /** What this process knows of the log in PostgreSQL. */
 export type KnownInPostgres = Omit<KnownLog, 'look'> & {
@@ -14,7 +14,11 @@ export type KnownInPostgres = Omit<KnownLog, 'look'> & {
   /** Returns the name of a prepared statement with this condition. */
   named(name: string): string
   look(): Promise<void>
+  /** Resolves to whether a database has this event, also where it has no log. */
+  has(event: KnownEvent): Promise<boolean>
 }
+
+const HAS_LOG = `select to_regclass('log.events') is not null as "hasLog"`
 
 const divisionByZero = '22012'
 
@@ -26,7 +30,7 @@ const LOOK_FOR_STORE = `select pg_is_in_recovery() as "isStandby",
 
 /** Returns the number in a position of this engine, whichever store made it; undefined for another engine. */
 const numberIn = (position: string): bigint | undefined =>
-  position.startsWith('pg-') ? BigInt(position.slice(-positionDigitCount)) : undefined
+  position.startsWith('pg-') ? partsOfPosition(position, 1)?.numbers[0] : undefined
 
 /** Creates what this process knows of the log in PostgreSQL. The condition is part of the very statements that append and
  *  read: so nothing is written to another log, or taken from it, not even by a connection that was open before.
@@ -54,6 +58,10 @@ export const createKnownInPostgres = ({
 
   return {
     ...known,
+    has: async (event) => {
+      const [found] = await query<{ hasLog: boolean }>('eventStore.look', HAS_LOG)
+      return found?.hasLog === true && isThere(event)
+    },
     query: async (label, text, values, queryOptions) => {
       known.assertSame()
       try {

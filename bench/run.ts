@@ -52,7 +52,8 @@ const measure = async (
   const { names, rounds, quick, events, json, peer } = options
   if (peer) await installPeers(progress, shutdown.signal)
   const machine = describeMachine(quick ? 20 : 1_000)
-  const server = await openServer({ url: process.env.BENCH_DATABASE_URL || undefined, careless: quick, log, shutdown })
+  const serverOptions = { url: process.env.BENCH_DATABASE_URL || undefined, careless: quick, log, shutdown }
+  const server = await openServer(serverOptions)
   for (const [name, value] of Object.entries({ ...machine, ...server.settings }))
     progress(`${name.padEnd(20)} ${value}`)
   const running = new Map<ContestantName, Contestant>()
@@ -66,6 +67,7 @@ const measure = async (
   for (const bench of benches.filter(({ name }) => names.includes(name))) {
     const world: World = {
       server,
+      countingServer: () => openServer({ ...serverOptions, counting: true }),
       rounds,
       quick,
       events,

@@ -43,10 +43,12 @@ export const openServer = async (options: {
   readonly careless: boolean
   readonly log: Log
   readonly shutdown: Shutdown
+  /** Whether our own server counts the statements that it runs. */
+  readonly counting?: boolean
 }): Promise<Server> => {
-  const { log, shutdown, careless } = options
+  const { log, shutdown, careless, counting = false } = options
   const folder = options.url === undefined ? await makeFolder(shutdown) : undefined
-  const home = folder === undefined ? (options.url ?? '') : await startOwn(folder, log, shutdown)
+  const home = folder === undefined ? (options.url ?? '') : await startOwn(folder, log, shutdown, counting)
   const admin = connectPostgres({ url: home, poolSize: 1, log, slowQueryMs: Number.POSITIVE_INFINITY })
   const made = new Set<string>()
   const drop = async (url: string) => {
@@ -107,8 +109,8 @@ const makeFolder = async (shutdown: Shutdown): Promise<string> => {
   return folder
 }
 
-const startOwn = async (folder: string, log: Log, shutdown: Shutdown): Promise<string> => {
-  const server = await startEmbeddedPostgres({ folder, log })
+const startOwn = async (folder: string, log: Log, shutdown: Shutdown, counting: boolean): Promise<string> => {
+  const server = await startEmbeddedPostgres({ folder, log, ...(counting && { preload: 'pg_stat_statements' }) })
   shutdown.add('bench PostgreSQL', () => server.close())
   return server.url
 }

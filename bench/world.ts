@@ -9,6 +9,8 @@ import type { Outcome } from './task.ts'
 /** What every bench gets to work with. */
 export type World = {
   readonly server: Server
+  /** Starts a server that counts its statements, which costs each of them a little. */
+  readonly countingServer: () => Promise<Server>
   readonly rounds: number
   readonly quick: boolean
   readonly peer: boolean

@@ -5,6 +5,8 @@ import type { ErrorCode } from './errors.ts'
 import { chart, posting } from './ledger.ts'
 import { usd, usdc } from './money.testing.ts'
 import type { Money } from './money.ts'
+import { mapOf } from './persistent-map.testing.ts'
+import { emptyMap } from './persistent-map.ts'
 
 const { given } = spec(account)
 
@@ -84,7 +86,7 @@ describe('open', () => {
       status: 'open',
       user,
       balances: new Map(),
-      holds: new Map(),
+      holds: emptyMap,
     }))
   test('keeps balances by asset and holds by rental', () =>
     expect(given(credited(usdc(10n)), credited(usd(5n)), earned(usdc(2n)), held(usdc(4n))).state).toStrictEqual({
@@ -94,7 +96,7 @@ describe('open', () => {
         ['USDC/6', { available: 8n, held: 4n }],
         ['USD/2', { available: 5n, held: 0n }],
       ]),
-      holds: new Map([['rental-1', usdc(4n)]]),
+      holds: mapOf([['rental-1', usdc(4n)]]),
     }))
 
   describe('HoldFunds', () => {
@@ -158,7 +160,7 @@ describe('open', () => {
           .state,
       ).toMatchObject({
         balances: new Map([['USDC/6', { available: 6n, held: 1n }]]),
-        holds: new Map([['rental-2', usdc(1n)]]),
+        holds: mapOf([['rental-2', usdc(1n)]]),
       }))
   })
 

@@ -2,6 +2,7 @@
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 import { chart, type Posting, posting } from './ledger.ts'
 import { type Asset, exceeds, type Money, money, subtract } from './money.ts'
+import { emptyMap, isIn, type PersistentMap, valueIn, withEntry, without } from './persistent-map.ts'
 
 export type Command =
   | { readonly type: 'CreditDeposit'; readonly user: string; readonly payment: string; readonly amount: Money }
@@ -44,7 +45,7 @@ export type State =
       readonly status: 'open'
       readonly user: string
       readonly balances: ReadonlyMap<Asset, Balance>
-      readonly holds: ReadonlyMap<string, Money>
+      readonly holds: PersistentMap<Money>
     }
 
 export const initial: State = { status: 'none' }
@@ -69,13 +70,13 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       const refused = (code: ErrorCode): Event[] => [{ type: 'HoldRefused', user, rental, amount, code }]
       if (command.at > command.notAfter) return refused('DEADLINE_PASSED')
       if (amount.amount < 1n) return refused('AMOUNT_INVALID')
-      if (state.status === 'open' && state.holds.has(rental)) return refused('HOLD_ALREADY_EXISTS')
+      if (state.status === 'open' && isIn(state.holds, rental)) return refused('HOLD_ALREADY_EXISTS')
       if (balanceOf(state, amount.asset).available < amount.amount) return refused('INSUFFICIENT_FUNDS')
       return [{ type: 'FundsHeld', user, rental, posting: posting(chart.available(user), chart.held(user), amount) }]
     }
     case 'CaptureHold': {
       const { rental, charge } = command
-      const held = state.status === 'open' ? state.holds.get(rental) : undefined
+      const held = state.status === 'open' ? valueIn(state.holds, rental) : undefined
       if (state.status !== 'open' || !held) return refuse('HOLD_UNKNOWN', { rental })
       if (charge.amount < 0n) return refuse('AMOUNT_INVALID')
       if (charge.asset !== held.asset) return refuse('HOLD_UNKNOWN', { rental, asset: charge.asset })
@@ -85,7 +86,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
     }
     case 'ReleaseHold': {
       const { rental } = command
-      const held = state.status === 'open' ? state.holds.get(rental) : undefined
+      const held = state.status === 'open' ? valueIn(state.holds, rental) : undefined
       if (state.status !== 'open' || !held) return refuse('HOLD_UNKNOWN', { rental })
       return released(state.user, rental, held)
     }
@@ -127,7 +128,7 @@ export function evolve(state: State, event: Event): State {
     case 'HoldCaptured':
     case 'HoldReleased': {
       const account = mustBe(state, 'open')
-      const left = (account.holds.get(event.rental)?.amount ?? 0n) - amount
+      const left = (valueIn(account.holds, event.rental)?.amount ?? 0n) - amount
       if (left < 0n) throw new Error(`History is corrupt: more left the hold of rental ${event.rental} than it held`)
       return moved(account, asset, event.type === 'HoldReleased' ? amount : 0n, -amount, { rental: event.rental, left })
     }
@@ -137,7 +138,7 @@ export function evolve(state: State, event: Event): State {
 type Open = Extract<State, { status: 'open' }>
 
 const opened = (state: State, user: string): Open =>
-  state.status === 'open' ? state : { status: 'open', user, balances: new Map(), holds: new Map() }
+  state.status === 'open' ? state : { status: 'open', user, balances: new Map(), holds: emptyMap }
 
 /** Adds to the balance of one asset, and sets what is left of a hold. A hold with nothing left is closed. */
 const moved = (
@@ -153,9 +154,8 @@ const moved = (
     held: before.held + held,
   })
   if (!hold) return { ...account, balances }
-  const holds = new Map(account.holds)
-  if (hold.left === 0n) holds.delete(hold.rental)
-  else holds.set(hold.rental, money(hold.left, asset))
+  const { holds: open } = account
+  const holds = hold.left === 0n ? without(open, hold.rental) : withEntry(open, hold.rental, money(hold.left, asset))
   return { ...account, balances, holds }
 }
 

@@ -11,6 +11,7 @@
 //  8. A rental's charge is the floor of its hourly rate times its run, its fees add up to the charge, and it never
 //     runs longer than the rented time.
 //  9. A job's attempts count up one by one to at most three, and its progress lies between 0 and 100.
+
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -23,6 +24,7 @@ import { attemptsMax } from './job.ts'
 import { type AnyOutcome, describeOutcome, lifecycles, outcomeOf, terminalStatusesOf } from './lifecycle.testing.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import * as listing from './listing.ts'
+import { entriesOf, valuesOf } from './persistent-map.testing.ts'
 import { hourlyRate } from './rental.ts'
 import { must } from './world.testing.ts'
 
@@ -102,7 +104,9 @@ describe('listing', () =>
     }, 0)
     must(free === state.gpuCount - reserved, `${free} GPUs are free, and ${reserved} of ${state.gpuCount} reserved`)
     must(free >= 0 && free <= state.gpuCount, `${free} of ${state.gpuCount} GPUs are free`)
-    must(![...state.reservations.values()].some((gpus) => gpus < 1), 'a reservation is empty')
+    must(!valuesOf(state.reservations).some((gpus) => gpus < 1), 'a reservation is empty')
+    const sum = valuesOf(state.reservations).reduce((all, gpus) => all + gpus, 0)
+    must(sum === state.reservedGpus, 'the sum of the reservations is wrong')
   }))
 
 describe('account', () =>
@@ -110,7 +114,7 @@ describe('account', () =>
     if (state.status === 'none') return
     for (const asset of state.balances.keys()) {
       const { available, held } = account.balanceOf(state, asset)
-      const open = [...state.holds.values()].filter((hold) => hold.asset === asset)
+      const open = valuesOf(state.holds).filter((hold) => hold.asset === asset)
       must(available >= 0n && held >= 0n, `a balance in ${asset} is negative`)
       must(open.reduce((sum, hold) => sum + hold.amount, 0n) === held, `the holds are not what is held in ${asset}`)
     }
@@ -122,7 +126,7 @@ describe('account', () =>
       const key = `${event.rental} ${asset}`
       left.set(key, (left.get(key) ?? 0n) + (event.type === 'FundsHeld' ? amount : -amount))
     }
-    for (const [id, { amount, asset }] of state.holds)
+    for (const [id, { amount, asset }] of entriesOf(state.holds))
       left.set(`${id} ${asset}`, (left.get(`${id} ${asset}`) ?? 0n) - amount)
     for (const [hold, amount] of left) must(amount === 0n, `the hold of ${hold} does not add up`)
   }))

@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals'
 import { spec } from './decider.testing.ts'
 import * as listing from './listing.ts'
 import { usd, usdc } from './money.testing.ts'
+import { mapOf } from './persistent-map.testing.ts'
+import { emptyMap } from './persistent-map.ts'
 
 const { given } = spec(listing)
 
@@ -60,7 +62,7 @@ describe('none', () => {
 describe('open', () => {
   test('has all of its GPUs free at first', () => {
     const { state } = given(listed)
-    expect(state).toStrictEqual({ status: 'open', reservations: new Map(), ...offer })
+    expect(state).toStrictEqual({ status: 'open', reservations: emptyMap, reservedGpus: 0, ...offer })
     expect(state.status !== 'none' && listing.freeGpus(state)).toBe(4)
   })
 
@@ -167,7 +169,12 @@ describe('open', () => {
 describe('withdrawn', () => {
   const closed = given(listed, reserved(2), withdrawn)
   test('keeps its reservations', () =>
-    expect(closed.state).toStrictEqual({ status: 'withdrawn', reservations: new Map([['rental-1', 2]]), ...offer }))
+    expect(closed.state).toStrictEqual({
+      status: 'withdrawn',
+      reservations: mapOf([['rental-1', 2]]),
+      reservedGpus: 2,
+      ...offer,
+    }))
   test('ReserveCapacity is refused', () =>
     closed
       .when({ ...reserve, rental: 'rental-2', maxPricePerGpuHour: usdc(1n) })

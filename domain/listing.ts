@@ -2,6 +2,7 @@
 // `listing-<id>`.
 import { type ErrorCode, mustBe, type Refusal, refuse } from './errors.ts'
 import { exceeds, type Money } from './money.ts'
+import { emptyMap, isIn, type PersistentMap, valueIn, withEntry, without } from './persistent-map.ts'
 
 export type Offer = {
   readonly provider: string
@@ -45,10 +46,14 @@ export type Event =
   | { readonly type: 'CapacityRefused'; readonly rental: string; readonly code: ErrorCode }
   | { readonly type: 'CapacityFreed'; readonly rental: string; readonly gpuCount: number }
 
-/** `reservations`: GPUs by rental. */
+/** `reservations`: GPUs by rental; `reservedGpus` is their sum. */
 export type State =
   | { readonly status: 'none' }
-  | ({ readonly status: 'open' | 'withdrawn'; readonly reservations: ReadonlyMap<string, number> } & Offer)
+  | ({
+      readonly status: 'open' | 'withdrawn'
+      readonly reservations: PersistentMap<number>
+      readonly reservedGpus: number
+    } & Offer)
 
 export const initial: State = { status: 'none' }
 
@@ -80,7 +85,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       if (state.status === 'withdrawn') return refused('LISTING_WITHDRAWN')
       if (command.maxPricePerGpuHour.asset !== state.pricePerGpuHour.asset) return refused('PRICE_ABOVE_MAXIMUM')
       if (exceeds(state.pricePerGpuHour, command.maxPricePerGpuHour)) return refused('PRICE_ABOVE_MAXIMUM')
-      if (state.reservations.has(rental)) return refused('RENTAL_ALREADY_REQUESTED')
+      if (isIn(state.reservations, rental)) return refused('RENTAL_ALREADY_REQUESTED')
       if (gpuCount < 1) return refused('RENTAL_INVALID')
       if (gpuCount > state.gpuCount) return refused('LISTING_TOO_SMALL')
       if (gpuCount > freeGpus(state)) return refused('LISTING_FULL')
@@ -88,7 +93,7 @@ export function decide(command: Command, state: State): Event[] | Refusal {
       return [{ type: 'CapacityReserved', rental, gpuCount, provider, gpu, pricePerGpuHour }]
     }
     case 'FreeCapacity': {
-      const gpuCount = state.reservations.get(command.rental)
+      const gpuCount = valueIn(state.reservations, command.rental)
       if (gpuCount === undefined) return refuse('RESERVATION_UNKNOWN', { rental: command.rental })
       return [{ type: 'CapacityFreed', rental: command.rental, gpuCount }]
     }
@@ -101,7 +106,7 @@ export function evolve(state: State, event: Event): State {
     case 'GpusListed': {
       mustBe(state, 'none')
       const { type, listedAt, ...offer } = event
-      return { status: 'open', reservations: new Map(), ...offer }
+      return { status: 'open', reservations: emptyMap, reservedGpus: 0, ...offer }
     }
     case 'PriceChanged':
       return { ...mustBe(state, 'open'), pricePerGpuHour: event.pricePerGpuHour }
@@ -109,16 +114,16 @@ export function evolve(state: State, event: Event): State {
       return { ...mustBe(state, 'open'), status: 'withdrawn' }
     case 'CapacityReserved': {
       const listing = mustBe(state, 'open')
-      return { ...listing, reservations: new Map(listing.reservations).set(event.rental, event.gpuCount) }
+      const before = valueIn(listing.reservations, event.rental) ?? 0
+      const reservations = withEntry(listing.reservations, event.rental, event.gpuCount)
+      return { ...listing, reservations, reservedGpus: listing.reservedGpus + event.gpuCount - before }
     }
     case 'CapacityRefused':
       return state
     case 'CapacityFreed': {
       const listing = mustBe(state, 'open', 'withdrawn')
-      return {
-        ...listing,
-        reservations: new Map([...listing.reservations].filter(([rental]) => rental !== event.rental)),
-      }
+      const reservedGpus = listing.reservedGpus - (valueIn(listing.reservations, event.rental) ?? 0)
+      return { ...listing, reservations: without(listing.reservations, event.rental), reservedGpus }
     }
   }
 }
@@ -126,5 +131,4 @@ export function evolve(state: State, event: Event): State {
 type Listed = Exclude<State, { status: 'none' }>
 
 /** Returns the number of GPUs that are not reserved. */
-export const freeGpus = (listing: Listed): number =>
-  [...listing.reservations.values()].reduce((free, reserved) => free - reserved, listing.gpuCount)
+export const freeGpus = ({ gpuCount, reservedGpus }: Listed): number => gpuCount - reservedGpus

@@ -1,5 +1,6 @@
 // A marketplace in memory for invariants.spec.ts: the folded state of each stream, the chart of accounts, and a check
 // of every invariant after every event.
+
 import * as account from './account.ts'
 import { type Aggregate, aggregates, type DomainEvent } from './aggregates.ts'
 import { isRefusal } from './errors.ts'
@@ -7,6 +8,7 @@ import { chart } from './ledger.ts'
 import * as listing from './listing.ts'
 import { type Asset, assets, type Money, money } from './money.ts'
 import type * as payment from './payment.ts'
+import { valueIn } from './persistent-map.ts'
 import type * as rental from './rental.ts'
 
 /** Throws the sentence as an error unless `holds` is true. */
@@ -31,7 +33,7 @@ export const createWorld = () => {
     chartFigures.set(name, new Map(chartFigures.get(name)).set(asset, figure(name, asset) + amount))
   const accountOf = (user: string) => states.account.get(user) ?? account.initial
   const openHold = (id: string) =>
-    [...states.account.values()].flatMap((state) => (state.status === 'open' ? (state.holds.get(id) ?? []) : []))
+    [...states.account.values()].flatMap((state) => (state.status === 'open' ? (valueIn(state.holds, id) ?? []) : []))
   const eventsOf = (id: string) => log.flatMap(({ event }) => ('rental' in event && event.rental === id ? [event] : []))
 
   const checkListings = () => {

@@ -1,6 +1,7 @@
 import { type ExecutionArgs, getOperationAST, OperationTypeNode } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../domain/errors.ts'
+import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { createSemaphore } from '../infra/async/semaphore.ts'
 import { asGraphQLError } from './graphql/mask.ts'
 
@@ -19,6 +20,8 @@ export type Client = {
 /** How many queries of one address are executed at the same time; others wait for them, in their order. Each may ask the
  *  database for many things at once, and other clients are answered after that. */
 const executionsPerAddressMax = 4
+/** A longer answer waits for its turn before it is written: a megabyte of JSON takes the event loop some milliseconds. */
+const answerAtOnceBytesMax = 256 * 1024
 
 /** Runs work for a key while at most so many run for the same key; others wait, in their order. */
 const createPlaces = (perKeyMax: number) => {
@@ -42,11 +45,13 @@ export const executionsPlugin = (): Plugin<{
   readonly answer: { readonly bytes: number }
 }> => {
   const inPlace = createPlaces(executionsPerAddressMax)
+  const turn = createFairTurns()
   return {
     onExecute: ({ executeFn, setExecuteFn, args }) => {
       const { client, answer } = args.contextValue
       const answerOf = async (given: ExecutionArgs) => {
         const result = await executeFn(given)
+        if (answer.bytes > answerAtOnceBytesMax) await turn(client.address)
         return client.keep(answer.bytes) ? result : { errors: [asGraphQLError(new Failure('TOO_MANY_REQUESTS'))] }
       }
       setExecuteFn(async (given) => {

@@ -76,8 +76,13 @@ export const createWebSocketHandler = ({
         const wallet = await authenticate(tokenOfConnection(connectionParams))
         await turn(extra.address)
         const { socket, address } = extra
-        // What a socket has not taken is counted as it is sent.
-        const client = { address, hasLeft: () => socket.readyState !== socket.OPEN, keep: () => true }
+        // What a socket has not taken is counted as it is sent: an answer without room is not even written.
+        const keep = (bytes: number) => {
+          const free = connections.quotas.take('requestBytes', { address, wallet }, bytes)
+          free?.()
+          return free !== undefined
+        }
+        const client = { address, hasLeft: () => socket.readyState !== socket.OPEN, keep }
         const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
           wallet,
           client,

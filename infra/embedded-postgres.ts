@@ -53,14 +53,15 @@ export type EmbeddedPostgres = {
 /** Starts PostgreSQL 18 with its data in `<folder>/postgres`, on a port of 127.0.0.1 that stays the same across starts
  *  when it is free. The server ends when this process ends, even by kill -9, and is started again when it dies earlier.
  *  The folder must belong to this process alone (openDataFolder). `durable: false` gives up safety for speed; `runAs`
- *  allows one way to run only. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+ *  allows one way to run only; `preload` names a library that the server loads, to count statements. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
 export const startEmbeddedPostgres = async (options: {
   readonly folder: string
   readonly log: Log
   readonly durable?: boolean
   readonly runAs?: RunnerKind
+  readonly preload?: string
 }): Promise<EmbeddedPostgres> => {
-  const { folder, log: parentLog, durable = true, runAs } = options
+  const { folder, log: parentLog, durable = true, runAs, preload = '' } = options
   const log = parentLog.child({ part: 'postgres' })
   const runner = await chooseRunner(folder, runAs)
   const password = await readOrCreateSecret(join(folder, 'keys', 'postgres'))
@@ -69,7 +70,8 @@ export const startEmbeddedPostgres = async (options: {
   let server: WatchedProcess | undefined
 
   const launch = async (data: string, port: number): Promise<void> => {
-    const values = Object.entries({ ...settings, ...(durable ? {} : unsafeSettings), port: String(port) })
+    const chosen = { ...settings, ...(durable ? {} : unsafeSettings), shared_preload_libraries: preload }
+    const values = Object.entries({ ...chosen, port: String(port) })
     const started = await startWatched({
       command: [
         ...runner.prefix,
@@ -112,7 +114,7 @@ export const startEmbeddedPostgres = async (options: {
   }
 
   try {
-    const data = await prepareCluster({ folder, runner, password, output: output.fd, durable, log })
+    const data = await prepareCluster({ folder, runner, password, output: output.fd, durable, preload, log })
     const port = await startOnSomePort(join(folder, 'postgres.port'), (candidate) => launch(data, candidate))
     log.info({ port, as: runner.kind }, 'PostgreSQL is ready')
     const restarts = keepRunning(data, port)

@@ -1,5 +1,6 @@
 // Several processes run every saga at once, and each of them may be beaten, lose the database or die at any of its
 // commands, while prices change, listings go and time passes. In the end all of them agree, and nothing is left.
+
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import fc from 'fast-check'
 import { systemActor, systemActors, userActor } from '../commands/actor.ts'
@@ -8,6 +9,8 @@ import { newId } from '../commands/ids.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { usdc } from '../domain/money.testing.ts'
+import { entriesOf, mapOf } from '../domain/persistent-map.testing.ts'
+import { emptyMap } from '../domain/persistent-map.ts'
 import { isFinal } from '../domain/refusals.ts'
 import { chartOf, createMarket } from '../testing/worlds/market.ts'
 import {
@@ -129,7 +132,7 @@ const endAll = async (world: Market, store: Market['store'], plan: Plan, schedul
   for (const { id } of active) expect(await world.state('rental', id)).toMatchObject({ status: 'settled' })
   await expectWhole(world)
   const listing = await world.state('listing', 'h100')
-  if (listing.status !== 'none') expect(listing.reservations).toEqual(new Map())
+  if (listing.status !== 'none') expect(listing.reservations).toEqual(emptyMap)
 }
 
 /** Expects that GPUs and money are with the active rentals alone, and that the books are balanced. */
@@ -141,11 +144,11 @@ const expectWhole = async (world: Market) => {
     if (rental.status === 'active') active.set(id, rental.gpuCount)
   }
   const listing = await world.state('listing', 'h100')
-  if (listing.status !== 'none') expect(listing.reservations).toEqual(active)
+  if (listing.status !== 'none') expect(listing.reservations).toEqual(mapOf(active))
   const holds: string[] = []
   for (const id of await idsOf(world, 'account')) {
     const account = await world.state('account', id)
-    if (account.status === 'open') holds.push(...account.holds.keys())
+    if (account.status === 'open') holds.push(...entriesOf(account.holds).map(([id]) => id))
   }
   expect(holds.sort()).toEqual([...active.keys()].sort())
   const chart = await chartOf(world.store)

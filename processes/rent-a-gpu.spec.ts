@@ -5,6 +5,8 @@ import { type Commands, createCommands } from '../commands/execute.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import { usdc } from '../domain/money.testing.ts'
+import { entriesOf, mapOf } from '../domain/persistent-map.testing.ts'
+import { isIn } from '../domain/persistent-map.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { breakingAt, chartOf, createMarket } from '../testing/worlds/market.ts'
 import { type RentalRequest, rentAGpu, requestRental } from './rent-a-gpu.ts'
@@ -50,7 +52,7 @@ describe('a rental without a refusal', () => {
       endsAt: '2026-01-01T01:00:00.000Z',
     })
     expect(await free(world)).toBe(0)
-    expect(await world.state('account', 'ada')).toMatchObject({ holds: new Map([[rental, usdc(3_600_000n)]]) })
+    expect(await world.state('account', 'ada')).toMatchObject({ holds: mapOf([[rental, usdc(3_600_000n)]]) })
   })
 
   test('is the same rental when the request is repeated', async () => {
@@ -217,11 +219,11 @@ const expectWhole = async (world: Awaited<ReturnType<typeof market>>) => {
     if (rental.status !== 'active') continue
     active.set(id, rental.gpuCount)
     const account = await world.state('account', rental.renter)
-    expect(account.status === 'open' && account.holds.has(id)).toBe(true)
+    expect(account.status === 'open' && isIn(account.holds, id)).toBe(true)
   }
-  expect(listing).toMatchObject({ reservations: active })
+  expect(listing).toMatchObject({ reservations: mapOf(active) })
   const account = await world.state('account', 'ada')
-  if (account.status === 'open') expect([...account.holds.keys()].sort()).toEqual([...active.keys()].sort())
+  if (account.status === 'open') expect(entriesOf(account.holds).map(([id]) => id)).toEqual([...active.keys()].sort())
   expect([...(await chartOf(world.store)).values()].reduce((sum, amount) => sum + amount, 0n)).toBe(0n)
 }
 

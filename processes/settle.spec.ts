@@ -6,6 +6,7 @@ import { derivedId } from '../commands/ids.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import { usdc } from '../domain/money.testing.ts'
+import { emptyMap } from '../domain/persistent-map.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
@@ -58,7 +59,7 @@ const invoiceOf = async ({ commands, rental }: World) => {
 const expectSettled = async (world: World, charge: bigint) => {
   expect(await world.state('rental', world.rental)).toMatchObject({ status: 'settled', charged: usdc(charge) })
   expect(await world.state('account', 'ada')).toMatchObject({
-    holds: new Map(),
+    holds: emptyMap,
     balances: new Map([['USDC/6', { available: deposit - charge, held: 0n }]]),
   })
   const provider = await world.state('account', 'provider')
@@ -200,7 +201,7 @@ describe('a settled rental', () => {
     await endRental({ ...world, heartbeats }, rented.rental, 'returned', userActor('ada'))
     await runSaga(world, settle, { id: rented.rental, revision: 3n })
     expect(await world.state('account', 'ada')).toMatchObject({
-      holds: new Map(),
+      holds: emptyMap,
       balances: new Map([['USDC/6', { available: deposit, held: 0n }]]),
     })
   })

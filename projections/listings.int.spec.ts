@@ -132,7 +132,7 @@ test('a listing comes as the fold has made it', async () => {
     gpu: 'A100-80GB',
     gpuCount: 4,
     freeGpus: 1,
-    reservedBy: [{ rental: 'x', gpuCount: 3 }],
+    reservedBy: [],
     vramMib: 81_920,
     vcpus: 8,
     memoryMib: 32_768,

@@ -14,8 +14,8 @@ export const listingsTable = defineEntity({
     gpu: p.text(),
     gpuCount: p.integer(),
     freeGpus: p.integer(),
-    /** The rentals that have reserved GPUs, with their numbers. */
-    reservedBy: p.json<readonly { readonly rental: string; readonly gpuCount: number }[]>(),
+    /** Empty since version 2, and a column only for version 1: who has reserved GPUs is in the rentals. */
+    reservedBy: p.json<readonly []>(),
     vramMib: p.integer(),
     vcpus: p.integer(),
     memoryMib: p.integer(),

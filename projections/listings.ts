@@ -13,7 +13,8 @@ import { findAll, findByIds, findOne } from './queries.ts'
 /** Offers of GPUs. */
 export const listings = projection<Event, ListingRow>({
   name: 'listings',
-  version: 1,
+  // Version 1 wrote all reservations of a listing anew with each of them.
+  version: 2,
   table: listingsTable,
   key: (_, { id }) => id,
   fold: {
@@ -30,16 +31,14 @@ export const listings = projection<Event, ListingRow>({
       pricePerGpuHour: pricePerGpuHour.amount,
     }),
     ListingWithdrawn: (row, _, metadata) => ({ ...existing(row, metadata), status: 'withdrawn' }),
-    CapacityReserved: (row, { rental, gpuCount }, metadata) => {
+    CapacityReserved: (row, { gpuCount }, metadata) => {
       const listing = existing(row, metadata)
-      const reservedBy = [...listing.reservedBy, { rental, gpuCount }]
-      return { ...listing, reservedBy, freeGpus: listing.freeGpus - gpuCount }
+      return { ...listing, freeGpus: listing.freeGpus - gpuCount }
     },
     CapacityRefused: (row) => row,
-    CapacityFreed: (row, { rental, gpuCount }, metadata) => {
+    CapacityFreed: (row, { gpuCount }, metadata) => {
       const listing = existing(row, metadata)
-      const reservedBy = listing.reservedBy.filter((reservation) => reservation.rental !== rental)
-      return { ...listing, reservedBy, freeGpus: listing.freeGpus + gpuCount }
+      return { ...listing, freeGpus: listing.freeGpus + gpuCount }
     },
   },
 })

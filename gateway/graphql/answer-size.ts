@@ -23,8 +23,31 @@ const numberBytes = 20
 type AnswerSize = { bytes: number }
 type Context = { readonly answer: AnswerSize }
 
+const [firstPrintable, quote, backslash, firstSurrogate, firstLowSurrogate, afterSurrogates] = [
+  0x20, 0x22, 0x5c, 0xd800, 0xdc00, 0xe000,
+]
+/** Backspace, tab, line feed, form feed and return. Other control characters are written with six characters. */
+const shortEscapes: readonly number[] = [8, 9, 10, 12, 13]
+
+/** Returns how many bytes a text takes as JSON, without writing it: that takes a hundred times as long. */
+export const jsonTextBytes = (text: string): number => {
+  let bytes = Buffer.byteLength(text) + 2
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === quote || code === backslash) bytes += 1
+    else if (code < firstPrintable) bytes += shortEscapes.includes(code) ? 1 : 5
+    else if (code >= firstSurrogate && code < afterSurrogates) {
+      const next = text.charCodeAt(at + 1)
+      // One of a pair is written as it is, one alone with six characters instead of three bytes.
+      if (code < firstLowSurrogate && next >= firstLowSurrogate && next < afterSurrogates) at += 1
+      else bytes += 3
+    }
+  }
+  return bytes
+}
+
 const jsonBytes = (value: unknown): number => {
-  if (typeof value === 'string') return Buffer.byteLength(JSON.stringify(value))
+  if (typeof value === 'string') return jsonTextBytes(value)
   if (typeof value !== 'object' || value === null) return numberBytes
   if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + jsonBytes(item) + 1, 2)
   return Buffer.byteLength(JSON.stringify(value))

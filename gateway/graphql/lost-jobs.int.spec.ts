@@ -3,6 +3,7 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { systemActor } from '../../commands/actor.ts'
 import { mustExecute, requestEnvelope } from '../../commands/execute.ts'
 import { newId } from '../../commands/ids.ts'
+import { emptyMap } from '../../domain/persistent-map.ts'
 import { completeEnd, jobEnded } from '../../processes/end-rental.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
 import { steadyHeartbeats } from '../../testing/worlds/heartbeats.ts'
@@ -71,7 +72,7 @@ describe('a job that an operator declares lost', () => {
       job: { status: 'failed', code: 'JOB_LOST', message: 'The machine burnt down.' },
       rental: { status: 'settled', invoice: { id: rental } },
     })
-    expect(await world.market.state('listing', listing)).toMatchObject({ reservations: new Map() })
+    expect(await world.market.state('listing', listing)).toMatchObject({ reservations: emptyMap })
     const events = await Array.fromAsync(world.store.readStream(`job-${job}`))
     expect(events.at(-1)).toMatchObject({ type: 'JobFailed', metadata: { actor: `user:${operator.wallet}` } })
     expect(await declare(operator, job)).toEqual({ code: 'JOB_FINISHED' })

@@ -16,8 +16,8 @@ const createSocket = () => {
     protocol: 'graphql-transport-ws',
     bufferedAmount: 0,
     isPaused: false,
-    send: (data: string, done: () => void) => {
-      sent.push(data)
+    send: (data: string | Buffer, _: object, done: () => void) => {
+      sent.push(String(data))
       socket.bufferedAmount += data.length
       waiting.push(done)
     },

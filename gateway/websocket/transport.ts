@@ -65,7 +65,7 @@ export const createTransport = (
   const mayReceive = createRate(messagesPerSecondMax, messagesAtOnceMax)
   let handle: (data: string) => Promise<void> = async () => undefined
 
-  const write = (data: string): Promise<void> =>
+  const write = (data: string | Buffer): Promise<void> =>
     new Promise((resolve) => {
       if (socket.readyState !== socket.OPEN) return resolve()
       const free = data.length > uncountedCharactersMax ? buffer(data.length) : noop
@@ -73,7 +73,7 @@ export const createTransport = (
         cutOff()
         return resolve()
       }
-      socket.send(data, () => {
+      socket.send(data, { binary: false }, () => {
         free()
         readOn()
         resolve()
@@ -161,12 +161,24 @@ export const createTransport = (
       const id = clientIds.get(number)
       // The client has completed it, and may use its id for another one.
       if (id === undefined || ownIds.get(id) !== number) return
-      await write(`{"id":${JSON.stringify(id)},${data.slice(head.length)}`)
+      const start = `{"id":${JSON.stringify(id)},`
+      const rest = data.slice(head.length)
+      // A long text is put together where it is sent from, and not once more before.
+      await write(rest.length > uncountedCharactersMax ? bytesOfTexts(start, rest) : start + rest)
     },
   }
 }
 
 const noop = () => undefined
+
+/** Returns two texts as UTF-8, one after the other. */
+const bytesOfTexts = (first: string, second: string): Buffer => {
+  const length = Buffer.byteLength(first)
+  const bytes = Buffer.allocUnsafeSlow(length + Buffer.byteLength(second))
+  bytes.write(first)
+  bytes.write(second, length)
+  return bytes
+}
 
 const bytesOf = (data: RawData): number =>
   Array.isArray(data) ? data.reduce((sum, { byteLength }) => sum + byteLength, 0) : data.byteLength

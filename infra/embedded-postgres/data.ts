@@ -30,6 +30,8 @@ type ClusterOptions = {
   readonly password: string
   readonly output: number
   readonly durable: boolean
+  /** A library whose extension every database of the cluster has. */
+  readonly preload?: string
   readonly log: Log
 }
 
@@ -98,7 +100,7 @@ export const endOrphans = async (data: string, log: Log): Promise<void> => {
 /** Creates the cluster in another folder and moves it when it is complete, so that a cluster exists whole or not at
  *  all. */
 const createCluster = async (options: ClusterOptions, unfinished: string, data: string): Promise<void> => {
-  const { runner, password, durable, log } = options
+  const { runner, password, durable, preload = '', log } = options
   log.info('creating the database')
   await mkdir(unfinished, { mode: 0o700 })
   const draft = join(unfinished, 'data')
@@ -109,7 +111,7 @@ const createCluster = async (options: ClusterOptions, unfinished: string, data: 
   await writeFile(secret, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
   await writeFile(
     script,
-    `create role ${databaseName} login createdb password '${password}'\ncreate database ${databaseName} owner ${databaseName}\n`,
+    `${preload && `create extension ${preload}\n`}create role ${databaseName} login createdb password '${password}'\ncreate database ${databaseName} owner ${databaseName}\n`,
     { mode: 0o600 },
   )
   // The folder is last: until then no other user may enter it.
@@ -126,7 +128,7 @@ const createCluster = async (options: ClusterOptions, unfinished: string, data: 
     '--no-instructions',
     ...(durable ? [] : ['--no-sync']),
   ])
-  const single = [join(runner.bin, 'postgres'), '--single', '-D', draft, '-c', 'exit_on_error=on', 'postgres']
+  const single = [join(runner.bin, 'postgres'), '--single', '-D', draft, '-c', 'exit_on_error=on', 'template1']
   await runToEnd(options, unfinished, ['/bin/sh', '-c', 'exec "$@" < "$0"', script, ...runner.prefix, ...single])
   await rename(draft, data)
   await rm(unfinished, { recursive: true, force: true })

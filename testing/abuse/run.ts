@@ -16,6 +16,7 @@ import { signInAttacks } from './sign-in.ts'
 import { slowAttacks } from './slow.ts'
 import { socketAttacks } from './sockets.ts'
 import { textAttacks } from './texts.ts'
+import { unreadAttacks } from './unread.ts'
 
 /** What came of one attack. `complaints` are the promises and limits that did not hold, one sentence each. */
 export type Row = {
@@ -46,6 +47,7 @@ const attacks: readonly Attack[] = [
   ...signInAttacks,
   ...socketAttacks,
   ...slowAttacks,
+  ...unreadAttacks,
   ...pageAttacks,
   ...marketAttacks,
   ...jobAttacks,

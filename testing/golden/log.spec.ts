@@ -2,6 +2,7 @@
 // it was stored, and what was made of it. Lines are only ever added (UPDATE=1 adds those for new types and versions,
 // and writes anew what today's folds make of all of them: look at that diff). Each rule is a function from the log to
 // its complaints; at the end each is shown a log, or a program, that breaks it.
+
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -9,6 +10,8 @@ import { z } from 'zod'
 import { type Aggregate, aggregates, type DomainEvent } from '../../domain/aggregates.ts'
 import { decodeEvent, type EventSchema, field } from '../../domain/events.ts'
 import { assets } from '../../domain/money.ts'
+import { entriesOf } from '../../domain/persistent-map.testing.ts'
+import type { PersistentMap } from '../../domain/persistent-map.ts'
 import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
 import { allProjections } from '../../projections/all.ts'
 import { foldStream } from '../../projections/engine/log.testing.ts'
@@ -73,8 +76,14 @@ const foldStates = (lines: readonly string[], known = ours) => {
 }
 
 /** Returns JSON for people, with an indent of two spaces. */
-const readable = (value: unknown): string =>
-  `${JSON.stringify(value, (_, inner) => (inner instanceof Map ? Object.fromEntries(inner) : typeof inner === 'bigint' ? String(inner) : inner), 2)}\n`
+const readable = (value: unknown): string => `${JSON.stringify(value, (_, inner) => plainOf(inner), 2)}\n`
+
+const plainOf = (value: unknown): unknown => {
+  if (value instanceof Map) return Object.fromEntries(value)
+  if (typeof value === 'object' && value !== null && 'root' in value && 'size' in value)
+    return Object.fromEntries(entriesOf(value as PersistentMap<unknown>))
+  return typeof value === 'bigint' ? String(value) : value
+}
 
 /** Resolves to all that the program makes of the log: the state of each stream, and the rows of each read model. */
 const replay = async (lines: readonly string[], known = ours): Promise<string> => {

@@ -1,5 +1,7 @@
 import { createCommands, type Load } from '../../commands/execute.ts'
 import { idOf } from '../../domain/aggregates.ts'
+import { valuesOf } from '../../domain/persistent-map.testing.ts'
+import { isIn } from '../../domain/persistent-map.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
 import { allProjections } from '../../projections/all.ts'
@@ -29,8 +31,8 @@ export const inconsistencies = async (
       found.push(`rental ${id} stands still, ${rental.status}`)
     const { state: listing } = await load('listing', rental.listing)
     const { state: account } = await load('account', rental.renter)
-    const reserved = listing.status !== 'none' && listing.reservations.has(id)
-    const held = account.status === 'open' && account.holds.has(id)
+    const reserved = listing.status !== 'none' && isIn(listing.reservations, id)
+    const held = account.status === 'open' && isIn(account.holds, id)
     const needed = rental.status === 'active' || rental.status === 'ending'
     if (reserved !== needed)
       found.push(`rental ${id} is ${rental.status}, its GPUs are ${reserved ? '' : 'not '}reserved`)
@@ -39,7 +41,7 @@ export const inconsistencies = async (
   for (const id of await ids('GpusListed')) {
     const { state } = await load('listing', id)
     if (state.status === 'none') continue
-    const reserved = [...state.reservations.values()].reduce((sum, gpus) => sum + gpus, 0)
+    const reserved = valuesOf(state.reservations).reduce((sum, gpus) => sum + gpus, 0)
     if (reserved > state.gpuCount) found.push(`listing ${id} has ${state.gpuCount} GPUs and ${reserved} reserved`)
   }
   for (const id of await ids('JobSubmitted')) {

@@ -4,20 +4,20 @@ import { signIn } from '../../cli/sign-in.ts'
 import { type ChainInfo, deposit, fund } from '../../cli/wallet.ts'
 import { eventually } from '../eventually.ts'
 
-export type TestRenter = { readonly client: Client; readonly wallet: string }
+export type TestRenter = { readonly client: Client; readonly wallet: string; readonly token: string }
 
 /** Creates a wallet, signs it in at a running platform, and deposits so many units of USDC/6. */
 export const createRenter = async (url: string, units: bigint): Promise<TestRenter> => {
   const client = createClient(url)
   const account = privateKeyToAccount(generatePrivateKey())
-  await signIn(client, account)
+  const token = await signIn(client, account)
   if (units > 0n) {
     const { chain } = await client.query<{ chain: ChainInfo }>('{ chain { chainId rpcUrl token marketplace } }')
     await fund(chain, account, units)
     await deposit(chain, account, units)
     await eventually('the deposit can be spent', async () => (await availableUnits(client)) === units)
   }
-  return { client, wallet: account.address.toLowerCase() }
+  return { client, wallet: account.address.toLowerCase(), token }
 }
 
 /** Resolves to what the signed-in wallet can spend, in units of USDC/6. */

@@ -61,8 +61,10 @@ export const openInstallation = async (options: Options): Promise<Installation> 
 export type AdoptableLog = Omit<Installation, 'server'> & {
   /** The latest events that were kept outside the log's database. */
   readonly kept: readonly KnownEvent[]
-  /** Begins an epoch, and forgets the latest events that were kept. Resolves to its name, and to the log with it. */
+  /** Begins an epoch. Resolves to its name, and to the log with it. */
   readonly adopt: (nowMs: number) => Promise<{ readonly epoch: string; readonly store: EventStore }>
+  /** Forgets the latest events that were kept: the last step, so that an adoption that was killed can be repeated. */
+  readonly forgetKept: () => Promise<void>
 }
 
 /** Opens the log and the database of the settings for an adoption: their schemas are made or migrated, since a backup
@@ -91,9 +93,11 @@ export const openAdoptable = async (options: Options): Promise<AdoptableLog> => 
       await store.close()
       const epoch = nextEpochName(nowMs, [head, ...kept.map(({ position }) => position)])
       await beginEpochOf({ database, eventStoreUrl }, epoch)
-      for (const { forget } of keepers) await forget()
       current = await open()
       return { epoch, store: current }
+    },
+    forgetKept: async () => {
+      for (const { forget } of keepers) await forget()
     },
   }
 }

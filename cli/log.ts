@@ -45,6 +45,7 @@ const adopt = async (adoptable: AdoptableLog, context: ToolContext): Promise<voi
     epoch,
     kept,
   })
+  await adoptable.forgetKept()
   printLine(`The log is adopted up to ${position}. What follows has ${epoch} in its position.`)
   for (const event of lost)
     printLine(`It lacks ${event.position}: event ${event.id}, revision ${event.revision} of ${event.stream}.`)

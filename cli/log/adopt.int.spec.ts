@@ -6,7 +6,8 @@ import { collect, newEvent, newEvents, newStream, to } from '../../infra/event-s
 import { keepInFolder } from '../../infra/event-store/keeper.ts'
 import type { Appended, EventStore } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
-import { migrateOperations } from '../../infra/postgres.ts'
+import { type Database, migrateOperations } from '../../infra/postgres.ts'
+import { startTaskQueue } from '../../infra/task-queue.ts'
 import { createTestDatabase } from '../../testing/servers/database.ts'
 import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { openAdoptable } from '../installation.ts'
@@ -18,13 +19,16 @@ afterEach(async () => {
 })
 
 /** Makes a database with a log of six events, of which the last three are lost then, and consumers all along it. */
-const begin = async () => {
+const begin = async (
+  prepare: (parts: { database: Database; store: EventStore; url: string }) => Promise<void> = async () => undefined,
+) => {
   const [created, dataDir] = [await createTestDatabase(), await mkdtemp(join(tmpdir(), 'neuralmesh-adopt-'))]
   stops.push(created.drop, () => rm(dataDir, { recursive: true }))
   const database = created.connect({ poolSize: 4 })
   const keepers = [keepInFolder(dataDir)]
   await migrateOperations(database)
   const store = await openPostgresEventStore({ database, keepers })
+  await prepare({ database, store, url: created.url })
   const stream = newStream()
   const positions: string[] = []
   for (const [n, event] of newEvents(6).entries()) {
@@ -36,12 +40,16 @@ const begin = async () => {
   for (const [n, position] of positions.entries()) await database.query('spec', save, [`at ${n + 1}`, position])
   await database.query('spec', save, ['processes', positions[5]])
   await database.query('spec', 'alter table log.events disable trigger append_only')
-  await database.query('spec', 'delete from log.events where position > 3')
+  await database.query('spec', 'delete from log.events where stream_id = $1 and version > 2', [stream])
   await database.close()
   return { ...created, dataDir, keepers, stream, positions }
 }
 
-const adopt = async ({ url, dataDir }: { readonly url: string; readonly dataDir: string }, nowMs = Date.now()) => {
+const adopt = async (
+  { url, dataDir }: { readonly url: string; readonly dataDir: string },
+  nowMs = Date.now(),
+  isKilled = false,
+) => {
   const closes: (() => unknown)[] = []
   const options = {
     config: { dataDir, databaseUrl: url, eventStoreUrl: undefined },
@@ -54,7 +62,9 @@ const adopt = async ({ url, dataDir }: { readonly url: string; readonly dataDir:
   try {
     const adoptable = await openAdoptable(options)
     const { epoch, store } = await adoptable.adopt(nowMs)
-    return await setBackToLog({ ...adoptable, epoch, store })
+    const adoption = await setBackToLog({ ...adoptable, epoch, store })
+    if (!isKilled) await adoptable.forgetKept()
+    return adoption
   } finally {
     for (const close of closes.reverse()) await close()
   }
@@ -154,6 +164,44 @@ describe('a log in PostgreSQL that was put back', () => {
     await adopt(world)
     const store = await reopen({ ...world, keepers: [keepInFolder(other)] })
     expect(await collect(store.readAll())).toHaveLength(3)
+  })
+
+  test('an adoption that was killed before its end is repeated, and sets the same back', async () => {
+    const world = await begin()
+    await adopt(world, Date.now(), true)
+    const { lost, consumers } = await adopt(world)
+    expect(lost.map(({ position }) => position)).toEqual([world.positions[5]])
+    expect(consumers).toEqual([])
+    expect(await collect((await reopen(world)).readAll())).toHaveLength(3)
+  })
+
+  test('timers of rentals that it does not have are removed, others stay', async () => {
+    const world = await begin(async ({ database, store, url }) => {
+      await store.append(to('rental-there', 'no stream', newEvent('RentalRequested')))
+      const queue = await startTaskQueue({ url, database, log: silentLog, handlers: {}, concurrency: 1 })
+      for (const rental of ['there', 'lost'])
+        await queue.schedule('meter', { rental, period: 1 }, { key: `meter:${rental}`, runAt: new Date(2e12) })
+      await queue.schedule('walk', { process: 'settle', id: 'lost', revision: '0' }, { key: 'walk:settle:lost:0' })
+      await queue.close()
+    })
+    const { timers } = await adopt(world)
+    expect(timers).toBe(1)
+  })
+
+  test('blocks are read again from the first whose deposits it may lack', async () => {
+    const observed = (block: string) => newEvent('DepositObserved', { blockNumber: block })
+    const world = await begin(async ({ database, store }) => {
+      await store.append(to('payment-a', 'no stream', observed('5'), newEvent('DepositFinalized', {})))
+      await store.append(to('payment-b', 'no stream', observed('7')))
+      await store.append(to('payment-c', 'no stream', observed('9'), newEvent('DepositFinalized', {})))
+      await database.query('spec', `insert into ops.cursors (name, block) values ('1:0xa', 40), ('1:0xb', 6)`)
+    })
+    const { rescans } = await adopt(world)
+    expect(rescans).toEqual([{ contract: '1:0xa', from: 7n, to: 40n }])
+    const database = world.connect({ poolSize: 1 })
+    stops.push(database.close)
+    const rows = await database.query('spec', 'select cursor_name, from_block, to_block from ops.rescans')
+    expect(rows).toEqual([{ cursor_name: '1:0xa', from_block: '7', to_block: '40' }])
   })
 
   test('is not adopted while a process works with it', async () => {

@@ -79,7 +79,7 @@ export const createKnownInPostgres = ({
       const found = latest
         ? `from log.events k where k.position = ${bind(numberIn(latest.position) ?? -1n)}::bigint and k.event_id = ${bind(latest.id)}::uuid`
         : `from log.store k where k.id = ${bind(storeId())}`
-      return `(select 1 / count(*) ${found}) = 1`
+      return `1 / coalesce((select 1 ${found}), 0) = 1`
     },
   }
 }

@@ -85,7 +85,8 @@ export const createReader = ({
   const head: Reader['head'] = async (options) => {
     const values: unknown[] = []
     const text = `${HEAD} ${known.condition((value) => `$${values.push(value)}`)}`
-    const [row] = await query<[string]>('eventStore.head', text, values, { ...options, rowMode: 'array' })
+    const name = known.named('event_store_head')
+    const [row] = await query<[string]>('eventStore.head', text, values, { ...options, rowMode: 'array', name })
     return BigInt(row?.[0] ?? '0')
   }
 

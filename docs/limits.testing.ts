@@ -86,7 +86,7 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 | HTTP requests under way, streams of events included | 300 (the same) | | 2,000 |
 | connections that are open | three times as many | | 6,000 |
 | operations over WebSocket | 500 (\`OPERATIONS_PER_ADDRESS\`), 100 on one socket | 500 | 5,000 |
-| bytes of requests and operations under way | 64 MiB | 64 MiB | 256 MiB |
+| bytes of requests and operations under way, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
 
 A request must have arrived after 30 seconds, and is answered within 60 (\`ANSWER_TIMED_OUT\`). A socket takes 100
 messages a second. While its client leaves more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off

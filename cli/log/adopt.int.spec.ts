@@ -204,6 +204,19 @@ describe('a log in PostgreSQL that was put back', () => {
     expect(rows).toEqual([{ cursor_name: '1:0xa', from_block: '7', to_block: '40' }])
   })
 
+  test('an empty database takes its place, where that is wanted', async () => {
+    const [world, empty] = [await begin(), await createTestDatabase()]
+    stops.push(empty.drop)
+    await expect(reopen({ ...world, connect: empty.connect })).rejects.toMatchObject({ code: 'LOG_REPLACED' })
+    const { lost, consumers } = await adopt({ ...world, url: empty.url })
+    expect(lost.map(({ position }) => position)).toEqual([world.positions[5]])
+    expect(consumers).toEqual([])
+    const store = await reopen({ ...world, connect: empty.connect })
+    expect(await collect(store.readAll())).toEqual([])
+    expect(await store.append(to(newStream(), 'no stream', newEvent()))).toMatchObject({ outcome: 'appended' })
+    expect(await collect(store.readAll())).toHaveLength(1)
+  })
+
   test('is not adopted while a process works with it', async () => {
     const world = await begin()
     const database = world.connect({ poolSize: 1 })

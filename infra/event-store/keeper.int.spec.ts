@@ -43,6 +43,8 @@ const closing = (store: EventStore): EventStore => {
 const event = (n: number): KnownEvent => ({ position: `p-${n}` as Position, id: `id-${n}`, stream: 's', revision: 7n })
 /** Copies a folder with owners and modes: PostgreSQL may run as another user. */
 const copyFolder = (from: string, to: string) => promisify(execFile)('cp', ['-a', from, to])
+/** For a slow machine. */
+const waitMs = 60_000
 const write = (store: EventStore) => store.append(to(newStream(), 'no stream', ...newEvents(3)))
 
 describe('a place for the latest event', () => {
@@ -191,11 +193,14 @@ test('a copy of the data folder of PostgreSQL, put back under a running store an
   // A restart, also one from a copy that has everything, passes.
   const second = await start()
   expect(second.url).toBe(first.url)
-  await eventually('the store to go on', () =>
-    write(store).then(
-      () => true,
-      () => false,
-    ),
+  await eventually(
+    'the store to go on',
+    () =>
+      write(store).then(
+        () => true,
+        () => false,
+      ),
+    waitMs,
   )
   expect(failures).toEqual([])
   await second.close()
@@ -203,10 +208,14 @@ test('a copy of the data folder of PostgreSQL, put back under a running store an
   await copyFolder(copy, data)
 
   const third = await start()
-  const code = await eventually('an answer of the server', async () => {
-    const answer = await codeThrownBy(() => store.append(to(newStream(), 'no stream', newEvent())))
-    return answer === 'DATABASE_UNAVAILABLE' ? undefined : { answer }
-  })
+  const code = await eventually(
+    'an answer of the server',
+    async () => {
+      const answer = await codeThrownBy(() => store.append(to(newStream(), 'no stream', newEvent())))
+      return answer === 'DATABASE_UNAVAILABLE' ? undefined : { answer }
+    },
+    waitMs,
+  )
   expect(code.answer).toBe('LOG_REPLACED')
   expect(failures).toHaveLength(1)
   const [count] = await database.query<{ count: bigint }>('spec', 'select count(*) from log.events')
@@ -216,4 +225,4 @@ test('a copy of the data folder of PostgreSQL, put back under a running store an
   expect(await readFile(join(folder.path, 'latest-event.json'), 'utf8')).toContain('00000000000000000006')
   await database.close()
   await third.close()
-}, 60_000)
+}, 180_000)

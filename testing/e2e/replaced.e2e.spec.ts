@@ -20,6 +20,9 @@ afterAll(async () => {
   await folder.remove()
 })
 
+/** For a slow machine. */
+const waitMs = 60_000
+
 const startPlatform = () => startTestPlatform(folder.path, { EVENTSTORE_URL: server.url })
 const list = ({ url }: { readonly url: string }) => createListing(url, 1, '2')
 
@@ -53,10 +56,14 @@ test('a platform whose log is put back answers LOG_REPLACED and writes nothing, 
   await server.replaceLog(createServerLog(backup))
 
   await expect(list(platform)).rejects.toThrow('LOG_REPLACED')
-  const ready = await eventually('it to answer so', async () => {
-    const found = await readyOf(platform.url)
-    return found.parts.log === undefined ? undefined : found
-  })
+  const ready = await eventually(
+    'it to answer so',
+    async () => {
+      const found = await readyOf(platform.url)
+      return found.parts.log === undefined ? undefined : found
+    },
+    waitMs,
+  )
   expect(ready).toEqual({
     status: 503,
     ready: false,
@@ -82,7 +89,7 @@ test('a platform whose log is put back answers LOG_REPLACED and writes nothing, 
   expect(printed).toMatch(/The consumer processes was at \S+: it goes on from the beginning/)
 
   const adopted = await startPlatform()
-  await eventually('all read models to be built', async () => (await readyOf(adopted.url)).status === 200)
+  await eventually('all read models to be built', async () => (await readyOf(adopted.url)).status === 200, waitMs)
   expect(await listingAt(adopted, first, firstHead)).toBe(first)
   await expect(listingAt(adopted, second, firstHead)).rejects.toThrow('LISTING_UNKNOWN')
   await expect(listingAt(adopted, first, lostHead)).rejects.toThrow('POSITION_FOREIGN')

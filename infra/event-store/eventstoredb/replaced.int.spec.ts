@@ -3,9 +3,20 @@ import type { Failure } from '../../../domain/errors.ts'
 import { createServerLog, type ServerLog } from '../../../testing/eventstoredb/log.ts'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
 import { eventually } from '../../../testing/eventually.ts'
-import { appendUntilAnswered, codeThrownBy, collect, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
-import { openEventStoreDb } from '../eventstoredb.ts'
+import {
+  appendUntilAnswered,
+  codeThrownBy,
+  collect,
+  eventsUntil,
+  idsOf,
+  newEvent,
+  newEvents,
+  newStream,
+  to,
+} from '../contract.ts'
+import { beginEpochOnServer, openEventStoreDb } from '../eventstoredb.ts'
 import type { EventStore, ExpectedRevision } from '../port.ts'
+import { nextEpochName } from '../position.ts'
 
 const isOurStream = (stream: string) => stream.startsWith('case-')
 
@@ -23,6 +34,8 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     const store = await openEventStoreDb({
       url: server.url,
       lookPauseMs: 20,
+      // However slow the machine is: an append ends with what the look has found.
+      settleMs: 60_000,
       onReplaced: (failure) => failures.push(failure),
     })
     stops.push(store.close)
@@ -141,6 +154,33 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     expect(await collect(store.readStream(stream))).toHaveLength(2)
     server.follow(follower)
     expect(await codeThrownBy(() => collect(store.readStream(stream)))).toBe('LOG_REPLACED')
+  })
+
+  test('adopted, it goes on in a new epoch: above what was lost, and what was lost is refused with that reason', async () => {
+    const { server, store } = await begin()
+    const stream = newStream()
+    await store.append(to(stream, 'no stream', ...newEvents(3)))
+    const before = await collect(store.readAll())
+    const backup = backupOf(server)
+    await store.append(to(stream, 2n, ...newEvents(2)))
+    const lost = (await collect(store.readAll())).slice(3).map(({ position }) => position)
+    for (const round of [1, 2]) {
+      await server.replaceLog(createServerLog(backup))
+      for (let n = 0; n < round; n += 1) await beginEpochOnServer(server.url, nextEpochName(n, lost))
+      const adopted = await open(server)
+      await adopted.append(to(stream, 2n, ...newEvents(4)))
+      const all = await collect(adopted.readAll())
+      const positions = all.map(({ position }) => position)
+      expect(all.slice(0, 3)).toEqual(before)
+      expect(positions.toSorted()).toEqual(positions)
+      expect((positions[3] ?? '') > (lost.toSorted().at(-1) ?? '')).toBe(true)
+      for (const [index, { position }] of before.entries())
+        expect(await collect(adopted.readAll({ after: adopted.parsePosition(position) }))).toEqual(all.slice(index + 1))
+      for (const position of lost) expect(() => adopted.parsePosition(position)).toThrow(/put back to an earlier state/)
+      expect(await eventsUntil(adopted, {}, all.length)).toEqual(all)
+      expect(await adopted.head()).toBe(positions.at(-1))
+      lost.push(...positions.slice(3))
+    }
   })
 
   test.each(['truncate', 'tombstone'] as const)(

@@ -99,8 +99,12 @@ export const openEventStoreDb = async ({
       append: async (append) => {
         const [checked] = checkAppends([append])
         if (!checked) throw new Error('checkAppends returned no append for one.')
+        const before = known.latest()?.position
         const outcome = await writer.append(checked)
-        if (outcome.outcome === 'appended') for (const stored of acknowledgedBy([append], [outcome])) known.add(stored)
+        if (outcome.outcome !== 'appended') return outcome
+        // A proxy may have gone over to another server, with the connection to here intact.
+        if (!outcome.repeated && before !== undefined && outcome.position <= before) await known.look()
+        for (const stored of acknowledgedBy([append], [outcome])) known.add(stored)
         return outcome
       },
       appendToMany: async ([first]) => {

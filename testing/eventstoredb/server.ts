@@ -43,6 +43,8 @@ export type EventStoreDbServer = {
   restart(whileAway?: () => Promise<void>): Promise<void>
   /** Ends, and begins again on the same port with another log. */
   replaceLog(other: ServerLog): Promise<void>
+  /** Answers from another log from now on, as a proxy does that goes over to another server and breaks no connection. */
+  swapLog(other: ServerLog): void
   stop(): Promise<void>
 }
 
@@ -217,6 +219,9 @@ export const startEventStoreDbServer = async ({
     },
     dropSubscriptions: dropping.notify,
     restart,
+    swapLog: (other) => {
+      log = other
+    },
     replaceLog: (other) =>
       restart(async () => {
         log = other

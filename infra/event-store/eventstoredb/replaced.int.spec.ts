@@ -156,6 +156,23 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     expect(await codeThrownBy(() => collect(store.readStream(stream)))).toBe('LOG_REPLACED')
   })
 
+  test.each(['append', 'head'] as const)(
+    'behind a proxy that breaks no connection it is noticed by an answer behind what is known (%s)',
+    async (first) => {
+      const { server, store } = await begin()
+      await store.append(to(newStream(), 'no stream', ...newEvents(2)))
+      const backup = backupOf(server)
+      for (let n = 0; n < 20; n += 1) await store.append(to(newStream(), 'no stream', newEvent()))
+      server.swapLog(createServerLog(backup))
+      if (first === 'head') expect(await codeThrownBy(store.head)).toBe('LOG_REPLACED')
+      const before = ourEvents(server)
+      for (let n = 0; n < 3; n += 1)
+        expect(await codeThrownBy(() => store.append(to(newStream(), 'no stream', newEvent())))).toBe('LOG_REPLACED')
+      // The first append has shown it.
+      expect(ourEvents(server) - before).toBe(first === 'append' ? 1 : 0)
+    },
+  )
+
   test('adopted, it goes on in a new epoch: above what was lost, and what was lost is refused with that reason', async () => {
     const { server, store } = await begin()
     const stream = newStream()

@@ -11,6 +11,7 @@ import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import { keepInDatabase, keepInFolder } from './infra/event-store/keeper.ts'
 import { shareReader } from './infra/event-store/one-reader.ts'
 import { openEventStore } from './infra/event-store/open.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
@@ -91,6 +92,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     },
     (connected) => connected.close(),
   )
+  const replaced = new AbortController()
   const store = await open(
     'event store',
     async () =>
@@ -99,6 +101,14 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
           database,
           eventStoreUrl: config.eventStoreUrl,
           log: log.child({ part: 'event store' }),
+          keepers: [
+            keepInFolder(folder.path),
+            ...(config.eventStoreUrl === undefined ? [] : [keepInDatabase(database)]),
+          ],
+          onReplaced: (failure) => {
+            log.error({ err: failure }, 'the log was put back or replaced: nothing is written, and all work stops')
+            replaced.abort()
+          },
         }),
       ),
     (opened) => opened.close(),
@@ -172,10 +182,15 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     taskQueue.schedule(name, payload, { key, runAt: new Date(runAt) })
   const cancel: Cancel = (key) => taskQueue.cancel(key)
   const platform: Platform = { ...parts, schedule, cancel }
+  // Without its log the platform works no more. The gateway goes on: it answers with the reason.
+  const working = { ...shutdown, signal: AbortSignal.any([shutdown.signal, replaced.signal]) }
+  const stopTimers = () => void taskQueue.close().catch((err) => log.warn({ err }, 'the timers did not stop cleanly'))
+  replaced.signal.addEventListener('abort', stopTimers)
+  if (replaced.signal.aborted) stopTimers()
 
-  if (config.roles.includes('worker')) startWorker(platform)
-  if (config.roles.includes('watcher')) startWatcher(platform)
-  if (config.roles.includes('scheduler')) startScheduler(platform)
+  if (config.roles.includes('worker')) startWorker({ ...platform, shutdown: working })
+  if (config.roles.includes('watcher')) startWatcher({ ...platform, shutdown: working })
+  if (config.roles.includes('scheduler')) startScheduler({ ...platform, shutdown: working })
   const url = config.roles.includes('gateway') ? await open('gateway', () => startGateway(platform)) : undefined
   log.info(
     {

@@ -10,7 +10,7 @@ export type LogBoundary =
 
 const day = /^\d{4}-\d\d-\d\d$/
 const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/
-/** A position of some store: its name, and twenty digits once or twice. */
+/** A position of some store: its name, perhaps an epoch, and twenty digits once or twice. */
 const position = /^\S{1,100}?-\d{20}(-\d{20})?$/
 const takes = 'a position of this log, a day (2026-11-22) or a moment with its zone (2026-11-22T10:00:00Z)'
 

@@ -7,15 +7,21 @@ import { sleep } from '../infra/async/sleep.ts'
 import type { Config } from '../infra/config.ts'
 import { openDataFolder } from '../infra/data-folder.ts'
 import { dropClientVariables, embeddedPostgresUrl, startEmbeddedPostgres } from '../infra/embedded-postgres.ts'
-import { openEventStore } from '../infra/event-store/open.ts'
+import { type Keeper, keepInDatabase, keepInFolder, loadKept } from '../infra/event-store/keeper.ts'
+import type { KnownEvent } from '../infra/event-store/known-log.ts'
+import { beginEpochOf, openEventStore } from '../infra/event-store/open.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
+import { nextEpochName } from '../infra/event-store/position.ts'
 import { readOrCreateSecret } from '../infra/keys/file.ts'
-import { checkDatabase, connectPostgres, type Database } from '../infra/postgres.ts'
+import { checkDatabase, connectPostgres, type Database, migrateOperations } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
 import { exists } from '../infra/system/files.ts'
 import type { Log } from '../infra/telemetry.ts'
 
+export { readConsumers, setConsumer } from '../infra/bus/ahead.ts'
 export { readCursors, requestRescan, rescanProgress } from '../infra/chain/rescans.ts'
+export type { KnownEvent } from '../infra/event-store/known-log.ts'
+export { readRentalTimers, removeTimer } from '../infra/task-queue.ts'
 
 const connectionsMax = 6
 const waitMsMax = 30_000
@@ -50,6 +56,66 @@ export const openInstallation = async (options: Options): Promise<Installation> 
   shutdown.add('event store', () => store.close())
   return { ...reached, store }
 }
+
+/** A log that can be adopted: no other process works with it. */
+export type AdoptableLog = Omit<Installation, 'server'> & {
+  /** The latest events that were kept outside the log's database. */
+  readonly kept: readonly KnownEvent[]
+  /** Begins an epoch. Resolves to its name, and to the log with it. */
+  readonly adopt: (nowMs: number) => Promise<{ readonly epoch: string; readonly store: EventStore }>
+  /** Forgets the latest events that were kept: the last step, so that an adoption that was killed can be repeated. */
+  readonly forgetKept: () => Promise<void>
+}
+
+/** Opens the log and the database of the settings for an adoption: their schemas are made or migrated, since a backup
+ *  may be of an older version. Throws LOG_IN_USE, and what `openInstallation` throws. */
+export const openAdoptable = async (options: Options): Promise<AdoptableLog> => {
+  const { config, log, shutdown } = options
+  const { eventStoreUrl } = config
+  const reached = config.databaseUrl === undefined ? await reachEmbedded(options) : await reachGiven(options)
+  const { database, databaseUrl, server } = reached
+  if (server === 'running') throw new Failure('LOG_IN_USE', { folder: config.dataDir })
+  await refuseOthers(database, shutdown.signal)
+  await migrateOperations(database)
+  const open = () => openEventStore({ database, eventStoreUrl, log })
+  const store = await open()
+  let current = store
+  shutdown.add('event store', () => current.close())
+  const keepers: readonly Keeper[] = [keepInFolder(config.dataDir), keepInDatabase(database)]
+  const kept = (await loadKept(keepers)).map(({ event }) => event)
+  return {
+    database,
+    databaseUrl,
+    store,
+    kept,
+    adopt: async (nowMs) => {
+      const head = await store.head()
+      await store.close()
+      const epoch = nextEpochName(nowMs, [head, ...kept.map(({ position }) => position)])
+      await beginEpochOf({ database, eventStoreUrl }, epoch)
+      current = await open()
+      return { epoch, store: current }
+    },
+    forgetKept: async () => {
+      for (const { forget } of keepers) await forget()
+    },
+  }
+}
+
+/** Throws LOG_IN_USE while other processes are connected. One that has just ended may be listed for a moment. */
+const refuseOthers = async ({ query }: Pick<Database, 'query'>, signal: AbortSignal): Promise<void> => {
+  const until = performance.now() + answerMsMax
+  for (;;) {
+    const [others] = await query<{ count: number }>('installation.others', OTHERS)
+    if (!others?.count) return
+    if (performance.now() > until) throw new Failure('LOG_IN_USE', { connections: String(others.count) })
+    await sleep(retryMs, signal)
+  }
+}
+
+/** Processes of the platform connect under this name. */
+const OTHERS = `select count(*)::int as count from pg_stat_activity
+  where datname = current_database() and application_name = 'neuralmesh' and pid <> pg_backend_pid()`
 
 type Reached = Omit<Installation, 'store'>
 

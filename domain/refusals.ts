@@ -100,6 +100,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   PATH_UNUSABLE: 'again',
   LOG_NOT_FOUND: 'again',
   LOG_DAMAGED: 'again',
+  LOG_IN_USE: 'again',
+  LOG_REPLACED: 'again',
   STREAM_DAMAGED: 'again',
   POSITION_FOREIGN: 'final',
   POSITION_NOT_REACHED: 'again',

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals'
+import { Failure } from '../domain/errors.ts'
 import type { ProjectionsStatus } from '../projections/engine/status.ts'
 import { createHealth } from './health.ts'
 
@@ -58,4 +59,23 @@ test('texts of errors are for operators', async () => {
   expect(shown).toContain('listing-secret')
   expect(hidden).not.toContain('listing-secret')
   expect(hidden).toContain('EVENT_NOT_FOLDED')
+})
+
+test('a log that was replaced is told apart from a database that is down', async () => {
+  const healthOf = (error: Error) =>
+    createHealth({
+      projections: { status: () => Promise.reject(error) },
+      parkedTasks: { counts: async () => ({}) },
+      isUp: async () => true,
+      roles: ['gateway'],
+      now: () => '2026-01-01T00:00:00.000Z',
+    })
+  expect(await healthOf(new Failure('LOG_REPLACED')).ready()).toEqual({
+    ready: false,
+    parts: { database: 'up', log: 'LOG_REPLACED', projections: 'unknown' },
+  })
+  expect(await healthOf(new Failure('DATABASE_UNAVAILABLE')).ready()).toEqual({
+    ready: false,
+    parts: { database: 'down', projections: 'unknown' },
+  })
 })

@@ -1,3 +1,4 @@
+import { isFailure } from '../domain/errors.ts'
 import type { CustodyReport } from '../infra/chain/port.ts'
 import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ParkedStream } from '../projections/engine/parked-streams.ts'
@@ -49,7 +50,7 @@ const createSnapshot = <Value>(read: () => Promise<Value>, ageMs: number): (() =
   }
 }
 
-/** Creates the health checks. Ready means: the database answers, and this version of the program keeps every read model
+/** Creates the health checks. Ready means: the database answers, the log is the one that was opened, and this version of the program keeps every read model
  *  up to date. A parked stream is listed, but the platform stays ready. Answers are at most a second old.
  *  @param isUp resolves to whether the database answers. */
 export const createHealth = ({
@@ -70,13 +71,17 @@ export const createHealth = ({
   readonly ageMs?: number
 }): Health => {
   const snapshot = createSnapshot(async () => {
-    const status = (await isUp()) ? await projections.status().catch(() => undefined) : undefined
+    const reading = (await isUp()) ? await projections.status().catch((error: unknown) => ({ error })) : undefined
+    const status = reading && 'error' in reading ? undefined : reading
+    const isReplaced = reading !== undefined && 'error' in reading && isFailure(reading.error, 'LOG_REPLACED')
     const readiness: Readiness = status
       ? {
           ready: status.projections.every(({ state }) => state === 'running'),
           parts: { database: 'up', projections: summaryOf(status.projections) },
         }
-      : { ready: false, parts: { database: 'down', projections: 'unknown' } }
+      : isReplaced
+        ? { ready: false, parts: { database: 'up', log: 'LOG_REPLACED', projections: 'unknown' } }
+        : { ready: false, parts: { database: 'down', projections: 'unknown' } }
     const tasks = status ? await parkedTasks.counts().catch(() => null) : null
     const held = status ? await custody().then(custodyEntryOf, () => null) : null
     return { status, readiness, tasks, held, time: now() }

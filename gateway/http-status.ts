@@ -8,6 +8,7 @@ const statuses: { readonly [Code in ErrorCode]?: number } = {
   TOO_MANY_REQUESTS: 429,
   ANSWER_TIMED_OUT: 503,
   DATABASE_UNAVAILABLE: 503,
+  LOG_REPLACED: 503,
 }
 
 /** Returns the HTTP status for a code; 500 for any other. */

@@ -8,6 +8,8 @@ import { type Database, isConnectionError, openPool } from './postgres.ts'
 import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
+export { readRentalTimers, removeTimer } from './task-queue/rentals.ts'
+
 /** The name is data, like the query labels: graphile-worker calls a task a job. */
 export const taskSchema = 'jobs'
 const schema = taskSchema

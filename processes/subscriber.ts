@@ -84,7 +84,7 @@ export const runSubscriber = ({
     try {
       await handle(dependencies, handler, id, revision)
     } catch (error) {
-      if (isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+      if (isFailure(error, 'DATABASE_UNAVAILABLE') || isFailure(error, 'LOG_REPLACED')) throw error
       const payload = { process: handler, id, revision: String(revision) }
       await schedule('walk', payload, { key: timerKeys.walk(handler, id, revision), runAt: dependencies.now() })
     }

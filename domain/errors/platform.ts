@@ -56,6 +56,14 @@ export const platformErrors = {
     message: 'Something is wrong with the log.',
     hint: 'The lines before name what; restore the log from a backup, or ask who works on its server.',
   },
+  LOG_IN_USE: {
+    message: 'Other processes work with this log.',
+    hint: 'Stop all platforms and tools that use its database, and repeat this.',
+  },
+  LOG_REPLACED: {
+    message: 'The log lacks events that this platform knows: it was put back to an earlier state, or is another one.',
+    hint: 'Nothing is written to it. Bring the former log back and start again, or adopt this one as it is: npm run log -- adopt.',
+  },
   STREAM_DAMAGED: {
     message: 'Events of this stream are missing: it was deleted or truncated, or the log is damaged.',
     hint: 'Look at the stream in the details on the server of the log, and restore the log from a backup.',

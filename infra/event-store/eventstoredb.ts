@@ -3,9 +3,10 @@ import { createBoundedMap, registerBound } from '../async/bounded.ts'
 import { sleep } from '../async/sleep.ts'
 import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-store-address.ts'
 import type { Log } from '../telemetry.ts'
-import { connectEventStoreDb } from './eventstoredb/client.ts'
+import { type Connection, connectEventStoreDb } from './eventstoredb/client.ts'
 import type { ServerEvent } from './eventstoredb/events.ts'
-import { readIdentity } from './eventstoredb/identity.ts'
+import { appendEpoch, type Identity, readIdentity } from './eventstoredb/identity.ts'
+import { createKnownOnServer, guardConnection } from './eventstoredb/known.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
 import { logPositionsOf } from './eventstoredb/position.ts'
 import { whyNeverConnects } from './eventstoredb/probe.ts'
@@ -13,7 +14,10 @@ import { createReader } from './eventstoredb/reader.ts'
 import { settleMsDefault } from './eventstoredb/settling.ts'
 import { createTail } from './eventstoredb/subscription.ts'
 import { createWriter } from './eventstoredb/writer.ts'
+import { type Keeper, keepLatest, loadKept } from './keeper.ts'
+import { acknowledgedBy, type KeptEvent, refuseLogWithout } from './known-log.ts'
 import type { Capabilities, EventStore } from './port.ts'
+import { isLossKnown } from './position.ts'
 import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
 
@@ -33,7 +37,9 @@ export const eventStoreDbCapabilities: Capabilities = {
  *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
  *  @param settleMs how long an append finds out whether it was written, when the server's answer leaves that open.
+ *  @param onReplaced called when the log was put back or replaced meanwhile: from then on all throws LOG_REPLACED.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
+ *  @param keepers places outside the server for the latest event; a log that lacks it is not opened: LOG_REPLACED.
  *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
  *  too old. */
 export const openEventStoreDb = async ({
@@ -42,24 +48,48 @@ export const openEventStoreDb = async ({
   create = true,
   openMs = openMsDefault,
   settleMs = settleMsDefault,
+  onReplaced,
+  lookPauseMs,
+  keepers = [],
 }: {
   readonly url: string
   readonly log?: Log
   readonly create?: boolean
   readonly openMs?: number
   readonly settleMs?: number
+  readonly onReplaced?: ((failure: Failure) => void) | undefined
+  readonly lookPauseMs?: number | undefined
+  readonly keepers?: readonly Keeper[] | undefined
 }): Promise<EventStore> => {
   const address = parseEventStoreDbAddress(url)
   if (!address) throw unusable('it is not an address of a server')
-  const connection = connect(address)
+  const direct = connect(address)
   const opening = new AbortController()
   try {
-    const identity = identityWithin(() => readIdentity(connection, create), { openMs, signal: opening.signal }, log)
-    const storeId = await Promise.race([identity, refuseUnusable(address)])
-    const positions = logPositionsOf(`esdb-${storeId}`)
+    const kept = await loadKept(keepers)
+    const { log: known, has } = createKnownOnServer({ connection: direct, onReplaced, pauseMs: lookPauseMs })
+    const identify = async () => {
+      // First: nothing is written to another log.
+      for (const each of kept) if (!(await isLossKnownOn(direct, each))) await refuseLogWithout(each, has, lookPauseMs)
+      return readIdentity(direct, create)
+    }
+    const identity = identityWithin(identify, { openMs, signal: opening.signal }, log)
+    const { storeId, epochs, event } = await Promise.race([identity, refuseUnusable(address)])
+    const positions = logPositionsOf(`esdb-${storeId}`, epochs)
+    for (const each of kept) if (!(await isLossKnownOn(direct, each))) known.add(each.event)
+    known.add({ ...event, position: positions.of(event.position) })
+    const connection = guardConnection(direct, known, positions)
+    const stopKeeping = keepLatest(keepers, known, log)
     const knownIds = createKnownIds()
     const onStrange = logStrangeOnce(log)
-    const reader = createReader({ connection, positions, knownIds, onStrange })
+    const plainReader = createReader({ connection, positions, knownIds, onStrange })
+    const head = async () => {
+      const latest = known.latest()?.position
+      const last = await plainReader.head()
+      if (latest !== undefined && (!last || positions.of(last) < latest)) await known.look()
+      return last
+    }
+    const reader = { ...plainReader, head }
     const writer = createWriter({ connection, reader, positions, knownIds, settleMs })
     const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log) })
     return {
@@ -68,7 +98,13 @@ export const openEventStoreDb = async ({
       append: async (append) => {
         const [checked] = checkAppends([append])
         if (!checked) throw new Error('checkAppends returned no append for one.')
-        return writer.append(checked)
+        const before = known.latest()?.position
+        const outcome = await writer.append(checked)
+        if (outcome.outcome !== 'appended') return outcome
+        // A proxy may have gone over to another server, with the connection to here intact.
+        if (!outcome.repeated && before !== undefined && outcome.position <= before) await known.look()
+        for (const stored of acknowledgedBy([append], [outcome])) known.add(stored)
+        return outcome
       },
       appendToMany: async ([first]) => {
         throw new Failure('EVENT_INVALID', {
@@ -78,7 +114,13 @@ export const openEventStoreDb = async ({
       },
       readStream: reader.readStream,
       readAll: reader.readAll,
-      subscribe: tail.subscribe,
+      subscribe: async function* (options) {
+        for await (const batch of tail.subscribe(options)) {
+          const last = batch.events.at(-1)
+          if (last) known.add(last)
+          yield batch
+        }
+      },
       head: async () => {
         const last = await reader.head()
         return last ? positions.of(last) : positions.start
@@ -87,15 +129,41 @@ export const openEventStoreDb = async ({
       parsePosition: (text) => positions.of(positions.partsOf(text)),
       distance: positions.distance,
       close: async () => {
+        known.close()
         tail.close()
         await writer.close()
-        await connection.close()
+        await stopKeeping()
+        await direct.close()
       },
     }
   } catch (error) {
     opening.abort()
-    await connection.close()
+    await direct.close()
     throw error
+  }
+}
+
+/** Resolves to whether the log on the server was adopted without an event that was kept. */
+const isLossKnownOn = async (connection: Connection, { event }: KeptEvent): Promise<boolean> => {
+  const found = await readIdentity(connection, false).catch((error: unknown) => {
+    if (!isFailure(error, 'LOG_NOT_FOUND')) throw error
+  })
+  return found !== undefined && isLossKnown(event.position, 2, { ...found, store: `esdb-${found.storeId}` })
+}
+
+/** Begins an epoch of this name after the last event of the log on a server. Throws the failures of opening it, and
+ *  CONFLICT_UNRESOLVED. */
+export const beginEpochOnServer = async (url: string, name: string): Promise<void> => {
+  const address = parseEventStoreDbAddress(url)
+  if (!address) throw unusable('it is not an address of a server')
+  const connection = connect(address)
+  try {
+    const identity = await readIdentity(connection, false)
+    const positions = logPositionsOf(`esdb-${identity.storeId}`, identity.epochs)
+    const reader = createReader({ connection, positions, knownIds: createKnownIds(), onStrange: () => undefined })
+    await appendEpoch(connection, { name, after: (await reader.head())?.commit ?? 0n }, identity)
+  } finally {
+    await connection.close()
   }
 }
 
@@ -134,10 +202,10 @@ const refuseUnusable = async (address: EventStoreDbAddress): Promise<never> => {
 }
 
 const identityWithin = async (
-  read: () => Promise<string>,
+  read: () => Promise<Identity>,
   { openMs, signal }: { readonly openMs: number; readonly signal: AbortSignal },
   log?: Log,
-): Promise<string> => {
+): Promise<Identity> => {
   const until = performance.now() + openMs
   for (let warned = false; ; warned = true) {
     try {

@@ -1,7 +1,9 @@
+import type { Failure } from '../../domain/errors.ts'
 import type { Database } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
+import type { Keeper } from './keeper.ts'
 import type { EventStore } from './port.ts'
-import { openPostgresEventStore } from './postgres.ts'
+import { beginEpoch, openPostgresEventStore } from './postgres.ts'
 
 export type OpenEventStoreOptions = {
   /** Stores the log when `eventStoreUrl` is not set. */
@@ -14,6 +16,23 @@ export type OpenEventStoreOptions = {
   readonly pollMs?: number
   /** `false` for read-only callers: changes nothing, and throws LOG_NOT_FOUND or DATABASE_SCHEMA_OLDER instead. */
   readonly migrate?: boolean
+  /** Called once, when the log turns out to be put back to an earlier state or replaced: from then on everything throws
+   *  this LOG_REPLACED, and nothing is written. */
+  readonly onReplaced?: (failure: Failure) => void
+  /** Places outside the database of the log for the latest event of the log. A log that lacks it is not opened, and
+   *  nothing is written to it: LOG_REPLACED. */
+  readonly keepers?: readonly Keeper[]
+}
+
+/** Begins an epoch after the last event of the log that the settings select, as an adoption does. All stores of this log
+ *  must be closed. */
+export const beginEpochOf = async (
+  { database, eventStoreUrl }: Pick<OpenEventStoreOptions, 'database' | 'eventStoreUrl'>,
+  name: string,
+): Promise<void> => {
+  if (eventStoreUrl === undefined) return beginEpoch(database, name)
+  const { beginEpochOnServer } = await import('./eventstoredb.ts')
+  return beginEpochOnServer(eventStoreUrl, name)
 }
 
 /** Opens the event store that the settings select: a separate server, or else the database. Throws the failures of
@@ -24,11 +43,20 @@ export const openEventStore = async ({
   log,
   pollMs,
   migrate = true,
+  onReplaced,
+  keepers,
 }: OpenEventStoreOptions): Promise<EventStore> => {
   if (eventStoreUrl !== undefined) {
     // Loaded only on demand: its client is slow to import.
     const { openEventStoreDb } = await import('./eventstoredb.ts')
-    return openEventStoreDb({ url: eventStoreUrl, create: migrate, ...(log && { log }) })
+    return openEventStoreDb({ url: eventStoreUrl, create: migrate, onReplaced, keepers, ...(log && { log }) })
   }
-  return openPostgresEventStore({ database, migrate, log, ...(pollMs === undefined ? {} : { pollMs }) })
+  return openPostgresEventStore({
+    database,
+    migrate,
+    log,
+    onReplaced,
+    keepers,
+    ...(pollMs === undefined ? {} : { pollMs }),
+  })
 }

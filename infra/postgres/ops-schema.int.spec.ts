@@ -37,6 +37,12 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'heartbeats.acknowledged_ms bigint',
     'heartbeats.last_beat_at timestamp with time zone',
     'heartbeats.rental text',
+    'latest_event.event_id text',
+    'latest_event.only_row boolean',
+    'latest_event.position text',
+    'latest_event.revision bigint',
+    'latest_event.saved_at timestamp with time zone',
+    'latest_event.stream text',
     'rescans.cursor_name text',
     'rescans.done_at timestamp with time zone',
     'rescans.from_block numeric',
@@ -75,10 +81,11 @@ test('many processes that start at once make them once', async () => {
 test('a database of an earlier version is brought up to this one', async () => {
   await migrateOperations(database)
   const [before] = await versions()
+  await database.query('spec.back', 'drop table ops.latest_event')
   await database.query('spec.back', 'drop table ops.rescans')
   await database.query('spec.back', 'drop table ops.cursors')
   await database.query('spec.back', 'create table ops.cursors (name text primary key, block numeric(39, 0) not null)')
-  await database.query('spec.back', 'update ops.version set version = version - 1')
+  await database.query('spec.back', 'update ops.version set version = version - 2')
   await migrateOperations(database)
   expect(await shape()).toContain('rescans.id bigint')
   expect(await versions()).toEqual([before])
@@ -88,7 +95,7 @@ test('a migration that fails leaves all as it was', async () => {
   await migrateOperations(database)
   await database.query('spec.back', 'update ops.version set version = version - 1')
   const before = [await versions(), await shape()]
-  await expect(migrateOperations(database)).rejects.toMatchObject({ code: '42701' })
+  await expect(migrateOperations(database)).rejects.toMatchObject({ code: '42P07' })
   expect([await versions(), await shape()]).toEqual(before)
 })
 

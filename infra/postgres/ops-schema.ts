@@ -59,6 +59,17 @@ const migrations = [
    )`,
     `create index on ops.rescans (cursor_name, id) where done_at is null`,
   ],
+  // Outside the log's database: for a log on a server of its own.
+  [
+    `create table ops.latest_event (
+     only_row boolean primary key default true check (only_row),
+     position text not null,
+     event_id text not null,
+     stream text not null,
+     revision bigint not null,
+     saved_at timestamptz not null default now()
+   )`,
+  ],
 ] as const
 
 /** One row that holds the version. */

@@ -49,8 +49,10 @@ const headerBytes = 70
 const gapBytes = 17
 const systemEventEvery = 7
 
-export const createServerLog = (): ServerLog => {
-  const records: LogRecord[] = []
+/** Creates a log with the events that every server has.
+ *  @param backup the records of another one, as an operator puts them back. */
+export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog => {
+  const records: LogRecord[] = [...backup]
   const streams = new Map<string, LogRecord[]>()
   let recent = new Map<string, LogRecord>()
   const listeners = new Set<() => void>()
@@ -119,12 +121,15 @@ export const createServerLog = (): ServerLog => {
     return missing > 0 ? wrong : { decision: 'ok' }
   }
 
+  for (const record of backup) streams.set(record.stream, [...(streams.get(record.stream) ?? []), record])
   // A server has other events too: its own, another client's, a link to one of these, data that is no JSON.
-  putText('$settings', '$UserUpdated', '{"loginName":"admin"}')
-  putText('somebody-else', 'Ordered', '{"n":1}')
-  putText('somebody-else', 'Ordered', '{"n":2}', '{"who":"grace"}')
-  putText('somebody-elses-pictures', 'Scanned', '\0\u0001', '', false)
-  putText('reading-list', '$>', '1@somebody-else', '{"$o":"somebody-else"}')
+  if (backup.length === 0) {
+    putText('$settings', '$UserUpdated', '{"loginName":"admin"}')
+    putText('somebody-else', 'Ordered', '{"n":1}')
+    putText('somebody-else', 'Ordered', '{"n":2}', '{"who":"grace"}')
+    putText('somebody-elses-pictures', 'Scanned', '\0\u0001', '', false)
+    putText('reading-list', '$>', '1@somebody-else', '{"$o":"somebody-else"}')
+  }
 
   let written = 0
   return {

@@ -56,6 +56,10 @@ export type EventStoreDbServer = {
   dropSubscriptions(): void
   /** Ends, and begins again on the same port and log. Breaks all connections; forgets what a server keeps in memory. */
   restart(whileAway?: () => Promise<void>): Promise<void>
+  /** Ends, and begins again on the same port with another log. */
+  replaceLog(other: ServerLog): Promise<void>
+  /** Answers from another log from now on, as a proxy does that goes over to another server and breaks no connection. */
+  swapLog(other: ServerLog): void
   stop(): Promise<void>
 }
 
@@ -66,12 +70,13 @@ const commitMsMax = 2_000
 const replicationTurns = 3
 
 export const startEventStoreDbServer = async ({
-  log = createServerLog(),
+  log: first = createServerLog(),
   appendBytesMax = appendBytesMaxDefault,
 }: {
   readonly log?: ServerLog
   readonly appendBytesMax?: number
 } = {}): Promise<EventStoreDbServer> => {
+  let log = first
   const asked = new Map<string, number>()
   const faults: Fault[] = []
   const dropping = createSignal()
@@ -267,7 +272,9 @@ export const startEventStoreDbServer = async ({
     get port() {
       return port
     },
-    log,
+    get log() {
+      return log
+    },
     asked,
     failReads: (status) => {
       readFault = status
@@ -279,6 +286,13 @@ export const startEventStoreDbServer = async ({
     },
     dropSubscriptions: dropping.notify,
     restart,
+    swapLog: (other) => {
+      log = other
+    },
+    replaceLog: (other) =>
+      restart(async () => {
+        log = other
+      }),
     stop: async () => server.forceShutdown(),
   }
 }

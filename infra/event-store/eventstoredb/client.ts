@@ -8,6 +8,7 @@ import { createAppendCall } from './append-call.ts'
 import { type ErrorContext, isNotLeader, refusalOf, storeUnavailable, toStoreFailure } from './errors.ts'
 import type { Direction, OutgoingEvent, ServerEvent, ServerPage } from './events.ts'
 import type { ServerFilter } from './filter.ts'
+import { countLinks } from './links.ts'
 import { decodeAppendAnswer } from './messages.ts'
 import type { LogPosition } from './position.ts'
 import { decodeRead, encodeRead, type ReadRequest } from './read-messages.ts'
@@ -36,6 +37,9 @@ export type Connection = {
   /** Subscribes to the events after a position. `window` is how many events the server scans between two
    *  checkpoints. */
   subscribe(after: LogPosition | 'start', filter: ServerFilter, window: number): ServerSubscription
+  /** Returns a number for the connection over which calls go at this moment, another one after each connect; undefined
+   *  while it is not connected. */
+  link(): number | undefined
   close(): Promise<void>
 }
 
@@ -96,6 +100,7 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
     ),
   )
   const closing = new AbortController()
+  const link = countLinks(client)
 
   const subscriptions = new Set<ServerSubscription>()
 
@@ -204,6 +209,7 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
       }
     },
 
+    link,
     close: async () => {
       closing.abort()
       for (const subscription of subscriptions) subscription.close()

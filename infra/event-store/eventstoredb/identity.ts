@@ -1,16 +1,32 @@
 import { randomUUID } from 'node:crypto'
 import { Failure } from '../../../domain/errors.ts'
+import type { Epoch } from '../position.ts'
 import type { Connection } from './client.ts'
-import { identityStream } from './events.ts'
+import { identityStream, type ServerEvent } from './events.ts'
+import type { LogPosition } from './position.ts'
 
 const identified = 'EventStoreIdentified'
+const epochBegan = 'EpochBegan'
+/** More adoptions than any log will see. */
+const eventsMax = 1_000
 
-/** Resolves to the id of the log on this server: an event in its own stream, which the first process to connect
+export type Identity = {
+  readonly storeId: string
+  /** In the order in which they began. */
+  readonly epochs: readonly Epoch[]
+  /** The first event of the log. */
+  readonly event: ServerEvent & { readonly position: LogPosition }
+  /** The revision of the last event that describes the log. */
+  readonly revision: bigint
+}
+
+/** Resolves to the id of the log on this server, and its event: one in its own stream, which the first process to connect
  *  writes. Of two processes at the same time one writes it, and the other reads it. Throws CONFIG_INVALID for a
  *  server that is too old to return positions, and LOG_NOT_FOUND when there is no id and `create` is false. */
-export const readIdentity = async (connection: Connection, create: boolean): Promise<string> => {
+export const readIdentity = async (connection: Connection, create: boolean): Promise<Identity> => {
   for (;;) {
-    const [first] = (await connection.readStream(identityStream, 'forwards', 'start', 1)).events
+    const { events } = await connection.readStream(identityStream, 'forwards', 'start', eventsMax)
+    const [first] = events
     if (first) {
       const { storeId } = (first.data ?? {}) as { readonly storeId?: unknown }
       if (first.type !== identified || typeof storeId !== 'string')
@@ -18,12 +34,14 @@ export const readIdentity = async (connection: Connection, create: boolean): Pro
           variable: 'EVENTSTORE_URL',
           why: `the stream ${identityStream} of this server belongs to another program`,
         })
-      if (first.position === undefined)
+      const { position } = first
+      if (position === undefined)
         throw new Failure('CONFIG_INVALID', {
           variable: 'EVENTSTORE_URL',
           why: 'the server is too old: EventStoreDB 23.10 or later, or KurrentDB',
         })
-      return storeId
+      const epochs = events.filter(({ type }) => type === epochBegan).map(({ data }) => epochOf(data))
+      return { storeId, epochs, event: { ...first, position }, revision: events.at(-1)?.revision ?? 0n }
     }
     if (!create) throw new Failure('LOG_NOT_FOUND', { database: 'the event store of EVENTSTORE_URL' })
     const storeId = randomUUID().slice(0, 8)
@@ -31,4 +49,22 @@ export const readIdentity = async (connection: Connection, create: boolean): Pro
       { serverId: randomUUID(), type: identified, data: JSON.stringify({ storeId }), metadata: '{}' },
     ])
   }
+}
+
+const epochOf = (data: unknown): Epoch => {
+  const { name, after } = data as { readonly name: string; readonly after: string }
+  return { name, after: BigInt(after) }
+}
+
+/** Begins an epoch after the last event of the log, which is at this position. Throws CONFLICT_UNRESOLVED when another
+ *  process has begun one at the same time. */
+export const appendEpoch = async (
+  connection: Connection,
+  { name, after }: Epoch,
+  { revision }: Pick<Identity, 'revision'>,
+): Promise<void> => {
+  const data = JSON.stringify({ name, after: String(after) })
+  const event = { serverId: randomUUID(), type: epochBegan, data, metadata: '{}' }
+  const { outcome } = await connection.append(identityStream, revision, [event])
+  if (outcome === 'conflict') throw new Failure('CONFLICT_UNRESOLVED', { stream: identityStream })
 }

@@ -1,6 +1,6 @@
 import { Failure } from '../../../domain/errors.ts'
 import type { Position } from '../port.ts'
-import { positionDigitCount } from '../position.ts'
+import { createEpochs, type Epoch, partsOfPosition, positionDigitCount } from '../position.ts'
 
 /** A position in the server's log, in bytes. `prepare` is never above `commit`; it is 0 for a checkpoint between two
  *  events. */
@@ -18,18 +18,27 @@ export type LogPositions = {
 /** One below the largest position of the server, which stands for the end of its log. */
 const commitMax = 2n ** 63n - 2n
 
-/** Returns the positions of one store: `<store>-<20 digits>-<20 digits>`, commit and prepare. They contain the id of
- *  the store, so that a position of another store is refused. */
-export const logPositionsOf = (store: string): LogPositions => {
+/** Returns the parts of a position of this engine, whichever store made it; undefined for another engine. */
+export const partsOfAny = (position: string): LogPosition | undefined => {
+  const parts = position.startsWith('esdb-') ? partsOfPosition(position, 2) : undefined
+  const [commit, prepare] = parts?.numbers ?? []
+  return commit === undefined || prepare === undefined ? undefined : { commit, prepare }
+}
+
+/** Returns the positions of one store: `<store>-<20 digits>-<20 digits>`, commit and prepare, with an epoch before the
+ *  digits after an adoption. They contain the id of the store, so that a position of another store is refused. */
+export const logPositionsOf = (store: string, epochs: readonly Epoch[] = []): LogPositions => {
+  const { partOf, check } = createEpochs(epochs)
   const prefix = `${store}-`
-  const shape = /^(\d{20})-(\d{20})$/
   const padded = (part: bigint) => String(part).padStart(positionDigitCount, '0')
-  const of = ({ commit, prepare }: LogPosition) => `${prefix}${padded(commit)}-${padded(prepare)}` as Position
+  const of = ({ commit, prepare }: LogPosition) =>
+    `${prefix}${partOf(commit)}${padded(commit)}-${padded(prepare)}` as Position
   const partsOf = (position: string): LogPosition => {
-    const found = position.startsWith(prefix) ? shape.exec(position.slice(prefix.length)) : null
-    const [commit, prepare] = found?.slice(1).map(BigInt) ?? []
+    const parts = partsOfPosition(position, 2)
+    const [commit, prepare] = parts?.store === store ? parts.numbers : []
     if (commit === undefined || prepare === undefined || commit > commitMax || prepare > commit)
       throw new Failure('POSITION_FOREIGN', { position, store })
+    check(parts?.epoch ?? '', commit, position)
     return { commit, prepare }
   }
   return {

@@ -140,8 +140,8 @@ export const createTail = ({ connection, reader, positions, onStrange, onRetry =
         isLive = !isLive
       } catch (error) {
         if (signal.aborted) return
-        // A position of another log stays that; whatever else the server answers with may be over soon.
-        if (isFailure(error, 'POSITION_FOREIGN')) throw error
+        // A position of another log stays that, and another log too; whatever else the server answers with may be over soon.
+        if (isFailure(error, 'POSITION_FOREIGN') || isFailure(error, 'LOG_REPLACED')) throw error
         onRetry(error)
         isLive = false
         await backoff.pause(signal)

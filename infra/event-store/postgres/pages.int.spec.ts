@@ -5,6 +5,7 @@ import type { EventStore, Filter, StoredEvent } from '../port.ts'
 import { type Positions, positionsOf } from '../position.ts'
 import { openPostgresEventStore } from '../postgres.ts'
 import { createSpecDatabase, type ObservedDatabase, type SpecDatabase } from './database.testing.ts'
+import { createKnownInPostgres } from './known.ts'
 import { createPages } from './pages.ts'
 import { createEventRows } from './rows.ts'
 import { useStoreFixture } from './store.testing.ts'
@@ -50,6 +51,9 @@ describe('pages of a filtered log', () => {
     await specDatabase.drop()
   })
 
+  const known = (query: ObservedDatabase['query']) =>
+    createKnownInPostgres({ query, storeId: () => store.start.split('-')[1] ?? '' })
+
   const passing = ({ types, streamPrefix = '' }: Filter): StoredEvent[] =>
     log.filter(
       ({ type, stream }) =>
@@ -60,7 +64,7 @@ describe('pages of a filtered log', () => {
     const direction = fc.constantFrom('asc' as const, 'desc' as const)
     const sizes = fc.integer({ min: 1, max: 50 })
     const copyRowsMin = fc.constantFrom(1, 20, 1_000)
-    const rows = createEventRows({ query: database.query, positions })
+    const rows = createEventRows({ known: known(database.query), positions })
     await fc.assert(
       fc.asyncProperty(filters, direction, sizes, copyRowsMin, async (filter, direction, rowsMax, copyRowsMin) => {
         const pages = createPages({ rows, positions, filter, direction, windows, copyRowsMin })
@@ -88,7 +92,7 @@ describe('pages of a filtered log', () => {
       return database.query(label, text, values, options)
     }
     const pages = createPages({
-      rows: createEventRows({ query, positions }),
+      rows: createEventRows({ known: known(query), positions }),
       positions,
       filter: { types: ['Hardly'] },
       windows,

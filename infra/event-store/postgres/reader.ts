@@ -1,16 +1,17 @@
 import { Failure } from '../../../domain/errors.ts'
-import type { Query, Retry } from '../../postgres.ts'
+import type { Retry } from '../../postgres.ts'
 import { maxOf, minOf } from '../bigint.ts'
 import type { AllRange, Filter, StoredEvent, StreamRange } from '../port.ts'
 import type { Positions } from '../position.ts'
 import { isName, isUtcTime, revisionMax } from '../validation.ts'
+import type { KnownInPostgres } from './known.ts'
 import { createPages, type Pages } from './pages.ts'
 import { type BindValue, createEventRows, type EventsRead, pageBytesMax } from './rows.ts'
 
 const pageRowsFirst = 200
 const pageRowsMax = 2_000
 
-const HEAD = 'select coalesce((select e.position from log.events e order by e.position desc limit 1), 0)::text'
+const HEAD = 'select coalesce((select e.position from log.events e order by e.position desc limit 1), 0)::text where'
 
 /** Selects the first revision whose time is later than a moment. A stream as of that moment ends before it, so the
  *  result is always a state of the past: leaving out single events would create gaps where clocks disagree. */
@@ -71,17 +72,21 @@ async function* prefetchPages<Cursor, Page>(
 
 /** Creates the reading half of the store. Reads are retried automatically during a short outage of the database. */
 export const createReader = ({
-  query,
+  known,
   positions,
 }: {
-  readonly query: Query
+  readonly known: KnownInPostgres
   readonly positions: Positions
 }): Reader => {
-  const rows = createEventRows({ query, positions })
+  const { query } = known
+  const rows = createEventRows({ known, positions })
   const readOptions = { rowMode: 'array', retry: true } as const
 
   const head: Reader['head'] = async (options) => {
-    const [row] = await query<[string]>('eventStore.head', HEAD, [], { ...options, rowMode: 'array' })
+    const values: unknown[] = []
+    const text = `${HEAD} ${known.condition((value) => `$${values.push(value)}`)}`
+    const name = known.named('event_store_head')
+    const [row] = await query<[string]>('eventStore.head', text, values, { ...options, rowMode: 'array', name })
     return BigInt(row?.[0] ?? '0')
   }
 

@@ -1,7 +1,8 @@
-import type { Query, QueryOptions } from '../../postgres.ts'
+import type { QueryOptions } from '../../postgres.ts'
 import { type Fields, literalOf } from '../../postgres.ts'
 import type { Json, Metadata, StoredEvent } from '../port.ts'
 import type { Positions } from '../position.ts'
+import type { KnownInPostgres } from './known.ts'
 
 /** The columns of an event as they are in the table: combining them in the database costs more than the driver needs
  *  for one column more. */
@@ -37,12 +38,12 @@ export const pageBytesMax = 4 * 1024 * 1024
 
 /** Returns the statement of a page. It is cut in the database: a client knows how large rows are only once they have
  *  arrived. */
-const textOf = ({ select, orderBy }: EventQuery, bind: BindValue): string => `
+const textOf = ({ select, orderBy }: EventQuery, known: KnownInPostgres, bind: BindValue): string => `
   select e.position, e.version, e.event_id, e.stream_id, e.type, e.data, e.metadata, e.running from (
     select w.*, sum(w.bytes) over (order by w.${orderBy} rows unbounded preceding) as running from (
       select r.*, octet_length(r.data::text) + octet_length(r.metadata::text) as bytes from (${select(bind)}) r offset 0
     ) w
-  ) e where e.running - e.bytes < ${bind(pageBytesMax)} order by e.${orderBy}`
+  ) e where e.running - e.bytes < ${bind(pageBytesMax)} and ${known.condition(bind)} order by e.${orderBy}`
 
 export type EventRows = {
   /** Reads with bind variables, which is the fastest for a few events. `name` makes it a prepared statement. */
@@ -53,23 +54,24 @@ export type EventRows = {
 
 /** Creates the two ways to read events from the table. */
 export const createEventRows = ({
-  query,
+  known,
   positions,
 }: {
-  readonly query: Query
+  readonly known: KnownInPostgres
   readonly positions: Positions
 }): EventRows => {
+  const { query } = known
   const optionsOf = ({ retry = false }: EventQuery): QueryOptions => ({ retry })
-  const pageOf = ({ rowsMax }: EventQuery, events: readonly StoredEvent[], bytes: number): EventsRead => ({
-    events,
-    bytes,
-    isFull: events.length === rowsMax || bytes >= pageBytesMax,
-  })
+  const pageOf = ({ rowsMax }: EventQuery, events: readonly StoredEvent[], bytes: number): EventsRead => {
+    for (const event of [events[0], events.at(-1)]) if (event) known.add(event)
+    return { events, bytes, isFull: events.length === rowsMax || bytes >= pageBytesMax }
+  }
   return {
     read: async (eventQuery, name) => {
       const values: unknown[] = []
-      const text = textOf(eventQuery, (value) => `$${values.push(value)}`)
-      const options = { ...optionsOf(eventQuery), rowMode: 'array', ...(name !== undefined && { name }) } as const
+      const text = textOf(eventQuery, known, (value) => `$${values.push(value)}`)
+      const named = name !== undefined && { name: known.named(name) }
+      const options = { ...optionsOf(eventQuery), rowMode: 'array', ...named } as const
       const rows = await query<Row>(eventQuery.label, text, values, options)
       const events = rows.map((row) => eventOfRow(row, positions))
       return pageOf(eventQuery, events, Number(rows.at(-1)?.[7] ?? 0))
@@ -82,7 +84,7 @@ export const createEventRows = ({
         return event
       }
       const options = { ...optionsOf(eventQuery), decode }
-      const events = await query<StoredEvent>(eventQuery.label, textOf(eventQuery, literalOf), [], options)
+      const events = await query<StoredEvent>(eventQuery.label, textOf(eventQuery, known, literalOf), [], options)
       return pageOf(eventQuery, events, Number(bytes))
     },
   }

@@ -1,6 +1,7 @@
 import { Failure } from '../../../domain/errors.ts'
 import { locks } from '../../locks.ts'
 import { type Database, migrateSchema, type Query } from '../../postgres.ts'
+import type { Epoch } from '../position.ts'
 
 /** One row per event. Positions have no gaps: they are handed out under the lock of the append, so an append that is
  *  rolled back leaves none. `json` and not `jsonb`: cheaper both ways, and the text comes back as it was written. Names
@@ -211,11 +212,21 @@ end $body$`
  *  upgrade, under this name and concurrently, so that no append waits (ADR 17). */
 const indexOfTypes = 'create index if not exists events_type_position on log.events (type, position)'
 
+/** A row for each time that the log was put back to an earlier state and adopted. Events after this position have
+ *  the name of the epoch in theirs. */
+const tableOfEpochs = `
+create table log.epochs (
+  name text collate "C" primary key,
+  after_position bigint not null,
+  begun_at timestamptz not null default now()
+)`
+
 /** Forward only. A migration that was released is never changed: add another. A program of the version before may still
  *  be running, so what it calls stays. */
 const migrations: readonly (readonly string[])[] = [
   [tableOfEvents, tableOfStore, newStoreId, refusals, ...refuseOn('events'), ...refuseOn('store'), functionAppend],
   [functionAppendBatch, indexOfTypes],
+  [tableOfEpochs, ...refuseOn('epochs')],
 ]
 
 /** One row per version, with the time of its migration. */
@@ -227,18 +238,48 @@ const versions = {
 } as const
 
 /** Brings the schema `log` to the newest version that this program knows, or leaves it as it is; any number of
- *  processes may do so at once. Resolves to the id of the store. Throws DATABASE_SCHEMA_NEWER when a newer program has
+ *  processes may do so at once. Resolves to the id of the store, and its epochs. Throws DATABASE_SCHEMA_NEWER when a newer program has
  *  migrated it. */
-export const migrateEventStore = (database: Pick<Database, 'transaction'>): Promise<{ readonly storeId: string }> =>
+export const migrateEventStore = (database: Pick<Database, 'transaction'>): Promise<LogIdentity> =>
   database.transaction('eventStore.migrate', async (query) => {
     await migrateSchema(query, 'eventStore.migrate', { schema: 'log', lock: locks.migrateLog, versions, migrations })
-    const [store] = await query<{ id: string }>('eventStore.migrate', 'select id from log.store')
-    return { storeId: String(store?.id) }
+    return readIdentity((text) => query('eventStore.migrate', text))
   })
+
+type LogIdentity = { readonly storeId: string; readonly epochs: readonly Epoch[] }
+
+const readIdentity = async (
+  look: (text: string) => Promise<Readonly<Record<string, unknown>>[]>,
+): Promise<LogIdentity> => {
+  const [store] = await look('select id from log.store')
+  const epochs = await look('select name, after_position as after from log.epochs order by name')
+  return { storeId: String(store?.id), epochs: epochs as unknown as Epoch[] }
+}
+
+/** Resolves to the store and its epochs; undefined where there is no log, or one of before there were epochs. */
+export const readEpochs = async ({
+  query,
+}: {
+  readonly query: Query
+}): Promise<{ readonly store: string; readonly epochs: readonly Epoch[] } | undefined> => {
+  const look = (text: string) => query<Readonly<Record<string, unknown>>>('eventStore.check', text, [], { retry: true })
+  const [table] = await look(`select to_regclass('log.epochs') is not null as there`)
+  if (!table?.there) return undefined
+  const { storeId, epochs } = await readIdentity(look)
+  return { store: `pg-${storeId}`, epochs }
+}
+
+/** Begins an epoch after the last event of the log. */
+export const beginEpoch = async ({ query }: { readonly query: Query }, name: string): Promise<void> => {
+  await query('eventStore.beginEpoch', BEGIN_EPOCH, [name])
+}
+
+const BEGIN_EPOCH = `insert into log.epochs (name, after_position)
+  select $1, coalesce(max(e.position), 0) from log.events e`
 
 /** Checks that the schema `log` is at the version that this code knows, and changes nothing: for read-only callers.
  *  Throws LOG_NOT_FOUND when there is none, DATABASE_SCHEMA_OLDER and DATABASE_SCHEMA_NEWER. */
-export const checkEventStore = async ({ query }: { readonly query: Query }): Promise<{ readonly storeId: string }> => {
+export const checkEventStore = async ({ query }: { readonly query: Query }): Promise<LogIdentity> => {
   const look = (text: string) => query<Readonly<Record<string, unknown>>>('eventStore.check', text, [], { retry: true })
   const [schema] = await look(`select to_regclass('log.schema_versions') is not null as there`)
   if (!schema?.there) throw new Failure('LOG_NOT_FOUND', { where: 'the database has no schema log' })
@@ -246,6 +287,5 @@ export const checkEventStore = async ({ query }: { readonly query: Query }): Pro
   const details = { schema: 'log', found: `${newest?.version}`, known: `${migrations.length}` }
   if (Number(newest?.version) > migrations.length) throw new Failure('DATABASE_SCHEMA_NEWER', details)
   if (Number(newest?.version) < migrations.length) throw new Failure('DATABASE_SCHEMA_OLDER', details)
-  const [store] = await look('select id from log.store')
-  return { storeId: String(store?.id) }
+  return readIdentity(look)
 }

@@ -1,10 +1,12 @@
+import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { createSignal, unlessAborted } from '../../async/signal.ts'
 import { sleep } from '../../async/sleep.ts'
 import { channels } from '../../locks.ts'
-import type { Database, Query } from '../../postgres.ts'
+import type { Database } from '../../postgres.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Positions } from '../position.ts'
+import type { KnownInPostgres } from './known.ts'
 import { type Committed, createOwnEvents, filtered } from './own-events.ts'
 import type { Page } from './pages.ts'
 import { type Reader, rowsFitting } from './reader.ts'
@@ -33,17 +35,18 @@ export type Tail = {
 
 /** Creates the tail of the log, which all subscribers of this process share. Three things wake them: an append of
  *  this process, a NOTIFY of another one, and the poll, which alone would suffice. Whatever error the database answers
- *  with, they keep retrying: no error of one statement ends a subscriber.
+ *  with, they keep retrying: no error of one statement ends a subscriber. A log that was replaced ends them all:
+ *  LOG_REPLACED.
  *  @param onRetry called with each error that is retried. */
 export const createTail = ({
-  query,
+  known,
   listen,
   reader,
   positions,
   pollMs,
   onRetry = () => undefined,
 }: {
-  readonly query: Query
+  readonly known: KnownInPostgres
   readonly listen: Database['listen']
   readonly reader: Reader
   readonly positions: Positions
@@ -97,6 +100,7 @@ export const createTail = ({
         backoff.reset()
         void ensureListening()
       } catch (error) {
+        if (isFailure(error, 'LOG_REPLACED')) return headMoved.notify()
         onRetry(error)
         waitMs = backoff.take()
       }
@@ -113,6 +117,7 @@ export const createTail = ({
   /** Resolves to the latest head as soon as it is beyond the position, or to undefined when the signal aborts first. */
   const headBeyond = async (after: bigint, signal: AbortSignal): Promise<bigint | undefined> => {
     while (!signal.aborted) {
+      known.assertSame()
       if (latestHead > after) return latestHead
       ensurePolling()
       await headMoved.wait({ signal })
@@ -144,6 +149,7 @@ export const createTail = ({
         const reading = prefetched ?? nextPage(after + 1n, head, rowsToFetch(events.length))
         prefetched = undefined
         const page = await unlessAborted(reading, signal).catch((error: unknown) => {
+          if (isFailure(error, 'LOG_REPLACED')) throw error
           onRetry(error)
           return 'failed' as const
         })
@@ -187,7 +193,9 @@ export const createTail = ({
     for (let announced = 0n; announced < headToAnnounce; ) {
       announced = headToAnnounce
       const values = [channels.logAppended, `${announced}`]
-      await query('eventStore.announce', ANNOUNCE, values, { name: 'event_store_announce' }).catch(() => undefined)
+      await known
+        .query('eventStore.announce', ANNOUNCE, values, { name: 'event_store_announce' })
+        .catch(() => undefined)
       await sleep(announceMsMin, closing.signal)
     }
     announcing = undefined

@@ -1,10 +1,10 @@
 import { Failure, isFailure } from '../../../domain/errors.ts'
 import { createKeyedQueue } from '../../async/keyed-queue.ts'
-import type { Query } from '../../postgres.ts'
 import type { Appended, AppendToManyOutcome, Conflict, ExpectedRevision, IdProblem } from '../port.ts'
 import type { Positions } from '../position.ts'
 import { type CheckedAppend, type CheckedEvent, charactersOf } from '../validation.ts'
 import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
+import type { KnownInPostgres } from './known.ts'
 import type { Committed } from './own-events.ts'
 
 /** While one connection waits for its commit to reach the disk, the other prepares the next batch. More would only
@@ -19,7 +19,7 @@ const batchCharactersMax = 8 * 1024 * 1024
  *  failed attempt leaves dead rows behind. */
 const pessimisticBatches = 10
 
-const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)'
+const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) where'
 
 /** The result of one append in a batch. `position` is undefined when nothing is stored. */
 type Verdict = { readonly verdict: string; readonly revision: bigint; readonly position: bigint | undefined }
@@ -142,11 +142,11 @@ const outcomeOf = (
  *  after the other, in the order they came. After each commit `onCommitted` receives the position up to which this
  *  process has written, and what was new in it. */
 export const createWriter = ({
-  query,
+  known,
   positions,
   onCommitted,
 }: {
-  readonly query: Query
+  readonly known: KnownInPostgres
   readonly positions: Positions
   readonly onCommitted: (position: bigint, committed: readonly Committed[]) => void
 }): Writer => {
@@ -162,9 +162,11 @@ export const createWriter = ({
   const run = async (requests: readonly AppendRequest[]): Promise<void> => {
     const isPessimistic = pessimisticBatchesLeft > 0
     if (isPessimistic) pessimisticBatchesLeft -= 1
-    const [row] = await query<[string]>('eventStore.append', APPEND, valuesOf(requests, isPessimistic), {
+    const values = [...valuesOf(requests, isPessimistic)]
+    const text = `${APPEND} ${known.condition((value) => `$${values.push(value)}`)}`
+    const [row] = await known.query<[string]>('eventStore.append', text, values, {
       rowMode: 'array',
-      name: 'event_store_append_batch',
+      name: known.named('event_store_append_batch'),
     })
     const { isOptimistic, verdicts } = parseVerdicts(requests, row?.[0] ?? '')
     if (!isOptimistic && verdicts.some(({ verdict }) => verdict !== 'appended'))

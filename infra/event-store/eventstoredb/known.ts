@@ -1,0 +1,95 @@
+import { type Failure, isFailure } from '../../../domain/errors.ts'
+import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
+import type { Connection } from './client.ts'
+import { isOurs, type ServerEvent } from './events.ts'
+import { serverFilter } from './filter.ts'
+import { type LogPosition, type LogPositions, partsOfAny } from './position.ts'
+import type { ServerSubscription } from './server-subscription.ts'
+
+/** How often a look is repeated because the connection changed meanwhile. */
+const looksMax = 3
+
+/** Creates what this process knows of the log on a server, and the check whether a server has an event. */
+export const createKnownOnServer = ({
+  connection,
+  ...options
+}: {
+  readonly connection: Connection
+  readonly onReplaced?: ((failure: Failure) => void) | undefined
+  readonly pauseMs?: number | undefined
+}): { readonly log: KnownLog; readonly has: (event: KnownEvent) => Promise<boolean> } => {
+  const isEvent =
+    ({ id }: KnownEvent, at: LogPosition) =>
+    (event: ServerEvent) =>
+      event.id === id && event.position?.commit === at.commit && event.position.prepare === at.prepare
+
+  /** Resolves to whether an event is in the log. An operator may have cut its stream, so its position is read too. */
+  const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
+    if (!event) return true
+    const at = partsOfAny(event.position)
+    if (!at) return false
+    const inStream = await connection.readStream(event.stream, 'forwards', event.revision, 1).catch(unlessOutage)
+    if (inStream.events.some(isEvent(event, at))) return true
+    const inLog = await connection.readAll('forwards', at, 1, serverFilter({})).catch(unlessOutage)
+    return inLog.events.some(isEvent(event, at))
+  }
+  return { log: createKnownLog({ isThere, ...options }), has: isThere }
+}
+
+/** Returns no events for a position that the log does not have, and for a stream that was deleted forever. */
+const unlessOutage = (error: unknown) => {
+  if (isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+  return { events: [] }
+}
+
+/** Returns the connection to the log that is known. A log can only be put back or replaced while its server is away, or
+ *  at another server: so each new connection is looked at before an append goes through it, and before an answer that
+ *  came through it is taken. Throws LOG_REPLACED instead. */
+export const guardConnection = (
+  connection: Connection,
+  known: KnownLog,
+  positions: Pick<LogPositions, 'of'>,
+): Connection => {
+  let looked: number | undefined
+
+  const lookWhenNew = async (): Promise<void> => {
+    known.assertSame()
+    for (let looks = 0; looks < looksMax; looks += 1) {
+      const link = connection.link()
+      if (link !== undefined && link === looked) return
+      await known.look()
+      if (link !== undefined && link === connection.link()) looked = link
+    }
+  }
+
+  const taken = async <Page extends { readonly events: readonly ServerEvent[] }>(reading: Promise<Page>) => {
+    const page = await reading
+    await lookWhenNew()
+    for (const event of [page.events[0], page.events.at(-1)])
+      if (event && isOurs(event)) known.add({ ...event, position: positions.of(event.position) })
+    return page
+  }
+
+  return {
+    ...connection,
+    append: async (...append) => {
+      await lookWhenNew()
+      const outcome = await connection.append(...append)
+      await lookWhenNew()
+      return outcome
+    },
+    readStream: (...read) => taken(connection.readStream(...read)),
+    readAll: (...read) => taken(connection.readAll(...read)),
+    subscribe: (...options): ServerSubscription => {
+      const subscription = connection.subscribe(...options)
+      return {
+        ...subscription,
+        next: async (nextOptions) => {
+          const item = await subscription.next(nextOptions)
+          if (item) await lookWhenNew()
+          return item
+        },
+      }
+    },
+  }
+}

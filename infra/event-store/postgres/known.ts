@@ -1,0 +1,87 @@
+import { Failure } from '../../../domain/errors.ts'
+import type { Query } from '../../postgres.ts'
+import { errorCode } from '../../system/errors.ts'
+import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
+import { partsOfPosition } from '../position.ts'
+
+/** What this process knows of the log in PostgreSQL. */
+export type KnownInPostgres = Omit<KnownLog, 'look'> & {
+  /** Runs a statement on the log. Throws LOG_REPLACED when the log turns out to be another one. */
+  readonly query: Query
+  /** Returns a condition for a statement on the log: true where the log has the latest event that this process knows,
+   *  else an error ends the statement. */
+  condition(bind: (value: bigint | string) => string): string
+  /** Returns the name of a prepared statement with this condition. */
+  named(name: string): string
+  look(): Promise<void>
+  /** Resolves to whether a database has this event, also where it has no log. */
+  has(event: KnownEvent): Promise<boolean>
+}
+
+const HAS_LOG = `select to_regclass('log.events') is not null as "hasLog"`
+
+const divisionByZero = '22012'
+
+const LOOK = `select pg_is_in_recovery() as "isStandby",
+  exists (select from log.events e where e.position = $1 and e.event_id = $2::uuid) as "isThere"`
+
+const LOOK_FOR_STORE = `select pg_is_in_recovery() as "isStandby",
+  exists (select from log.store k where k.id = $1) as "isThere"`
+
+/** Returns the number in a position of this engine, whichever store made it; undefined for another engine. */
+const numberIn = (position: string): bigint | undefined =>
+  position.startsWith('pg-') ? partsOfPosition(position, 1)?.numbers[0] : undefined
+
+/** Creates what this process knows of the log in PostgreSQL. The condition is part of the very statements that append and
+ *  read: so nothing is written to another log, or taken from it, not even by a connection that was open before.
+ *  @param storeId names the log while no event of it is known. */
+export const createKnownInPostgres = ({
+  query,
+  storeId,
+  ...options
+}: {
+  readonly query: Query
+  readonly storeId: () => string
+  readonly onReplaced?: ((failure: Failure) => void) | undefined
+  readonly pauseMs?: number | undefined
+}): KnownInPostgres => {
+  const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
+    const number = event && numberIn(event.position)
+    if (event && number === undefined) return false
+    const [text, values] = event ? [LOOK, [number, event.id]] : [LOOK_FOR_STORE, [storeId()]]
+    const [found] = await query<{ isStandby: boolean; isThere: boolean }>('eventStore.look', text, values)
+    // A standby shows an event some time after its primary.
+    if (!found?.isThere && found?.isStandby) throw unavailable('a standby answers, which is behind')
+    return found?.isThere === true
+  }
+  const known = createKnownLog({ isThere, ...options })
+
+  return {
+    ...known,
+    has: async (event) => {
+      const [found] = await query<{ hasLog: boolean }>('eventStore.look', HAS_LOG)
+      return found?.hasLog === true && isThere(event)
+    },
+    query: async (label, text, values, queryOptions) => {
+      known.assertSame()
+      try {
+        return await query(label, text, values, queryOptions)
+      } catch (error) {
+        if (errorCode(error) !== divisionByZero) throw error
+        await known.look()
+        throw unavailable('the log lacked what this process knows, and has it again')
+      }
+    },
+    named: (name) => (known.latest() ? name : `${name}_of_empty_log`),
+    // It does not depend on a row, so PostgreSQL evaluates it once for each statement, before any row.
+    condition: (bind) => {
+      const latest = known.latest()
+      const found = latest
+        ? `from log.events k where k.position = ${bind(numberIn(latest.position) ?? -1n)}::bigint and k.event_id = ${bind(latest.id)}::uuid`
+        : `from log.store k where k.id = ${bind(storeId())}`
+      return `1 / coalesce((select 1 ${found}), 0) = 1`
+    },
+  }
+}
+
+const unavailable = (reason: string) => new Failure('DATABASE_UNAVAILABLE', { reason })

@@ -4,6 +4,7 @@ import { Failure } from '../../domain/errors.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
 import { silentLog } from '../../testing/worlds/silent-log.ts'
+import { sleep } from '../async/sleep.ts'
 import { createMemoryEventStore } from '../event-store/memory.ts'
 import type { Batch, EventStore, Filter } from '../event-store/port.ts'
 import { openPostgresEventStore } from '../event-store/postgres.ts'
@@ -184,6 +185,23 @@ describe('a batch that cannot be handled', () => {
       { consumer: 'spec', code: 'DATABASE_UNAVAILABLE' },
       { consumer: 'spec', code: 'INTERNAL' },
     ])
+  })
+
+  test('is not offered again at once', async () => {
+    await append('a', 'Made')
+    const beganMs = performance.now()
+    let offers = 0
+    const consumer = consume({
+      handle: async () => {
+        offers += 1
+        throw new Error('never')
+      },
+    })
+    await eventually('it is offered again', () => offers > 1)
+    await sleep(500)
+    await consumer.stop()
+    // The shortest pause is 200 ms.
+    expect(offers).toBeLessThanOrEqual(1 + (performance.now() - beganMs) / 200)
   })
 
   test('leaves the position where it was', async () => {

@@ -30,6 +30,9 @@ export type WriteOutcome =
   | { readonly outcome: 'written'; readonly revision: bigint }
   | { readonly outcome: 'conflict'; readonly actual: bigint | undefined }
 
+/** `retry: false` reads once: for callers that try again themselves. */
+type ReadOptions = { readonly retry?: boolean }
+
 /** The connection to the server. Every call goes to the leader, so that written events can be read at once. Throws
  *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are retried for a few seconds first. */
 export type Connection = {
@@ -37,7 +40,13 @@ export type Connection = {
    *  result of the first time. */
   append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<WriteOutcome>
   /** Resolves to up to `count` events from a revision on, inclusive. An unknown stream is empty. */
-  readStream(stream: string, direction: Direction, from: bigint | 'start' | 'end', count: number): Promise<ServerPage>
+  readStream(
+    stream: string,
+    direction: Direction,
+    from: bigint | 'start' | 'end',
+    count: number,
+    options?: ReadOptions,
+  ): Promise<ServerPage>
   /** Resolves to up to `count` events that pass the filter: forwards from a position on, inclusive; backwards
    *  exclusive. */
   readAll(
@@ -45,6 +54,7 @@ export type Connection = {
     from: LogPosition | 'start' | 'end',
     count: number,
     filter: ServerFilter,
+    options?: ReadOptions,
   ): Promise<ServerPage>
   /** Subscribes to the events after a position. `window` is how many events the server scans between two
    *  checkpoints. */
@@ -194,8 +204,8 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
         }
       }),
 
-    readStream: (stream, direction, from, count) =>
-      callWithRetry({ stream }, () =>
+    readStream: (stream, direction, from, count, { retry = true } = {}) =>
+      (retry ? callWithRetry : callLeader)({ stream }, () =>
         collect(
           client.readStream(stream, {
             direction: direction === 'forwards' ? FORWARDS : BACKWARDS,
@@ -206,8 +216,8 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
         ),
       ),
 
-    readAll: (direction, from, count, filter) =>
-      callWithRetry({ position: typeof from === 'string' ? from : `${from.commit}` }, () => {
+    readAll: (direction, from, count, filter, { retry = true } = {}) =>
+      (retry ? callWithRetry : callLeader)({ position: typeof from === 'string' ? from : `${from.commit}` }, () => {
         const request = readAllRequest(direction, from, count, filter)
         const create = internals.GRPCStreamCreator(services.StreamsClient, 'readAll', (streams) =>
           streams.read(

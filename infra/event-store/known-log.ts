@@ -21,6 +21,8 @@ export type KnownLog = {
    *  answer behind what is known. Callers at the same time share one look. Throws LOG_REPLACED when the event is twice
    *  not there, and what looking throws. Once thrown, LOG_REPLACED stays. */
   look(): Promise<void>
+  /** Aborts when it is closed. */
+  readonly closed: AbortSignal
   close(): void
 }
 
@@ -71,6 +73,7 @@ export const createKnownLog = ({
       })
       await looking
     },
+    closed: closing.signal,
     close: () => closing.abort(),
   }
 }

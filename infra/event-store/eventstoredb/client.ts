@@ -18,6 +18,9 @@ export type WriteOutcome =
   | { readonly outcome: 'written'; readonly revision: bigint; readonly position: LogPosition | undefined }
   | { readonly outcome: 'conflict'; readonly actual: bigint | undefined }
 
+/** `retry: false` reads once: for callers that try again themselves. */
+type ReadOptions = { readonly retry?: boolean }
+
 /** The connection to the server. Every call goes to the leader, so that written events can be read at once. Throws
  *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are retried for a few seconds first. */
 export type Connection = {
@@ -25,7 +28,13 @@ export type Connection = {
    *  the result of the first time. */
   append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<WriteOutcome>
   /** Resolves to up to `count` events from a revision on, inclusive. An unknown stream is empty. */
-  readStream(stream: string, direction: Direction, from: bigint | 'start' | 'end', count: number): Promise<ServerPage>
+  readStream(
+    stream: string,
+    direction: Direction,
+    from: bigint | 'start' | 'end',
+    count: number,
+    options?: ReadOptions,
+  ): Promise<ServerPage>
   /** Resolves to up to `count` events that pass the filter: forwards from a position on, inclusive; backwards
    *  exclusive. */
   readAll(
@@ -33,6 +42,7 @@ export type Connection = {
     from: LogPosition | 'start' | 'end',
     count: number,
     filter: ServerFilter,
+    options?: ReadOptions,
   ): Promise<ServerPage>
   /** Subscribes to the events after a position. `window` is how many events the server scans between two
    *  checkpoints. */
@@ -188,11 +198,11 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
           : appendShared(stream, expected, events),
       ),
 
-    readStream: (stream, direction, from, count) =>
-      callWithRetry({ stream }, () => readPage({ stream, direction, from, count })),
+    readStream: (stream, direction, from, count, { retry = true } = {}) =>
+      (retry ? callWithRetry : callLeader)({ stream }, () => readPage({ stream, direction, from, count })),
 
-    readAll: (direction, from, count, by) =>
-      callWithRetry({ position: typeof from === 'string' ? from : `${from.commit}` }, () =>
+    readAll: (direction, from, count, by, { retry = true } = {}) =>
+      (retry ? callWithRetry : callLeader)({ position: typeof from === 'string' ? from : `${from.commit}` }, () =>
         readPage({ direction, from, count, filter: { by, window: searchWindow } }),
       ),
 

@@ -1,4 +1,5 @@
 import { type Failure, isFailure } from '../../../domain/errors.ts'
+import { createBackoff } from '../../async/backoff.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import type { Connection } from './client.ts'
 import { isOurs, type ServerEvent } from './events.ts'
@@ -8,6 +9,10 @@ import type { ServerSubscription } from './server-subscription.ts'
 
 /** How often a look is repeated because the connection changed meanwhile. */
 const looksMax = 3
+/** Those who look try again themselves. A look that waited would hold up appends after an outage. */
+const once = { retry: false }
+const retryMsMax = 5_000
+const retryDelay = { minMs: 50, maxMs: 1_000 }
 
 /** Creates what this process knows of the log on a server, and the check whether a server has an event. */
 export const createKnownOnServer = ({
@@ -28,9 +33,9 @@ export const createKnownOnServer = ({
     if (!event) return true
     const at = partsOfAny(event.position)
     if (!at) return false
-    const inStream = await connection.readStream(event.stream, 'forwards', event.revision, 1).catch(unlessOutage)
+    const inStream = await connection.readStream(event.stream, 'forwards', event.revision, 1, once).catch(unlessOutage)
     if (inStream.events.some(isEvent(event, at))) return true
-    const inLog = await connection.readAll('forwards', at, 1, serverFilter({})).catch(unlessOutage)
+    const inLog = await connection.readAll('forwards', at, 1, serverFilter({}), once).catch(unlessOutage)
     return inLog.events.some(isEvent(event, at))
   }
   return { log: createKnownLog({ isThere, ...options }), has: isThere }
@@ -62,9 +67,22 @@ export const guardConnection = (
     }
   }
 
+  const lookThroughOutage = async (): Promise<void> => {
+    const until = performance.now() + retryMsMax
+    const backoff = createBackoff(retryDelay)
+    for (;;)
+      try {
+        return await lookWhenNew()
+      } catch (error) {
+        const isLast = known.closed.aborted || performance.now() + backoff.nextMs > until
+        if (isLast || !isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+        await backoff.pause(known.closed)
+      }
+  }
+
   const taken = async <Page extends { readonly events: readonly ServerEvent[] }>(reading: Promise<Page>) => {
     const page = await reading
-    await lookWhenNew()
+    await lookThroughOutage()
     for (const event of [page.events[0], page.events.at(-1)])
       if (event && isOurs(event)) known.add({ ...event, position: positions.of(event.position) })
     return page
@@ -86,7 +104,7 @@ export const guardConnection = (
         ...subscription,
         next: async (nextOptions) => {
           const item = await subscription.next(nextOptions)
-          if (item) await lookWhenNew()
+          if (item) await lookThroughOutage()
           return item
         },
       }

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
 import { eventually } from '../testing/eventually.ts'
-import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
+import { createTestDatabase, endOtherConnections, type TestDatabase } from '../testing/servers/database.ts'
 import { silentLog } from '../testing/worlds/silent-log.ts'
 import { connectPostgres, type Database, openPool } from './postgres.ts'
 import { createLog, createMetrics, type Metrics } from './telemetry.ts'
@@ -39,11 +39,7 @@ const failureOf = async (work: Promise<unknown>): Promise<Failure> => {
   if (error instanceof Failure) return error
   throw error
 }
-const cutOthers = (other: Database) =>
-  other.query(
-    'test.cut',
-    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
-  )
+const cutOthers = (other: Database) => other.query('test.cut', endOtherConnections)
 
 describe('values', () => {
   test('are returned exactly', async () => {

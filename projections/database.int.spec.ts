@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { createTestDatabase, type TestDatabase } from '../testing/servers/database.ts'
+import { createTestDatabase, endOtherConnections, type TestDatabase } from '../testing/servers/database.ts'
 import { silentLog } from '../testing/worlds/silent-log.ts'
 import { allProjections } from './all.ts'
 import { openReadModels, type ReadModels } from './database.ts'
@@ -50,10 +50,7 @@ test('a read survives the loss of its connections', async () => {
   const read = await open()
   const other = database.connect({ poolSize: 1 })
   await checkpoints(read)
-  await other.query(
-    'spec.terminate',
-    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
-  )
+  await other.query('spec.terminate', endOtherConnections)
   expect(await checkpoints(read)).toEqual([])
   await other.close()
   await read.close()

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
+import { endOtherConnections } from '../../testing/servers/database.ts'
 import { startEmbeddedPostgres } from '../embedded-postgres.ts'
 import { connectPostgres } from '../postgres.ts'
 import { createTaskQueueWorld } from '../task-queue.testing.ts'
@@ -20,11 +21,7 @@ beforeAll(async () => {
 afterEach(() => world.clean())
 afterAll(() => world.drop())
 
-const cutOthers = () =>
-  world.database.query(
-    'test.cut',
-    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
-  )
+const cutOthers = () => world.database.query('test.cut', endOtherConnections)
 const deletesWait = "pg_stat_activity where wait_event_type = 'Lock' and query like '%delete%_private_jobs%'"
 const waitingDeletes = () => world.database.query('test.waiting', `select from ${deletesWait}`)
 const cutWaitingDeletes = () => world.database.query('test.cut', `select pg_terminate_backend(pid) from ${deletesWait}`)

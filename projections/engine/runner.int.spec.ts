@@ -5,6 +5,7 @@ import type { Position } from '../../infra/event-store/port.ts'
 import { connectPostgres, type Database } from '../../infra/postgres.ts'
 import { runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
+import { endOtherConnections } from '../../testing/servers/database.ts'
 import { allProjections } from '../all.ts'
 import { ledgerSums } from '../ledger-entries.ts'
 import { providers } from '../providers.ts'
@@ -87,7 +88,7 @@ describe('each event counts exactly once', () => {
         const [now] = await other.query<{ sum: string }>('spec.sum', sumOfPositions)
         return now?.sum !== (before[0] as { sum: string }).sum
       })
-      await other.query('spec.terminate', terminateOthers)
+      await other.query('spec.terminate', endOtherConnections)
     }
     await other.close()
     await runner.waitFor(head, 30_000)
@@ -135,8 +136,6 @@ describe('each event counts exactly once', () => {
 })
 
 const sumOfPositions = 'select sum(right(position, 20)::numeric) as sum from read.checkpoints'
-const terminateOthers = `select pg_terminate_backend(pid) from pg_stat_activity
-  where datname = current_database() and pid <> pg_backend_pid()`
 
 describe('waiting for a position', () => {
   test('also ends for a process without runners, and for events that concern no read model in question', async () => {

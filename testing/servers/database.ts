@@ -71,3 +71,8 @@ const onServer = async (url: string, statement: string): Promise<void> => {
     await database.close()
   }
 }
+
+/** The statement that ends all other connections of its user to its database. Those of autovacuum belong to no user, and
+ *  only a superuser may end them. */
+export const endOtherConnections = `select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and usename = current_user and pid <> pg_backend_pid()`

@@ -59,7 +59,8 @@ describe('event store on Postgres when things break', () => {
         while (cutting)
           count += (
             await admin.query(`select pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
-              where datname = current_database() and pid <> pg_backend_pid() and state = 'active' limit 2`)
+              where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
+                and state = 'active' limit 2`)
           ).rows.length
         return count
       })()

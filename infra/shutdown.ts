@@ -16,7 +16,8 @@ export type Shutdown = {
   /** Closes all parts, once, for a reason such as SIGTERM; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
   stop(reason: string): Promise<readonly string[]>
   /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, then exits with 0, or with 1 when a part did not close cleanly. A
-   *  second signal exits at once with 130; what comes within `sameSignalMs` is no second one. Returns a function that removes the listeners. */
+   *  second signal exits at once with 130; what comes within `sameSignalMs` is no second one. Returns a function that
+   *  removes the listeners. */
   onSignals(): () => void
 }
 

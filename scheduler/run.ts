@@ -71,7 +71,7 @@ export const runScheduler = async ({
               'an event could not be handled; the lists of open work make up for it',
             ),
           )
-        const [begun] = events.filter(({ type }) => type === 'RentalActivated')
+        const begun = events.find(({ type }) => type === 'RentalActivated')
         // The first seconds of a rental do not wait for the next beat, and one beat is for all that have begun.
         if (begun) await attempt(begun, heartbeats.beat(now()))
         for (const event of events) if (event.type !== 'RentalActivated') await attempt(event, handle(event))

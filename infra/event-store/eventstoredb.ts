@@ -5,7 +5,7 @@ import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-sto
 import type { Log } from '../telemetry.ts'
 import { type Connection, connectEventStoreDb } from './eventstoredb/client.ts'
 import type { ServerEvent } from './eventstoredb/events.ts'
-import { appendEpoch, type Identity, readIdentity } from './eventstoredb/identity.ts'
+import { appendEpoch, readIdentity } from './eventstoredb/identity.ts'
 import { createKnownOnServer, guardConnection } from './eventstoredb/known.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
 import { logPositionsOf } from './eventstoredb/position.ts'
@@ -15,7 +15,7 @@ import { settleMsDefault } from './eventstoredb/settling.ts'
 import { createTail } from './eventstoredb/subscription.ts'
 import { createWriter } from './eventstoredb/writer.ts'
 import { type Keeper, keepLatest, loadKept } from './keeper.ts'
-import { acknowledgedBy, type KeptEvent, refuseLogWithout } from './known-log.ts'
+import { acknowledgedBy, refuseLogWithout } from './known-log.ts'
 import type { Capabilities, EventStore } from './port.ts'
 import { isLossKnown } from './position.ts'
 import { logRetries } from './retry-log.ts'
@@ -69,14 +69,16 @@ export const openEventStoreDb = async ({
     const kept = await loadKept(keepers)
     const { log: known, has } = createKnownOnServer({ connection: direct, onReplaced, pauseMs: lookPauseMs })
     const identify = async () => {
+      const adopted = kept.length > 0 ? await readAdopted(direct) : undefined
+      const missed = kept.filter(({ event }) => !adopted || !isLossKnown(event.position, 2, adopted))
       // First: nothing is written to another log.
-      for (const each of kept) if (!(await isLossKnownOn(direct, each))) await refuseLogWithout(each, has, lookPauseMs)
-      return readIdentity(direct, create)
+      for (const each of missed) await refuseLogWithout(each, has, lookPauseMs)
+      return { ...(await readIdentity(direct, create)), missed }
     }
     const identity = identityWithin(identify, { openMs, signal: opening.signal }, log)
-    const { storeId, epochs, event } = await Promise.race([identity, refuseUnusable(address)])
+    const { storeId, epochs, event, missed } = await Promise.race([identity, refuseUnusable(address)])
     const positions = logPositionsOf(`esdb-${storeId}`, epochs)
-    for (const each of kept) if (!(await isLossKnownOn(direct, each))) known.add(each.event)
+    for (const each of missed) known.add(each.event)
     known.add({ ...event, position: positions.of(event.position) })
     const connection = guardConnection(direct, known, positions)
     const stopKeeping = keepLatest(keepers, known, log)
@@ -143,12 +145,12 @@ export const openEventStoreDb = async ({
   }
 }
 
-/** Resolves to whether the log on the server was adopted without an event that was kept. */
-const isLossKnownOn = async (connection: Connection, { event }: KeptEvent): Promise<boolean> => {
+/** Resolves to the log on the server, with the epochs in which it was adopted; to undefined when there is none. */
+const readAdopted = async (connection: Connection) => {
   const found = await readIdentity(connection, false).catch((error: unknown) => {
     if (!isFailure(error, 'LOG_NOT_FOUND')) throw error
   })
-  return found !== undefined && isLossKnown(event.position, 2, { ...found, store: `esdb-${found.storeId}` })
+  return found && { ...found, store: `esdb-${found.storeId}` }
 }
 
 /** Begins an epoch of this name after the last event of the log on a server. Throws the failures of opening it, and
@@ -201,11 +203,11 @@ const refuseUnusable = async (address: EventStoreDbAddress): Promise<never> => {
   return new Promise(() => undefined)
 }
 
-const identityWithin = async (
-  read: () => Promise<Identity>,
+const identityWithin = async <Found>(
+  read: () => Promise<Found>,
   { openMs, signal }: { readonly openMs: number; readonly signal: AbortSignal },
   log?: Log,
-): Promise<Identity> => {
+): Promise<Found> => {
   const until = performance.now() + openMs
   for (let warned = false; ; warned = true) {
     try {

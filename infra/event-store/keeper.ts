@@ -89,9 +89,9 @@ export const loadKept = async (keepers: readonly Keeper[]): Promise<readonly Kep
 /** How much of what was acknowledged before a kill the next start may not miss. */
 const saveMs = 1_000
 
-/** Saves the latest event again and again where it has changed, and a last time at the end, also of a log that was replaced:
- *  it is the event that the other one lacks. A place that cannot be
- *  written is logged once, and tried again. Returns the function that ends it. */
+/** Saves the latest event again and again where it has changed, and a last time at the end, also of a log that was
+ *  replaced: it is the event that the other one lacks. A place that cannot be written is logged once, and tried again.
+ *  Returns the function that ends it. */
 export const keepLatest = (
   keepers: readonly Keeper[],
   known: Pick<KnownLog, 'latest'>,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isFailure } from '../../domain/errors.ts'
+import { gather } from '../../infra/async/gather.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
 import { type CheckpointState, moveStatement, moveValues, type ProjectionTarget } from './checkpoints.ts'
@@ -48,9 +49,6 @@ const aloneStatement = (target: ProjectionTarget): string =>
  *  it was left, whatever becomes of the others: the statement waits for no lock, and a model that it could not move
  *  tries alone. When one of them is refused, all of them are written alone. */
 export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteModel => {
-  let waiting: Waiting[] = []
-  let isRunning = false
-
   const writeTogether = async (writes: readonly ModelWrite[]): Promise<ReadonlySet<string>> => {
     const withRows = writes.filter(({ rows }) => rows > 0)
     const values = [
@@ -82,23 +80,15 @@ export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteMode
     }
   }
 
-  const run = async (): Promise<void> => {
-    isRunning = true
-    while (waiting.length > 0) {
-      // All that were given the same events come within this turn.
-      await new Promise((resolve) => setImmediate(resolve))
-      const group = waiting.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
-      waiting = []
-      await writeGroup(group)
-    }
-    isRunning = false
-  }
+  // All that were given the same events come within one turn.
+  const give = gather((group: readonly Waiting[]) =>
+    writeGroup(group.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))),
+  )
 
   return (write) => {
     if (write.encoded.length > togetherCharactersMax) return writeAlone(query, write)
     return new Promise((resolve, reject) => {
-      waiting.push({ write, resolve, reject })
-      if (!isRunning) void run()
+      give({ write, resolve, reject }).catch(reject)
     })
   }
 }

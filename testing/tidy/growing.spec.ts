@@ -33,7 +33,6 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/engine/fold-batch.ts lets held': 'belongs to one batch, whose events are bounded',
   'projections/engine/fold-batch.ts lets changed': 'belongs to one batch, whose events are bounded',
   'projections/engine/fold-batch.ts lets parkings': 'belongs to one batch, whose events are bounded',
-  'projections/engine/group-writer.ts lets waiting': 'an entry for each read model',
   'projections/engine/start.ts lets states': 'an entry for each read model',
   'projections/engine/position-tracker.ts lets positions': 'an entry for each read model',
   'projections/engine/stream-folds.ts lets turns': 'an entry for each fold under way, and the operations are bounded',

@@ -1,7 +1,5 @@
 import { EventStoreDBClient, NO_STREAM, WrongExpectedVersionError } from '@eventstore/db-client'
 import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
-import { isFailure } from '../../../domain/errors.ts'
-import { createBackoff } from '../../async/backoff.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { EventStoreDbAddress } from '../../event-store-address.ts'
 import { createAppendCall } from './append-call.ts'
@@ -10,6 +8,7 @@ import type { Direction, OutgoingEvent, ServerEvent, ServerPage } from './events
 import type { ServerFilter } from './filter.ts'
 import { countLinks } from './links.ts'
 import { decodeAppendAnswer } from './messages.ts'
+import { throughOutage } from './outage.ts'
 import type { LogPosition } from './position.ts'
 import { decodeRead, encodeRead, type ReadRequest } from './read-messages.ts'
 import { openServerSubscription, type ReadCall, type ServerSubscription } from './server-subscription.ts'
@@ -66,8 +65,7 @@ const charactersOf = (events: readonly OutgoingEvent[]): number =>
   events.reduce((sum, { data, metadata }) => sum + data.length + metadata.length, 0)
 
 const readMsMax = 30_000
-const retryMsMax = 5_000
-const retryDelay = { minMs: 50, maxMs: 1_000 }
+const leaderPauseMs = 50
 const leaderAttemptsMax = 3
 /** A page ends with the event that reaches so many bytes in memory. */
 const pageBytesMax = 8 * 1024 * 1024
@@ -122,25 +120,14 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
       } catch (error) {
         if (!isNotLeader(error) || attempt === leaderAttemptsMax) throw toStoreFailure(error, context)
         // The client is about to reconnect to the leader.
-        await sleep(retryDelay.minMs, closing.signal)
+        await sleep(leaderPauseMs, closing.signal)
       }
     }
   }
 
   /** Calls again after a failure: for idempotent calls only. */
-  const callWithRetry = async <Result>(context: ErrorContext, work: () => Promise<Result>) => {
-    const deadline = performance.now() + retryMsMax
-    const backoff = createBackoff(retryDelay)
-    for (;;) {
-      try {
-        return await callLeader(context, work)
-      } catch (error) {
-        const isLast = closing.signal.aborted || performance.now() + backoff.nextMs > deadline
-        if (isLast || !isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
-        await backoff.pause(closing.signal)
-      }
-    }
-  }
+  const callWithRetry = <Result>(context: ErrorContext, work: () => Promise<Result>) =>
+    throughOutage(closing.signal, () => callLeader(context, work))
 
   const appendShared: Connection['append'] = async (stream, expected, events) => {
     const answer = await appends.append({ stream, expected, events })

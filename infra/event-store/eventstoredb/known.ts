@@ -1,9 +1,9 @@
 import { type Failure, isFailure } from '../../../domain/errors.ts'
-import { createBackoff } from '../../async/backoff.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import type { Connection } from './client.ts'
 import { isOurs, type ServerEvent } from './events.ts'
 import { serverFilter } from './filter.ts'
+import { throughOutage } from './outage.ts'
 import { type LogPosition, type LogPositions, partsOfAny } from './position.ts'
 import type { ServerSubscription } from './server-subscription.ts'
 
@@ -11,8 +11,6 @@ import type { ServerSubscription } from './server-subscription.ts'
 const looksMax = 3
 /** Those who look try again themselves. A look that waited would hold up appends after an outage. */
 const once = { retry: false }
-const retryMsMax = 5_000
-const retryDelay = { minMs: 50, maxMs: 1_000 }
 
 /** Creates what this process knows of the log on a server, and the check whether a server has an event. */
 export const createKnownOnServer = ({
@@ -67,18 +65,7 @@ export const guardConnection = (
     }
   }
 
-  const lookThroughOutage = async (): Promise<void> => {
-    const until = performance.now() + retryMsMax
-    const backoff = createBackoff(retryDelay)
-    for (;;)
-      try {
-        return await lookWhenNew()
-      } catch (error) {
-        const isLast = known.closed.aborted || performance.now() + backoff.nextMs > until
-        if (isLast || !isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
-        await backoff.pause(known.closed)
-      }
-  }
+  const lookThroughOutage = () => throughOutage(known.closed, lookWhenNew)
 
   const taken = async <Page extends { readonly events: readonly ServerEvent[] }>(reading: Promise<Page>) => {
     const page = await reading

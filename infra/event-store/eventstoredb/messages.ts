@@ -10,11 +10,9 @@ import {
   eachField,
   eachFieldWithin,
   readBytes,
-  readEnd,
   readNumber,
-  readTag,
   readText,
-  skip,
+  readTextWithin,
   varint,
 } from './protobuf.ts'
 
@@ -97,16 +95,7 @@ const readWritten = (cursor: Cursor): AppendAnswer => {
 }
 
 /** Reads a UUID that was asked for as text. */
-export const readUuid = (cursor: Cursor): string => {
-  const end = readEnd(cursor)
-  let id = ''
-  while (cursor.at < end) {
-    const tag = readTag(cursor)
-    if (tag === uuidText) id = readText(cursor)
-    else skip(cursor, tag)
-  }
-  return id
-}
+export const readUuid = (cursor: Cursor): string => readTextWithin(cursor, uuidText)
 
 const uuidText = delimited(2)
 

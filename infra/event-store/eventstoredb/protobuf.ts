@@ -182,6 +182,19 @@ export const eachField = (cursor: Cursor, end: number, read: (tag: number) => bo
   }
 }
 
+/** Reads a message of which only one text is needed. Returns an empty text when it is missing.
+ *  @param wanted the tag of its field. */
+export const readTextWithin = (cursor: Cursor, wanted: number): string => {
+  const end = readEnd(cursor)
+  let text = ''
+  while (cursor.at < end) {
+    const tag = readTag(cursor)
+    if (tag === wanted) text = readText(cursor)
+    else skip(cursor, tag)
+  }
+  return text
+}
+
 /** Gives each field of a message within the message to `read`. */
 export const eachFieldWithin = (cursor: Cursor, read: (tag: number) => boolean): void =>
   eachField(cursor, readEnd(cursor), read)

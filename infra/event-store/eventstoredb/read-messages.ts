@@ -12,6 +12,7 @@ import {
   readNumber,
   readTag,
   readText,
+  readTextWithin,
   skip,
   varint,
 } from './protobuf.ts'
@@ -95,17 +96,6 @@ const positionMax = 2n ** 63n - 2n
 
 const streamNameTag = delimited(3)
 
-const readStreamName = (cursor: Cursor): string => {
-  const end = readEnd(cursor)
-  let name = ''
-  while (cursor.at < end) {
-    const tag = readTag(cursor)
-    if (tag === streamNameTag) name = readText(cursor)
-    else skip(cursor, tag)
-  }
-  return name
-}
-
 const parsed = (text: string): unknown => {
   try {
     return JSON.parse(text) as unknown
@@ -135,7 +125,7 @@ const readEvent = (cursor: Cursor): ReadItem => {
   while (cursor.at < end) {
     const tag = readTag(cursor)
     if (tag === tags.one) serverId = readUuid(cursor)
-    else if (tag === tags.two) stream = readStreamName(cursor)
+    else if (tag === tags.two) stream = readTextWithin(cursor, streamNameTag)
     else if (tag === tags.revision) revision = readNumber(cursor)
     else if (tag === tags.prepare) prepare = readNumber(cursor)
     else if (tag === tags.commit) commit = readNumber(cursor)

@@ -1,14 +1,24 @@
-/** A platform of its own that runs hostile jobs one after the other, and prints what came of each as a line of JSON:
+/** A platform of its own that runs hostile jobs, and prints what came of each as a line of JSON:
  *  node testing/programs/hostile.ts <folder> <isolation> [look]. With `look` it only prints the isolation. It is run as
  *  root and as an ordinary user. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createSemaphore } from '../../infra/async/semaphore.ts'
 import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
 import { readProcessFile } from '../../infra/system/processes.ts'
 import { readProcesses } from '../processes.ts'
-import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax, secretFiles } from './hostile-attacks.ts'
+import {
+  type Attack,
+  diskBytesMax,
+  marker,
+  napSeconds,
+  outputBytesMax,
+  quickAttacks,
+  secretFiles,
+  slowAttacks,
+} from './hostile-attacks.ts'
 
 export type Report = {
   readonly name: string
@@ -75,7 +85,7 @@ const victimPid = readProcesses().find(({ pid }) =>
 )?.pid
 const victimRuns = async () => (await cluster.list()).some((found) => found.jobId === victim.jobId && found.running)
 
-for (const { name, spec } of attacks) {
+const perform = async ({ name, spec }: Attack) => {
   const environment = {
     ...{ PLATFORM: String(process.pid), VICTIM: String(victimPid), KEYS: keys, OUTSIDE: outside },
     INSTALLATION: folder,
@@ -97,6 +107,9 @@ for (const { name, spec } of attacks) {
   const logBytes = Buffer.byteLength(text)
   print({ name, outcome, text: text.slice(-2000), logBytes, left, victimRuns: await victimRuns(), secretShown })
 }
+const oneOfFour = createSemaphore(4)
+await Promise.all(quickAttacks.map((attack) => oneOfFour(() => perform(attack))))
+for (const attack of slowAttacks) await perform(attack)
 
 // A job that carries the folder of another one in its arguments and environment survives the end of that one.
 const carrier = specOf({

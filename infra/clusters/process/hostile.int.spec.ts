@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Report } from '../../../testing/programs/hostile.ts'
-import { attacks, outputBytesMax } from '../../../testing/programs/hostile-attacks.ts'
+import { outputBytesMax, quickAttacks, slowAttacks } from '../../../testing/programs/hostile-attacks.ts'
 import type { IsolationKind } from '../process.ts'
 
 const program = join(import.meta.dirname, '../../../testing/programs/hostile.ts')
+const attacks = [...quickAttacks, ...slowAttacks]
 const ordinaryUid = 44_444
 const asRoot = process.getuid?.() === 0
 const runMsMax = 300_000

@@ -8,7 +8,16 @@ import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
 import { readProcessFile } from '../../infra/system/processes.ts'
 import { readProcesses } from '../processes.ts'
-import { attacks, diskBytesMax, marker, napSeconds, outputBytesMax, secretFiles } from './hostile-attacks.ts'
+import {
+  type Attack,
+  attacks,
+  diskBytesMax,
+  marker,
+  napSeconds,
+  outputBytesMax,
+  secretFiles,
+} from './hostile-attacks.ts'
+import { memoryAttacks } from './hostile-memory.ts'
 
 export type Report = {
   readonly name: string
@@ -75,7 +84,7 @@ const victimPid = readProcesses().find(({ pid }) =>
 )?.pid
 const victimRuns = async () => (await cluster.list()).some((found) => found.jobId === victim.jobId && found.running)
 
-for (const { name, spec } of attacks) {
+const perform = async ({ name, spec }: Attack) => {
   const environment = {
     ...{ PLATFORM: String(process.pid), VICTIM: String(victimPid), KEYS: keys, OUTSIDE: outside },
     INSTALLATION: folder,
@@ -97,6 +106,10 @@ for (const { name, spec } of attacks) {
   const logBytes = Buffer.byteLength(text)
   print({ name, outcome, text: text.slice(-2000), logBytes, left, victimRuns: await victimRuns(), secretShown })
 }
+// They wait for their end, and share nothing with the others.
+const memory = Promise.all(memoryAttacks(kind).map(perform))
+for (const attack of attacks) await perform(attack)
+await memory
 
 // A job that carries the folder of another one in its arguments and environment survives the end of that one.
 const carrier = specOf({

@@ -43,6 +43,9 @@ export const readProcess = (pid: number): ProcessEntry | undefined => parseStat(
 /** Returns the id that Linux gave to this run of the machine. */
 export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
+/** Returns true while a process with this pid runs. A zombie does not. */
+export const isRunning = (pid: number): boolean => readProcess(pid)?.over === false
+
 /** Returns the identity of this process. */
 export const ownIdentity = (): ProcessIdentity => ({
   pid: process.pid,

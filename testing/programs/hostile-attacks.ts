@@ -202,6 +202,11 @@ unshare --user true 2> /dev/null && echo BREACH namespace`),
     ends: { ended: 'failed', code: 'JOB_OUTPUT_EXCEEDED' },
   },
   {
+    name: 'stays where the machine has no memory left',
+    spec: { command: shell('[ "$(cat /proc/self/oom_score_adj)" = 1000 ] || echo BREACH') },
+    ends: well,
+  },
+  {
     name: 'names a program with every character',
     spec: { command: [`no\n"such'$(id)\u001b[31m${'x'.repeat(3000)}`] },
     ends: { ended: 'failed', code: 'JOB_COMMAND_NOT_FOUND' },

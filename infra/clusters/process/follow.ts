@@ -6,9 +6,10 @@ import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { type DiskUse, measureDisk } from './disk.ts'
 import { endAttempt, killProcesses } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
+import { createMemoryWatch } from './memory.ts'
 import { progressLines } from './progress-lines.ts'
 import { type Launch, readFailedStep, readOutcome, readVerdict } from './reading.ts'
-import { type Members, membersOf, type ProcessTable, proportionalMib, residentMib } from './table.ts'
+import { type Members, membersOf, type ProcessTable } from './table.ts'
 
 const pollMs = 100
 const pollAfterErrorMs = 1000
@@ -64,6 +65,7 @@ export const follow = (options: FollowOptions): Follower => {
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
+  const memory = createMemoryWatch(spec.memoryMib, uid)
   let [size, offset, reportedMs, memoryMs] = [0, 0, 0, 0]
   let latest: JobProgress | undefined
   let unreported = false
@@ -128,10 +130,8 @@ export const follow = (options: FollowOptions): Follower => {
     if (now - memoryMs < memoryPollMs) return undefined
     memoryMs = now
     const { job } = await membersOf(await table(pollMs), { folder, kind, uid, first })
-    if ((await residentMib(job)) <= spec.memoryMib) return undefined
-    const usedMib = Math.ceil(await proportionalMib(job))
-    if (usedMib <= spec.memoryMib) return undefined
-    return failed('JOB_MEMORY_EXCEEDED', `It used ${usedMib} MiB of ${spec.memoryMib} MiB.`)
+    const tooMuch = await memory(job)
+    return tooMuch === undefined ? undefined : failed('JOB_MEMORY_EXCEEDED', tooMuch)
   }
 
   /** Measures the disk in the background, when that is due: many files take longer than the other limits may wait. */

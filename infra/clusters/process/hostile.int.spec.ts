@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Report } from '../../../testing/programs/hostile.ts'
 import { outputBytesMax, quickAttacks, slowAttacks } from '../../../testing/programs/hostile-attacks.ts'
+import { memoryAttacks } from '../../../testing/programs/hostile-memory.ts'
 import type { IsolationKind } from '../process.ts'
 
 const program = join(import.meta.dirname, '../../../testing/programs/hostile.ts')
@@ -81,15 +82,18 @@ for (const { kind, uid } of ways) {
       if (folder) rmSync(folder, { recursive: true })
     })
 
-    test.each(attacks.map((attack) => [attack.name, attack] as const))('%s', (name, attack) => {
-      const report = reports.get(name)
-      expect(report).toMatchObject({ left: 0, victimRuns: true, secretShown: false })
-      if (attack.ends) expect(report?.outcome).toMatchObject(attack.ends)
-      if (!attack.notPromised?.includes(kind)) expect(report?.text).not.toContain('BREACH')
-      if (report?.outcome.ended === 'exited' && report.outcome.exitCode === 0) expect(report.text).toContain('done')
-      expect(report?.logBytes).toBeLessThanOrEqual(outputBytesMax)
-      if (report?.outcome.ended === 'failed') expect(report.outcome.message.length).toBeLessThan(500)
-    })
+    test.each([...attacks, ...memoryAttacks(kind)].map((attack) => [attack.name, attack] as const))(
+      '%s',
+      (name, attack) => {
+        const report = reports.get(name)
+        expect(report).toMatchObject({ left: 0, victimRuns: true, secretShown: false })
+        if (attack.ends) expect(report?.outcome).toMatchObject(attack.ends)
+        if (!attack.notPromised?.includes(kind)) expect(report?.text).not.toContain('BREACH')
+        if (report?.outcome.ended === 'exited' && report.outcome.exitCode === 0) expect(report.text).toContain('done')
+        expect(report?.logBytes).toBeLessThanOrEqual(outputBytesMax)
+        if (report?.outcome.ended === 'failed') expect(report.outcome.message.length).toBeLessThan(500)
+      },
+    )
 
     test('a job that carries the folder of another one does not end with it', () =>
       expect(end).toEqual({ carrierRuns: true, victimRuns: false }))

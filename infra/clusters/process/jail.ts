@@ -14,6 +14,16 @@ const plainDevices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 const acceleratorPattern = /^(nvidia.*|kfd|dri|infiniband)$/
 const sharedMemoryPart = 2
 
+/** Limits what the processes of a namespace leave in memory without mapping it: segments, message queues and semaphores of
+ *  System V, to so many MiB in $shared, 16 MiB and 32,000. Linux before 6.9 lets only root do so. $kernel is the folder of
+ *  the settings. */
+const LIMIT_IPC = `
+page=$(getconf PAGESIZE) || page=4096
+echo $((shared * 1048576 / page)) > "$kernel/shmall" || :
+echo 1024 > "$kernel/msgmni" || :
+echo 250 32000 100 1024 > "$kernel/sem" || :
+`
+
 /** Process 1 of the attempt: sh -c SUPERVISE init <command…>. It passes one SIGTERM to all processes of the attempt, and
  *  ends with its command; then Linux ends all others. */
 const SUPERVISE = `
@@ -87,6 +97,11 @@ mount --bind "$folder/work" "$jail${jobHome}"
 mount -o remount,bind,nosuid,nodev "$jail${jobHome}"
 step=proc
 mount -t proc -o nosuid,nodev,noexec proc "$jail/proc"
+kernel=$jail/proc/sys/kernel
+${LIMIT_IPC}
+# The user who made the namespace could lift the limits again.
+mount --bind "$jail/proc/sys" "$jail/proc/sys"
+mount -o remount,bind,ro,nosuid,nodev,noexec "$jail/proc/sys"
 step=root
 for name in usr bin sbin lib lib32 lib64 libx32 etc nix proc dev; do
   [ ! -e "$jail/$name" ] || ln -s "jail/$name" "$top/$name"
@@ -130,17 +145,33 @@ const dropTo = (uid: number | undefined): string[] =>
         ...['--inh-caps=-all', '--bounding-set=-all'],
       ]
 
+/** Gives bubblewrap a namespace for shared memory with these limits: sh -c IPC sh <MiB of shared memory> <words…>.
+ *  Where only bubblewrap itself may make a namespace, that one has none. */
+const IPC = `
+shared=$1; shift
+within='unshare --user --map-root-user --ipc'
+$within true 2> /dev/null || exec bwrap --unshare-ipc "$@"
+exec $within /bin/sh -c '
+shared=$0 kernel=/proc/sys/kernel
+exec 4>&2 2> /dev/null
+${LIMIT_IPC}
+exec bwrap "$@" 2>&4 4>&-' "$shared" "$@"
+`
+
 const bubblewrapWords = (
   { folder, hidden }: JailOptions,
   node: string,
+  shared: string,
   exists: (path: string) => boolean,
 ): string[] => [
-  ...['bwrap', '--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--die-with-parent', '--as-pid-1'],
-  '--disable-userns',
+  ...['/bin/sh', '-c', IPC, 'sh', shared],
+  ...['--unshare-user', '--unshare-pid', '--unshare-uts', '--die-with-parent', '--as-pid-1', '--disable-userns'],
   ...['--uid', String(innerUser), '--gid', String(innerUser), '--cap-drop', 'ALL'],
   ...systemPaths.flatMap((path) => ['--ro-bind-try', path, path]),
   ...hidden.filter(exists).flatMap((path) => ['--tmpfs', path]),
   ...['--bind', `${folder}/tmp`, '/tmp', '--ro-bind', node, node, '--proc', '/proc', '--dev', '/dev'],
+  // The user who made the namespace could lift the limits again.
+  ...['--ro-bind', '/proc/sys', '/proc/sys'],
   ...['--bind', `${folder}/work`, jobHome],
   ...['--symlink', '/tmp', '/var/tmp', '--dir', '/run'],
   ...accelerators().flatMap((name) => ['--dev-bind-try', `/dev/${name}`, `/dev/${name}`]),
@@ -175,7 +206,7 @@ export const jailWords = (options: JailOptions, exists: (path: string) => boolea
       ]
     case 'bubblewrap':
       return [
-        ...bubblewrapWords({ ...options, hidden: covered }, node, exists),
+        ...bubblewrapWords({ ...options, hidden: covered }, node, shared, exists),
         ...['/bin/sh', '-c', SUPERVISE, 'init'],
       ]
     case 'uid':

@@ -5,6 +5,8 @@ import { promisify } from 'node:util'
 import type { JobSpec } from '../port.ts'
 
 const niceness = '5'
+/** Where the machine has no memory left, Linux ends jobs before all else. */
+const firstToGo = ['choom', '-n', '1000', '--']
 const probeMsMax = 5000
 /** Threads count too: libraries for numbers start one for each core, in each process. */
 export const processesMax = 1024
@@ -74,9 +76,10 @@ export type Limits = {
  *  Memory is not limited here but watched (follow.ts): a limit on address space breaks V8 and CUDA, which reserve far
  *  more than they use. */
 export const probeLimits = async (): Promise<Limits> => {
-  const [canNice, canPin, canLimit, canReset] = await Promise.all([
+  const [canNice, canPin, canOffer, canLimit, canReset] = await Promise.all([
     works(['nice', '-n', niceness, 'true']),
     works(['taskset', '--cpu-list', String(allowedCpus()[0] ?? 0), 'true']),
+    works([...firstToGo, 'true']),
     works(['prlimit', '--core=0', 'true']),
     works(['env', '--default-signal=INT,QUIT', 'true']),
   ])
@@ -85,7 +88,11 @@ export const probeLimits = async (): Promise<Limits> => {
     outer(cpuCores) {
       const cpus = canPin ? pickCpus(allowedCpus(), cpuCores, nextCpu) : undefined
       nextCpu += cpus?.length ?? 0
-      return [...(canNice ? ['nice', '-n', niceness] : []), ...(cpus ? ['taskset', '--cpu-list', cpus.join(',')] : [])]
+      return [
+        ...(canNice ? ['nice', '-n', niceness] : []),
+        ...(canOffer ? firstToGo : []),
+        ...(cpus ? ['taskset', '--cpu-list', cpus.join(',')] : []),
+      ]
     },
     inner(diskBytes) {
       const limits = readFileSync('/proc/self/limits', 'utf8')

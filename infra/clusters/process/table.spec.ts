@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { currentBootId } from '../../system/processes.ts'
-import { type AttemptIdentity, membersOf, type ProcessTable, proportionalMib, residentMib } from './table.ts'
+import { type AttemptIdentity, membersOf, type ProcessTable } from './table.ts'
 
 const entry = (
   pid: number,
@@ -66,16 +66,3 @@ test("what is left of the wrapper's session without its leader belongs to the at
   for (const kind of ['none', 'root-namespaces', 'uid', 'user-namespaces', 'bubblewrap'] as const)
     expect((await membersOf(left, attempt({ kind }))).wrapper).toEqual([15, 16])
 })
-
-test('the loop goes round while the memory of many processes is read', async () => {
-  const many = Array.from({ length: 4_000 }, () => process.pid)
-  let rounds = 0
-  const counting = setInterval(() => {
-    rounds += 1
-  }, 1)
-  const [resident, proportional] = [await residentMib(many), await proportionalMib(many.slice(0, 100))]
-  clearInterval(counting)
-  expect(rounds).toBeGreaterThan(5)
-  expect(resident / many.length).toBeGreaterThan(10)
-  expect(proportional / 100).toBeGreaterThan(10)
-}, 30_000)

@@ -89,36 +89,3 @@ export const membersOf = async (
   }
   return { wrapper: [...wrapper], job: [...all].filter((pid) => !wrapper.has(pid)) }
 }
-
-const kibibytes = (text: string, name: string): number =>
-  Number.parseInt(
-    text
-      .split('\n')
-      .find((line) => line.startsWith(`${name}:`))
-      ?.slice(name.length + 1) ?? '0',
-    10,
-  )
-
-const sumMib = async (pids: readonly number[], kibibytesOf: (pid: number) => number): Promise<number> => {
-  const breathe = createBreather()
-  let sum = 0
-  for (const pid of pids) {
-    await breathe()
-    sum += kibibytesOf(pid)
-  }
-  return sum / 1024
-}
-
-const residentKibibytes = (pid: number): number => kibibytes(readProcessFile(pid, 'status'), 'VmRSS')
-
-/** Resolves to the memory of these processes, in MiB. Shared pages count once for each process: fast, and never too
- *  little. */
-export const residentMib = (pids: readonly number[]): Promise<number> => sumMib(pids, residentKibibytes)
-
-/** Resolves to the memory of these processes, in MiB, with shared pages divided among their processes: exact, but slow,
- *  because the kernel visits every page. */
-export const proportionalMib = (pids: readonly number[]): Promise<number> =>
-  sumMib(pids, (pid) => {
-    const exact = readProcessFile(pid, 'smaps_rollup')
-    return exact ? kibibytes(exact, 'Pss') : residentKibibytes(pid)
-  })

@@ -58,6 +58,15 @@ slay() {
     *) kill -s KILL $(inner) $child;;
   esac
 }
+# Removes what outlives processes where they share the machine's: segments, message queues and semaphores of System V.
+forget() {
+  {
+    while read -r _ id _ _ _ _ _ user _ maker _; do ours -m$id; done < /proc/sysvipc/shm
+    while read -r _ id _ _ _ _ _ user _ maker _; do ours -q$id; done < /proc/sysvipc/msg
+    while read -r _ id _ _ user _ maker _; do ours -s$id; done < /proc/sysvipc/sem
+  } | xargs -r ipcrm
+}
+ours() { [ "$user" != "$owner" ] && [ "$maker" != "$owner" ] || echo $1; }
 # Sends this shell a signal after some seconds: later <signal> <seconds>.
 later() {
   (trap : USR1 USR2; sleep "$2" & wait $!; kill -s "$1" $$) &
@@ -107,7 +116,7 @@ while :; do
 done
 trap : TERM USR1 USR2
 for timer in $alarm $pause; do cancel $timer; done
-[ "$kind" != uid ] || sweep
+if [ "$kind" = uid ]; then sweep; forget; fi
 [ "$kind" = none ] || wait $reader
 echo $status > "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
 wait $reader

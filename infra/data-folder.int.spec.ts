@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -154,6 +154,17 @@ describe('only one at a time', () => {
     expect((await failureOf(folder)).code).toBe('DATA_FOLDER_IN_USE')
     await opened.close().catch(() => undefined)
     await (await openDataFolder(folder)).close()
+  })
+
+  test('a folder is in use under each of its names', async () => {
+    const opened = await openDataFolder(folder)
+    const link = join(parent, 'link')
+    await symlink(folder, link)
+    expect((await failureOf(link)).details).toEqual({ folder: link, pid: String(process.pid) })
+    await opened.close()
+    const other = await openDataFolder(link)
+    expect((await failureOf(folder)).code).toBe('DATA_FOLDER_IN_USE')
+    await other.close()
   })
 
   const enter = enterNamespace()

@@ -5,10 +5,10 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../domain/errors.ts'
 import { sleep } from './async/sleep.ts'
+import { type KernelLock, tryKernelLock } from './kernel-lock.ts'
 import { errorCode } from './system/errors.ts'
 import { exists, makeFolders, unlessMissing } from './system/files.ts'
 import { parseJson } from './system/json.ts'
-import { type KernelLock, tryKernelLock } from './system/kernel-lock.ts'
 import { currentBootId, isAlive, ownIdentity, pidNamespace } from './system/processes.ts'
 import type { Log } from './telemetry.ts'
 
@@ -189,7 +189,8 @@ const inUse = async (locks: string, folder: string): Promise<Failure> => {
   return new Failure('DATA_FOLDER_IN_USE', { folder, pid: 'unknown' })
 }
 
-/** @param doubtful the folder of the lock, where its files alone say that the holder runs. */
+/** Returns the refusal that names the holder, and what to do where it is not seen.
+ *  @param doubtful the folder of the lock, where its files alone say that the holder runs. */
 const holdsIt = (folder: string, holder: LockContent, doubtful?: string): Failure => {
   const details = { folder, pid: String(holder.pid) }
   if (runsHere(holder)) return new Failure('DATA_FOLDER_IN_USE', details)

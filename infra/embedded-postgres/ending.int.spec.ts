@@ -7,8 +7,8 @@ import { enterNamespace, runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { startEmbeddedPostgres } from '../embedded-postgres.ts'
+import { tryKernelLock } from '../kernel-lock.ts'
 import { connectPostgres } from '../postgres.ts'
-import { tryKernelLock } from '../system/kernel-lock.ts'
 import { processesIn, readProcess } from '../system/processes.ts'
 
 const closeMs = 5_000

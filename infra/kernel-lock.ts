@@ -2,11 +2,13 @@ import { spawn } from 'node:child_process'
 import { close, constants, fstat, open } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { sleep } from '../async/sleep.ts'
-import { unlessMissing } from './files.ts'
+import { sleep } from './async/sleep.ts'
+import { unlessMissing } from './system/files.ts'
 
 const replacedTriesMax = 100
 const program = 'flock'
+const { O_RDONLY, O_DIRECTORY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants
+const flags = { folder: O_RDONLY | O_DIRECTORY, file: O_RDWR | O_CREAT | O_NOFOLLOW }
 const waitPauseMs = 100
 const waitSilentMs = 1_000
 
@@ -24,8 +26,7 @@ export type KernelLock =
  *  and ends. The kernel frees it with the last process that has the file open, so no crash leaves one behind. */
 export const tryKernelLock = async (path: string, of: 'file' | 'folder'): Promise<KernelLock> => {
   for (let tries = 0; tries < replacedTriesMax; tries += 1) {
-    const kinds = of === 'folder' ? constants.O_RDONLY | constants.O_DIRECTORY : constants.O_RDWR | constants.O_CREAT
-    const fd = await promisify(open)(path, kinds | constants.O_NOFOLLOW, 0o600)
+    const fd = await promisify(open)(path, flags[of], 0o600)
     const outcome = await lock(fd).catch(async (error: unknown) => {
       await promisify(close)(fd)
       throw error
@@ -34,13 +35,14 @@ export const tryKernelLock = async (path: string, of: 'file' | 'folder'): Promis
       await promisify(close)(fd)
       return outcome
     }
-    // A file that was deleted or renamed meanwhile keeps nobody out.
+    // A file that was deleted or renamed meanwhile keeps no other process out.
     const [own, named] = [await promisify(fstat)(fd), await stat(path).catch(unlessMissing)]
     if (own.ino === named?.ino && own.dev === named.dev) {
-      let open = true
+      let released = false
       const release = async () => {
-        if (open) await promisify(close)(fd)
-        open = false
+        if (released) return
+        released = true
+        await promisify(close)(fd)
       }
       return { kind: 'held', fd, release }
     }

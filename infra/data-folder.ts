@@ -15,8 +15,8 @@ import type { Log } from './telemetry.ts'
 /** Increases when the layout of the folder changes. */
 const formatVersion = 1
 const lockTriesMax = 100
-const namedTriesMax = 25
-const namedPauseMs = 20
+const namedTriesMax = 20
+const namedPauseMs = 25
 
 export type DataFolder = {
   /** Absolute. */
@@ -109,7 +109,6 @@ type Lock = { release(): Promise<void> }
 export const takeLock = async (locks: string, folder: string, log?: Log): Promise<Lock> => {
   await mkdir(locks, { recursive: true })
   const kernel = await takeKernelLocks(locks, folder)
-  if (kernel.kind === 'taken') throw await inUse(locks, folder)
   if (kernel.kind === 'impossible')
     log?.warn({ folder, reason: kernel.reason }, 'only process ids keep other platforms off this folder')
   const free = async () => (kernel.kind === 'held' ? kernel.release() : undefined)
@@ -122,9 +121,23 @@ export const takeLock = async (locks: string, folder: string, log?: Log): Promis
   }
 }
 
+/** Takes the locks of the kernel. Tries again for a moment where the files name no holder: one that is starting has not
+ *  yet written who it is, one that was killed is still being taken down. Throws DATA_FOLDER_IN_USE. */
+const takeKernelLocks = async (locks: string, folder: string): Promise<Exclude<KernelLock, { kind: 'taken' }>> => {
+  for (let tries = 0; tries < namedTriesMax; tries += 1) {
+    const kernel = await tryKernelLocks(locks, folder)
+    if (kernel.kind !== 'taken') return kernel
+    const current = await newest(locks)
+    const holder = current === undefined ? undefined : await readHolder(join(locks, String(current)))
+    if (holder !== undefined && holder !== 'gone' && !hasEnded(holder, false)) throw holdsIt(folder, holder)
+    await sleep(namedPauseMs)
+  }
+  throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: 'unknown' })
+}
+
 /** Locks the folder, which stays the same whatever is deleted or renamed in it, and a file in it: on network file systems
  *  the lock of a folder is known on one machine alone, that of a file on all. */
-const takeKernelLocks = async (locks: string, folder: string): Promise<KernelLock> => {
+const tryKernelLocks = async (locks: string, folder: string): Promise<KernelLock> => {
   const outer = await tryKernelLock(folder, 'folder')
   if (outer.kind !== 'held') return outer
   const inner = await tryKernelLock(join(locks, 'held'), 'file').catch(async (error: unknown) => {
@@ -166,28 +179,16 @@ const takeFileLock = async (locks: string, folder: string, kernel: boolean): Pro
   }
 }
 
-/** Returns true when the holder has provably ended. That no such process is seen proves nothing by itself: it may run in
- *  another container on the same folder.
- *  @param kernel whether this process has the lock of the kernel, which a living holder that had it would still have. */
-const hasEnded = (holder: LockContent, kernel: boolean): boolean =>
-  holder.boot !== currentBootId() ||
-  (!runsHere(holder) &&
-    ((kernel && holder.kernel === true) || (holder.namespace !== undefined && holder.namespace === pidNamespace())))
+/** Returns true when the holder has provably ended, or let go. That no such process is seen proves nothing by itself: it
+ *  may run in another container on the same folder.
+ *  @param kernel whether this process has the lock of the kernel, which a holder that had it would still have. */
+const hasEnded = (holder: LockContent, kernel: boolean): boolean => {
+  if (holder.boot !== currentBootId() || (kernel && holder.kernel)) return true
+  return !runsHere(holder) && holder.namespace !== undefined && holder.namespace === pidNamespace()
+}
 
 const runsHere = ({ pid, started, boot }: LockContent): boolean =>
   isAlive({ pid, startTime: Number(started), bootId: boot })
-
-/** Returns the refusal for a folder whose kernel lock another process has: it names that process as soon as it has
- *  written who it is. */
-const inUse = async (locks: string, folder: string): Promise<Failure> => {
-  for (let tries = 0; tries < namedTriesMax; tries += 1) {
-    const current = await newest(locks)
-    const holder = current === undefined ? undefined : await readHolder(join(locks, String(current)))
-    if (holder !== undefined && holder !== 'gone' && !hasEnded(holder, false)) return holdsIt(folder, holder)
-    await sleep(namedPauseMs)
-  }
-  return new Failure('DATA_FOLDER_IN_USE', { folder, pid: 'unknown' })
-}
 
 /** Returns the refusal that names the holder, and what to do where it is not seen.
  *  @param doubtful the folder of the lock, where its files alone say that the holder runs. */

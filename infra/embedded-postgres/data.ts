@@ -56,7 +56,8 @@ export const lockServers = async (folder: string, log: Log): Promise<InheritedLo
   })
 }
 
-/** Ensures that `<folder>/postgres` holds a database cluster of this version for the runner. Needs lockServers. Resolves to the path. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+/** Ensures that `<folder>/postgres` holds a database cluster of this version for the runner. Needs lockServers. Resolves
+ *  to the path. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
 export const prepareCluster = async (options: ClusterOptions): Promise<string> => {
   const { folder, runner } = options
   const data = join(folder, 'postgres')

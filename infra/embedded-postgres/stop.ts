@@ -13,6 +13,8 @@ const steps = [
   { signal: 'SIGQUIT', share: 0.2 },
 ] as const
 const lookEachMs = 100
+/** How long the kernel may take to end what was killed. */
+const killMsMin = 1_000
 
 /** Ends the server and all its processes within `msMax`, in three steps, the last of which kills. What is stopped
  *  (SIGSTOP) handles no signal but SIGKILL, so it is killed without a wait: every acknowledged write is in its log.
@@ -41,7 +43,7 @@ export const stopServer = async (
   server.kill()
   for (const pid of await processesIn(folder, ['postgres'])) send(pid, 'SIGKILL')
   const left = 1 - steps.reduce((sum, { share }) => sum + share, 0)
-  if ((await untilEnded(server, left * msMax, async () => false)) !== 'ended')
+  if ((await untilEnded(server, Math.max(left * msMax, killMsMin), async () => false)) !== 'ended')
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `PostgreSQL does not end, even when killed: ${server.pid}` })
 }
 

@@ -10,9 +10,9 @@ exec 4<&0
 "$@" 4<&- </dev/null >&2 &
 child=$!
 echo $child
-( while read -r _; do :; done; kill -INT $child ) <&4 >/dev/null 2>&1 &
+( while read -r _; do :; done; kill -INT $child ) <&4 3<&- >/dev/null 2>&1 &
 reader=$!
-exec 4<&- >/dev/null 2>&1
+exec 4<&- 3<&- >/dev/null 2>&1
 wait $child
 status=$?
 kill $reader
@@ -37,8 +37,8 @@ export type WatchedProcess = {
 
 /** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. The program must set a handler
  *  for it: a shell starts background programs with SIGINT ignored. It runs in its own session, so Ctrl-C in the
- *  terminal does not reach it. Both outputs go to `output`, a file descriptor. The program and its watchdog inherit
- *  `lock`, the descriptor of a lock that lasts as long as they live. Throws when the program cannot be started. */
+ *  terminal does not reach it. Both outputs go to `output`, a file descriptor. The program inherits `lock`,
+ *  the descriptor of a lock that lasts as long as it and its children live. Throws when the program cannot be started. */
 export const startWatched = async (options: {
   readonly command: readonly string[]
   readonly cwd: string

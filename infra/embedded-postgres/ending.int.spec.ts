@@ -2,7 +2,7 @@ import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { enterNamespace, runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { silentLog } from '../../testing/worlds/silent-log.ts'
@@ -13,15 +13,14 @@ import { processesIn, readProcess } from '../system/processes.ts'
 
 const closeMs = 5_000
 
+// One folder for all: to create a database takes longer than the tests.
 let folder: string
-beforeEach(async () => {
+beforeAll(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'neuralmesh-ending-')))
   await chmod(folder, 0o755)
 })
-afterEach(async () => {
-  expect(await allIn()).toEqual([])
-  await rm(folder, { recursive: true })
-})
+afterEach(async () => expect(await allIn()).toEqual([]))
+afterAll(() => rm(folder, { recursive: true }))
 
 const start = (options: { startMs?: number } = {}) =>
   startEmbeddedPostgres({ folder, log: silentLog, durable: false, ...options })
@@ -38,7 +37,6 @@ describe('a server with stopped processes ends in time, and leaves none', () => 
   const stopped: [string, (first: number) => Promise<number[]>][] = [
     ['the first one', async (first) => [first]],
     ['one that serves it', async (first) => (await backends(first)).slice(0, 1)],
-    ['all that serve it', (first) => backends(first)],
     ['its watchdog', async (first) => [watchdogOf(first)]],
     [
       'the reader beside it',
@@ -79,7 +77,7 @@ test('a server that does not become ready is ended after the limit, and the fold
 
 /** Starts a server in another process, which prints a line when it waits for another server, and one with what is kept
  *  in the database when it is ready. It keeps its name there. */
-const runServer = (name: string, enter?: readonly string[]) => {
+const runServer = (table: string, name: string, enter?: readonly string[]) => {
   const at = (path: string) => JSON.stringify(pathToFileURL(join(import.meta.dirname, '..', path)).href)
   return runChild(
     `
@@ -89,23 +87,23 @@ const runServer = (name: string, enter?: readonly string[]) => {
     const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => console.log(JSON.parse(line).msg) })
     const server = await startEmbeddedPostgres({ folder: ${JSON.stringify(folder)}, log })
     const database = connectPostgres({ url: server.url, log, poolSize: 1 })
-    await database.query('x', 'create table if not exists kept (name text)')
-    await database.query('x', 'insert into kept values ($1)', [${JSON.stringify(name)}])
-    console.log('ready', JSON.stringify(await database.query('x', 'select name from kept')))
+    await database.query('x', 'create table if not exists ${table} (name text)')
+    await database.query('x', 'insert into ${table} values ($1)', [${JSON.stringify(name)}])
+    console.log('ready', JSON.stringify(await database.query('x', 'select name from ${table}')))
     setInterval(() => {}, 1000)`,
     { enter },
   )
 }
 
 test('a server whose platform was killed keeps the lock while one of its processes lives', async () => {
-  const platform = runServer('ada')
+  const platform = runServer('lonely', 'ada')
   expect(await platform.firstLine).toBe('ready [{"name":"ada"}]')
   for (const pid of await backends()) process.kill(pid, 'SIGSTOP')
   await platform.kill()
   expect(await isLocked()).toBe(true)
   const server = await start()
   const database = connectPostgres({ url: server.url, log: silentLog, poolSize: 1 })
-  expect(await database.query('test.kept', 'select name from kept')).toEqual([{ name: 'ada' }])
+  expect(await database.query('test.kept', 'select name from lonely')).toEqual([{ name: 'ada' }])
   await database.close()
   await server.close()
 })
@@ -114,9 +112,9 @@ const enter = enterNamespace()
 const ifNamespaces = enter === undefined ? test.skip : test
 const unless = enter === undefined ? ' (skipped: no pid namespace can be made here)' : ''
 ifNamespaces(`a server of another pid namespace is waited for, and every write of it is there${unless}`, async () => {
-  const first = runServer('ada', enter)
+  const first = runServer('shared', 'ada', enter)
   expect(await first.firstLine).toBe('ready [{"name":"ada"}]')
-  const second = runServer('bob', enter)
+  const second = runServer('shared', 'bob', enter)
   try {
     expect(await second.firstLine).toContain('waiting for a PostgreSQL')
     await first.kill()

@@ -10,7 +10,7 @@ import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
-import { dropClientVariables, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import { dropClientVariables, postgresStopMs, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { keepInDatabase, keepInFolder } from './infra/event-store/keeper.ts'
 import { shareReader } from './infra/event-store/one-reader.ts'
 import { openEventStore } from './infra/event-store/open.ts'
@@ -50,19 +50,20 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const open = async <Part>(
     name: string,
     openPart: () => Promise<Part>,
-    close?: (part: Part) => unknown,
+    close?: (part: Part, msMax: number) => unknown,
+    closeTimes?: { closeMs: number; reservedMs: number },
   ): Promise<Part> => {
     shutdown.signal.throwIfAborted()
     const from = performance.now()
     const part = await openPart()
-    if (close) shutdown.add(name, () => close(part))
+    if (close) shutdown.add(name, (_, msMax) => close(part, msMax), closeTimes)
     log.info({ part: name, ms: Math.round(performance.now() - from) }, 'ready')
     return part
   }
 
   const folder = await open(
     'data folder',
-    () => openDataFolder(config.dataDir),
+    () => openDataFolder(config.dataDir, log),
     (opened) => opened.close(),
   )
   if (config.databaseUrl === undefined) dropClientVariables(process.env)
@@ -72,7 +73,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
       await open(
         'embedded PostgreSQL',
         () => startEmbeddedPostgres({ folder: folder.path, log }),
-        (server) => server.close(),
+        (server, msMax) => server.close(msMax),
+        postgresStopMs,
       )
     ).url
   const database = await open(

@@ -6,7 +6,12 @@ import { Failure, isFailure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import type { Config } from '../infra/config.ts'
 import { openDataFolder } from '../infra/data-folder.ts'
-import { dropClientVariables, embeddedPostgresUrl, startEmbeddedPostgres } from '../infra/embedded-postgres.ts'
+import {
+  dropClientVariables,
+  embeddedPostgresUrl,
+  postgresStopMs,
+  startEmbeddedPostgres,
+} from '../infra/embedded-postgres.ts'
 import { type Keeper, keepInDatabase, keepInFolder, loadKept } from '../infra/event-store/keeper.ts'
 import type { KnownEvent } from '../infra/event-store/known-log.ts'
 import { beginEpochOf, openEventStore } from '../infra/event-store/open.ts'
@@ -154,10 +159,10 @@ const reachEmbedded = async (options: Options): Promise<Reached> => {
 }
 
 const startOwn = async ({ config, log, shutdown }: Options): Promise<Reached> => {
-  const folder = await openDataFolder(config.dataDir)
+  const folder = await openDataFolder(config.dataDir, log)
   shutdown.add('data folder', () => folder.close())
   const server = await startEmbeddedPostgres({ folder: folder.path, log })
-  shutdown.add('embedded PostgreSQL', () => server.close())
+  shutdown.add('embedded PostgreSQL', (_, msMax) => server.close(msMax), postgresStopMs)
   const database = connectPostgres({ url: server.url, log, poolSize: connectionsMax })
   shutdown.add('database', () => database.close())
   await database.waitUntilReady(waitMsMax)

@@ -1,20 +1,20 @@
 import { spawn } from 'node:child_process'
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
-import { isRunning, runChild } from '../testing/children.ts'
+import { enterNamespace, isRunning, runChild } from '../testing/children.ts'
 import { eventually } from '../testing/eventually.ts'
 import { openDataFolder } from './data-folder.ts'
 
 const module = pathToFileURL(join(import.meta.dirname, 'data-folder.ts')).href
-const holdScript = (path: string, uid = process.getuid?.()) => `
+const holdScript = (path: string, uid?: number) => `
   const { openDataFolder } = await import(${JSON.stringify(module)})
-  process.setuid(${uid})
+  ${uid === undefined ? '' : `process.setuid(${uid})`}
   try {
-    await openDataFolder(${JSON.stringify(path)})
+    await openDataFolder(${JSON.stringify(path)}, { warn: ({ reason }) => console.error(reason) })
     console.log('won')
     setInterval(() => {}, 1000)
   } catch (error) {
@@ -37,6 +37,15 @@ const failureOf = async (path: string): Promise<Failure> => {
   )
   if (error instanceof Failure) return error
   throw error
+}
+
+/** Leaves the lock of a process that has ended, with other content. */
+const leaveLock = async (change: object): Promise<{ pid: number; host?: string }> => {
+  await (await openDataFolder(folder)).close()
+  const lock = join(folder, 'lock', '1')
+  const content = { ...JSON.parse(await readFile(lock, 'utf8')), released: false, ...change }
+  await writeFile(lock, JSON.stringify(content))
+  return content
 }
 
 test('makes a folder that other users may pass through, with its version in it', async () => {
@@ -64,7 +73,7 @@ describe('only one at a time', () => {
       await child.kill()
     }
     await (await openDataFolder(folder)).close()
-    expect(await readdir(join(folder, 'lock'))).toEqual(['4'])
+    expect((await readdir(join(folder, 'lock'))).toSorted()).toEqual(['4', 'held'])
   })
 
   test('a holder that is a zombie has ended', async () => {
@@ -97,18 +106,114 @@ describe('only one at a time', () => {
   test.each([
     ['its pid is used by another process now', { started: '1' }],
     ['the machine was started since', { boot: 'an older boot' }],
+    ['it was in another pid namespace, and its kernel lock is free', { namespace: 'pid:[1]', started: '1' }],
+    ['it had no kernel lock, but would be seen', { kernel: false, started: '1' }],
+    ['it had no kernel lock, but the machine was started since', { kernel: false, boot: 'an older boot' }],
   ])('a holder is dead when %s', async (_, change) => {
-    const opened = await openDataFolder(folder)
-    const lock = join(folder, 'lock', '1')
-    await writeFile(lock, JSON.stringify({ ...JSON.parse(await readFile(lock, 'utf8')), ...change }))
+    await leaveLock(change)
     await (await openDataFolder(folder)).close()
-    expect(opened.path).toBe(folder)
+  })
+
+  test.each([
+    ['it has no kernel lock and is of another pid namespace', { kernel: false, namespace: 'pid:[1]' }],
+    ['an earlier version has written it', { kernel: undefined, namespace: undefined, host: undefined }],
+  ])('a holder that is not seen is not dead when %s; deleting its lock is the way out', async (_, change) => {
+    const { pid, host } = await leaveLock({ started: '1', ...change })
+    const failure = await failureOf(folder)
+    const named = { folder, pid: String(pid), ...(host && { host }) }
+    expect([failure.code, failure.details]).toEqual([
+      'DATA_FOLDER_IN_USE',
+      { ...named, reason: expect.stringContaining('not seen'), ways: expect.stringContaining(join(folder, 'lock')) },
+    ])
+    await rm(join(folder, 'lock'), { recursive: true })
+    await (await openDataFolder(folder)).close()
   })
 
   test('a lock that was half written when the machine went down holds no process up', async () => {
     await (await openDataFolder(folder)).close()
     await writeFile(join(folder, 'lock', '1'), '{"pid":1')
     await (await openDataFolder(folder)).close()
+  })
+
+  const spoils: [string, () => Promise<unknown>][] = [
+    ['its files were deleted', () => rm(join(folder, 'lock'), { recursive: true })],
+    ['its files were renamed', () => rename(join(folder, 'lock'), join(folder, 'other'))],
+    ['its kernel lock was deleted', () => rm(join(folder, 'lock', 'held'))],
+    [
+      'it was renamed as a whole',
+      async () => {
+        await rename(folder, join(parent, 'moved'))
+        folder = join(parent, 'moved')
+      },
+    ],
+    ['its process id was spoilt', () => writeFile(join(folder, 'lock', '1'), '')],
+  ]
+  test.each(spoils)('a folder in use is refused also when %s', async (_, spoil) => {
+    const opened = await openDataFolder(folder)
+    await spoil()
+    expect((await failureOf(folder)).code).toBe('DATA_FOLDER_IN_USE')
+    await opened.close().catch(() => undefined)
+    await (await openDataFolder(folder)).close()
+  })
+
+  test('a folder is in use under each of its names', async () => {
+    const opened = await openDataFolder(folder)
+    const link = join(parent, 'link')
+    await symlink(folder, link)
+    expect((await failureOf(link)).details).toEqual({ folder: link, pid: String(process.pid) })
+    await opened.close()
+    const other = await openDataFolder(link)
+    expect((await failureOf(folder)).code).toBe('DATA_FOLDER_IN_USE')
+    await other.close()
+  })
+
+  const enter = enterNamespace()
+  const ifNamespaces = enter === undefined ? test.skip : test
+  const unless = enter === undefined ? ' (skipped: no pid namespace can be made here)' : ''
+  ifNamespaces(`in whatever pid namespaces they run, one of eight at once wins, and is named${unless}`, async () => {
+    const children = Array.from({ length: 8 }, (_, index) => runChild(holdScript(folder), index % 2 ? { enter } : {}))
+    try {
+      const answers = await Promise.all(children.map(({ firstLine }) => firstLine))
+      expect(answers.toSorted()).toEqual([...Array.from({ length: 7 }, () => 'DATA_FOLDER_IN_USE'), 'won'])
+      const holder = JSON.parse(await readFile(join(folder, 'lock', '1'), 'utf8'))
+      expect((await failureOf(folder)).details.pid).toBe(String(holder.pid))
+    } finally {
+      await Promise.all(children.map((child) => child.kill()))
+    }
+    await (await openDataFolder(folder)).close()
+  })
+
+  ifNamespaces(
+    `a holder of another pid namespace is named with its host, and followed when it is killed${unless}`,
+    async () => {
+      const child = runChild(holdScript(folder), { enter })
+      expect(await child.firstLine).toBe('won')
+      const { details } = await failureOf(folder)
+      expect(details).toEqual({
+        ...{ folder, pid: '1', host: hostname() },
+        reason: expect.stringContaining('not seen'),
+        ways: expect.stringContaining('stop that container'),
+      })
+      await child.kill()
+      await eventually('the folder to be free', async () => {
+        const opened = await openDataFolder(folder).catch(() => undefined)
+        await opened?.close()
+        return opened !== undefined
+      })
+    },
+  )
+
+  test('without the program flock it warns, and process ids keep others off', async () => {
+    const children = Array.from({ length: 3 }, () => runChild(holdScript(folder), { env: { PATH: parent } }))
+    try {
+      const answers = await Promise.all(children.map(({ firstLine }) => firstLine))
+      expect(answers.toSorted()).toEqual(['DATA_FOLDER_IN_USE', 'DATA_FOLDER_IN_USE', 'won'])
+      expect((await failureOf(folder)).code).toBe('DATA_FOLDER_IN_USE')
+      const ended = await Promise.all(children.map((child) => child.kill().then(() => child.ended)))
+      for (const { output } of ended) expect(output).toContain('flock cannot be run')
+    } finally {
+      await Promise.all(children.map((child) => child.kill()))
+    }
   })
 
   test('of 20 processes at once, after one that was killed, exactly one wins', async () => {

@@ -94,6 +94,7 @@ test('is version 18, durable, exact in its collation, and closed to other users'
             current_setting('synchronous_commit') as synchronous_commit, current_setting('jit') as jit,
             current_setting('listen_addresses') as listen_addresses, current_setting('timezone') as timezone,
             current_setting('password_encryption') as passwords, current_setting('server_encoding') as encoding,
+            current_setting('authentication_timeout') as authentication_timeout,
             (select datcollate from pg_database where datname = current_database()) as collation,
             (select rolsuper from pg_roles where rolname = current_user) as super`,
   )
@@ -106,6 +107,7 @@ test('is version 18, durable, exact in its collation, and closed to other users'
     timezone: 'UTC',
     passwords: 'scram-sha-256',
     encoding: 'UTF8',
+    authentication_timeout: '10s',
     collation: 'C.UTF-8',
     super: false,
   })

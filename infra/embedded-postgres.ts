@@ -6,13 +6,16 @@ import { createBackoff } from './async/backoff.ts'
 import { sleep } from './async/sleep.ts'
 import {
   databaseName,
+  dropPidFile,
   endLeftovers,
   endOrphans,
   lastLines,
+  lockServers,
   prepareCluster,
   readText,
 } from './embedded-postgres/data.ts'
 import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
+import { stopServer } from './embedded-postgres/stop.ts'
 import { readOrCreateSecret } from './keys/file.ts'
 import { startWatched, type WatchedProcess } from './system/watched-process.ts'
 import type { Log } from './telemetry.ts'
@@ -20,7 +23,12 @@ import type { Log } from './telemetry.ts'
 const startTriesMax = 5
 const restartDelayMsMin = 100
 const restartDelayMsMax = 5_000
-const stopMsMax = 10_000
+/** Far more than the recovery of `max_wal_size` takes. */
+const startMsMax = 600_000
+/** How long a close takes at most, and what must be left for it when other parts have used up the time of a stop. */
+export const postgresStopMs = { closeMs: 30_000, reservedMs: 10_000 }
+/** How much of its time a close leaves for processes that outlive the first one. */
+const orphansShare = 0.2
 const logBytesMax = 10 * 1024 * 1024
 const stillStartingMs = 5_000
 
@@ -29,6 +37,8 @@ const settings = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   max_connections: '100',
+  // A connection without a password uses one of them until then.
+  authentication_timeout: '10s',
   shared_buffers: '128MB',
   jit: 'off',
   synchronous_commit: 'on',
@@ -46,30 +56,36 @@ export type EmbeddedPostgres = {
   readonly url: string
   /** Returns the pid of the first server process; undefined while the server is down. */
   pid(): number | undefined
-  /** Shuts the server down (PostgreSQL's fast shutdown). Resolves when no process is left. */
-  close(): Promise<void>
+  /** Shuts the server down (PostgreSQL's fast shutdown), or ends it harder when that takes too long. Resolves when no
+   *  process is left, after `msMax` at the latest. Throws DATABASE_UNAVAILABLE when a process cannot be ended. */
+  close(msMax?: number): Promise<void>
 }
 
 /** Starts PostgreSQL 18 with its data in `<folder>/postgres`, on a port of 127.0.0.1 that stays the same across starts
  *  when it is free. The server ends when this process ends, even by kill -9, and is started again when it dies earlier.
  *  The folder must belong to this process alone (openDataFolder). `durable: false` gives up safety for speed; `runAs`
- *  allows one way to run only; `preload` names a library that the server loads, to count statements. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+ *  allows one way to run only; `preload` names a library that the server loads, to count statements; `startMs` limits
+ *  each start. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
 export const startEmbeddedPostgres = async (options: {
   readonly folder: string
   readonly log: Log
   readonly durable?: boolean
   readonly runAs?: RunnerKind
   readonly preload?: string
+  readonly startMs?: number
 }): Promise<EmbeddedPostgres> => {
-  const { folder, log: parentLog, durable = true, runAs, preload = '' } = options
+  const { folder, log: parentLog, durable = true, runAs, preload = '', startMs = startMsMax } = options
   const log = parentLog.child({ part: 'postgres' })
   const runner = await chooseRunner(folder, runAs)
   const password = await readOrCreateSecret(join(folder, 'keys', 'postgres'))
+  const lock = await lockServers(folder, log)
   const output = await openLog(join(folder, 'postgres.log'))
   const closing = new AbortController()
   let server: WatchedProcess | undefined
+  const stop = (msMax: number) => stopServer(server, { data: join(folder, 'postgres'), msMax, log })
 
   const launch = async (data: string, port: number): Promise<void> => {
+    await dropPidFile(data)
     const chosen = { ...settings, ...(durable ? {} : unsafeSettings), shared_preload_libraries: preload }
     const values = Object.entries({ ...chosen, port: String(port) })
     const started = await startWatched({
@@ -84,9 +100,15 @@ export const startEmbeddedPostgres = async (options: {
       env: cleanEnvironment(),
       output: output.fd,
       uid: runner.uid,
+      lock: lock.fd,
     })
     server = started
-    await untilReady(started, data, folder, log, closing.signal)
+    try {
+      await untilReady(started, { data, folder, log, startMs, signal: closing.signal })
+    } catch (error) {
+      if (!closing.signal.aborted) await stop(postgresStopMs.closeMs)
+      throw error
+    }
   }
 
   /** Starts the server again whenever it ends, until `close`. The port stays the same, because clients know it. */
@@ -103,7 +125,7 @@ export const startEmbeddedPostgres = async (options: {
       await backoff.pause(closing.signal)
       if (closing.signal.aborted) return
       try {
-        await endLeftovers(data, log)
+        await endLeftovers(data, log, closing.signal)
         await launch(data, port)
         log.info({ port }, 'PostgreSQL is back')
         backoff.reset()
@@ -114,7 +136,16 @@ export const startEmbeddedPostgres = async (options: {
   }
 
   try {
-    const data = await prepareCluster({ folder, runner, password, output: output.fd, durable, preload, log })
+    const data = await prepareCluster({
+      folder,
+      runner,
+      password,
+      output: output.fd,
+      durable,
+      preload,
+      lock: lock.fd,
+      log,
+    })
     const port = await startOnSomePort(join(folder, 'postgres.port'), (candidate) => launch(data, candidate))
     log.info({ port, as: runner.kind }, 'PostgreSQL is ready')
     const restarts = keepRunning(data, port)
@@ -122,20 +153,26 @@ export const startEmbeddedPostgres = async (options: {
     return {
       url: urlOf(password, port),
       pid: () => (server?.running() ? server.pid : undefined),
-      close: async () => {
+      close: async (msMax = postgresStopMs.closeMs) => {
         if (!running) return
         running = false
+        const until = performance.now() + msMax * (1 - orphansShare)
         closing.abort()
-        await stop(server, log)
-        await restarts
-        await stop(server, log)
-        await endOrphans(data, log)
-        await output.close()
+        try {
+          await stop(until - performance.now())
+          await restarts
+          await stop(Math.max(until - performance.now(), 0))
+          await endOrphans(data, log, msMax * orphansShare)
+        } finally {
+          await output.close()
+          await lock.release()
+        }
       },
     }
   } catch (error) {
-    await stop(server, log)
+    await stop(postgresStopMs.closeMs)
     await output.close()
+    await lock.release()
     throw error
   }
 }
@@ -177,16 +214,25 @@ const startOnSomePort = async (file: string, launch: (port: number) => Promise<v
  *  DATABASE_UNAVAILABLE. */
 const untilReady = async (
   server: WatchedProcess,
-  data: string,
-  folder: string,
-  log: Log,
-  signal: AbortSignal,
+  options: {
+    readonly data: string
+    readonly folder: string
+    readonly log: Log
+    readonly startMs: number
+    readonly signal: AbortSignal
+  },
 ): Promise<void> => {
+  const { data, folder, log, startMs, signal } = options
   const begun = performance.now()
   let reports = 0
   while (server.running() && !signal.aborted) {
     const lines = ((await readText(join(data, 'postmaster.pid'))) ?? '').split('\n')
     if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return
+    if (performance.now() - begun > startMs)
+      throw new Failure('DATABASE_UNAVAILABLE', {
+        reason: `PostgreSQL was not ready after ${startMs} ms: ${await lastLines(folder)}`,
+        log: join(folder, 'postgres.log'),
+      })
     if (performance.now() - begun > stillStartingMs * (reports + 1)) {
       reports += 1
       log.info({ seconds: Math.round((performance.now() - begun) / 1000) }, 'PostgreSQL is still starting')
@@ -197,19 +243,6 @@ const untilReady = async (
     reason: signal.aborted ? 'stopped while starting' : `PostgreSQL did not start: ${await lastLines(folder)}`,
     log: join(folder, 'postgres.log'),
   })
-}
-
-const stop = async (server: WatchedProcess | undefined, log: Log): Promise<void> => {
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
-    if (server === undefined || !server.running()) return
-    server.signal(signal)
-    const timer = new AbortController()
-    const late = sleep(stopMsMax, timer.signal).then(() => 'late')
-    const outcome = await Promise.race([server.ended, late])
-    timer.abort()
-    if (outcome === 'late') log.warn({ signal }, 'PostgreSQL does not end')
-  }
-  await server?.ended
 }
 
 const openLog = async (path: string) => {

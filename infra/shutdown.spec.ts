@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { createShutdown, sameSignalMs } from './shutdown.ts'
 import { createLog } from './telemetry.ts'
 
-const world = () => {
+const world = ({ stopMs }: { stopMs?: number } = {}) => {
   const lines: string[] = []
   const events = new EventEmitter()
   const exits: number[] = []
@@ -22,7 +22,7 @@ const world = () => {
     waits[0]?.end()
     await Promise.resolve()
   }
-  return { shutdown: createShutdown(log, program, wait), program, exits, order, lines, passSameSignalTime }
+  return { shutdown: createShutdown(log, program, wait, stopMs), program, exits, order, lines, passSameSignalTime }
 }
 const never = () => new Promise<never>(() => {})
 
@@ -81,6 +81,32 @@ test('one that throws and one that hangs do not keep the others from closing, an
     { name: 'gateway', err: { message: 'boom' } },
     { name: 'jobs', closeMs: 10 },
   ])
+})
+
+describe('a whole stop has its time', () => {
+  test.each([
+    [5, { closeMs: 60 }],
+    [20, {}],
+    [3, { closeMs: 1_000 }],
+  ])('which %i parts that do not close share, and the last has what is reserved for it', async (count, times) => {
+    const { shutdown, order } = world({ stopMs: 100 })
+    const given: number[] = []
+    shutdown.add('server', (_, msMax) => order.push(msMax >= 70 ? 'closed' : `had ${msMax} ms`), { reservedMs: 70 })
+    for (let number = 0; number < count; number += 1)
+      shutdown.add(
+        `part ${number}`,
+        (_, msMax) => {
+          given.push(msMax)
+          return never()
+        },
+        { ...times, reservedMs: 1 },
+      )
+    expect((await shutdown.stop('test')).length).toBe(count)
+    expect(order).toEqual(['closed'])
+    // The rest of a millisecond and the reserve of each part come on top.
+    expect(given.reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual(100 - 70 + count)
+    expect(Math.min(...given)).toBeGreaterThanOrEqual(1)
+  })
 })
 
 test('a part that is added while stopping is closed too', async () => {

@@ -2,17 +2,25 @@ import { sleep } from './async/sleep.ts'
 import type { Log } from './telemetry.ts'
 
 const closeMsMax = 15_000
+/** How long a whole stop takes at most: parts that wait for the same thing, such as a database that does not answer,
+ *  share it. Service managers kill after 90 s by default. */
+const stopMsMax = 60_000
+/** What the parts before leave to each part. */
+const reservedMsDefault = 200
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** One Ctrl-C is two signals under npm, which passes on what the terminal sends to npm and to its child alike. So what
  *  comes this soon after the first signal is taken for the same one. */
 export const sameSignalMs = 500
 
+type Close = (reason: string, msMax: number) => unknown
+
 export type Shutdown = {
   /** Aborts as soon as the stop begins, so that loops and waits end. */
   readonly signal: AbortSignal
   /** Registers how to close a part; the part that was added last is closed first. A part that is added while the stop
-   *  is under way is closed at once. `close` gets the reason of the stop; `closeMs` limits how long it may take. */
-  add(name: string, close: (reason: string) => unknown, options?: { closeMs?: number }): void
+   *  is under way is closed at once. `close` gets the reason of the stop, and how long it may take: `closeMs` at most, but
+   *  no more than what is left of the whole stop, without what is reserved for the parts after it; `reservedMs` at least. */
+  add(name: string, close: Close, options?: { closeMs?: number; reservedMs?: number }): void
   /** Closes all parts, once, for a reason such as SIGTERM; more calls wait for the same end. Resolves to the parts that did not close cleanly. */
   stop(reason: string): Promise<readonly string[]>
   /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, then exits with 0, or with 1 when a part did not close cleanly. A
@@ -59,8 +67,14 @@ export const listenToSignals = (
 }
 
 /** Makes the list of parts that a program closes at its end: the part that was started last is closed first. */
-export const createShutdown = (log: Log, program: Program = process, wait?: Wait): Shutdown => {
-  const parts: { name: string; close: (reason: string) => unknown; closeMs: number }[] = []
+export const createShutdown = (
+  log: Log,
+  program: Program = process,
+  wait?: Wait,
+  stopMs: number = stopMsMax,
+): Shutdown => {
+  const parts: { name: string; close: Close; closeMs: number; reservedMs: number }[] = []
+  let until = 0
   let reasonOfStop = ''
   const controller = new AbortController()
   const unclean: string[] = []
@@ -68,15 +82,17 @@ export const createShutdown = (log: Log, program: Program = process, wait?: Wait
 
   const closeParts = async (): Promise<readonly string[]> => {
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-      const { name, close, closeMs } = part
+      const { name, close, reservedMs } = part
+      const others = parts.reduce((sum, { reservedMs }) => sum + reservedMs, 0)
+      const closeMs = Math.max(reservedMs, Math.min(part.closeMs, until - performance.now() - others))
       const timer = new AbortController()
       try {
-        const closed = (async () => close(reasonOfStop))().then(() => 'closed')
+        const closed = (async () => close(reasonOfStop, closeMs))().then(() => 'closed')
         const outcome = await Promise.race([closed, sleep(closeMs, timer.signal).then(() => 'late')])
         if (outcome === 'closed') log.debug({ name }, 'closed')
         else {
           unclean.push(name)
-          log.error({ name, closeMs }, 'did not close in time, going on without it')
+          log.error({ name, closeMs: Math.round(closeMs) }, 'did not close in time, going on without it')
         }
       } catch (err) {
         unclean.push(name)
@@ -90,14 +106,15 @@ export const createShutdown = (log: Log, program: Program = process, wait?: Wait
 
   const shutdown: Shutdown = {
     signal: controller.signal,
-    add: (name, close, { closeMs = closeMsMax } = {}) => {
-      parts.push({ name, close, closeMs })
+    add: (name, close, { closeMs = closeMsMax, reservedMs = Math.min(reservedMsDefault, closeMs) } = {}) => {
+      parts.push({ name, close, closeMs, reservedMs })
       if (stopping !== undefined) stopping = stopping.then(closeParts)
     },
     stop: (reason) => {
       if (stopping === undefined) {
         log.info({ reason }, 'stopping')
         reasonOfStop = reason
+        until = performance.now() + stopMs
         stopping = Promise.resolve().then(closeParts)
         controller.abort(new Error(`stopping: ${reason}`))
       }

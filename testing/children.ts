@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -8,15 +8,32 @@ export type Child = {
   readonly process: ChildProcess
   /** The first line that the child prints. Throws, with all that it printed, when it ends without a line. */
   readonly firstLine: Promise<string>
+  /** Returns everything printed until now. */
+  output(): string
   /** Resolves to the exit code and everything printed, once the child has ended. */
   readonly ended: Promise<{ code: number | null; output: string }>
   kill(): Promise<void>
 }
 
-/** Starts code in its own Node process. The code may import TypeScript files. */
-export const runChild = (code: string, options: { cwd?: string; env?: Record<string, string> } = {}): Child => {
-  const { cwd, env } = options
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+/** Returns the words before a command that run it as the first process of its own pid, IPC and mount namespace, as a
+ *  container does; undefined where this machine allows none. */
+export const enterNamespace = (): readonly string[] | undefined => {
+  const own = ['--pid', '--fork', '--kill-child', '--mount-proc', '--ipc', '--']
+  return [
+    ['unshare', ...own],
+    ['unshare', '--user', '--map-root-user', ...own],
+  ].find(([program = '', ...args]) => spawnSync(program, [...args, 'true']).status === 0)
+}
+
+/** Starts code in its own Node process. The code may import TypeScript files.
+ *  @param options `enter` are the words of enterNamespace. */
+export const runChild = (
+  code: string,
+  options: { cwd?: string; env?: Record<string, string>; enter?: readonly string[] | undefined } = {},
+): Child => {
+  const { cwd, env, enter = [] } = options
+  const [program = '', ...args] = [...enter, process.execPath, '--input-type=module', '-e', code]
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     ...(cwd === undefined ? {} : { cwd }),
@@ -37,6 +54,7 @@ export const runChild = (code: string, options: { cwd?: string; env?: Record<str
   return {
     process: child,
     firstLine,
+    output: () => output,
     ended,
     kill: async () => {
       child.kill('SIGKILL')

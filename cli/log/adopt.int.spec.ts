@@ -50,12 +50,13 @@ const adopt = async (
   nowMs = Date.now(),
   isKilled = false,
 ) => {
+  const closeMs = 15_000
   const closes: (() => unknown)[] = []
   const options = {
     config: { dataDir, databaseUrl: url, eventStoreUrl: undefined },
     log: silentLog,
     shutdown: {
-      add: (_: string, close: (reason: string) => unknown) => void closes.push(() => close('')),
+      add: (_: string, close: (reason: string, msMax: number) => unknown) => void closes.push(() => close('', closeMs)),
       signal: new AbortController().signal,
     },
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type ErrorCode, errors, Failure } from '../../domain/errors.ts'
 import { createBackoff } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
+import { waitForKernelLock } from '../kernel-lock.ts'
 import { unlessMissing } from '../system/files.ts'
 import { isAlive } from '../system/processes.ts'
 import { startWatched, type WatchedProcess } from '../system/watched-process.ts'
@@ -76,6 +77,13 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
     ...(options.journalLinesMax === undefined ? {} : { journalLinesMax: options.journalLinesMax }),
   }
   await mkdir(folder, { recursive: true })
+  await endLeftover(folder)
+  const lock = await waitForKernelLock(join(folder, 'lock'), {
+    msMax: leftoverMsMax,
+    onWait: () => log('waiting for a chain on this journal that is not seen from here'),
+  })
+  if (lock === undefined)
+    throw new Failure('CHAIN_UNAVAILABLE', { why: `a chain of another container still runs on ${folder}: stop it` })
   const output = await openLog(join(folder, 'server.log'))
   const closing = new AbortController()
   let server: WatchedProcess | undefined
@@ -95,6 +103,7 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
         MIMALLOC_PURGE_DELAY: '0',
       },
       output: output.fd,
+      lock: lock.fd,
     })
     const serving = await untilServing(server, folder, log, closing.signal)
     for (const note of serving.notes) log(note)
@@ -147,12 +156,14 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
         await restarts
         await stop(server)
         await output.close().catch(() => undefined)
+        await lock.release()
       },
     }
   } catch (error) {
     closing.abort()
     await stop(server)
     await output.close()
+    await lock.release()
     throw error
   }
 }
@@ -225,14 +236,13 @@ const failureOf = ({ code, details, why }: NonNullable<ServerFile['failed']>): E
     : new Failure('CHAIN_UNAVAILABLE', { why })
 
 const stop = async (server: WatchedProcess | undefined): Promise<void> => {
-  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    if (server === undefined || !server.running()) return
-    server.signal(signal)
-    const timer = new AbortController()
-    await Promise.race([server.ended, sleep(stopMsMax, timer.signal)])
-    timer.abort()
-  }
-  await server?.ended
+  if (server === undefined || !server.running()) return
+  server.signal('SIGTERM')
+  const timer = new AbortController()
+  if (!server.stopped()) await Promise.race([server.ended, sleep(stopMsMax, timer.signal)])
+  timer.abort()
+  server.kill()
+  await server.ended
 }
 
 const openLog = async (path: string) => {

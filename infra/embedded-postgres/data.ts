@@ -3,9 +3,10 @@ import { lchown, mkdir, readFile, realpath, rename, rm, stat, writeFile } from '
 import { join } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
 import { sleep } from '../async/sleep.ts'
+import { type InheritedLock, waitForKernelLock } from '../kernel-lock.ts'
 import { exists } from '../system/files.ts'
 import { giveTree } from '../system/owner.ts'
-import { processesIn } from '../system/processes.ts'
+import { isStopped, processesIn } from '../system/processes.ts'
 import { startWatched } from '../system/watched-process.ts'
 import type { Log } from '../telemetry.ts'
 import { cleanEnvironment, postgresVersion, type Runner } from './run-as.ts'
@@ -21,8 +22,8 @@ const endSignals = [
   { signal: 'SIGKILL', waitMs: 5_000 },
 ] as const
 
-/** How long a process of the server may take to notice that the first one is gone. */
-const orphanMsMax = 3_000
+/** How long a server of another container may take to end; it does so by itself when its platform has ended. */
+const leftoverMsMax = 30_000
 
 type ClusterOptions = {
   readonly folder: string
@@ -32,17 +33,35 @@ type ClusterOptions = {
   readonly durable: boolean
   /** A library whose extension every database of the cluster has. */
   readonly preload?: string
+  /** The descriptor of the lock of `lockServers`, which each program inherits. */
+  readonly lock: number | undefined
   readonly log: Log
 }
 
-/** Ensures two things: `<folder>/postgres` holds a database cluster of this version for the runner, and no server runs
- *  on it. Resolves to the path. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+/** Ends the servers that an earlier run has left, and takes the lock that a server holds as long as one of its processes
+ *  lives: a server in another container is not seen, and would write beside a second one. Where the kernel has no
+ *  locks, there is none. Throws DATABASE_UNAVAILABLE when a server does not end. */
+export const lockServers = async (folder: string, log: Log): Promise<InheritedLock> => {
+  const data = join(folder, 'postgres')
+  await endLeftovers(data, log)
+  await endLeftovers(join(folder, 'postgres.new'), log)
+  const lock = await waitForKernelLock(join(folder, 'postgres.lock'), {
+    msMax: leftoverMsMax,
+    onWait: () => log.warn('waiting for a PostgreSQL on this data that is not seen from here'),
+  })
+  if (lock !== undefined) return lock
+  throw new Failure('DATABASE_UNAVAILABLE', {
+    reason: `a PostgreSQL that is not seen from here still runs on ${data}, as one of another container`,
+    ways: 'stop that container, or the processes that have postgres.lock open',
+  })
+}
+
+/** Ensures that `<folder>/postgres` holds a database cluster of this version for the runner. Needs lockServers. Resolves
+ *  to the path. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
 export const prepareCluster = async (options: ClusterOptions): Promise<string> => {
-  const { folder, runner, log } = options
+  const { folder, runner } = options
   const data = join(folder, 'postgres')
   const unfinished = join(folder, 'postgres.new')
-  await endLeftovers(data, log)
-  await endLeftovers(unfinished, log)
   await rm(unfinished, { recursive: true, force: true })
   if (!(await exists(data))) await createCluster(options, unfinished, data)
   const found = (await readText(join(data, 'PG_VERSION')))?.trim()
@@ -57,42 +76,57 @@ export const prepareCluster = async (options: ClusterOptions): Promise<string> =
 }
 
 /** Ends the servers that an earlier run has left on this data. This process holds the lock of the data folder, so no
- *  other process uses them. Throws DATABASE_UNAVAILABLE when one does not end. */
-export const endLeftovers = async (data: string, log: Log): Promise<void> => {
+ *  other process uses them. One that is stopped (SIGSTOP) is killed. Throws DATABASE_UNAVAILABLE when one does not end.
+ *  @param hurry shortens each wait but the last, once it aborts. */
+export const endLeftovers = async (data: string, log: Log, hurry?: AbortSignal): Promise<void> => {
   if (!(await exists(data))) return
   const folder = await realpath(data)
-  const pidFile = join(data, 'postmaster.pid')
-  const named = Number((await readText(pidFile))?.split('\n')[0] ?? 0)
+  const named = await namedPid(data)
   for (const { signal, waitMs } of endSignals) {
     const pids = await processesIn(folder, programs)
     if (pids.length === 0) break
     log.warn({ pids, signal }, 'ending a PostgreSQL of an earlier run')
     // The first process ends the others by itself; they are signalled only when it is gone.
     for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) send(pid, signal)
-    for (let waited = 0; waited < waitMs && (await processesIn(folder, programs)).length > 0; waited += 20)
+    for (let waited = 0; waited < waitMs && (signal === 'SIGKILL' || !hurry?.aborted); waited += 20) {
+      const left = await processesIn(folder, programs)
+      if (left.length === 0) break
+      for (const pid of left) if (isStopped(pid)) send(pid, 'SIGKILL')
       await sleep(20)
+    }
   }
   const pids = await processesIn(folder, programs)
   if (pids.length > 0)
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `an earlier PostgreSQL does not end: ${pids.join(', ')}` })
-  // By now the pid may belong to another program, which PostgreSQL would take for its predecessor.
-  if (named > 0 && (await exists(`/proc/${named}`))) await rm(pidFile, { force: true })
 }
 
+/** Removes the pid file of a server that has ended, when its pid belongs to another program by now: PostgreSQL would take
+ *  that for its predecessor. */
+export const dropPidFile = async (data: string): Promise<void> => {
+  const named = await namedPid(data)
+  if (named > 0 && (await exists(`/proc/${named}`))) await rm(join(data, 'postmaster.pid'), { force: true })
+}
+
+const namedPid = async (data: string): Promise<number> =>
+  Number((await readText(join(data, 'postmaster.pid')))?.split('\n')[0] ?? 0)
+
 /** Resolves when no server process is left on this data. For a first process that has ended: the others end with it, and
- *  where it was killed they do so by themselves, a moment later. One that does not is killed. */
-export const endOrphans = async (data: string, log: Log): Promise<void> => {
+ *  where it was killed they do so by themselves, a moment later. One that does not is killed, after half of `msMax`.
+ *  Throws DATABASE_UNAVAILABLE after all of it. */
+export const endOrphans = async (data: string, log: Log, msMax: number): Promise<void> => {
   const folder = await realpath(data).catch(() => undefined)
   if (folder === undefined) return
-  for (let waitedMs = 0; ; waitedMs += 20) {
+  const until = performance.now() + msMax
+  for (let killed = false; ; ) {
     const pids = await processesIn(folder, programs)
     if (pids.length === 0) return
-    if (waitedMs === orphanMsMax) {
+    const leftMs = until - performance.now()
+    if (!killed && (leftMs < msMax / 2 || pids.some(isStopped))) {
       log.warn({ pids }, 'killing processes of a PostgreSQL that has ended')
       for (const pid of pids) send(pid, 'SIGKILL')
+      killed = true
     }
-    if (waitedMs > 2 * orphanMsMax)
-      throw new Failure('DATABASE_UNAVAILABLE', { reason: `PostgreSQL does not end: ${pids.join(', ')}` })
+    if (leftMs < 0) throw new Failure('DATABASE_UNAVAILABLE', { reason: `PostgreSQL does not end: ${pids.join(', ')}` })
     await sleep(20)
   }
 }
@@ -135,11 +169,11 @@ const createCluster = async (options: ClusterOptions, unfinished: string, data: 
 }
 
 const runToEnd = async (
-  { runner, output, folder }: ClusterOptions,
+  { runner, output, folder, lock }: ClusterOptions,
   cwd: string,
   command: readonly string[],
 ): Promise<void> => {
-  const child = await startWatched({ command, cwd, env: cleanEnvironment(), output, uid: runner.uid })
+  const child = await startWatched({ command, cwd, env: cleanEnvironment(), output, uid: runner.uid, lock })
   const status = await child.ended
   if (status !== 0)
     throw new Failure('DATABASE_UNAVAILABLE', {
@@ -168,7 +202,8 @@ const giveTo = async (data: string, owner: number): Promise<void> => {
 
 const groupOf = (owner: number): number => (owner === process.getuid?.() ? (process.getgid?.() ?? owner) : owner)
 
-const send = (pid: number, signal: NodeJS.Signals): void => {
+/** Sends a signal; it is no error when the process has ended. */
+export const send = (pid: number, signal: NodeJS.Signals): void => {
   try {
     process.kill(pid, signal)
   } catch {

@@ -1,6 +1,6 @@
 /** What Linux shows of processes under /proc. Reading is synchronous: the kernel answers from memory, about 10 µs a
  *  file. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { readlink } from 'node:fs/promises'
 import { basename, sep } from 'node:path'
 
@@ -40,6 +40,10 @@ export const readProcessFile = (pid: number, name: string): string => {
 /** Returns the process with this pid, a zombie too; undefined when there is none. */
 export const readProcess = (pid: number): ProcessEntry | undefined => parseStat(readProcessFile(pid, 'stat'))
 
+/** Returns true while this process is stopped, by SIGSTOP or a debugger: then it handles no signal but SIGKILL and
+ *  SIGCONT. */
+export const isStopped = (pid: number): boolean => /^State:\s*[Tt]/m.test(readProcessFile(pid, 'status'))
+
 /** Returns the id that Linux gave to this run of the machine. */
 export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
@@ -52,6 +56,16 @@ export const ownIdentity = (): ProcessIdentity => ({
   startTime: readProcess(process.pid)?.startTime ?? 0,
   bootId: currentBootId(),
 })
+
+/** Returns the name of the pid namespace of this process, such as `pid:[4026531836]`; undefined where /proc shows the
+ *  processes of another one, and so not those that this process could name. */
+export const pidNamespace = (): string | undefined => {
+  try {
+    return readlinkSync('/proc/self') === String(process.pid) ? readlinkSync('/proc/self/ns/pid') : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** Returns true while exactly this process runs. A zombie does not. */
 export const isAlive = ({ pid, startTime, bootId }: ProcessIdentity): boolean => {

@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { isStopped } from './processes.ts'
 
 /** Runs the program beside a reader of a pipe from this process. When this process ends, in any way, the pipe closes
  *  and the reader sends SIGINT. When the program ends, the script ends the reader and exits with the program's
  *  status. */
 const watchdog = `
-exec 3<&0
-"$@" 3<&- </dev/null >&2 &
+exec 4<&0
+"$@" 4<&- </dev/null >&2 &
 child=$!
 echo $child
-( while read -r _; do :; done; kill -INT $child ) <&3 >/dev/null 2>&1 &
+( while read -r _; do :; done; kill -INT $child ) <&4 3<&- >/dev/null 2>&1 &
 reader=$!
-exec 3<&- >/dev/null 2>&1
+exec 4<&- 3<&- >/dev/null 2>&1
 wait $child
 status=$?
 kill $reader
@@ -28,25 +29,30 @@ export type WatchedProcess = {
   running(): boolean
   /** Sends a signal; it is no error when the program has ended. */
   signal(name: NodeJS.Signals): void
+  /** Returns true while the program or its watchdog is stopped (SIGSTOP), and handles no signal but SIGKILL. */
+  stopped(): boolean
+  /** Kills the program and its watchdog, also when they are stopped and handle no other signal. */
+  kill(): void
 }
 
 /** Starts a program that gets SIGINT as soon as this process has ended, even by kill -9. The program must set a handler
  *  for it: a shell starts background programs with SIGINT ignored. It runs in its own session, so Ctrl-C in the
- *  terminal does not reach it. Both outputs go to `output`, a file descriptor. Throws when the program cannot be
- *  started. */
+ *  terminal does not reach it. Both outputs go to `output`, a file descriptor. The program inherits `lock`,
+ *  the descriptor of a lock that lasts as long as it and its children live. Throws when the program cannot be started. */
 export const startWatched = async (options: {
   readonly command: readonly string[]
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
   readonly output: number
   readonly uid?: number | undefined
+  readonly lock?: number | undefined
 }): Promise<WatchedProcess> => {
-  const { command, cwd, env, output, uid } = options
+  const { command, cwd, env, output, uid, lock } = options
   const shell = spawn('/bin/sh', ['-c', watchdog, 'watchdog', ...command], {
     cwd,
     env,
     detached: true,
-    stdio: ['pipe', 'pipe', output],
+    stdio: ['pipe', 'pipe', output, ...(lock === undefined ? [] : [lock])],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
   // This process never writes, but the end of the reader may still be reported here.
@@ -76,12 +82,22 @@ export const startWatched = async (options: {
     running: () => running,
     ended,
     signal: (name) => {
-      if (!running) return
-      try {
-        process.kill(pid, name)
-      } catch {
-        // It ended a moment ago, and the exit of the shell is not reported yet.
-      }
+      if (running) send(pid, name)
     },
+    stopped: () => running && [pid, shell.pid].some((one) => one !== undefined && isStopped(one)),
+    kill: () => {
+      if (!running) return
+      send(pid, 'SIGKILL')
+      // The watchdog leads its own group, which its reader belongs to.
+      if (shell.pid !== undefined) send(-shell.pid, 'SIGKILL')
+    },
+  }
+}
+
+const send = (pid: number, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It ended a moment ago, and the exit of the shell is not reported yet.
   }
 }

@@ -64,27 +64,34 @@ export const keepNodesRunning = async (nodes: readonly ServerNode[], log: Log): 
     counts.starts += 1
     log.info({ node: slot.node.url }, 'starting a node')
     await promisify(execFile)('/bin/sh', ['-c', slot.node.start], { timeout: startMsMax, signal: closing.signal })
-    slot.running = processOf(slot.node)
+  }
+
+  const startAgain = async (slot: Slot): Promise<void> => {
+    await sleep(Math.random() * restartMsMax, closing.signal)
+    // A supervisor of its own may have been faster.
+    if (closing.signal.aborted || processOf(slot.node)) return
+    await start(slot).catch((err: unknown) => log.warn({ err, node: slot.node.url }, 'a node did not start'))
   }
 
   const keepRunning = async (slot: Slot): Promise<void> => {
+    let starting: Promise<void> | undefined
     while (!closing.signal.aborted) {
       const running = processOf(slot.node)
-      if (running && running.startTime === slot.running?.startTime) {
-        await sleep(lookMs, closing.signal)
-        continue
-      }
-      if (slot.running && !slot.killed) {
+      const hasEnded = slot.running !== undefined && running?.startTime !== slot.running.startTime
+      if (hasEnded && !slot.killed) {
         log.warn({ node: slot.node.url }, 'a node has ended by itself')
         counts.endedThemselves += 1
       }
-      slot.killed = false
+      if (hasEnded) slot.killed = false
       slot.running = running
-      // A supervisor of its own may have been faster.
-      if (running) continue
-      await sleep(Math.random() * restartMsMax, closing.signal)
-      await start(slot).catch((err: unknown) => log.warn({ err, node: slot.node.url }, 'a node did not start'))
+      // While its start waits until it serves, it may end and be started again by that.
+      if (!running)
+        starting ??= startAgain(slot).finally(() => {
+          starting = undefined
+        })
+      await sleep(lookMs, closing.signal)
     }
+    await starting
   }
 
   /** Resolves to the nodes that lead or follow. */
@@ -113,8 +120,8 @@ export const keepNodesRunning = async (nodes: readonly ServerNode[], log: Log): 
 
   await Promise.all(
     slots.map(async (slot) => {
+      if (!processOf(slot.node)) await start(slot)
       slot.running = processOf(slot.node)
-      if (!slot.running) await start(slot)
       if (!slot.running) throw new Error(`${slot.node.pidFile} names no process after ${slot.node.start}`)
       process.kill(slot.running.pid, 0)
     }),

@@ -2,9 +2,11 @@
  *  that nothing is lost, doubled, torn or out of order. Exit code 0 only when every proof holds. Ctrl-C ends the kills
  *  early. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { readNodes } from '../bench/eventstoredb/nodes.ts'
 import { listenToSignals } from '../infra/shutdown.ts'
 import { progressLine, summary } from './chaos/report.ts'
 import { type ChaosOptions, type Progress, runChaos } from './chaos/run.ts'
+import { kindsOf, type Target, targets } from './chaos/schedule.ts'
 
 export type { Verdict } from './chaos/run.ts'
 
@@ -16,7 +18,9 @@ const usage = `npm run chaos -- [options]
   --minutes N          how long to kill (1)
   --seed N             repeats the schedule of an earlier run; also CHAOS_SEED
   --kill-every S       seconds between two kills of processes and connections, on average (1.5)
-  --postgres-every S   seconds between two kills of PostgreSQL, about (25)
+  --postgres-every S   seconds between two kills of servers, PostgreSQL or nodes, about (25)
+  --kill LIST          what to kill, with commas: ${targets.join(', ')} (all)
+  --eventstore FILE    the log is on an EventStoreDB: a JSON list of its nodes with url, pidFile and start
   --appends N          appends a second, of all appenders together, about (240)
   --rentals N          rentals a second, about (8)
   --json               the verdict as one JSON object on the standard output, progress on the other
@@ -27,16 +31,29 @@ const flags = {
   seed: { type: 'string', default: process.env.CHAOS_SEED || String(Math.floor(Math.random() * 2 ** 31)) },
   'kill-every': { type: 'string', default: '1.5' },
   'postgres-every': { type: 'string', default: '25' },
+  kill: { type: 'string', default: 'all' },
+  eventstore: { type: 'string' },
   appends: { type: 'string', default: '240' },
   rentals: { type: 'string', default: '8' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const satisfies ParseArgsOptionsConfig
 
+/** Returns the targets of the option; none for all of them. */
+const targetsIn = (list: string): readonly Target[] =>
+  list === 'all'
+    ? []
+    : list.split(',').map((name) => {
+        const target = targets.find((known) => known === name.trim())
+        if (target === undefined) throw new Error(`--kill takes all, or some of ${targets.join(', ')}; not '${name}'`)
+        return target
+      })
+
 /** Reads the command line. Throws an error whose message is for people. */
 const readOptions = (): ChaosOptions & { readonly json: boolean; readonly help: boolean } => {
   const { values } = parseArgs({ options: flags })
-  const above = (name: Exclude<keyof typeof flags, 'json' | 'help'>, least: number): number => {
+  const nodes = values.eventstore === undefined ? [] : readNodes(values.eventstore)
+  const above = (name: Exclude<keyof typeof flags, 'json' | 'help' | 'kill' | 'eventstore'>, least: number): number => {
     const value = Number(values[name])
     if (!Number.isFinite(value) || value < least || values[name].trim() === '')
       throw new Error(`--${name} takes a number from ${least}, not '${values[name]}'`)
@@ -46,7 +63,9 @@ const readOptions = (): ChaosOptions & { readonly json: boolean; readonly help: 
     minutes: above('minutes', 0.01),
     seed: above('seed', 0),
     killEverySeconds: above('kill-every', 0.05),
-    postgresEverySeconds: above('postgres-every', 1),
+    serverEverySeconds: above('postgres-every', 1),
+    kinds: kindsOf(targetsIn(values.kill), nodes.length),
+    nodes,
     appendsPerSecond: above('appends', 1),
     rentalsPerSecond: above('rentals', 0.1),
     json: values.json,

@@ -3,9 +3,7 @@ import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { EventStoreDBClient } from '@eventstore/db-client'
 import type { Shutdown } from '../../infra/shutdown.ts'
-
-/** A node, as a file of nodes has it: its address, the command that starts it, and the file with its process id. */
-type Node = { readonly url: string; readonly start: string; readonly pidFile: string }
+import { readNodes } from './nodes.ts'
 
 /** A server of EventStoreDB or KurrentDB for the benches. */
 export type EventStoreDb = { readonly url: string; readonly version: string }
@@ -29,7 +27,7 @@ export const findEventStoreDb = async (options: {
 }
 
 const start = async (file: string, shutdown: Shutdown): Promise<string> => {
-  const [node] = JSON.parse(readFileSync(file, 'utf8')) as readonly (Node | undefined)[]
+  const [node] = readNodes(file)
   if (!node) throw new Error(`${file} names no node`)
   shutdown.add('bench EventStoreDB', async () => {
     process.kill(Number(readFileSync(node.pidFile, 'utf8')))

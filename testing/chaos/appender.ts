@@ -2,7 +2,6 @@
 
 import { sleep } from '../../infra/async/sleep.ts'
 import type { Append, EventStore, ExpectedRevision } from '../../infra/event-store/port.ts'
-import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { createRandom, type Random } from '../random.ts'
 import { type Child, runChild, untilAnswered } from './child.ts'
 import { type Begun, openJournal } from './journal.ts'
@@ -52,12 +51,13 @@ const sendUntilAnswered = async (
 }
 
 const call = async (work: Work): Promise<void> => {
-  const { child, random, recorder, revisions } = work
+  const { child, store, random, recorder, revisions } = work
   const { settings, signal } = child
   while (!signal.aborted) {
     const appends = nextAppends({
       random,
       writer: settings.name,
+      toMany: store.capabilities.appendToMany,
       revisions,
       newId: () => crypto.randomUUID(),
       nowMs: Date.now(),
@@ -78,10 +78,10 @@ const again = ({ parts }: Begun): Append[] =>
   parts.map(({ stream, expected, ids }) => ({ stream, expected: expectedOf(expected), events: ids.map(rawEvent) }))
 
 await runChild(poolSize, async (child) => {
-  const { settings, database } = child
+  const { settings } = child
   const { name, life, folder, seed } = settings
   const { journal, carried, firstNumber } = await openJournal({ folder, writer: name, life })
-  const store = await untilAnswered(() => openPostgresEventStore({ database }))
+  const store = await child.openStore()
   const recorder = createRecorder(journal, firstNumber)
   const work = { child, store, recorder, random: createRandom(seed), revisions: new Map<string, bigint>() }
   await Promise.all(carried.map((begun) => sendUntilAnswered(work, begun.n, again(begun))))

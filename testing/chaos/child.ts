@@ -1,5 +1,8 @@
 import { Failure } from '../../domain/errors.ts'
 import { createBackoff } from '../../infra/async/backoff.ts'
+import { keepInDatabase } from '../../infra/event-store/keeper.ts'
+import { openEventStore } from '../../infra/event-store/open.ts'
+import type { EventStore } from '../../infra/event-store/port.ts'
 import { connectPostgres, type Database } from '../../infra/postgres.ts'
 import { createLog, type Log } from '../../infra/telemetry.ts'
 
@@ -9,6 +12,8 @@ export type ChildSettings = {
   readonly life: number
   readonly seed: number
   readonly url: string
+  /** The address of the event store, when it is not in that database. */
+  readonly eventStoreUrl?: string | undefined
   /** The folder of the journals. */
   readonly folder: string
   /** How many appends or rentals it begins in a second, about. */
@@ -22,6 +27,8 @@ export type Child = {
   readonly settings: ChildSettings
   readonly database: Database
   readonly log: Log
+  /** Opens the event store of the run, as soon as it answers. */
+  readonly openStore: () => Promise<EventStore>
   /** Aborts when the process shall end: it then begins nothing new, and finishes what it has begun. */
   readonly signal: AbortSignal
   readonly count: (name: string, by?: number) => void
@@ -58,10 +65,13 @@ export const runChild = async (poolSize: number, work: (child: Child) => Promise
   const printing = setInterval(printCounts, printEveryMs)
   const log = createLog({ level: 'warn', format: 'pretty' }, process.stderr)
   const database = connectPostgres({ url: settings.url, log, poolSize, slowQueryMs: slowMs })
+  const { eventStoreUrl } = settings
+  const keepers = eventStoreUrl === undefined ? [] : [keepInDatabase(database)]
   await work({
     settings,
     database,
     log,
+    openStore: () => untilAnswered(() => openEventStore({ database, eventStoreUrl, log, keepers })),
     signal: stopping.signal,
     count: (name, by = 1) => {
       counts[name] = (counts[name] ?? 0) + by

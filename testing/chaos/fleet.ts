@@ -50,12 +50,15 @@ export type Fleet = {
 export const startFleet = (options: {
   readonly members: readonly Member[]
   readonly url: string
+  /** The address of the event store, when it is not in that database, and a proxy to reach it through. */
+  readonly eventStoreUrl?: string | undefined
+  readonly proxyUrl?: string | undefined
   /** The folder of the journals. */
   readonly folder: string
   readonly logs: string
   readonly seed: number
 }): Fleet => {
-  const { members, url, folder, logs, seed } = options
+  const { members, url, eventStoreUrl, proxyUrl, folder, logs, seed } = options
   const slots: Slot[] = members.map((member) => ({
     ...member,
     process: undefined,
@@ -80,6 +83,7 @@ export const startFleet = (options: {
       life,
       perSecond,
       url,
+      eventStoreUrl,
       folder,
       seed: seed + life * 1_009 + slots.indexOf(slot),
     }
@@ -88,7 +92,11 @@ export const startFleet = (options: {
     const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
       stdio: ['pipe', 'pipe', log],
       detached: true,
-      env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(logs, 'compiled') },
+      env: {
+        ...process.env,
+        ...{ NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(logs, 'compiled') },
+        ...(proxyUrl && { grpc_proxy: proxyUrl, no_grpc_proxy: '' }),
+      },
     })
     closeSync(log)
     child.stdin?.on('error', () => undefined)

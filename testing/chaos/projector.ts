@@ -2,16 +2,15 @@
  *  that a kill is likely to hit a transaction. */
 import { once } from 'node:events'
 import { shareReader } from '../../infra/event-store/one-reader.ts'
-import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { allProjections } from '../../projections/all.ts'
 import { startProjections } from '../../projections/engine/start.ts'
-import { runChild, untilAnswered } from './child.ts'
+import { runChild } from './child.ts'
 
 const poolSize = 8
 const batchSize = 20
 
-await runChild(poolSize, async ({ database, log, signal }) => {
-  const store = await untilAnswered(async () => shareReader(await openPostgresEventStore({ database })))
+await runChild(poolSize, async ({ database, log, signal, openStore }) => {
+  const store = shareReader(await openStore())
   const running = startProjections({ projections: allProjections, store, database, log, batchSize })
   if (!signal.aborted) await once(signal, 'abort')
   await running.close()

@@ -59,7 +59,7 @@ describe('a store that keeps its word', () => {
         for (let step = 0; step < 60; step++) {
           nowMs += 10
           const newId = () => crypto.randomUUID().replace(/^.{8}/, String(++made).padStart(8, '0'))
-          const appends = nextAppends({ random, writer: writer.name, revisions, newId, nowMs })
+          const appends = nextAppends({ random, writer: writer.name, toMany: true, revisions, newId, nowMs })
           const n = await writer.recorder.begin(appends)
           const fate = random()
           if (fate < 0.05) continue // killed before it was sent

@@ -25,15 +25,17 @@ export type Revisions = { get(stream: string): bigint | undefined; set(stream: s
 
 /** Returns what one writer appends next: to streams that all writers share, to its own, or to new ones that two may
  *  create at the same time; 1 to 10 events, with every kind of expected revision, sometimes to several streams at
- *  once. */
+ *  once where the store can. */
 export const nextAppends = (world: {
   readonly random: Random
   readonly writer: string
+  /** Whether the store can append to several streams at once. */
+  readonly toMany: boolean
   readonly revisions: Revisions
   readonly newId: () => string
   readonly nowMs: number
 }): readonly Append[] => {
-  const { random, writer, revisions, newId, nowMs } = world
+  const { random, writer, toMany, revisions, newId, nowMs } = world
   const events = () => Array.from({ length: 1 + below(random, appendEventsMax) }, () => rawEvent(newId()))
   const at = (stream: string): ExpectedRevision => revisions.get(stream) ?? 'any'
   const hot = (): Append => {
@@ -56,6 +58,6 @@ export const nextAppends = (world: {
   if (chance < 0.4) return [hot()]
   if (chance < 0.7) return [warm()]
   if (chance < 0.8) return [fresh()]
-  if (chance < 0.9) return [raced()]
+  if (chance < 0.9 || !toMany) return [raced()]
   return pick(random, [[hot, warm] as const, [warm, fresh] as const, [fresh, hot, warm] as const]).map((make) => make())
 }

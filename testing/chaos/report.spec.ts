@@ -12,6 +12,7 @@ const verdict: Verdict = {
   proveSeconds: 2.6,
   kills,
   restarts: 10,
+  nodes: undefined,
   rentals: { rejected: 2, settled: 1_234 },
   events: 50_000,
   streams: 900,
@@ -37,7 +38,7 @@ test('progress is a line with the time, the figures, the kills and the process t
   expect(progressLine({ ...progress, lagSeconds: { tail: 0.04, projections: 2 } })).toBe(
     `${line}  lag: tail 0.0 s, projections 2.0 s`,
   )
-  expect(progressLine({ ...progress, lagSeconds: undefined })).toBe(`${line}  the database is away`)
+  expect(progressLine({ ...progress, lagSeconds: undefined })).toBe(`${line}  a server is away`)
   expect(progressLine({ phase: 'proving', events: 20_000 })).toBe('proving: 20,000 events read')
 })
 

@@ -19,13 +19,14 @@ export const progressLine = (progress: Progress): string => {
   const { seconds, events, kills, lagSeconds } = progress
   const lag = lagSeconds
     ? `lag: tail ${lagSeconds.tail.toFixed(1)} s, projections ${lagSeconds.projections.toFixed(1)} s`
-    : 'the database is away'
+    : 'a server is away'
   return `${clock(seconds)}  ${figure(events)} events  ${total(kills)} kills (${named(kills)})  ${lag}`
 }
 
 /** Returns what the run was and what it proved, for people and for a page. */
 export const summary = (verdict: Verdict): string => {
-  const { seed, seconds, restSeconds, proveSeconds, kills, restarts, rentals, events, streams, appends } = verdict
+  const { seed, seconds, restSeconds, proveSeconds, kills, restarts, nodes, rentals, events, streams, appends } =
+    verdict
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}, Node ${process.versions.node}`
   const lines = [
     `chaos          ${clock(seconds)} min of kills, then ${restSeconds.toFixed(0)} s to finish and ${proveSeconds.toFixed(0)} s to prove; seed ${seed}`,
@@ -33,6 +34,12 @@ export const summary = (verdict: Verdict): string => {
     `kills          ${figure(total(kills))}: ${named(kills)}; ${figure(restarts)} processes started again`,
     `log            ${figure(events)} events in ${figure(streams)} streams, ${figure(Math.round(events / Math.max(1, seconds)))} events/s; rentals: ${named(rentals)}`,
   ]
+  if (nodes) {
+    const { count, version, starts, endedThemselves } = nodes
+    lines.push(
+      `event store    ${count === 1 ? 'one node' : `${count} nodes`} of ${version}, started again ${figure(starts)} times, ${figure(endedThemselves)} after ending by themselves`,
+    )
+  }
   if (appends) {
     const { storedBefore, storedByRetry, refusedAtRetry, leftWhole, leftAbsent } = appends.unknown
     const perSecond = Math.round(appends.acknowledged / Math.max(1, seconds))

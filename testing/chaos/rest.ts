@@ -11,6 +11,7 @@ import { lastReceived, receivedFile } from './received.ts'
 import type { World } from './world.ts'
 
 const readyMsMax = 60_000
+const nodesMsMax = 240_000
 const stopMsMax = 60_000
 /** Rentals that were left behind end by their timers, and failed tasks are retried with growing pauses. */
 const restMsMax = 180_000
@@ -21,10 +22,12 @@ const sagaTypes = [rentAGpu, settle, creditDeposit].map(({ starts }) => starts.t
 /** Lets everything that was begun finish, and stops it: first the writers, then the workers, then the readers. Throws,
  *  naming what does not finish. */
 export const comeToRest = async (world: World, fleet: Fleet, tails: readonly string[]): Promise<void> => {
-  const { database, store, log, folders } = world
+  const { database, store, nodes, log, folders } = world
   const bus = logBus({ store, database, log })
   const projections = followProjections({ projections: allProjections, store, database })
   await database.waitUntilReady(readyMsMax)
+  // A former leader may end itself even now, to truncate its log.
+  await nodes?.untilAllServe(nodesMsMax)
   await fleet.stop('appender', stopMsMax)
   await fleet.stop('trader', stopMsMax)
   await projections.waitFor(await store.head(), catchUpMsMax)

@@ -1,16 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ServerNode } from '../../bench/eventstoredb/nodes.ts'
 import { sleep } from '../../infra/async/sleep.ts'
 import { allProjections } from '../../projections/all.ts'
 import { readCheckpoints } from '../../projections/engine/checkpoints.ts'
 import { type Fleet, type Member, startFleet } from './fleet.ts'
 import { createLagWatch } from './lag.ts'
-import { connectionsAmong, serverProcesses } from './postgres-processes.ts'
+import type { Nodes } from './nodes.ts'
 import { createComplaints, type Proof } from './proof.ts'
 import type { AppendCounts } from './proof-appends.ts'
 import { type Proven, prove } from './prove.ts'
 import { lastReceived, receivedFile } from './received.ts'
 import { comeToRest } from './rest.ts'
-import { type Kill, type KillKind, killKinds, killSchedule } from './schedule.ts'
+import { type KillKind, type KillKinds, killSchedule } from './schedule.ts'
+import { strike } from './strike.ts'
 import { createFolders, openWorld, type World } from './world.ts'
 
 const progressMs = 1_000
@@ -19,15 +21,18 @@ const awayMs = 1_000
 export type ChaosOptions = {
   readonly minutes: number
   readonly seed: number
-  /** On average; of PostgreSQL, between half and one and a half of it. */
+  /** On average; of servers, between half and one and a half of it. */
   readonly killEverySeconds: number
-  readonly postgresEverySeconds: number
+  readonly serverEverySeconds: number
+  readonly kinds: KillKinds
+  /** The nodes of an EventStoreDB for the log; none for a log in PostgreSQL. */
+  readonly nodes: readonly ServerNode[]
   /** Of all appenders together, and of all traders together, about. */
   readonly appendsPerSecond: number
   readonly rentalsPerSecond: number
 }
 
-export type Kills = Record<KillKind, number>
+export type Kills = Partial<Record<KillKind, number>>
 
 export type Progress =
   | {
@@ -52,6 +57,10 @@ export type Verdict = {
   readonly proveSeconds: number
   readonly kills: Kills
   readonly restarts: number
+  /** What the event store was, when it was not in PostgreSQL. */
+  readonly nodes:
+    | { readonly count: number; readonly version: string; readonly starts: number; readonly endedThemselves: number }
+    | undefined
   readonly rentals: Readonly<Record<string, number>>
   readonly events: number
   readonly streams: number
@@ -76,8 +85,9 @@ const membersOf = ({ appendsPerSecond, rentalsPerSecond }: ChaosOptions): readon
 const namesOf = (members: readonly Member[], ...kinds: readonly Member['kind'][]) =>
   members.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name)
 
-/** Runs appenders, traders, workers, projectors and tails on a separate PostgreSQL, kills them and it for some minutes
- *  (or until the signal aborts), lets all work finish, and proves. Leaves nothing behind; the folder stays when a proof
+/** Runs appenders, traders, workers, projectors and tails on a separate PostgreSQL, and on the nodes of an EventStoreDB
+ *  if there are some; kills them and those for some minutes (or until the signal aborts), lets all work finish, and
+ *  proves. Leaves nothing behind; the folder stays when a proof
  *  fails. */
 export const runChaos = async (
   options: ChaosOptions,
@@ -87,7 +97,8 @@ export const runChaos = async (
   const folders = await createFolders()
   const members = membersOf(options)
   const tails = namesOf(members, 'tail')
-  const kills = Object.fromEntries(killKinds.map((kind) => [kind, 0])) as Kills
+  const { small, large } = options.kinds
+  const kills: Kills = Object.fromEntries([...small, ...large].map((kind) => [kind, 0]))
   const trouble = createComplaints()
   const clock = { begun: performance.now(), killed: 0, rested: 0, proved: 0 }
   const since = (from: number) => (performance.now() - from) / 1_000
@@ -95,10 +106,12 @@ export const runChaos = async (
   let fleet: Fleet | undefined
   let proven: Proven | undefined
   try {
-    world = await openWorld(folders)
+    world = await openWorld(folders, { nodes: options.nodes, cutConnections: small.includes('store connection') })
     fleet = startFleet({
       members,
       url: world.server.url,
+      eventStoreUrl: world.nodes?.url,
+      proxyUrl: world.relay?.url,
       folder: folders.journals,
       logs: folders.logs,
       seed: options.seed,
@@ -144,6 +157,7 @@ export const runChaos = async (
     proveSeconds: clock.proved,
     kills,
     restarts: fleet?.restarts() ?? 0,
+    nodes: world?.nodes && nodesOf(world.nodes),
     rentals: proven?.rentals ?? {},
     events: proven?.events ?? 0,
     streams: proven?.streams ?? 0,
@@ -152,6 +166,13 @@ export const runChaos = async (
     folder: ok ? undefined : folders.root,
   }
 }
+
+const nodesOf = ({ count, version, starts, endedThemselves }: Nodes) => ({
+  count,
+  version: version(),
+  starts: starts(),
+  endedThemselves: endedThemselves(),
+})
 
 const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
@@ -169,36 +190,16 @@ const killForAWhile = async (
   const schedule = killSchedule({
     seed: options.seed,
     killEveryMs: options.killEverySeconds * 1_000,
-    postgresEveryMs: options.postgresEverySeconds * 1_000,
+    serverEveryMs: options.serverEverySeconds * 1_000,
+    kinds: options.kinds,
   })
   for (const kill of schedule) {
     const waitMs = Math.max(0, kill.atMs - (performance.now() - begun))
     await sleep(waitMs, over)
     if (over.aborted) break
-    if (await strike(kill, world, fleet)) kills[kill.kind] += 1
+    if (await strike(kill, { world, fleet })) kills[kill.kind] = (kills[kill.kind] ?? 0) + 1
   }
   await reporting
-}
-
-/** Kills. Resolves to false when there was nothing to kill. */
-const strike = async ({ kind, choice }: Kill, { server, log }: World, fleet: Fleet): Promise<boolean> => {
-  if (kind !== 'connection' && kind !== 'backend' && kind !== 'postmaster') return fleet.kill(kind, choice)
-  const postmaster = server.pid()
-  if (postmaster === undefined) return false
-  const children = kind === 'postmaster' ? [] : await serverProcesses(postmaster)
-  const candidates = kind === 'connection' ? connectionsAmong(children) : children
-  const victim =
-    kind === 'postmaster'
-      ? { pid: postmaster, title: 'postmaster' }
-      : candidates[Math.floor(choice * candidates.length)]
-  if (!victim) return false
-  log.info({ kind, victim }, 'killing')
-  try {
-    process.kill(victim.pid, kind === 'connection' ? 'SIGTERM' : 'SIGKILL')
-    return true
-  } catch {
-    return false // it ended in between
-  }
 }
 
 const report = async (

@@ -2,20 +2,19 @@
  *  on behind the last event that it wrote down. */
 import { appendFileSync, closeSync } from 'node:fs'
 import type { Position } from '../../infra/event-store/port.ts'
-import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { createRandom, pick } from '../random.ts'
-import { runChild, untilAnswered } from './child.ts'
+import { runChild } from './child.ts'
 import { tailLineOf } from './proof-order.ts'
 import { receivedFile, reopenReceived } from './received.ts'
 
 const poolSize = 2
 const batchSizes = [7, 50, 500]
 
-await runChild(poolSize, async ({ settings, database, signal, count }) => {
+await runChild(poolSize, async ({ settings, signal, count, openStore }) => {
   const { name, folder, seed } = settings
   const { file, last } = reopenReceived(receivedFile(folder, name))
   const after = last?.split(' ')[0] as Position | undefined
-  const store = await untilAnswered(() => openPostgresEventStore({ database }))
+  const store = await openStore()
   const batchSize = pick(createRandom(seed), batchSizes)
   for await (const { events } of store.subscribe({ ...(after && { after }), batchSize, signal })) {
     if (events.length === 0) continue

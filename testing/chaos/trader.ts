@@ -8,7 +8,6 @@ import { isRefusal } from '../../domain/errors.ts'
 import { money } from '../../domain/money.ts'
 import { sleep } from '../../infra/async/sleep.ts'
 import { shareReader } from '../../infra/event-store/one-reader.ts'
-import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { openPostgresTurns } from '../../infra/turns/postgres.ts'
 import { endAndSettle } from '../../processes/end-rental.ts'
@@ -136,7 +135,7 @@ await runChild(poolSize, async (child) => {
   const { name, life, folder, seed, perSecond } = settings
   // What an earlier life left without an answer is finished by the workers, from the log.
   const { journal, firstNumber } = await openJournal({ folder, writer: name, life, carry: false })
-  const opened = await untilAnswered(async () => shareReader(await openPostgresEventStore({ database })))
+  const opened = shareReader(await child.openStore())
   const counted = {
     ...opened,
     append: async (append: Parameters<typeof opened.append>[0]) => {

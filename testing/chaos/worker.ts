@@ -6,7 +6,6 @@ import { derivedId } from '../../commands/ids.ts'
 import { sleep } from '../../infra/async/sleep.ts'
 import { logBus } from '../../infra/bus/log.ts'
 import { shareReader } from '../../infra/event-store/one-reader.ts'
-import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { postgresHeartbeats } from '../../infra/heartbeats/postgres.ts'
 import { startTaskQueue, type TaskHandler } from '../../infra/task-queue.ts'
 import { openPostgresTurns } from '../../infra/turns/postgres.ts'
@@ -25,10 +24,10 @@ const beatEveryMs = 1_000
 
 const now = () => new Date().toISOString()
 
-await runChild(poolSize, async ({ settings, database, log, signal, count }) => {
+await runChild(poolSize, async ({ settings, database, log, signal, count, openStore }) => {
   const { name, life, folder, url } = settings
   const { journal, firstNumber } = await openJournal({ folder, writer: name, life, carry: false })
-  const opened = await untilAnswered(async () => shareReader(await openPostgresEventStore({ database })))
+  const opened = shareReader(await openStore())
   const store = recordedStore(opened, createRecorder(journal, firstNumber))
   const turns = await openPostgresTurns({ database, log })
   const commands = createCommands({ store, turns })

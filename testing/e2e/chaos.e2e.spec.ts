@@ -1,5 +1,5 @@
 // Everything that writes and reads the log is killed at random, and the database with it: see docs/operating.md.
-// CHAOS_MINUTES sets how long, CHAOS_SEED repeats a schedule.
+// CHAOS_MINUTES sets how long, CHAOS_SEED repeats a schedule, CHAOS_EVENTSTORE names a file of nodes for one run more.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, rm } from 'node:fs/promises'
@@ -10,11 +10,13 @@ import { connectPostgres } from '../../infra/postgres.ts'
 import type { Verdict } from '../chaos.ts'
 import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
+import { leaveOut } from '../servers/left-out.ts'
 import { embeddedDatabaseUrl } from '../worlds/platform.ts'
 import { silentLog } from '../worlds/silent-log.ts'
 
 const minutes = process.env.CHAOS_MINUTES ?? '0.6'
 const seconds = Number(minutes) * 60
+const nodesFile = process.env.CHAOS_EVENTSTORE
 
 const kept: string[] = []
 afterEach(async () => {
@@ -44,26 +46,33 @@ const startChaos = (...options: string[]) => {
 /** Returns the number of events in the last progress line. */
 const eventsShown = (text: string): number => Number((text.match(/([\d,]+) events/g)?.at(-1) ?? '0').replace(/\D/g, ''))
 
-test(
-  `killed for ${minutes} minutes, nothing is lost, doubled, torn or out of order`,
-  async () => {
-    const chaos = startChaos('--minutes', minutes, '--postgres-every', '9')
-    const folder = await eventually('a folder', chaos.folder)
-    const { code, verdict } = await chaos.ended
-    const broken = verdict.proofs.filter(({ complaints }) => complaints.length > 0)
-    expect({ broken, seed: verdict.seed, folder: verdict.folder }).toEqual({ broken: [], seed: verdict.seed })
-    expect([code, verdict.ok]).toEqual([0, true])
-    expect(verdict.proofs).toHaveLength(7)
-    const { backend, postmaster, connection, appender, trader, worker, projector, tail } = verdict.kills
-    expect(backend + postmaster).toBeGreaterThan(seconds / 20)
-    expect(connection + appender + trader + worker + projector + tail).toBeGreaterThan(seconds / 4)
-    expect(verdict.appends?.acknowledgedEvents).toBeGreaterThan(seconds * 20)
-    expect(verdict.rentals.settled).toBeGreaterThan(0)
-    expect(await processesNaming(folder)).toEqual([])
-    expect(await chaos.folder()).toBeUndefined()
-  },
-  (seconds + 300) * 1_000,
-)
+const survives = (name: string, ...options: string[]) =>
+  test(
+    `killed for ${minutes} minutes${name}, nothing is lost, doubled, torn or out of order`,
+    async () => {
+      const chaos = startChaos('--minutes', minutes, '--postgres-every', '9', ...options)
+      const folder = await eventually('a folder', chaos.folder)
+      const { code, verdict } = await chaos.ended
+      const broken = verdict.proofs.filter(({ complaints }) => complaints.length > 0)
+      expect({ broken, seed: verdict.seed, folder: verdict.folder }).toEqual({ broken: [], seed: verdict.seed })
+      expect([code, verdict.ok]).toEqual([0, true])
+      expect(verdict.proofs).toHaveLength(7)
+      const { appender = 0, trader = 0, worker = 0, projector = 0, tail = 0, ...others } = verdict.kills
+      const { connection = 0, 'store connection': storeConnection = 0, ...servers } = others
+      expect(Object.values(servers).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(seconds / 20)
+      const cut = connection + storeConnection
+      expect(cut + appender + trader + worker + projector + tail).toBeGreaterThan(seconds / 4)
+      expect(verdict.appends?.acknowledgedEvents).toBeGreaterThan(seconds * 20)
+      expect(verdict.rentals.settled).toBeGreaterThan(0)
+      expect(await processesNaming(folder)).toEqual([])
+      expect(await chaos.folder()).toBeUndefined()
+    },
+    (seconds + 300) * 1_000,
+  )
+
+survives('')
+if (nodesFile) survives(' on EventStoreDB', '--eventstore', nodesFile)
+else leaveOut('the chaos run on an EventStoreDB', 'no EventStoreDB here: CHAOS_EVENTSTORE is not set')
 
 test('Ctrl-C ends it early: it proves what was done so far and leaves nothing behind', async () => {
   const chaos = startChaos('--minutes', '30')

@@ -52,6 +52,8 @@ export type EventStoreDbServer = {
   failNextAppend(fault: Fault): void
   /** Names another server as the leader from now on, or none. */
   follow(leader: { readonly port: number } | 'nobody' | 'myself'): void
+  /** Refuses to name the nodes, as during an election, until it is called with false. */
+  refuseGossip(refuses: boolean): void
   /** Drops all subscriptions, as an overloaded server does. */
   dropSubscriptions(): void
   /** Ends, and begins again on the same port and log. Breaks all connections; forgets what a server keeps in memory. */
@@ -81,6 +83,7 @@ export const startEventStoreDbServer = async ({
   const faults: Fault[] = []
   const dropping = createSignal()
   let readFault: string | undefined
+  let refusesGossip = false
   let leader: { readonly port: number } | 'nobody' | 'myself' = 'myself'
   let port = 0
   let server = new grpc.Server()
@@ -251,7 +254,9 @@ export const startEventStoreDbServer = async ({
     answer(null, new features.SupportedMethods().setEventStoreServerVersion('24.10.0').setMethodsList(methods))
   }
 
-  const readGossip = (_: unknown, answer: (error: null, response: unknown) => void) => {
+  const readGossip = (_: unknown, answer: (error: unknown, response?: unknown) => void) => {
+    count('gossip')
+    if (refusesGossip) return answer(rpcError(grpc.status.UNAVAILABLE, 'Server Is Not Ready'))
     const ports = [port, ...(typeof leader === 'object' ? [leader.port] : [])]
     const { VNodeState } = gossip.MemberInfo
     const members = ports.map((each) =>
@@ -283,6 +288,9 @@ export const startEventStoreDbServer = async ({
     failNextAppend: (fault) => faults.push(fault),
     follow: (other) => {
       leader = other
+    },
+    refuseGossip: (refuses) => {
+      refusesGossip = refuses
     },
     dropSubscriptions: dropping.notify,
     restart,

@@ -79,6 +79,7 @@ type Internals = {
   callArguments(options: object, callOptions: object): [never, never]
   GRPCStreamCreator(service: unknown, name: string, create: (client: GrpcClient) => unknown): () => Promise<never>
   getChannel(): Promise<{ close(): void }>
+  handleError(client: unknown, error: unknown): Promise<void>
 }
 
 /** Node's warning about a TLS server name that is an IP address. The client sets the names, to the addresses that the
@@ -97,6 +98,9 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
   // By default the client sends all appends through a call of its own, which has no deadline; when it breaks, the appends
   // that wait to be sent end as unhandled rejections.
   internals.supports = async () => false
+  // The client does not wait for this, and it throws when a cluster has no leader for long: the next call does too.
+  const { handleError } = internals
+  internals.handleError = (...failed) => handleError(...failed).catch(() => undefined)
   const appends = createAppendCall(
     internals.GRPCStreamCreator(services.StreamsClient, 'appendToStream', (streams) =>
       streams.makeBidiStreamRequest(

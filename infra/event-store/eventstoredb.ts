@@ -37,6 +37,7 @@ export const eventStoreDbCapabilities: Capabilities = {
  *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
  *  @param settleMs how long an append finds out whether it was written, when the server's answer leaves that open.
+ *  @param idleMs after how long without an event a subscription is compared with the log.
  *  @param onReplaced called when the log was put back or replaced meanwhile: from then on all throws LOG_REPLACED.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
  *  @param keepers places outside the server for the latest event; a log that lacks it is not opened: LOG_REPLACED.
@@ -48,6 +49,7 @@ export const openEventStoreDb = async ({
   create = true,
   openMs = openMsDefault,
   settleMs = settleMsDefault,
+  idleMs,
   onReplaced,
   lookPauseMs,
   keepers = [],
@@ -57,6 +59,7 @@ export const openEventStoreDb = async ({
   readonly create?: boolean
   readonly openMs?: number
   readonly settleMs?: number
+  readonly idleMs?: number | undefined
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly lookPauseMs?: number | undefined
   readonly keepers?: readonly Keeper[] | undefined
@@ -93,7 +96,7 @@ export const openEventStoreDb = async ({
     }
     const reader = { ...plainReader, head }
     const writer = createWriter({ connection, reader, positions, knownIds, settleMs })
-    const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log) })
+    const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log), idleMs })
     return {
       name: 'eventstoredb',
       capabilities: eventStoreDbCapabilities,

@@ -17,7 +17,7 @@ const expectedOf = (options: Options): Expected => {
   return options.hasNoStream() ? -1n : BigInt(options.getRevision())
 }
 
-/** An append that was written before has no position when an operator has cut its events. */
+/** Returns the answer to an append. One that was written before has no position when an operator has cut its events. */
 const success = ({ revision, position }: LogRecord, isReadable: boolean): AppendResp => {
   const written = new messages.AppendResp.Success().setCurrentRevision(String(revision))
   const at = new messages.AppendResp.Position().setCommitPosition(String(position)).setPreparePosition(String(position))

@@ -39,7 +39,7 @@ const wrongExpectedVersion = (current: bigint): BatchAppendResp => {
   return refusal('WrongExpectedVersion', wrong)
 }
 
-/** The client has no class for this one, which its servers have had since 24.10. */
+/** Returns the details of a refusal. The client has no class for this one. */
 const eventTooLarge = (id: string, bytes: number, bytesMax: number): Message => ({
   serializeBinary: () => {
     const writer = new BinaryWriter()

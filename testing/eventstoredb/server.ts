@@ -56,7 +56,7 @@ export type EventStoreDbServer = {
   freeze(): void
   /** Ends, and begins again on the same port and log. Breaks all connections; forgets what a server keeps in memory. */
   restart(whileAway?: () => Promise<void>): Promise<void>
-  /** As restart, after an orderly stop: for a moment it is still there, and takes no more requests. */
+  /** Restarts after an orderly stop: for a moment it is still there, and takes no more requests. */
   shutDown(): Promise<void>
   /** Ends, and begins again on the same port with another log. */
   replaceLog(other: ServerLog): Promise<void>

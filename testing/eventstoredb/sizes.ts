@@ -1,7 +1,6 @@
 import type { Proposed } from './log.ts'
 
-/** What differs between the servers: of the versions in between, 24.10 is like 23.10 in sizes, and like 25.0 in the
- *  rest. */
+/** The versions of the server whose answers differ. */
 export type Release = '23.10' | '25.0'
 
 /** How large an append may be, and each of its events; 23.10 has no limit for one event. */
@@ -11,7 +10,8 @@ export type TooLarge =
   | { readonly tooLarge: 'append'; readonly bytesMax: number }
   | { readonly tooLarge: 'event'; readonly id: string; readonly bytes: number; readonly bytesMax: number }
 
-/** Version 23.10 counts the data only: `data?.Length ?? 0 + …` takes the rest into the second operand. */
+/** Returns what an event counts. Version 23.10 takes the data alone: `data?.Length ?? 0 + …` has the rest in its second
+ *  operand. */
 const bytesOf = ({ data, metadata, type }: Proposed, release: Release) =>
   release === '23.10' ? data.length : data.length + metadata.length + 2 * type.length
 

@@ -152,7 +152,7 @@ export const connectEventStoreDb = ({ forClient, options }: EventStoreDbAddress)
   const appendShared: Connection['append'] = async (stream, expected, events) => {
     const answer = await appends.append({ stream, expected, events })
     if (answer.outcome !== 'refused') return answer
-    // A node without a leader says so for as long as it is cut off from the others: the client looks for another.
+    // A node may be cut off from the others for long, and answer this all the time: the client looks for another.
     if (answer.reason === 'Empty') {
       void reconnect(appending)
       appends.leave()

@@ -191,6 +191,8 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
       const all = events.map((event) => put(stream, event))
       const last = all.at(-1)
       if (!last) throw new Error('An append holds an event.')
+      const { $tb } = last.type === '$metadata' ? JSON.parse(last.data.toString('utf8')) : {}
+      if ($tb !== undefined) firstLeft.set(stream.slice(2), BigInt($tb))
       // A deleted stream goes on where it ended.
       if (wasDeleted) putText(`$$${stream}`, '$metadata', `{"$tb":${first}}`)
       // What the running server adds by itself: its figures, and the streams of its projection by category.

@@ -8,7 +8,7 @@ import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc
 import features from '@eventstore/db-client/generated/serverfeatures_pb.js'
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
-import type messages from '@eventstore/db-client/generated/streams_pb.js'
+import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { createSignal } from '../../infra/async/signal.ts'
 import { sleep } from '../../infra/async/sleep.ts'
 import { answerAppend } from './append.ts'
@@ -22,6 +22,7 @@ import {
   type ServerWritableStream,
 } from './grpc.ts'
 import { createServerLog, type LogRecord, type ServerLog } from './log.ts'
+import { nameOf } from './messages.ts'
 import { createNode, type Denial, type Node } from './node.ts'
 import { answerRead, leaderInfo, type ReadReq, type ReadResp, type Send } from './read.ts'
 import type { Limits, Release } from './sizes.ts'
@@ -29,6 +30,7 @@ import { answerSubscription } from './subscription.ts'
 
 type AppendReq = InstanceType<typeof messages.AppendReq>
 type AppendResp = InstanceType<typeof messages.AppendResp>
+type DeleteReq = InstanceType<typeof messages.DeleteReq>
 
 /** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without
  *  an answer; `hang` never answers, though it is stored; `busy` and `not ready` are answers before it did
@@ -158,6 +160,17 @@ export const startEventStoreDbServer = async ({
     })
   }
 
+  /** Deletes a stream, or deletes it forever. */
+  const remove =
+    (forever: boolean) =>
+    ({ request }: { readonly request: DeleteReq }, answer: (error: null, response: unknown) => void) => {
+      const stream = nameOf(request.getOptions()?.getStreamIdentifier())
+      if (forever) log.tombstone(stream)
+      else log.truncate(stream, 'all')
+      const response = forever ? new messages.TombstoneResp() : new messages.DeleteResp()
+      answer(null, response.setNoPosition(new shared.Empty()))
+    }
+
   const read = async (call: ServerWritableStream<ReadReq, ReadResp>) => {
     const over = new AbortController()
     call.on('cancelled', () => over.abort('over'))
@@ -196,7 +209,10 @@ export const startEventStoreDbServer = async ({
 
   const listen = async () => {
     server = new grpc.Server({ 'grpc.max_receive_message_length': messageBytesMax })
-    server.addService(streamServices.StreamsService as never, { append, batchAppend, read } as never)
+    server.addService(
+      streamServices.StreamsService as never,
+      { append, batchAppend, read, delete: remove(false), tombstone: remove(true) } as never,
+    )
     server.addService(featureServices.ServerFeaturesService as never, { getSupportedMethods } as never)
     server.addService(gossipServices.GossipService as never, { read: readGossip } as never)
     port = await new Promise<number>((resolve, reject) =>

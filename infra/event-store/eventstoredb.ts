@@ -5,6 +5,7 @@ import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-sto
 import type { Log } from '../telemetry.ts'
 import { type Connection, connectEventStoreDb } from './eventstoredb/client.ts'
 import type { ServerEvent } from './eventstoredb/events.ts'
+import { serverFilter } from './eventstoredb/filter.ts'
 import { appendEpoch, readIdentity } from './eventstoredb/identity.ts'
 import { createKnownOnServer, guardConnection } from './eventstoredb/known.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
@@ -76,7 +77,10 @@ export const openEventStoreDb = async ({
       const missed = kept.filter(({ event }) => !adopted || !isLossKnown(event.position, 2, adopted))
       // First: nothing is written to another log.
       for (const each of missed) await refuseLogWithout(each, has, lookPauseMs)
-      return { ...(await readIdentity(direct, create)), missed }
+      const identity = await readIdentity(direct, create)
+      // A user who may write our streams need not be one who may read the whole log.
+      await direct.readAll('forwards', 'start', 1, serverFilter({}))
+      return { ...identity, missed }
     }
     const identity = identityWithin(identify, { openMs, signal: opening.signal }, log)
     const { storeId, epochs, event, missed } = await Promise.race([identity, refuseUnusable(address)])

@@ -94,6 +94,7 @@ export const answerAppend = async (
   if (denial) throw notHandled(denial)
   const written = await node.write({ stream, expected, events })
   if (written.outcome === 'deleted') throw streamDeleted(stream)
+  // The server has another time-out for preparing a write, which a write of events does not have.
   if (written.outcome === 'timeout') throw rpcError(grpc.status.ABORTED, 'Operation timed out: Commit phase timeout.')
   if (written.outcome === 'conflict') return wrongExpectedVersion(expected, written.current)
   return success(written.last, isReadable(written.last))

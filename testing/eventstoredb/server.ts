@@ -83,12 +83,15 @@ export const startEventStoreDbServer = async ({
   appendBytesMax = appendBytesMaxDefault,
   eventBytesMax = Number.POSITIVE_INFINITY,
   commitMsMax = commitMsMaxDefault,
+  deniesAll = false,
 }: {
   readonly log?: ServerLog
   readonly release?: Release
   readonly appendBytesMax?: number
   readonly eventBytesMax?: number
   readonly commitMsMax?: number
+  /** The user may not read $all, as nobody outside of $admins may by default. */
+  readonly deniesAll?: boolean
 } = {}): Promise<EventStoreDbServer> => {
   let log = first
   const asked = new Map<string, number>()
@@ -192,6 +195,8 @@ export const startEventStoreDbServer = async ({
         throw rpcError(grpc.status[readFault as keyof typeof grpc.status], 'refused by the spec')
       const options = call.request.getOptions()
       if (!options) throw rpcError(grpc.status.INVALID_ARGUMENT, 'no options')
+      if (deniesAll && options.hasAll())
+        throw rpcError(grpc.status.PERMISSION_DENIED, 'Access Denied', { exception: 'access-denied' })
       count(options.hasSubscription() ? 'subscribe' : options.hasStream() ? 'readStream' : 'readAll')
       if (!options.hasSubscription()) await answerRead(log, options, release, send)
       else {

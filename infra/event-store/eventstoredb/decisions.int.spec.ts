@@ -142,6 +142,11 @@ describe('a leader', () => {
   })
 })
 
+test('a user who may write our streams and not read the whole log is refused when the store is opened', async () => {
+  const server = await start({ deniesAll: true })
+  expect(await codeThrownBy(() => open([server]))).toBe('CONFIG_INVALID')
+})
+
 test.each(['23.10', '25.0'] as const)(
   'a subscriber that is too slow for a server of version %s misses nothing and gets nothing twice',
   async (release) => {

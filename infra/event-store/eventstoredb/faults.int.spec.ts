@@ -36,9 +36,11 @@ describe('event store on EventStoreDB when things break', () => {
     stops.push(store.close)
     return store
   }
+  /** Machines that run many tests at once are slow. */
+  const patient = { settleMs: 30_000 }
   const begin = async (options?: Parameters<typeof startEventStoreDbServer>[0]) => {
     const server = await startServer(options)
-    return { server, store: await open(server.url) }
+    return { server, store: await open(server.url, patient) }
   }
 
   describe('an append', () => {
@@ -65,8 +67,8 @@ describe('event store on EventStoreDB when things break', () => {
     test.each(['cut before', 'cut after', 'hang', 'no quorum', 'late quorum'] as const)(
       '%s, and another process wrote there meanwhile: it is a conflict, or it is stored',
       async (fault) => {
-        const { server, store } = await begin({ commitMsMax: 200 })
-        const other = await open(server.url)
+        const { server, store } = await begin({ commitMsMax: 1_500 })
+        const other = await open(server.url, patient)
         const stream = newStream()
         await store.append(to(stream, 'no stream', newEvent()))
         const [mine, theirs] = newEvents(2)

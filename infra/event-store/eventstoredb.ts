@@ -5,6 +5,7 @@ import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-sto
 import type { Log } from '../telemetry.ts'
 import { type Connection, connectEventStoreDb } from './eventstoredb/client.ts'
 import type { ServerEvent } from './eventstoredb/events.ts'
+import { serverFilter } from './eventstoredb/filter.ts'
 import { appendEpoch, readIdentity } from './eventstoredb/identity.ts'
 import { createKnownOnServer, guardConnection } from './eventstoredb/known.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
@@ -37,6 +38,7 @@ export const eventStoreDbCapabilities: Capabilities = {
  *  @param url esdb:// or kurrentdb://, as for the server's own clients; a cluster by its nodes or +discover.
  *  @param openMs how long to wait for the server.
  *  @param settleMs how long an append finds out whether it was written, when the server's answer leaves that open.
+ *  @param idleMs after how long without an event a subscription is compared with the log.
  *  @param onReplaced called when the log was put back or replaced meanwhile: from then on all throws LOG_REPLACED.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
  *  @param keepers places outside the server for the latest event; a log that lacks it is not opened: LOG_REPLACED.
@@ -48,6 +50,7 @@ export const openEventStoreDb = async ({
   create = true,
   openMs = openMsDefault,
   settleMs = settleMsDefault,
+  idleMs,
   onReplaced,
   lookPauseMs,
   keepers = [],
@@ -57,6 +60,7 @@ export const openEventStoreDb = async ({
   readonly create?: boolean
   readonly openMs?: number
   readonly settleMs?: number
+  readonly idleMs?: number | undefined
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly lookPauseMs?: number | undefined
   readonly keepers?: readonly Keeper[] | undefined
@@ -73,7 +77,10 @@ export const openEventStoreDb = async ({
       const missed = kept.filter(({ event }) => !adopted || !isLossKnown(event.position, 2, adopted))
       // First: nothing is written to another log.
       for (const each of missed) await refuseLogWithout(each, has, lookPauseMs)
-      return { ...(await readIdentity(direct, create)), missed }
+      const identity = await readIdentity(direct, create)
+      // A user who may write our streams need not be one who may read the whole log.
+      await direct.readAll('forwards', 'start', 1, serverFilter({}))
+      return { ...identity, missed }
     }
     const identity = identityWithin(identify, { openMs, signal: opening.signal }, log)
     const { storeId, epochs, event, missed } = await Promise.race([identity, refuseUnusable(address)])
@@ -93,7 +100,7 @@ export const openEventStoreDb = async ({
     }
     const reader = { ...plainReader, head }
     const writer = createWriter({ connection, reader, positions, knownIds, settleMs })
-    const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log) })
+    const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log), idleMs })
     return {
       name: 'eventstoredb',
       capabilities: eventStoreDbCapabilities,

@@ -1,9 +1,11 @@
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { grpc, rpcError } from './grpc.ts'
-import type { Expected, LogRecord, Proposed, ServerLog } from './log.ts'
+import type { Expected, LogRecord, Proposed } from './log.ts'
 import { nameOf } from './messages.ts'
-import { refuseTombstoned } from './read.ts'
+import type { Denial, Node } from './node.ts'
+import { leaderInfo, streamDeleted } from './read.ts'
+import { type Limits, type TooLarge, tooLarge } from './sizes.ts'
 
 type AppendReq = InstanceType<typeof messages.AppendReq>
 type AppendResp = InstanceType<typeof messages.AppendResp>
@@ -15,14 +17,14 @@ const expectedOf = (options: Options): Expected => {
   return options.hasNoStream() ? -1n : BigInt(options.getRevision())
 }
 
-const success = ({ revision, position }: LogRecord): AppendResp =>
-  new messages.AppendResp().setSuccess(
-    new messages.AppendResp.Success()
-      .setCurrentRevision(String(revision))
-      .setPosition(
-        new messages.AppendResp.Position().setCommitPosition(String(position)).setPreparePosition(String(position)),
-      ),
-  )
+/** Returns the answer to an append. One that was written before has no position when an operator has cut its events. */
+const success = ({ revision, position }: LogRecord, isReadable: boolean): AppendResp => {
+  const written = new messages.AppendResp.Success().setCurrentRevision(String(revision))
+  const at = new messages.AppendResp.Position().setCommitPosition(String(position)).setPreparePosition(String(position))
+  if (isReadable) written.setPosition(at)
+  else written.setNoPosition(new shared.Empty())
+  return new messages.AppendResp().setSuccess(written)
+}
 
 const wrongExpectedVersion = (expected: Expected, current: bigint): AppendResp => {
   const wrong = new messages.AppendResp.WrongExpectedVersion()
@@ -53,40 +55,47 @@ const proposedOf = (message: AppendReq): Proposed => {
   }
 }
 
-/** Returns the ids of the events of an append. */
-export const idsOfAppend = (sent: readonly AppendReq[]): string =>
-  sent.flatMap((message) => message.getProposedMessage()?.getId()?.getString() ?? []).join()
+const notHandled = (denial: Denial) => {
+  if (typeof denial === 'object') return leaderInfo(denial.leaderPort)
+  return rpcError(grpc.status.UNAVAILABLE, denial === 'busy' ? 'Server Is Too Busy' : 'Server Is Not Ready')
+}
 
-/** Decides on an append, and writes it where nothing is against it. The server counts the data only: `data?.Length ?? 0 +
- *  …` takes the rest into the second operand. */
-export const commit = (
-  log: ServerLog,
-  append: { readonly stream: string; readonly expected: Expected; readonly events: readonly Proposed[] },
-  appendBytesMax: number,
-): { readonly written: LogRecord } | { readonly current: bigint } | 'too large' => {
-  const { stream, expected, events } = append
-  if (events.reduce((sum, { data }) => sum + data.length, 0) > appendBytesMax) return 'too large'
-  const verdict = log.check(
-    stream,
-    expected,
-    events.map(({ id }) => id),
-  )
-  if (verdict.decision === 'wrong version') return { current: verdict.current }
-  return { written: verdict.decision === 'idempotent' ? verdict.last : log.write(stream, events) }
+const sizeError = (found: TooLarge) => {
+  if (found.tooLarge === 'append')
+    return rpcError(grpc.status.INVALID_ARGUMENT, `Maximum Append Size of ${found.bytesMax} Exceeded.`, {
+      exception: 'maximum-append-size-exceeded',
+      'maximum-append-size': String(found.bytesMax),
+    })
+  const id = `{ "string": "${found.id}" }`
+  const message = `Event with Id: ${id}, Size: ${found.bytes}, exceeds Maximum Append Event Size of ${found.bytesMax}.`
+  return rpcError(grpc.status.INVALID_ARGUMENT, message, {
+    exception: 'maximum-append-event-size-exceeded',
+    'maximum-append-event-size': String(found.bytesMax),
+    'event-id': id,
+    'proposed-append-event-size': String(found.bytes),
+  })
 }
 
 /** Answers one append after all of its messages have arrived. Throws where the server answers with an error. */
-export const answerAppend = (log: ServerLog, sent: readonly AppendReq[], appendBytesMax: number): AppendResp => {
+export const answerAppend = async (
+  node: Pick<Node, 'denialOf' | 'write'>,
+  sent: readonly AppendReq[],
+  requiresLeader: boolean,
+  { limits, isReadable }: { readonly limits: Limits; readonly isReadable: (record: LogRecord) => boolean },
+): Promise<AppendResp> => {
   const options = sent[0]?.getOptions()
   if (!options) throw rpcError(grpc.status.UNKNOWN, 'Exception was thrown by handler.')
   const stream = nameOf(options.getStreamIdentifier())
-  refuseTombstoned(log, stream)
   const expected = expectedOf(options)
-  const outcome = commit(log, { stream, expected, events: sent.slice(1).map(proposedOf) }, appendBytesMax)
-  if (outcome === 'too large')
-    throw rpcError(grpc.status.INVALID_ARGUMENT, `Maximum Append Size of ${appendBytesMax} Exceeded.`, {
-      exception: 'maximum-append-size-exceeded',
-      'maximum-append-size': String(appendBytesMax),
-    })
-  return 'current' in outcome ? wrongExpectedVersion(expected, outcome.current) : success(outcome.written)
+  const events = sent.slice(1).map(proposedOf)
+  const found = tooLarge(events, limits)
+  if (found) throw sizeError(found)
+  const denial = node.denialOf({ write: true, requiresLeader })
+  if (denial) throw notHandled(denial)
+  const written = await node.write({ stream, expected, events })
+  if (written.outcome === 'deleted') throw streamDeleted(stream)
+  // The server has another time-out for preparing a write, which a write of events does not have.
+  if (written.outcome === 'timeout') throw rpcError(grpc.status.ABORTED, 'Operation timed out: Commit phase timeout.')
+  if (written.outcome === 'conflict') return wrongExpectedVersion(expected, written.current)
+  return success(written.last, isReadable(written.last))
 }

@@ -9,6 +9,17 @@ export const { Any } = ofClient('google-protobuf/google/protobuf/any_pb.js') as 
   readonly Any: new () => { pack(message: Uint8Array, type: string): void }
 }
 
+export const { Empty } = ofClient('google-protobuf/google/protobuf/empty_pb.js') as {
+  readonly Empty: new () => { serializeBinary(): Uint8Array }
+}
+export const { BinaryWriter } = ofClient('google-protobuf') as {
+  readonly BinaryWriter: new () => {
+    writeString(field: number, text: string): void
+    writeUint32(field: number, value: number): void
+    getResultBuffer(): Uint8Array
+  }
+}
+
 export type Metadata = import('@grpc/grpc-js').Metadata
 export type ServerDuplexStream<Request, Response> = import('@grpc/grpc-js').ServerDuplexStream<Request, Response>
 export type ServerReadableStream<Request, Response> = import('@grpc/grpc-js').ServerReadableStream<Request, Response>

@@ -17,21 +17,30 @@ export type Proposed = Pick<LogRecord, 'id' | 'type' | 'isJson' | 'data' | 'meta
 /** -1 stands for "no stream", as in the server. */
 export type Expected = bigint | 'any' | 'stream exists'
 
+/** `not replicated yet`: it was written before, and the followers do not have it yet: the server drops it. */
 export type CommitCheck =
-  | { readonly decision: 'ok' }
+  | { readonly decision: 'ok' | 'deleted' | 'not replicated yet' }
   | { readonly decision: 'wrong version'; readonly current: bigint }
   | { readonly decision: 'idempotent'; readonly last: LogRecord }
 
 /** What the nodes of one cluster share, and what survives a restart. */
 export type ServerLog = {
+  /** What the followers have: only this is read. */
   readonly records: readonly LogRecord[]
   readonly streamOf: (stream: string) => readonly LogRecord[]
+  readonly isReadable: (record: LogRecord) => boolean
   /** Decides as the server's IndexWriter.CheckCommit does: certain where the expected revision lies below the last one,
    *  by a cache of what was written lately where none is expected, and not at all where the expected one is the
-   *  last. */
+   *  last. What is not replicated yet counts as well. */
   readonly check: (stream: string, expected: Expected, ids: readonly string[]) => CommitCheck
+  /** Writes events, which are not replicated yet, and returns the last. */
   readonly write: (stream: string, events: readonly Proposed[]) => LogRecord
-  /** The index of the first record that ends beyond a position. */
+  /** Replicates all up to a record. Returns false for a record that was lost. */
+  readonly replicate: (record: LogRecord) => boolean
+  readonly replicateAll: () => void
+  /** Truncates what is not replicated, as a former leader does. */
+  readonly loseUnreplicated: () => void
+  /** The index of the first record that begins at a position or beyond it. */
   readonly indexAt: (position: bigint) => number
   /** Truncates a stream as an operator does: what lies before a revision is read no more. `all` deletes the stream;
    *  the next write to it has the next revision. */
@@ -48,10 +57,24 @@ const headerBytes = 70
 /** Between events lie records of other kinds: commits, epochs, padding. */
 const gapBytes = 17
 const systemEventEvery = 7
+const revisionOfTombstone = 2n ** 63n - 1n
+const nothing = Buffer.alloc(0)
+
+/** Returns the index of the first record that begins at a position or beyond it. */
+const indexIn = (records: readonly LogRecord[], position: bigint): number => {
+  let [low, high] = [0, records.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((records[middle]?.position ?? 0n) < position) low = middle + 1
+    else high = middle
+  }
+  return low
+}
 
 /** Creates a log with the events that every server has.
  *  @param backup the records of another one, as an operator puts them back. */
 export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog => {
+  let written: LogRecord[] = [...backup]
   const records: LogRecord[] = [...backup]
   const streams = new Map<string, LogRecord[]>()
   let recent = new Map<string, LogRecord>()
@@ -59,8 +82,8 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
   const firstLeft = new Map<string, bigint>()
   const tombstoned = new Set<string>()
 
-  const put = (stream: string, { id, type, isJson, data, metadata }: Proposed): LogRecord => {
-    const position = (records.at(-1)?.end ?? 0n) + BigInt(gapBytes)
+  const put = (stream: string, { id, type, isJson, data, metadata }: Proposed, revision?: bigint): LogRecord => {
+    const position = (written.at(-1)?.end ?? 0n) + BigInt(gapBytes)
     const size = headerBytes + 2 * (stream.length + type.length) + data.length + metadata.length
     const others = streams.get(stream) ?? []
     streams.set(stream, others)
@@ -68,7 +91,7 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
       position,
       end: position + BigInt(size),
       stream,
-      revision: BigInt(others.length),
+      revision: revision ?? BigInt(others.length),
       id,
       type,
       isJson,
@@ -77,10 +100,24 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
       createdMs: Date.now(),
     }
     others.push(record)
-    records.push(record)
+    written.push(record)
     recent.set(id, record)
     return record
   }
+
+  const replicate = (last: LogRecord | undefined): boolean => {
+    if (!last || written[indexIn(written, last.position)] !== last) return false
+    const before = records.length
+    for (let next = written[before]; next; next = written[records.length]) {
+      // With an event goes what the server wrote after it by itself.
+      if (next.position > last.position && !next.stream.startsWith('$')) break
+      records.push(next)
+    }
+    if (records.length > before) for (const listener of [...listeners]) listener()
+    return true
+  }
+  const replicateAll = () => void replicate(written.at(-1))
+  const isReplicated = ({ position }: LogRecord) => position <= (records.at(-1)?.position ?? -1n)
 
   const putText = (stream: string, type: string, data: string, metadata = '', isJson = true) =>
     put(stream, {
@@ -94,18 +131,18 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
   const lastOf = (stream: string) => BigInt((streams.get(stream)?.length ?? 0) - 1)
 
   const isDeleted = (stream: string) => (firstLeft.get(stream) ?? 0n) > lastOf(stream)
-  const readable = (stream: string) => {
-    const first = firstLeft.get(stream) ?? 0n
-    return (streams.get(stream) ?? []).filter(({ revision }) => revision >= first)
-  }
+  const isReadable = (record: LogRecord) =>
+    isReplicated(record) && !tombstoned.has(record.stream) && record.revision >= (firstLeft.get(record.stream) ?? 0n)
 
   const check: ServerLog['check'] = (stream, expected, ids) => {
+    if (tombstoned.has(stream)) return { decision: 'deleted' }
     const current = lastOf(stream)
+    if (expected === 'stream exists' && current >= 0n && isDeleted(stream)) return { decision: 'deleted' }
     // An append that expects no stream takes a deleted one for that, and goes on where it ended.
     if (expected === -1n && current >= 0n && isDeleted(stream)) return { decision: 'ok' }
     const wrong = { decision: 'wrong version', current } as const
     if (expected === 'stream exists' && current < 0n) return wrong
-    const written =
+    const known =
       expected === 'any' || expected === 'stream exists'
         ? ids.map((id) => recent.get(id)).map((record) => (record?.stream === stream ? record : undefined))
         : expected < current
@@ -114,9 +151,10 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
               return there?.id === id ? there : undefined
             })
           : []
-    const missing = written.indexOf(undefined)
-    const last = written.at(-1)
-    if (last && missing < 0) return { decision: 'idempotent', last }
+    const missing = known.indexOf(undefined)
+    const last = known.at(-1)
+    if (last && missing < 0)
+      return isReplicated(last) ? { decision: 'idempotent', last } : { decision: 'not replicated yet' }
     if (typeof expected === 'bigint') return expected === current ? { decision: 'ok' } : wrong
     return missing > 0 ? wrong : { decision: 'ok' }
   }
@@ -129,42 +167,57 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
     putText('somebody-else', 'Ordered', '{"n":2}', '{"who":"grace"}')
     putText('somebody-elses-pictures', 'Scanned', '\0\u0001', '', false)
     putText('reading-list', '$>', '1@somebody-else', '{"$o":"somebody-else"}')
+    replicateAll()
   }
 
-  let written = 0
+  let writes = 0
   return {
     records,
-    streamOf: readable,
+    streamOf: (stream) => (streams.get(stream) ?? []).filter(isReadable),
+    isReadable,
     check,
+    replicate,
+    replicateAll,
+    loseUnreplicated: () => {
+      for (const record of written.slice(records.length)) {
+        streams.get(record.stream)?.pop()
+        recent.delete(record.id)
+      }
+      written = [...records]
+    },
     write: (stream, events) => {
+      const first = firstLeft.get(stream)
+      const wasDeleted = first !== undefined && isDeleted(stream)
       const all = events.map((event) => put(stream, event))
       const last = all.at(-1)
       if (!last) throw new Error('An append holds an event.')
+      const { $tb } = last.type === '$metadata' ? JSON.parse(last.data.toString('utf8')) : {}
+      if ($tb !== undefined) firstLeft.set(stream.slice(2), BigInt($tb))
+      // A deleted stream goes on where it ended.
+      if (wasDeleted) putText(`$$${stream}`, '$metadata', `{"$tb":${first}}`)
       // What the running server adds by itself: its figures, and the streams of its projection by category.
-      if (written % systemEventEvery === 0) {
+      if (writes % systemEventEvery === 0) {
         putText('$stats-127.0.0.1:2113', '$statsCollected', '{"proc-cpu":0.1}')
         putText(`$ce-${stream.split('-')[0]}`, '$>', `${last.revision}@${stream}`)
       }
-      if (written % (3 * systemEventEvery) === 0) putText(`$$${stream}`, '$metadata', '{"$cacheControl":10}')
-      written += 1
-      for (const listener of [...listeners]) listener()
+      if (writes % (3 * systemEventEvery) === 0 && first === undefined)
+        putText(`$$${stream}`, '$metadata', '{"$cacheControl":10}')
+      writes += 1
       return last
     },
-    indexAt: (position) => {
-      let [low, high] = [0, records.length]
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if ((records[middle]?.position ?? 0n) < position) low = middle + 1
-        else high = middle
-      }
-      return low
-    },
+    indexAt: (position) => indexIn(records, position),
     truncate: (stream, before) => {
       const first = before === 'all' ? lastOf(stream) + 1n : before
       firstLeft.set(stream, first)
-      putText(`$$${stream}`, '$metadata', `{"$tb":${before === 'all' ? '9223372036854775807' : first}}`)
+      putText(`$$${stream}`, '$metadata', `{"$tb":${before === 'all' ? revisionOfTombstone : first}}`)
+      replicateAll()
     },
-    tombstone: (stream) => void tombstoned.add(stream),
+    tombstone: (stream) => {
+      tombstoned.add(stream)
+      const event = { id: crypto.randomUUID(), type: '$streamDeleted', isJson: false, data: nothing, metadata: nothing }
+      put(stream, event, revisionOfTombstone)
+      replicateAll()
+    },
     isTombstoned: (stream) => tombstoned.has(stream),
     forgetRecent: () => {
       recent = new Map()

@@ -12,7 +12,7 @@ const streamNamed = (name: string) => new shared.StreamIdentifier().setStreamNam
 export const nameOf = (stream: { getStreamName(): Uint8Array | string } | undefined): string =>
   Buffer.from((stream?.getStreamName() ?? '') as string, 'base64').toString('utf8')
 
-export const eventMessage = (record: LogRecord): ReadResp => {
+const recordedEvent = (record: LogRecord) => {
   const recorded = new messages.ReadResp.ReadEvent.RecordedEvent()
     .setId(new shared.UUID().setString(record.id))
     .setStreamIdentifier(streamNamed(record.stream))
@@ -25,8 +25,19 @@ export const eventMessage = (record: LogRecord): ReadResp => {
   about.set('type', record.type)
   about.set('content-type', record.isJson ? 'application/json' : 'application/octet-stream')
   about.set('created', String(BigInt(record.createdMs) * ticksPerMs))
-  const event = new messages.ReadResp.ReadEvent().setEvent(recorded).setCommitPosition(String(record.position))
-  return new messages.ReadResp().setEvent(event)
+  return recorded
+}
+
+export const eventMessage = (record: LogRecord): ReadResp => {
+  const event = new messages.ReadResp.ReadEvent().setEvent(recordedEvent(record))
+  return new messages.ReadResp().setEvent(event.setCommitPosition(String(record.position)))
+}
+
+/** Returns the message of a link that was followed, without an event where there is none any more. */
+export const linkMessage = (link: LogRecord, target: LogRecord | undefined): ReadResp => {
+  const event = new messages.ReadResp.ReadEvent().setLink(recordedEvent(link))
+  if (target) event.setEvent(recordedEvent(target))
+  return new messages.ReadResp().setEvent(event.setCommitPosition(String(link.position)))
 }
 
 export const confirmationMessage = (): ReadResp =>

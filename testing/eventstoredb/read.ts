@@ -1,7 +1,8 @@
 import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { grpc, rpcError } from './grpc.ts'
 import type { LogRecord, ServerLog } from './log.ts'
-import { eventMessage, nameOf, streamNotFoundMessage } from './messages.ts'
+import { eventMessage, linkMessage, nameOf, streamNotFoundMessage } from './messages.ts'
+import type { Release } from './sizes.ts'
 
 export type ReadReq = InstanceType<typeof messages.ReadReq>
 export type ReadResp = InstanceType<typeof messages.ReadResp>
@@ -55,8 +56,12 @@ const streamSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[]
   return all.slice(Math.max(0, last + 1 - count), Math.max(0, last + 1)).toReversed()
 }
 
+/** Returns whether a position lies inside a record: no server gave it. Beyond the end there is nothing to read. */
+export const isWithin = (record: LogRecord | undefined, position: bigint): boolean =>
+  record !== undefined && position > record.position && position < record.end
+
 /** Forwards the position is taken as where a record begins, that one included; backwards as where one ends. */
-const allSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[] => {
+const allSlice = (log: ServerLog, options: ReadOptions, release: Release): readonly LogRecord[] => {
   const passes = filterOf(options)
   const from = positionOf(options)
   const count = Number(options.getCount())
@@ -64,8 +69,10 @@ const allSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[] =>
   const found: LogRecord[] = []
   const { records } = log
   let index = from === 'start' ? 0 : from === 'end' ? records.length : log.indexAt(from.commit)
-  if (from !== 'start' && from !== 'end' && from.commit > (records.at(-1)?.end ?? 0n))
-    throw rpcError(grpc.status.INVALID_ARGUMENT, 'Trying to read from an invalid position.')
+  if (from !== 'start' && from !== 'end' && isWithin(records[index - 1], from.commit))
+    throw release === '23.10'
+      ? rpcError(grpc.status.UNKNOWN, 'Unexpected FilteredReadAllResult: Error')
+      : rpcError(grpc.status.INVALID_ARGUMENT, 'Trying to read from an invalid position.')
   for (index -= backwards ? 1 : 0; found.length < count; index += backwards ? -1 : 1) {
     const record = records[index]
     if (!record) break
@@ -78,22 +85,38 @@ const allSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[] =>
   return found
 }
 
-/** Throws the error of the server when the stream was deleted forever. */
-export const refuseTombstoned = (log: ServerLog, stream: string): void => {
-  if (!log.isTombstoned(stream)) return
-  throw rpcError(grpc.status.FAILED_PRECONDITION, `Event stream '${stream}' is deleted.`, {
+/** Returns the error of the server for a stream that was deleted forever. */
+export const streamDeleted = (stream: string) =>
+  rpcError(grpc.status.FAILED_PRECONDITION, `Event stream '${stream}' is deleted.`, {
     exception: 'stream-deleted',
     'stream-name': stream,
   })
+
+/** Returns the error of a node that is not the leader. */
+export const leaderInfo = (port: number) =>
+  rpcError(grpc.status.NOT_FOUND, 'Leader info available', {
+    exception: 'not-leader',
+    'leader-endpoint-host': '127.0.0.1',
+    'leader-endpoint-port': String(port),
+  })
+
+/** Returns the message of a record. A link is followed on demand: it comes with the event that it names, or alone where
+ *  that was deleted. */
+export const messageOf = (log: ServerLog, record: LogRecord, options: ReadOptions): ReadResp => {
+  if (!options.getResolveLinks() || record.type !== '$>') return eventMessage(record)
+  const [revision, ...name] = record.data.toString('utf8').split('@')
+  const target = log.streamOf(name.join('@')).find((each) => String(each.revision) === revision)
+  return linkMessage(record, target)
 }
 
-export const answerRead = async (log: ServerLog, options: ReadOptions, send: Send): Promise<void> => {
-  if (options.hasStream()) {
-    refuseTombstoned(log, nameOf(options.getStream()?.getStreamIdentifier()))
-    const records = streamSlice(log, options)
-    if (!records) return send(streamNotFoundMessage(nameOf(options.getStream()?.getStreamIdentifier())))
-    for (const record of records) await send(eventMessage(record))
+export const answerRead = async (log: ServerLog, options: ReadOptions, release: Release, send: Send): Promise<void> => {
+  if (!options.hasStream()) {
+    for (const record of allSlice(log, options, release)) await send(messageOf(log, record, options))
     return
   }
-  for (const record of allSlice(log, options)) await send(eventMessage(record))
+  const stream = nameOf(options.getStream()?.getStreamIdentifier())
+  if (log.isTombstoned(stream)) throw streamDeleted(stream)
+  const records = streamSlice(log, options)
+  if (!records) return send(streamNotFoundMessage(stream))
+  for (const record of records) await send(messageOf(log, record, options))
 }

@@ -8,18 +8,11 @@ import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc
 import features from '@eventstore/db-client/generated/serverfeatures_pb.js'
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
-import type messages from '@eventstore/db-client/generated/streams_pb.js'
+import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { createSignal } from '../../infra/async/signal.ts'
 import { sleep } from '../../infra/async/sleep.ts'
-import { answerAppend, idsOfAppend } from './append.ts'
-import {
-  answerBatchAppend,
-  type BatchAppendReq,
-  type BatchAppendResp,
-  idsOfBatch,
-  notHandled,
-  timeout,
-} from './batch-append.ts'
+import { answerAppend } from './append.ts'
+import { answerBatchAppend, type BatchAppendReq, type BatchAppendResp } from './batch-append.ts'
 import {
   grpc,
   type Metadata,
@@ -28,17 +21,22 @@ import {
   type ServerReadableStream,
   type ServerWritableStream,
 } from './grpc.ts'
-import { createServerLog, type ServerLog } from './log.ts'
-import { answerRead, type ReadReq, type ReadResp, type Send } from './read.ts'
+import { createServerLog, type LogRecord, type ServerLog } from './log.ts'
+import { nameOf } from './messages.ts'
+import { createNode, type Denial, type Node } from './node.ts'
+import { answerRead, leaderInfo, type ReadReq, type ReadResp, type Send } from './read.ts'
+import type { Limits, Release } from './sizes.ts'
 import { answerSubscription } from './subscription.ts'
 
 type AppendReq = InstanceType<typeof messages.AppendReq>
 type AppendResp = InstanceType<typeof messages.AppendResp>
+type DeleteReq = InstanceType<typeof messages.DeleteReq>
 
 /** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without
  *  an answer; `hang` never answers, though it is stored; `busy` and `not ready` are answers before it did
- *  anything; `no quorum` gives up waiting for the followers, and nothing was written. */
-export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy' | 'not ready' | 'no quorum'
+ *  anything; `no quorum` gives up waiting for the followers, and what was written is lost; `late quorum` gives up too,
+ *  and then the followers come back and write it. */
+export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy' | 'not ready' | 'no quorum' | 'late quorum'
 
 export type EventStoreDbServer = {
   readonly url: string
@@ -54,10 +52,16 @@ export type EventStoreDbServer = {
   follow(leader: { readonly port: number } | 'nobody' | 'myself'): void
   /** Refuses to name the nodes, as during an election, until it is called with false. */
   refuseGossip(refuses: boolean): void
-  /** Drops all subscriptions, as an overloaded server does. */
+  /** Resigns: cancels the writes on their way, takes no more of them, and follows another server a moment later. */
+  resign(next: { readonly port: number }): Promise<void>
+  /** Drops all subscriptions. */
   dropSubscriptions(): void
+  /** Answers nothing any more, with all connections open. */
+  freeze(): void
   /** Ends, and begins again on the same port and log. Breaks all connections; forgets what a server keeps in memory. */
   restart(whileAway?: () => Promise<void>): Promise<void>
+  /** Restarts after an orderly stop: for a moment it is still there, and takes no more requests. */
+  shutDown(): Promise<void>
   /** Ends, and begins again on the same port with another log. */
   replaceLog(other: ServerLog): Promise<void>
   /** Answers from another log from now on, as a proxy does that goes over to another server and breaks no connection. */
@@ -65,18 +69,31 @@ export type EventStoreDbServer = {
   stop(): Promise<void>
 }
 
-const appendBytesMaxDefault = 1_048_576 * 16
+const appendBytesMaxDefault = 1_048_576
+/** A message to the service of streams may have so many bytes. */
+const messageBytesMax = 16 * 1_048_576 - 10_000
 /** How long the server waits for its followers. */
-const commitMsMax = 2_000
-/** How many times the event loop runs until the followers have written. */
-const replicationTurns = 3
+const commitMsMaxDefault = 2_000
+/** How long the followers stay away beyond that. */
+const lateMs = 200
+/** How long a node is about to change its state. */
+const changingMs = 100
 
 export const startEventStoreDbServer = async ({
   log: first = createServerLog(),
+  release = '25.0',
   appendBytesMax = appendBytesMaxDefault,
+  eventBytesMax = Number.POSITIVE_INFINITY,
+  commitMsMax = commitMsMaxDefault,
+  deniesAll = false,
 }: {
   readonly log?: ServerLog
+  readonly release?: Release
   readonly appendBytesMax?: number
+  readonly eventBytesMax?: number
+  readonly commitMsMax?: number
+  /** The user may not read $all, as nobody outside of $admins may by default. */
+  readonly deniesAll?: boolean
 } = {}): Promise<EventStoreDbServer> => {
   let log = first
   const asked = new Map<string, number>()
@@ -84,27 +101,38 @@ export const startEventStoreDbServer = async ({
   const dropping = createSignal()
   let readFault: string | undefined
   let refusesGossip = false
-  let leader: { readonly port: number } | 'nobody' | 'myself' = 'myself'
   let port = 0
   let server = new grpc.Server()
-
-  /** The appends whose events the followers have not written yet. */
-  const replicating = new Set<string>()
-  const replicated = async () => {
-    for (let turn = 0; turn < replicationTurns; turn += 1) await new Promise(setImmediate)
-  }
+  const node = createNode(() => log, commitMsMax)
+  const limits: Limits = { release, appendBytesMax, eventBytesMax }
+  let frozen: Promise<void> | undefined
 
   const count = (call: string) => asked.set(call, (asked.get(call) ?? 0) + 1)
 
-  const mustLead = (metadata: Metadata) => {
-    if (leader === 'myself' || metadata.get('requires-leader')[0] !== 'true') return
-    if (leader === 'nobody') throw rpcError(grpc.status.UNKNOWN, 'No leader info available in response')
-    throw rpcError(grpc.status.NOT_FOUND, 'Leader info available', {
-      exception: 'not-leader',
-      'leader-endpoint-host': '127.0.0.1',
-      'leader-endpoint-port': String(leader.port),
-    })
+  const requiresLeader = (metadata: Metadata) => metadata.get('requires-leader')[0] === 'true'
+
+  /** Returns what decides on one append, with the next fault. Its `write` never resolves when the answer is not sent. */
+  const faulty = (): Pick<Node, 'denialOf' | 'write'> => {
+    const fault = faults.shift()
+    if (fault === undefined) return node
+    const denied: Denial | undefined = fault === 'busy' || fault === 'not ready' ? fault : undefined
+    const never = new Promise<never>(() => undefined)
+    return {
+      denialOf: (request) => node.denialOf(request) ?? denied,
+      write: async (append) => {
+        if (fault === 'cut before') {
+          void restart()
+          return never
+        }
+        if (fault === 'no quorum') node.loseFollowers(commitMsMax + lateMs, 'lost')
+        if (fault === 'late quorum') node.loseFollowers(commitMsMax + lateMs, 'back')
+        const written = await node.write(append)
+        if (fault === 'cut after') void restart()
+        return fault === 'cut after' || fault === 'hang' ? never : written
+      },
+    }
   }
+  const more = { limits, isReadable: (record: LogRecord) => log.isReadable(record) }
 
   const append = (
     call: ServerReadableStream<AppendReq, AppendResp>,
@@ -114,79 +142,40 @@ export const startEventStoreDbServer = async ({
     const sent: AppendReq[] = []
     call.on('data', (message: AppendReq) => sent.push(message))
     call.on('end', async () => {
+      await frozen
       // Calls of one connection have no order among each other.
       for (let pause = Math.floor(Math.random() * 3); pause > 0; pause -= 1) await new Promise(setImmediate)
-      const ids = idsOfAppend(sent)
-      try {
-        mustLead(call.metadata)
-        const fault = faults.shift()
-        if (fault === 'busy') throw rpcError(grpc.status.UNAVAILABLE, 'Server Is Too Busy')
-        if (fault === 'not ready') throw rpcError(grpc.status.UNAVAILABLE, 'Server Is Not Ready')
-        if (fault === 'cut before') return void restart()
-        if (replicating.has(ids)) {
-          // The server drops a repetition of what its followers have not written yet.
-          await sleep(commitMsMax)
-          throw rpcError(grpc.status.ABORTED, 'Operation timed out: Commit phase timeout')
-        }
-        replicating.add(ids)
-        await replicated()
-        if (fault === 'no quorum') {
-          await sleep(commitMsMax)
-          throw rpcError(grpc.status.ABORTED, 'Operation timed out: Prepare phase timeout')
-        }
-        const response = answerAppend(log, sent, appendBytesMax)
-        if (fault === 'cut after') return void restart()
-        if (fault !== 'hang') answer(null, response)
-      } catch (error) {
-        answer(error)
-      } finally {
-        replicating.delete(ids)
-      }
+      answerAppend(faulty(), sent, requiresLeader(call.metadata), more).then(
+        (response) => answer(null, response),
+        (error) => answer(error),
+      )
     })
   }
 
-  /** Answers the appends of one call in the order in which they came. */
+  /** Takes the appends of one call in the order in which they come. The first that another node must take ends it. */
   const batchAppend = (call: ServerDuplexStream<BatchAppendReq, BatchAppendResp>) => {
-    const answer = (request: BatchAppendReq, response: BatchAppendResp) => {
-      if (!call.cancelled) call.write(response.setCorrelationId(request.getCorrelationId()))
-    }
-    const answerOne = async (request: BatchAppendReq): Promise<BatchAppendResp | undefined> => {
-      count('append')
-      if (leader === 'nobody') return notHandled('No leader info available in response')
-      mustLead(call.metadata)
-      const ids = idsOfBatch(request)
-      const fault = faults.shift()
-      if (fault === 'busy') return notHandled('Server Is Busy')
-      if (fault === 'not ready') return notHandled('Server Is Not Ready')
-      if (fault === 'cut before') return void restart()
-      if (replicating.has(ids)) {
-        // The server drops a repetition of what its followers have not written yet.
-        await sleep(commitMsMax)
-        return timeout()
-      }
-      replicating.add(ids)
-      try {
-        await replicated()
-        if (fault === 'no quorum') {
-          await sleep(commitMsMax)
-          return timeout()
-        }
-        const response = answerBatchAppend(log, request, appendBytesMax)
-        if (fault === 'cut after') return void restart()
-        return fault === 'hang' ? undefined : response
-      } finally {
-        replicating.delete(ids)
-      }
-    }
     call.on('error', () => undefined)
     call.on('end', () => call.end())
-    call.on('data', (request: BatchAppendReq) => {
-      answerOne(request).then(
-        (response) => response && answer(request, response),
+    call.on('data', async (request: BatchAppendReq) => {
+      if (frozen) await frozen
+      count('append')
+      answerBatchAppend(faulty(), request, requiresLeader(call.metadata), more).then(
+        (response) => !call.cancelled && call.write(response.setCorrelationId(request.getCorrelationId())),
         (error) => call.emit('error', error),
       )
     })
   }
+
+  /** Deletes a stream, or deletes it forever. */
+  const remove =
+    (forever: boolean) =>
+    ({ request }: { readonly request: DeleteReq }, answer: (error: null, response: unknown) => void) => {
+      const stream = nameOf(request.getOptions()?.getStreamIdentifier())
+      if (forever) log.tombstone(stream)
+      else log.truncate(stream, 'all')
+      const response = forever ? new messages.TombstoneResp() : new messages.DeleteResp()
+      answer(null, response.setNoPosition(new shared.Empty()))
+    }
 
   const read = async (call: ServerWritableStream<ReadReq, ReadResp>) => {
     const over = new AbortController()
@@ -197,21 +186,27 @@ export const startEventStoreDbServer = async ({
     call.on('drain', drained.notify)
     const send: Send = async (message) => {
       count('sent')
+      if (frozen) await frozen
       if (!over.signal.aborted && !call.write(message)) await drained.wait({ signal: over.signal })
     }
     try {
-      mustLead(call.metadata)
+      if (frozen) await frozen
+      const denial = node.denialOf({ write: false, requiresLeader: requiresLeader(call.metadata) })
+      if (typeof denial === 'object') throw leaderInfo(denial.leaderPort)
+      if (denial) throw rpcError(grpc.status.UNAVAILABLE, 'Server Is Not Ready')
       if (readFault !== undefined)
         throw rpcError(grpc.status[readFault as keyof typeof grpc.status], 'refused by the spec')
       const options = call.request.getOptions()
       if (!options) throw rpcError(grpc.status.INVALID_ARGUMENT, 'no options')
+      if (deniesAll && options.hasAll())
+        throw rpcError(grpc.status.PERMISSION_DENIED, 'Access Denied', { exception: 'access-denied' })
       count(options.hasSubscription() ? 'subscribe' : options.hasStream() ? 'readStream' : 'readAll')
-      if (!options.hasSubscription()) await answerRead(log, options, send)
+      if (!options.hasSubscription()) await answerRead(log, options, release, send)
       else {
         const dropped = dropping.wait({ signal: over.signal }).then(() => {
           if (!over.signal.aborted) throw rpcError(grpc.status.CANCELLED, 'the subscription was dropped')
         })
-        await Promise.race([answerSubscription(log, options, send, over.signal), dropped])
+        await Promise.race([answerSubscription(log, options, release, send, over.signal), dropped])
       }
       call.end()
     } catch (error) {
@@ -221,8 +216,11 @@ export const startEventStoreDbServer = async ({
   }
 
   const listen = async () => {
-    server = new grpc.Server({ 'grpc.max_receive_message_length': -1 })
-    server.addService(streamServices.StreamsService as never, { append, batchAppend, read } as never)
+    server = new grpc.Server({ 'grpc.max_receive_message_length': messageBytesMax })
+    server.addService(
+      streamServices.StreamsService as never,
+      { append, batchAppend, read, delete: remove(false), tombstone: remove(true) } as never,
+    )
     server.addService(featureServices.ServerFeaturesService as never, { getSupportedMethods } as never)
     server.addService(gossipServices.GossipService as never, { read: readGossip } as never)
     port = await new Promise<number>((resolve, reject) =>
@@ -251,19 +249,32 @@ export const startEventStoreDbServer = async ({
     const methods = ['append', 'batchappend', 'read', 'delete', 'tombstone'].map((name) =>
       new features.SupportedMethod().setServiceName('event_store.client.streams.streams').setMethodName(name),
     )
-    answer(null, new features.SupportedMethods().setEventStoreServerVersion('24.10.0').setMethodsList(methods))
+    answer(
+      null,
+      new features.SupportedMethods()
+        .setEventStoreServerVersion(release === '23.10' ? '23.10.6' : '25.0.0')
+        .setMethodsList(methods),
+    )
   }
 
-  const readGossip = (_: unknown, answer: (error: unknown, response?: unknown) => void) => {
+  const readGossip = async (_: unknown, answer: (error: unknown, response?: unknown) => void) => {
     count('gossip')
+    await frozen
     if (refusesGossip) return answer(rpcError(grpc.status.UNAVAILABLE, 'Server Is Not Ready'))
-    const ports = [port, ...(typeof leader === 'object' ? [leader.port] : [])]
+    const state = node.state()
+    const ports = [port, ...(typeof state === 'object' ? [state.port] : [])]
     const { VNodeState } = gossip.MemberInfo
+    const own = { leader: VNodeState.LEADER, resigning: VNodeState.RESIGNINGLEADER, 'no leader': VNodeState.UNKNOWN }
+    const stateOf = (each: number) => {
+      if (each !== port) return VNodeState.LEADER
+      if (typeof state === 'object') return VNodeState.FOLLOWER
+      return state === 'shutting down' ? VNodeState.SHUTTINGDOWN : own[state]
+    }
     const members = ports.map((each) =>
       new gossip.MemberInfo()
         .setInstanceId(new shared.UUID().setString(crypto.randomUUID()))
         .setIsAlive(true)
-        .setState(each === port && leader !== 'myself' ? VNodeState.FOLLOWER : VNodeState.LEADER)
+        .setState(stateOf(each))
         .setHttpEndPoint(new gossip.EndPoint().setAddress('127.0.0.1').setPort(each)),
     )
     answer(null, new gossip.ClusterInfo().setMembersList(members))
@@ -286,14 +297,25 @@ export const startEventStoreDbServer = async ({
       if (status !== undefined) dropping.notify()
     },
     failNextAppend: (fault) => faults.push(fault),
-    follow: (other) => {
-      leader = other
+    follow: (leader) => node.become(leader === 'myself' ? 'leader' : leader === 'nobody' ? 'no leader' : leader),
+    resign: async (next) => {
+      node.become('resigning')
+      await sleep(changingMs)
+      node.become(next)
     },
     refuseGossip: (refuses) => {
       refusesGossip = refuses
     },
     dropSubscriptions: dropping.notify,
+    freeze: () => {
+      frozen = new Promise(() => undefined)
+    },
     restart,
+    shutDown: async () => {
+      node.become('shutting down')
+      await sleep(changingMs)
+      await restart(async () => node.become('leader'))
+    },
     swapLog: (other) => {
       log = other
     },

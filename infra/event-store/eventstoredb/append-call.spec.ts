@@ -72,6 +72,23 @@ test('an append without an answer is given up, and so is a call on which nothing
   expect(calls[0]?.cancelled).toBe(true)
 })
 
+test('a call is left when nothing has come on it since a moment', async () => {
+  const { append, calls, leave } = begin()
+  const answers = Promise.allSettled([append(request), append(request)])
+  await turns()
+  const sinceMs = performance.now()
+  calls[0]?.emit('data', { call: calls[0].sent[0], answer: written(0n) })
+  leave(sinceMs)
+  expect(calls[0]?.cancelled).toBe(false)
+  leave(performance.now() + 1)
+  expect(await answers).toMatchObject([{ value: written(0n) }, { reason: { message: 'cancelled' } }])
+  const next = append(request)
+  await turns()
+  expect(calls).toHaveLength(2)
+  leave()
+  await expect(next).rejects.toThrow('cancelled')
+})
+
 test('a call that cannot be opened fails the appends that wait for it, and is opened anew for the next', async () => {
   let attempts = 0
   const { append } = createAppendCall(async () => {

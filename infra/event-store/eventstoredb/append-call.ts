@@ -15,6 +15,9 @@ export type AppendCall = {
   /** Throws the error of the call when it breaks before the answer, and DATABASE_UNAVAILABLE when none comes in time:
    *  then it is not known whether the events were written. */
   append(request: Omit<AppendRequest, 'call'>): Promise<AppendAnswer>
+  /** Ends the call, unless something has come on it since a moment: what waits for an answer fails, and the next append
+   *  opens another. */
+  leave(unlessHeardSinceMs?: number): void
 }
 
 type Waiting = {
@@ -87,6 +90,9 @@ export const createAppendCall = (
         waiting.set(id, { sentMs: performance.now(), resolve, reject })
         call.write(message)
       })
+    },
+    leave: (unlessHeardSinceMs = Number.POSITIVE_INFINITY) => {
+      if (running && running.heardMs < unlessHeardSinceMs) running.call.cancel()
     },
   }
 }

@@ -1,4 +1,4 @@
-import { EventStoreDBClient, NO_STREAM, WrongExpectedVersionError } from '@eventstore/db-client'
+import { EventStoreDBClient, NO_STREAM, UnavailableError, WrongExpectedVersionError } from '@eventstore/db-client'
 import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import { sleep } from '../../async/sleep.ts'
 import type { EventStoreDbAddress } from '../../event-store-address.ts'
@@ -17,7 +17,8 @@ export type WriteOutcome =
   | { readonly outcome: 'written'; readonly revision: bigint; readonly position: LogPosition | undefined }
   | { readonly outcome: 'conflict'; readonly actual: bigint | undefined }
 
-/** `retry: false` reads once: for callers that try again themselves. */
+/** `retry: false` reads once, and gives up soon on a server that does not answer at all: for callers that try again
+ *  themselves. */
 type ReadOptions = { readonly retry?: boolean }
 
 /** The connection to the server. Every call goes to the leader, so that written events can be read at once. Throws
@@ -65,6 +66,13 @@ const charactersOf = (events: readonly OutgoingEvent[]): number =>
   events.reduce((sum, { data, metadata }) => sum + data.length + metadata.length, 0)
 
 const readMsMax = 30_000
+/** A server that answers nothing for so long is left: another may lead meanwhile. */
+const silentMsMax = 1_500
+/** How long the client waits for a node that shall name the leader, in seconds; its own default is 5, and the node that
+ *  has just failed may be the first that it asks. */
+const gossipSeconds = 1
+/** What has arrived while this process was busy is taken before that is said. */
+const takeMs = 100
 const leaderPauseMs = 50
 const leaderAttemptsMax = 3
 /** A page ends with the event that reaches so many bytes in memory. */
@@ -79,7 +87,7 @@ type Internals = {
   callArguments(options: object, callOptions: object): [never, never]
   GRPCStreamCreator(service: unknown, name: string, create: (client: GrpcClient) => unknown): () => Promise<never>
   getChannel(): Promise<{ close(): void }>
-  handleError(client: unknown, error: unknown): Promise<void>
+  handleError(client: GrpcClient, error: Error): Promise<void>
 }
 
 /** Node's warning about a TLS server name that is an IP address. The client sets the names, to the addresses that the
@@ -92,8 +100,9 @@ process.emitWarning = (...about: unknown[]) => {
 
 /** Creates a connection, which connects on first use. Throws the error of the client for an address that it cannot
  *  parse. */
-export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connection => {
-  const client = EventStoreDBClient.connectionString(forClient)
+export const connectEventStoreDb = ({ forClient, options }: EventStoreDbAddress): Connection => {
+  const gossip = options.has('gossiptimeout') ? '' : `${options.size > 0 ? '&' : '?'}gossipTimeout=${gossipSeconds}`
+  const client = EventStoreDBClient.connectionString(`${forClient}${gossip}`)
   const internals = client as unknown as Internals
   // By default the client sends all appends through a call of its own, which has no deadline; when it breaks, the appends
   // that wait to be sent end as unhandled rejections.
@@ -101,20 +110,29 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
   // The client does not wait for this, and it throws when a cluster has no leader for long: the next call does too.
   const { handleError } = internals
   internals.handleError = (...failed) => handleError(...failed).catch(() => undefined)
+  let appending: GrpcClient | undefined
   const appends = createAppendCall(
-    internals.GRPCStreamCreator(services.StreamsClient, 'appendToStream', (streams) =>
-      streams.makeBidiStreamRequest(
+    internals.GRPCStreamCreator(services.StreamsClient, 'appendToStream', (streams) => {
+      appending = streams
+      return streams.makeBidiStreamRequest(
         appendPath,
         asBytes,
         decodeAppendAnswer,
         ...internals.callArguments({ requiresLeader: true }, { deadline: Number.POSITIVE_INFINITY }),
-      ),
-    ),
+      )
+    }),
   )
+  /** Has the client look for the leader anew, unless it has done so since this one was made. */
+  const reconnect = (from: GrpcClient | undefined) => from && internals.handleError(from, new UnavailableError())
   const closing = new AbortController()
-  const link = countLinks(client)
-
   const subscriptions = new Set<ServerSubscription>()
+  const reads = new Set<ReadCall>()
+  // A former leader may go on with the calls that it has, though nothing comes to it any more.
+  const link = countLinks(client, () => {
+    appends.leave()
+    for (const subscription of subscriptions) subscription.drop()
+    for (const read of reads) read.cancel()
+  })
 
   const callLeader = async <Result>(context: ErrorContext, work: () => Promise<Result>) => {
     for (let attempt = 1; ; attempt += 1) {
@@ -135,8 +153,13 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
 
   const appendShared: Connection['append'] = async (stream, expected, events) => {
     const answer = await appends.append({ stream, expected, events })
-    if (answer.outcome === 'refused') throw refusalOf(answer)
-    return answer
+    if (answer.outcome !== 'refused') return answer
+    // A node may be cut off from the others for long, and answer this all the time: the client looks for another.
+    if (answer.reason === 'Empty') {
+      void reconnect(appending)
+      appends.leave()
+    }
+    throw refusalOf(answer)
   }
 
   const appendAlone: Connection['append'] = async (stream, expected, events) => {
@@ -159,25 +182,46 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
     }
   }
 
-  const openRead = (request: ReadRequest, deadline: number | Date): Promise<ReadCall> =>
-    internals.GRPCStreamCreator(services.StreamsClient, 'read', (streams) =>
-      streams.makeServerStreamRequest(
+  const openRead = (
+    request: ReadRequest,
+    deadline: number | Date,
+    onOpen?: (from: GrpcClient) => void,
+  ): Promise<ReadCall> =>
+    internals.GRPCStreamCreator(services.StreamsClient, 'read', (streams) => {
+      onOpen?.(streams)
+      return streams.makeServerStreamRequest(
         readPath,
         asBytes,
         decodeRead,
         encodeRead(request),
         ...internals.callArguments({ requiresLeader: true }, { deadline }),
-      ),
-    )()
+      )
+    })()
 
-  const readPage = async (request: ReadRequest): Promise<ServerPage> => {
-    const call = await openRead(request, new Date(Date.now() + readMsMax))
-    const stop = () => call.cancel()
-    closing.signal.addEventListener('abort', stop)
+  const readPage = async (request: ReadRequest, { retry }: Required<ReadOptions>): Promise<ServerPage> => {
+    const beganMs = performance.now()
+    let from: GrpcClient | undefined
+    const call = await openRead(request, new Date(Date.now() + readMsMax), (streams) => {
+      from = streams
+    })
+    reads.add(call)
+    const over = new AbortController()
+    const leaveSilent = async () => {
+      for (const ms of [silentMsMax, takeMs]) await sleep(ms, over.signal)
+      if (over.signal.aborted) return
+      void reconnect(from)
+      appends.leave(beganMs)
+      call.cancel()
+    }
+    if (!retry) {
+      call.on('data', () => over.abort())
+      void leaveSilent()
+    }
     try {
       return await collectPage(call)
     } finally {
-      closing.signal.removeEventListener('abort', stop)
+      over.abort()
+      reads.delete(call)
     }
   }
 
@@ -190,16 +234,16 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
       ),
 
     readStream: (stream, direction, from, count, { retry = true } = {}) =>
-      (retry ? callWithRetry : callLeader)({ stream }, () => readPage({ stream, direction, from, count })),
+      (retry ? callWithRetry : callLeader)({ stream }, () => readPage({ stream, direction, from, count }, { retry })),
 
     readAll: (direction, from, count, by, { retry = true } = {}) =>
-      (retry ? callWithRetry : callLeader)({ position: typeof from === 'string' ? from : `${from.commit}` }, () =>
-        readPage({ direction, from, count, filter: { by, window: searchWindow } }),
+      (retry ? callWithRetry : callLeader)(positionOf(from), () =>
+        readPage({ direction, from, count, filter: { by, window: searchWindow } }, { retry }),
       ),
 
     subscribe: (from, by, window) => {
       const request = { direction: 'forwards', from, count: 'subscription', filter: { by, window } } as const
-      const subscription = openServerSubscription(() => openRead(request, Number.POSITIVE_INFINITY))
+      const subscription = openServerSubscription(() => openRead(request, Number.POSITIVE_INFINITY), positionOf(from))
       subscriptions.add(subscription)
       return {
         ...subscription,
@@ -213,6 +257,7 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
     link,
     close: async () => {
       closing.abort()
+      for (const read of reads) read.cancel()
       for (const subscription of subscriptions) subscription.close()
       subscriptions.clear()
       await client.dispose()
@@ -221,6 +266,10 @@ export const connectEventStoreDb = ({ forClient }: EventStoreDbAddress): Connect
     },
   }
 }
+
+const positionOf = (from: LogPosition | 'start' | 'end'): ErrorContext => ({
+  position: typeof from === 'string' ? from : `${from.commit}`,
+})
 
 /** Resolves to the events of a read, or to its first when they are too large for a page: then it ends the call. */
 const collectPage = (call: ReadCall): Promise<ServerPage> =>

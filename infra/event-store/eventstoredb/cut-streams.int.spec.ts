@@ -37,11 +37,12 @@ describe('a stream that an operator cut', () => {
     await expect(read(store)()).rejects.toMatchObject(damaged)
     await expect(read(store, { direction: 'backwards' })()).rejects.toMatchObject(damaged)
     await expect(read(store, { untilTime: '2999-01-01T00:00:00Z' })()).rejects.toMatchObject(damaged)
-    const before = server.log.records.length
+    const writes = () => server.log.records.filter(({ stream }) => stream === 's').length
+    const before = writes()
     for (const expected of ['any', 'stream exists', 'no stream'] as const)
       await expect(store.append(to('s', expected, newEvent()))).rejects.toMatchObject(damaged)
     // Who expects no stream has written to a deleted one before it shows.
-    expect(server.log.records.length - before).toBeLessThanOrEqual(3)
+    expect(writes() - before).toBeLessThanOrEqual(1)
   })
 
   test('truncated below what is read: that part is read', async () => {

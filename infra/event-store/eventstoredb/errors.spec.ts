@@ -18,6 +18,7 @@ test.each<[string, Error, string | undefined]>([
   ['a stream reset by the transport', error({ code: 13 }), 'DATABASE_UNAVAILABLE'],
   ['unavailable, by the error of the transport', error({ raw: 14 }), 'DATABASE_UNAVAILABLE'],
   ['an unexpected result', error({ code: 2 }, 'Unexpected OperationResult'), 'DATABASE_UNAVAILABLE'],
+  ['a slow subscriber', error({ code: 10 }, 'Operation timed out: Consumer too slow'), 'DATABASE_UNAVAILABLE'],
   ['a server that is not ready', error({ code: 14 }, 'Server Is Not Ready'), 'DATABASE_UNAVAILABLE'],
   ['data that was lost on the way', error({ code: 15 }), 'DATABASE_UNAVAILABLE'],
   ['not the leader', error({ code: 5, exception: 'not-leader' }), 'DATABASE_UNAVAILABLE'],
@@ -53,6 +54,7 @@ test('an error of a node that is not the leader is recognized by name', () => {
 test.each([
   ['AccessDenied', 'CONFIG_INVALID'],
   ['MaximumAppendSizeExceeded', 'EVENT_INVALID'],
+  ['MaximumAppendEventSizeExceeded', 'EVENT_INVALID'],
   ['StreamDeleted', 'STREAM_DAMAGED'],
   ['Timeout', 'DATABASE_UNAVAILABLE'],
   ['Unknown', 'DATABASE_UNAVAILABLE'],

@@ -69,6 +69,7 @@ export const damaged = (stream: string, why: string, cause?: unknown): Failure =
 const exceptionOfRefusal: Readonly<Record<string, string>> = {
   AccessDenied: 'access-denied',
   MaximumAppendSizeExceeded: 'maximum-append-size-exceeded',
+  MaximumAppendEventSizeExceeded: 'maximum-append-event-size-exceeded',
   StreamDeleted: 'stream-deleted',
 }
 

@@ -1,5 +1,6 @@
 /** A channel of the client, as far as it is needed here. */
 type Channel = {
+  getTarget(): string
   getConnectivityState(tryToConnect: boolean): number
   watchConnectivityState(state: number, deadline: number, onChanged: (error?: Error) => void): void
 }
@@ -8,8 +9,9 @@ const ready = 2
 const shutDown = 4
 
 /** Counts the connections of a client: it makes another channel for another node and after an outage, and a channel
- *  connects again by itself. Returns the number of the one at this moment. */
-export const countLinks = (client: object): (() => number | undefined) => {
+ *  connects again by itself. Returns the number of the one at this moment.
+ *  @param onMoved called when the client goes over to another node. */
+export const countLinks = (client: object, onMoved: () => void): (() => number | undefined) => {
   const internals = client as { createChannel(): Promise<Channel> }
   const create = internals.createChannel
   let current: Channel | undefined
@@ -23,7 +25,9 @@ export const countLinks = (client: object): (() => number | undefined) => {
   }
   internals.createChannel = async () => {
     const channel = await create()
+    const hasMoved = current !== undefined && current.getTarget() !== channel.getTarget()
     current = channel
+    if (hasMoved) onMoved()
     follow(channel, channel.getConnectivityState(false))
     return channel
   }

@@ -3,7 +3,7 @@ import shared from '@eventstore/db-client/generated/shared_pb.js'
 import messages from '@eventstore/db-client/generated/streams_pb.js'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { notHandled, refusal } from '../../../testing/eventstoredb/batch-append.ts'
+import { notHandled, refusal, sizeRefusal } from '../../../testing/eventstoredb/batch-append.ts'
 import { eventMessage, nameOf } from '../../../testing/eventstoredb/messages.ts'
 import { decodeAppendAnswer, encodeAppend } from './messages.ts'
 import { decodeRead, encodeRead, type ReadRequest } from './read-messages.ts'
@@ -89,12 +89,18 @@ describe('the answer to an append', () => {
     expect([
       answerOf(refusal('MaximumAppendSizeExceeded', size)),
       answerOf(refusal('Timeout', new shared.Timeout())),
-      answerOf(notHandled('Server Is Not Ready')),
+      answerOf(notHandled('not ready')),
+      answerOf(sizeRefusal({ tooLarge: 'event', id: 'a', bytes: 700, bytesMax: 600 })),
       answerOf(new messages.BatchAppendResp()),
     ]).toEqual([
       { outcome: 'refused', reason: 'MaximumAppendSizeExceeded', message: 'Maximum Append Size of 1000 Exceeded.' },
       { outcome: 'refused', reason: 'Timeout', message: 'Timeout' },
       { outcome: 'refused', reason: 'Empty', message: 'Server Is Not Ready' },
+      {
+        outcome: 'refused',
+        reason: 'MaximumAppendEventSizeExceeded',
+        message: 'Maximum Append Event Size of 600 Exceeded.',
+      },
       { outcome: 'refused', reason: 'Unknown', message: 'an answer without a result' },
     ])
   })

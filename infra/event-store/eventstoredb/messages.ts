@@ -118,14 +118,17 @@ const readRefusal = (cursor: Cursor): AppendAnswer => {
   const reason = type.slice(type.lastIndexOf('.') + 1)
   const inside: Cursor = { bytes: details, at: 0 }
   let first: bigint | undefined
-  if (reason === 'WrongExpectedVersion' || reason === 'MaximumAppendSizeExceeded')
+  let bytesMax: bigint | undefined
+  if (reason === 'WrongExpectedVersion' || reason.startsWith('MaximumAppend'))
     eachField(inside, details.length, (tag) => {
-      if (tag !== varint(1)) return false
-      first = readNumber(inside)
+      if (tag === varint(1)) first = readNumber(inside)
+      else if (tag === varint(3)) bytesMax = readNumber(inside)
+      else return false
       return true
     })
   if (reason === 'WrongExpectedVersion') return { outcome: 'conflict', actual: first }
   if (reason === 'MaximumAppendSizeExceeded') message = `Maximum Append Size of ${first} Exceeded.`
+  if (reason === 'MaximumAppendEventSizeExceeded') message = `Maximum Append Event Size of ${bytesMax} Exceeded.`
   return { outcome: 'refused', reason, message }
 }
 

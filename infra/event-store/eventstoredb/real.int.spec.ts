@@ -9,6 +9,7 @@ import { importTool } from '../../../testing/servers/tools.ts'
 import type { Engine } from '../contract.ts'
 import { eventStoreContract } from '../contract.ts'
 import { eventStoreDbCapabilities, openEventStoreDb } from '../eventstoredb.ts'
+import { decisionCases } from './decisions.testing.ts'
 
 const image = 'kurrentplatform/kurrentdb:25.0'
 const containerMsMax = 300_000
@@ -53,7 +54,11 @@ const engineOn = (urlOf: () => string, canCut: boolean): Engine => {
 }
 
 const url = process.env.EVENTSTORE_URL?.trim().replace(/^kurrentdb/, 'esdb')
-if (url) describe('on the server of EVENTSTORE_URL', () => eventStoreContract(engineOn(() => url, canProxy(url))))
+if (url)
+  describe('on the server of EVENTSTORE_URL', () => {
+    eventStoreContract(engineOn(() => url, canProxy(url)))
+    decisionCases(() => url)
+  })
 else leaveOut('the contract on a real server of EventStoreDB', 'EVENTSTORE_URL is not set')
 
 type Container = {

@@ -1,5 +1,5 @@
 import { createSignal } from '../../async/signal.ts'
-import { storeUnavailable, toStoreFailure } from './errors.ts'
+import { type ErrorContext, storeUnavailable, toStoreFailure } from './errors.ts'
 import type { ReadItem } from './read-messages.ts'
 
 /** A call in which the server sends messages, as grpc-js returns it. */
@@ -17,6 +17,8 @@ export type ServerSubscription = {
    *  or when the signal aborted. Throws DATABASE_UNAVAILABLE when the server has dropped the subscription, after all items
    *  that came before. */
   next(options: { readonly ms?: number; readonly signal: AbortSignal }): Promise<readonly ReadItem[] | undefined>
+  /** Ends it as if the server had dropped it. */
+  drop(): void
   close(): void
 }
 
@@ -24,8 +26,12 @@ export type ServerSubscription = {
 const bufferedItemsMax = 1_000
 const bufferedBytesMax = 2 * 1024 * 1024
 
-/** Opens a subscription to $all. The caller sets the pace: a caller that takes nothing stops the server. */
-export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSubscription => {
+/** Opens a subscription to $all. The caller sets the pace: a caller that takes nothing stops the server.
+ *  @param context the position from which on it is, for POSITION_FOREIGN. */
+export const openServerSubscription = (
+  open: () => Promise<ReadCall>,
+  context: ErrorContext = {},
+): ServerSubscription => {
   const changed = createSignal()
   let failed: unknown
   let isClosed = false
@@ -87,13 +93,17 @@ export const openServerSubscription = (open: () => Promise<ReadCall>): ServerSub
       for (let waited = false; ; waited = true) {
         if (items.length > 0) return take()
         if (signal.aborted) return undefined
-        if (failed) throw toStoreFailure(failed)
+        if (failed) throw toStoreFailure(failed, context)
         if (isClosed) throw storeUnavailable('the subscription was dropped')
         if (waited && ms !== undefined) return undefined
         // The items of one network packet arrive in several turns of the event loop.
         if (ms === 0) await new Promise((resolve) => setImmediate(resolve))
         else await changed.wait({ signal, ...(ms === undefined ? {} : { ms }) })
       }
+    },
+    drop: () => {
+      fail(storeUnavailable('another node leads the cluster'))
+      call?.cancel()
     },
     close: () => {
       isClosed = true

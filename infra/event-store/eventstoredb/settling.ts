@@ -16,6 +16,8 @@ const lookAfterMs = 1_000
  *  do. */
 const looksAtOnceMax = 8
 const delays = { minMs: 50, maxMs: 500 }
+/** Looks are repeated here. */
+const once = { retry: false }
 
 /** Appends at an exact revision, and settles an append whose outcome is open. */
 export type Settle = (
@@ -37,11 +39,11 @@ export const createSettle = (
   /** Resolves to what stands in the stream where the events would be; to undefined when nothing does. */
   const look = async (...[stream, expected, events]: Parameters<Settle>): Promise<WriteOutcome | undefined> => {
     const first = expected === 'no stream' ? 0n : expected + 1n
-    const { events: there } = await readStream(stream, 'forwards', first, events.length)
+    const { events: there } = await readStream(stream, 'forwards', first, events.length, once)
     if (there.length === 0) return undefined
     if (there.length === events.length && there.every(({ serverId }, index) => serverId === events[index]?.serverId))
       return { outcome: 'written', revision: first + BigInt(events.length - 1), position: there.at(-1)?.position }
-    const [last] = (await readStream(stream, 'backwards', 'end', 1)).events
+    const [last] = (await readStream(stream, 'backwards', 'end', 1, once)).events
     return { outcome: 'conflict', actual: last?.revision }
   }
 

@@ -3,6 +3,7 @@ import { createBackoff } from '../../async/backoff.ts'
 import { unlessAborted } from '../../async/signal.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Connection } from './client.ts'
+import { storeUnavailable } from './errors.ts'
 import { type ServerEvent, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
@@ -21,6 +22,9 @@ const windowLive = 1
 const liveItemsMax = 2_000
 /** How long a batch that is not full waits for more events while catching up. */
 const lingerMs = 100
+/** After so long without an item, a live subscription is compared with the log: a node that is cut off from the others
+ *  keeps it open. */
+const idleMsDefault = 5_000
 const retryDelay = { minMs: 50, maxMs: 2_000 }
 
 const origin: LogPosition = { commit: 0n, prepare: 0n }
@@ -34,6 +38,7 @@ type Options = {
   readonly onStrange: (event: ServerEvent) => void
   /** Called with each error that is retried. */
   readonly onRetry?: ((error: unknown) => void) | undefined
+  readonly idleMs?: number | undefined
 }
 
 export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>; close(): void }
@@ -41,7 +46,8 @@ export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
 /** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters
  *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
  *  When the server drops one, the next starts at the position of the last batch. */
-export const createTail = ({ connection, reader, positions, onStrange, onRetry = () => undefined }: Options): Tail => {
+export const createTail = (options: Options): Tail => {
+  const { connection, reader, positions, onStrange, onRetry = () => undefined, idleMs = idleMsDefault } = options
   const closing = new AbortController()
 
   async function* subscribe({ signal: callerSignal, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
@@ -99,14 +105,25 @@ export const createTail = ({ connection, reader, positions, onStrange, onRetry =
         events.push(stored)
         bytes += item.bytes
       }
+      let wasBehind = false
+      /** Throws DATABASE_UNAVAILABLE when the log has gone on, twice in a row, and nothing has come. */
+      const compareWithLog = async () => {
+        const head = await unlessAborted(reader.head(), signal)
+        const isBehind = head !== undefined && isBeyond(head, scanned)
+        if (isBehind && wasBehind) throw storeUnavailable('the subscription is behind the log, and nothing comes')
+        wasBehind = isBehind
+      }
       let arrived: readonly ReadItem[] = []
       let nextArrived = 0
       try {
         for (let itemsInARow = 0; !signal.aborted; itemsInARow += 1) {
           const hasBatch = events.length > 0 || hasAdvanced()
           if (arrived.length === nextArrived) {
-            arrived = (await subscription.next(hasBatch ? { ms: isLive ? 0 : lingerMs, signal } : { signal })) ?? []
+            const ms = hasBatch ? (isLive ? 0 : lingerMs) : idleMs
+            arrived = (await subscription.next({ ms, signal })) ?? []
             nextArrived = 0
+            if (arrived.length > 0) wasBehind = false
+            else if (!hasBatch && !signal.aborted) await compareWithLog()
           }
           const item = arrived[nextArrived]
           if (item) nextArrived += 1

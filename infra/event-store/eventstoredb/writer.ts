@@ -13,6 +13,8 @@ import type { Reader } from './reader.ts'
 import { createSettle } from './settling.ts'
 
 const attemptsMax = 50
+/** How often the ids of a stream are read until a revision is there that the server has returned. */
+const readsMax = 30
 const pauseMsMax = 50
 
 /** `last` is the revision of the last event when all are stored one after the other. */
@@ -62,15 +64,16 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
   const inOrder = createKeyedRunner()
 
   /** Reads the ids of the events since the last read, or of the newest events the first time. Reads at least through
-   *  `revision`, which the server has returned: it returns revisions a moment before their events can be read. */
+   *  `revision`, which the server has returned: it returns revisions a moment before their events can be read. Where
+   *  the server waits for its followers, the moment may be long, and they may never come: then it resolves to what is
+   *  there. */
   const refreshIds = async (stream: string, revision = -1n): Promise<StreamIds | undefined> => {
     for (let attempt = 1; ; attempt += 1) {
       const ids = knownIds.get(stream)
       if (ids) await Array.fromAsync(reader.streamPages(stream, 'forwards', ids.through + 1n), ({ length }) => length)
       else await readNewestIds(stream)
       const through = knownIds.get(stream)?.through ?? -1n
-      if (through >= revision) return knownIds.get(stream)
-      if (attempt === attemptsMax) throw storeUnavailable('the events that were written cannot be read')
+      if (through >= revision || attempt === readsMax) return knownIds.get(stream)
       await sleep(attempt, closing.signal)
     }
   }
@@ -120,6 +123,7 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
 
   const appendExactly = async (append: CheckedAppend): Promise<AppendOutcome> => {
     const { stream, expected, events } = append
+    const untilMs = performance.now() + settleMs
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
       const revision = await expectedOf(append)
       const verdict = verdictOn(knownIds.get(stream), events)
@@ -140,10 +144,13 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
         return toAppended({ revision: written.revision, position }, false)
       }
       // Another process wrote in between; it may have written this very append.
-      const verdictNow = verdictOn(
-        written.actual === undefined ? undefined : await refreshIds(stream, written.actual),
-        events,
-      )
+      const ids = written.actual === undefined ? undefined : await refreshIds(stream, written.actual)
+      if (written.actual !== undefined && (ids?.through ?? -1n) < written.actual) {
+        if (closing.signal.aborted || performance.now() > untilMs)
+          throw storeUnavailable('events were written before these, and the server cannot replicate them')
+        continue
+      }
+      const verdictNow = verdictOn(ids, events)
       if (verdictNow === 'unknown' && expected !== 'any' && expected !== 'stream exists')
         return { outcome: 'conflict', stream, actual: written.actual }
       if (verdictNow === 'unknown' && attempt > 3) await sleep(Math.random() * pauseMsMax, closing.signal)

@@ -12,6 +12,8 @@ const shared = {
 export default {
   testTimeout: 60_000,
   maxWorkers: 2,
+  // What a spec file loads stays in the memory of its worker: up to 3 GiB at the end of a whole run.
+  workerIdleMemoryLimit: '1GB',
   projects: [
     { ...shared, displayName: 'unit', testRegex: '/[^.]+\\.spec\\.ts$' },
     {

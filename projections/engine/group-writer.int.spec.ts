@@ -105,6 +105,23 @@ describe('read models that move at the same time', () => {
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
     expect(labels).toEqual(['projections.writeTogether'])
   })
+
+  test('leave at most so many prepared statements with the server, whatever sets of them there were', async () => {
+    const all = await steps(allProjections.map(({ name }) => name))
+    const names: (string | undefined)[] = []
+    const write = createGroupWriter({
+      query: async (_label, _text, _values, options) => {
+        names.push(options?.name)
+        return all.map(({ target }) => ({ projection: target.projection.name })) as never
+      },
+    })
+    for (let set = 1; set < 2 ** all.length; set++) {
+      const group = all.map((step, index) => ({ ...step, rows: (set >> index) & 1 }))
+      await Promise.all(group.map(write))
+    }
+    expect(names).toHaveLength(2 ** all.length - 1)
+    expect(new Set(names.filter((name) => name !== undefined)).size).toBe(32)
+  })
 })
 
 test('all read models of a process move with about one statement for each append', async () => {

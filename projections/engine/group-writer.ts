@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isFailure } from '../../domain/errors.ts'
+import { createBoundedMap, registerBound } from '../../infra/async/bounded.ts'
 import { gather } from '../../infra/async/gather.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
@@ -7,6 +8,14 @@ import { type CheckpointState, moveStatement, moveValues, type ProjectionTarget 
 
 /** A write with more rows than this goes alone: others shall not wait for it. */
 const togetherCharactersMax = 256 * 1024
+
+/** Each is kept by the server too, once per connection. */
+const preparedStatements = registerBound({
+  name: 'prepared statements of read models',
+  holds: 'The names of the statements that write rows of several read models, one for each set of models met first.',
+  whenFull: 'refuses the new one',
+  entriesMax: 32,
+})
 
 /** The step of one read model: its rows as JSON text, and its checkpoint from where it was read to `position`. */
 export type ModelWrite = {
@@ -49,6 +58,15 @@ const aloneStatement = (target: ProjectionTarget): string =>
  *  it was left, whatever becomes of the others: the statement waits for no lock, and a model that it could not move
  *  tries alone. When one of them is refused, all of them are written alone. */
 export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteModel => {
+  const names = createBoundedMap<string>(preparedStatements)
+  const nameOfStatement = (targets: readonly ProjectionTarget[], text: string): string | undefined => {
+    const models = targets.map(({ projection }) => projection.name).join(' ')
+    const known = names.get(models)
+    if (known !== undefined) return known
+    const name = `together ${createHash('sha1').update(text).digest('base64url')}`
+    return names.set(models, name) ? name : undefined
+  }
+
   const writeTogether = async (writes: readonly ModelWrite[]): Promise<ReadonlySet<string>> => {
     const withRows = writes.filter(({ rows }) => rows > 0)
     const values = [
@@ -61,8 +79,10 @@ export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteMode
     ]
     const targets = withRows.map(({ target }) => target)
     const text = togetherStatement(targets)
-    const name = `together ${createHash('sha1').update(text).digest('base64url')}`
-    const moved = await query<{ projection: string }>('projections.writeTogether', text, values, { name })
+    const name = nameOfStatement(targets, text)
+    const moved = await query<{ projection: string }>('projections.writeTogether', text, values, {
+      ...(name && { name }),
+    })
     return new Set(moved.map(({ projection }) => projection))
   }
 

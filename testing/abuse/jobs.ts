@@ -2,7 +2,7 @@
 import type { Client } from '../../cli/client.ts'
 import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
-import { attacks, napSeconds } from '../programs/hostile-attacks.ts'
+import { napSeconds, slowAttacks } from '../programs/hostile-attacks.ts'
 import { createListing, createRenter } from '../worlds/renter.ts'
 import { type Attack, type Target, times, unless } from './attack.ts'
 
@@ -28,7 +28,7 @@ const chosen: readonly (readonly [name: string, code?: string])[] = [
 
 const programs: readonly Program[] = [
   ...chosen.map(([name, code]): Program => {
-    const found = attacks.find((attack) => attack.name === name)
+    const found = slowAttacks.find((attack) => attack.name === name)
     if (!found) throw new Error(`there is no hostile job '${name}'`)
     const { command = [], timeoutSeconds = 60 } = found.spec
     return { name, command, timeoutSeconds, ...(code === undefined ? {} : { code }) }

@@ -5,7 +5,7 @@
 import type { JobSpec } from '../../infra/clusters/port.ts'
 import type { IsolationKind } from '../../infra/clusters/process.ts'
 
-export const marker = 'hostile-secret'
+export const marker = process.env.SECRET_OF_THE_PLATFORM ?? 'hostile-secret'
 export const diskBytesMax = 8 * 1024 ** 2
 export const outputBytesMax = 1024 ** 2
 /** Files of an installation that hold secrets, each readable by all when the platform starts. */
@@ -25,41 +25,63 @@ export type Attack = {
 const shell = (script: string): readonly string[] => ['sh', '-c', `${script}\necho done`]
 const well = { ended: 'exited', exitCode: 0 }
 
+const readable = (path: string) =>
+  `tr '\\0' '\\n' < ${path} > text 2> /dev/null && grep -q '${marker}\\|:\\$' text && echo 'BREACH ${path}'`
+
 const reads: Attack[] = [
-  ...['"$KEYS"', '/proc/1/environ', '/proc/$PLATFORM/environ', '/proc/$PLATFORM/root$KEYS', '/proc/$VICTIM/environ'],
-  ...['/proc/$PLATFORM/cmdline', '/proc/$VICTIM/cwd/secret', '"$FOLDER/work/secret"', '"$FOLDER/spec.json"'],
-  ...secretFiles.map((name) => `"$INSTALLATION/${name}"`),
-  ...['"$FOLDER/program"', '"$FOLDER/output.log"', '../spec.json', '../output.log', '/etc/shadow'],
-].map((path) => ({
-  name: `reads ${path}`,
+  {
+    name: 'reads what is not its own',
+    spec: {
+      command: shell(
+        [
+          ...['"$KEYS"', '/proc/1/environ', '/proc/$PLATFORM/environ', '/proc/$PLATFORM/root$KEYS'],
+          ...['/proc/$VICTIM/environ', '/proc/$VICTIM/cwd/secret', '"$FOLDER/work/secret"', '"$FOLDER/spec.json"'],
+          ...secretFiles.map((name) => `"$INSTALLATION/${name}"`),
+          ...['"$FOLDER/program"', '"$FOLDER/output.log"', '../spec.json', '../output.log', '/etc/shadow'],
+        ]
+          .map(readable)
+          .join('\n'),
+      ),
+    },
+    ends: well,
+  },
+  {
+    name: 'reads the command line of the platform',
+    spec: { command: shell(readable('/proc/$PLATFORM/cmdline')) },
+    ends: well,
+    // Linux shows command lines to every user.
+    notPromised: ['uid'],
+  },
+]
+
+const writes: Attack[] = [
+  {
+    name: 'writes what is not its own',
+    spec: {
+      command: shell(
+        ['$OUTSIDE/x', '$FOLDER/work/x', '$FOLDER/exit', '../exit', '../verdict.json', '/etc/x']
+          .map((path) => `(echo '{"ended":"stopped"}' > "${path}") 2> /dev/null && echo 'BREACH ${path}'`)
+          .join('\n'),
+      ),
+    },
+    ends: well,
+  },
+]
+
+const planted = ['exit', 'verdict.json', 'process.json', 'missing', 'output.log', 'spec.json']
+const plants: Attack[] = [
+  ['links', 'ln -sfn /dev/zero'],
+  ['pipes', 'rm -f "../$name"; mkfifo'],
+  ['folders', 'rm -f "../$name"; mkdir'],
+].map(([what, make]) => ({
+  name: `plants ${what} in the folder above`,
   spec: {
-    command: shell(`tr '\\0' '\\n' < ${path} > text 2> /dev/null && grep -q '${marker}\\|:\\$' text && echo BREACH`),
+    command: shell(
+      `for name in ${planted.join(' ')}; do (${make} "../$name") 2> /dev/null && echo "BREACH $name"; done; :`,
+    ),
   },
   ends: well,
-  // Linux shows command lines to every user.
-  ...(path.endsWith('cmdline') && { notPromised: ['uid'] as const }),
 }))
-
-const writes: Attack[] = ['$OUTSIDE/x', '$FOLDER/work/x', '$FOLDER/exit', '../exit', '../verdict.json', '/etc/x'].map(
-  (path) => ({
-    name: `writes ${path}`,
-    spec: { command: shell(`(echo '{"ended":"stopped"}' > "${path}") 2> /dev/null && echo BREACH`) },
-    ends: well,
-  }),
-)
-
-const plants: Attack[] = ['exit', 'verdict.json', 'process.json', 'missing', 'output.log', 'spec.json'].flatMap(
-  (name) =>
-    [
-      ['a link', 'ln -sfn /dev/zero'],
-      ['a pipe', 'rm -f "../$0"; mkfifo'],
-      ['a folder', 'rm -f "../$0"; mkdir'],
-    ].map(([what, make]) => ({
-      name: `plants ${what} as ${name}`,
-      spec: { command: shell(`(set -- ${name}; ${make?.replaceAll('$0', '$1')} "../$1") 2> /dev/null && echo BREACH`) },
-      ends: well,
-    })),
-)
 
 const names = ['setpriv', 'unshare', 'mount', 'cat', 'kill', 'sleep', 'head', 'ln', 'chown', 'mkfifo', 'setsid', 'env']
 const evil = '#!/bin/sh\ntouch "$HOME/ran"\n'
@@ -82,12 +104,11 @@ const environments: Attack[] = Object.entries({
   ends: well,
 }))
 
-/** Returns the attacks that run one after the other. */
-export const attacks: readonly Attack[] = [
-  ...reads,
-  ...writes,
-  ...plants,
-  ...environments,
+/** Holds the attacks that share nothing with each other: they can run side by side. */
+export const quickAttacks: readonly Attack[] = [...reads, ...writes, ...plants, ...environments]
+
+/** Holds the attacks that run one after the other. */
+export const slowAttacks: readonly Attack[] = [
   {
     name: 'looks for processes of others',
     spec: {

@@ -1,21 +1,23 @@
-/** A platform of its own that runs hostile jobs one after the other, and prints what came of each as a line of JSON:
+/** A platform of its own that runs hostile jobs, and prints what came of each as a line of JSON:
  *  node testing/programs/hostile.ts <folder> <isolation> [look]. With `look` it only prints the isolation. It is run as
  *  root and as an ordinary user. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createSemaphore } from '../../infra/async/semaphore.ts'
 import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
 import { readProcessFile } from '../../infra/system/processes.ts'
 import { readProcesses } from '../processes.ts'
 import {
   type Attack,
-  attacks,
   diskBytesMax,
   marker,
   napSeconds,
   outputBytesMax,
+  quickAttacks,
   secretFiles,
+  slowAttacks,
 } from './hostile-attacks.ts'
 import { memoryAttacks } from './hostile-memory.ts'
 
@@ -106,10 +108,13 @@ const perform = async ({ name, spec }: Attack) => {
   const logBytes = Buffer.byteLength(text)
   print({ name, outcome, text: text.slice(-2000), logBytes, left, victimRuns: await victimRuns(), secretShown })
 }
-// They wait for their end, and share nothing with the others.
-const memory = Promise.all(memoryAttacks(kind).map(perform))
-for (const attack of attacks) await perform(attack)
-await memory
+const oneOfFour = createSemaphore(4)
+await Promise.all([
+  // They mostly wait for their end.
+  ...memoryAttacks(kind).map(perform),
+  ...quickAttacks.map((attack) => oneOfFour(() => perform(attack))),
+])
+for (const attack of slowAttacks) await perform(attack)
 
 // A job that carries the folder of another one in its arguments and environment survives the end of that one.
 const carrier = specOf({

@@ -5,7 +5,7 @@
 import type { JobSpec } from '../../infra/clusters/port.ts'
 import type { IsolationKind } from '../../infra/clusters/process.ts'
 
-export const marker = 'hostile-secret'
+export const marker = process.env.SECRET_OF_THE_PLATFORM ?? 'hostile-secret'
 export const diskBytesMax = 8 * 1024 ** 2
 export const outputBytesMax = 1024 ** 2
 /** Files of an installation that hold secrets, each readable by all when the platform starts. */

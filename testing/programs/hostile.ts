@@ -108,12 +108,13 @@ const perform = async ({ name, spec }: Attack) => {
   const logBytes = Buffer.byteLength(text)
   print({ name, outcome, text: text.slice(-2000), logBytes, left, victimRuns: await victimRuns(), secretShown })
 }
-// Those of the memory wait for their end, and share nothing with the others.
-const memory = Promise.all(memoryAttacks(kind).map(perform))
 const oneOfFour = createSemaphore(4)
-await Promise.all(quickAttacks.map((attack) => oneOfFour(() => perform(attack))))
+await Promise.all([
+  // They mostly wait for their end.
+  ...memoryAttacks(kind).map(perform),
+  ...quickAttacks.map((attack) => oneOfFour(() => perform(attack))),
+])
 for (const attack of slowAttacks) await perform(attack)
-await memory
 
 // A job that carries the folder of another one in its arguments and environment survives the end of that one.
 const carrier = specOf({

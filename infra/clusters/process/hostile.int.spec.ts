@@ -1,6 +1,7 @@
 // Runs the hostile jobs of testing/programs/hostile.ts behind each kind of walls that this machine allows, as root and as
 // an ordinary user. The user is one without a name, who may read the project but own nothing in it.
 import { spawn, spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { chown } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,6 +14,8 @@ import type { IsolationKind } from '../process.ts'
 
 const program = join(import.meta.dirname, '../../../testing/programs/hostile.ts')
 const attacks = [...quickAttacks, ...slowAttacks]
+/** Its own in each run: a job may find what another run on this machine has not closed yet. */
+const secret = `hostile-${randomUUID()}`
 const ordinaryUid = 44_444
 const asRoot = process.getuid?.() === 0
 const runMsMax = 300_000
@@ -35,7 +38,7 @@ const makeFolder = () => {
   return folder
 }
 const optionsOf = (uid: number | undefined) => ({
-  env: { PATH: process.env.PATH ?? '', SECRET_OF_THE_PLATFORM: 'hostile-secret' },
+  env: { PATH: process.env.PATH ?? '', SECRET_OF_THE_PLATFORM: secret },
   cwd: '/',
   ...(uid !== undefined && { uid, gid: uid }),
 })

@@ -28,6 +28,12 @@ const bound = registerBound({
   entriesMax: 10_000,
   bytesMax: 64 * 1024 * 1024,
 })
+const absentBound = registerBound({
+  name: 'streams that do not exist',
+  holds: 'The names of streams that commands have looked for in vain.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 20_000,
+})
 export type AggregateCacheLimits = { readonly streamsMax: number; readonly bytesMax: number }
 
 /** The size of an entry without its state and its command ids. */
@@ -42,7 +48,8 @@ export type CommandAnswer<Name extends AggregateName> = {
 }
 
 export type AggregateCache = {
-  /** Returns the cached aggregate, which may be behind what is stored. Reads nothing. */
+  /** Returns the cached aggregate, which may be behind what is stored; one of which nothing is stored, where its stream
+   *  was not there when it was read. Reads nothing. */
   cached<Name extends AggregateName>(name: Name, id: string): Folded<Name> | undefined
   /** Returns an aggregate of which nothing is stored. */
   none<Name extends AggregateName>(name: Name): Folded<Name>
@@ -78,16 +85,21 @@ export const createAggregateCache = ({
 }): AggregateCache => {
   const sizes = limits && { entriesMax: limits.streamsMax, bytesMax: limits.bytesMax }
   const entries = createBoundedMap<Folded<AggregateName>>(bound, sizes)
+  const absent = createBoundedMap<true>(absentBound)
   const firstReads = new Map<string, Promise<unknown>>()
 
-  const cached = <Name extends AggregateName>(name: Name, id: string) =>
+  const kept = <Name extends AggregateName>(name: Name, id: string) =>
     entries.get(streamOf(name, id)) as Folded<Name> | undefined
+  const cached = <Name extends AggregateName>(name: Name, id: string) =>
+    kept(name, id) ?? (absent.has(streamOf(name, id)) ? empty(name) : undefined)
 
   /** Keeps the newer of two states: another reader may have read further in the meantime. */
   const keepNewest = <Name extends AggregateName>(name: Name, id: string, folded: Folded<Name>): Folded<Name> => {
     const { revision, measured, answers } = folded
-    if (revision === undefined || revision <= (cached(name, id)?.revision ?? -1n)) return folded
-    entries.set(streamOf(name, id), folded as Folded<AggregateName>, entryBytes + measured.bytes + answers.bytes)
+    const stream = streamOf(name, id)
+    if (revision === undefined || revision <= (kept(name, id)?.revision ?? -1n)) return folded
+    absent.delete(stream)
+    entries.set(stream, folded as Folded<AggregateName>, entryBytes + measured.bytes + answers.bytes)
     return folded
   }
 
@@ -95,7 +107,9 @@ export const createAggregateCache = ({
     const range = from.revision === undefined ? {} : { from: from.revision + 1n }
     let folded = from
     for await (const stored of store.readStream(streamOf(name, id), range)) folded = fold(name, folded, stored)
-    return folded === from ? from : keepNewest(name, id, measure(folded))
+    if (folded !== from) return keepNewest(name, id, measure(folded))
+    if (from.revision === undefined && !kept(name, id)) absent.set(streamOf(name, id), true)
+    return from
   }
 
   /** Reads a stream for the first time. Callers that ask for the same long stream at the same time share one read. */
@@ -116,7 +130,7 @@ export const createAggregateCache = ({
     current: async (name, id) => {
       const first = firstReads.get(streamOf(name, id))
       if (first) await first.catch(() => undefined)
-      const known = cached(name, id)
+      const known = kept(name, id)
       return known ? readFrom(name, id, known) : readFirst(name, id)
     },
     answerTo: async (name, id, { answers }, commandId) => {
@@ -140,7 +154,10 @@ export const createAggregateCache = ({
       }
       return { folded: keepNewest(name, id, measure(folded)), events: recorded }
     },
-    forget: (name, id) => entries.delete(streamOf(name, id)),
+    forget: (name, id) => {
+      entries.delete(streamOf(name, id))
+      absent.delete(streamOf(name, id))
+    },
   }
 }
 

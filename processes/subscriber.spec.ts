@@ -240,6 +240,7 @@ test('a few sagas run side by side, not one after the other and not all at once'
   let most = 0
   const commands: Commands = {
     ...world.commands,
+    executeTogether: async () => [],
     execute: async (...command) => {
       const reserves = command[2].type === 'ReserveCapacity'
       if (reserves) most = Math.max(most, ++running)

@@ -17,7 +17,6 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'infra/async/fair-turns.ts lets waiting': 'an entry for each request or message under way, which are bounded',
   'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',
-  'infra/async/keyed-queue.ts lets last': 'an entry for each piece of work under way',
   'infra/async/semaphore.ts lets waiting': 'an entry for each caller that waits; callers bound what they start',
   'infra/async/signal.ts lets waiting': 'an entry for each caller that waits, until its signal or its time ends',
   'infra/clusters/process.ts lets followers': 'an entry for each job that runs on this machine',

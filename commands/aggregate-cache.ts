@@ -30,7 +30,7 @@ const bound = registerBound({
 })
 const absentBound = registerBound({
   name: 'streams that do not exist',
-  holds: 'The names of streams that commands have looked for in vain.',
+  holds: 'The names of streams that commands have looked for, and that did not exist.',
   whenFull: 'evicts the oldest',
   entriesMax: 20_000,
 })

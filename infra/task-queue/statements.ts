@@ -18,8 +18,8 @@ export const SCHEDULE = `
     ${schema}.add_job(t.name, payload => t.payload::json, run_at => t.run_at::timestamptz, job_key => t.key,
       job_key_mode => 'replace')`
 
-/** Schedules tasks for later, and wakes nobody: the workers look for what is due by themselves, and each that is woken
- *  looks in vain. Returns the keys of those that it left alone, for SCHEDULE: they are due already, or the task with
+/** Schedules tasks for later, and wakes no worker: they look for what is due by themselves, and one that is woken finds
+ *  nothing. Returns the keys of those that it left alone, for SCHEDULE: they are due already, or the task with
  *  their key is running or parked, or no worker has ever had a handler of their name. Of a task that waits, all is
  *  replaced that add_job replaces. */
 export const SCHEDULE_LATER = `
@@ -42,7 +42,7 @@ export const SCHEDULE_LATER = `
   )
   select t.key from t where not exists (select from written w where w.key = t.key)`
 
-/** Removes tasks that are not running, and wakes nobody. Returns the keys of those that are, for CANCEL_RUNNING. */
+/** Removes tasks that are not running, and wakes no worker. Returns the keys of those that are, for CANCEL_RUNNING. */
 export const CANCEL = `
   with removed as (
     delete from ${schema}._private_jobs where key = any($1::text[]) and locked_at is null returning key

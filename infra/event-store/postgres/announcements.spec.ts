@@ -43,7 +43,7 @@ test('a process that is alone announces its commits until it can know that it is
   const one = channel.create()
   expect(await channel.after(one, 1n)).toEqual(['1'])
   channel.pass(60_000)
-  expect(await channel.after(one, 2n)).toEqual(['2']) // it does not listen, so it hears of nobody
+  expect(await channel.after(one, 2n)).toEqual(['2']) // it does not listen, so it cannot know
   await channel.listen(one)
   expect(await channel.after(one, 3n)).toEqual(['3'])
   expect(channel.heard).toEqual([undefined])

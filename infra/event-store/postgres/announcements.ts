@@ -16,9 +16,9 @@ const quietMsMax = 60_000
 const ANNOUNCE = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
 export type Announcements = {
-  /** Tells the other processes that this one has committed up to a position, where others may be listening. */
+  /** Announces to the other processes that this one has committed up to a position, where others may be listening. */
   committed(position: bigint): void
-  /** Tells the others that this process listens from now on, and asks who else does. */
+  /** Announces that this process listens from now on, and asks the others whether they do. */
   listening(): void
   /** Takes a notification. Returns the position that another process has committed, `unknown` for one without, and
    *  undefined when there is nothing to look for. */
@@ -26,8 +26,8 @@ export type Announcements = {
   close(): Promise<void>
 }
 
-/** Creates the announcements of one process on a log. A process that listens knows whether others do: each says so when
- *  it begins, and those that are there answer. While it is alone it announces nothing. One that does not listen itself
+/** Creates the announcements of one process on a log. A process that listens knows whether others do: each announces it
+ *  when it begins, and those that are there answer. While it is alone it announces nothing. One that does not listen itself
  *  cannot know, and announces always. Whatever of this is lost, the poll of the others finds the events. */
 export const createAnnouncements = ({
   query,
@@ -40,7 +40,7 @@ export const createAnnouncements = ({
 }): Announcements => {
   const closing = new AbortController()
   const id = randomBytes(6).toString('hex')
-  const sending = new Set<Promise<unknown>>()
+  let sending: Promise<unknown> = Promise.resolve()
   let askedMs: number | undefined
   let heardMs = Number.NEGATIVE_INFINITY
   let head = 0n
@@ -51,9 +51,8 @@ export const createAnnouncements = ({
       name: 'event_store_announce',
     })
     const settled = sent.catch(() => undefined)
-    sending.add(settled)
+    sending = sending.then(() => settled)
     await settled
-    sending.delete(settled)
   }
 
   const ask = (): void => {
@@ -94,7 +93,7 @@ export const createAnnouncements = ({
     },
     close: async () => {
       closing.abort()
-      await Promise.all([announcing, ...sending])
+      await Promise.all([announcing, sending])
     },
   }
 }

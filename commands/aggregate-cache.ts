@@ -13,6 +13,8 @@ export type Folded<Name extends AggregateName> = {
   readonly revision: bigint | undefined
   readonly first: RecordedEvent<EventOf<Name>> | undefined
   readonly last: RecordedEvent<EventOf<Name>> | undefined
+  /** All its events, while they are few: none of them has to be read again. */
+  readonly history: readonly RecordedEvent<EventOf<Name>>[] | undefined
   /** The command of the last event. */
   readonly commandId: string | undefined
   /** Where each command was answered. */
@@ -38,6 +40,8 @@ export type AggregateCacheLimits = { readonly streamsMax: number; readonly bytes
 
 /** The size of an entry without its state and its command ids. */
 const entryBytes = 2_000
+/** A rental that was not charged on the way, and most others, have no more. */
+const historyEventsMax = 8
 /** Answers are short: a command has an event or two. */
 const answerEventsRead = 8
 
@@ -166,6 +170,7 @@ const empty = <Name extends AggregateName>(name: Name): Folded<Name> => ({
   revision: undefined,
   first: undefined,
   last: undefined,
+  history: [],
   commandId: undefined,
   answers: createCommandIndex(),
   measured: { events: 0n, bytes: 0 },
@@ -187,6 +192,7 @@ const fold = <Name extends AggregateName>(
     revision: stored.revision,
     first: before.first ?? last,
     last,
+    history: before.history && before.history.length < historyEventsMax ? [...before.history, last] : undefined,
     commandId,
   }
 }
@@ -194,7 +200,7 @@ const fold = <Name extends AggregateName>(
 const measure = <Name extends AggregateName>(folded: Folded<Name>): Folded<Name> => {
   const events = (folded.revision ?? -1n) + 1n
   if (events < folded.measured.events * 2n) return folded
-  return { ...folded, measured: { events, bytes: weightOf(folded.state) } }
+  return { ...folded, measured: { events, bytes: weightOf(folded.state) + weightOf(folded.history) } }
 }
 
 /** Reads a few events at a time: an answer is the first one or two of them. */

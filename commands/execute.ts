@@ -115,12 +115,19 @@ export const createCommands = ({
     const { initial, evolve } = aggregateOf(name)
     let state = initial
     let last: RecordedEvent<EventOf<typeof name>> | undefined
-    const range = untilRevision === undefined ? {} : { limit: Number(untilRevision) + 1 }
-    for await (const stored of store.readStream(streamOf(name, id), range)) {
-      last = recordedEventOf(name, stored)
-      state = evolve(state, last.event)
-      each(last)
+    const take = (recorded: RecordedEvent<EventOf<typeof name>>) => {
+      last = recorded
+      state = evolve(state, recorded.event)
+      each(recorded)
     }
+    const known = cache.cached(name, id)
+    // What is stored up to a revision does not change.
+    if (untilRevision !== undefined && known?.history && (known.revision ?? -1n) >= untilRevision) {
+      for (const recorded of known.history.slice(0, Number(untilRevision) + 1)) take(recorded)
+      return { state, last }
+    }
+    const range = untilRevision === undefined ? {} : { limit: Number(untilRevision) + 1 }
+    for await (const stored of store.readStream(streamOf(name, id), range)) take(recordedEventOf(name, stored))
     return { state, last }
   }
 

@@ -48,7 +48,7 @@ const countedMarket = async (inner = createMemoryEventStore()) => {
   return { ...world, inner, read, follow, rent }
 }
 
-test('a rental with its return reads four streams at most, by the request and the worker together', async () => {
+test('a rental with its return reads one stream at most, by the request and the worker together', async () => {
   const world = await countedMarket()
   await world.list('h100', 1)
   await world.deposit('ada', 10_000_000n)
@@ -61,7 +61,9 @@ test('a rental with its return reads four streams at most, by the request and th
     await world.follow()
     expect([outcome, isRefusal(ended) ? ended.refused : ended.outcome]).toEqual(['active', 'ended'])
     expect(await world.state('rental', rental)).toMatchObject({ status: 'settled' })
-    expect(world.read.length).toBeLessThanOrEqual(4 + 1) // one is the line above
+    // The listing and the account are new here at first; a retry, which is how this worker works, looks at the rental
+    // once more; and one is the line above.
+    expect(world.read.length).toBeLessThanOrEqual((key === 'first' ? 2 : 0) + 1 + 1)
   }
 })
 

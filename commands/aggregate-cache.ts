@@ -60,6 +60,9 @@ export type AggregateCache = {
   /** Resolves to the aggregate as it is stored now: folds what came after the cached revision. Throws
    *  EVENT_UNREADABLE. */
   current<Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>>
+  /** Resolves to the aggregate as it is cached, at a revision or later; reads it only where it is not, and shares the
+   *  first read of a stream with others. */
+  known<Name extends AggregateName>(name: Name, id: string, atLeast: bigint): Promise<Folded<Name>>
   /** Resolves to the events of a command among those that were folded, however long ago; to none when it has led to
    *  none. */
   answerTo<Name extends AggregateName>(
@@ -128,14 +131,27 @@ export const createAggregateCache = ({
     }
   }
 
+  const current: AggregateCache['current'] = async (name, id) => {
+    const first = firstReads.get(streamOf(name, id))
+    if (first) await first.catch(() => undefined)
+    const known = kept(name, id)
+    return known ? readFrom(name, id, known) : readFirst(name, id)
+  }
+
   return {
     cached,
     none: empty,
-    current: async (name, id) => {
+    current,
+    known: async (name, id, atLeast) => {
+      const enough = () => {
+        const known = kept(name, id)
+        return known && (known.revision ?? -1n) >= atLeast ? known : undefined
+      }
+      const known = enough()
+      if (known) return known
       const first = firstReads.get(streamOf(name, id))
       if (first) await first.catch(() => undefined)
-      const known = kept(name, id)
-      return known ? readFrom(name, id, known) : readFirst(name, id)
+      return enough() ?? current(name, id)
     },
     answerTo: async (name, id, { answers }, commandId) => {
       const events: RecordedEvent<EventOf<typeof name>>[] = []

@@ -247,10 +247,7 @@ export const createCommands = ({
     })
   }
 
-  const known: Commands['known'] = async (name, id, atLeast = 0n) => {
-    const cached = cache.cached(name, id)
-    return (cached?.revision ?? -1n) >= atLeast && cached ? cached : cache.current(name, id)
-  }
+  const known: Commands['known'] = (name, id, atLeast = 0n) => cache.known(name, id, atLeast)
 
   const executeTogether = createTogether({ store, cache, inOrder, turns })
   return { execute, executeTogether, load, replay, current: cache.current, known, doOnce: createOnce() }

@@ -41,6 +41,8 @@ export type Saga<Name extends AggregateName, Type extends EventOf<Name>['type'],
   readonly name: string
   readonly starts: { readonly aggregate: Name; readonly type: Type }
   readonly gather?: () => Gathering<EventOf<Name>, Gathered>
+  /** Returns whether the last step has been taken, by what is known of the aggregate at which the saga started. */
+  readonly isDone?: (state: StateOf<Name>) => boolean
   readonly steps: readonly Step<Trigger<Name, Type, Gathered>>[]
   /** The command that records a refused step, before anything is taken back: from then on no run goes forwards. It must
    *  be refused once the saga has completed. A saga without it cannot be refused: a refusal in it is a defect, and is

@@ -102,13 +102,42 @@ test('several callers that ask for the same stream at first read it once', async
   expect(since()).toEqual({ reads: 20, events: 300 })
 })
 
-test('a stream that does not exist is not cached', async () => {
-  const cache = createAggregateCache({ store: createMemoryEventStore() })
-  expect(await cache.current('account', 'nobody')).toMatchObject({
-    revision: undefined,
-    state: { status: 'none' },
-  })
-  expect(cache.cached('account', 'nobody')).toBeUndefined()
+test('a stream that does not exist is remembered as such, until it does', async () => {
+  const { watched, since } = counting(createMemoryEventStore())
+  const commands = createCommands({ store: watched })
+  const elsewhere = createCommands({ store: watched })
+  const none = { revision: undefined, state: { status: 'none' } }
+  for (const user of ['ada', 'bob']) expect(await commands.current('account', user)).toMatchObject(none)
+  expect(since()).toEqual({ reads: 2, events: 0 })
+  mustExecute(await commands.execute('account', 'ada', credit, envelope()))
+  expect(since()).toEqual({ reads: 0, events: 0 })
+  // What another process has begun meanwhile is found by the append.
+  mustExecute(await elsewhere.execute('account', 'bob', { ...credit, user: 'bob' }, envelope(), { isNew: true }))
+  const answer = mustExecute(await commands.execute('account', 'bob', { ...credit, user: 'bob' }, envelope()))
+  expect(answer.events).toMatchObject([{ revision: 1n }])
+  expect(since()).toEqual({ reads: 1, events: 1 })
+  // A "no" is decided on what was read just now.
+  await elsewhere.execute('account', 'eve', { ...credit, user: 'eve' }, envelope())
+  expect(await commands.known('account', 'eve')).toMatchObject({ revision: 0n })
+})
+
+test('after an append to a new stream whose outcome is unknown, the stream is read', async () => {
+  const store = createMemoryEventStore()
+  const { watched, since } = counting(store)
+  const isAway = { yes: true }
+  const append: EventStore['append'] = async (asked) => {
+    const answer = await store.append(asked)
+    if (isAway.yes) throw new Error('connection lost')
+    return answer
+  }
+  const commands = createCommands({ store: { ...watched, append } })
+  await commands.current('account', 'ada')
+  const asked = envelope()
+  await expect(commands.execute('account', 'ada', credit, asked)).rejects.toThrow('connection lost')
+  isAway.yes = false
+  since()
+  expect(await commands.execute('account', 'ada', credit, asked)).toMatchObject({ repeated: true })
+  expect(since().reads).toBeGreaterThan(0)
 })
 
 test('a slow reader does not replace a newer entry', async () => {

@@ -13,6 +13,8 @@ export type Folded<Name extends AggregateName> = {
   readonly revision: bigint | undefined
   readonly first: RecordedEvent<EventOf<Name>> | undefined
   readonly last: RecordedEvent<EventOf<Name>> | undefined
+  /** All its events, while they are few: none of them has to be read again. */
+  readonly history: readonly RecordedEvent<EventOf<Name>>[] | undefined
   /** The command of the last event. */
   readonly commandId: string | undefined
   /** Where each command was answered. */
@@ -28,10 +30,18 @@ const bound = registerBound({
   entriesMax: 10_000,
   bytesMax: 64 * 1024 * 1024,
 })
+const absentBound = registerBound({
+  name: 'streams that do not exist',
+  holds: 'The names of streams that commands have looked for, and that did not exist.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 20_000,
+})
 export type AggregateCacheLimits = { readonly streamsMax: number; readonly bytesMax: number }
 
 /** The size of an entry without its state and its command ids. */
 const entryBytes = 2_000
+/** A rental that was not charged on the way, and most others, have no more. */
+const historyEventsMax = 8
 /** Answers are short: a command has an event or two. */
 const answerEventsRead = 8
 
@@ -42,13 +52,17 @@ export type CommandAnswer<Name extends AggregateName> = {
 }
 
 export type AggregateCache = {
-  /** Returns the cached aggregate, which may be behind what is stored. Reads nothing. */
+  /** Returns the cached aggregate, which may be behind what is stored; one of which nothing is stored, where its stream
+   *  was not there when it was read. Reads nothing. */
   cached<Name extends AggregateName>(name: Name, id: string): Folded<Name> | undefined
   /** Returns an aggregate of which nothing is stored. */
   none<Name extends AggregateName>(name: Name): Folded<Name>
   /** Resolves to the aggregate as it is stored now: folds what came after the cached revision. Throws
    *  EVENT_UNREADABLE. */
   current<Name extends AggregateName>(name: Name, id: string): Promise<Folded<Name>>
+  /** Resolves to the aggregate as it is cached, at a revision or later; reads it only where it is not, and shares the
+   *  first read of a stream with others. */
+  known<Name extends AggregateName>(name: Name, id: string, atLeast: bigint): Promise<Folded<Name>>
   /** Resolves to the events of a command among those that were folded, however long ago; to none when it has led to
    *  none. */
   answerTo<Name extends AggregateName>(
@@ -78,16 +92,21 @@ export const createAggregateCache = ({
 }): AggregateCache => {
   const sizes = limits && { entriesMax: limits.streamsMax, bytesMax: limits.bytesMax }
   const entries = createBoundedMap<Folded<AggregateName>>(bound, sizes)
+  const absent = createBoundedMap<true>(absentBound)
   const firstReads = new Map<string, Promise<unknown>>()
 
-  const cached = <Name extends AggregateName>(name: Name, id: string) =>
+  const kept = <Name extends AggregateName>(name: Name, id: string) =>
     entries.get(streamOf(name, id)) as Folded<Name> | undefined
+  const cached = <Name extends AggregateName>(name: Name, id: string) =>
+    kept(name, id) ?? (absent.has(streamOf(name, id)) ? empty(name) : undefined)
 
   /** Keeps the newer of two states: another reader may have read further in the meantime. */
   const keepNewest = <Name extends AggregateName>(name: Name, id: string, folded: Folded<Name>): Folded<Name> => {
     const { revision, measured, answers } = folded
-    if (revision === undefined || revision <= (cached(name, id)?.revision ?? -1n)) return folded
-    entries.set(streamOf(name, id), folded as Folded<AggregateName>, entryBytes + measured.bytes + answers.bytes)
+    const stream = streamOf(name, id)
+    if (revision === undefined || revision <= (kept(name, id)?.revision ?? -1n)) return folded
+    absent.delete(stream)
+    entries.set(stream, folded as Folded<AggregateName>, entryBytes + measured.bytes + answers.bytes)
     return folded
   }
 
@@ -95,7 +114,9 @@ export const createAggregateCache = ({
     const range = from.revision === undefined ? {} : { from: from.revision + 1n }
     let folded = from
     for await (const stored of store.readStream(streamOf(name, id), range)) folded = fold(name, folded, stored)
-    return folded === from ? from : keepNewest(name, id, measure(folded))
+    if (folded !== from) return keepNewest(name, id, measure(folded))
+    if (from.revision === undefined && !kept(name, id)) absent.set(streamOf(name, id), true)
+    return from
   }
 
   /** Reads a stream for the first time. Callers that ask for the same long stream at the same time share one read. */
@@ -110,14 +131,27 @@ export const createAggregateCache = ({
     }
   }
 
+  const current: AggregateCache['current'] = async (name, id) => {
+    const first = firstReads.get(streamOf(name, id))
+    if (first) await first.catch(() => undefined)
+    const known = kept(name, id)
+    return known ? readFrom(name, id, known) : readFirst(name, id)
+  }
+
   return {
     cached,
     none: empty,
-    current: async (name, id) => {
+    current,
+    known: async (name, id, atLeast) => {
+      const enough = () => {
+        const known = kept(name, id)
+        return known && (known.revision ?? -1n) >= atLeast ? known : undefined
+      }
+      const known = enough()
+      if (known) return known
       const first = firstReads.get(streamOf(name, id))
       if (first) await first.catch(() => undefined)
-      const known = cached(name, id)
-      return known ? readFrom(name, id, known) : readFirst(name, id)
+      return enough() ?? current(name, id)
     },
     answerTo: async (name, id, { answers }, commandId) => {
       const events: RecordedEvent<EventOf<typeof name>>[] = []
@@ -140,7 +174,10 @@ export const createAggregateCache = ({
       }
       return { folded: keepNewest(name, id, measure(folded)), events: recorded }
     },
-    forget: (name, id) => entries.delete(streamOf(name, id)),
+    forget: (name, id) => {
+      entries.delete(streamOf(name, id))
+      absent.delete(streamOf(name, id))
+    },
   }
 }
 
@@ -149,6 +186,7 @@ const empty = <Name extends AggregateName>(name: Name): Folded<Name> => ({
   revision: undefined,
   first: undefined,
   last: undefined,
+  history: [],
   commandId: undefined,
   answers: createCommandIndex(),
   measured: { events: 0n, bytes: 0 },
@@ -170,6 +208,7 @@ const fold = <Name extends AggregateName>(
     revision: stored.revision,
     first: before.first ?? last,
     last,
+    history: before.history && before.history.length < historyEventsMax ? [...before.history, last] : undefined,
     commandId,
   }
 }
@@ -177,7 +216,7 @@ const fold = <Name extends AggregateName>(
 const measure = <Name extends AggregateName>(folded: Folded<Name>): Folded<Name> => {
   const events = (folded.revision ?? -1n) + 1n
   if (events < folded.measured.events * 2n) return folded
-  return { ...folded, measured: { events, bytes: weightOf(folded.state) } }
+  return { ...folded, measured: { events, bytes: weightOf(folded.state) + weightOf(folded.history) } }
 }
 
 /** Reads a few events at a time: an answer is the first one or two of them. */

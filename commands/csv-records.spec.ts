@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals'
+import { parse } from 'csv-parse/sync'
 import fc from 'fast-check'
 import { csvRecords, linesOf } from './csv-records.ts'
 
@@ -103,5 +104,39 @@ test('what was written comes back as it was', () => {
       const text = rows.map((row) => row.map(quoted).join(',')).join('\n')
       expect(readCsvRecords(text).map((record) => 'fields' in record && record.fields)).toEqual(rows)
     }),
+  )
+})
+
+test('a record is read as the parser of the library reads it, however its fields are written', () => {
+  const text = fc.string({ unit: fc.constantFrom(...'ab,"" \t\u00a0é'), maxLength: 6 })
+  const quoted = (field: string) => `"${field.replaceAll('"', '""')}"`
+  const written = fc
+    .tuple(text, fc.constantFrom('bare', 'quoted', 'spaced', 'broken'))
+    .map(([field, how]) =>
+      how === 'quoted'
+        ? quoted(field)
+        : how === 'spaced'
+          ? ` ${quoted(field)} `
+          : how === 'broken'
+            ? `"${field}`
+            : field,
+    )
+  const options = { relaxColumnCount: true, relaxQuotes: true, recordDelimiter: '\n', trim: true }
+  const asLibrary = (record: string) => {
+    try {
+      const records = parse(record, options)
+      return records.length === 1 ? records[0] : undefined
+    } catch {
+      return undefined
+    }
+  }
+  fc.assert(
+    fc.property(fc.array(written, { minLength: 1, maxLength: 5 }), (fields) => {
+      const record = fields.join(',')
+      fc.pre(record.includes('"') && record.trim() !== '')
+      const [read] = [...csvRecords([record])]
+      expect(read && 'fields' in read ? read.fields : undefined).toEqual(asLibrary(record))
+    }),
+    { numRuns: 500 },
   )
 })

@@ -2,52 +2,19 @@ import { type AggregateName, type CommandOf, type EventOf, type StateOf, streamO
 import { Failure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import { sleep } from '../infra/async/sleep.ts'
-import type { EventStore, Position } from '../infra/event-store/port.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
 import type { Turns } from '../infra/turns/port.ts'
-import type { Actor } from './actor.ts'
 import { type AggregateCacheLimits, createAggregateCache, type Folded } from './aggregate-cache.ts'
 import { refuseStranger } from './authority.ts'
 import { decideWithinLimits, newEventOf } from './decide.ts'
+import type { Envelope, Executed } from './envelope.ts'
 import { createOnce, type Once } from './once.ts'
 import { aggregateOf, type RecordedEvent, recordedEventOf } from './recorded-event.ts'
+import { createTogether, type ExecuteTogether } from './together.ts'
 
+export { type Envelope, type Executed, requestEnvelope } from './envelope.ts'
 export type { RecordedEvent } from './recorded-event.ts'
-
-/** What travels with every command. The same `commandId` again is the same request: it gets the first answer. */
-export type Envelope = {
-  readonly commandId: string
-  readonly correlationId: string
-  /** The event or command directly before. */
-  readonly causationId: string
-  readonly actor: Actor
-  /** ISO 8601 in UTC. */
-  readonly time: string
-}
-
-/** Returns the envelope of a request, as opposed to a command that an event caused. `correlationId` is that of the
- *  earlier request to which this one belongs; left out, the request stands at the beginning. */
-export const requestEnvelope = (
-  commandId: string,
-  actor: Actor,
-  time: string,
-  correlationId = commandId,
-): Envelope => ({
-  commandId,
-  correlationId,
-  causationId: commandId,
-  actor,
-  time,
-})
-
-/** The answer to a command. `events` are those of this command, `state` is the aggregate after all that is stored,
- *  `position` is that of the last of the events; undefined when nothing followed from the command. */
-export type Executed<Name extends AggregateName> = {
-  readonly outcome: 'executed'
-  readonly repeated: boolean
-  readonly events: readonly RecordedEvent<EventOf<Name>>[]
-  readonly state: StateOf<Name>
-  readonly position: Position | undefined
-}
+export type { NextCommand, OutgoingCommand } from './together.ts'
 
 export type Loaded<Name extends AggregateName> = {
   readonly state: StateOf<Name>
@@ -89,6 +56,8 @@ export type Replay = <Name extends AggregateName>(
 
 export type Commands = {
   readonly execute: Execute
+  /** Executes commands to different aggregates with one append, as far as that can be. */
+  readonly executeTogether: ExecuteTogether
   /** Resolves to the aggregate as it is stored now, at the same cost however long its stream is. */
   readonly current: <Name extends AggregateName>(name: Name, id: string) => Promise<Current<Name>>
   /** Resolves to the aggregate as this process knows it, at a revision or later: reads it only where it does not. For
@@ -146,12 +115,19 @@ export const createCommands = ({
     const { initial, evolve } = aggregateOf(name)
     let state = initial
     let last: RecordedEvent<EventOf<typeof name>> | undefined
-    const range = untilRevision === undefined ? {} : { limit: Number(untilRevision) + 1 }
-    for await (const stored of store.readStream(streamOf(name, id), range)) {
-      last = recordedEventOf(name, stored)
-      state = evolve(state, last.event)
-      each(last)
+    const take = (recorded: RecordedEvent<EventOf<typeof name>>) => {
+      last = recorded
+      state = evolve(state, recorded.event)
+      each(recorded)
     }
+    const known = cache.cached(name, id)
+    // What is stored up to a revision does not change.
+    if (untilRevision !== undefined && known?.history && (known.revision ?? -1n) >= untilRevision) {
+      for (const recorded of known.history.slice(0, Number(untilRevision) + 1)) take(recorded)
+      return { state, last }
+    }
+    const range = untilRevision === undefined ? {} : { limit: Number(untilRevision) + 1 }
+    for await (const stored of store.readStream(streamOf(name, id), range)) take(recordedEventOf(name, stored))
     return { state, last }
   }
 
@@ -209,7 +185,11 @@ export const createCommands = ({
     }
     const events = decided.map((encoded, index) => newEventOf(encoded, envelope, index))
     const stream = streamOf(name, id)
-    const appended = await store.append({ stream, expected: folded.revision ?? 'no stream', events })
+    const appended = await store.append({ stream, expected: folded.revision ?? 'no stream', events }).catch((error) => {
+      // It may be there now.
+      if (folded.revision === undefined) cache.forget(name, id)
+      throw error
+    })
     if (appended.outcome === 'appended' && !appended.repeated) {
       const { folded: after, events: recorded } = cache.appended(name, id, folded, events)
       const { position } = appended
@@ -267,12 +247,10 @@ export const createCommands = ({
     })
   }
 
-  const known: Commands['known'] = async (name, id, atLeast = 0n) => {
-    const cached = cache.cached(name, id)
-    return (cached?.revision ?? -1n) >= atLeast && cached ? cached : cache.current(name, id)
-  }
+  const known: Commands['known'] = (name, id, atLeast = 0n) => cache.known(name, id, atLeast)
 
-  return { execute, load, replay, current: cache.current, known, doOnce: createOnce() }
+  const executeTogether = createTogether({ store, cache, inOrder, turns })
+  return { execute, executeTogether, load, replay, current: cache.current, known, doOnce: createOnce() }
 }
 
 /** Returns the answer, or throws the refusal: for callers to which a refusal is a defect. */

@@ -1,14 +1,20 @@
-import { v5, v7 } from 'uuid'
+import { hash } from 'node:crypto'
+import { v7 } from 'uuid'
 
-/** Never changes: every derived id depends on it. */
-const namespace = '6f2c1e0a-3b54-4d5e-9a53-0d3f0a1f7c11'
+/** Never changes: every derived id depends on it. 6f2c1e0a-3b54-4d5e-9a53-0d3f0a1f7c11 */
+const namespace = Buffer.from('6f2c1e0a3b544d5e9a530d3f0a1f7c11', 'hex')
 
 /** Returns a new id; ids are ordered by time. */
 export const newId = (): string => v7()
 
 /** Returns the id of these parts: always the same for the same parts, so two runs of one saga send the same commands.
  *  The parts that are in use stand in derived-ids.ts. */
-export const derivedId = (...parts: readonly string[]): string => v5(JSON.stringify(parts), namespace)
+export const derivedId = (...parts: readonly string[]): string => {
+  const digest = hash('sha1', Buffer.concat([namespace, Buffer.from(JSON.stringify(parts))]), 'hex')
+  // UUID version 5 (RFC 9562): the digits of the version and of the variant are set.
+  const variant = ((Number.parseInt(digest.slice(16, 18), 16) & 0x3f) | 0x80).toString(16)
+  return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-5${digest.slice(13, 16)}-${variant}${digest.slice(18, 20)}-${digest.slice(20, 32)}`
+}
 
 /** Returns the id of the n-th event of a command (from 0). It is made of the command id and the time (ISO 8601), so it
  *  is the same wherever the command is answered. A UUID of version 8 whose first 48 bits are the time in milliseconds,

@@ -2,10 +2,11 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { isRefusal } from '../domain/errors.ts'
 import { usdc } from '../domain/money.testing.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
 import { requestRental } from '../processes/rent-a-gpu.ts'
 import { createMarket } from '../testing/worlds/market.ts'
 import { userActor } from './actor.ts'
-import { mustExecute } from './execute.ts'
+import { createCommands, mustExecute } from './execute.ts'
 import { newId } from './ids.ts'
 import { earlierListingsIn, importAsBefore, listingsIn } from './import-offers.testing.ts'
 import { importOffers, type OfferImportRequest } from './import-offers.ts'
@@ -107,6 +108,50 @@ describe('the same file again', () => {
     await world.imported(csv)
     expect((await world.imported(csv, 'peter')).listed).toHaveLength(3)
     expect(await world.listed()).toHaveLength(6)
+  })
+})
+
+describe('a line that is like nothing the provider has', () => {
+  const csv = file(...Array.from({ length: 40 }, (_, n) => line('H100', '7.2', { type: `m${n}` })))
+
+  test('costs one append and no read', async () => {
+    const world = await market('paula')
+    let reads = 0
+    const store: EventStore = {
+      ...world.store,
+      readStream: (...asked) => {
+        reads += 1
+        return world.store.readStream(...asked)
+      },
+    }
+    const provider = 'paula'
+    const commands = createCommands({ store })
+    const imported = (csv: string) =>
+      importOffers({ ...world, commands, earlierListings: world.earlierListings }, { provider, csv })
+    expect(await imported(csv)).toMatchObject({ listed: { length: 40 }, unchanged: [], refused: [] })
+    expect(reads).toBe(1) // that of the provider
+    // A dry run looks.
+    await importOffers({ ...world, commands, earlierListings: async () => [] }, { provider, csv, dryRun: true })
+    expect(reads).toBe(1 + 1 + 40)
+  })
+
+  test('and was listed all the same, since the read model is late, gets what any other gets', async () => {
+    const knowing = await market('paula')
+    const late = await market('paula')
+    const lateBy = { ...late, earlierListings: async () => [] }
+    const files = [csv, file(line('H100', '8', { type: 'm1' }), line('H100', '7.2', { type: 'm2' }), line('A100', '1'))]
+    for (const whole of [false, true])
+      for (const csv of [...files, ...files]) {
+        const answer = await importOffers(lateBy, { provider: 'paula', csv, whole })
+        // Positions are those of a store.
+        const { position, ...expected } = await knowing.imported(csv, 'paula', { whole })
+        expect(answer).toMatchObject(expected)
+      }
+    const eventsOf = async (world: typeof late) =>
+      (await Array.fromAsync(world.store.readAll()))
+        .map(({ type, stream, data }) => ({ type, stream, data }))
+        .toSorted((a, b) => (a.stream < b.stream ? -1 : a.stream > b.stream ? 1 : 0))
+    expect(await eventsOf(late)).toEqual(await eventsOf(knowing))
   })
 })
 

@@ -2,13 +2,13 @@ import { aggregates } from '../domain/aggregates.ts'
 import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { refuseOversized } from '../domain/limits.ts'
 import type { Offer } from '../domain/listing.ts'
-import { inChunks } from '../infra/async/chunks.ts'
+import { mapAtOnce } from '../infra/async/at-once.ts'
 import type { Position } from '../infra/event-store/port.ts'
 import { userActor } from './actor.ts'
 import { commandIds, correlationIds } from './derived-ids.ts'
 import type { Commands } from './execute.ts'
 import { newId } from './ids.ts'
-import { type EarlierListings, type FoundMachine, findMachines } from './import-offers/find.ts'
+import { type EarlierListings, type FoundMachine, findByName, findMachines } from './import-offers/find.ts'
 import { type LineWarning, type MachineLine, type ReadOffer, type RefusedLine, readOffers } from './offers.ts'
 
 export type { EarlierListings, ListedBefore } from './import-offers/find.ts'
@@ -82,12 +82,16 @@ export const importOffers = async (
   if (isRefusal(read)) return read
   const named = read.refused.flatMap(({ named }) => named ?? [])
   const lines: readonly (ReadOffer | MachineLine)[] = [...read.offers, ...named]
-  const { found, matched } = await findMachines(dependencies, provider, lines, part?.matched ?? [])
+  const how = { matchedBefore: part?.matched ?? [], mayAssume: !dryRun }
+  const { found, matched } = await findMachines(dependencies, provider, lines, how)
   const listedFor = new Map(found.flatMap(({ line, listing, state }) => (state ? [[line, listing]] : [])))
   const write = createWriter(dependencies, { provider, correlationId: correlationIds.import(provider, csv), dryRun })
-  const apply = (machine: FoundMachine<ReadOffer>) => applyLine(write, machine, whole)
   const readable = found.filter((line) => 'offer' in line)
-  const outcomes = (await inChunks(readable, atOnceMax, (some) => Promise.all(some.map(apply)))).flat()
+  const outcomes = await mapAtOnce(readable, atOnceMax, async (machine) => {
+    const outcome = machine.isAssumed ? await listNew(write, machine) : undefined
+    if (outcome) return outcome
+    return applyLine(write, machine.isAssumed ? await findByName(dependencies, provider, machine) : machine, whole)
+  })
 
   const refused = [
     ...read.refused.map((line) => ({ ...line, namesMachine: line.named !== undefined })),
@@ -125,24 +129,35 @@ const createWriter = (
     listing: string,
     commandId: string,
     command: (time: string) => Parameters<typeof commands.execute<'listing'>>[2],
+    isNew = false,
   ) => {
     const time = now()
     if (dryRun) return refuseOversized(aggregates.listing.commandFields, command(time)) ?? nothing
     const envelope = { commandId, correlationId, causationId: correlationId, actor: userActor(provider), time }
-    return commands.execute('listing', listing, command(time), envelope)
+    return commands.execute('listing', listing, command(time), envelope, { isNew })
   }
   return {
     listMachine: (listing: string, offer: Omit<Offer, 'provider'>) =>
-      execute(listing, commandIds.importMachine(listing), (listedAt) => ({
-        type: 'ListGpus',
-        provider,
-        listedAt,
-        ...offer,
-      })),
+      execute(
+        listing,
+        commandIds.importMachine(listing),
+        (listedAt) => ({ type: 'ListGpus', provider, listedAt, ...offer }),
+        true,
+      ),
     changePrice: (listing: string, { pricePerGpuHour }: Pick<Offer, 'pricePerGpuHour'>) =>
       execute(listing, newId(), () => ({ type: 'ChangePrice', pricePerGpuHour })),
     withdraw: (listing: string) => execute(listing, newId(), () => ({ type: 'WithdrawListing' })),
   }
+}
+
+/** Lists a machine that is most likely new. Resolves to undefined when it was listed before: then nothing is written. */
+const listNew = async (
+  { listMachine }: Writer,
+  { line, offer, listing }: FoundMachine<ReadOffer>,
+): Promise<Outcome | RefusedLine | undefined> => {
+  const answer = await listMachine(listing, offer)
+  if (isRefusal(answer)) return answer.refused === 'LISTING_ALREADY_EXISTS' ? undefined : { line, refusal: answer }
+  return answer.repeated ? undefined : { line, listing, outcome: 'listed', position: answer.position }
 }
 
 /** Makes the listing of one line as the file has it: lists it, or with `whole` changes it. */

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually } from '../testing/eventually.ts'
 import { createTestDatabase } from '../testing/servers/database.ts'
-import { connectPostgres } from './postgres.ts'
+import { connectPostgres, type Database } from './postgres.ts'
 import { createTaskQueueWorld } from './task-queue.testing.ts'
 import { startTaskQueue, type TaskQueue } from './task-queue.ts'
 
@@ -55,12 +55,13 @@ describe('the same key again', () => {
     expect(called).toEqual(['new'])
   })
 
-  test('from within its own handler is called after it', async () => {
+  test.each([undefined, 50])('from within its own handler is called after it, in %s ms', async (ms) => {
     const called: unknown[] = []
     const queue: TaskQueue = await world.open({
       step: async (payload) => {
         called.push(payload)
-        if (payload !== 3) await queue.schedule('step', Number(payload) + 1, { key: 'chain' })
+        const runAt = ms === undefined ? undefined : soon(ms)
+        if (payload !== 3) await queue.schedule('step', Number(payload) + 1, { key: 'chain', runAt })
       },
     })
     await queue.schedule('step', 1, { key: 'chain' })
@@ -79,6 +80,58 @@ describe('the same key again', () => {
     expect(called).toEqual(['kept'])
   })
 })
+
+test('what is due later, and what is cancelled, wakes no worker and is one statement each', async () => {
+  const labels: string[] = []
+  const database: Database = {
+    ...world.database,
+    query: (label, ...asked) => {
+      if (/^jobs[.](schedule|cancel)/.test(label)) labels.push(label)
+      return world.database.query(label, ...asked)
+    },
+  }
+  await world.open({ remind: async () => undefined })
+  const queue = await startTaskQueue({ ...world, database, handlers: {}, concurrency: 1 })
+  const heard: string[] = []
+  const listener = await world.database.listen('jobs:insert', (payload) => {
+    if (payload !== '') heard.push(payload)
+  })
+  const later = (key: string, payload: unknown) => queue.schedule('remind', payload, { key, runAt: soon(3_600_000) })
+  await Promise.all([later('a', 1), later('b', 1), later('b', 2), later('c', 1)])
+  await later('c', 3)
+  expect((await tasks()).map(({ key, payload }) => [key, payload])).toEqual([
+    ['a', 1],
+    ['b', 2],
+    ['c', 3],
+  ])
+  await Promise.all([queue.cancel('a'), queue.cancel('b'), queue.cancel('never scheduled')])
+  expect((await tasks()).map(({ key }) => key)).toEqual(['c'])
+  expect(labels).toEqual(['jobs.scheduleLater', 'jobs.scheduleLater', 'jobs.cancel'])
+  // Notifications come in the order of their commits.
+  await queue.schedule('remind', 4, { key: 'due' })
+  await eventually('the one that is due to be announced', () => heard.length > 0)
+  expect(heard).toEqual([expect.stringContaining('"count":1')])
+  await listener.close()
+  await queue.close()
+})
+
+test('a task that waits to be tried again is as new when it is replaced, and so is one that is parked', async () => {
+  const queue = await world.open({ remind: async () => undefined })
+  const later = (payload: unknown) => queue.schedule('remind', payload, { key: 'a', runAt: soon(3_600_000) })
+  await later(1)
+  await world.database.query('test.fail', `update jobs._private_jobs set attempts = 3, last_error = 'boom'`)
+  await later(2)
+  expect(await tasks()).toEqual([{ key: 'a', payload: 2, attempts: 0, last_error: null, revision: 1 }])
+  await world.database.query('test.park', 'update jobs._private_jobs set attempts = max_attempts')
+  await later(3)
+  expect((await tasks()).filter(({ key }) => key !== null)).toMatchObject([{ key: 'a', payload: 3, attempts: 0 }])
+})
+
+const tasks = () =>
+  world.database.query<{ readonly key: string | null; readonly payload: unknown }>(
+    'test.tasks',
+    'select key, payload, attempts, last_error, revision from jobs._private_jobs order by key',
+  )
 
 test('a task whose handler throws runs again later, and that is logged', async () => {
   let calls = 0

@@ -5,13 +5,21 @@ import { gather } from './async/gather.ts'
 import { sleep } from './async/sleep.ts'
 import { TAKE_TEXT_LOCK, textLocks } from './locks.ts'
 import { type Database, isConnectionError, openPool } from './postgres.ts'
+import {
+  CANCEL,
+  CANCEL_RUNNING,
+  columnsOf,
+  SCHEDULE,
+  SCHEDULE_LATER,
+  type TaskRow,
+  taskSchema,
+} from './task-queue/statements.ts'
 import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
 export { readRentalTimers, removeTimer } from './task-queue/rentals.ts'
+export { taskSchema } from './task-queue/statements.ts'
 
-/** The name is data, like the query labels: graphile-worker calls a task a job. */
-export const taskSchema = 'jobs'
 const schema = taskSchema
 const restartDelayMsMin = 200
 const restartDelayMsMax = 5_000
@@ -126,12 +134,19 @@ export const startTaskQueue = async (options: {
   const background = workers === undefined ? Promise.resolve([]) : Promise.all([keepWorking(), keepFreeing()])
   let ended: Promise<void> | undefined
 
-  const schedule = gather(async (tasks: readonly (readonly [string, string, string | null, string])[]) => {
-    const columns = ([0, 1, 2, 3] as const).map((column) => tasks.map((task) => task[column]))
-    await database.query('jobs.schedule', scheduleSql, columns, { retry: true })
+  const keyed = async (label: string, text: string, values: readonly unknown[]): Promise<ReadonlySet<string>> => {
+    const rows = await database.query<{ key: string }>(label, text, values, { retry: true, name: label })
+    return new Set(rows.map(({ key }) => key))
+  }
+  const schedule = gather(async (tasks: readonly TaskRow[]) => {
+    const isLater = tasks.some(([, , runAt]) => runAt !== null)
+    const left = isLater && (await keyed('jobs.scheduleLater', SCHEDULE_LATER, columnsOf(tasks)))
+    const now = left ? tasks.filter(([, , , key]) => left.has(key)) : tasks
+    if (now.length > 0) await database.query('jobs.schedule', SCHEDULE, columnsOf(now), { retry: true })
   })
   const cancel = gather(async (keys: readonly string[]) => {
-    await database.query('jobs.cancel', cancelSql, [keys], { retry: true })
+    const running = await keyed('jobs.cancel', CANCEL, [keys])
+    if (running.size > 0) await database.query('jobs.cancelRunning', CANCEL_RUNNING, [[...running]], { retry: true })
   })
 
   const close = async (): Promise<void> => {
@@ -156,13 +171,6 @@ const throwAsFailure = (error: unknown): never => {
   if (!isConnectionError(error)) throw error
   throw new Failure('DATABASE_UNAVAILABLE', { reason: (error as Error).message, sent: 'perhaps' }, error)
 }
-
-const scheduleSql = `
-  select from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as t(name, payload, run_at, key),
-    ${schema}.add_job(t.name, payload => t.payload::json, run_at => t.run_at::timestamptz, job_key => t.key,
-      job_key_mode => 'replace')`
-
-const cancelSql = `select from unnest($1::text[]) as t(key), ${schema}.remove_job(t.key)`
 
 const unlockSql = `select ${schema}.force_unlock_workers($1::text[])`
 

@@ -12,7 +12,7 @@ import { usdc } from '../domain/money.testing.ts'
 import { entriesOf, mapOf } from '../domain/persistent-map.testing.ts'
 import { emptyMap } from '../domain/persistent-map.ts'
 import { isFinal } from '../domain/refusals.ts'
-import { chartOf, createMarket } from '../testing/worlds/market.ts'
+import { chartOf, createMarket, oneByOne } from '../testing/worlds/market.ts'
 import {
   checkLeases,
   type Faults,
@@ -68,6 +68,8 @@ type Plan = {
   /** A process each: two requests, the worker. */
   readonly walkers: readonly [Faults, Faults, Faults]
   readonly changes: readonly Change[]
+  /** Whether the engine appends to one stream at a time. */
+  readonly isOneByOne: boolean
   /** How long the platform stays away before the worker comes back. */
   readonly awaySeconds: number
 }
@@ -78,7 +80,8 @@ const play = async (plan: Plan, scheduler: fc.Scheduler | undefined): Promise<Ma
   if (plan.gpus > 0) await world.list('h100', plan.gpus)
   if (plan.hours > 0) await world.deposit('ada', BigInt(plan.hours) * hour)
   await world.deposit('bob', hour)
-  const store = scheduler ? shuffled(world.store, scheduler) : world.store
+  const engine = plan.isOneByOne ? oneByOne(world.store) : world.store
+  const store = scheduler ? shuffled(engine, scheduler) : engine
   const processes = plan.walkers.map((planned) => ({ now: world.now, commands: faulty(store, planned) }))
   const [one, two, worker] = processes as [(typeof processes)[0], (typeof processes)[0], (typeof processes)[0]]
 
@@ -171,10 +174,14 @@ describe('one request, run by two processes', () => {
 
   test.each(cases)('ends whole when its first process is $fault at command $at', async ({ fault, at }) => {
     for (const market of markets)
-      for (const awaySeconds of [0, 18_000]) {
+      for (const [awaySeconds, isOneByOne] of [
+        [0, false],
+        [0, true],
+        [18_000, true],
+      ] as const) {
         const requests = [['ada', 'a'], ...('others' in market ? [['ada', 'b'] as const] : [])] as Plan['requests']
         const walkers = [new Map([[at, fault]]), none, none] as const
-        await play({ ...market, requests, walkers, awaySeconds }, undefined)
+        await play({ ...market, requests, walkers, awaySeconds, isOneByOne }, undefined)
       }
   })
 })
@@ -189,6 +196,7 @@ test('any processes, faults, changes and orders: whole, alike for the same key, 
     requests: fc.subarray([['ada', 'a'] as const, ['ada', 'b'] as const, ['bob', 'c'] as const], { minLength: 1 }),
     walkers: fc.tuple(planned, planned, planned),
     changes: fc.array(fc.constantFrom(...(Object.keys(changes) as Change[])), { maxLength: 3 }),
+    isOneByOne: fc.boolean(),
     awaySeconds: fc.constantFrom(0, 25, 18_000),
   })
   await fc.assert(

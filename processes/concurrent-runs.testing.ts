@@ -35,6 +35,19 @@ export const faulty = (store: EventStore, planned: Faults): Commands => {
       if (fault === 'away after' || fault === 'dies after') throw away()
       return answer
     },
+    executeTogether: async (steps) => {
+      if (isDead) throw away()
+      const fault = planned.get(sent)
+      // The command alone is beaten then.
+      if (fault === 'beaten') return []
+      if (fault !== undefined) sent++
+      if (fault === 'dies before' || fault === 'dies after') isDead = true
+      if (fault === 'away before' || fault === 'dies before') throw away()
+      const answers = await commands.executeTogether(steps)
+      if (fault !== undefined) throw away()
+      if (answers.length > 0) sent++
+      return answers
+    },
   }
 }
 
@@ -42,6 +55,7 @@ export const faulty = (store: EventStore, planned: Faults): Commands => {
 export const shuffled = (store: EventStore, scheduler: fc.Scheduler): EventStore => ({
   ...store,
   append: scheduler.scheduleFunction(store.append),
+  appendToMany: scheduler.scheduleFunction(store.appendToMany),
 })
 
 /** Runs every saga whose trigger is in the log, as the durable subscription does: again until it meets no error. */

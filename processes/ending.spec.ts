@@ -9,10 +9,10 @@ import { idOf } from '../domain/aggregates.ts'
 import { isRefusal } from '../domain/errors.ts'
 import { freeGpus } from '../domain/listing.ts'
 import { usdc } from '../domain/money.testing.ts'
-import type { EventStore } from '../infra/event-store/port.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { heartbeatsInMemory, steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
-import { breakingAt } from '../testing/worlds/market.ts'
+import { breakingAt, oneByOne } from '../testing/worlds/market.ts'
+import { shuffled } from './concurrent-runs.testing.ts'
 import { completeEnd, endAndSettle, expireRental, jobEnded } from './end-rental.ts'
 import { handlersOf, retryHandler } from './subscriber.ts'
 
@@ -318,7 +318,7 @@ describe('whatever dies', () => {
     let appends = 1
     for (; ; appends++) {
       const world = await halfWay()
-      const dying = createCommands({ store: breakingAt(world.store, appends, when) })
+      const dying = createCommands({ store: breakingAt(oneByOne(world.store), appends, when) })
       const broken = await end(world, () => dying)
       await expectEnded(world, 50_000n)
       if (!broken) break
@@ -330,8 +330,8 @@ describe('whatever dies', () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), async (scheduler) => {
         const world = await halfWay()
-        const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
-        const other = () => createCommands({ store: shuffled })
+        const store = shuffled(world.store, scheduler)
+        const other = () => createCommands({ store })
         await scheduler.waitFor(
           Promise.all([
             world.giveBack(other()),
@@ -357,12 +357,12 @@ describe('whatever dies', () => {
       fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, withJob) => {
         const world = await rent()
         if (withJob) await world.succeed(await world.run(await world.submit()))
-        const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
+        const store = shuffled(world.store, scheduler)
         const submitting = submitJob(
-          { commands: createCommands({ store: shuffled }), now: world.now },
+          { commands: createCommands({ store }), now: world.now },
           { renter: 'ada', rental: world.rental, idempotencyKey: 'late', ...program },
         )
-        const ending = world.giveBack(createCommands({ store: shuffled }))
+        const ending = world.giveBack(createCommands({ store }))
         const [submitted] = await scheduler.waitFor(Promise.all([submitting, ending]))
         await world.walk()
         await world.walk()

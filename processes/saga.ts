@@ -1,7 +1,7 @@
 import { systemActor } from '../commands/actor.ts'
 import { commandIds } from '../commands/derived-ids.ts'
-import type { Commands, Executed, RecordedEvent } from '../commands/execute.ts'
-import type { AggregateName, CommandOf, DomainEvent, EventOf, StateOf } from '../domain/aggregates.ts'
+import type { Commands, Envelope, Executed, NextCommand, OutgoingCommand, RecordedEvent } from '../commands/execute.ts'
+import type { AggregateName, DomainEvent, EventOf, StateOf } from '../domain/aggregates.ts'
 import { type Details, type ErrorCode, Failure, isRefusal } from '../domain/errors.ts'
 import { isFinal } from '../domain/refusals.ts'
 import type { Position } from '../infra/event-store/port.ts'
@@ -24,11 +24,6 @@ type Gathering<Event, Gathered> = {
   readonly gathered: () => Gathered
 }
 
-/** A command with the aggregate that it goes to. */
-export type OutgoingCommand = {
-  [Name in AggregateName]: { readonly to: Name; readonly id: string; readonly command: CommandOf<Name> }
-}[AggregateName]
-
 /** The events that the saga has caused so far, by type. */
 export type SagaEvents = { readonly [Type in DomainEvent['type']]?: Extract<DomainEvent, { type: Type }> }
 
@@ -46,6 +41,8 @@ export type Saga<Name extends AggregateName, Type extends EventOf<Name>['type'],
   readonly name: string
   readonly starts: { readonly aggregate: Name; readonly type: Type }
   readonly gather?: () => Gathering<EventOf<Name>, Gathered>
+  /** Returns whether the last step has been taken, by what is known of the aggregate at which the saga started. */
+  readonly isDone?: (state: StateOf<Name>) => boolean
   readonly steps: readonly Step<Trigger<Name, Type, Gathered>>[]
   /** The command that records a refused step, before anything is taken back: from then on no run goes forwards. It must
    *  be refused once the saga has completed. A saga without it cannot be refused: a refusal in it is a defect, and is
@@ -90,22 +87,48 @@ const runOnce = async <Name extends AggregateName, Type extends EventOf<Name>['t
   const failure = (step: string, code: ErrorCode, details: Details = {}) =>
     new Failure(code, { process: saga.name, step, cause: trigger.eventId, ...details })
 
+  const envelopeOf = (step: string): Envelope => ({
+    commandId: commandIds.sagaStep(saga.name, trigger.eventId, step),
+    correlationId: trigger.correlationId,
+    causationId: trigger.eventId,
+    actor: systemActor(saga.name),
+    time: now(),
+  })
+
+  const take = (answer: Executed<AggregateName>): StepAnswer => {
+    const answered = answer.events.map(({ event }) => event)
+    events = withEvents(events, answered)
+    if (answer.position && (!position || answer.position > position)) position = answer.position
+    return { code: refusalAmong(answered), stored: answered.length > 0 }
+  }
+
   /** Resolves to the code of a "no", if it was one. Throws a refusal that means "try again". */
   const send = async (step: string, { to, id, command }: OutgoingCommand): Promise<StepAnswer> => {
-    const answer = await commands.execute(to, id, command, {
-      commandId: commandIds.sagaStep(saga.name, trigger.eventId, step),
-      correlationId: trigger.correlationId,
-      causationId: trigger.eventId,
-      actor: systemActor(saga.name),
-      time: now(),
-    })
-    if (isRefusal(answer)) {
-      if (isFinal(answer.refused)) return { code: answer.refused, stored: false }
-      throw failure(step, answer.refused, answer.details)
-    }
-    for (const { event } of answer.events) events = { ...events, [event.type]: event }
-    if (answer.position && (!position || answer.position > position)) position = answer.position
-    return { code: refusalAmong(answer.events), stored: answer.events.length > 0 }
+    const answer = await commands.execute(to, id, command, envelopeOf(step))
+    if (!isRefusal(answer)) return take(answer)
+    if (isFinal(answer.refused)) return { code: answer.refused, stored: false }
+    throw failure(step, answer.refused, answer.details)
+  }
+
+  /** Takes the first of these steps: as many as one append can take, else one alone. Resolves to their answers, with
+   *  undefined for a step that is not needed. */
+  const takeNext = async (
+    steps: readonly Step<Trigger<Name, Type, Gathered>>[],
+  ): Promise<readonly (StepAnswer | undefined)[]> => {
+    const together = await commands.executeTogether(
+      steps.map(
+        ({ name, invoke }): NextCommand =>
+          (before) => {
+            if (refusalAmong(before) !== undefined) return 'stop'
+            const command = invoke(trigger, withEvents(events, before), now())
+            return command && { ...command, envelope: envelopeOf(name) }
+          },
+      ),
+    )
+    if (together.length > 0) return together.map((answer) => answer && take(answer))
+    const [step] = steps
+    const command = step?.invoke(trigger, events, now())
+    return [step && command && (await send(step.name, command))]
   }
 
   /** Compensates steps, last first. One that is refused does not keep the others from being compensated. */
@@ -126,20 +149,23 @@ const runOnce = async <Name extends AggregateName, Type extends EventOf<Name>['t
   }
 
   const done: Step<Trigger<Name, Type, Gathered>>[] = []
-  for (const step of saga.steps) {
-    const command = step.invoke(trigger, events, now())
-    if (!command) continue
-    const { code } = await send(step.name, command)
-    if (code === undefined) {
-      done.push(step)
-      continue
+  for (let taken = 0; taken < saga.steps.length; ) {
+    for (const answer of await takeNext(saga.steps.slice(taken))) {
+      const step = saga.steps[taken]
+      taken += 1
+      if (!step || !answer) continue
+      const { code } = answer
+      if (code === undefined) {
+        done.push(step)
+        continue
+      }
+      if (!saga.rejected) throw failure(step.name, code)
+      const rejection = await send(rejectionStep, saga.rejected(trigger, code, now()))
+      if (!rejection.stored) return { outcome: 'overtaken', position }
+      await compensate(done)
+      // Another run may have been refused for another reason: the one that was stored is the answer of all.
+      return { outcome: 'rejected', code: events.RentalRejected?.code ?? code, position }
     }
-    if (!saga.rejected) throw failure(step.name, code)
-    const rejection = await send(rejectionStep, saga.rejected(trigger, code, now()))
-    if (!rejection.stored) return { outcome: 'overtaken', position }
-    await compensate(done)
-    // Another run may have been refused for another reason: the one that was stored is the answer of all.
-    return { outcome: 'rejected', code: events.RentalRejected?.code ?? code, position }
   }
   return { outcome: 'done', position }
 }
@@ -180,10 +206,14 @@ export const runSagaOnce = <Name extends AggregateName, Type extends EventOf<Nam
 ): ReturnType<typeof runSaga<Name, Type, Gathered>> =>
   dependencies.commands.doOnce(`${saga.name} ${start.id} ${start.revision}`, () => runSaga(dependencies, saga, start))
 
+const withEvents = (events: SagaEvents, more: readonly DomainEvent[]): SagaEvents => ({
+  ...events,
+  ...Object.fromEntries(more.map((event) => [event.type, event])),
+})
+
 /** Returns the refusal among events: some refusals are stored as events, and a saga treats them as refusals too. */
-const refusalAmong = (events: readonly { readonly event: DomainEvent }[]): ErrorCode | undefined => {
-  for (const { event } of events)
-    if (event.type === 'CapacityRefused' || event.type === 'HoldRefused') return event.code
+const refusalAmong = (events: readonly DomainEvent[]): ErrorCode | undefined => {
+  for (const event of events) if (event.type === 'CapacityRefused' || event.type === 'HoldRefused') return event.code
   return undefined
 }
 

@@ -11,6 +11,7 @@ import type { EventStore } from '../infra/event-store/port.ts'
 import { createActiveRental } from '../testing/worlds/active-rental.ts'
 import { steadyHeartbeats } from '../testing/worlds/heartbeats.ts'
 import { breakingAt, chartOf, createMarket } from '../testing/worlds/market.ts'
+import { shuffled } from './concurrent-runs.testing.ts'
 import { endRental } from './end-rental.ts'
 import { meterPeriod } from './meter.ts'
 import { requestRental } from './rent-a-gpu.ts'
@@ -232,17 +233,13 @@ test('any number of runs, in any order and at any time, settle it once', async (
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.integer({ min: 0, max: 4000 }), async (scheduler, run) => {
       const world = await endedRental(run)
-      const shuffled: EventStore = { ...world.store, append: scheduler.scheduleFunction(world.store.append) }
+      const store = shuffled(world.store, scheduler)
       // Each has its own commands and clock, as other processes have: what they write differs in its time.
       const runAt = (second: number) =>
-        runSaga(
-          { commands: createCommands({ store: shuffled }), now: () => `2026-01-02T00:00:0${second}.000Z` },
-          settle,
-          {
-            id: world.rental,
-            revision: run === 0 ? 2n : 3n,
-          },
-        )
+        runSaga({ commands: createCommands({ store }), now: () => `2026-01-02T00:00:0${second}.000Z` }, settle, {
+          id: world.rental,
+          revision: run === 0 ? 2n : 3n,
+        })
       const outcomes = await scheduler.waitFor(Promise.all([1, 2, 3].map(runAt)))
       expect(outcomes.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done'])
       await expectSettled(world, owed(Math.min(run, 3600)))

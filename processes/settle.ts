@@ -17,6 +17,7 @@ const lease = ({ state, id }: Ended) => {
 export const settle: Saga<'rental', 'RentalEnded', readonly InvoiceLine[]> = {
   name: sagaNames.settle,
   starts: { aggregate: 'rental', type: 'RentalEnded' },
+  isDone: ({ status }) => status === 'settled',
   gather: () => {
     const { add, lines } = collectInvoiceLines()
     return { add: ({ event, eventId }) => add(event, eventId), gathered: lines }

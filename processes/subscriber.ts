@@ -2,6 +2,7 @@ import type { Commands, Current } from '../commands/execute.ts'
 import { type AggregateName, type EventOf, idOf } from '../domain/aggregates.ts'
 import { isFailure } from '../domain/errors.ts'
 import { inChunks } from '../infra/async/chunks.ts'
+import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Bus } from '../infra/bus/port.ts'
 import type { StoredEvent } from '../infra/event-store/port.ts'
 import { creditDeposit } from './credit-deposit.ts'
@@ -41,14 +42,23 @@ const otherHandlers: Readonly<Record<string, string>> = {
   JobStopped: closeJobHandler,
 }
 
-/** Runs what one event starts: the saga of that name, the timers of a rental, or a part of its end. */
-const handle = async (dependencies: Dependencies, handler: string, id: string, revision: bigint) => {
+/** Runs what one event starts: the saga of that name, the timers of a rental, or a part of its end. A retry comes later
+ *  than the events that follow, so it takes nothing for granted. */
+const handle = async (
+  dependencies: Dependencies,
+  handler: string,
+  id: string,
+  revision: bigint,
+  { isRetry }: { readonly isRetry: boolean },
+) => {
   const { commands, now, activated } = dependencies
   if (handler === closeJobHandler) return dependencies.jobEnded(id)
   if (handler === completeEndHandler) return dependencies.endRequested(id)
   if (handler !== timersHandler) {
     const saga = sagas.find(({ name }) => name === handler)
     if (!saga) throw new Error(`There is no process ${handler}`)
+    // Mostly by the request itself, in this process or another.
+    if (!isRetry && saga.isDone?.((await commands.known(saga.starts.aggregate, id, revision)).state)) return
     await runSagaOnce({ commands, now }, saga, { id, revision })
     return
   }
@@ -56,7 +66,8 @@ const handle = async (dependencies: Dependencies, handler: string, id: string, r
   if (isOver(before)) return dependencies.ended(id)
   if (before.state.status === 'active') await activated(id, before.state.startedAt, before.state.endsAt)
   // It may have ended while its timers were set, and those that were there had been removed before.
-  if (isOver(await commands.current('rental', id))) await dependencies.ended(id)
+  const look = isRetry ? commands.current : commands.known
+  if (isOver(await look('rental', id))) await dependencies.ended(id)
 }
 
 const isOver = ({ state }: Current<'rental'>): boolean => state.status === 'ended' || state.status === 'settled'
@@ -69,7 +80,7 @@ export const handlersOf = (type: string): readonly string[] => [
 
 /** Runs a handler again after an unexpected error. Throws when it meets an error again. */
 export const retryHandler = (dependencies: Dependencies, { process, id, revision }: Timers['walk']): Promise<void> =>
-  handle(dependencies, process, id, BigInt(revision))
+  handle(dependencies, process, id, BigInt(revision), { isRetry: true })
 
 /** Runs every saga to its end, from the log: also after a request that died half way. An event is delivered until its
  *  handlers have ended or wait in the task queue to be tried again, so one saga that cannot go on holds up no other.
@@ -80,9 +91,12 @@ export const runSubscriber = ({
   signal,
   ...dependencies
 }: Dependencies & { readonly bus: Bus; readonly schedule: Schedule; readonly signal: AbortSignal }): Promise<void> => {
+  const inOrder = createKeyedRunner()
   const handleOrQueue = async (handler: string, id: string, revision: bigint): Promise<void> => {
+    // The end of a rental that is not known here comes from the log: its timers are removed then, and not before.
+    const work = () => handle(dependencies, handler, id, revision, { isRetry: false })
     try {
-      await handle(dependencies, handler, id, revision)
+      await (handler === timersHandler ? inOrder(id, work) : work())
     } catch (error) {
       if (isFailure(error, 'DATABASE_UNAVAILABLE') || isFailure(error, 'LOG_REPLACED')) throw error
       const payload = { process: handler, id, revision: String(revision) }

@@ -36,9 +36,16 @@ describe('finding rows by id', () => {
     const find = findOne(findByIds('rows.find', select))
     expect(await find(read, 'a')).toEqual({ id: 'a' })
     expect(await find(read, 'x')).toBeUndefined()
+    expect(await Promise.all(['b', 'x', 'b', 'a'].map((id) => find(read, id)))).toMatchObject([
+      { id: 'b' },
+      undefined,
+      { id: 'b' },
+      { id: 'a' },
+    ])
     expect(asked).toEqual([
       ['rows.find', ['a']],
       ['rows.find', ['x']],
+      ['rows.find', ['b', 'x', 'a']],
     ])
   })
 })

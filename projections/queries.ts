@@ -1,5 +1,6 @@
 import type { Kysely } from '@mikro-orm/postgresql'
 import { isStorable } from '../domain/text.ts'
+import { createBatchLoader } from '../infra/async/batch-loader.ts'
 import type { ReadDatabase, ReadModels } from './database.ts'
 import { isMoment, type Page, type PageRequest, pageOf, readCursor, rowsToRead } from './page.ts'
 
@@ -31,11 +32,16 @@ export const findByIds =
     return ids.map((id) => rows.get(id))
   }
 
-/** Returns a function that finds one row by id, from one that finds many. */
-export const findOne =
-  <Row>(findMany: (read: ReadModels, ids: readonly string[]) => Promise<(Row | undefined)[]>) =>
-  async (read: ReadModels, id: string): Promise<Row | undefined> =>
-    (await findMany(read, [id]))[0]
+/** Returns a function that finds one row by id, from one that finds many: those that are asked for at the same time are
+ *  one query, whichever request they are for. */
+export const findOne = <Row>(findMany: (read: ReadModels, ids: readonly string[]) => Promise<(Row | undefined)[]>) => {
+  const loaders = new WeakMap<ReadModels, (id: string) => Promise<Row | undefined>>()
+  return (read: ReadModels, id: string): Promise<Row | undefined> => {
+    const load = loaders.get(read) ?? createBatchLoader((ids: readonly string[]) => findMany(read, ids))
+    loaders.set(read, load)
+    return load(id)
+  }
+}
 
 const rowsAtOnce = 1_000
 

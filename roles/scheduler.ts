@@ -27,6 +27,8 @@ export const startScheduler = ({
     if (rental !== undefined) {
       const { state } = await commands.known('rental', rental, revision)
       if ('openJobs' in state) return [...state.openJobs.keys()]
+      // It ends after the last of its jobs. What an older version has left open is in the list of all.
+      if (state.status === 'ended' || state.status === 'settled') return []
     }
     // Those that run come first: they take their GPUs before others start.
     return openJobIds(read, rental)

@@ -49,6 +49,12 @@ export const runScheduler = async ({
     for (const job of await openWork.openJobs(id, revision)) await jobs.reconcile(job)
   }
 
+  let beatenMs = Number.NEGATIVE_INFINITY
+  const beat = async (): Promise<void> => {
+    await heartbeats.beat(now())
+    beatenMs = performance.now()
+  }
+
   const relist = async (): Promise<void> => {
     const open = await openWork.openJobs()
     for (const job of open)
@@ -58,7 +64,7 @@ export const runScheduler = async ({
 
   await Promise.all([
     every(relistEveryMs, relist, 'open jobs could not be reconciled', log, signal),
-    every(heartbeatEveryMs, () => heartbeats.beat(now()), 'heartbeats could not be recorded', log, signal),
+    every(heartbeatEveryMs, beat, 'heartbeats could not be recorded', log, signal),
     bus.consume({
       consumer: consumers.scheduler,
       filter: { types: [...jobEvents, 'RentalActivated', 'RentalEndRequested', 'RentalEnded'] },
@@ -72,8 +78,8 @@ export const runScheduler = async ({
             ),
           )
         const begun = events.find(({ type }) => type === 'RentalActivated')
-        // The first seconds of a rental do not wait for the next beat, and one beat is for all that have begun.
-        if (begun) await attempt(begun, heartbeats.beat(now()))
+        // The first seconds of a rental do not wait for a beat that is late, and one is for all that have begun.
+        if (begun && performance.now() - beatenMs > heartbeatEveryMs) await attempt(begun, beat())
         for (const event of events) if (event.type !== 'RentalActivated') await attempt(event, handle(event))
       },
     }),

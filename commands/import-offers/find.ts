@@ -1,6 +1,6 @@
 import type { StateOf } from '../../domain/aggregates.ts'
 import type { Money } from '../../domain/money.ts'
-import { inChunks } from '../../infra/async/chunks.ts'
+import { mapAtOnce } from '../../infra/async/at-once.ts'
 import { commandIds, ids } from '../derived-ids.ts'
 import type { Commands, Current } from '../execute.ts'
 import { eventIdOf } from '../ids.ts'
@@ -22,6 +22,8 @@ export type FoundMachine<Line extends MachineLine = MachineLine> = Line & {
   readonly listing: string
   /** Undefined when nothing was listed for this machine. */
   readonly state: Listed | undefined
+  /** The state was not read: the append finds whether that is true. */
+  readonly isAssumed: boolean
   /** The id under which the machine is listed again, once its listing is withdrawn. */
   readonly nextListing: string
 }
@@ -67,20 +69,15 @@ const lastGeneration = async ({ commands }: Commanded, idOf: (generation: number
 }
 
 /** Resolves to what was listed before machines were found by their names, by what it offers. Open listings come first.
- *  @param taken listings that are left out. */
+ *  @param rows the earlier listings of the provider; @param taken those that are left out. */
 const findFormer = async (
-  { commands, earlierListings }: Commanded & { readonly earlierListings: EarlierListings },
-  provider: string,
+  { commands }: Commanded,
+  rows: readonly ListedBefore[],
   sought: readonly FormerOffer[],
   taken: ReadonlySet<string>,
 ) => {
   const found = new Map<string, { readonly id: string; readonly state: Listed }[]>()
-  if (sought.length === 0) return found
   const keys = new Set(sought.map(formerKey))
-  const rows = await earlierListings(provider, {
-    gpus: [...new Set(sought.map(({ gpu }) => gpu))],
-    regions: [...new Set(sought.map(({ region }) => region))],
-  })
   const alike = rows
     .filter((row) => keys.has(formerKey(row)) && !taken.has(row.id))
     .toSorted((a, b) => Number(b.status === 'open') - Number(a.status === 'open') || (a.id < b.id ? -1 : 1))
@@ -89,8 +86,8 @@ const findFormer = async (
     if (current.state.status === 'none' || !isListedBy(commandIds.importListing(row.id), current)) return []
     return [{ key: formerKey(row), id: row.id, state: current.state }]
   }
-  const looked = await inChunks(alike, atOnceMax, (some) => Promise.all(some.map(look)))
-  for (const { key, id, state } of looked.flat(2)) {
+  const looked = await mapAtOnce(alike, atOnceMax, look)
+  for (const { key, id, state } of looked.flat()) {
     const others = found.get(key)
     if (others) others.push({ id, state })
     else found.set(key, [{ id, state }])
@@ -100,24 +97,48 @@ const findFormer = async (
 
 const atOnceMax = 32
 
+type Offered = { readonly offer?: { readonly gpu: string; readonly region: string; readonly pricePerGpuHour: Money } }
+
+/** Resolves to a line with the last listing under the name of its machine. */
+export const findByName = async <Line extends MachineLine>(
+  dependencies: Commanded,
+  provider: string,
+  line: Line,
+): Promise<FoundMachine<Line>> => {
+  const idOf = (generation: number) => ids.machineListing(provider, line.machine, line.copy, generation)
+  const { generation, state } = await lastGeneration(dependencies, idOf)
+  const nextListing = idOf(state === undefined ? generation : generation + 1)
+  return { ...line, listing: idOf(generation), state, nextListing, isAssumed: false }
+}
+
 /** Resolves to each line with its listing, in the order of the lines, and to the listings that were matched by what they
  *  offer.
- *  @param matchedBefore what earlier parts of the file have matched. */
-export const findMachines = async <Line extends MachineLine & { readonly offer?: { readonly pricePerGpuHour: Money } }>(
+ *  @param matchedBefore what earlier parts of the file have matched.
+ *  @param mayAssume a line with an offer like none of the provider's is not looked up: it is most likely new. */
+export const findMachines = async <Line extends MachineLine & Offered>(
   dependencies: Commanded & { readonly earlierListings: EarlierListings },
   provider: string,
   lines: readonly Line[],
-  matchedBefore: readonly string[],
+  { matchedBefore, mayAssume }: { readonly matchedBefore: readonly string[]; readonly mayAssume: boolean },
 ): Promise<{ readonly found: readonly FoundMachine<Line>[]; readonly matched: readonly string[] }> => {
-  const findByName = async (line: Line): Promise<FoundMachine<Line>> => {
-    const idOf = (generation: number) => ids.machineListing(provider, line.machine, line.copy, generation)
-    const { generation, state } = await lastGeneration(dependencies, idOf)
-    const nextListing = idOf(state === undefined ? generation : generation + 1)
-    return { ...line, listing: idOf(generation), state, nextListing }
-  }
-  const named = (await inChunks(lines, atOnceMax, (some) => Promise.all(some.map(findByName)))).flat()
+  const sold = lines.flatMap(({ offer, former }) => [offer ?? [], former ?? []].flat())
+  const rows =
+    sold.length === 0
+      ? []
+      : await dependencies.earlierListings(provider, {
+          gpus: [...new Set(sold.map(({ gpu }) => gpu))],
+          regions: [...new Set(sold.map(({ region }) => region))],
+        })
+  const listed = new Set(rows.map(({ id }) => id))
+  const offered = new Set(rows.map(formerKey))
+  const named = await mapAtOnce(lines, atOnceMax, async (line) => {
+    const listing = ids.machineListing(provider, line.machine, line.copy, 0)
+    const isNew = !listed.has(listing) && !(line.former && offered.has(formerKey(line.former)))
+    if (!mayAssume || !line.offer || !isNew) return findByName(dependencies, provider, line)
+    return { ...line, listing, state: undefined, nextListing: listing, isAssumed: true }
+  })
   const sought = named.flatMap(({ state, former }) => (state === undefined && former ? [former] : []))
-  const former = await findFormer(dependencies, provider, sought, new Set(matchedBefore))
+  const former = await findFormer(dependencies, rows, sought, new Set(matchedBefore))
   const matched: string[] = []
   const found = named.map((machine) => {
     const alike = machine.state === undefined && machine.former ? former.get(formerKey(machine.former)) : undefined

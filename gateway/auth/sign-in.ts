@@ -13,6 +13,7 @@ import {
 } from 'viem'
 import { createSiweMessage, parseSiweMessage } from 'viem/siwe'
 import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
+import { createBoundedMap, registerBound } from '../../infra/async/bounded.ts'
 import type { UsedNonces } from '../../infra/nonces/port.ts'
 
 /** An access token, and the wallet that it authenticates. `wallet` is the address in lower case, the id of a user
@@ -46,6 +47,12 @@ export const signatureCharactersMax = 8_000
 const compactBytes = 64
 const algorithm = 'HS256'
 const issuer = 'neuralmesh'
+const verifiedBound = registerBound({
+  name: 'verified tokens',
+  holds: 'The access tokens that were verified, so that the next request with one need not be; each to its end.',
+  whenFull: 'evicts the oldest',
+  entriesMax: 10_000,
+})
 const audience = 'neuralmesh-gateway'
 
 /** Creates the sign-in with an Ethereum wallet (SIWE). `publicUrl` returns the URL of the gateway for clients: wallets
@@ -124,7 +131,10 @@ export const createSignIn = ({
     return { token, wallet, expiresAt: new Date(expiresAtSeconds * 1000).toISOString() }
   }
 
+  const verified = createBoundedMap<{ readonly wallet: string; readonly expiresAtSeconds: number }>(verifiedBound)
   const verify: SignIn['verify'] = async (token) => {
+    const known = verified.get(token)
+    if (known && known.expiresAtSeconds > Math.floor(Date.parse(now()) / 1000)) return known.wallet
     try {
       const { payload } = await jwtVerify(token, key, {
         algorithms: [algorithm],
@@ -134,6 +144,7 @@ export const createSignIn = ({
         requiredClaims: ['exp', 'sub'],
       })
       if (payload.sub === undefined || !isAddress(payload.sub, { strict: false })) throw new Failure('TOKEN_INVALID')
+      verified.set(token, { wallet: payload.sub, expiresAtSeconds: payload.exp ?? 0 })
       return payload.sub
     } catch (error) {
       if (error instanceof joseErrors.JWTExpired) throw new Failure('TOKEN_INVALID', { problem: 'it has expired' })

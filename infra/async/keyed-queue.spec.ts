@@ -65,3 +65,26 @@ test('work of one key runs in order, of several at once, and work that fails hol
   expect(await Promise.all([first, last])).toEqual(['first', 'last'])
   expect(done).toEqual(['other', 'first', 'fails', 'last'])
 })
+
+test('work under several keys begins at once when all are free, else never; later work waits for it', async () => {
+  const inOrder = createKeyedRunner()
+  const gate = Promise.withResolvers<void>()
+  const done: string[] = []
+  const both = inOrder.now(['a', 'b'], async () => {
+    await gate.promise
+    done.push('both')
+    return 'both'
+  })
+  const after = ['a', 'b'].map((key) => inOrder(key, async () => void done.push(key)))
+  for (const keys of [['a'], ['c', 'b']]) expect(inOrder.now(keys, async () => void done.push('never'))).toBeUndefined()
+  expect(await inOrder.now(['c'], async () => 'free')).toBe('free')
+  gate.resolve()
+  expect(await both).toBe('both')
+  await Promise.all(after)
+  expect(done).toEqual(['both', 'a', 'b'])
+  const failing = inOrder.now(['a', 'b'], async () => {
+    throw new Error('it fails')
+  })
+  await expect(failing).rejects.toThrow('it fails')
+  expect(await inOrder.now(['a', 'b'], async () => 'free again')).toBe('free again')
+})

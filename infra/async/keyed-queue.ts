@@ -68,6 +68,13 @@ export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
   }
 }
 
+export type KeyedRunner = {
+  <Result>(key: string, work: () => Promise<Result>): Promise<Result>
+  /** Begins work under several keys before it returns. Returns undefined, and begins nothing, when one of the keys has
+   *  work: so no work ever waits for one key while it keeps others from theirs. */
+  now<Result>(keys: readonly string[], work: () => Promise<Result>): Promise<Result> | undefined
+}
+
 /** Makes a function that runs work of the same key one after the other, in the order of the calls, and work of
  *  different keys at once. Resolves and throws as the work does; work that fails does not hold up the work behind it.
  *
@@ -78,15 +85,26 @@ export const createKeyedQueue = <Work extends Keyed>(): KeyedQueue<Work> => {
  *    inOrder('rental-1', () => append(second)), // after the first
  *    inOrder('rental-2', () => append(third)), // at once
  *  ]) */
-export const createKeyedRunner = (): (<Result>(key: string, work: () => Promise<Result>) => Promise<Result>) => {
+export const createKeyedRunner = (): KeyedRunner => {
   const last = new Map<string, Promise<unknown>>()
-  return async (key, work) => {
-    const running = (last.get(key) ?? Promise.resolve()).then(work, work)
-    last.set(key, running)
+  const run = async <Result>(
+    keys: readonly string[],
+    begin: (before: Promise<unknown> | undefined) => Promise<Result>,
+  ): Promise<Result> => {
+    const running = begin(last.get(keys[0] ?? ''))
+    for (const key of keys) last.set(key, running)
     try {
       return await running
     } finally {
-      if (last.get(key) === running) last.delete(key)
+      for (const key of keys) if (last.get(key) === running) last.delete(key)
     }
   }
+  return Object.assign(
+    <Result>(key: string, work: () => Promise<Result>) =>
+      run([key], (before = Promise.resolve()) => before.then(work, work)),
+    {
+      now: <Result>(keys: readonly string[], work: () => Promise<Result>) =>
+        keys.some((key) => last.has(key)) ? undefined : run(keys, work),
+    },
+  )
 }

@@ -33,6 +33,7 @@ export const postgresCapabilities: Capabilities = {
  *  @param migrate `false` changes nothing, for read-only callers; then it also throws LOG_NOT_FOUND and
  *  DATABASE_SCHEMA_OLDER.
  *  @param keepers places outside the database for the latest event; a log that lacks it is not opened.
+ *  @param announcing left out but in specs.
  *  Throws LOG_REPLACED, DATABASE_SCHEMA_NEWER, and DATABASE_UNAVAILABLE while it opens. */
 export const openPostgresEventStore = async ({
   database,
@@ -42,6 +43,7 @@ export const openPostgresEventStore = async ({
   onReplaced,
   lookPauseMs,
   keepers = [],
+  announcing,
 }: {
   readonly database: Pick<Database, 'query' | 'transaction' | 'listen'>
   readonly log?: Pick<Log, 'warn'> | undefined
@@ -50,6 +52,7 @@ export const openPostgresEventStore = async ({
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly lookPauseMs?: number | undefined
   readonly keepers?: readonly Keeper[] | undefined
+  readonly announcing?: { readonly answerMsMax: number } | undefined
 }): Promise<EventStore> => {
   const { query, listen } = database
   let storeId = ''
@@ -66,7 +69,7 @@ export const openPostgresEventStore = async ({
   for (const { event } of missed) known.add(event)
   const stopKeeping = keepLatest(keepers, known, log)
   const reader = createReader({ known, positions })
-  const tail = createTail({ known, listen, reader, positions, pollMs, onRetry: logRetries(log) })
+  const tail = createTail({ known, listen, reader, positions, pollMs, onRetry: logRetries(log), announcing })
   const writer = createWriter({ known, positions, onCommitted: tail.committed })
   const appendKnowing = async (appends: readonly Append[]): Promise<AppendToManyOutcome> => {
     const outcome = await writer.append(checkAppends(appends))

@@ -143,6 +143,15 @@ await runChild(poolSize, async (child) => {
       if (answer.outcome === 'appended' && !answer.repeated) count('events', append.events.length)
       return answer
     },
+    appendToMany: async (appends: Parameters<typeof opened.appendToMany>[0]) => {
+      const answer = await opened.appendToMany(appends)
+      if (!('outcome' in answer) && answer.every(({ repeated }) => !repeated))
+        count(
+          'events',
+          appends.reduce((sum, { events }) => sum + events.length, 0),
+        )
+      return answer
+    },
   }
   const store = recordedStore(counted, createRecorder(journal, firstNumber))
   const turns = await openPostgresTurns({ database, log: child.log })

@@ -3,7 +3,15 @@
 import { createHash } from 'node:crypto'
 import { type Actor, systemActor, userActor } from '../../commands/actor.ts'
 import { commandIds, ids } from '../../commands/derived-ids.ts'
-import { type Commands, createCommands, mustExecute, requestEnvelope } from '../../commands/execute.ts'
+import {
+  type Commands,
+  createCommands,
+  type Envelope,
+  mustExecute,
+  type NextCommand,
+  type OutgoingCommand,
+  requestEnvelope,
+} from '../../commands/execute.ts'
 import { derivedId } from '../../commands/ids.ts'
 import { submitJob } from '../../commands/submit-job.ts'
 import { type AggregateName, type CommandOf, idOf } from '../../domain/aggregates.ts'
@@ -72,14 +80,31 @@ export const createGoldenWorld = (store: EventStore, salt: string, start: string
     `0x${createHash('sha256').update(`${salt} ${name}`).digest('hex').slice(0, digits)}`
 
   const commandsOfStore = createCommands({ store })
+  const keep = ({ to, id, command, envelope }: OutgoingCommand & { readonly envelope: Envelope }) => {
+    record.sent.push({ to, command, actor: envelope.actor })
+    record.acts.push({ to, id, command: command.type, ...envelope })
+  }
   const commands: Commands = {
     ...commandsOfStore,
     // As if the worker were another process than the one that had the request.
     doOnce: (_, work) => work(),
     execute: (to, id, command, envelope) => {
-      record.sent.push({ to, command, actor: envelope.actor })
-      record.acts.push({ to, id, command: command.type, ...envelope })
+      keep({ to, id, command, envelope } as Parameters<typeof keep>[0])
       return commandsOfStore.execute(to, id, command, envelope)
+    },
+    executeTogether: async (steps) => {
+      const sent: Parameters<typeof keep>[0][] = []
+      const noting = steps.map(
+        (next, index): NextCommand =>
+          (before) => {
+            const command = next(before)
+            if (command && command !== 'stop') sent[index] = command
+            return command
+          },
+      )
+      const answers = await commandsOfStore.executeTogether(noting)
+      for (const [index, answer] of answers.entries()) if (answer && sent[index]) keep(sent[index])
+      return answers
     },
   }
 

@@ -11,13 +11,13 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'commands/aggregate-cache.ts lets firstReads': 'an entry for each read under way, and the operations are bounded',
   'gateway/executions.ts lets places': 'an entry for each address with a query under way, and the requests are bounded',
   'gateway/server.ts lets uses': 'an entry for each request under way, which are bounded',
-  'gateway/graphql/loaders.ts lets waiting': 'belongs to one request, whose cost is bounded, and is emptied every turn',
   'gateway/websocket/transport.ts lets ownIds': 'an entry for each operation of a socket, at most 100',
   'gateway/websocket/transport.ts lets clientIds': 'an entry for each operation of a socket, at most 100',
+  'infra/async/batch-loader.ts lets waiting':
+    'an entry for each row that the operations under way ask for, emptied every turn',
   'infra/async/fair-turns.ts lets waiting': 'an entry for each request or message under way, which are bounded',
   'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',
-  'infra/async/keyed-queue.ts lets last': 'an entry for each piece of work under way',
   'infra/async/semaphore.ts lets waiting': 'an entry for each caller that waits; callers bound what they start',
   'infra/async/signal.ts lets waiting': 'an entry for each caller that waits, until its signal or its time ends',
   'infra/clusters/process.ts lets followers': 'an entry for each job that runs on this machine',
@@ -40,6 +40,7 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'projections/engine/waiters.ts lets byPosition': 'an entry for each caller that waits, for some seconds at most',
   'projections/money-funding.ts lets byAsset': 'belongs to one trace; an entry for each asset',
   'projections/money-funding.ts lets held': 'belongs to one trace; an entry for each hold that is open',
+  'projections/queries.ts lets loaders': 'an entry for each connection to the read models, of which a program has one',
   'projections/money-trace.ts lets items': 'belongs to one trace, and is cut to a page as it grows',
 }
 const excuses: Excuses = Object.fromEntries(Object.entries(boundedOtherwise).map(([where, why]) => [lets(where), why]))

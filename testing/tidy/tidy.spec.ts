@@ -144,8 +144,6 @@ const deadExcuses: Excuses = {
   'infra/async/bounded.ts exports registeredBounds, and no product code uses it': 'docs/limits.md is printed with it',
   'infra/config.ts exports settingsTable, and no product code uses it': 'docs/configuration.md is printed with it',
   'infra/event-store/memory.ts exports createMemoryEventStore, and no product code uses it': 'the engine of pure tests',
-  'infra/event-store/port.ts exports EventStore.appendToMany, and no product code uses it':
-    'the next issues: a saga that appends all its steps at once',
   'projections/engine/verify.ts exports compareWithRebuild, and no product code uses it':
     'the chaos run proves the read models with it',
 }

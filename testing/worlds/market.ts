@@ -76,18 +76,35 @@ export const chartOf = async (store: EventStore): Promise<ReadonlyMap<string, bi
   return sums
 }
 
+/** Returns a store that does something around each append, to one stream or to several. */
+export const withAppends = (
+  store: EventStore,
+  around: <Outcome>(append: () => Promise<Outcome>, streams: readonly string[]) => Promise<Outcome>,
+): EventStore => ({
+  ...store,
+  append: (append) => around(() => store.append(append), [append.stream]),
+  appendToMany: (appends) =>
+    around(
+      () => store.appendToMany(appends),
+      appends.map(({ stream }) => stream),
+    ),
+})
+
+/** Returns a store that appends to one stream at a time, as some engines do. */
+export const oneByOne = (store: EventStore): EventStore => ({
+  ...store,
+  capabilities: { ...store.capabilities, appendToMany: false },
+})
+
 /** Returns a store that loses its connection at append number `at`, counted from 1: before it is stored, or after that
  *  and before the answer. Each later append is stored, and its answer is lost. */
 export const breakingAt = (store: EventStore, at: number, when: 'before' | 'after'): EventStore => {
   let appends = 0
-  return {
-    ...store,
-    append: async (append) => {
-      appends++
-      if (appends === at && when === 'before') throw new Error('connection lost')
-      const answer = await store.append(append)
-      if (appends >= at) throw new Error('connection lost')
-      return answer
-    },
-  }
+  return withAppends(store, async (append) => {
+    appends++
+    if (appends === at && when === 'before') throw new Error('connection lost')
+    const answer = await append()
+    if (appends >= at) throw new Error('connection lost')
+    return answer
+  })
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { eventually } from '../../../testing/eventually.ts'
 import { collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
 import type { Appended } from '../port.ts'
 import { createSpecDatabase } from './database.testing.ts'
@@ -51,6 +52,33 @@ describe('event store on Postgres beside other clients of the database', () => {
       const tailed = eventsUntil(two, { signal: fixture.stop.signal }, 2)
       await one.append(to(newStream(), 'any', newEvent()))
       await one.append(to(newStream(), 'any', newEvent()))
+      expect(await tailed).toHaveLength(2)
+    })
+
+    test('a process that is alone sends no NOTIFY, and the next one is woken by it all the same', async () => {
+      let announced = 0
+      const database: typeof fixture.database = {
+        ...fixture.database,
+        query: (label, ...asked) => {
+          if (label === 'eventStore.announce') announced += 1
+          return fixture.database.query(label, ...asked)
+        },
+      }
+      const one = await fixture.openStore({ database, announcing: { answerMsMax: 1 } })
+      const own = eventsUntil(one, { signal: fixture.stop.signal }, 1)
+      const append = () => one.append(to(newStream(), 'any', newEvent()))
+      await append()
+      await own
+      await eventually('nothing to be announced', async () => {
+        const before = announced
+        for (let n = 0; n < 3; n += 1) await append()
+        return announced === before
+      })
+      const two = await fixture.openStore({ pollMs: 3_600_000 })
+      const after = await two.head()
+      const tailed = eventsUntil(two, { after, signal: fixture.stop.signal }, 2)
+      await append()
+      await append()
       expect(await tailed).toHaveLength(2)
     })
 

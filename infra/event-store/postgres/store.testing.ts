@@ -6,6 +6,7 @@ import { createSpecDatabase, type ObservedDatabase, type SpecDatabase } from './
 type OpenOptions = {
   readonly database?: Pick<ObservedDatabase, 'query' | 'transaction' | 'listen'>
   readonly pollMs?: number
+  readonly announcing?: { readonly answerMsMax: number }
 }
 
 /** The set-up of a test of this engine: its own database, and stores and subscriptions that end with the test. */
@@ -26,8 +27,8 @@ export const useStoreFixture = (): StoreFixture => {
   let opened: EventStore[] = []
   beforeEach(async () => {
     const specDatabase = await createSpecDatabase()
-    const openStore = async ({ database = specDatabase.open(), pollMs = 500 }: OpenOptions = {}) => {
-      const store = await openPostgresEventStore({ database, pollMs })
+    const openStore = async ({ database = specDatabase.open(), pollMs = 500, announcing }: OpenOptions = {}) => {
+      const store = await openPostgresEventStore({ database, pollMs, announcing })
       opened.push(store)
       return store
     }

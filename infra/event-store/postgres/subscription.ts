@@ -1,11 +1,11 @@
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { createSignal, unlessAborted } from '../../async/signal.ts'
-import { sleep } from '../../async/sleep.ts'
 import { channels } from '../../locks.ts'
 import type { Database } from '../../postgres.ts'
 import type { Batch, StoredEvent, SubscribeOptions } from '../port.ts'
 import type { Positions } from '../position.ts'
+import { createAnnouncements } from './announcements.ts'
 import type { KnownInPostgres } from './known.ts'
 import { type Committed, createOwnEvents, filtered } from './own-events.ts'
 import type { Page } from './pages.ts'
@@ -17,13 +17,6 @@ const pageRowsMax = 1_000
 /** A batch ends with the page that reaches so many bytes of JSON. The next page is in memory as well. */
 const batchBytesMax = 8 * 1024 * 1024
 const retryDelay = { minMs: 100, maxMs: 2_000 }
-/** At most one NOTIFY in this time. */
-const announceMsMin = 5
-
-/** Sends a NOTIFY. Its commit takes a lock that all notifying transactions share. So it is never part of an append:
- *  that would divide the rate of appends by four. It is only a hint, so its commit does not wait for the disk. $1
- *  channel, $2 position. */
-const ANNOUNCE = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
 export type Tail = {
   /** Reports that this process has committed up to the position: wakes its subscribers at once, which need not read
@@ -45,6 +38,7 @@ export const createTail = ({
   positions,
   pollMs,
   onRetry = () => undefined,
+  announcing,
 }: {
   readonly known: KnownInPostgres
   readonly listen: Database['listen']
@@ -52,6 +46,8 @@ export const createTail = ({
   readonly positions: Positions
   readonly pollMs: number
   readonly onRetry?: ((error: unknown) => void) | undefined
+  /** Left out but in specs. */
+  readonly announcing?: { readonly answerMsMax: number } | undefined
 }): Tail => {
   const closing = new AbortController()
   const headMoved = createSignal()
@@ -75,8 +71,13 @@ export const createTail = ({
     pollRequested.notify()
   }
 
+  const announcements = createAnnouncements({ query: known.query, ...announcing })
+
   const onNotification = (payload: string) => {
-    if (!/^\d{1,19}$/.test(payload) || BigInt(payload) > latestHead) requestPoll()
+    // Sent by nobody: listening has begun, perhaps anew.
+    if (payload === '') announcements.listening()
+    const position = payload === '' ? 'unknown' : announcements.heard(payload)
+    if (position === 'unknown' || (position !== undefined && position > latestHead)) requestPoll()
   }
 
   const ensureListening = async (): Promise<void> => {
@@ -186,32 +187,16 @@ export const createTail = ({
     }
   }
 
-  let headToAnnounce = 0n
-  let announcing: Promise<void> | undefined
-
-  const announce = async (): Promise<void> => {
-    for (let announced = 0n; announced < headToAnnounce; ) {
-      announced = headToAnnounce
-      const values = [channels.logAppended, `${announced}`]
-      await known
-        .query('eventStore.announce', ANNOUNCE, values, { name: 'event_store_announce' })
-        .catch(() => undefined)
-      await sleep(announceMsMin, closing.signal)
-    }
-    announcing = undefined
-  }
-
   return {
     committed: (position, committed) => {
       if (subscribers > 0) own.add(committed)
       advanceHead(position)
-      if (position > headToAnnounce) headToAnnounce = position
-      announcing ??= announce()
+      announcements.committed(position)
     },
     subscribe,
     close: async () => {
       closing.abort()
-      await Promise.all([polling, announcing, listener?.close()])
+      await Promise.all([polling, announcements.close(), listener?.close()])
     },
   }
 }

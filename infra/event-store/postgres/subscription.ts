@@ -27,8 +27,8 @@ const ANNOUNCE = `select set_config('synchronous_commit', 'off', true), pg_notif
 
 export type Tail = {
   /** Reports that this process has committed up to the position: wakes its subscribers at once, which need not read
-   *  what is known here, and other processes by NOTIFY. */
-  committed(position: bigint, committed: readonly Committed[]): void
+   *  what is known here, and other processes by NOTIFY. `committed` returns what was new. */
+  committed(position: bigint, committed: () => readonly Committed[]): void
   subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
   close(): Promise<void>
 }
@@ -203,7 +203,7 @@ export const createTail = ({
 
   return {
     committed: (position, committed) => {
-      if (subscribers > 0) own.add(committed)
+      if (subscribers > 0) own.add(committed())
       advanceHead(position)
       if (position > headToAnnounce) headToAnnounce = position
       announcing ??= announce()

@@ -85,6 +85,29 @@ describe('a batch of appends on Postgres', () => {
     expect(batches.map(isOptimistic)).toEqual([true, false, false, ...Array(10).fill(false), true])
   })
 
+  test('at a revision that this process has appended and another one has gone beyond: a conflict, and no gap', async () => {
+    const [{ store }, other] = [await openObserved(), await fixture.openStore()]
+    const [one, two] = [newStream(), newStream()]
+    await Promise.all([one, two].map((stream) => store.append(to(stream, 'no stream', newEvent()))))
+    await other.append(to(one, 0n, newEvent()))
+    const answers = await Promise.all([one, two].map((stream) => store.append(to(stream, 0n, ...newEvents(2)))))
+    expect(answers).toMatchObject([
+      { outcome: 'conflict', actual: 1n },
+      { outcome: 'appended', revision: 2n },
+    ])
+    expect((await collect(store.readStream(two))).map(({ revision }) => revision)).toEqual([0n, 1n, 2n])
+    expect(await collect(store.readStream(one))).toHaveLength(2)
+  })
+
+  test('comes behind what another process has appended since', async () => {
+    const [{ store, batches }, other] = [await openObserved(), await fixture.openStore()]
+    await store.append(to(newStream(), 'no stream', newEvent()))
+    await other.append(to(newStream(), 'no stream', newEvent()))
+    const last = await store.append(to(newStream(), 'no stream', newEvent()))
+    expect(last).toMatchObject({ outcome: 'appended', position: await store.head() })
+    expect(batches.map(({ result }) => result)).toEqual(['0', '2'])
+  })
+
   test('is refused in another isolation level, where two creates of a stream would not see each other', async () => {
     await fixture.openStore({ database: fixture.database })
     const client = await fixture.specDatabase.connect()

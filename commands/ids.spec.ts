@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { validate, version } from 'uuid'
-import { eventIdOf } from './ids.ts'
+import { eventIdOf, newId } from './ids.ts'
 
 const moment = fc
   .date({ min: new Date(0), max: new Date('9999-12-31T23:59:59.999Z'), noInvalidDate: true })
@@ -27,4 +27,13 @@ test('the same command at the same time has the same ids, another event or anoth
 test('an invalid time still gives an id: the store refuses the event', () => {
   expect(validate(eventIdOf('command', 0, 'yesterday'))).toBe(true)
   expect(validate(eventIdOf('command', 0, '0001-01-01T00:00:00.000Z'))).toBe(true)
+})
+
+test('new ids are UUIDs of version 7 that differ and are in order, across draws of random bytes', () => {
+  const ids = Array.from({ length: 2_000 }, newId)
+  expect(ids.every((id) => validate(id) && version(id) === 7)).toBe(true)
+  expect(ids).toEqual([...new Set(ids)].toSorted())
+  const randomParts = new Set(ids.map((id) => id.slice(-12)))
+  expect(randomParts.size).toBe(ids.length)
+  expect(Math.abs(Date.now() - Number.parseInt(ids[0]?.replace('-', '').slice(0, 12) ?? '', 16))).toBeLessThan(60_000)
 })

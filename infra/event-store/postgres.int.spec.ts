@@ -95,7 +95,8 @@ describe('event store on Postgres', () => {
       const event = newEvent()
       await store.append(to(newStream(), 'no stream', event))
       const admin = await fixture.specDatabase.connect()
-      await admin.query('drop function log.append_batch; drop index log.events_type_position; drop table log.epochs')
+      await admin.query(`drop function log.append_batch; drop function log.append_expected;
+        drop index log.events_type_position; drop table log.epochs`)
       await admin.query('delete from log.schema_versions where version > 1')
       await admin.query('create index concurrently events_type_position on log.events (type, position)')
       const { rows: before } = await admin.query(`select 'log.events_type_position'::regclass::oid as index`)

@@ -2,8 +2,8 @@ import type { Failure } from '../../domain/errors.ts'
 import type { Database } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
 import { type Keeper, keepLatest, loadKept } from './keeper.ts'
-import { acknowledgedBy, type KeptEvent, refuseLogWithout } from './known-log.ts'
-import type { Append, Appended, AppendToManyOutcome, Capabilities, EventStore } from './port.ts'
+import { type KeptEvent, refuseLogWithout } from './known-log.ts'
+import type { Appended, Capabilities, EventStore } from './port.ts'
 import { isLossKnown, positionsOf } from './position.ts'
 import { createKnownInPostgres } from './postgres/known.ts'
 import { createReader } from './postgres/reader.ts'
@@ -71,19 +71,14 @@ export const openPostgresEventStore = async ({
   const reader = createReader({ known, positions })
   const tail = createTail({ known, listen, reader, positions, pollMs, onRetry: logRetries(log), announcing })
   const writer = createWriter({ known, positions, onCommitted: tail.committed })
-  const appendKnowing = async (appends: readonly Append[]): Promise<AppendToManyOutcome> => {
-    const outcome = await writer.append(checkAppends(appends))
-    if (!('outcome' in outcome)) for (const event of acknowledgedBy(appends, outcome)) known.add(event)
-    return outcome
-  }
   return {
     name: 'postgres',
     capabilities: postgresCapabilities,
     append: async (append) => {
-      const outcome = await appendKnowing([append])
+      const outcome = await writer.append(checkAppends([append]))
       return 'outcome' in outcome ? outcome : (outcome[0] as Appended)
     },
-    appendToMany: appendKnowing,
+    appendToMany: async (appends) => writer.append(checkAppends(appends)),
     readStream: reader.readStream,
     readAll: reader.readAll,
     subscribe: tail.subscribe,

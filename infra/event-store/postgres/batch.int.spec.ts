@@ -8,12 +8,13 @@ import { useStoreFixture } from './store.testing.ts'
 describe('a batch of appends on Postgres', () => {
   const fixture = useStoreFixture()
 
-  /** Opens a store and records its batches: the parameter `careful` of log.append_batch, and its result. */
+  /** Opens a store and records its statements: the function, and its result. */
   const openObserved = async () => {
-    const batches: { careful: unknown; result: string }[] = []
+    const batches: { called: string | undefined; result: string }[] = []
     const query: ObservedDatabase['query'] = async (label, text, values, options) => {
       const rows = await fixture.database.query<readonly unknown[]>(label, text, values, options)
-      if (label === 'eventStore.append') batches.push({ careful: values?.[9], result: String(rows[0]?.[0]) })
+      if (label === 'eventStore.append')
+        batches.push({ called: /log\.(\w+)/.exec(text)?.[1], result: String(rows[0]?.[0]) })
       return rows as never
     }
     const store = await fixture.openStore({ database: { ...fixture.database, query } })
@@ -21,6 +22,7 @@ describe('a batch of appends on Postgres', () => {
   }
 
   const isOptimistic = ({ result }: { readonly result: string }) => /^\d+$/.test(result)
+  const calledOf = (batches: readonly { readonly called: string | undefined }[]) => batches.map(({ called }) => called)
 
   test('with all streams at their expected revisions is one optimistic insert', async () => {
     const { store, batches } = await openObserved()
@@ -67,7 +69,8 @@ describe('a batch of appends on Postgres', () => {
       expect(idsOf(log).sort()).toEqual([...idsOf(known), ...written].sort())
       // The failed attempt used up no position.
       expect(store.distance(store.start, await store.head())).toBe(log.length)
-      expect(batches.map(isOptimistic)).toEqual([true, false])
+      expect(batches.map(isOptimistic)).toEqual(batches.map((_, index) => index === 0))
+      expect(batches.at(-1)?.called).toBe('append_batch')
     },
   )
 
@@ -77,8 +80,32 @@ describe('a batch of appends on Postgres', () => {
     await store.append(to(stream, 'no stream', newEvent()))
     await store.append(to(stream, 'no stream', newEvent()))
     for (let n = 0; n < 11; n++) await store.append(to(newStream(), 'no stream', newEvent()))
-    expect(batches.map(({ careful }) => careful)).toEqual([false, false, ...Array(10).fill(true), false])
-    expect(batches.map(isOptimistic)).toEqual([true, false, ...Array(10).fill(false), true])
+    const [fast, slow] = ['append_expected', 'append_batch']
+    expect(calledOf(batches)).toEqual([fast, fast, slow, ...Array(10).fill(slow), fast])
+    expect(batches.map(isOptimistic)).toEqual([true, false, false, ...Array(10).fill(false), true])
+  })
+
+  test('at a revision that this process has appended and another one has gone beyond: a conflict, and no gap', async () => {
+    const [{ store }, other] = [await openObserved(), await fixture.openStore()]
+    const [one, two] = [newStream(), newStream()]
+    await Promise.all([one, two].map((stream) => store.append(to(stream, 'no stream', newEvent()))))
+    await other.append(to(one, 0n, newEvent()))
+    const answers = await Promise.all([one, two].map((stream) => store.append(to(stream, 0n, ...newEvents(2)))))
+    expect(answers).toMatchObject([
+      { outcome: 'conflict', actual: 1n },
+      { outcome: 'appended', revision: 2n },
+    ])
+    expect((await collect(store.readStream(two))).map(({ revision }) => revision)).toEqual([0n, 1n, 2n])
+    expect(await collect(store.readStream(one))).toHaveLength(2)
+  })
+
+  test('comes behind what another process has appended since', async () => {
+    const [{ store, batches }, other] = [await openObserved(), await fixture.openStore()]
+    await store.append(to(newStream(), 'no stream', newEvent()))
+    await other.append(to(newStream(), 'no stream', newEvent()))
+    const last = await store.append(to(newStream(), 'no stream', newEvent()))
+    expect(last).toMatchObject({ outcome: 'appended', position: await store.head() })
+    expect(batches.map(({ result }) => result)).toEqual(['0', '2'])
   })
 
   test('is refused in another isolation level, where two creates of a stream would not see each other', async () => {
@@ -87,13 +114,16 @@ describe('a batch of appends on Postgres', () => {
     await client.query('begin isolation level repeatable read')
     const empty = `'{}'::text[], '{}', '{}', '{1}', '{}', '{}', '{}', '{}', '{}'`
     await expect(client.query(`select log.append_batch(${empty}, false)`)).rejects.toThrow('read committed')
+    await client.query('rollback; begin isolation level repeatable read')
+    const nothing = `'{}'::text[], '{}', '{}', '{}', '{}', '{}', '{}', '{}', null, null, ''`
+    await expect(client.query(`select log.append_expected(${nothing})`)).rejects.toThrow('read committed')
   })
 
   test('of a program of the version before runs at the same time as ours, in one order', async () => {
     const store = await fixture.openStore({ database: fixture.database })
     const before = async (event: NewEvent) => {
       const client = await fixture.specDatabase.connect()
-      await client.query('select * from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
+      await client.query('select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, false)', [
         textArray([newStream()]),
         bigintArray([-1n]),
         intArray([1]),

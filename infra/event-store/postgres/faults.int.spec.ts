@@ -19,7 +19,7 @@ describe('event store on Postgres when things break', () => {
   const fixture = useStoreFixture()
 
   describe('a connection that is cut', () => {
-    const writing = `select pid from pg_stat_activity where datname = current_database() and query like 'select log.append_batch%'`
+    const writing = `select pid from pg_stat_activity where datname = current_database() and query like 'select log.append_%'`
 
     test('before the commit: nothing was written, and the same append again writes it', async () => {
       const store = await fixture.openStore({ database: fixture.database })

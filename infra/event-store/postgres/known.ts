@@ -11,6 +11,8 @@ export type KnownInPostgres = Omit<KnownLog, 'look'> & {
   /** Returns a condition for a statement on the log: true where the log has the latest event that this process knows,
    *  else an error ends the statement. */
   condition(bind: (value: bigint | string) => string): string
+  /** Returns the same for log.append_expected: the position and id of the latest event, or null, and the id of the store. */
+  values(): readonly [position: bigint | null, id: string | null, storeId: string]
   /** Returns the name of a prepared statement with this condition. */
   named(name: string): string
   look(): Promise<void>
@@ -73,6 +75,10 @@ export const createKnownInPostgres = ({
       }
     },
     named: (name) => (known.latest() ? name : `${name}_of_empty_log`),
+    values: () => {
+      const latest = known.latest()
+      return latest ? [numberIn(latest.position) ?? -1n, latest.id, storeId()] : [null, null, storeId()]
+    },
     // It does not depend on a row, so PostgreSQL evaluates it once for each statement, before any row.
     condition: (bind) => {
       const latest = known.latest()

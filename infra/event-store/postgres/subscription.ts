@@ -20,8 +20,8 @@ const retryDelay = { minMs: 100, maxMs: 2_000 }
 
 export type Tail = {
   /** Reports that this process has committed up to the position: wakes its subscribers at once, which need not read
-   *  what is known here, and other processes by NOTIFY. */
-  committed(position: bigint, committed: readonly Committed[]): void
+   *  what is known here, and other processes by NOTIFY. `committed` returns what was new. */
+  committed(position: bigint, committed: () => readonly Committed[]): void
   subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
   close(): Promise<void>
 }
@@ -189,7 +189,7 @@ export const createTail = ({
 
   return {
     committed: (position, committed) => {
-      if (subscribers > 0) own.add(committed)
+      if (subscribers > 0) own.add(committed())
       advanceHead(position)
       announcements.committed(position)
     },

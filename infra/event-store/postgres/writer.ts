@@ -1,9 +1,18 @@
 import { Failure, isFailure } from '../../../domain/errors.ts'
+import { createBoundedMap, registerBound } from '../../async/bounded.ts'
 import { createKeyedQueue } from '../../async/keyed-queue.ts'
-import type { Appended, AppendToManyOutcome, Conflict, ExpectedRevision, IdProblem } from '../port.ts'
+import type { Appended, AppendToManyOutcome, Conflict, IdProblem } from '../port.ts'
 import type { Positions } from '../position.ts'
-import { type CheckedAppend, type CheckedEvent, charactersOf } from '../validation.ts'
-import { bigintArray, intArray, jsonArray, textArray, uuidArray } from './binary-array.ts'
+import { type CheckedAppend, charactersOf } from '../validation.ts'
+import {
+  type AppendRequest,
+  areExpected,
+  expectedCode,
+  parseVerdicts,
+  type Verdict,
+  valuesExpected,
+  valuesOf,
+} from './batch.ts'
 import type { KnownInPostgres } from './known.ts'
 import type { Committed } from './own-events.ts'
 
@@ -19,98 +28,26 @@ const batchCharactersMax = 8 * 1024 * 1024
  *  failed attempt leaves dead rows behind. */
 const pessimisticBatches = 10
 
-const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) where'
+const APPEND_EXPECTED = 'select log.append_expected($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)::text'
+const APPEND = 'select log.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, true) where'
 
-/** The result of one append in a batch. `position` is undefined when nothing is stored. */
-type Verdict = { readonly verdict: string; readonly revision: bigint; readonly position: bigint | undefined }
+const revisionsBound = registerBound({
+  name: 'revisions appended',
+  holds:
+    'The revision of each stream that this process has appended to in PostgreSQL: no look is needed to see it there.',
+  whenFull: 'evicts the least recently used',
+  entriesMax: 10_000,
+})
 
-/** One call of `append` or `appendToMany`: its appends are stored all or nothing, and its caller awaits their
- *  outcome. `keys` are its streams and event ids: no other request may use them at the same time. */
-type AppendRequest = {
-  readonly appends: readonly CheckedAppend[]
-  readonly keys: readonly string[]
-  readonly events: number
-  readonly characters: number
-  readonly resolve: (outcome: AppendToManyOutcome) => void
-  readonly reject: (error: unknown) => void
-}
+/** Returns the key of a stream, which is no id of an event: those have the length of a UUID. */
+const keyOfStream = (stream: string): string => (stream.length < uuidCharacters ? stream : `stream ${stream}`)
+const uuidCharacters = 36
 
 export type Writer = {
   /** Stores all of the appends or none. Throws EVENT_INVALID, and DATABASE_UNAVAILABLE when the outcome is unknown. */
   append(appends: readonly CheckedAppend[]): Promise<AppendToManyOutcome>
   /** Accepts no more requests, and resolves when every accepted request has its outcome. */
   close(): Promise<void>
-}
-
-const expectedCode = (expected: ExpectedRevision): bigint => {
-  switch (expected) {
-    case 'no stream':
-      return -1n
-    case 'stream exists':
-      return -2n
-    case 'any':
-      return -3n
-    default:
-      return expected
-  }
-}
-
-/** Returns the bind variables of log.append_batch. Its `unit_of` is the request of each append; its `careful` skips the
- *  optimistic attempt. */
-const valuesOf = (requests: readonly AppendRequest[], isPessimistic: boolean): readonly unknown[] => {
-  const appends: CheckedAppend[] = []
-  const requestOf: number[] = []
-  const firstOf = [1]
-  const appendOf: number[] = []
-  const events: CheckedEvent[] = []
-  for (const [index, request] of requests.entries())
-    for (const append of request.appends) {
-      appends.push(append)
-      requestOf.push(index + 1)
-      for (const event of append.events) {
-        events.push(event)
-        appendOf.push(appends.length)
-      }
-      firstOf.push(events.length + 1)
-    }
-  return [
-    textArray(appends.map(({ stream }) => stream)),
-    bigintArray(appends.map(({ expected }) => expectedCode(expected))),
-    intArray(requestOf),
-    intArray(firstOf),
-    intArray(appendOf),
-    uuidArray(events.map(({ id }) => id)),
-    textArray(events.map(({ type }) => type)),
-    jsonArray(events.map(({ data }) => data)),
-    jsonArray(events.map(({ metadata }) => metadata)),
-    isPessimistic,
-  ]
-}
-
-/** Parses the result of log.append_batch: only a position when the optimistic attempt succeeded, else a line per
- *  append. */
-const parseVerdicts = (
-  requests: readonly AppendRequest[],
-  result: string,
-): { readonly isOptimistic: boolean; readonly verdicts: Verdict[] } => {
-  const isOptimistic = /^\d+$/.test(result)
-  if (!isOptimistic)
-    return {
-      isOptimistic,
-      verdicts: result.split('\n').map((line) => {
-        const [verdict = '', revision = '', position = ''] = line.split(':')
-        return { verdict, revision: BigInt(revision), position: position === '' ? undefined : BigInt(position) }
-      }),
-    }
-  let position = BigInt(result)
-  const verdicts: Verdict[] = []
-  for (const { appends } of requests)
-    for (const { expected, events } of appends) {
-      const count = BigInt(events.length)
-      position += count
-      verdicts.push({ verdict: 'appended', revision: expectedCode(expected) + count, position })
-    }
-  return { isOptimistic, verdicts }
 }
 
 const idProblems: readonly string[] = ['partly known', 'known elsewhere', 'other content'] satisfies IdProblem[]
@@ -140,7 +77,7 @@ const outcomeOf = (
  *  that came while the writers were busy, go into one statement and one commit. With many pending requests, a batch
  *  takes about half of them, so that both writers have work. Requests that share a stream or an event id run one
  *  after the other, in the order they came. After each commit `onCommitted` receives the position up to which this
- *  process has written, and what was new in it. */
+ *  process has written, and returns what was new in it. */
 export const createWriter = ({
   known,
   positions,
@@ -148,9 +85,11 @@ export const createWriter = ({
 }: {
   readonly known: KnownInPostgres
   readonly positions: Positions
-  readonly onCommitted: (position: bigint, committed: readonly Committed[]) => void
+  readonly onCommitted: (position: bigint, committed: () => readonly Committed[]) => void
 }): Writer => {
   const queue = createKeyedQueue<AppendRequest>()
+  const revisions = createBoundedMap<bigint>(revisionsBound)
+  const isThere = (stream: string, revision: bigint) => (revisions.get(stream) ?? -1n) >= revision
   let ready: AppendRequest[] = []
   let running = 0
   let pending = 0
@@ -159,42 +98,95 @@ export const createWriter = ({
   let onDrained: (() => void) | undefined
   let closed: Promise<void> | undefined
 
-  const run = async (requests: readonly AppendRequest[]): Promise<void> => {
+  /** Resolves to undefined when one of them is not at its expected revision, or has known ids: then nothing was written. */
+  const appendExpected = async (requests: readonly AppendRequest[]): Promise<AppendToManyOutcome[] | undefined> => {
+    const [row] = await known.query<[string | null]>(
+      'eventStore.append',
+      APPEND_EXPECTED,
+      valuesExpected(requests, known, isThere),
+      { rowMode: 'array', name: 'event_store_append_expected' },
+    )
+    if (row?.[0] == null) return undefined
+    const before = BigInt(row[0])
+    const last = requests.at(-1)?.appends.at(-1)
+    let position = before
+    const outcomes = requests.map(({ appends }) =>
+      appends.map(({ stream, expected, events }): Appended => {
+        const count = BigInt(events.length)
+        const revision = expectedCode(expected) + count
+        position += count
+        revisions.set(stream, revision)
+        return { outcome: 'appended', revision, position: positions.of(position), repeated: false }
+      }),
+    )
+    if (last) acknowledge(last, expectedCode(last.expected) + BigInt(last.events.length), position)
+    onCommitted(position, () => {
+      let at = before
+      return requests.flatMap(({ appends }) =>
+        appends.map((append) => {
+          const count = BigInt(append.events.length)
+          at += count
+          return { append, position: at, revision: expectedCode(append.expected) + count }
+        }),
+      )
+    })
+    return outcomes
+  }
+
+  const acknowledge = ({ stream, events }: CheckedAppend, revision: bigint, position: bigint): void => {
+    const last = events.at(-1)
+    if (last) known.add({ stream, id: last.id, revision, position: positions.of(position) })
+  }
+
+  /** Resolves to the outcome of each. */
+  const run = async (requests: readonly AppendRequest[]): Promise<AppendToManyOutcome[]> => {
     const isPessimistic = pessimisticBatchesLeft > 0
     if (isPessimistic) pessimisticBatchesLeft -= 1
-    const values = [...valuesOf(requests, isPessimistic)]
+    const attempt = !isPessimistic && areExpected(requests) ? await appendExpected(requests) : undefined
+    if (attempt) return attempt
+    const values = valuesOf(requests)
     const text = `${APPEND} ${known.condition((value) => `$${values.push(value)}`)}`
     const [row] = await known.query<[string]>('eventStore.append', text, values, {
       rowMode: 'array',
       name: known.named('event_store_append_batch'),
     })
-    const { isOptimistic, verdicts } = parseVerdicts(requests, row?.[0] ?? '')
-    if (!isOptimistic && verdicts.some(({ verdict }) => verdict !== 'appended'))
-      pessimisticBatchesLeft = pessimisticBatches
+    const verdicts = parseVerdicts(row?.[0] ?? '')
+    if (verdicts.some(({ verdict }) => verdict !== 'appended')) pessimisticBatchesLeft = pessimisticBatches
     let first = 0
+    let head = 0n
     const committed: Committed[] = []
-    for (const request of requests) {
+    const outcomes = requests.map((request) => {
       for (const [index, append] of request.appends.entries()) {
         const { verdict, revision, position } = verdicts[first + index] ?? missing
-        if (verdict === 'appended' && position !== undefined) committed.push({ append, position, revision })
+        if (position === undefined) continue
+        if (verdict === 'appended') committed.push({ append, position, revision })
+        acknowledge(append, revision, position)
+        if (position > head) head = position
       }
       const outcome = outcomeOf(request, verdicts.slice(first, first + request.appends.length), positions)
       first += request.appends.length
-      request.resolve(outcome)
-    }
-    let head = 0n
-    for (const { position } of verdicts) if (position !== undefined && position > head) head = position
-    if (head > 0n) onCommitted(head, committed)
+      return outcome
+    })
+    if (head > 0n) onCommitted(head, () => committed)
+    return outcomes
   }
 
-  const runBatch = async (requests: readonly AppendRequest[]): Promise<void> => {
+  /** Resolves to a function that answers the callers. */
+  const runBatch = async (requests: readonly AppendRequest[]): Promise<() => void> => {
     try {
-      await run(requests)
+      const outcomes = await run(requests)
+      return () => {
+        for (const [index, request] of requests.entries()) request.resolve(outcomes[index] ?? [])
+      }
     } catch (error) {
+      const answers: (() => void)[] = []
       // One request is poison, and nothing was written: run each on its own, so that only the poison one is refused.
       if (requests.length === 1 || isFailure(error, 'DATABASE_UNAVAILABLE'))
-        for (const request of requests) request.reject(error)
-      else for (const request of requests) await runBatch([request])
+        for (const request of requests) answers.push(() => request.reject(error))
+      else for (const request of requests) answers.push(await runBatch([request]))
+      return () => {
+        for (const answer of answers) answer()
+      }
     }
   }
 
@@ -221,10 +213,12 @@ export const createWriter = ({
     while (running < writersAllowed() && ready.length > 0) {
       const batch = takeBatch()
       running += 1
-      void runBatch(batch).then(() => {
+      void runBatch(batch).then((answer) => {
         running -= 1
         pending -= batch.length
+        // First: what the callers append next shall find its streams free.
         for (const request of batch) ready.push(...queue.leave(request))
+        answer()
         if (pending === 0) onDrained?.()
         schedule()
       })
@@ -243,8 +237,7 @@ export const createWriter = ({
         if (closed) return reject(new Failure('DATABASE_UNAVAILABLE', { reason: 'the event store is closed' }))
         const request: AppendRequest = {
           appends,
-          // An event id contains no space, so it never equals the key of a stream.
-          keys: appends.flatMap(({ stream, events }) => [`stream ${stream}`, ...events.map(({ id }) => id)]),
+          keys: appends.flatMap(({ stream, events }) => [keyOfStream(stream), ...events.map(({ id }) => id)]),
           events: appends.reduce((sum, { events }) => sum + events.length, 0),
           characters: appends.reduce((sum, append) => sum + charactersOf(append), 0),
           resolve,

@@ -23,8 +23,9 @@ export type NextCommand = (before: readonly DomainEvent[]) => Sent | 'stop' | un
 /** Executes the first of these commands with one append to all their streams, and resolves to their answers, with
  *  undefined for one that is not needed. Resolves to none, with nothing written, where that cannot be: fewer than two of
  *  them lead to events by what is known here, two go to the same stream, another command is at one of the streams,
- *  others have written there twice, an event cannot be stored, or the event store appends to one stream at a time. `execute` answers the next one
- *  then, whatever the reason was. Throws DATABASE_UNAVAILABLE when the outcome is unknown. */
+ *  others have written there twice, an event cannot be stored, or the event store appends to one stream at a time.
+ *  `execute` answers the next one then, whatever the reason was. Throws DATABASE_UNAVAILABLE when the outcome is
+ *  unknown. */
 export type ExecuteTogether = (
   commands: readonly NextCommand[],
 ) => Promise<readonly (Executed<AggregateName> | undefined)[]>

@@ -227,12 +227,19 @@ describe('when the server dies', () => {
   })
 })
 
-test('a pid file that names another program by now is ignored', async () => {
+test.each([
+  [
+    'names another program by now',
+    (data: string, port: string) => `${process.ppid}\n${data}\n1\n${port}\n\n127.0.0.1\n  1 1\nready   \n`,
+  ],
+  ['is empty, as of a server that was killed while it wrote it', () => ''],
+  ['was cut', () => '-'],
+])('a pid file that %s is ignored', async (_, contentOf) => {
   await start()
   await stop()
   const port = (await readFile(join(folder, 'postgres.port'), 'utf8')).trim()
   const data = join(folder, 'postgres')
-  await writeFile(join(data, 'postmaster.pid'), `${process.ppid}\n${data}\n1\n${port}\n\n127.0.0.1\n  1 1\nready   \n`)
+  await writeFile(join(data, 'postmaster.pid'), contentOf(data, port))
   const { database } = await start()
   expect(await database.query('test.one', 'select 1 as one')).toEqual([{ one: 1 }])
 })

@@ -100,11 +100,12 @@ export const endLeftovers = async (data: string, log: Log, hurry?: AbortSignal):
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `an earlier PostgreSQL does not end: ${pids.join(', ')}` })
 }
 
-/** Removes the pid file of a server that has ended, when its pid belongs to another program by now: PostgreSQL would take
- *  that for its predecessor. */
+/** Removes the pid file of a server that has ended, when its pid belongs to another program by now, which PostgreSQL would
+ *  take for its predecessor, or when it names none: a server that was killed while it wrote the file leaves it empty, and
+ *  no other would start. */
 export const dropPidFile = async (data: string): Promise<void> => {
   const named = await namedPid(data)
-  if (named > 0 && (await exists(`/proc/${named}`))) await rm(join(data, 'postmaster.pid'), { force: true })
+  if (!(named > 0) || (await exists(`/proc/${named}`))) await rm(join(data, 'postmaster.pid'), { force: true })
 }
 
 const namedPid = async (data: string): Promise<number> =>

@@ -90,8 +90,8 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 | bytes of requests, messages and operations under way, finished or not, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
 
 A request must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60
-(\`ANSWER_TIMED_OUT\`). A body in chunks may have 1,024 of them and one more for each 64 bytes, a message 256 fragments;
-only POST has a body. A message that is not finished counts with all that came since it began
+(\`ANSWER_TIMED_OUT\`). A body must have a Content-Length: one in chunks is refused (\`LENGTH_REQUIRED\`, HTTP 411), for
+each chunk is work; a message may have 256 fragments. A message that is not finished counts with all that came since it began
 (\`gateway/websocket/intake.ts\`). A socket takes 100 messages, pings and pongs a second. While its client leaves
 more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off
 (4408), and the client resumes at the last position. A socket is closed when its token expires (4401), and so is a stream

@@ -11,45 +11,35 @@ export type RequestUse = {
   work(): () => void
 }
 
-/** A shorter answer is not counted: so the one that says that there is no room can be sent. */
+/** A shorter answer is not counted: so the refusal for lack of room can be sent. */
 const uncountedCharactersMax = 4 * 1024
 
-/** Counts the requests of a server, for the routes that are added after it: each from its head until its client has
- *  taken the answer and its work has ended, with its body and the text of its answer. Bytes that are sent as a Buffer
- *  are not counted, for all answers share it. Returns the function that finds what a request has taken. */
+/** Counts the requests of a server whose plugins are registered: each from its head until its client has taken the
+ *  answer and its work has ended, with its body and the text of its answer. Bytes that are sent as a Buffer are not
+ *  counted, for all answers share it. Returns the function that finds what a request has taken. */
 export const addRequestUses = (
   app: FastifyInstance,
   { begin, quotas }: Connections,
 ): ((request: FastifyRequest) => RequestUse | undefined) => {
   const uses = new WeakMap<IncomingMessage, RequestUse>()
-  app.addHook('onRequest', async (request, reply) => {
-    // A WebSocket counts from its own handler on.
-    if (request.ws) return
-    // Each chunk is work, whatever its size: a body of chunks is read in turns.
-    if (isChunked(request.raw)) request.raw.socket.pause()
-    if (request.method !== 'POST' && hasBody(request.raw))
-      throw new Failure('INPUT_INVALID', { request: 'Only POST has a body' })
-    const giveBack = begin(request.raw, request.ip)
-    if (giveBack === undefined) throw new Failure('TOO_MANY_REQUESTS')
-    const use = createRequestUse(giveBack, (bytes) => quotas.take('requestBytes', { address: request.ip }, bytes))
-    uses.set(request.raw, use)
-    reply.raw.once('close', use.work())
+  // After the hooks of the plugins: they tell a WebSocket, and let pages of other origins read a refusal.
+  app.after(() => {
+    app.addHook('onRequest', async (request, reply) => {
+      // A WebSocket counts from its own handler on.
+      if (request.ws) return
+      const giveBack = begin(request.raw, request.ip)
+      if (giveBack === undefined) throw new Failure('TOO_MANY_REQUESTS')
+      const use = createRequestUse(giveBack, (bytes) => quotas.take('requestBytes', { address: request.ip }, bytes))
+      uses.set(request.raw, use)
+      reply.raw.once('close', use.work())
+    })
   })
-  app.addHook('onSend', async (request, reply, payload) => {
-    if (isChunked(request.raw)) {
-      if (request.raw.complete) request.raw.socket.resume()
-      // What was not read may have any number of chunks.
-      else reply.header('connection', 'close')
-    }
+  app.addHook('onSend', async (request, _reply, payload) => {
     const isCounted = typeof payload === 'string' && payload.length > uncountedCharactersMax
     if (isCounted && uses.get(request.raw)?.grow(payload.length) === false) throw new Failure('TOO_MANY_REQUESTS')
   })
   return ({ raw }) => uses.get(raw)
 }
-
-const isChunked = ({ headers }: IncomingMessage): boolean => headers['transfer-encoding'] !== undefined
-const hasBody = (request: IncomingMessage): boolean =>
-  isChunked(request) || Number(request.headers['content-length'] ?? 0) > 0
 
 /** Holds what a request has taken until each part of it has ended: a client that leaves ends the answer, and not the
  *  work. */

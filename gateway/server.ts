@@ -14,7 +14,7 @@ import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
-import { readBody } from './body.ts'
+import { readBody, refuseChunks } from './body.ts'
 import { type ConnectionSettings, connectionKinds, createConnections } from './connections.ts'
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
@@ -81,7 +81,6 @@ export const createGateway = ({
   const allMetrics = createSnapshot(async () => Buffer.from(await metricsRegistry.metrics()), times.metricsMsMax)
   observeQuotas(metricsRegistry, connections.quotas, connectionKinds)
   const app = fastify({
-    bodyLimit: bodyBytesMax,
     forceCloseConnections: true,
     logger: false,
     requestTimeout: times.requestMsMax,
@@ -93,25 +92,20 @@ export const createGateway = ({
     trustProxy: (_address, hop) => hop < config.proxies,
   })
   app.server.on('connection', (socket) => {
-    if (!connections.accept(socket)) socket.destroy()
+    if (!connections.accept(socket)) {
+      socket.destroy()
+      return
+    }
+    // Many requests may be in the first bytes of each: those of one connection are read in each round of the loop.
+    socket.pause()
+    void turn(socket.remoteAddress ?? '').then(() => socket.resume())
   })
 
+  // Before all other work, also that of the plugins.
+  app.addHook('onRequest', async (request, reply) => refuseChunks(request.raw, reply.raw))
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
-  })
-  const useOf = addRequestUses(app, connections)
-  const parseBody = promisify(app.getDefaultJsonParser('error', 'error'))
-  // That of text would gather any number of pieces.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
-    const body = String(await readBody(payload, bodyBytesMax, () => turn(request.ip)))
-    if (useOf(request)?.grow(jsonWeightOf(body) - body.length) === false) throw new Failure('TOO_MANY_REQUESTS')
-    if (body.length > bodyAtOnceCharactersMax) {
-      await turn(request.ip)
-      if (request.raw.socket.destroyed) throw new Failure('TOO_MANY_REQUESTS')
-    }
-    return parseBody(request, body)
   })
   app.setErrorHandler(async (error, _request, reply) => {
     const { status, code, details } = errorAnswerTo(error, log)
@@ -133,6 +127,20 @@ export const createGateway = ({
       }
       app.websocketServer.close()
     },
+  })
+
+  const useOf = addRequestUses(app, connections)
+  const parseBody = promisify(app.getDefaultJsonParser('error', 'error'))
+  // That of text would gather any number of pieces.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
+    const body = String(await readBody(payload, bodyBytesMax))
+    if (useOf(request)?.grow(jsonWeightOf(body) - body.length) === false) throw new Failure('TOO_MANY_REQUESTS')
+    if (body.length > bodyAtOnceCharactersMax) {
+      await turn(request.ip)
+      if (request.raw.socket.destroyed) throw new Failure('TOO_MANY_REQUESTS')
+    }
+    return parseBody(request, body)
   })
 
   const servePage = addGraphiqlPage(app, `${graphqlPath}/page`)

@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws'
 
-/** How long a client has to hear why its socket ends. */
+/** How long a client has to receive the reason why its socket ends. */
 const closeMsMax = 500
 
 /** Closes a socket with a code, reads nothing more from it, and ends it soon, whatever its client does. */

@@ -12,7 +12,6 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'gateway/executions.ts lets places': 'an entry for each address with a query under way, and the requests are bounded',
   'gateway/request-uses.ts lets uses': 'an entry for each request under way, which are bounded',
   'gateway/graphql/loaders.ts lets waiting': 'belongs to one request, whose cost is bounded, and is emptied every turn',
-  'gateway/websocket/intake.ts lets taken': 'an entry for each step within a quota',
   'gateway/websocket/transport.ts lets ownIds': 'an entry for each operation of a socket, at most 100',
   'gateway/websocket/transport.ts lets clientIds': 'an entry for each operation of a socket, at most 100',
   'infra/async/fair-turns.ts lets waiting': 'an entry for each request or message under way, which are bounded',

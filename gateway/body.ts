@@ -7,6 +7,8 @@ export const refuseChunks = ({ headers, socket }: IncomingMessage, answer: Serve
   if (headers['transfer-encoding'] === undefined) return
   socket.pause()
   answer.setHeader('connection', 'close')
+  // At once: Node reads on until the connection is closed from both sides.
+  answer.once('finish', () => socket.destroy())
   throw new Failure('LENGTH_REQUIRED')
 }
 

@@ -45,10 +45,14 @@ const sendChunks = async (method: string, path: string, type: string, size: numb
   socket.on('data', (data) => {
     text += String(data)
   })
-  socket.write(`${method} ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ntransfer-encoding: chunked\r\n\r\n`)
-  socket.write(`${size.toString(16)}\r\n${' '.repeat(size)}\r\n`.repeat(count))
-  socket.write('0\r\n\r\nGET /health HTTP/1.1\r\nhost: x\r\n\r\n')
-  await once(socket, 'close')
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  // At once: an answer may be lost where more comes after it.
+  socket.write(
+    `${method} ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ntransfer-encoding: chunked\r\n\r\n` +
+      `${`${size.toString(16)}\r\n${' '.repeat(size)}\r\n`.repeat(count)}0\r\n\r\n` +
+      'GET /health HTTP/1.1\r\nhost: x\r\n\r\n',
+  )
+  await closed
   return text
 }
 

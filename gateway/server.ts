@@ -92,13 +92,7 @@ export const createGateway = ({
     trustProxy: (_address, hop) => hop < config.proxies,
   })
   app.server.on('connection', (socket) => {
-    if (!connections.accept(socket)) {
-      socket.destroy()
-      return
-    }
-    // Many requests may be in the first bytes of each: those of one connection are read in each round of the loop.
-    socket.pause()
-    void turn(socket.remoteAddress ?? '').then(() => socket.resume())
+    if (!connections.accept(socket)) socket.destroy()
   })
 
   // Before all other work, also that of the plugins.

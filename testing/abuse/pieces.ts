@@ -1,7 +1,8 @@
 // Messages and bodies in the smallest pieces, and in ones that never end.
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Attack, attackerAddress, stillServes, type Target, unless } from './attack.ts'
+import { type Attack, attackerAddress, bystanderAddress, stillServes, type Target, unless } from './attack.ts'
+import { send } from './http.ts'
 
 const heldMs = 15_000
 const kibibyte = 1024
@@ -88,7 +89,7 @@ const socketAttack = (name: string, clients: number, bytes: Buffer, clientBytes:
 const oneByteAmongPongs = Buffer.concat([frame(goesOn, 1), ...Array.from({ length: 220 }, () => frame(pong, 125))])
 
 const bodies: Attack = {
-  name: '240 bodies in chunks of one byte, at every route',
+  name: '240 bodies in chunks of a byte, at every route',
   run: async (target) => {
     const heads = ['GET', 'POST', 'PUT'].flatMap((method) =>
       ['/graphql', '/graphql?query={head}', '/health', '/status', '/metrics', '/none'].flatMap((path) =>
@@ -108,9 +109,27 @@ const bodies: Attack = {
   },
 }
 
+const pages: Attack = {
+  name: '290 clients that do not read a script 20 times each',
+  run: async (target) => {
+    const ask = (path: string, accept: string) =>
+      send({ url: `${target.url}${path}`, headers: { accept }, from: bystanderAddress })
+    const { text: page } = await ask('/graphql', 'text/html')
+    const paths = [...page.matchAll(/"(\/graphql\/page\/[^"]+)"/g)].map(([, path = '']) => path)
+    const files = await Promise.all(paths.map(async (path) => ({ path, length: (await ask(path, '*/*')).text.length })))
+    const [largest] = files.sort((one, other) => other.length - one.length)
+    if (largest === undefined) return ['the page names no file']
+    const get = `GET ${largest.path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+    const part = { first: Buffer.alloc(0), bytes: Buffer.from(get), count: 20, waits: false }
+    const sockets = Array.from({ length: target.much(290, 20) }, () => pour(target, get, part).pause())
+    return hold(target, sockets)
+  },
+}
+
 export const pieceAttacks: readonly Attack[] = [
   socketAttack('WebSocket fragments of a byte among 100 MiB of pongs', 4, oneByteAmongPongs, pour100Mib),
   socketAttack('290 WebSocket messages of 1 MB that never end', 290, frame(goesOn, 65_000), 15 * 65_000),
   socketAttack('290 WebSocket messages in fragments of a byte', 290, frame(goesOn, 1), 20_000),
   bodies,
+  pages,
 ]

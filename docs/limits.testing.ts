@@ -70,7 +70,8 @@ subscription is an answer of its own.
 What is done for requests before they are executed, and the reading of long bodies and messages, waits for its turn:
 the loop takes one piece each time that it goes round, and addresses take turns in a circle
 (\`infra/async/fair-turns.ts\`). So \`/health\` waits for one piece of work, and one client for one piece of each
-other address. A document is kept parsed when it comes for the second time.
+other address. The metrics are written at most four times a second, for all who ask. A document is kept parsed when it
+comes for the second time.
 
 An answer has at most ${number(errorsMax)} errors, and an error repeats at most ${number(echoCharactersMax)} characters of a text
 that was sent.
@@ -86,10 +87,13 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 | HTTP requests under way, streams of events included | 300 (the same) | | 2,000 |
 | connections that are open | three times as many | | 6,000 |
 | operations over WebSocket | 500 (\`OPERATIONS_PER_ADDRESS\`), 100 on one socket | 500 | 5,000 |
-| bytes of requests and operations under way, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
+| bytes of requests, messages and operations under way, finished or not, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
 
-A request must have arrived after 30 seconds, and is answered within 60 (\`ANSWER_TIMED_OUT\`). A socket takes 100
-messages a second. While its client leaves more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off
+A request must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60
+(\`ANSWER_TIMED_OUT\`). A body must have a Content-Length: one in chunks is refused (\`LENGTH_REQUIRED\`, HTTP 411), for
+each chunk is work; a message may have 256 fragments. A message that is not finished counts with all that came since it began
+(\`gateway/websocket/intake.ts\`). A socket takes 100 messages, pings and pongs a second. While its client leaves
+more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off
 (4408), and the client resumes at the last position. A socket is closed when its token expires (4401), and so is a stream
 of events.
 

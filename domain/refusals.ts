@@ -121,6 +121,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   CHAIN_WITHOUT_FAUCET: 'final',
   CHAIN_JOURNAL_BROKEN: 'again',
   QUERY_TOO_COSTLY: 'again',
+  LENGTH_REQUIRED: 'final',
   TOO_MANY_REQUESTS: 'again',
   ANSWER_TIMED_OUT: 'again',
   ANSWER_TOO_LARGE: 'again',

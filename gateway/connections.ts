@@ -11,8 +11,6 @@ const limits = {
   requestBytesPerAddressMax: 64 * mebibyte,
   requestBytesMax: 256 * mebibyte,
 }
-/** A chunked body does not announce its size. */
-const unknownBytes = mebibyte
 
 /** What is counted by address. */
 export const connectionKinds = ['sockets', 'requests', 'operations', 'requestBytes'] as const
@@ -69,11 +67,7 @@ export const createConnections = ({
       return giveBack !== undefined
     },
     begin: (request, address) => {
-      const length = Number(
-        request.headers['content-length'] ?? (request.headers['transfer-encoding'] ? unknownBytes : 0),
-      )
-      const bytes = Number.isFinite(length) ? length : unknownBytes
-      return takeBoth(quotas, 'requests', { address }, bytes)
+      return takeBoth(quotas, 'requests', { address }, Number(request.headers['content-length'] ?? 0))
     },
   }
 }

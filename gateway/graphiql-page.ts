@@ -25,6 +25,9 @@ const make = async (folder: string): Promise<Page> => {
   }
 }
 
+/** Returns the same bytes in the form that the server sends, and no copy. */
+const shared = ({ buffer, byteOffset, length }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, length)
+
 /** Returns the tag of a file, whose path changes with its content. */
 const etagOf = (path: string): string => `"${path.slice(path.lastIndexOf('/') + 1)}"`
 
@@ -53,7 +56,7 @@ export const addGraphiqlPage = (app: FastifyInstance, folder: string) => {
     // Every browser takes it compressed, and for other programs the page is of no use.
     reply.type(file.type).header('content-encoding', 'gzip')
     reply.header('cache-control', `public, max-age=${foreverSeconds}, immutable`).header('etag', etagOf(request.url))
-    return reply.send(Buffer.from(file.compressed))
+    return reply.send(shared(file.compressed))
   })
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {

@@ -1,4 +1,5 @@
 import { isFailure } from '../domain/errors.ts'
+import { createSnapshot } from '../infra/async/snapshot.ts'
 import type { CustodyReport } from '../infra/chain/port.ts'
 import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ParkedStream } from '../projections/engine/parked-streams.ts'
@@ -33,21 +34,6 @@ export type Health = {
   /** Resolves to the readiness and the state of all read models, for /status. Never throws.
    *  @param details true for operators: names of streams and texts of errors, not only counts and codes. */
   status(details: boolean): Promise<StatusPage>
-}
-
-/** Makes a function that reads a value at most once in `ageMs`, and for all callers at that time at once. */
-const createSnapshot = <Value>(read: () => Promise<Value>, ageMs: number): (() => Promise<Value>) => {
-  let last: { readonly value: Promise<Value>; untilMs: number } | undefined
-  return () => {
-    if (last && performance.now() < last.untilMs) return last.value
-    const taken = { value: read(), untilMs: Number.POSITIVE_INFINITY }
-    last = taken
-    const ends = () => {
-      taken.untilMs = performance.now() + ageMs
-    }
-    taken.value.then(ends, ends)
-    return taken.value
-  }
 }
 
 /** Creates the health checks. Ready means: the database answers, the log is the one that was opened, and this version of the program keeps every read model

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { promisify } from 'node:util'
 import fastifyCors from '@fastify/cors'
 import fastifyWebsocket from '@fastify/websocket'
 import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
@@ -6,19 +7,22 @@ import type { Registry } from 'prom-client'
 import { newId } from '../commands/ids.ts'
 import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.ts'
 import { createFairTurns } from '../infra/async/fair-turns.ts'
+import { createSnapshot } from '../infra/async/snapshot.ts'
 import { errorCode } from '../infra/system/errors.ts'
 import { jsonWeightOf } from '../infra/system/weight.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
+import { readBody, refuseChunks } from './body.ts'
 import { type ConnectionSettings, connectionKinds, createConnections } from './connections.ts'
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
 import { createGatewayMetrics, observeQuotas } from './metrics.ts'
+import { addRequestUses } from './request-uses.ts'
 import type { Services } from './services.ts'
-import { createWebSocketHandler } from './websocket.ts'
+import { createWebSocketHandler, webSocketLimits } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
 
 /** The size of the largest request, and so of the largest offer file. */
@@ -29,6 +33,8 @@ const socketCloseMsMax = 500
 /** How long a client may take to send its request. */
 const requestMsMax = 30_000
 const answerMsMax = 60_000
+/** The metrics are written at most once in this time, however many ask. */
+const metricsMsMax = 250
 const corsSeconds = 86_400
 const goingAwayCode = 1001
 const graphqlPath = '/graphql'
@@ -50,7 +56,7 @@ export const createGateway = ({
   log,
   metricsRegistry,
   health,
-  times = { requestMsMax, answerMsMax },
+  times = { requestMsMax, answerMsMax, metricsMsMax },
 }: {
   readonly services: Services
   readonly signIn: SignIn
@@ -62,8 +68,8 @@ export const createGateway = ({
   readonly log: Log
   readonly metricsRegistry: Registry
   readonly health: Health
-  /** How long a client may take to send its request, and the gateway to answer it. */
-  readonly times?: { readonly requestMsMax: number; readonly answerMsMax: number }
+  /** How long a client may take to send its request, and the gateway to answer it; how old its metrics may be. */
+  readonly times?: { readonly requestMsMax: number; readonly answerMsMax: number; readonly metricsMsMax: number }
 }): Gateway => {
   const closing = new AbortController()
   const metrics = createGatewayMetrics(metricsRegistry)
@@ -72,9 +78,9 @@ export const createGateway = ({
 
   const turn = createFairTurns()
   const connections = createConnections(config)
+  const allMetrics = createSnapshot(async () => Buffer.from(await metricsRegistry.metrics()), times.metricsMsMax)
   observeQuotas(metricsRegistry, connections.quotas, connectionKinds)
   const app = fastify({
-    bodyLimit: bodyBytesMax,
     forceCloseConnections: true,
     logger: false,
     requestTimeout: times.requestMsMax,
@@ -89,21 +95,11 @@ export const createGateway = ({
     if (!connections.accept(socket)) socket.destroy()
   })
 
+  // Before all other work, also that of the plugins.
+  app.addHook('onRequest', async (request, reply) => refuseChunks(request.raw, reply.raw))
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
-  })
-  /** What each request has taken of the quotas, until it is answered and its work has ended. */
-  const uses = new WeakMap<IncomingMessage, RequestUse>()
-  const parseBody = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (uses.get(request.raw)?.grow(jsonWeightOf(body) - body.length) === false)
-      return done(new Failure('TOO_MANY_REQUESTS'))
-    if (body.length <= bodyAtOnceCharactersMax) return parseBody(request, body, done)
-    turn(request.ip).then(() => {
-      if (request.raw.socket.destroyed) done(new Failure('TOO_MANY_REQUESTS'))
-      else parseBody(request, body, done)
-    }, done)
   })
   app.setErrorHandler(async (error, _request, reply) => {
     const { status, code, details } = errorAnswerTo(error, log)
@@ -115,7 +111,7 @@ export const createGateway = ({
 
   app.register(fastifyCors, { origin: '*', methods: ['GET', 'POST'], maxAge: corsSeconds })
   app.register(fastifyWebsocket, {
-    options: { maxPayload: bodyBytesMax },
+    options: { maxPayload: bodyBytesMax, ...webSocketLimits },
     preClose: async () => {
       const { clients } = app.websocketServer
       for (const socket of clients) {
@@ -125,6 +121,20 @@ export const createGateway = ({
       }
       app.websocketServer.close()
     },
+  })
+
+  const useOf = addRequestUses(app, connections)
+  const parseBody = promisify(app.getDefaultJsonParser('error', 'error'))
+  // That of text would gather any number of pieces.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
+    const body = String(await readBody(payload, bodyBytesMax))
+    if (useOf(request)?.grow(jsonWeightOf(body) - body.length) === false) throw new Failure('TOO_MANY_REQUESTS')
+    if (body.length > bodyAtOnceCharactersMax) {
+      await turn(request.ip)
+      if (request.raw.socket.destroyed) throw new Failure('TOO_MANY_REQUESTS')
+    }
+    return parseBody(request, body)
   })
 
   const servePage = addGraphiqlPage(app, `${graphqlPath}/page`)
@@ -138,7 +148,7 @@ export const createGateway = ({
       if (token !== undefined) endAfter(reply, signIn.remainingMs(token))
     }
     const hasLeft = () => reply.raw.destroyed
-    const use = uses.get(request.raw)
+    const use = useOf(request)
     const settled = use?.work()
     try {
       await turn(request.ip)
@@ -151,17 +161,6 @@ export const createGateway = ({
   }
   // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
   app.after(() => {
-    app.addHook('onRequest', async (request, reply) => {
-      // A WebSocket counts from its own handler on.
-      if (request.ws) return
-      const giveBack = connections.begin(request.raw, request.ip)
-      if (giveBack === undefined) throw new Failure('TOO_MANY_REQUESTS')
-      const use = createRequestUse(giveBack, (bytes) =>
-        connections.quotas.take('requestBytes', { address: request.ip }, bytes),
-      )
-      uses.set(request.raw, use)
-      reply.raw.once('close', use.work())
-    })
     app.route({
       method: 'GET',
       url: graphqlPath,
@@ -170,6 +169,7 @@ export const createGateway = ({
         graphql,
         authenticate,
         remainingMs: signIn.remainingMs,
+        messageMsMax: times.requestMsMax,
         connections,
         turn,
         log,
@@ -188,9 +188,7 @@ export const createGateway = ({
       // Indented, for human readers.
       return reply.type('application/json').send(`${JSON.stringify(page, null, 2)}\n`)
     })
-    app.get('/metrics', async (_request, reply) =>
-      reply.type(metricsRegistry.contentType).send(await metricsRegistry.metrics()),
-    )
+    app.get('/metrics', async (_request, reply) => reply.type(metricsRegistry.contentType).send(await allMetrics()))
   })
 
   return {
@@ -232,38 +230,6 @@ const endAfter = ({ raw }: FastifyReply, ms: number): { cancel(): void } => {
   raw.once('close', cancel)
   return { cancel }
 }
-
-type RequestUse = {
-  /** Takes more bytes. Returns false when a quota would be exceeded. */
-  grow(bytes: number): boolean
-  /** Begins a part of the request, and returns the function that ends it. */
-  work(): () => void
-}
-
-/** Holds what a request has taken until each part of it has ended: a client that leaves ends the answer, and not the
- *  work. */
-const createRequestUse = (giveBack: () => void, take: (bytes: number) => (() => void) | undefined): RequestUse => {
-  const taken = [giveBack]
-  let parts = 0
-  return {
-    grow: (bytes) => {
-      const more = bytes > 0 ? take(bytes) : noop
-      if (more) taken.push(more)
-      return more !== undefined
-    },
-    work: () => {
-      parts += 1
-      let ended = false
-      return () => {
-        if (ended) return
-        ended = true
-        parts -= 1
-        if (parts === 0) for (const back of taken.splice(0)) back()
-      }
-    },
-  }
-}
-const noop = () => undefined
 
 /** Returns the host of a URL for a host that the gateway listens on. The address for "all interfaces" cannot be
  *  visited; it becomes an IPv4 address, which wallets accept in a sign-in message. */

@@ -8,9 +8,13 @@ import type { Log } from '../infra/telemetry.ts'
 import { tokenOfConnection } from './auth/token.ts'
 import { type Connections, takeBoth } from './connections.ts'
 import { asGraphQLError } from './graphql/mask.ts'
+import { endSocket } from './websocket/ending.ts'
+import { watchIntake } from './websocket/intake.ts'
 import { createTransport } from './websocket/transport.ts'
 import type { createGraphQL } from './yoga.ts'
 
+/** How a message may be cut, beside its size: into frames, and frames into pieces of the stream. */
+export const webSocketLimits = { maxFragments: 256, maxBufferedChunks: 2_048 }
 const keepAliveMs = 12_000
 /** How many short messages of all sockets are read each time that the event loop goes round. */
 const messagesPerRoundMax = 20
@@ -42,6 +46,7 @@ export const createWebSocketHandler = ({
   graphql: { yoga, maskError },
   authenticate,
   remainingMs,
+  messageMsMax,
   connections,
   turn,
   log,
@@ -49,6 +54,8 @@ export const createWebSocketHandler = ({
   readonly graphql: ReturnType<typeof createGraphQL>
   readonly authenticate: (token: string | undefined) => Promise<string | undefined>
   readonly remainingMs: (token: string) => number
+  /** How long a client may take to send one message. */
+  readonly messageMsMax: number
   readonly connections: Pick<Connections, 'quotas'>
   /** Resolves when the loop has time for one more piece of work of this address. */
   readonly turn: (address: string) => Promise<void>
@@ -118,22 +125,29 @@ export const createWebSocketHandler = ({
     return messages <= messagesPerRoundMax
   }
 
-  return function handle(this, socket, { ip: address }) {
+  return function handle(this, socket, { ip: address, raw }) {
     this.websocketServer.options.handleProtocols = handleProtocols
     const { quotas } = connections
     const leave = quotas.take('sockets', { address })
-    if (leave === undefined) return socket.close(tooManyCode, 'TOO_MANY_REQUESTS')
+    if (leave === undefined) return endSocket(socket, tooManyCode, 'TOO_MANY_REQUESTS')
     const extra: Extra = { socket, address }
     const fail = (err: unknown) => {
       log.error({ err }, 'a WebSocket failed')
       socket.close(internalCode, 'INTERNAL')
     }
     socket.on('error', (err) => log.debug({ err }, 'a WebSocket broke'))
+    const take = (bytes: number) => quotas.take('requestBytes', { address, wallet: extra.wallet }, bytes)
+    watchIntake(raw.socket, {
+      take,
+      isPaused: () => socket.isPaused,
+      refuse: (reason) => endSocket(socket, tooManyCode, reason),
+      msMax: messageMsMax,
+    })
 
     const begin = (bytes: number) => takeBoth(quotas, 'operations', { address, wallet: extra.wallet }, bytes)
     const closed = server.opened(
       createTransport(socket, {
-        buffer: (bytes) => quotas.take('requestBytes', { address, wallet: extra.wallet }, bytes),
+        buffer: take,
         begin,
         turn: (isShort) => (isShort ? shortTurn : turn)(address),
         hasTime,

@@ -117,6 +117,10 @@ export const platformErrors = {
     message: 'The query asks for too much at once.',
     hint: 'Ask for fewer nodes with first, for fewer fields, or with fewer aliases; the limits are in the details.',
   },
+  LENGTH_REQUIRED: {
+    message: 'The body of a request needs a Content-Length.',
+    hint: 'Send its length in the head and not the body in chunks; have a proxy that streams requests buffer them.',
+  },
   TOO_MANY_REQUESTS: {
     message: 'There are too many requests, connections or subscriptions at once.',
     hint: 'Wait until some have ended. One connection carries many operations.',

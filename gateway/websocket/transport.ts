@@ -3,6 +3,7 @@ import { type ErrorCode, errors } from '../../domain/errors.ts'
 import { parseJson } from '../../infra/system/json.ts'
 import { jsonWeightOf } from '../../infra/system/weight.ts'
 import { tokenFieldsOf } from '../auth/token.ts'
+import { endSocket } from './ending.ts'
 
 /** How many operations one socket may run at once. */
 export const operationsPerSocketMax = 100
@@ -34,11 +35,12 @@ type Transport = {
 
 type Message = { readonly type?: unknown; readonly id?: unknown; readonly payload?: unknown }
 
-/** Connects a WebSocket to graphql-ws within bounds: messages per second, operations at once, and bytes that the client
+/** Connects a WebSocket to graphql-ws within bounds: messages, pings and pongs per second, operations at once, and bytes that the client
  *  has not taken yet. Each operation gets an id of its own, so that one whose id the client uses again at once is still
  *  told apart and ended. The payload of a ping is not repeated.
  *  @param begin takes what an operation of so many bytes in memory needs; undefined when a quota would be exceeded.
- *  @param buffer takes what an answer needs until the client has taken it; undefined when a quota would be exceeded.
+ *  @param buffer takes what an answer needs until the client has taken it, or a message until its turn; undefined when a
+ *    quota would be exceeded.
  *  @param hasTime returns whether a short message may be read at once; false after many of all sockets.
  *  @param turn resolves when any other message may be read, a short one or a long one. */
 export const createTransport = (
@@ -135,19 +137,30 @@ export const createTransport = (
     close: (code, reason) => socket.close(code, reason),
     onMessage: (listener) => {
       handle = listener
+      const isTooMany = () => {
+        if (mayReceive()) return false
+        endSocket(socket, closeCodes.tooMany, 'too many messages')
+        return true
+      }
+      socket.on('ping', isTooMany)
+      socket.on('pong', isTooMany)
       socket.on('message', (data) => {
-        if (!mayReceive()) return socket.close(closeCodes.tooMany, 'too many messages')
-        const isShort = bytesOf(data) <= messageAtOnceBytesMax
+        if (isTooMany()) return
+        const bytes = bytesOf(data)
+        const isShort = bytes <= messageAtOnceBytesMax
         if (waiting === 0 && isShort && hasTime()) {
           receive(String(data)).catch(onError)
           return
         }
+        const free = isShort ? noop : buffer(bytes)
+        if (free === undefined) return endSocket(socket, closeCodes.tooMany, 'too much is under way')
         waiting += 1
         socket.pause()
         before = before
           .then(() => turn(isShort))
           .then(() => {
             waiting -= 1
+            free()
             if (socket.readyState === socket.OPEN) receive(String(data)).catch(onError)
             readOn()
           })

@@ -54,6 +54,17 @@ const graphiql: Attack = {
   },
 }
 
+const metrics: Attack = {
+  name: '/metrics 5,000 times, as often as the limits allow',
+  run: async (target) => {
+    const answers = await times(target.much(5_000, 100), 250, () =>
+      send({ url: `${target.url}/metrics`, from: attackerAddress }),
+    )
+    const failed = answers.filter(({ status }) => status !== 200).length
+    return unless(failed === 0, `${failed} of ${answers.length} were not answered with 200`)
+  },
+}
+
 const methods: Attack = {
   name: 'other methods, paths and bodies',
   run: async (target) => {
@@ -78,4 +89,4 @@ const methods: Attack = {
   },
 }
 
-export const pageAttacks: readonly Attack[] = [readiness, graphiql, methods]
+export const pageAttacks: readonly Attack[] = [readiness, graphiql, metrics, methods]

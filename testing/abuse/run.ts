@@ -11,6 +11,7 @@ import { jobAttacks } from './jobs.ts'
 import { leavingAttacks } from './leaving.ts'
 import { marketAttacks } from './market.ts'
 import { pageAttacks } from './pages.ts'
+import { pieceAttacks } from './pieces.ts'
 import { startSampler, type Worst } from './sampler.ts'
 import { signInAttacks } from './sign-in.ts'
 import { slowAttacks } from './slow.ts'
@@ -47,6 +48,7 @@ const attacks: readonly Attack[] = [
   ...signInAttacks,
   ...socketAttacks,
   ...slowAttacks,
+  ...pieceAttacks,
   ...unreadAttacks,
   ...pageAttacks,
   ...marketAttacks,

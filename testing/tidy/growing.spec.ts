@@ -10,7 +10,7 @@ const lets = (where: string) => `${where} grow: createBoundedMap bounds and regi
 const boundedOtherwise: Readonly<Record<string, string>> = {
   'commands/aggregate-cache.ts lets firstReads': 'an entry for each read under way, and the operations are bounded',
   'gateway/executions.ts lets places': 'an entry for each address with a query under way, and the requests are bounded',
-  'gateway/server.ts lets uses': 'an entry for each request under way, which are bounded',
+  'gateway/request-uses.ts lets uses': 'an entry for each request under way, which are bounded',
   'gateway/websocket/transport.ts lets ownIds': 'an entry for each operation of a socket, at most 100',
   'gateway/websocket/transport.ts lets clientIds': 'an entry for each operation of a socket, at most 100',
   'infra/async/batch-loader.ts lets waiting':

@@ -113,7 +113,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
       ...connectionSettings,
       ...replaced.config,
     },
-    ...(replaced.times && { times: replaced.times }),
+    times: { requestMsMax: 30_000, answerMsMax: 60_000, metricsMsMax: 0, ...replaced.times },
     log,
     metricsRegistry,
     health: { ...health, ...(replaced.ready && { ready: replaced.ready }) },
@@ -142,6 +142,7 @@ export const createGatewayWorld = async (replaced: Replaced = {}) => {
     signIn,
     asked,
     logged,
+    registry: metricsRegistry,
     jobLogs,
     ask,
     /** Opens a client over WebSocket, as browsers have it. */

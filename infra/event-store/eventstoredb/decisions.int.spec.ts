@@ -21,10 +21,10 @@ const start = async (options?: Parameters<typeof startEventStoreDbServer>[0]): P
 }
 const open = async (
   servers: readonly EventStoreDbServer[],
-  options: { settleMs?: number; idleMs?: number } = {},
+  { settleMs = 30_000, ...options }: { settleMs?: number; idleMs?: number } = {},
 ): Promise<EventStore> => {
   const hosts = servers.map(({ port }) => `127.0.0.1:${port}`)
-  const store = await openEventStoreDb({ url: `esdb://${hosts}?tls=false`, ...options })
+  const store = await openEventStoreDb({ url: `esdb://${hosts}?tls=false`, settleMs, ...options })
   stops.push(store.close)
   return store
 }
@@ -120,7 +120,7 @@ describe('a leader', () => {
 
   test('that answers nothing any more is left for the next', async () => {
     const { leader, follower, both } = await startCluster()
-    const store = await open(both, { settleMs: 15_000 })
+    const store = await open(both)
     await store.append(to('s', 'no stream', newEvent()))
     const tailed = eventsUntil(store, {}, 2)
     leader.freeze()

@@ -58,14 +58,14 @@ export const survivalContract = ({ harness, cluster, reopen, it, logOf, launchUn
     })
 
     it('keeps its timeout from its own start', async () => {
-      const spec = shellJob('sleep 60', { timeoutSeconds: 1 })
+      const spec = shellJob('sleep 60', { timeoutSeconds: 3 })
       await cluster().list()
       await harness().launchAndDie(spec)
-      await pause(1000) // its whole time passes while no program watches
+      await pause(3000) // its whole time passes while no program watches
       const [watcher, before] = [recorder(), performance.now()]
       await cluster().launch(spec, watcher)
       expect(await watcher.end).toMatchObject({ ended: 'failed', code: 'JOB_TIMED_OUT' })
-      expect(performance.now() - before).toBeLessThan(900)
+      expect(performance.now() - before).toBeLessThan(2900)
     })
 
     it('has its end reported though it ended while no program watched', async () => {

@@ -6,7 +6,7 @@ import { sleep } from '../async/sleep.ts'
 import { type InheritedLock, waitForKernelLock } from '../kernel-lock.ts'
 import { exists } from '../system/files.ts'
 import { giveTree } from '../system/owner.ts'
-import { isStopped, processesIn } from '../system/processes.ts'
+import { isStopped, processesIn, sendSignal } from '../system/processes.ts'
 import { startWatched } from '../system/watched-process.ts'
 import type { Log } from '../telemetry.ts'
 import { cleanEnvironment, postgresVersion, type Runner } from './run-as.ts'
@@ -87,11 +87,11 @@ export const endLeftovers = async (data: string, log: Log, hurry?: AbortSignal):
     if (pids.length === 0) break
     log.warn({ pids, signal }, 'ending a PostgreSQL of an earlier run')
     // The first process ends the others by itself; they are signalled only when it is gone.
-    for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) send(pid, signal)
+    for (const pid of pids.includes(named) && signal !== 'SIGKILL' ? [named] : pids) sendSignal(pid, signal)
     for (let waited = 0; waited < waitMs && (signal === 'SIGKILL' || !hurry?.aborted); waited += 20) {
       const left = await processesIn(folder, programs)
       if (left.length === 0) break
-      for (const pid of left) if (isStopped(pid)) send(pid, 'SIGKILL')
+      for (const pid of left) if (isStopped(pid)) sendSignal(pid, 'SIGKILL')
       await sleep(20)
     }
   }
@@ -124,7 +124,7 @@ export const endOrphans = async (data: string, log: Log, msMax: number): Promise
     const leftMs = until - performance.now()
     if (!killed && (leftMs < msMax / 2 || pids.some(isStopped))) {
       log.warn({ pids }, 'killing processes of a PostgreSQL that has ended')
-      for (const pid of pids) send(pid, 'SIGKILL')
+      for (const pid of pids) sendSignal(pid, 'SIGKILL')
       killed = true
     }
     if (leftMs < 0) throw new Failure('DATABASE_UNAVAILABLE', { reason: `PostgreSQL does not end: ${pids.join(', ')}` })
@@ -202,15 +202,6 @@ const giveTo = async (data: string, owner: number): Promise<void> => {
 }
 
 const groupOf = (owner: number): number => (owner === process.getuid?.() ? (process.getgid?.() ?? owner) : owner)
-
-/** Sends a signal; it is no error when the process has ended. */
-export const send = (pid: number, signal: NodeJS.Signals): void => {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // It ended by itself.
-  }
-}
 
 /** Resolves to the text of a file; undefined when it cannot be read. */
 export const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)

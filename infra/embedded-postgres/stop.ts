@@ -1,10 +1,9 @@
 import { realpath } from 'node:fs/promises'
 import { Failure } from '../../domain/errors.ts'
 import { sleep } from '../async/sleep.ts'
-import { isStopped, processesIn } from '../system/processes.ts'
+import { isStopped, processesIn, sendSignal } from '../system/processes.ts'
 import type { WatchedProcess } from '../system/watched-process.ts'
 import type { Log } from '../telemetry.ts'
-import { send } from './data.ts'
 
 /** How much of its time each step of a stop has. A fast shutdown (SIGINT) writes a checkpoint, an immediate one (SIGQUIT)
  *  leaves that to the next start; after them everything is killed. */
@@ -27,7 +26,7 @@ export const stopServer = async (
   const folder = await realpath(data).catch(() => data)
   const frozen = async () => {
     if (server.stopped()) return true
-    for (const pid of await processesIn(folder, ['postgres'])) if (isStopped(pid)) send(pid, 'SIGKILL')
+    for (const pid of await processesIn(folder, ['postgres'])) if (isStopped(pid)) sendSignal(pid, 'SIGKILL')
     return false
   }
   for (const { signal, share } of steps) {
@@ -41,7 +40,7 @@ export const stopServer = async (
     if (outcome === 'frozen') break
   }
   server.kill()
-  for (const pid of await processesIn(folder, ['postgres'])) send(pid, 'SIGKILL')
+  for (const pid of await processesIn(folder, ['postgres'])) sendSignal(pid, 'SIGKILL')
   const left = 1 - steps.reduce((sum, { share }) => sum + share, 0)
   if ((await untilEnded(server, Math.max(left * msMax, killMsMin), async () => false)) !== 'ended')
     throw new Failure('DATABASE_UNAVAILABLE', { reason: `PostgreSQL does not end, even when killed: ${server.pid}` })

@@ -50,6 +50,15 @@ export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random
 /** Returns true while a process with this pid runs. A zombie does not. */
 export const isRunning = (pid: number): boolean => readProcess(pid)?.over === false
 
+/** Sends a signal to a process, or to a group by its negative number; it is no error when that has ended. */
+export const sendSignal = (pid: number, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It ended by itself.
+  }
+}
+
 /** Returns the identity of this process. */
 export const ownIdentity = (): ProcessIdentity => ({
   pid: process.pid,

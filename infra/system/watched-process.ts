@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { isStopped } from './processes.ts'
+import { isStopped, sendSignal } from './processes.ts'
 
 /** Runs the program beside a reader of a pipe from this process. When this process ends, in any way, the pipe closes
  *  and the reader sends SIGINT. When the program ends, the script ends the reader and exits with the program's
@@ -82,22 +82,14 @@ export const startWatched = async (options: {
     running: () => running,
     ended,
     signal: (name) => {
-      if (running) send(pid, name)
+      if (running) sendSignal(pid, name)
     },
     stopped: () => running && [pid, shell.pid].some((one) => one !== undefined && isStopped(one)),
     kill: () => {
       if (!running) return
-      send(pid, 'SIGKILL')
+      sendSignal(pid, 'SIGKILL')
       // The watchdog leads its own group, which its reader belongs to.
-      if (shell.pid !== undefined) send(-shell.pid, 'SIGKILL')
+      if (shell.pid !== undefined) sendSignal(-shell.pid, 'SIGKILL')
     },
-  }
-}
-
-const send = (pid: number, signal: NodeJS.Signals): void => {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // It ended a moment ago, and the exit of the shell is not reported yet.
   }
 }

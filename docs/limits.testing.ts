@@ -5,6 +5,7 @@ import { documentCharactersMax, namesakesMax, selectionsMax } from '../gateway/g
 import { limits } from '../gateway/graphql/limits.ts'
 import { bodyBytesMax } from '../gateway/server.ts'
 import { echoCharactersMax } from '../gateway/shortened.ts'
+import { requestsPerConnectionMax, sliceBytesMax } from '../gateway/slices.ts'
 import { type Bound, registeredBounds } from '../infra/async/bounded.ts'
 import { isTest } from '../testing/tidy/source-tree.ts'
 import { files, root } from './docs.testing.ts'
@@ -70,7 +71,9 @@ subscription is an answer of its own.
 What is done for requests before they are executed, and the reading of long bodies and messages, waits for its turn:
 the loop takes one piece each time that it goes round, and addresses take turns in a circle
 (\`infra/async/fair-turns.ts\`). So \`/health\` waits for one piece of work, and one client for one piece of each
-other address. The metrics are written at most four times a second, for all who ask. A document is kept parsed when it
+other address. The HTTP parser too gets what connections send in slices of at most ${number(sliceBytesMax)} bytes, a few each time
+that the loop goes round and by the same circle of addresses (\`gateway/slices.ts\`): requests that one connection sends
+at once are work for many turns. The metrics are written at most four times a second, for all who ask. A document is kept parsed when it
 comes for the second time.
 
 An answer has at most ${number(errorsMax)} errors, and an error repeats at most ${number(echoCharactersMax)} characters of a text
@@ -89,7 +92,8 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 | operations over WebSocket | 500 (\`OPERATIONS_PER_ADDRESS\`), 100 on one socket | 500 | 5,000 |
 | bytes of requests, messages and operations under way, finished or not, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
 
-A request must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60
+A connection may have ${number(requestsPerConnectionMax)} HTTP requests under way: nothing more is read from it until some were answered. A request
+must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60
 (\`ANSWER_TIMED_OUT\`). A body must have a Content-Length: one in chunks is refused (\`LENGTH_REQUIRED\`, HTTP 411), for
 each chunk is work; a message may have 256 fragments. A message that is not finished counts with all that came since it began
 (\`gateway/websocket/intake.ts\`). A socket takes 100 messages, pings and pongs a second. While its client leaves

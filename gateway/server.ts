@@ -22,6 +22,7 @@ import { httpStatusOf } from './http-status.ts'
 import { createGatewayMetrics, observeQuotas } from './metrics.ts'
 import { addRequestUses } from './request-uses.ts'
 import type { Services } from './services.ts'
+import { sliceConnections } from './slices.ts'
 import { createWebSocketHandler, webSocketLimits } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
 
@@ -29,6 +30,8 @@ import { createGraphQL } from './yoga.ts'
 export const bodyBytesMax = 1024 * 1024
 /** Reading a longer body is work of its own, which waits for a turn. */
 const bodyAtOnceCharactersMax = 16 * 1024
+/** So many connections that wait with a slice get their turn each time that the loop goes round. */
+const slicesPerRoundMax = 2
 const socketCloseMsMax = 500
 /** How long a client may take to send its request. */
 const requestMsMax = 30_000
@@ -94,6 +97,7 @@ export const createGateway = ({
   app.server.on('connection', (socket) => {
     if (!connections.accept(socket)) socket.destroy()
   })
+  sliceConnections(app.server, createFairTurns({ perRound: slicesPerRoundMax }))
 
   // Before all other work, also that of the plugins.
   app.addHook('onRequest', async (request, reply) => refuseChunks(request.raw, reply.raw))

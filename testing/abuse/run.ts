@@ -12,6 +12,7 @@ import { leavingAttacks } from './leaving.ts'
 import { marketAttacks } from './market.ts'
 import { pageAttacks } from './pages.ts'
 import { pieceAttacks } from './pieces.ts'
+import { pipelineAttacks } from './pipelines.ts'
 import { startSampler, type Worst } from './sampler.ts'
 import { signInAttacks } from './sign-in.ts'
 import { slowAttacks } from './slow.ts'
@@ -49,6 +50,7 @@ const attacks: readonly Attack[] = [
   ...socketAttacks,
   ...slowAttacks,
   ...pieceAttacks,
+  ...pipelineAttacks,
   ...unreadAttacks,
   ...pageAttacks,
   ...marketAttacks,

@@ -21,7 +21,7 @@ const echo = (_request: IncomingMessage, socket: Socket, head: Buffer) => {
   socket.on('end', () => socket.end())
 }
 
-/** A server whose answers come after the rounds that the path says, with all that the request had. */
+/** Starts a server whose answers come after the rounds that the path names, with all that the request had. */
 const createWorld = async () => {
   const counts = { begun: 0, open: 0, openMost: 0, inRound: 0, inRoundMost: 0, largest: 0 }
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -185,7 +185,7 @@ test('the requests of many connections begin in small numbers each time that the
   const bytes = Buffer.from(requests.join('') + goodbye)
   const texts = await Promise.all(Array.from({ length: 40 }, () => answerTo(port, [bytes])))
   for (const text of texts) expect(text.split('HTTP/1.1 200 OK').length - 1).toBe(requests.length + 1)
-  // At once, and by turns; what is counted as a round may have the ends of two.
+  // Those without a turn, and those with one; what is counted as a round may have the ends of two.
   expect(counts.inRoundMost).toBeLessThanOrEqual(2 * (requestsAtOnceMax + turnsPerRound * requestsPerConnectionMax))
 })
 

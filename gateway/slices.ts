@@ -66,7 +66,7 @@ const sliceConnection = (
   /** Whether Node would read on: it pauses, as it parses, for a body or for answers that are not taken. */
   let isWanted = true
 
-  /** One more may begin with a slice that starts within the mark of its end. */
+  /** Returns how many heads a slice may end. One more may begin with it, where the slice starts within such an end. */
   const room = (): number => requestsPerConnectionMax - 1 - open
   const wait = () => {
     socket.pause()

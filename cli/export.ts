@@ -3,7 +3,7 @@ import { Failure } from '../domain/errors.ts'
 import { formats } from './export/formats.ts'
 import { exportLog } from './export/run.ts'
 import { openInstallation, secretOf } from './installation.ts'
-import { runTool } from './tool.ts'
+import { refuseFiles, runTool } from './tool.ts'
 
 export { exportLog } from './export/run.ts'
 
@@ -28,8 +28,8 @@ if (import.meta.main)
     },
     open: async ({ options, files }, { config, log, shutdown }) => {
       const { out, format: asked = 'parquet' } = options
-      if (out === undefined || out === '') throw new Failure('INPUT_INVALID', { out: '', takes: '--out and a folder' })
-      if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+      refuseFiles(files)
+      if (!out) throw new Failure('INPUT_INVALID', { out: 'name a folder: --out DIR' })
       const format = formats.find((known) => known === asked)
       if (format === undefined) throw new Failure('INPUT_INVALID', { format: asked, takes: formats.join(' or ') })
       const { store } = await openInstallation({ config, log, shutdown })

@@ -73,7 +73,7 @@ if (import.meta.main)
     options: {},
     open: async ({ files: [command, ...more] }, { config, log, shutdown }) => {
       if ((command !== 'check' && command !== 'adopt') || more.length > 0)
-        throw new Failure('INPUT_INVALID', { command: [command, ...more].join(' '), takes: 'check, adopt' })
+        throw new Failure('INPUT_INVALID', { command: [command, ...more].join(' ') || 'none', takes: 'check or adopt' })
       const options = { config, log, shutdown }
       if (command === 'check') {
         const installation = await openInstallation(options)

@@ -1,13 +1,12 @@
 // Replays history through the projection of an analyst: npm run replay -- FILE.ts [--from X] [--to X] [--as-of X]
 // [--schema NAME] [--json]
 import { relative } from 'node:path'
-import { Failure } from '../domain/errors.ts'
 import { type Installation, openInstallation } from './installation.ts'
 import { loadReplay, schemaNameOf } from './replay/load.ts'
 import { runReplay } from './replay/run.ts'
 import { checkSchemaName } from './replay/schema.ts'
 import { printTables, readTables } from './replay/show.ts'
-import { runTool } from './tool.ts'
+import { oneFile, runTool } from './tool.ts'
 
 export { runReplay } from './replay/run.ts'
 
@@ -40,9 +39,7 @@ if (import.meta.main)
       schema: { type: 'string' },
     },
     open: async ({ options, files }, { config, log, shutdown }) => {
-      const [file, ...more] = files
-      if (file === undefined || more.length > 0)
-        throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
+      const file = oneFile(files)
       const schema = options.schema ?? schemaNameOf(file)
       checkSchemaName(schema)
       const replay = await loadReplay(file)

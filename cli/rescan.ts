@@ -4,7 +4,7 @@ import { userInfo } from 'node:os'
 import { Failure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import { openInstallation, readCursors, requestRescan, rescanProgress } from './installation.ts'
-import { runTool } from './tool.ts'
+import { refuseFiles, runTool } from './tool.ts'
 
 const usage = `npm run rescan -- [--from N] [--to N] [--contract NAME] [--json]
   --from N         the first block; 0 when left out
@@ -26,7 +26,8 @@ if (import.meta.main)
     usage,
     counted: 'blocks',
     options: { from: { type: 'string' }, to: { type: 'string' }, contract: { type: 'string' } },
-    open: async ({ options }, { config, log, shutdown }) => {
+    open: async ({ options, files }, { config, log, shutdown }) => {
+      refuseFiles(files)
       const bounds = { from: blockOf('from', options.from) ?? 0n, to: blockOf('to', options.to) }
       return { ...bounds, ...(await openInstallation({ config, log, shutdown })) }
     },

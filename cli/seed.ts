@@ -8,7 +8,7 @@ import { devKeys } from '../infra/chain/dev-keys.ts'
 import { type Client, createClient } from './client.ts'
 import { importOffers } from './offers.ts'
 import { signIn } from './sign-in.ts'
-import { runTool } from './tool.ts'
+import { refuseFiles, runTool } from './tool.ts'
 import { until } from './until.ts'
 import { type ChainInfo, chainMoney, deposit, embeddedChainId, fund } from './wallet.ts'
 
@@ -154,7 +154,7 @@ await runTool({
   usage,
   options: { url: { type: 'string' } },
   open: async ({ options: { url }, files }, { config }) => {
-    if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+    refuseFiles(files)
     return withoutTrailing(url ?? `http://127.0.0.1:${config.port}`, '/')
   },
   run: async (url, _, { printLine, answer }) => {

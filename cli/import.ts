@@ -69,13 +69,14 @@ if (import.meta.main)
     open: async ({ options, files }, { config, shutdown }) => {
       const file = oneFile(files)
       const text = await readText(file)
+      const wallet = options.key === undefined ? privateKeyToAccount(devKeys[2]) : await walletOf(options.key)
       const url = withoutTrailing(options.url ?? `http://127.0.0.1:${config.port}`, '/')
       const client = createClient(url)
       shutdown.add('client', () => client.close())
       const { chain } = await client.query<{ chain: { chainId: number } }>('{ chain { chainId } }')
       if (options.key === undefined && chain.chainId !== embeddedChainId)
         throw new Failure('INPUT_INVALID', { key: `takes the key of a wallet, for chain ${chain.chainId}` })
-      await signIn(client, options.key === undefined ? privateKeyToAccount(devKeys[2]) : await walletOf(options.key))
+      await signIn(client, wallet)
       if (!options['dry-run']) await registerProvider(client, options.name ?? providerName)
       return { client, text }
     },

@@ -1,5 +1,6 @@
 // Exports the log: npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--include-personal-data] [--json]
 import { Failure } from '../domain/errors.ts'
+import { counted } from '../domain/text.ts'
 import { formats } from './export/formats.ts'
 import { exportLog } from './export/run.ts'
 import { openInstallation, secretOf } from './installation.ts'
@@ -51,9 +52,9 @@ if (import.meta.main)
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
-      printLine(`${events} events exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
+      printLine(`${counted(events, 'event')} exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
       printLine(
-        `${manifest.events} events in ${manifest.files.length} files, ${(bytes / 1024 / 1024).toFixed(1)} MiB; personal data ${manifest.personalData}.`,
+        `${counted(manifest.events, 'event')} in ${counted(manifest.files.length, 'file')}, ${(bytes / 1024 / 1024).toFixed(1)} MiB; personal data ${manifest.personalData}.`,
       )
       const read = format === 'parquet' ? 'read_parquet' : 'read_json'
       printLine(

@@ -1,8 +1,9 @@
 // Replays history through the projection of an analyst: npm run replay -- FILE.ts [--from X] [--to X] [--as-of X]
 // [--schema NAME] [--json]
-import { relative } from 'node:path'
-import { type Installation, openInstallation } from './installation.ts'
+import { counted } from '../domain/text.ts'
+import { openInstallation } from './installation.ts'
 import { loadReplay, schemaNameOf } from './replay/load.ts'
+import { psqlLine } from './replay/psql.ts'
 import { runReplay } from './replay/run.ts'
 import { checkSchemaName } from './replay/schema.ts'
 import { printTables, readTables } from './replay/show.ts'
@@ -19,15 +20,6 @@ const usage = `npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--sche
   --json         one JSON object per line; the last has the result (npm run -s adds no lines of npm)
   X is a position of the log, a day (2026-11-22) or a moment (2026-11-22T10:00:00Z).
   The log is that of DATABASE_URL and EVENTSTORE_URL, else of the embedded PostgreSQL under DATA_DIR.`
-
-/** Returns the command by which a person queries the result. */
-const psqlLine = ({ databaseUrl, server }: Installation, dataDir: string, query: string): string => {
-  if (server === 'given') return `psql "$DATABASE_URL" -c '${query}'`
-  const { hostname, port, username, pathname } = new URL(databaseUrl)
-  const where = `-h ${hostname} -p ${port} -U ${username} ${pathname.slice(1)}`
-  const folder = relative(process.cwd(), dataDir)
-  return `PGPASSWORD=$(cat ${folder.startsWith('..') ? dataDir : folder}/keys/postgres) psql ${where} -c '${query}'`
-}
 
 if (import.meta.main)
   await runTool({
@@ -63,7 +55,9 @@ if (import.meta.main)
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const tables = await readTables(database, schema, replay.tables)
-      printLine(`${result.events} events folded in ${seconds.toFixed(1)} s, up to position ${result.position}.`)
+      const upTo = result.begins === undefined ? `, up to position ${result.position}` : ''
+      printLine(`${counted(result.events, 'event')} folded in ${seconds.toFixed(1)} s${upTo}.`)
+      if (result.begins !== undefined) printLine(`Nothing lies in this period: history begins at ${result.begins}.`)
       if (result.leftover)
         printLine(`The former result is kept as ${schema}__former until the next run: ${result.leftover}`)
       for (const line of printTables(schema, tables)) printLine(line)

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { Failure } from '../domain/errors.ts'
-import { withoutTrailing } from '../domain/text.ts'
+import { counted, withoutTrailing } from '../domain/text.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 import { type Client, createClient } from './client.ts'
 import { importOffers } from './offers.ts'
@@ -131,7 +131,7 @@ const cheapestListing = async (client: Client, atLeast: string): Promise<string>
 }
 
 const inWords = ({ url, listed, unchanged, renter, available, deposited, listing, headers }: Seeded): string => `
-${listed} offers listed, ${unchanged} known before, by the provider ${provider.address}.
+${counted(listed, 'offer')} listed, ${unchanged} known before, by the provider ${provider.address}.
 The renter ${renter} can spend ${available} USDC${deposited ? '' : ', known before'}.
 
 Open ${url}/graphql in a browser. To act as the renter, paste this into the headers tab; it is good for twelve hours:

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { type Ended, runNode } from './children.ts'
+import { readFiles } from './tidy/source-tree.ts'
 
 const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
   scripts: Record<string, string>
@@ -45,6 +46,27 @@ const alignmentComplaints = (script: string, usage: string): string[] => {
     return above === undefined || here === undefined || above === here ? [] : [`${script}: "${line}" is not aligned`]
   })
 }
+
+test('no tool prints a number before a plural that is always the same', () => {
+  const plural = /\$\{[^{}]*\} (events|rows|files|streams|offers|lines|deposits|blocks)\b/g
+  const found = [...readFiles(join(import.meta.dirname, '..'))]
+    .filter(([path]) => /^cli\/.*\.ts$/.test(path) && !/\.(spec|testing)\.ts$/.test(path))
+    .flatMap(([path, text]) => [...text.matchAll(plural)].map(([what]) => `${path} has ${what}: counted(…)`))
+  expect(found).toEqual([])
+})
+
+test.each([
+  ['cli/import.ts', ['analysis']],
+  ['cli/import.ts', ['package.json', '--key', 'analysis']],
+  ['cli/tour.ts', ['--offers', 'analysis']],
+  ['cli/replay.ts', ['analysis']],
+  ['testing/chaos.ts', ['--eventstore', 'analysis']],
+])('%s %j names a folder as one', async (file, given) => {
+  const { code, errors } = await run([file, ...given])
+  expect(code).not.toBe(0)
+  expect(errors).toContain('it is a folder')
+  expect(errors).not.toMatch(/^\s+at |INTERNAL/m)
+})
 
 test('programs are found', () => expect(files.length).toBeGreaterThan(10))
 

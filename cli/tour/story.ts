@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { Failure } from '../../domain/errors.ts'
+import { counted } from '../../domain/text.ts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
 import { AnswerError } from '../answer-error.ts'
 import { type Client, createClient } from '../client.ts'
@@ -69,7 +70,7 @@ const listOffers = async (client: Client, { file, csv }: Offers, print: Printer)
   await signIn(client, privateKeyToAccount(devKeys[2]))
   const imported = await importOffers(client, 'Northern Lights Compute', csv)
   print.text(
-    `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} refused`,
+    `${counted(imported.listed.length, 'offer')} listed, ${imported.unchanged.length} known before, ${imported.refused.length} refused`,
   )
   for (const { line, message, details } of imported.refused) {
     const why = details.filter(({ name }) => name !== 'line').map(({ name, value }) => `${name}: ${value}`)

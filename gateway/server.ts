@@ -23,6 +23,7 @@ import { createGatewayMetrics, observeQuotas } from './metrics.ts'
 import { addRequestUses } from './request-uses.ts'
 import type { Services } from './services.ts'
 import { sliceConnections } from './slices.ts'
+import { asksForWebSocket, limitUpgrades } from './upgrades.ts'
 import { createWebSocketHandler, webSocketLimits } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
 
@@ -90,6 +91,8 @@ export const createGateway = ({
     http: {
       headersTimeout: times.requestMsMax,
       connectionsCheckingInterval: Math.ceil(times.requestMsMax / 4),
+      // Node leaves a connection that is upgraded, with all answers that were not sent yet.
+      shouldUpgradeCallback: (request) => asksForWebSocket(request, graphqlPath) && isIdle(request.socket),
     },
     // Counted from the gateway: so many addresses are those of our own proxies.
     trustProxy: (_address, hop) => hop < config.proxies,
@@ -97,7 +100,7 @@ export const createGateway = ({
   app.server.on('connection', (socket) => {
     if (!connections.accept(socket)) socket.destroy()
   })
-  sliceConnections(app.server, createFairTurns({ perRound: slicesPerRoundMax }))
+  const isIdle = sliceConnections(app.server, createFairTurns({ perRound: slicesPerRoundMax }))
 
   // Before all other work, also that of the plugins.
   app.addHook('onRequest', async (request, reply) => refuseChunks(request.raw, reply.raw))
@@ -165,6 +168,8 @@ export const createGateway = ({
   }
   // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
   app.after(() => {
+    const endUpgrades = limitUpgrades(app.server, app.websocketServer)
+    app.addHook('preClose', async () => endUpgrades())
     app.route({
       method: 'GET',
       url: graphqlPath,

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
@@ -66,6 +66,22 @@ describe('a platform on one data folder', () => {
     expect(after.chain.marketplace).toBe(before.chain.marketplace)
     expect(await block(after.chain.rpcUrl, blockBefore.number)).toEqual(blockBefore)
     expect(await second.stop()).toBe(0)
+  })
+
+  test('has no entry that the page does not name', async () => {
+    const page = await readFile(join(root, 'docs/operating.md'), 'utf8')
+    const table = /\| in `DATA_DIR` .*\n(?:\|.*\n)+/.exec(page)?.[0] ?? ''
+    const named = [...table.matchAll(/^\|([^|]*)\|/gm)].flatMap(
+      ([, cell = '']) => cell.match(/(?<=`)[\w./-]+(?=`)/g) ?? [],
+    )
+    const withRowsOfTheirOwn = ['keys', 'chain']
+    const entries = (await readdir(folder.path)).filter((name) => !withRowsOfTheirOwn.includes(name))
+    for (const name of withRowsOfTheirOwn)
+      entries.push(...(await readdir(join(folder.path, name))).map((entry) => `${name}/${entry}`))
+    expect(entries).toContain('keys/jwt')
+    // These two come with the first event and the first export.
+    expect(named).toEqual(expect.arrayContaining(['latest-event.json', 'keys/export']))
+    expect(entries.filter((entry) => !named.includes(entry) && !named.includes(`${entry}/`))).toEqual([])
   })
 
   test('logs step by step what it starts', async () => {

@@ -130,6 +130,12 @@ describe('a platform on one data folder', () => {
     expect(await failsToStart({ CHARGE_PERIOD_SECONDS: 'often' })).toMatch(/CONFIG_INVALID[\s\S]*CHARGE_PERIOD_SECONDS/)
   })
 
+  test('refuses a host that is not of this machine by its setting, before a database starts', async () => {
+    const message = await failsToStart({ HOST: '999.1.1.1' })
+    expect(message).toMatch(/CONFIG_INVALID[\s\S]*variable: HOST, value: 999\.1\.1\.1/)
+    expect(message).not.toMatch(/embedded PostgreSQL|    at /)
+  })
+
   test('refuses the folder of another version, by both versions, and changes nothing in it', async () => {
     const path = join(folder.path, 'neuralmesh.json')
     const ours = await readFile(path, 'utf8')

@@ -9,7 +9,7 @@ import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
-import { type Config, readConfig } from './infra/config.ts'
+import { type Config, readConfig, settingWarnings } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import { dropClientVariables, postgresStopMs, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { keepInDatabase, keepInFolder } from './infra/event-store/keeper.ts'
@@ -262,6 +262,8 @@ const run = async (): Promise<void> => {
   shutdown.onSignals()
   onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
   try {
+    for (const warning of await settingWarnings(process.env, environmentFilesOf(process.execArgv)))
+      log.warn(warning, 'no setting has this name')
     await start(config, log, shutdown)
   } catch (error) {
     if (shutdown.signal.aborted) return

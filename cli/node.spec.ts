@@ -1,4 +1,4 @@
-// The door of the scripts of package.json: what it says of a machine that lacks something, and that it becomes Node.
+// The door of the scripts of package.json: what it prints on a machine that lacks something, and that it becomes Node.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

@@ -1,7 +1,7 @@
 const times = { firstMs: 2_000, everyMs: 10_000 }
 
-/** Resolves or rejects as the work does, and tells meanwhile for how many whole seconds it has been waited for: first
- *  after 2 seconds, then every 10. */
+/** Resolves or rejects as the work does, and meanwhile calls `tell` with the whole seconds that it has been waited for:
+ *  first after 2 seconds, then every 10. */
 export const tellWhileWaiting = async <Result>(
   work: Promise<Result>,
   tell: (seconds: number) => void,

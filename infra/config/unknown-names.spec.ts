@@ -8,7 +8,7 @@ import { unknownNames } from './unknown-names.ts'
 
 const known = Object.keys(settings.shape)
 
-/** Every name that is one slip away from this one. */
+/** Makes every name that is one slip away from this one. */
 const slips = (name: string): fc.Arbitrary<string> =>
   fc.nat({ max: name.length - 1 }).chain((at) => {
     const [before, letter, after] = [name.slice(0, at), name[at] ?? '', name.slice(at + 1)]

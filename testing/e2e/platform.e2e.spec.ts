@@ -133,7 +133,7 @@ describe('a platform on one data folder', () => {
   test('refuses a host that is not of this machine by its setting, before a database starts', async () => {
     const message = await failsToStart({ HOST: '999.1.1.1' })
     expect(message).toMatch(/CONFIG_INVALID[\s\S]*variable: HOST, value: 999\.1\.1\.1/)
-    expect(message).not.toMatch(/embedded PostgreSQL|    at /)
+    expect(message).not.toMatch(/embedded PostgreSQL| {4}at /)
   })
 
   test('refuses the folder of another version, by both versions, and changes nothing in it', async () => {

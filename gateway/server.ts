@@ -9,6 +9,7 @@ import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.
 import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { createSnapshot } from '../infra/async/snapshot.ts'
 import { errorCode } from '../infra/system/errors.ts'
+import { listenFailureOf } from '../infra/system/listening.ts'
 import { jsonWeightOf } from '../infra/system/weight.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
@@ -206,8 +207,7 @@ export const createGateway = ({
       try {
         await app.listen({ host, port })
       } catch (error) {
-        if (isPortTaken(error)) throw new Failure('PORT_TAKEN', { port: String(port), variable: 'PORT' }, error)
-        throw error
+        throw listenFailureOf(error, { host, port, hostVariable: 'HOST', portVariable: 'PORT' })
       }
       const bound = app.server.address()
       const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port
@@ -246,8 +246,6 @@ const authorityOf = (host: string): string => {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
   return host.includes(':') ? `[${host}]` : host
 }
-
-const isPortTaken = (error: unknown): boolean => errorCode(error) === 'EADDRINUSE'
 
 const graphqlError = (code: ErrorCode, details: Details) => ({
   errors: [{ message: errors[code].message, extensions: { code, hint: errors[code].hint, details } }],

@@ -43,7 +43,7 @@ mutation SignIn($message: String!, $signature: String!) {
 
 const rent = `# The cheapest fitting H100, for an hour at most. The same idempotencyKey again is the same rental.
 mutation Rent {
-  rentGpu(input: { gpu: "H100", hours: 1, maxPricePerGpuHour: "3", idempotencyKey: "my-first-rental" }) {
+  rentGpu(input: { gpu: "H100", hours: 1, maxPricePerGpuHour: "3", idempotencyKey: "rental-of-this-page" }) {
     __typename
     ... on RentGpuSuccess {
       id
@@ -73,7 +73,7 @@ mutation SubmitJob($rental: ID!) {
       command: ["node", "train.js"]
       files: [{ path: "train.js", content: "console.log('hello')" }]
       timeoutSeconds: 60
-      idempotencyKey: "my-first-job"
+      idempotencyKey: "job-of-this-page"
     }
   ) {
     __typename

@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Failure } from '../domain/errors.ts'
+import { Failure, errors as failures } from '../domain/errors.ts'
 import { createMetrics } from '../infra/telemetry.ts'
 import { connectionSettings, createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { bodyBytesMax, createGateway } from './server.ts'
@@ -149,10 +151,61 @@ describe('bad requests', () => {
     expect((await fetch(`${world.url}/graphql?query=${query}`)).status).toBe(405)
   })
 
-  test('a syntax error and an unknown field are answered with what is wrong', async () => {
-    const [syntax, field] = [await world.ask('{ head'), await world.ask('{ heads }')]
-    expect(syntax.errors?.[0]?.extensions.code).toBe('GRAPHQL_PARSE_FAILED')
-    expect(field.errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED')
+  test.each([
+    ['GRAPHQL_PARSE_FAILED', { query: '{ head' }],
+    ['GRAPHQL_VALIDATION_FAILED', { query: '{ heads }' }],
+    ['GRAPHQL_VALIDATION_FAILED', { query: '{ listings(first: "1") { edges { cursor } } }' }],
+    ['OPERATION_RESOLUTION_FAILURE', { query: '{ head }', operationName: 'other' }],
+    ['OPERATION_RESOLUTION_FAILURE', { query: 'query A { head } query B { head }' }],
+    ['BAD_USER_INPUT', { query: 'query ($id: ID!) { listing(id: $id) { id } }' }],
+    [
+      'BAD_USER_INPUT',
+      { query: 'query ($first: Int) { listings(first: $first) { edges { cursor } } }', variables: { first: 'a' } },
+    ],
+    ['BAD_REQUEST', { query: '{ head }', variables: 7 }],
+    ['BAD_REQUEST', {}],
+  ])('%s is in the registry of docs/errors.md: %j', async (code, body) => {
+    const answer = await post(JSON.stringify(body))
+    expect(JSON.parse(answer.body).errors[0].extensions.code).toBe(code)
+    expect(await readFile(join(import.meta.dirname, '../docs/errors.md'), 'utf8')).toContain(`| \`${code}\` |`)
+  })
+
+  const wrongValues = [
+    ['moment', 'time', 'DateTime', '29.11.2026'],
+    ['year', 'time', 'DateTime', '0000-01-01T00:00:00Z'],
+    ['position', 'position', 'Position', 7],
+  ] as const
+  test.each(wrongValues)('what is no %s is refused as every refusal is', async (_what, field, type, value) => {
+    const client = world.socket()
+    const bySocket = (query: string, variables: Record<string, unknown>) =>
+      new Promise<Awaited<ReturnType<typeof world.ask>>>((resolve) => {
+        const end = (errors: unknown) => resolve({ errors } as never)
+        client.subscribe(
+          { query, variables },
+          { next: (answer) => resolve(answer as never), error: end, complete: () => {} },
+        )
+      })
+    const queryOf = (head: string, given: string) =>
+      `query ${head} { listing(id: "x", asOf: { ${field}: ${given} }) { id } }`
+    const literal = queryOf('', JSON.stringify(value))
+    const variable = queryOf(`($value: ${type})`, '$value')
+    try {
+      for (const ask of [world.ask, bySocket])
+        for (const { errors } of [await ask(literal, {}), await ask(variable, { value })])
+          expect(errors).toEqual([
+            expect.objectContaining({
+              message: failures.INPUT_INVALID.message,
+              locations: [{ line: 1, column: expect.any(Number) }],
+              extensions: expect.objectContaining({
+                code: 'INPUT_INVALID',
+                hint: failures.INPUT_INVALID.hint,
+                details: { value: String(value), takes: expect.any(String) },
+              }),
+            }),
+          ])
+    } finally {
+      await client.dispose()
+    }
   })
 
   test('text that no database can store is refused, in a literal and in a variable', async () => {

@@ -10,7 +10,7 @@ const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../packag
   scripts: Record<string, string>
 }
 const files = Object.entries(scripts).flatMap(([script, command]) => {
-  const file = /^(?:exec )?node (?:--\S+ )*(\S+\.ts)$/.exec(command)?.[1]
+  const file = /\bnode (?:--\S+ )*(\S+\.ts)$/.exec(command)?.[1]
   return file === undefined ? [] : [{ script, file }]
 })
 const msMax = 240_000

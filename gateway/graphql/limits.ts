@@ -1,5 +1,5 @@
 import { EnvelopArmorPlugin } from '@escape.tech/graphql-armor'
-import { type DocumentNode, GraphQLError, validate, visit } from 'graphql'
+import { type DocumentNode, type GraphQLError, validate, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
 import { isStorable } from '../../domain/text.ts'
@@ -85,7 +85,9 @@ const validationErrorsMax = 10
 export const validationErrorsPlugin = (): Plugin => ({
   onValidate: ({ setValidationFn }) =>
     setValidationFn((schema, document, rules) =>
-      validate(schema, document, rules, { maxErrors: validationErrorsMax }).map(shortError),
+      validate(schema, document, rules, { maxErrors: validationErrorsMax }).map((error) =>
+        shortError(asGraphQLError(error) as GraphQLError),
+      ),
     ),
 })
 
@@ -105,7 +107,7 @@ const hasUnstorableLiteral = (document: DocumentNode): boolean => {
 }
 
 const unstorableTextError = () =>
-  new GraphQLError('Text must be well-formed and without NUL.', { extensions: { code: 'INPUT_INVALID' } })
+  asGraphQLError(new Failure('INPUT_INVALID', { takes: 'well-formed text without NUL' })) as GraphQLError
 
 /** Refuses a request with text that no database can store, in a literal or in a variable. */
 export const storableTextPlugin = (): Plugin => ({

@@ -38,7 +38,11 @@ export const createErrorMask =
   (log: Pick<Log, 'error'>) =>
   (error: unknown): GraphQLError => {
     const shown = asGraphQLError(error)
-    if (shown instanceof GraphQLError && rootCauseOf(shown) instanceof GraphQLError) return shortError(shown)
+    if (shown instanceof GraphQLError && rootCauseOf(shown) instanceof GraphQLError) {
+      // GraphQL gives none to what is wrong with a variable.
+      shown.extensions.code ??= 'BAD_USER_INPUT'
+      return shortError(shown)
+    }
     const correlationId = newId()
     log.error({ err: rootCauseOf(error), correlationId }, 'an unexpected error')
     return new GraphQLError(errors.INTERNAL.message, {

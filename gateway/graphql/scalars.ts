@@ -1,9 +1,13 @@
-import { GraphQLError } from 'graphql'
+import { Failure } from '../../domain/errors.ts'
+import { shortened } from '../shortened.ts'
 import { builder } from './builder.ts'
 
 const momentCharactersMax = 40
 const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
 const positionCharactersMax = 200
+
+const invalid = (value: unknown, takes: string): Failure =>
+  new Failure('INPUT_INVALID', { value: shortened(String(value)), takes })
 
 builder.scalarType('DateTime', {
   description: 'A moment in ISO 8601, in UTC: 2026-01-31T12:00:00.000Z',
@@ -14,11 +18,10 @@ builder.scalarType('DateTime', {
       value.length <= momentCharactersMax &&
       moment.test(value) &&
       !Number.isNaN(Date.parse(value))
-    if (!isMoment) throw new GraphQLError('takes a moment in ISO 8601', { extensions: { code: 'INPUT_INVALID' } })
+    if (!isMoment) throw invalid(value, 'a moment with time and zone in ISO 8601, such as 2026-01-31T12:00:00Z')
     const time = new Date(value).toISOString()
     // PostgreSQL stores neither the year 0 nor years that need a sign.
-    if (!/^(?!0000)\d{4}-/.test(time))
-      throw new GraphQLError('takes a year from 1 to 9999', { extensions: { code: 'INPUT_INVALID' } })
+    if (!/^(?!0000)\d{4}-/.test(time)) throw invalid(value, 'a year from 1 to 9999')
     return time
   },
 })
@@ -27,8 +30,7 @@ builder.scalarType('SafeInt', {
   description: 'A whole number up to 2^53 - 1, which JSON holds exactly: Int ends at 2^31 - 1.',
   serialize: (value) => value,
   parseValue: (value) => {
-    if (typeof value !== 'number' || !Number.isSafeInteger(value))
-      throw new GraphQLError('takes a whole number up to 2^53 - 1', { extensions: { code: 'INPUT_INVALID' } })
+    if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw invalid(value, 'a whole number up to 2^53 - 1')
     return value
   },
 })
@@ -41,7 +43,7 @@ builder.scalarType('Position', {
   serialize: (value) => value,
   parseValue: (value) => {
     if (typeof value !== 'string' || value.length > positionCharactersMax)
-      throw new GraphQLError('takes a position that this platform gave', { extensions: { code: 'INPUT_INVALID' } })
+      throw invalid(value, 'a position that this platform gave')
     return value
   },
 })

@@ -21,6 +21,7 @@ import { postgresUsedNonces } from './infra/nonces/postgres.ts'
 import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
+import { readHelp, takesSettings } from './infra/system/arguments.ts'
 import { tryListening } from './infra/system/listening.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { environmentFilesOf } from './infra/system/secret-files.ts'
@@ -255,7 +256,7 @@ const usage = `npm start
   Ctrl-C stops it in order; once more, it leaves at once.`
 
 const run = async (): Promise<void> => {
-  if (process.argv.includes('--help')) return console.log(usage)
+  if (readHelp(takesSettings)) return console.log(usage)
   const config = readConfig(process.env)
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)

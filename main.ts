@@ -10,7 +10,12 @@ import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
-import { dropClientVariables, postgresStopMs, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import {
+  dropClientVariables,
+  explainRefusal,
+  postgresStopMs,
+  startEmbeddedPostgres,
+} from './infra/embedded-postgres.ts'
 import { keepInDatabase, keepInFolder } from './infra/event-store/keeper.ts'
 import { shareReader } from './infra/event-store/one-reader.ts'
 import { openEventStore } from './infra/event-store/open.ts'
@@ -39,6 +44,8 @@ import { startWorker, timerHandlers } from './roles/worker.ts'
 const databaseWaitMs = 30_000
 const connectionsMax = 16
 const tasksAtOnceMax = 4
+
+const jwtFix = 'remove it, and all users sign in again; or put it back from a backup, or set JWT_SECRET'
 
 const now = () => new Date().toISOString()
 
@@ -88,7 +95,10 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
         metrics,
         poolSize: connectionsMax,
       })
-      await connected.waitUntilReady(databaseWaitMs)
+      await connected.waitUntilReady(databaseWaitMs).catch((error: unknown) => {
+        if (config.databaseUrl === undefined) explainRefusal(folder.path, error)
+        throw error
+      })
       await migrateOperations(connected)
       return connected
     },
@@ -158,7 +168,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     chainCursor,
     rescans: postgresRescans(database, cursorName),
     cluster,
-    jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
+    jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'), jwtFix)),
     usedNonces: postgresUsedNonces(database),
     parkedTasks: postgresParkedTasks({ database, metrics }),
     now,

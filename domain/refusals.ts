@@ -72,6 +72,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_INTERRUPTED: 'final',
   JOB_DISK_EXCEEDED: 'final',
   JOB_ISOLATION_MISSING: 'again',
+  CLUSTER_UNAVAILABLE: 'again',
   JOB_REPORT_INVALID: 'final',
   JOB_STOP_NOT_REQUESTED: 'again',
   JOB_LOST: 'final',

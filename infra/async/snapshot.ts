@@ -4,7 +4,7 @@ import { within } from './within.ts'
 const waitsMax = 20
 
 /** Makes a function that reads a value at most once in `ageMs`, and for all callers at that time at once. With `late`
- *  nobody waits longer than `msMax` for a reading; they get `value()` then, while the same reading goes on. */
+ *  no caller waits longer than `msMax` for a reading: it gets `value()` then, while the same reading goes on. */
 export const createSnapshot = <Value>(
   read: () => Promise<Value>,
   ageMs: number,

@@ -19,6 +19,7 @@ import {
 import { keepInDatabase, keepInFolder } from './infra/event-store/keeper.ts'
 import { shareReader } from './infra/event-store/one-reader.ts'
 import { openEventStore } from './infra/event-store/open.ts'
+import { onFaults } from './infra/faults.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
 import { postgresUsedNonces } from './infra/nonces/postgres.ts'
@@ -36,7 +37,7 @@ import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
 import { followProjections, startProjections } from './projections/engine/start.ts'
 import { startGateway } from './roles/gateway.ts'
-import type { Platform } from './roles/platform.ts'
+import { faultReason, type Platform } from './roles/platform.ts'
 import { startScheduler } from './roles/scheduler.ts'
 import { startWatcher } from './roles/watcher.ts'
 import { startWorker, timerHandlers } from './roles/worker.ts'
@@ -257,6 +258,7 @@ const run = async (): Promise<void> => {
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)
   shutdown.onSignals()
+  onFaults({ log, shutdown, reason: faultReason })
   onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
   try {
     await start(config, log, shutdown)

@@ -212,7 +212,7 @@ test('with nodes that lie: no deposit is lost, credited twice or made up, and no
     { numRuns: 40 },
   )
   expect(refusedLooks).toBeGreaterThan(10)
-})
+}, 120_000)
 
 test.each(['noBloom', 'orphans', 'otherFork', 'drops'] as const)(
   'a node that shows false headers (%s) for a while, and is honest then, costs no deposit',

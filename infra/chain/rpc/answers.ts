@@ -1,6 +1,6 @@
 import type { Transport } from 'viem'
 import { z } from 'zod'
-import { Failure } from '../../../domain/errors.ts'
+import { type Details, Failure } from '../../../domain/errors.ts'
 import { address, bytes, hash, hashOfHeader, headerShape, quantity } from './header.ts'
 
 const log = z.object({
@@ -35,29 +35,33 @@ const answers: Readonly<Record<string, z.ZodType>> = {
 const blockMethods = ['eth_getBlockByNumber', 'eth_getBlockByHash']
 
 /** Returns a failure for answers that do not fit together. */
-export const disagree = (why: string, details: Readonly<Record<string, string>> = {}): Failure =>
+export const disagree = (why: string, details: Details = {}): Failure =>
   new Failure('CHAIN_NODES_DISAGREE', { why, ...details })
 
-const parsed = <Value>(schema: z.ZodType<Value>, method: string, answer: unknown): Value => {
+/** For a chain whose headers are of another form. */
+const ways = 'where the chain itself hashes its headers in another way, set CHAIN_HEADERS=unchecked'
+
+const parsed = <Value>(schema: z.ZodType<Value>, method: string, answer: unknown, more: Details = {}): Value => {
   const read = schema.safeParse(answer)
   if (read.success) return read.data
   const { path, message } = read.error.issues[0] ?? { path: [], message: 'unknown' }
-  throw new Failure('CHAIN_ANSWER_INVALID', { method, at: path.map(String).join('.') || 'the answer', why: message })
+  const at = path.map(String).join('.') || 'the answer'
+  throw new Failure('CHAIN_ANSWER_INVALID', { method, at, why: message, ...more })
 }
 
 const checkBlock = (method: string, asked: unknown, answer: unknown, headers: HeaderCheck): void => {
   if (answer === null) return
   const { hash: shown, number } = parsed(block, method, answer)
-  const same = (value: string) => value.toLowerCase() === String(asked).toLowerCase()
-  const isAsked = method === 'eth_getBlockByHash' ? same(shown) : !/^0x/.test(String(asked)) || same(number)
+  const named = String(asked).toLowerCase()
+  const isByNumber = named.startsWith('0x') && method === 'eth_getBlockByNumber'
+  const isAsked = isByNumber
+    ? BigInt(number) === BigInt(named)
+    : !named.startsWith('0x') || shown.toLowerCase() === named
   if (!isAsked) throw disagree('a node shows another block', { asked: String(asked), hash: shown })
   if (headers === 'unchecked') return
-  const found = hashOfHeader(parsed(wholeBlock, method, answer))
+  const found = hashOfHeader(parsed(wholeBlock, method, answer, { ways }))
   if (found !== shown.toLowerCase())
-    throw disagree('a block does not have the hash that it is shown with', {
-      ...{ hash: shown, found },
-      ways: 'where the chain itself hashes its headers in another way, set CHAIN_HEADERS=unchecked',
-    })
+    throw disagree('a block does not have the hash that it is shown with', { hash: shown, found, ways })
 }
 
 /** Whether the hash of each header is computed: a chain may make its hashes in a way of its own. */

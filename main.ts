@@ -11,10 +11,16 @@ import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig, settingWarnings } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
-import { dropClientVariables, postgresStopMs, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
+import {
+  dropClientVariables,
+  explainRefusal,
+  postgresStopMs,
+  startEmbeddedPostgres,
+} from './infra/embedded-postgres.ts'
 import { keepInDatabase, keepInFolder } from './infra/event-store/keeper.ts'
 import { shareReader } from './infra/event-store/one-reader.ts'
 import { openEventStore } from './infra/event-store/open.ts'
+import { onFaults } from './infra/faults.ts'
 import { postgresHeartbeats } from './infra/heartbeats/postgres.ts'
 import { readOrCreateSecret } from './infra/keys/file.ts'
 import { postgresUsedNonces } from './infra/nonces/postgres.ts'
@@ -34,7 +40,7 @@ import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
 import { followProjections, startProjections } from './projections/engine/start.ts'
 import { startGateway } from './roles/gateway.ts'
-import type { Platform } from './roles/platform.ts'
+import { faultReason, type Platform } from './roles/platform.ts'
 import { startScheduler } from './roles/scheduler.ts'
 import { startWatcher } from './roles/watcher.ts'
 import { startWorker, timerHandlers } from './roles/worker.ts'
@@ -42,6 +48,8 @@ import { startWorker, timerHandlers } from './roles/worker.ts'
 const databaseWaitMs = 30_000
 const connectionsMax = 16
 const tasksAtOnceMax = 4
+
+const jwtFix = 'remove it, and all users sign in again; or put it back from a backup, or set JWT_SECRET'
 
 const now = () => new Date().toISOString()
 
@@ -92,7 +100,10 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
         metrics,
         poolSize: connectionsMax,
       })
-      await connected.waitUntilReady(databaseWaitMs)
+      await connected.waitUntilReady(databaseWaitMs).catch((error: unknown) => {
+        if (config.databaseUrl === undefined) explainRefusal(folder.path, error)
+        throw error
+      })
       await migrateOperations(connected)
       return connected
     },
@@ -162,7 +173,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     chainCursor,
     rescans: postgresRescans(database, cursorName),
     cluster,
-    jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'))),
+    jwtSecret: config.jwtSecret ?? (await readOrCreateSecret(join(folder.path, 'keys', 'jwt'), jwtFix)),
     usedNonces: postgresUsedNonces(database),
     parkedTasks: postgresParkedTasks({ database, metrics }),
     now,
@@ -261,6 +272,7 @@ const run = async (): Promise<void> => {
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)
   shutdown.onSignals()
+  onFaults({ log, shutdown, reason: faultReason })
   onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
   try {
     for (const warning of await settingWarnings(process.env, environmentFilesOf(process.execArgv)))

@@ -9,6 +9,7 @@ import { openDataFolder } from '../infra/data-folder.ts'
 import {
   dropClientVariables,
   embeddedPostgresUrl,
+  explainRefusal,
   postgresStopMs,
   startEmbeddedPostgres,
 } from '../infra/embedded-postgres.ts'
@@ -165,7 +166,7 @@ const startOwn = async ({ config, log, shutdown }: Options): Promise<Reached> =>
   shutdown.add('embedded PostgreSQL', (_, msMax) => server.close(msMax), postgresStopMs)
   const database = connectPostgres({ url: server.url, log, poolSize: connectionsMax })
   shutdown.add('database', () => database.close())
-  await database.waitUntilReady(waitMsMax)
+  await database.waitUntilReady(waitMsMax).catch((error: unknown) => explainRefusal(config.dataDir, error))
   return { databaseUrl: server.url, database, server: 'own' }
 }
 
@@ -178,19 +179,20 @@ const reachRunning = async ({ config, log, shutdown }: Options): Promise<Reached
     await database.waitUntilReady(answerMsMax)
   } catch (error) {
     await database.close()
-    throw error
+    explainRefusal(config.dataDir, error)
   }
   shutdown.add('database', () => database.close())
   return { databaseUrl, database, server: 'running' }
 }
 
 /** Resolves to the secret of that name in the data folder of this installation; makes it the first time.
- *  Throws DATA_FOLDER_UNREACHABLE. */
+ *  Throws KEY_FILE_INVALID and DATA_FOLDER_UNREACHABLE. */
 export const secretOf = async ({ dataDir }: Pick<Config, 'dataDir'>, name: string): Promise<string> => {
   try {
     await mkdir(dataDir, { recursive: true })
     return await readOrCreateSecret(join(dataDir, 'keys', name))
   } catch (error) {
+    if (error instanceof Failure) throw error
     const { message } = error as Error
     throw new Failure('DATA_FOLDER_UNREACHABLE', { folder: join(dataDir, 'keys'), reason: message }, error)
   }

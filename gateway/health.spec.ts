@@ -79,3 +79,25 @@ test('a log that was replaced is told apart from a database that is down', async
     parts: { database: 'down', projections: 'unknown' },
   })
 })
+
+test('a database that has stopped answering keeps nobody waiting, and is no second time asked meanwhile', async () => {
+  let asked = 0
+  const never = () => {
+    asked += 1
+    return new Promise<never>(() => undefined)
+  }
+  const parts = { database: 'no answer', projections: 'unknown' }
+  for (const isUp of [never, async () => true]) {
+    const health = createHealth({
+      projections: { status: never },
+      parkedTasks: { counts: never },
+      isUp,
+      roles: ['gateway'],
+      now: () => '2026-01-01T00:00:00.000Z',
+      waitMs: 20,
+    })
+    expect(await health.ready()).toEqual({ ready: false, parts })
+    expect(await health.status(true)).toMatchObject({ ready: false, parts, head: null, parkedTasks: null })
+  }
+  expect(asked).toBe(2)
+})

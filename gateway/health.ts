@@ -4,12 +4,14 @@ import type { CustodyReport } from '../infra/chain/port.ts'
 import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { ParkedStream } from '../projections/engine/parked-streams.ts'
 import type { Projections } from '../projections/engine/start.ts'
-import type { ProjectionStatus } from '../projections/engine/status.ts'
+import type { ProjectionStatus, ProjectionsStatus } from '../projections/engine/status.ts'
 
 /** How many parked streams of one read model the page lists. */
 const parkedStreamsMax = 10
 /** The database is asked at most once in this time, however often a client asks. */
 const snapshotMsMax = 1_000
+/** How long a client waits for what a database is asked that has stopped answering. */
+const answerMsMax = 3_000
 
 /** Whether the platform can serve requests. Each of `parts` is `up`, or a text with what is wrong. */
 export type Readiness = { readonly ready: boolean; readonly parts: Readonly<Record<string, string>> }
@@ -36,8 +38,17 @@ export type Health = {
   status(details: boolean): Promise<StatusPage>
 }
 
+type Snapshot = {
+  readonly status: ProjectionsStatus | undefined
+  readonly readiness: Readiness
+  readonly tasks: StatusPage['parkedTasks']
+  readonly held: StatusPage['custody']
+  readonly time: string
+}
+
 /** Creates the health checks. Ready means: the database answers, the log is the one that was opened, and this version of the program keeps every read model
- *  up to date. A parked stream is listed, but the platform stays ready. Answers are at most a second old.
+ *  up to date. A parked stream is listed, but the platform stays ready. Answers are at most a second old, and come
+ *  after three seconds at the latest.
  *  @param isUp resolves to whether the database answers. */
 export const createHealth = ({
   projections,
@@ -47,6 +58,7 @@ export const createHealth = ({
   roles,
   now,
   ageMs = snapshotMsMax,
+  waitMs = answerMsMax,
 }: {
   readonly projections: Pick<Projections, 'status'>
   readonly parkedTasks: Pick<ParkedTasks, 'counts'>
@@ -55,8 +67,9 @@ export const createHealth = ({
   readonly roles: readonly string[]
   readonly now: () => string
   readonly ageMs?: number
+  readonly waitMs?: number
 }): Health => {
-  const snapshot = createSnapshot(async () => {
+  const read = async (): Promise<Snapshot> => {
     const reading = (await isUp()) ? await projections.status().catch((error: unknown) => ({ error })) : undefined
     const status = reading && 'error' in reading ? undefined : reading
     const isReplaced = reading !== undefined && 'error' in reading && isFailure(reading.error, 'LOG_REPLACED')
@@ -71,7 +84,10 @@ export const createHealth = ({
     const tasks = status ? await parkedTasks.counts().catch(() => null) : null
     const held = status ? await custody().then(custodyEntryOf, () => null) : null
     return { status, readiness, tasks, held, time: now() }
-  }, ageMs)
+  }
+  const noAnswer: Readiness = { ready: false, parts: { database: 'no answer', projections: 'unknown' } }
+  const late = (): Snapshot => ({ status: undefined, readiness: noAnswer, tasks: null, held: null, time: now() })
+  const snapshot = createSnapshot(read, ageMs, { msMax: waitMs, value: late })
   return {
     ready: async () => (await snapshot()).readiness,
     status: async (details) => {

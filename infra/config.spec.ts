@@ -22,6 +22,7 @@ const chain = {
   TOKEN_ADDRESS: `0x${'a'.repeat(40)}`,
   MARKETPLACE_ADDRESS: `0x${'b'.repeat(40)}`,
   CHAIN_CONFIRMATIONS: '12',
+  CHAIN_HEADERS: 'unchecked',
 }
 
 test('without variables the config runs the whole platform on this machine alone', () => {
@@ -93,6 +94,7 @@ test('every variable that is set is read', () => {
       token: chain.TOKEN_ADDRESS,
       marketplace: chain.MARKETPLACE_ADDRESS,
       confirmations: 12,
+      headers: 'unchecked',
     },
     jwtSecret: 's'.repeat(32),
     operators: [`0x${'a'.repeat(40)}`, `0x${'b'.repeat(40)}`],

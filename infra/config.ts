@@ -37,6 +37,7 @@ export type ChainConfig =
       readonly marketplace: `0x${string}`
       /** Blocks. */
       readonly confirmations: number
+      readonly headers: 'checked' | 'unchecked'
     }
 
 /** Paths are absolute. An undefined value comes from elsewhere: publicUrl from the port that the gateway gets,
@@ -117,7 +118,7 @@ export const settingWarnings = (env: Environment, files: readonly string[]): Pro
 const readChain = (values: z.infer<typeof settings>, given: Environment): ChainConfig => {
   const { CHAIN_RPC_URL, CHAIN_ID, TOKEN_ADDRESS, MARKETPLACE_ADDRESS, CHAIN_CONFIRMATIONS } = values
   if (CHAIN_RPC_URL === undefined) {
-    const alone = chainVariables.find((name) => values[name] !== undefined)
+    const alone = [...chainVariables, 'CHAIN_HEADERS' as const].find((name) => values[name] !== undefined)
     if (alone === undefined)
       return { kind: 'embedded', port: values.CHAIN_PORT ?? 8545, origins: values.CHAIN_ORIGINS ?? [] }
     throw invalid('CHAIN_RPC_URL', given, `${alone} needs it`)
@@ -131,6 +132,7 @@ const readChain = (values: z.infer<typeof settings>, given: Environment): ChainC
     token: TOKEN_ADDRESS,
     marketplace: MARKETPLACE_ADDRESS,
     confirmations: CHAIN_CONFIRMATIONS,
+    headers: values.CHAIN_HEADERS ?? 'checked',
   }
 }
 

@@ -14,11 +14,13 @@ import {
   prepareCluster,
   readText,
 } from './embedded-postgres/data.ts'
+import { readOrCreatePassword, readPassword } from './embedded-postgres/password.ts'
 import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
 import { stopServer } from './embedded-postgres/stop.ts'
-import { readOrCreateSecret } from './keys/file.ts'
 import { startWatched, type WatchedProcess } from './system/watched-process.ts'
 import type { Log } from './telemetry.ts'
+
+export { explainRefusal } from './embedded-postgres/password.ts'
 
 const startTriesMax = 5
 const restartDelayMsMin = 100
@@ -65,7 +67,7 @@ export type EmbeddedPostgres = {
  *  when it is free. The server ends when this process ends, even by kill -9, and is started again when it dies earlier.
  *  The folder must belong to this process alone (openDataFolder). `durable: false` gives up safety for speed; `runAs`
  *  allows one way to run only; `preload` names a library that the server loads, to count statements; `startMs` limits
- *  each start. Throws DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
+ *  each start. Throws KEY_FILE_INVALID, DATA_FOLDER_VERSION, DATA_FOLDER_UNREACHABLE, DATABASE_UNAVAILABLE. */
 export const startEmbeddedPostgres = async (options: {
   readonly folder: string
   readonly log: Log
@@ -77,7 +79,7 @@ export const startEmbeddedPostgres = async (options: {
   const { folder, log: parentLog, durable = true, runAs, preload = '', startMs = startMsMax } = options
   const log = parentLog.child({ part: 'postgres' })
   const runner = await chooseRunner(folder, runAs)
-  const password = await readOrCreateSecret(join(folder, 'keys', 'postgres'))
+  const password = await readOrCreatePassword(folder)
   const lock = await lockServers(folder, log)
   const output = await openLog(join(folder, 'postgres.log'))
   const closing = new AbortController()
@@ -189,9 +191,9 @@ const urlOf = (password: string, port: number | string): string =>
 /** Resolves to the URL of the server that another process runs on this data folder; undefined when none has run there
  *  yet. */
 export const embeddedPostgresUrl = async (folder: string): Promise<string | undefined> => {
-  const password = await readText(join(folder, 'keys', 'postgres'))
+  const password = await readPassword(folder)
   const port = await readText(join(folder, 'postgres.port'))
-  return password === undefined || port === undefined ? undefined : urlOf(password.trim(), port.trim())
+  return password === undefined || port === undefined ? undefined : urlOf(password, port.trim())
 }
 
 /** Launches on the port of the last start when it is free, else on any free one, and resolves to the port. Tries again

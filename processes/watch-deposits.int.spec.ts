@@ -21,7 +21,18 @@ import { createCursor } from './watch-deposits.testing.ts'
 import { createRecorder, refuseOtherChain, rescanOnce, watchOnce } from './watch-deposits.ts'
 
 /** What a node may do to an answer. A load balancer sends each request to another one. */
-const lies = ['honest', 'lags', 'drops', 'reorders', 'forges', 'otherFork', 'fails', 'rushes'] as const
+const lies = [
+  'honest',
+  'lags',
+  'drops',
+  'reorders',
+  'forges',
+  'otherFork',
+  'fails',
+  'rushes',
+  'noBloom',
+  'orphans',
+] as const
 type Lie = (typeof lies)[number]
 
 let folder: string
@@ -68,6 +79,8 @@ const lying: Handle = async (method, params) => {
     if (block === null) return null
     if (lie === 'otherFork') return { ...block, hash: forgedHash('fork'), parentHash: forgedHash('fork of parent') }
     if (lie === 'drops') return { ...block, transactions: [] }
+    if (lie === 'noBloom') return { ...block, logsBloom: `0x${'0'.repeat(512)}` }
+    if (lie === 'orphans') return { ...block, parentHash: forgedHash('no parent') }
     return block
   }
   if (method === 'eth_getTransactionReceipt') {
@@ -199,7 +212,23 @@ test('with nodes that lie: no deposit is lost, credited twice or made up, and no
     { numRuns: 40 },
   )
   expect(refusedLooks).toBeGreaterThan(10)
-})
+}, 120_000)
+
+test.each(['noBloom', 'orphans', 'otherFork', 'drops'] as const)(
+  'a node that shows false headers (%s) for a while, and is honest then, costs no deposit',
+  async (lie) => {
+    const world = await createWorld()
+    await (await newPayer()).deposit(5n)
+    for (let block = 0; block <= embeddedConfirmations; block++) await mine()
+    for (let times = 0; times < 3; times++)
+      await look(
+        world,
+        Array.from({ length: 50 }, () => lie),
+      )
+    expect(await look(world)).toBe(true)
+    expect((await world.facts()).map(({ type }) => type)).toEqual(['DepositObserved', 'DepositFinalized'])
+  },
+)
 
 describe('a deposit that was missed', () => {
   /** Makes a world whose cursor is above the payer's first deposit, as if a node had left it out. */

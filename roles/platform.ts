@@ -14,6 +14,9 @@ import type { Cancel, Schedule } from '../processes/timers.ts'
 import type { ReadModels } from '../projections/database.ts'
 import type { Projections } from '../projections/engine/start.ts'
 
+/** Why all parts are closed after an error that nothing has caught. */
+export const faultReason = 'a fault that nothing has caught'
+
 /** The parts that all roles share. A role takes the parts that it needs, and registers with `shutdown` what it
  *  starts. */
 export type Platform = {

@@ -2,7 +2,7 @@ import { openJobIds } from '../projections/jobs.ts'
 import { createJobRunner } from '../scheduler/jobs.ts'
 import { showTroubledJobs } from '../scheduler/metrics.ts'
 import { runScheduler } from '../scheduler/run.ts'
-import type { Platform } from './platform.ts'
+import { faultReason, type Platform } from './platform.ts'
 
 /** How long a stop waits for jobs: the usual grace, and what comes after it. A job with a longer one goes on with it. */
 const closeMsMax = 45_000
@@ -44,7 +44,9 @@ export const startScheduler = ({
   })
   const close = async (reason: string) => {
     await running
-    await jobs.close({ leaveJobs: reason === 'SIGTERM' && config.jobsOnSigterm === 'leave' })
+    // No one has asked for the end of the jobs at a fault: the next start adopts them, as after a crash.
+    const leaveJobs = reason === faultReason || (reason === 'SIGTERM' && config.jobsOnSigterm === 'leave')
+    await jobs.close({ leaveJobs })
   }
   shutdown.add('scheduler', close, { closeMs: closeMsMax })
 }

@@ -96,6 +96,40 @@ test.each(passing.map((error) => [error instanceof Error ? error.message : error
   },
 )
 
+test.each(['CLUSTER_UNAVAILABLE', 'DATA_FOLDER_UNREACHABLE'] as const)(
+  'a job waits, in its turn and without losing an attempt, while its cluster cannot start any: %s',
+  async (code) => {
+    const faults = Array.from({ length: 5 }, () => new Failure(code, { reason: 'no space left on device' }))
+    const world = await runnerWith(...faults)
+    const [job, next] = [await world.submit('first'), await world.submit('next')]
+    for (const _ of faults) await world.runner.reconcile(job)
+    await world.runner.reconcile(next)
+    await world.runner.reconcile(job, { relist: true })
+    expect(world.launches.length).toBe(faults.length)
+    expect(world.runner.troubledJobs()).toBe(1)
+    await world.runner.reconcile(job)
+    expect(world.launches.map(({ spec }) => `${spec.jobId === job} ${spec.attempt}`)).toEqual(
+      Array.from({ length: 6 }, () => 'true 1'),
+    )
+    world.launches.at(-1)?.watcher.ended({ ended: 'exited', exitCode: 0 })
+    expect((await world.launched(7)).at(-1)).toBe(next)
+    expect((await world.eventsOf(job)).map(({ type }) => type)).toEqual(['JobStarted', 'JobSucceeded'])
+  },
+)
+
+test('a job that is to stop does not wait for its cluster', async () => {
+  const fault = new Failure('CLUSTER_UNAVAILABLE', { reason: 'no space left on device' })
+  const world = await runnerWith(fault, fault, fault)
+  const job = await world.submit('job')
+  await world.runner.reconcile(job)
+  const request = { type: 'RequestStop', reason: 'enough', requestedAt: world.now() } as const
+  const envelope = requestEnvelope(newId(), userActor('ada'), world.now())
+  mustExecute(await world.commands.execute('job', job, request, envelope))
+  await world.runner.reconcile(job)
+  expect((await world.eventsOf(job)).at(-1)).toMatchObject({ type: 'JobStopped' })
+  await world.runner.close()
+})
+
 test('a job that its cluster can never start fails after its last attempt', async () => {
   const world = await runnerWith(...[1, 2, 3].map((attempt) => new Error(`no room for ${attempt}`)))
   const job = await world.submit('job')

@@ -1,16 +1,17 @@
 import { systemActors } from '../commands/actor.ts'
 import { commandIds } from '../commands/derived-ids.ts'
 import { type Commands, requestEnvelope } from '../commands/execute.ts'
-import type { CommandOf, EventOf, StateOf } from '../domain/aggregates.ts'
-import { Failure, isFailure, isRefusal } from '../domain/errors.ts'
+import type { EventOf, StateOf } from '../domain/aggregates.ts'
+import { Failure, isRefusal } from '../domain/errors.ts'
 import { graceSecondsDefault } from '../domain/job.ts'
 import { createKeyedRunner } from '../infra/async/keyed-queue.ts'
 import type { Cluster, JobSpec } from '../infra/clusters/port.ts'
 import type { Heartbeats } from '../infra/heartbeats/port.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { capsOf } from './caps.ts'
+import { failedStartCommandOf, isFaultOfCluster } from './failed-start.ts'
 import { createPending } from './pending.ts'
-import { createReports, leaseOver, storable } from './reports.ts'
+import { createReports, leaseOver } from './reports.ts'
 import { specOf } from './requested-job.ts'
 import type { RetryLimits } from './send-report.ts'
 import { createSlots } from './slots.ts'
@@ -85,6 +86,16 @@ export const createJobRunner = ({ commands, cluster, heartbeats, now, log, limit
       log.info({ job, attempt, cluster: cluster.name }, `job ${outcome}`)
     } catch (error) {
       watchedAttempts.delete(job)
+      const { state } = await commands.current('job', job)
+      // It keeps its turn, and the next look launches the same attempt. One that is to stop has nothing to wait for.
+      if (isFaultOfCluster(error) && state.status === 'running' && !state.stopRequested) {
+        const pauseMs = troubled.failed(job)
+        log.warn(
+          { job, attempt, err: error, pauseMs },
+          'the cluster cannot start jobs; the job waits, and loses no attempt',
+        )
+        return
+      }
       leave(job)
       log.error({ job, attempt, err: error }, 'the cluster could not start a job')
       const isRecorded = await reports.recordEnd(job, attempt, async () => failedStartCommandOf(attempt, error, now()))
@@ -283,13 +294,4 @@ const reasonToStop = (
   return status === 'running' && submitted.graceSeconds !== undefined && at >= stopTimeOf(rental, submitted)
     ? 'the rented time is nearly over'
     : undefined
-}
-
-/** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once;
- *  after any other error the next attempt may succeed. */
-const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
-  const message = storable(error instanceof Error ? error.message : String(error))
-  return isFailure(error, 'JOB_INVALID') || isFailure(error, 'JOB_ISOLATION_MISSING')
-    ? { type: 'FailJob', attempt, code: error.code, message, endedAt: at }
-    : { type: 'InterruptJob', attempt, reason: message, interruptedAt: at }
 }

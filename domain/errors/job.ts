@@ -35,6 +35,10 @@ export const jobErrors = {
     message: 'This machine cannot keep the job away from others, so it was not started.',
     hint: 'Let the provider see docs/jobs.md: what the machine must allow, and the setting JOB_TRUST for own jobs.',
   },
+  CLUSTER_UNAVAILABLE: {
+    message: 'The cluster cannot start jobs at the moment.',
+    hint: 'The details have the reason, such as a full disk. Jobs wait and are started again; they lose no attempt.',
+  },
   JOB_INTERRUPTED: {
     message: 'The job was lost with its cluster, and no attempt is left.',
     hint: 'Submit it again.',

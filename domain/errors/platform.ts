@@ -20,6 +20,10 @@ export const platformErrors = {
     message: 'The data folder cannot be used.',
     hint: 'Set DATA_DIR to a folder that can be written and entered.',
   },
+  KEY_FILE_INVALID: {
+    message: 'A file of keys in the data folder is missing or damaged.',
+    hint: 'The details name the file and what to do; nothing was changed.',
+  },
   DATABASE_UNAVAILABLE: {
     message: 'The database does not answer.',
     hint: 'The platform tries again; nothing was lost. Repeat the request with the same idempotency key.',
@@ -145,6 +149,10 @@ export const platformErrors = {
   CHAIN_NODES_DISAGREE: {
     message: 'The answers of the nodes of the chain do not fit together.',
     hint: 'The platform asks again; no deposit is credited or called vanished meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
+  },
+  CHAIN_ANSWER_INVALID: {
+    message: 'A node of the chain answered what is no answer to the request.',
+    hint: 'The platform asks again; no deposit is lost meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
   },
   CHAIN_REPLACED: {
     message: 'This is another chain than the one whose deposits this database has credited.',

@@ -140,7 +140,7 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
       asset: 'USDC/6',
       id,
       confirmations: embeddedConfirmations,
-      headers: { authorization: `Bearer ${ownerSecret}` },
+      httpHeaders: { authorization: `Bearer ${ownerSecret}` },
       blocksPerRequestMax,
     })
     const restarts = keepRunning(Number(new URL(url).port))

@@ -13,6 +13,7 @@ import { marketplace as marketplaceBinding } from '../../contracts/bindings/mark
 import { Failure } from '../../domain/errors.ts'
 import { type Handle, rpcError } from './json-rpc.ts'
 import { type JsonRpcServer, serveJsonRpc } from './json-rpc-server.ts'
+import { type Header, hashOfHeader } from './rpc/header.ts'
 import { type RpcChainOptions, rpcChain } from './rpc.ts'
 
 const { abi } = marketplaceBinding
@@ -47,6 +48,17 @@ const depositLog = (block: number) => ({
   data: encodeAbiParameters([{ type: 'uint256' }, { type: 'uint256' }], [BigInt(block), 0n]),
 })
 
+const zeros = (digits: number): Hex => `0x${'0'.repeat(digits)}`
+
+/** Makes a block with the hash of its header. */
+const headerAt = (number: number) => {
+  const roots = { stateRoot: wordOf(2), transactionsRoot: wordOf(3), receiptsRoot: wordOf(4), sha3Uncles: wordOf(1) }
+  const counts = { difficulty: hex(0), gasLimit: hex(1), gasUsed: hex(0), timestamp: hex(1), number: hex(number) }
+  const words = { parentHash: wordOf(5), mixHash: wordOf(6), nonce: zeros(16), logsBloom: zeros(512) }
+  const shown: Header = { ...roots, ...counts, ...words, miner: marketplace, extraData: '0x' }
+  return { ...shown, hash: hashOfHeader(shown), transactions: [] }
+}
+
 /** Starts a node with a deposit in each block up to its head; `rules` change it. */
 const node =
   (rules: Readonly<Record<string, (params: readonly unknown[]) => unknown>> = {}): Handle =>
@@ -57,7 +69,7 @@ const node =
     if (method === 'eth_getCode') return '0x60'
     if (method === 'eth_call') return encodeFunctionResult({ abi, functionName: 'token', result: token })
     if (method === 'eth_blockNumber') return hex(100)
-    if (method === 'eth_getBlockByNumber') return { number: hex(90), transactions: [] }
+    if (method === 'eth_getBlockByNumber') return headerAt(90)
     if (method === 'eth_getLogs') {
       const [{ fromBlock, toBlock }] = params as [{ fromBlock: Hex; toBlock: Hex }]
       const from = Number(fromBlock)
@@ -203,5 +215,34 @@ describe('a chain that cannot be used', () => {
   ])('names its setting: %s, %s', async (variable, _, rules) => {
     const failure = await failureOf((await open(node(rules))).heights())
     expect(failure).toMatchObject({ code: 'CONFIG_INVALID', details: { variable } })
+  })
+})
+
+describe('an answer that is no answer', () => {
+  const block = headerAt(90)
+  test.each<[string, unknown, string]>([
+    ['eth_blockNumber', null, 'the answer'],
+    ['eth_blockNumber', 12345, 'the answer'],
+    ['eth_blockNumber', '-0x1', 'the answer'],
+    ['eth_blockNumber', `0x${'f'.repeat(100_000)}`, 'the answer'],
+    ['eth_chainId', { a: [] }, 'the answer'],
+    ['eth_getBlockByNumber', 7, 'the answer'],
+    ['eth_getBlockByNumber', { ...block, logsBloom: null }, 'logsBloom'],
+    ['eth_getBlockByNumber', { ...block, stateRoot: 'x' }, 'stateRoot'],
+    ['eth_getLogs', [null], '0'],
+    ['eth_getLogs', [{ ...depositLog(1), topics: [7] }], '0.topics.0'],
+    ['eth_getLogs', {}, 'the answer'],
+  ])('is a failure that says what was wrong: %s %j', async (method, answer, at) => {
+    const chain = await open(node({ [method]: () => answer }))
+    const failure = await failureOf(method === 'eth_getLogs' ? chain.deposits(1n, 3n) : chain.heights())
+    expect(failure).toMatchObject({ code: 'CHAIN_ANSWER_INVALID', details: { method, at } })
+  })
+
+  test('such as a block whose hash is not that of its header is none, unless headers are not checked', async () => {
+    const rules = { eth_getBlockByNumber: () => ({ ...block, parentHash: wordOf(9) }) }
+    const failure = await failureOf((await open(node(rules))).heights())
+    expect(failure).toMatchObject({ code: 'CHAIN_NODES_DISAGREE', details: { hash: block.hash } })
+    await close()
+    expect((await (await open(node(rules), { headers: 'unchecked' })).heights()).final).toBe(90n)
   })
 })

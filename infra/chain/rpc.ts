@@ -4,6 +4,7 @@ import {
   createPublicClient,
   getAddress,
   type Hex,
+  type HttpTransportConfig,
   http,
   RpcRequestError,
   webSocket,
@@ -13,8 +14,9 @@ import { usdToken } from '../../contracts/bindings/usd-token.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { Asset } from '../../domain/money.ts'
 import type { Chain, Deposit, DepositsRead } from './port.ts'
+import { checkedTransport, disagree, type HeaderCheck } from './rpc/answers.ts'
 import { createContractWallets } from './rpc/contract-wallets.ts'
-import { createProvedBlocks, depositsAmong, disagree } from './rpc/proved-blocks.ts'
+import { createProvedBlocks, depositsAmong } from './rpc/proved-blocks.ts'
 
 const requestMsMax = 10_000
 const requestRetriesMax = 2
@@ -34,32 +36,44 @@ export type RpcChainOptions = {
   readonly asset: Asset
   /** How many blocks must be above a block before it counts as final. */
   readonly confirmations: number
+  /** `checked` when left out. */
+  readonly headers?: HeaderCheck
   /** The id of an embedded chain. */
   readonly id?: string
   /** The widest range of one request; when a node refuses it, its halves are requested. */
   readonly blocksPerRequestMax?: number
   /** Sent with every request over HTTP. */
-  readonly headers?: Readonly<Record<string, string>>
+  readonly httpHeaders?: Readonly<Record<string, string>>
 }
 
 /** Makes the chain behind any JSON-RPC address. It connects on the first call, which throws CHAIN_UNAVAILABLE when no
  *  node answers, and CONFIG_INVALID for a wrong chain or contract. */
 export const rpcChain = (options: RpcChainOptions): Chain => {
-  const { rpcUrl, chainId, asset, confirmations, blocksPerRequestMax = 2_000, headers = {} } = options
+  const {
+    rpcUrl,
+    chainId,
+    asset,
+    confirmations,
+    blocksPerRequestMax = 2_000,
+    httpHeaders = {},
+    headers = 'checked',
+  } = options
   const token = getAddress(options.token)
   const address = getAddress(options.marketplace)
   const settings = { retryCount: requestRetriesMax, timeout: requestMsMax }
-  const socket = /^wss?:/.test(rpcUrl) ? webSocket(rpcUrl, settings) : undefined
+  const socket = /^wss?:/.test(rpcUrl) ? checkedTransport(webSocket(rpcUrl, settings), headers) : undefined
+  const overHttp = (more: HttpTransportConfig) =>
+    checkedTransport(http(rpcUrl, { ...settings, fetchOptions: { headers: httpHeaders }, ...more }), headers)
   // A cached block number would make a new deposit wait.
   const client = createPublicClient({
-    transport: socket ?? http(rpcUrl, { ...settings, fetchOptions: { headers } }),
+    transport: socket ?? overHttp({}),
     cacheTime: 0,
   })
   // Requests of the same moment go in one body, which one node answers. A socket leads to one node anyway.
   const oneBody = socket
     ? client
     : createPublicClient({
-        transport: http(rpcUrl, { ...settings, fetchOptions: { headers }, batch: true }),
+        transport: overHttp({ batch: true }),
         cacheTime: 0,
       })
   const contract = { address, abi: marketplaceBinding.abi } as const
@@ -71,6 +85,8 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
       return await work()
     } catch (error) {
       if (error instanceof Failure || !(error instanceof BaseError)) throw error
+      const refused = error.walk((cause) => cause instanceof Failure)
+      if (refused) throw refused
       // The address may hold an access key, so only its host is shown.
       throw new Failure('CHAIN_UNAVAILABLE', { question, host: new URL(rpcUrl).host, why: error.shortMessage }, error)
     }
@@ -117,10 +133,10 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
 
   const signatures = { retryCount: 0, timeout: signatureMsMax }
   const contractWallets = createContractWallets(
-    socket ? client : createPublicClient({ transport: http(rpcUrl, { ...signatures, fetchOptions: { headers } }) }),
+    socket ? client : createPublicClient({ transport: overHttp(signatures) }),
   )
   const contractOf = { chainId, marketplace: address, token }
-  const provedBlocks = createProvedBlocks(client, contractOf)
+  const provedBlocks = createProvedBlocks(client, contractOf, headers)
 
   const logsIn = async (
     asked: Pick<typeof client, 'getContractEvents'>,

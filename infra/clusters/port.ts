@@ -48,7 +48,8 @@ export type Cluster = {
    *  never runs twice. Calls the watcher from then on; `ended` exactly once. An attempt that ended while no program
    *  watched it is adopted too, and its end reported. Idempotent. Throws JOB_INVALID for a job that no cluster can run
    *  (a file outside the job's folder), JOB_ISOLATION_MISSING where this machine cannot isolate it; nothing was started
-   *  then. */
+   *  then. Throws CLUSTER_UNAVAILABLE where the cluster itself cannot start any job, as on a full disk: the same attempt may
+   *  be launched later. */
   launch(spec: JobSpec, watcher: JobWatcher): Promise<LaunchOutcome>
   /** Ends the attempt: one SIGTERM to all its processes, and SIGKILL after the grace that its spec sets. Its watchers get `stopped`. It is no error when nothing
    *  runs. */

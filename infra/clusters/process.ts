@@ -9,6 +9,7 @@ import type { ProcessIdentity } from '../system/processes.ts'
 import { closeToOthers, secretFilesIn } from '../system/secret-files.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
 import { endAttempt } from './process/end.ts'
+import { explainFault } from './process/fault.ts'
 import * as folders from './process/folder.ts'
 import { type ClusterLog, type Follower, follow } from './process/follow.ts'
 import {
@@ -172,7 +173,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   const key = ({ jobId, attempt }: JobHandle) => `${jobId}/${attempt}`
 
   const open = async (spec: JobSpec) => {
-    const attempt = openAttempt(spec)
+    const attempt = openAttempt(spec).catch(explainFault)
     followers.set(key(spec), attempt)
     const forgetAttempt = () => followers.delete(key(spec))
     attempt.then(({ follower }) => follower.done.then(forgetAttempt), forgetAttempt)

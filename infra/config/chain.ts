@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { chainIdMax } from '../../domain/limits.ts'
 import { address, originList, setting, urlOf, wholeNumber } from './setting.ts'
 
@@ -34,6 +35,13 @@ export const chainSettings = {
     takes: 'a whole number from 0 to 10000',
     example: '12',
     unset: 'what suits the embedded chain',
+  }),
+  CHAIN_HEADERS: setting(z.enum(['checked', 'unchecked']), {
+    description:
+      'Whether each block must have the hash of its header. Only for a chain that makes its hashes in a way of its own: unchecked believes a node that invents a block, and reads each block again at every poll.',
+    takes: 'checked or unchecked',
+    example: 'unchecked',
+    unset: 'checked',
   }),
   CHAIN_PORT: setting(wholeNumber(0, 65535), {
     description: 'The RPC port of the embedded chain. When it is taken, any free one is used.',

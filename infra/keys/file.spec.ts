@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -28,4 +28,27 @@ test('all callers at once get the same secret, and no draft is left', async () =
 
 test('two secrets differ', async () => {
   expect(await readOrCreateSecret(join(folder, 'a'))).not.toBe(await readOrCreateSecret(join(folder, 'b')))
+})
+
+test.each([
+  ['empty', ''],
+  ['cut', 'x'],
+  ['one character short', 's'.repeat(42)],
+  ['zeros of a crash', '\0'.repeat(44)],
+  ['no text', Buffer.alloc(44, 0xff)],
+  ['several lines', `${'s'.repeat(43)}\n${'s'.repeat(43)}`],
+])('a file that is damaged (%s) is no secret, and stays as it is', async (_, content) => {
+  const path = join(folder, 'jwt')
+  await writeFile(path, content)
+  await expect(readOrCreateSecret(path)).rejects.toMatchObject({
+    code: 'KEY_FILE_INVALID',
+    details: { file: path, fix: expect.stringContaining('backup') },
+  })
+  expect(await readdir(folder)).toEqual(['jwt'])
+})
+
+test('a secret of an operator is taken as it is', async () => {
+  const own = 'q1/+q2=='.repeat(8)
+  await writeFile(join(folder, 'jwt'), `${own}\n`)
+  expect(await readOrCreateSecret(join(folder, 'jwt'))).toBe(own)
 })

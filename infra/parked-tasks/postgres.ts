@@ -1,4 +1,5 @@
 import { Gauge } from 'prom-client'
+import { within } from '../async/within.ts'
 import type { Database } from '../postgres.ts'
 import { taskSchema } from '../task-queue.ts'
 import type { Metrics } from '../telemetry.ts'
@@ -6,6 +7,8 @@ import type { Decision, ParkedTask, ParkedTasks } from './port.ts'
 
 /** How old the counts may be: a page that every client may load asks the database no more often. */
 const countsMsMax = 5_000
+/** How long the metrics wait for them: a database that has stopped answering must not keep back all others. */
+const metricsMsMax = 1_000
 
 type TaskRow = Omit<ParkedTask, 'error'> & { readonly error: string | null }
 
@@ -68,8 +71,9 @@ const registerGauge = (metrics: Metrics, counts: ParkedTasks['counts']): void =>
     labelNames: ['task'],
     registers: [metrics],
     collect: async () => {
-      // While the database is away the last figures stay.
-      const parked = await counts().catch(() => undefined)
+      // While the database is away, or does not answer, the last figures stay.
+      const known: Promise<Readonly<Record<string, number>> | undefined> = counts()
+      const parked = await within(known, metricsMsMax, () => undefined).catch(() => undefined)
       if (parked === undefined) return
       gauge.reset()
       for (const [task, count] of Object.entries(parked)) gauge.set({ task }, count)

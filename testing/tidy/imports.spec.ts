@@ -5,7 +5,7 @@ import { circleComplaints, doorComplaints, floorComplaints, missingComplaints, n
 import { type Files, parseSources, readFiles, type Source, targetOf } from './source-tree.ts'
 
 const floorExcuses: Excuses = {
-  'infra/embedded-postgres.ts → infra/keys/file.ts is an engine': 'its password lies where all secrets lie',
+  'infra/embedded-postgres/password.ts → infra/keys/file.ts is an engine': 'its password lies where all secrets lie',
   'projections/database.ts → infra/postgres.ts is an engine':
     'MikroORM opens its own connections; one function decides which errors mean an unreachable database',
   'cli/export/folder.ts → infra/data-folder.ts is an engine':

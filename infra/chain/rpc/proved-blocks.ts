@@ -13,10 +13,10 @@ import {
   type RpcTransactionReceipt,
 } from 'viem'
 import { marketplace as marketplaceBinding } from '../../../contracts/bindings/marketplace.ts'
-import { Failure } from '../../../domain/errors.ts'
 import { createBoundedMap, registerBound } from '../../async/bounded.ts'
 import { createSemaphore } from '../../async/semaphore.ts'
 import type { Deposit } from '../port.ts'
+import { disagree, type HeaderCheck } from './answers.ts'
 import { bloomOf, bloomOfLogs, mayHold, sameBloom } from './bloom.ts'
 
 const { abi } = marketplaceBinding
@@ -42,10 +42,6 @@ export type ProvedBlock = {
 }
 
 export type Contract = { readonly chainId: number; readonly marketplace: Hex; readonly token: Hex }
-
-/** Returns a failure for answers that do not fit together. */
-export const disagree = (why: string, details: Readonly<Record<string, string>> = {}): Failure =>
-  new Failure('CHAIN_NODES_DISAGREE', { why, ...details })
 
 /** Returns the id that the contract gives a deposit. */
 export const depositIdOf = (
@@ -85,8 +81,10 @@ export const depositsAmong = (contract: Contract, logs: readonly Log[]): Deposit
 }
 
 /** Makes the reader of blocks that are proved: a block is taken only with the receipts that make up its own filter of
- *  logs. A block is named by its hash, so what was proved once stays so and is remembered. */
-export const createProvedBlocks = (client: PublicClient, contract: Contract) => {
+ *  logs. A block is named by its hash, so what was proved once stays so and is remembered; where headers are not checked,
+ *  nothing is: one false answer would stay.
+ *  @param client one with checked answers */
+export const createProvedBlocks = (client: PublicClient, contract: Contract, headers: HeaderCheck) => {
   const remembered = createBoundedMap<ProvedBlock>(rememberedBlocks)
   let receiptsByBlock = true
   const [eventTopic, , , tokenTopic] = encodeEventTopics({
@@ -132,7 +130,6 @@ export const createProvedBlocks = (client: PublicClient, contract: Contract) => 
     if (known) return known
     const block = await client.getBlock('hash' in at ? { blockHash: at.hash } : { blockNumber: at.number })
     const { hash, number, parentHash, logsBloom, transactions } = block
-    if ('hash' in at ? hash !== at.hash : number !== at.number) throw disagree('a node shows another block', { hash })
     const again = remembered.get(hash)
     if (again) return again
     const bloom = bloomOf(logsBloom)
@@ -145,7 +142,7 @@ export const createProvedBlocks = (client: PublicClient, contract: Contract) => 
         throw disagree('a log is of another block', { hash })
     }
     const proved = { hash, number, parentHash, deposits }
-    remembered.set(hash, proved, blockBytes + deposits.length * depositBytes)
+    if (headers === 'checked') remembered.set(hash, proved, blockBytes + deposits.length * depositBytes)
     return proved
   }
 

@@ -10,6 +10,7 @@
  *                             process.json  the first process; it writes this once, before the command starts
  *                             missing       the program's name, when there is no such program
  *                             exit          the command's exit code, when it ended by itself
+ *                             exit.draft    the room for that, taken before the start: the disk may be full at the end
  *                             verdict.json  the outcome, when the platform ends it: made once, before the first signal
  */
 import { randomUUID } from 'node:crypto'
@@ -30,6 +31,8 @@ export const trialsName = '.trials'
 const jobIdPattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/
 const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/
 const utf8BytesMax = 4
+/** As long as the longest exit code with its line. */
+const exitRoom = '\n'.repeat(4)
 /** How long a job may take to end after SIGTERM. */
 export const graceSecondsMax = 300
 /** Linux takes no longer word, and no more words and variables together (a quarter of the usual stack). */
@@ -108,6 +111,7 @@ export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: L
     })
     await writeFile(join(staging, 'program'), programScript(folder, kind, spec), { mode: 0o600 })
     await writeFile(join(staging, 'output.log'), '', { mode: 0o600 })
+    await writeFile(join(staging, 'exit.draft'), exitRoom, { mode: 0o600 })
     await writeFiles(work, spec, uid)
     if (uid !== undefined) await lchown(temporary, uid, uid)
     await mkdir(dirname(folder), { recursive: true })
@@ -170,11 +174,14 @@ export const hasEnded = (folder: string): Promise<boolean> => exists(join(folder
 export const passVerdict = async (folder: string, outcome: JobOutcome): Promise<void> => {
   if (await hasEnded(folder)) return
   const draft = join(folder, `verdict.${randomUUID()}`)
-  await writeFile(draft, JSON.stringify(outcome))
-  await link(draft, join(folder, 'verdict.json')).catch((error: unknown) => {
-    if (errorCode(error) !== 'EEXIST') throw error
-  })
-  await rm(draft)
+  try {
+    await writeFile(draft, JSON.stringify(outcome))
+    await link(draft, join(folder, 'verdict.json')).catch((error: unknown) => {
+      if (errorCode(error) !== 'EEXIST') throw error
+    })
+  } finally {
+    await rm(draft, { force: true })
+  }
 }
 
 /** Resolves to at most `bytesMax` bytes of the output from `offset` on, empty when there are none. */

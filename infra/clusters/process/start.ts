@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { Failure } from '../../../domain/errors.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { JobOutcome } from '../port.ts'
+import { isFaultOfMachine } from './fault.ts'
 import { type Launch, readProcess, readVerdict } from './reading.ts'
 import { type WrapperOptions, wrapperCommand } from './wrapper.ts'
 
@@ -17,8 +18,8 @@ export const wrapperEndOf = ({ spec, endsAtMs }: Launch, nowMs: number): { secon
   return { seconds: timeoutSeconds, verdict: { ended: 'failed', code: 'JOB_TIMED_OUT', message } }
 }
 
-/** Spawns the wrapper and waits until it, or an earlier one, has written process.json. Throws INTERNAL when nothing can be
- *  started; may be repeated. */
+/** Spawns the wrapper and waits until it, or an earlier one, has written process.json. Throws CLUSTER_UNAVAILABLE, and
+ *  INTERNAL when it cannot be spawned at all; may be repeated. */
 export const start = async (folder: string, options: WrapperOptions): Promise<ChildProcess> => {
   const { file, args, env } = wrapperCommand(options)
   const child = spawn(file, args, {
@@ -33,7 +34,7 @@ export const start = async (folder: string, options: WrapperOptions): Promise<Ch
     await Promise.race([failed, started(child, folder)])
     return child
   } catch (error) {
-    if (error instanceof Failure) throw error
+    if (error instanceof Failure || isFaultOfMachine(error)) throw error
     throw new Failure('INTERNAL', { command: String(error) }, error)
   }
 }
@@ -42,7 +43,10 @@ const started = async (child: ChildProcess, folder: string): Promise<void> => {
   for (const giveUpAt = performance.now() + startMsMax; performance.now() < giveUpAt; await sleep(startPollMs)) {
     const over = child.exitCode !== null || child.signalCode !== null
     if ((await readProcess(folder)) || (await readVerdict(folder))) return
-    if (over) throw new Failure('INTERNAL', { cluster: `the first process of ${folder} ended before it began` })
+    if (over)
+      throw new Failure('CLUSTER_UNAVAILABLE', { reason: `the first process of ${folder} ended before it began` })
   }
-  throw new Failure('INTERNAL', { cluster: `the first process of ${folder} did not begin within ${startMsMax} ms` })
+  throw new Failure('CLUSTER_UNAVAILABLE', {
+    reason: `the first process of ${folder} did not begin within ${startMsMax} ms`,
+  })
 }

@@ -21,6 +21,7 @@ const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:
  *  - The output goes through a pipe to `cat`, which writes at most so many blocks of 512 bytes; the job cannot reach the
  *    file.
  *  - The command has its own session. All else in the session of this process belongs to the wrapper.
+ *  - The exit code is written over what stands in its file, which takes no room on a full disk.
  *  - Channel 3 reports a missing program. Exit code 127 alone does not show that, because programs use it too.
  *    Channel 5 has the program and its environment, which stand on no command line. */
 const OUTER = `
@@ -91,8 +92,7 @@ look() {
 }
 late() {
   alarm=
-  echo "$sentence" > "$folder/verdict.wrapper"
-  ln "$folder/verdict.wrapper" "$folder/verdict.json"
+  echo "$sentence" > "$folder/verdict.wrapper" && ln "$folder/verdict.wrapper" "$folder/verdict.json"
   rm -f "$folder/verdict.wrapper"
   stop
 }
@@ -118,7 +118,7 @@ trap : TERM USR1 USR2
 for timer in $alarm $pause; do cancel $timer; done
 if [ "$kind" = uid ]; then sweep; forget; fi
 [ "$kind" = none ] || wait $reader
-echo $status > "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
+echo $status 1<> "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
 wait $reader
 `
 

@@ -6,6 +6,7 @@ import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { type DiskUse, measureDisk } from './disk.ts'
 import { endAttempt, killProcesses } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
+import { removeIpc } from './ipc.ts'
 import { createMemoryWatch } from './memory.ts'
 import { progressLines } from './progress-lines.ts'
 import { type Launch, readFailedStep, readOutcome, readVerdict } from './reading.ts'
@@ -174,6 +175,7 @@ export const follow = (options: FollowOptions): Follower => {
     const waitUntil = performance.now() + wrapperEndMsMax
     while (performance.now() < waitUntil && (await members()).wrapper.length > 0) await sleep(waitForWrapperMs)
     warnOfRest(await killProcesses(async () => Object.values(await members()).flat()))
+    await removeIpc(launch).catch((error: unknown) => log.warn({ ...details, err: error }, 'a job has left something'))
   }
 
   const runs = async () => first !== undefined && isAlive(first) && !(await hasEnded(folder))

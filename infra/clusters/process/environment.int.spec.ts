@@ -17,7 +17,7 @@ const assigned = [
   ...scripts.matchAll(/\bfor (\w+) in/g),
   ...[...scripts.matchAll(/\bread -r ([\w ]+)/g)].flatMap(([, names = '']) => [...names.matchAll(/(\w+)/g)]),
 ].map(([, name = '']) => name)
-/** What the shells of this machine have by themselves. */
+
 const ofShells = ['/bin/sh', '/bin/bash']
   .filter((shell) => existsSync(shell))
   .flatMap((shell) => [
@@ -38,7 +38,7 @@ const special = [
   'SHLVL',
   '_',
 ]
-/** The platform says these itself, and the last ones lead the job to its programs. */
+/** The platform sets the first two itself, and the last ones lead the job to its programs. */
 const platforms = /^(NEURALMESH_\w+|PATH|LD_\w+|MALLOC_\w+|GLIBC_\w+|POSIXLY_CORRECT)$/
 const names = [...new Set([...assigned, ...ofShells, ...special])].filter((name) => !platforms.test(name)).sort()
 

@@ -11,7 +11,7 @@ import { readProcess } from './reading.ts'
 
 const testAsRoot = process.getuid?.() === 0 ? test : test.skip
 const make = 'ipcmk -M 4096 -Q -S 2 > /dev/null'
-/** The lines of a user, in columns 8 (segments and queues) or 5 (semaphores). */
+/** Returns which tables have something of a user. */
 const ownedBy = (uid: number) =>
   ['shm', 'msg', 'sem'].flatMap((name) => {
     const [header = [], ...rows] = readFileSync(`/proc/sysvipc/${name}`, 'utf8')

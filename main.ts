@@ -2,13 +2,14 @@
 // other, wires them, and closes them in reverse order. No other file of the project chooses the engine behind a port.
 import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
+import { isFailure } from './domain/errors.ts'
 import { logBus } from './infra/bus/log.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
 import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
-import { type Config, readConfig } from './infra/config.ts'
+import { type Config, readConfig, settingWarnings } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import { dropClientVariables, postgresStopMs, startEmbeddedPostgres } from './infra/embedded-postgres.ts'
 import { keepInDatabase, keepInFolder } from './infra/event-store/keeper.ts'
@@ -20,6 +21,8 @@ import { postgresUsedNonces } from './infra/nonces/postgres.ts'
 import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
+import { readHelp, takesSettings } from './infra/system/arguments.ts'
+import { tryListening } from './infra/system/listening.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { environmentFilesOf } from './infra/system/secret-files.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
@@ -66,6 +69,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     () => openDataFolder(config.dataDir, log),
     (opened) => opened.close(),
   )
+  await tryAddresses(config)
   if (config.databaseUrl === undefined) dropClientVariables(process.env)
   const databaseUrl =
     config.databaseUrl ??
@@ -204,6 +208,16 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   )
 }
 
+/** Throws CONFIG_INVALID or PORT_TAKEN where this process cannot listen, before it has opened a database. */
+const tryAddresses = async ({ host, port, roles, chain }: Config): Promise<void> => {
+  if (roles.includes('gateway')) await tryListening({ host, port, hostVariable: 'HOST', portVariable: 'PORT' })
+  if (chain.kind === 'rpc') return
+  await tryListening({ host: '127.0.0.1', port: chain.port, portVariable: 'CHAIN_PORT' }).catch((error) => {
+    // The chain then takes another one.
+    if (!isFailure(error, 'PORT_TAKEN')) throw error
+  })
+}
+
 /** Opens the cluster of this machine, and logs how it isolates jobs. */
 const openCluster = async (config: Config, log: Log) => {
   const cluster = processCluster({
@@ -242,13 +256,15 @@ const usage = `npm start
   Ctrl-C stops it in order; once more, it leaves at once.`
 
 const run = async (): Promise<void> => {
-  if (process.argv.includes('--help')) return console.log(usage)
+  if (readHelp(takesSettings)) return console.log(usage)
   const config = readConfig(process.env)
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)
   shutdown.onSignals()
   onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
   try {
+    for (const warning of await settingWarnings(process.env, environmentFilesOf(process.execArgv)))
+      log.warn(warning, 'no setting has this name')
     await start(config, log, shutdown)
   } catch (error) {
     if (shutdown.signal.aborted) return

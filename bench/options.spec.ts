@@ -35,9 +35,9 @@ describe('the command line of the benches', () => {
     expect(readOptions(['load', '--quick'], known)).toMatchObject({ rounds: 1, quick: true, peer: false }))
 
   test.each([
-    [['loda'], 'there is no bench "loda": append, load, tail, or all'],
-    [['load', '--rounds', '0'], '--rounds takes a whole number above zero, not "0"'],
-    [['load', '--events', '1e3'], '--events takes a whole number above zero, not "1e3"'],
+    [['loda'], 'bench: loda, takes: append, load, tail, or all'],
+    [['load', '--rounds', '0'], 'rounds: 0, takes: a whole number above zero'],
+    [['load', '--events', '1e3'], 'events: 1e3, takes: a whole number above zero'],
     [['load', '--fast'], "Unknown option '--fast'"],
   ])('%j is refused', (args, why) => expect(() => readOptions(args, known)).toThrow(why))
 })

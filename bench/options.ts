@@ -1,4 +1,5 @@
-import { parseArgs } from 'node:util'
+import { Failure } from '../domain/errors.ts'
+import { readArguments } from '../infra/system/arguments.ts'
 
 export type Options = {
   readonly names: readonly string[]
@@ -16,29 +17,29 @@ export type Options = {
 
 const roundsDefault = 5
 
+const flags = {
+  rounds: { type: 'string' },
+  events: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  quick: { type: 'boolean', default: false },
+  'without-peer': { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+  eventstore: { type: 'string' },
+} as const
+
 const wholeNumber = (name: string, text: string | undefined): number | undefined => {
   if (text === undefined) return undefined
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error(`--${name} takes a whole number above zero, not "${text}"`)
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new Failure('INPUT_INVALID', { [name]: text, takes: 'a whole number above zero' })
   return Number(text)
 }
 
-/** Reads the command line. `known` are the existing benches. Throws an error whose message is for people. */
+/** Reads the command line. `known` are the existing benches. Throws INPUT_INVALID. */
 export const readOptions = (args: readonly string[], known: readonly string[]): Options => {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      rounds: { type: 'string' },
-      events: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      quick: { type: 'boolean', default: false },
-      'without-peer': { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-      eventstore: { type: 'string' },
-    },
-  })
+  const { values, positionals } = readArguments(flags, args)
   const unknown = positionals.find((name) => name !== 'all' && !known.includes(name))
-  if (unknown !== undefined) throw new Error(`there is no bench "${unknown}": ${known.join(', ')}, or all`)
+  if (unknown !== undefined)
+    throw new Failure('INPUT_INVALID', { bench: unknown, takes: `${known.join(', ')}, or all` })
   return {
     names: positionals.includes('all') ? known : known.filter((name) => positionals.includes(name)),
     rounds: wholeNumber('rounds', values.rounds) ?? (values.quick ? 1 : roundsDefault),

@@ -1,6 +1,7 @@
 // Measures ours, the peer and PostgreSQL itself side by side: npm run bench -- NAME… | all
 import { pathToFileURL } from 'node:url'
 import { createShutdown } from '../infra/shutdown.ts'
+import { reportOf } from '../infra/system/report.ts'
 import { createLog } from '../infra/telemetry.ts'
 import { benches } from './benches.ts'
 import type { ContestantName } from './contestants.ts'
@@ -14,18 +15,22 @@ import { noServer, openServer } from './server.ts'
 import { terminalTable } from './table.ts'
 import type { World } from './world.ts'
 
-const usage = `npm run bench -- NAME… [--rounds N] [--events N] [--json] [--quick] [--without-peer] [--eventstore FILE]
-  NAME            ${benches.map(({ name }) => name).join(', ')}, or all
-  --rounds N      how often each is measured; the figure is the median (5)
-  --events N      another size for catch-up, project and growth
-  --json          one JSON object per line
-  --quick         tiny sizes, one round, no peer: only whether everything runs
-  --without-peer  do not install and measure the peer
-  --eventstore FILE  a JSON list of nodes of an EventStoreDB with url, pidFile and start; the first is started
-  EVENTSTORE_URL=esdb://…  an EventStoreDB or KurrentDB to use; without either, its bench is left out
-  BENCH_DATABASE_URL=postgres://…  a server to use (its user must be allowed to create databases); one is started when not set
+const nameWidth = Math.max(...benches.map(({ name }) => name.length))
 
-${benches.map(({ name, about }) => `  ${name.padEnd(9)}  ${about}`).join('\n')}`
+const usage = `npm run bench -- NAME… [--rounds N] [--events N] [--json] [--quick] [--without-peer] [--eventstore FILE]
+  NAME               ${benches.map(({ name }) => name).join(', ')}, or all
+  --rounds N         how often each is measured; the figure is the median (5)
+  --events N         another size for catch-up, project and growth
+  --json             one JSON object per line
+  --quick            tiny sizes, one round, no peer: only whether everything runs
+  --without-peer     do not install and measure the peer
+  --eventstore FILE  a JSON list of nodes of an EventStoreDB with url, pidFile and start; the first is started
+
+  EVENTSTORE_URL=esdb://…          an EventStoreDB or KurrentDB to use; without either, its bench is left out
+  BENCH_DATABASE_URL=postgres://…  a server to use (its user must be allowed to create databases); one is started when
+                                   not set
+
+${benches.map(({ name, about }) => `  ${name.padEnd(nameWidth)}  ${about}`).join('\n')}`
 
 const progress = (line: string): void => {
   process.stderr.write(`${line}\n`)
@@ -108,7 +113,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     if (options.help || options.names.length === 0) process.stdout.write(`${usage}\n`)
     else await run(options)
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
+    process.stderr.write(`${reportOf(error).message}\n`)
     process.exitCode = 1
   }
 }

@@ -6,6 +6,9 @@ import { existsSync, readdirSync, watch } from 'node:fs'
 import { join, relative } from 'node:path'
 import { createSignal } from '../infra/async/signal.ts'
 import { sleep } from '../infra/async/sleep.ts'
+import { readHelp, takesSettings } from '../infra/system/arguments.ts'
+import { printReport } from '../infra/system/report.ts'
+import { reportOf } from './report.ts'
 
 const usage = `npm run dev
   Runs the platform, and starts it again whenever a source file changes. It takes no options: settings are environment
@@ -144,7 +147,11 @@ const run = async (): Promise<void> => {
   }
 }
 
-if (import.meta.main) {
-  if (process.argv.includes('--help')) console.log(usage)
-  else await run()
-}
+if (import.meta.main)
+  try {
+    if (readHelp(takesSettings)) console.log(usage)
+    else await run()
+  } catch (error) {
+    printReport(reportOf(error))
+    process.exit(1)
+  }

@@ -1,9 +1,10 @@
 // Exports the log: npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--include-personal-data] [--json]
 import { Failure } from '../domain/errors.ts'
+import { counted } from '../domain/text.ts'
 import { formats } from './export/formats.ts'
 import { exportLog } from './export/run.ts'
 import { openInstallation, secretOf } from './installation.ts'
-import { runTool } from './tool.ts'
+import { refuseFiles, runTool } from './tool.ts'
 
 export { exportLog } from './export/run.ts'
 
@@ -28,8 +29,8 @@ if (import.meta.main)
     },
     open: async ({ options, files }, { config, log, shutdown }) => {
       const { out, format: asked = 'parquet' } = options
-      if (out === undefined || out === '') throw new Failure('INPUT_INVALID', { out: '', takes: '--out and a folder' })
-      if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+      refuseFiles(files)
+      if (!out) throw new Failure('INPUT_INVALID', { out: 'name a folder: --out DIR' })
       const format = formats.find((known) => known === asked)
       if (format === undefined) throw new Failure('INPUT_INVALID', { format: asked, takes: formats.join(' or ') })
       const { store } = await openInstallation({ config, log, shutdown })
@@ -51,9 +52,9 @@ if (import.meta.main)
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
-      printLine(`${events} events exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
+      printLine(`${counted(events, 'event')} exported in ${seconds.toFixed(1)} s, up to position ${manifest.position}.`)
       printLine(
-        `${manifest.events} events in ${manifest.files.length} files, ${(bytes / 1024 / 1024).toFixed(1)} MiB; personal data ${manifest.personalData}.`,
+        `${counted(manifest.events, 'event')} in ${counted(manifest.files.length, 'file')}, ${(bytes / 1024 / 1024).toFixed(1)} MiB; personal data ${manifest.personalData}.`,
       )
       const read = format === 'parquet' ? 'read_parquet' : 'read_json'
       printLine(

@@ -1,6 +1,5 @@
 // Imports an offer file through the API of a running platform: npm run import -- FILE [--whole] [--dry-run] [--url URL]
 // [--key FILE] [--name NAME] [--json]
-import { readFile, stat } from 'node:fs/promises'
 import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { Failure } from '../domain/errors.ts'
 import { withoutTrailing } from '../domain/text.ts'
@@ -8,8 +7,9 @@ import { devKeys } from '../infra/chain/dev-keys.ts'
 import { createClient } from './client.ts'
 import { type Imported, runImport } from './import/run.ts'
 import { registerProvider } from './offers.ts'
+import { readText } from './read-text.ts'
 import { signIn } from './sign-in.ts'
-import { runTool } from './tool.ts'
+import { oneFile, runTool } from './tool.ts'
 import { embeddedChainId } from './wallet.ts'
 
 const usage = `npm run import -- FILE [--whole] [--dry-run] [--url URL] [--key FILE] [--name NAME] [--json]
@@ -22,15 +22,8 @@ const usage = `npm run import -- FILE [--whole] [--dry-run] [--url URL] [--key F
   --json       one JSON object per line; the last has the result
   The same file again changes nothing, so it may be run again after it was cut off.`
 
-const fileBytesMax = 256 * 1024 * 1024
 const linesShownMax = 20
 const providerName = 'Northern Lights Compute'
-
-const readText = async (file: string): Promise<string> => {
-  const { size } = await stat(file)
-  if (size > fileBytesMax) throw new Failure('INPUT_INVALID', { file, takes: `at most ${fileBytesMax} bytes` })
-  return readFile(file, 'utf8')
-}
 
 const walletOf = async (keyFile: string): Promise<PrivateKeyAccount> => {
   const key = (await readText(keyFile)).trim()
@@ -74,17 +67,16 @@ if (import.meta.main)
       name: { type: 'string' },
     },
     open: async ({ options, files }, { config, shutdown }) => {
-      const [file, ...more] = files
-      if (file === undefined || more.length > 0)
-        throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
+      const file = oneFile(files)
       const text = await readText(file)
+      const wallet = options.key === undefined ? privateKeyToAccount(devKeys[2]) : await walletOf(options.key)
       const url = withoutTrailing(options.url ?? `http://127.0.0.1:${config.port}`, '/')
       const client = createClient(url)
       shutdown.add('client', () => client.close())
       const { chain } = await client.query<{ chain: { chainId: number } }>('{ chain { chainId } }')
       if (options.key === undefined && chain.chainId !== embeddedChainId)
         throw new Failure('INPUT_INVALID', { key: `takes the key of a wallet, for chain ${chain.chainId}` })
-      await signIn(client, options.key === undefined ? privateKeyToAccount(devKeys[2]) : await walletOf(options.key))
+      await signIn(client, wallet)
       if (!options['dry-run']) await registerProvider(client, options.name ?? providerName)
       return { client, text }
     },

@@ -51,7 +51,7 @@ type Options = {
 }
 
 /** Opens the log and the database of the settings, and changes nothing in them: no schema is made or migrated.
- *  Throws CONFIG_INVALID, DATABASE_UNREACHABLE, LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and the errors of starting
+ *  Throws CONFIG_INVALID, DATABASE_UNREACHABLE, EVENT_STORE_UNREACHABLE, LOG_NOT_FOUND, DATABASE_SCHEMA_OLDER, DATABASE_SCHEMA_NEWER, DATABASE_UNAVAILABLE, and the errors of starting
  *  the embedded PostgreSQL. */
 export const openInstallation = async (options: Options): Promise<Installation> => {
   const { config, log, shutdown } = options

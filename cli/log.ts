@@ -1,5 +1,6 @@
 // Looks after the log: npm run log -- check|adopt [--json]
 import { Failure } from '../domain/errors.ts'
+import { counted } from '../domain/text.ts'
 import { type AdoptableLog, type Installation, openAdoptable, openInstallation } from './installation.ts'
 import { setBackToLog } from './log/adopt.ts'
 import { checkLog } from './log/check.ts'
@@ -25,7 +26,9 @@ const check = async (
   const { events, streams, position, problems } = await checkLog(store, { signal, onProgress: progress.report })
   progress.end()
   const seconds = (performance.now() - began) / 1000
-  printLine(`${events} events in ${streams} streams looked through in ${seconds.toFixed(1)} s, up to ${position}.`)
+  printLine(
+    `${counted(events, 'event')} in ${counted(streams, 'stream')} looked through in ${seconds.toFixed(1)} s, up to ${position}.`,
+  )
   for (const { kind, count, first } of problems)
     printLine(`${kind}: ${count}\n${first.map((what) => `  ${what}`).join('\n')}`)
   if (problems.length === 0) printLine('Nothing is wrong.')
@@ -73,7 +76,7 @@ if (import.meta.main)
     options: {},
     open: async ({ files: [command, ...more] }, { config, log, shutdown }) => {
       if ((command !== 'check' && command !== 'adopt') || more.length > 0)
-        throw new Failure('INPUT_INVALID', { command: [command, ...more].join(' '), takes: 'check, adopt' })
+        throw new Failure('INPUT_INVALID', { command: [command, ...more].join(' ') || 'none', takes: 'check or adopt' })
       const options = { config, log, shutdown }
       if (command === 'check') {
         const installation = await openInstallation(options)

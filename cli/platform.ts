@@ -85,7 +85,7 @@ const readLine = (text: string): Record<string, unknown> => (parseJson(text) ?? 
 export type ReachedPlatform = { readonly url: string; readonly started: boolean; close(): Promise<void> }
 
 /** Resolves to the platform that runs at `url`, or starts one with these settings. `onLine` gets the start line by
- *  line. When `signal` aborts, it ends the platform that it has started; `close` waits for that. */
+ *  line. When `signal` aborts before the platform is up, it ends it; afterwards `close` does. */
 export const reachPlatform = async (
   url: string,
   settings: Readonly<Record<string, string>>,
@@ -97,7 +97,13 @@ export const reachPlatform = async (
     if (msg === 'ready') onLine(`${part} ready after ${ms} ms`)
     if (isolation !== undefined) onLine(`jobs: ${msg}`)
   }
-  const platform = await spawnPlatform(settings, onLogLine, signal)
+  const starting = new AbortController()
+  const giveUp = () => starting.abort()
+  signal.addEventListener('abort', giveUp)
+  if (signal.aborted) giveUp()
+  const platform = await spawnPlatform(settings, onLogLine, starting.signal).finally(() =>
+    signal.removeEventListener('abort', giveUp),
+  )
   return {
     url: platform.url,
     started: true,

@@ -46,8 +46,8 @@ describe('progress', () => {
 
   test('has no rate with the first report, which may be the only one', () => {
     const { report, written } = setUp(false)
-    report(5_000, 1, 20)
-    expect(written).toEqual(['[██████████████████████████████] 100 %  20 events\n'])
+    report(5_000, 1, 1)
+    expect(written).toEqual(['[██████████████████████████████] 100 %  1 event\n'])
   })
 
   test('is an object for machines', () => {

@@ -1,3 +1,5 @@
+import { counted as inNumber } from '../domain/text.ts'
+
 /** Shows the progress of a long run. `done` goes from 0 to 1; `count` is the number of events, or of what else the run
  *  counts. */
 export type Progress = {
@@ -68,7 +70,7 @@ export const createProgress = ({
       const { percent, perSecond, secondsLeft } = estimate(first.done, done, count, at - first.at)
       if (object) return object({ progress: done, [counted]: count, perSecond, secondsLeft: secondsLeft ?? null })
       const pace = at > first.at ? `, ${perSecond} a second` : ''
-      const line = `${bar(percent)}  ${count} ${counted}${pace}${done < 1 ? inWords(secondsLeft) : ''}`
+      const line = `${bar(percent)}  ${inNumber(count, counted.replace(/s$/, ''))}${pace}${done < 1 ? inWords(secondsLeft) : ''}`
       write(terminal ? `\r${line.padEnd(90)}` : `${line}\n`)
       open = terminal
     },

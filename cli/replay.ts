@@ -1,13 +1,13 @@
 // Replays history through the projection of an analyst: npm run replay -- FILE.ts [--from X] [--to X] [--as-of X]
 // [--schema NAME] [--json]
-import { relative } from 'node:path'
-import { Failure } from '../domain/errors.ts'
-import { type Installation, openInstallation } from './installation.ts'
+import { counted } from '../domain/text.ts'
+import { openInstallation } from './installation.ts'
 import { loadReplay, schemaNameOf } from './replay/load.ts'
+import { psqlLine } from './replay/psql.ts'
 import { runReplay } from './replay/run.ts'
 import { checkSchemaName } from './replay/schema.ts'
 import { printTables, readTables } from './replay/show.ts'
-import { runTool } from './tool.ts'
+import { oneFile, runTool } from './tool.ts'
 
 export { runReplay } from './replay/run.ts'
 
@@ -21,15 +21,6 @@ const usage = `npm run replay -- FILE.ts [--from X] [--to X] [--as-of X] [--sche
   X is a position of the log, a day (2026-11-22) or a moment (2026-11-22T10:00:00Z).
   The log is that of DATABASE_URL and EVENTSTORE_URL, else of the embedded PostgreSQL under DATA_DIR.`
 
-/** Returns the command by which a person queries the result. */
-const psqlLine = ({ databaseUrl, server }: Installation, dataDir: string, query: string): string => {
-  if (server === 'given') return `psql "$DATABASE_URL" -c '${query}'`
-  const { hostname, port, username, pathname } = new URL(databaseUrl)
-  const where = `-h ${hostname} -p ${port} -U ${username} ${pathname.slice(1)}`
-  const folder = relative(process.cwd(), dataDir)
-  return `PGPASSWORD=$(cat ${folder.startsWith('..') ? dataDir : folder}/keys/postgres) psql ${where} -c '${query}'`
-}
-
 if (import.meta.main)
   await runTool({
     usage,
@@ -40,9 +31,7 @@ if (import.meta.main)
       schema: { type: 'string' },
     },
     open: async ({ options, files }, { config, log, shutdown }) => {
-      const [file, ...more] = files
-      if (file === undefined || more.length > 0)
-        throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
+      const file = oneFile(files)
       const schema = options.schema ?? schemaNameOf(file)
       checkSchemaName(schema)
       const replay = await loadReplay(file)
@@ -66,7 +55,9 @@ if (import.meta.main)
       progress.end()
       const seconds = (performance.now() - began) / 1000
       const tables = await readTables(database, schema, replay.tables)
-      printLine(`${result.events} events folded in ${seconds.toFixed(1)} s, up to position ${result.position}.`)
+      const upTo = result.begins === undefined ? `, up to position ${result.position}` : ''
+      printLine(`${counted(result.events, 'event')} folded in ${seconds.toFixed(1)} s${upTo}.`)
+      if (result.begins !== undefined) printLine(`Nothing lies in this period: history begins at ${result.begins}.`)
       if (result.leftover)
         printLine(`The former result is kept as ${schema}__former until the next run: ${result.leftover}`)
       for (const line of printTables(schema, tables)) printLine(line)

@@ -4,7 +4,8 @@ import { userInfo } from 'node:os'
 import { Failure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
 import { openInstallation, readCursors, requestRescan, rescanProgress } from './installation.ts'
-import { runTool } from './tool.ts'
+import { lastBlock, readBlocks } from './rescan/blocks.ts'
+import { refuseFiles, runTool } from './tool.ts'
 
 const usage = `npm run rescan -- [--from N] [--to N] [--contract NAME] [--json]
   --from N         the first block; 0 when left out
@@ -15,20 +16,14 @@ const usage = `npm run rescan -- [--from N] [--to N] [--contract NAME] [--json]
 
 const lookEveryMs = 500
 
-const blockOf = (name: string, text: string | undefined): bigint | undefined => {
-  if (text === undefined) return undefined
-  if (!/^\d{1,30}$/.test(text)) throw new Failure('INPUT_INVALID', { [name]: 'takes the number of a block' })
-  return BigInt(text)
-}
-
 if (import.meta.main)
   await runTool({
     usage,
     counted: 'blocks',
     options: { from: { type: 'string' }, to: { type: 'string' }, contract: { type: 'string' } },
-    open: async ({ options }, { config, log, shutdown }) => {
-      const bounds = { from: blockOf('from', options.from) ?? 0n, to: blockOf('to', options.to) }
-      return { ...bounds, ...(await openInstallation({ config, log, shutdown })) }
+    open: async ({ options, files }, { config, log, shutdown }) => {
+      refuseFiles(files)
+      return { ...readBlocks(options), ...(await openInstallation({ config, log, shutdown })) }
     },
     run: async ({ from, to, database, server }, { options }, { signal, progress, printLine, answer }) => {
       const cursors = await readCursors(database)
@@ -39,8 +34,7 @@ if (import.meta.main)
         throw new Failure('INPUT_INVALID', {
           contract: `takes one of: ${cursors.map(({ name }) => name).join(', ') || 'none, no block was read yet'}`,
         })
-      const last = to === undefined || to > cursor.block ? cursor.block : to
-      if (from > last) throw new Failure('INPUT_INVALID', { from: `takes at most ${last}` })
+      const last = lastBlock({ from, to }, cursor)
       const by = `cli:${userInfo().username}`
       const id = await requestRescan(database, { cursorName: cursor.name, by, from, to: last })
       printLine(`Rescan ${id}: blocks ${from} to ${last} of ${cursor.name}.`)
@@ -55,7 +49,7 @@ if (import.meta.main)
         progress.report(Math.min(1, read / Number(last - from + 1n)), read)
         if (done) {
           progress.end()
-          printLine(`${recovered} deposits were found that the log did not have as final.`)
+          printLine(`Deposits that the log did not have as final: ${recovered}.`)
           answer({ rescan: String(id), done, recovered: String(recovered) })
           return
         }

@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { Failure } from '../domain/errors.ts'
-import { withoutTrailing } from '../domain/text.ts'
+import { counted, withoutTrailing } from '../domain/text.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 import { type Client, createClient } from './client.ts'
 import { importOffers } from './offers.ts'
 import { signIn } from './sign-in.ts'
-import { runTool } from './tool.ts'
+import { refuseFiles, runTool } from './tool.ts'
 import { until } from './until.ts'
 import { type ChainInfo, chainMoney, deposit, embeddedChainId, fund } from './wallet.ts'
 
@@ -131,7 +131,7 @@ const cheapestListing = async (client: Client, atLeast: string): Promise<string>
 }
 
 const inWords = ({ url, listed, unchanged, renter, available, deposited, listing, headers }: Seeded): string => `
-${listed} offers listed, ${unchanged} known before, by the provider ${provider.address}.
+${counted(listed, 'offer')} listed, ${unchanged} known before, by the provider ${provider.address}.
 The renter ${renter} can spend ${available} USDC${deposited ? '' : ', known before'}.
 
 Open ${url}/graphql in a browser. To act as the renter, paste this into the headers tab; it is good for twelve hours:
@@ -154,7 +154,7 @@ await runTool({
   usage,
   options: { url: { type: 'string' } },
   open: async ({ options: { url }, files }, { config }) => {
-    if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+    refuseFiles(files)
     return withoutTrailing(url ?? `http://127.0.0.1:${config.port}`, '/')
   },
   run: async (url, _, { printLine, answer }) => {

@@ -1,8 +1,8 @@
 // The common part of the tools of the command line: options, output of failures, Ctrl-C, exit codes.
-import { parseArgs } from 'node:util'
 import { Failure } from '../domain/errors.ts'
 import { type Config, readConfig } from '../infra/config.ts'
 import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
+import { readArguments } from '../infra/system/arguments.ts'
 import { onUnreadOutput, printReport } from '../infra/system/report.ts'
 import { createLog, type Log } from '../infra/telemetry.ts'
 import { createProgress, type Progress } from './progress.ts'
@@ -70,8 +70,8 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
     printReport(report)
   }
   try {
-    const given = readArguments(tool.options)
-    if (given.help) return console.log(tool.usage)
+    const { help, ...given } = readGiven(tool.options)
+    if (help) return console.log(tool.usage)
     const config = readConfig(process.env)
     const level = process.env.LOG_LEVEL ? config.logLevel : 'error'
     const log = createLog({ level, format: config.logFormat }, process.stderr)
@@ -102,18 +102,24 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   }
 }
 
-const readArguments = <Options extends OptionTypes>(options: Options) => {
-  try {
-    const { values, positionals } = parseArgs({
-      options: { ...options, json: { type: 'boolean' }, help: { type: 'boolean' } },
-      allowPositionals: true,
-    })
-    return {
-      options: values as unknown as Given<Options>,
-      files: positionals,
-      help: Reflect.get(values, 'help') === true,
-    }
-  } catch (error) {
-    throw new Failure('INPUT_INVALID', { arguments: error instanceof Error ? error.message : String(error) }, error)
+const readGiven = <Options extends OptionTypes>(options: Options) => {
+  const { values, positionals } = readArguments({ ...options, json: { type: 'boolean' }, help: { type: 'boolean' } })
+  return {
+    options: values as unknown as Given<Options>,
+    files: positionals,
+    help: Reflect.get(values, 'help') === true,
   }
+}
+
+/** Throws INPUT_INVALID where words were given to a tool that takes options only. */
+export const refuseFiles = (files: readonly string[]): void => {
+  if (files.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'options only' })
+}
+
+/** Returns the file that was given to a tool that takes one. Throws INPUT_INVALID for none, and for several. */
+export const oneFile = (files: readonly string[]): string => {
+  const [file, ...more] = files
+  if (file === undefined) throw new Failure('INPUT_INVALID', { file: 'name one file' })
+  if (more.length > 0) throw new Failure('INPUT_INVALID', { files: files.join(' '), takes: 'one file' })
+  return file
 }

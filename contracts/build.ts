@@ -2,6 +2,8 @@
  *  that running the platform needs no compiler. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
+import { readHelp } from '../infra/system/arguments.ts'
+import { printReport, reportOf } from '../infra/system/report.ts'
 import { type Compiled, compile } from './compiler.ts'
 
 const usage = `npm run contracts
@@ -36,13 +38,19 @@ export const freshBindings = (): ReadonlyMap<string, string> => {
 /** The folder of the committed bindings. */
 export const bindingsFolder = new URL('./bindings/', import.meta.url)
 
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  if (process.argv.includes('--help')) console.log(usage)
-  else {
-    mkdirSync(bindingsFolder, { recursive: true })
-    for (const [file, text] of freshBindings()) {
-      writeFileSync(new URL(file, bindingsFolder), text)
-      console.log(`contracts/bindings/${file}`)
-    }
+const writeBindings = (): void => {
+  mkdirSync(bindingsFolder, { recursive: true })
+  for (const [file, text] of freshBindings()) {
+    writeFileSync(new URL(file, bindingsFolder), text)
+    console.log(`contracts/bindings/${file}`)
   }
 }
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href)
+  try {
+    if (readHelp('no options')) console.log(usage)
+    else writeBindings()
+  } catch (error) {
+    printReport(reportOf(error))
+    process.exitCode = 1
+  }

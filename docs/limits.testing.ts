@@ -95,8 +95,9 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 A connection may have ${number(requestsPerConnectionMax)} HTTP requests under way: nothing more is read from it until some were answered. A request
 must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60
 (\`ANSWER_TIMED_OUT\`). A body must have a Content-Length: one in chunks is refused (\`LENGTH_REQUIRED\`, HTTP 411), for
-each chunk is work; a message may have 256 fragments. A message that is not finished counts with all that came since it began
-(\`gateway/websocket/intake.ts\`). A socket takes 100 messages, pings and pongs a second. While its client leaves
+each chunk is work; a message may have 256 fragments. A connection that asks for a WebSocket must have become one after 5
+seconds; what asks for another protocol, or elsewhere than at \`/graphql\`, is answered as if it did not ask. A message that
+is not finished counts with all that came since it began (\`gateway/websocket/intake.ts\`). A socket takes 100 messages, pings and pongs a second. While its client leaves
 more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off
 (4408), and the client resumes at the last position. A socket is closed when its token expires (4401), and so is a stream
 of events.

@@ -93,6 +93,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   DATA_FOLDER_UNREACHABLE: 'again',
   DATABASE_UNAVAILABLE: 'again',
   DATABASE_UNREACHABLE: 'again',
+  EVENT_STORE_UNREACHABLE: 'again',
   DATABASE_FULL: 'again',
   DATABASE_SCHEMA_NEWER: 'again',
   DATABASE_SCHEMA_OLDER: 'again',

@@ -2,6 +2,9 @@
  *  as another character. */
 export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
+/** Returns the number with its noun, as in "1 row" and "2 rows". */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
 /** Returns the text without the characters at its end that are this one. A pattern such as /0+$/ would begin again at
  *  each of them, which takes quadratic time. */
 export const withoutTrailing = (text: string, character: string): string => {

@@ -5,7 +5,8 @@ import type { Connections } from './connections.ts'
 
 /** What a request has taken of the quotas, until it is answered and its work has ended. */
 export type RequestUse = {
-  /** Takes more bytes. Returns false when a quota would be exceeded. */
+  /** Takes more bytes. Returns false when a quota would be exceeded, or the request has ended: none would give them
+   *  back. */
   grow(bytes: number): boolean
   /** Begins a part of the request, and returns the function that ends it. */
   work(): () => void
@@ -46,8 +47,10 @@ export const addRequestUses = (
 const createRequestUse = (giveBack: () => void, take: (bytes: number) => (() => void) | undefined): RequestUse => {
   const taken = [giveBack]
   let parts = 0
+  let isOver = false
   return {
     grow: (bytes) => {
+      if (isOver) return false
       const more = bytes > 0 ? take(bytes) : noop
       if (more) taken.push(more)
       return more !== undefined
@@ -59,7 +62,8 @@ const createRequestUse = (giveBack: () => void, take: (bytes: number) => (() => 
         if (ended) return
         ended = true
         parts -= 1
-        if (parts === 0) for (const back of taken.splice(0)) back()
+        isOver = parts === 0
+        if (isOver) for (const back of taken.splice(0)) back()
       }
     },
   }

@@ -9,6 +9,7 @@ import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.
 import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { createSnapshot } from '../infra/async/snapshot.ts'
 import { errorCode } from '../infra/system/errors.ts'
+import { listenFailureOf } from '../infra/system/listening.ts'
 import { jsonWeightOf } from '../infra/system/weight.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
@@ -23,6 +24,7 @@ import { createGatewayMetrics, observeQuotas } from './metrics.ts'
 import { addRequestUses } from './request-uses.ts'
 import type { Services } from './services.ts'
 import { sliceConnections } from './slices.ts'
+import { asksForWebSocket, limitUpgrades } from './upgrades.ts'
 import { createWebSocketHandler, webSocketLimits } from './websocket.ts'
 import { createGraphQL } from './yoga.ts'
 
@@ -90,6 +92,8 @@ export const createGateway = ({
     http: {
       headersTimeout: times.requestMsMax,
       connectionsCheckingInterval: Math.ceil(times.requestMsMax / 4),
+      // Node leaves a connection that is upgraded, with all answers that were not sent yet.
+      shouldUpgradeCallback: (request) => asksForWebSocket(request, graphqlPath) && isIdle(request.socket),
     },
     // Counted from the gateway: so many addresses are those of our own proxies.
     trustProxy: (_address, hop) => hop < config.proxies,
@@ -97,7 +101,7 @@ export const createGateway = ({
   app.server.on('connection', (socket) => {
     if (!connections.accept(socket)) socket.destroy()
   })
-  sliceConnections(app.server, createFairTurns({ perRound: slicesPerRoundMax }))
+  const isIdle = sliceConnections(app.server, createFairTurns({ perRound: slicesPerRoundMax }))
 
   // Before all other work, also that of the plugins.
   app.addHook('onRequest', async (request, reply) => refuseChunks(request.raw, reply.raw))
@@ -165,6 +169,8 @@ export const createGateway = ({
   }
   // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
   app.after(() => {
+    const endUpgrades = limitUpgrades(app.server, app.websocketServer)
+    app.addHook('preClose', async () => endUpgrades())
     app.route({
       method: 'GET',
       url: graphqlPath,
@@ -201,8 +207,7 @@ export const createGateway = ({
       try {
         await app.listen({ host, port })
       } catch (error) {
-        if (isPortTaken(error)) throw new Failure('PORT_TAKEN', { port: String(port), variable: 'PORT' }, error)
-        throw error
+        throw listenFailureOf(error, { host, port, hostVariable: 'HOST', portVariable: 'PORT' })
       }
       const bound = app.server.address()
       const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port
@@ -241,8 +246,6 @@ const authorityOf = (host: string): string => {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
   return host.includes(':') ? `[${host}]` : host
 }
-
-const isPortTaken = (error: unknown): boolean => errorCode(error) === 'EADDRINUSE'
 
 const graphqlError = (code: ErrorCode, details: Details) => ({
   errors: [{ message: errors[code].message, extensions: { code, hint: errors[code].hint, details } }],

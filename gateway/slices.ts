@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** So many requests of one connection may be under way. Further ones are not read until some were answered. */
@@ -11,10 +11,10 @@ export const requestsAtOnceMax = 32
 const endOfHead = '\r\n\r\n'
 
 type Slicing = {
-  /** Counts a request that begins. */
-  begin(): void
-  /** Counts a request that was answered. */
-  end(): void
+  /** Counts a request, until its response is closed. */
+  begin(response: ServerResponse): void
+  /** Returns whether no request is under way. */
+  isIdle(): boolean
   /** Leaves the connection to others, with what was not parsed. */
   stop(): void
 }
@@ -25,9 +25,16 @@ type Slicing = {
  *
  *  The rest of a piece stays in the buffer of its socket. So Node may pause and resume the socket for reasons of its
  *  own, its end comes after all that was sent, and an upgrade takes over what follows it.
+ *
+ *  The responses of a connection that has ended are closed, also those that waited for one before: Node closes none once
+ *  it has left the connection, as for CONNECT. So all that a request uses may be given back when its response is closed.
  *  @param server has had no connection yet.
- *  @param turn resolves when a slice of one more connection of an address may be parsed. */
-export const sliceConnections = (server: Server, turn: (address: string) => Promise<void>): void => {
+ *  @param turn resolves when a slice of one more connection of an address may be parsed.
+ *  @returns whether no request of a connection is under way. */
+export const sliceConnections = (
+  server: Server,
+  turn: (address: string) => Promise<void>,
+): ((socket: Socket) => boolean) => {
   const connections = new WeakMap<object, Slicing>()
   let parsed = 0
   const hasTime = (count: number): boolean => {
@@ -41,12 +48,9 @@ export const sliceConnections = (server: Server, turn: (address: string) => Prom
   server.on('connection', (socket: Socket) => {
     if (!socket.destroyed) connections.set(socket, sliceConnection(socket, { turn, hasTime }))
   })
-  server.on('request', ({ socket }, answer) => {
-    const slicing = connections.get(socket)
-    slicing?.begin()
-    if (slicing) answer.once('close', slicing.end)
-  })
+  server.on('request', ({ socket }, response) => connections.get(socket)?.begin(response))
   server.prependListener('upgrade', (_request, socket) => connections.get(socket)?.stop())
+  return (socket) => connections.get(socket)?.isIdle() ?? true
 }
 
 const sliceConnection = (
@@ -59,7 +63,7 @@ const sliceConnection = (
   const address = socket.remoteAddress ?? ''
   // That of the server: it gives the data to the parser, and handles an upgrade and what the parser refuses.
   const parsers = socket.listeners('data') as ((data: Buffer) => void)[]
-  let open = 0
+  const open = new Set<ServerResponse>()
   let isWaiting = false
   let hasTurn = false
   let isOver = false
@@ -67,7 +71,7 @@ const sliceConnection = (
   let isWanted = true
 
   /** Returns how many heads a slice may end. One more may begin with it, where the slice starts within such an end. */
-  const room = (): number => requestsPerConnectionMax - 1 - open
+  const room = (): number => requestsPerConnectionMax - 1 - open.size
   const wait = () => {
     socket.pause()
     if (isWaiting || room() < 1) return
@@ -105,14 +109,21 @@ const sliceConnection = (
   }
   for (const parse of parsers) socket.removeListener('data', parse)
   socket.on('data', take)
+  socket.once('close', () =>
+    // After Node has closed those that it knows.
+    setImmediate(() => {
+      for (const response of open) response.destroy().emit('close')
+    }),
+  )
   return {
-    begin: () => {
-      open += 1
+    begin: (response) => {
+      open.add(response)
+      response.once('close', () => {
+        open.delete(response)
+        if (!isOver && isWanted && socket.readableLength > 0) wait()
+      })
     },
-    end: () => {
-      open -= 1
-      if (!isOver && isWanted && socket.readableLength > 0) wait()
-    },
+    isIdle: () => open.size === 0,
     stop: () => {
       isOver = true
       socket.removeListener('data', take)

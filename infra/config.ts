@@ -10,6 +10,7 @@ import { networkSettings } from './config/network.ts'
 import { type LogLevel, platformSettings, type Role, roles } from './config/platform.ts'
 import type { Setting } from './config/setting.ts'
 import { storageSettings } from './config/storage.ts'
+import { type SettingWarning, unknownNames } from './config/unknown-names.ts'
 
 export { type LogLevel, type Role, roles } from './config/platform.ts'
 
@@ -107,6 +108,11 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
     jobsOnSigterm: values.JOBS_ON_SIGTERM ?? 'end',
   }
 }
+
+/** Resolves to the variables that are probably meant for settings and are none, at most ten.
+ *  @param files the files of settings, such as `.env`. */
+export const settingWarnings = (env: Environment, files: readonly string[]): Promise<SettingWarning[]> =>
+  unknownNames(Object.keys(settings.shape), Object.keys(env), files)
 
 const readChain = (values: z.infer<typeof settings>, given: Environment): ChainConfig => {
   const { CHAIN_RPC_URL, CHAIN_ID, TOKEN_ADDRESS, MARKETPLACE_ADDRESS, CHAIN_CONFIRMATIONS } = values

@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process'
-import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
 import { enterNamespace, isRunning, runChild } from '../testing/children.ts'
@@ -51,9 +52,28 @@ const leaveLock = async (change: object): Promise<{ pid: number; host?: string }
 test('makes a folder that other users may pass through, with its version in it', async () => {
   const opened = await openDataFolder(folder)
   expect(opened.path).toBe(folder)
-  expect((await stat(folder)).mode & 0o777).toBe(0o755)
+  expect((await stat(folder)).mode & 0o777).toBe(0o711)
   expect(JSON.parse(await readFile(join(folder, 'neuralmesh.json'), 'utf8'))).toEqual({ format: 1 })
   await opened.close()
+})
+
+const ifRoot = process.getuid?.() === 0 ? test : test.skip
+test.each([0o755, 0o777, 0o705, 0o700])(
+  'a folder of mode %o that was there keeps all but being opened by others',
+  async (mode) => {
+    await mkdir(folder, { recursive: true })
+    await chmod(folder, mode)
+    await (await openDataFolder(folder)).close()
+    expect((await stat(folder)).mode & 0o777).toBe(mode & 0o773)
+  },
+)
+
+ifRoot('another user can lock nothing that a start waits for (only root may become one)', async () => {
+  await (await openDataFolder(folder)).close()
+  const paths = ['.', 'lock/held'].map((path) => join(folder, path))
+  const asOther = paths.map((path) => promisify(execFile)('flock', ['-x', path, 'true'], { uid: 65_534, gid: 65_534 }))
+  const locked = await Promise.allSettled(asOther)
+  expect(locked.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
 })
 
 describe('only one at a time', () => {

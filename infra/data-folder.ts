@@ -70,17 +70,20 @@ export const openDataFolder = async (path: string, log?: Log): Promise<DataFolde
 
 const createFolder = async (folder: string): Promise<void> => {
   const made = await makeFolders(folder)
-  // PostgreSQL may have to run as another user and must be able to enter; secret files inside have their own mode.
-  if (made) await openToOthers(folder)
+  await letOthersPass(folder, made)
   if (!(await stat(folder)).isDirectory()) throw new Failure('DATA_FOLDER_UNREACHABLE', { folder, reason: 'no folder' })
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-/** Lets other users pass through a folder that this program has just made, whatever another user put in its place. */
-const openToOthers = async (folder: string): Promise<void> => {
-  const opened = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+/** Lets other users pass through a folder that this program has just made: PostgreSQL may have to run as one of them, and
+ *  secret files inside have their own mode. They cannot open the folder itself, here or in one that was there: who can
+ *  open it can lock it, and keep the platform from its start. Whatever another user put in its place stays as it is. */
+const letOthersPass = async (folder: string, made: boolean): Promise<void> => {
+  const opened = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
-    if ((await opened.stat()).uid === process.getuid?.()) await opened.chmod(0o755)
+    const { uid, mode } = await opened.stat()
+    const wanted = made ? 0o711 : mode & 0o7773
+    if (uid === process.getuid?.() && wanted !== (mode & 0o7777)) await opened.chmod(wanted)
   } finally {
     await opened.close()
   }

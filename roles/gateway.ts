@@ -6,7 +6,8 @@ import type { Platform } from './platform.ts'
 
 const readyWaitMs = 1_000
 
-/** Starts the gateway. Resolves to its URL for clients once it listens. Throws PORT_TAKEN. */
+/** Starts the gateway. Resolves to its URL for clients once it listens. Throws PORT_TAKEN, and
+ *  CONFIG_INVALID where HOST or PORT cannot be listened on. */
 export const startGateway = async (platform: Platform): Promise<string> => {
   const { config, log, metrics, shutdown, projections, chain, now } = platform
   // Replaced below, once the gateway listens and its address is known.

@@ -1,7 +1,10 @@
 /** npm run abuse: starts a platform of its own, attacks it in all the ways that a guest, a provider and a rival program
  *  have, and measures its memory and the time of /health meanwhile. Exit code 0 only when every promise and limit
  *  held. */
-import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import type { ParseArgsOptionsConfig } from 'node:util'
+import { Failure } from '../domain/errors.ts'
+import { readArguments } from '../infra/system/arguments.ts'
+import { reportOf } from '../infra/system/report.ts'
 import { heading, rowLines } from './abuse/report.ts'
 import { type AbuseOptions, attackNames, runAbuse } from './abuse/run.ts'
 
@@ -33,16 +36,19 @@ const flags = {
 
 type Options = AbuseOptions & { readonly json: boolean; readonly printOnly: string | undefined }
 
-/** Reads the command line. Throws an error whose message is for people. */
+/** Reads the command line. Throws INPUT_INVALID. */
 const readOptions = (): Options => {
-  const { values } = parseArgs({ options: flags })
+  const { values, positionals } = readArguments(flags)
+  if (positionals.length > 0)
+    throw new Failure('INPUT_INVALID', { arguments: positionals.join(' '), takes: 'options only' })
   const above = (name: 'rss-mib' | 'health-ms'): number => {
     const value = Number(values[name])
     if (!Number.isFinite(value) || value <= 0)
-      throw new Error(`--${name} takes a number above 0, not '${values[name]}'`)
+      throw new Failure('INPUT_INVALID', { [name]: values[name], takes: 'a number above 0' })
     return value
   }
-  if (!attackNames().some((name) => name.includes(values.only))) throw new Error(`no attack has '${values.only}'`)
+  if (!attackNames().some((name) => name.includes(values.only)))
+    throw new Failure('INPUT_INVALID', { only: values.only, takes: 'a part of a name that --list shows' })
   return {
     only: values.only,
     isShort: values.short,
@@ -79,6 +85,6 @@ try {
   // Connections of an attack that was broken off must not keep the program.
   process.exit(await main())
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+  process.stderr.write(`${reportOf(error).message}\n`)
   process.exit(2)
 }

@@ -1,9 +1,12 @@
 /** npm run chaos -- --minutes N: kills all that writes and reads the log, at random and under load, and then proves
  *  that nothing is lost, doubled, torn or out of order. Exit code 0 only when every proof holds. Ctrl-C ends the kills
  *  early. */
-import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import type { ParseArgsOptionsConfig } from 'node:util'
 import { readNodes } from '../bench/eventstoredb/nodes.ts'
+import { Failure } from '../domain/errors.ts'
 import { listenToSignals } from '../infra/shutdown.ts'
+import { readArguments } from '../infra/system/arguments.ts'
+import { reportOf } from '../infra/system/report.ts'
 import { progressLine, summary } from './chaos/report.ts'
 import { type ChaosOptions, type Progress, runChaos } from './chaos/run.ts'
 import { kindsOf, type Target, targets } from './chaos/schedule.ts'
@@ -45,18 +48,21 @@ const targetsIn = (list: string): readonly Target[] =>
     ? []
     : list.split(',').map((name) => {
         const target = targets.find((known) => known === name.trim())
-        if (target === undefined) throw new Error(`--kill takes all, or some of ${targets.join(', ')}; not '${name}'`)
+        if (target === undefined)
+          throw new Failure('INPUT_INVALID', { kill: name, takes: `all, or some of ${targets.join(', ')}` })
         return target
       })
 
-/** Reads the command line. Throws an error whose message is for people. */
+/** Reads the command line. Throws INPUT_INVALID. */
 const readOptions = (): ChaosOptions & { readonly json: boolean; readonly help: boolean } => {
-  const { values } = parseArgs({ options: flags })
+  const { values, positionals } = readArguments(flags)
+  if (positionals.length > 0)
+    throw new Failure('INPUT_INVALID', { arguments: positionals.join(' '), takes: 'options only' })
   const nodes = values.eventstore === undefined ? [] : readNodes(values.eventstore)
   const above = (name: Exclude<keyof typeof flags, 'json' | 'help' | 'kill' | 'eventstore'>, least: number): number => {
     const value = Number(values[name])
     if (!Number.isFinite(value) || value < least || values[name].trim() === '')
-      throw new Error(`--${name} takes a number from ${least}, not '${values[name]}'`)
+      throw new Failure('INPUT_INVALID', { [name]: values[name], takes: `a number from ${least}` })
     return value
   }
   return {
@@ -122,6 +128,6 @@ const main = async (): Promise<number> => {
 try {
   process.exitCode = await main()
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+  process.stderr.write(`${reportOf(error).message}\n`)
   process.exitCode = 2
 }

@@ -1,6 +1,8 @@
 // What to run before a commit: types, lint and unit tests, all at once: npm run check. `.ci/run` checks everything.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readHelp } from '../infra/system/arguments.ts'
+import { printReport, reportOf } from '../infra/system/report.ts'
 
 /** One command of the check, by the name under which it is reported. */
 export type Part = { readonly name: string; readonly command: readonly string[] }
@@ -40,11 +42,17 @@ export const runParts = async (chosen: readonly Part[], write: (text: string) =>
   return failed
 }
 
-if (import.meta.main && process.argv.includes('--help')) console.log(usage)
-else if (import.meta.main) {
+const run = async (): Promise<void> => {
+  if (readHelp('no options')) return console.log(usage)
   const began = performance.now()
   const failed = await runParts(parts, (text) => process.stdout.write(text))
   const count = `${parts.length - failed.length} passed, ${failed.length} failed`
   console.log(`\n${count}${failed.length > 0 ? `: ${failed.join(', ')}` : ''} (${secondsSince(began)})`)
   process.exitCode = failed.length > 0 ? 1 : 0
 }
+
+if (import.meta.main)
+  run().catch((error) => {
+    printReport(reportOf(error))
+    process.exitCode = 1
+  })

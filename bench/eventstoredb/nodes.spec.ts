@@ -21,6 +21,10 @@ const written = (content: unknown) => {
   return file
 }
 
+test('a folder is refused as one', () => {
+  expect(() => readNodes(folder)).toThrow(`${folder} is no list of nodes with url, pidFile and start: it is a folder`)
+})
+
 test('a file of nodes is read', () => {
   expect(readNodes(written([node(1), { ...node(2), comment: 'spare' }]))).toEqual([node(1), node(2)])
 })
@@ -42,6 +46,7 @@ describe('a file is refused, with the place and the reason', () => {
     ['which is large', ' '.repeat(64 * 1024 + 1), 'more than 65536 bytes'],
   ])('%s', (_, content, why) => {
     const file = content === undefined ? join(folder, 'absent.json') : written(content)
+    expect(() => readNodes(file)).toThrow(expect.objectContaining({ code: 'INPUT_INVALID' }))
     expect(() => readNodes(file)).toThrow(why)
     expect(() => readNodes(file)).toThrow(`${file} is no list of nodes with url, pidFile and start: `)
   })

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
+import { Failure } from '../../domain/errors.ts'
 import { parseEventStoreDbAddress } from '../../infra/event-store-address.ts'
 
 /** A node of EventStoreDB or KurrentDB on this machine: its address, the file with its process id, and the command for a
@@ -26,12 +27,15 @@ const nodesOfFile = z
   .refine(isEachOnce('pidFile'), 'two nodes have the same pidFile')
 
 /** Reads a file of nodes: `[{"url": "esdb://127.0.0.1:2113?tls=false", "pidFile": "/srv/pid", "start": "/srv/start"}]`.
- *  More than one node are a cluster. Throws an error whose message is for people. */
+ *  More than one node are a cluster. Throws INPUT_INVALID with the place and the reason. */
 export const readNodes = (file: string): readonly ServerNode[] => {
-  const refuse = (why: string) => new Error(`${file} is no list of nodes with url, pidFile and start: ${why}`)
+  const refuse = (why: string) =>
+    new Failure('INPUT_INVALID', { eventstore: `${file} is no list of nodes with url, pidFile and start: ${why}` })
   let content: unknown
   try {
-    if (statSync(file).size > fileBytesMax) throw new Error(`it has more than ${fileBytesMax} bytes`)
+    const found = statSync(file)
+    if (found.isDirectory()) throw new Error('it is a folder')
+    if (found.size > fileBytesMax) throw new Error(`it has more than ${fileBytesMax} bytes`)
     content = JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
     throw refuse(error instanceof Error ? error.message : String(error))

@@ -111,7 +111,7 @@ describe('a file', () => {
     expect(isReplay(await loadReplay('analysis/revenue-by-gpu.ts'))).toBe(true))
   test.each([
     ['no-such-file.ts', 'there is no such file'],
-    ['analysis', 'there is no such file'],
+    ['analysis', 'it is a folder'],
     ['domain/money.ts', 'its default export is not made by replay(…)'],
     ['README.md', expect.stringContaining('it does not load')],
   ])('%s is refused', async (file, reason) => {

@@ -8,7 +8,10 @@ import { Failure } from '../../domain/errors.ts'
 export const loadReplay = async (file: string): Promise<Replay> => {
   const path = resolve(file)
   const found = await stat(path).catch(() => undefined)
-  if (!found?.isFile()) throw new Failure('REPLAY_FILE_INVALID', { file, reason: 'there is no such file' })
+  if (!found?.isFile()) {
+    const other = found?.isDirectory() ? 'it is a folder' : 'it is no regular file'
+    throw new Failure('REPLAY_FILE_INVALID', { file, reason: found ? other : 'there is no such file' })
+  }
   const module = await importFrom(path).catch((error: unknown) => {
     const reason = error instanceof Failure ? error.details.reason : undefined
     throw new Failure('REPLAY_FILE_INVALID', { file, reason: reason ?? `it does not load: ${messageOf(error)}` }, error)

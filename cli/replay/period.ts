@@ -20,6 +20,8 @@ export type Period = {
   readonly after: Position
   /** up to this one. */
   readonly upTo: Position
+  /** Whether it ends at a moment: the last event of it is then known from reading. */
+  readonly endsAtMoment: boolean
   /** Whether events of types that are not folded are read too. */
   readonly allTypes: boolean
   /** Returns whether an event belongs to history. To be called in the order of the log. */
@@ -47,6 +49,7 @@ export const readPeriod = async (
   return {
     after: store.start,
     upTo: last !== undefined && last < head ? last : head,
+    endsAtMoment: (end ?? then)?.time !== undefined,
     allTypes: then?.time !== undefined,
     includes: then?.time !== undefined ? knownAsOf(then.time, store) : before(end?.time),
     counts: (event) => {

@@ -252,3 +252,24 @@ test('a position of another log is refused before anything is created', async ()
   })
   expect(await schemas()).toEqual([])
 })
+
+describe('a period that ends at a moment', () => {
+  test.each(['to', 'asOf'] as const)(
+    'before the log begins (%s) has no event, and tells when history begins',
+    async (name) => {
+      const [first] = await Array.fromAsync(world.store.readAll({ limit: 1 }))
+      const ended = await run(counts, { period: { [name]: '2001-01-01' } })
+      expect(ended).toMatchObject({ events: 0, position: world.store.start, begins: first?.metadata.time })
+    },
+  )
+
+  test('has the position as of then', async () => {
+    const all = await Array.fromAsync(world.store.readAll())
+    const middle = all[Math.floor(all.length / 2)]?.metadata.time ?? ''
+    const known = all.filter(({ metadata }) => metadata.time <= middle)
+    const ended = await run(counts, { period: { asOf: middle } })
+    expect(ended.begins).toBeUndefined()
+    expect(known.map(({ position }) => String(position))).toContain(ended.position)
+    expect(String(all.at(-1)?.position) > ended.position).toBe(true)
+  })
+})

@@ -27,9 +27,15 @@ export type ReplayOptions = {
   readonly batchSize?: number
 }
 
-/** `events` were folded, up to `position`; `leftover` is the reason why the former result still exists under another
+/** `events` were folded, up to `position`. `begins` is the moment (ISO 8601 in UTC) of the first event of the log where the
+ *  period ends before anything that is folded. `leftover` is the reason why the former result still exists under another
  *  name. */
-export type ReplayResult = { readonly events: number; readonly position: string; readonly leftover: string | undefined }
+export type ReplayResult = {
+  readonly events: number
+  readonly position: string
+  readonly begins?: string
+  readonly leftover: string | undefined
+}
 
 /** Folds history into the tables of the replay, in its own schema, and then replaces the result of an earlier run.
  *  Until then, and when it fails or is killed, the former result stays whole.
@@ -54,7 +60,7 @@ const foldInto = async (building: BuildingSchema, period: Period, options: Repla
   const { replay, store, signal, onProgress, rowsMax = rowsMaxDefault, batchSize } = options
   const state = createState({ tables: replay.tables, storage: building.storage, rowsMax })
   const types = new Set(replay.types)
-  let events = 0
+  let [events, last] = [0, period.after]
   for await (const batch of readHistory({
     store,
     after: period.after,
@@ -64,8 +70,11 @@ const foldInto = async (building: BuildingSchema, period: Period, options: Repla
     signal,
   })) {
     const steps: Step[] = []
-    for (const stored of batch.events)
-      if ((await period.includes(stored)) && types.has(stored.type)) steps.push(stepOf(replay, period, stored))
+    for (const stored of batch.events) {
+      if (!(await period.includes(stored))) continue
+      last = stored.position
+      if (types.has(stored.type)) steps.push(stepOf(replay, period, stored))
+    }
     await foldAll(state, steps)
     await state.evict()
     events += steps.length
@@ -75,9 +84,11 @@ const foldInto = async (building: BuildingSchema, period: Period, options: Repla
   // A signal during a long fold is delivered only when the event loop runs.
   await setImmediate()
   signal.throwIfAborted()
-  const position = String(period.upTo)
+  const position = String(period.endsAtMoment ? last : period.upTo)
+  const isEmpty = period.endsAtMoment && last === period.after
+  const [first] = isEmpty ? await Array.fromAsync(store.readAll({ limit: 1 })) : []
   const leftover = await building.publish({ ...options.about, ...options.period, events, position })
-  return { events, position, leftover }
+  return { events, position, ...(first && { begins: first.metadata.time }), leftover }
 }
 
 type Step = {

@@ -1,4 +1,5 @@
 import type { TableShape } from '../../analysis/replay.ts'
+import { counted } from '../../domain/text.ts'
 import type { Database } from '../../infra/postgres.ts'
 
 const rowsShown = 10
@@ -21,7 +22,7 @@ export const readTables = (
       .filter(({ lookup }) => !lookup)
       .map(async ({ name, key, columns }) => {
         const target = `"${schema}"."${name}"`
-        const [counted] = await query<{ rows: number }>('replay.count', `select count(*)::int as rows from ${target}`)
+        const [sum] = await query<{ rows: number }>('replay.count', `select count(*)::int as rows from ${target}`)
         const shown = columns.map((column) =>
           column.column.kind === 'moment'
             ? `to_char("${column.name}" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "${column.name}"`
@@ -32,7 +33,7 @@ export const readTables = (
           'replay.first',
           `select ${shown} from ${target} t order by ${order} limit ${rowsShown}`,
         )
-        return { name, rows: counted?.rows ?? 0, first }
+        return { name, rows: sum?.rows ?? 0, first }
       }),
   )
 
@@ -44,7 +45,7 @@ export const printTables = (schema: string, tables: readonly ShownTable[]): stri
     const line = (cell: (column: string) => string) =>
       `  ${columns.map((column) => cell(column).padEnd(width(column))).join('  ')}`.trimEnd()
     return [
-      `\n${schema}.${name}: ${rows} rows${rows > first.length ? `, the first ${first.length}` : ''}`,
+      `\n${schema}.${name}: ${counted(rows, 'row')}${rows > first.length ? `, the first ${first.length}` : ''}`,
       ...(first.length > 0
         ? [line((column) => column), ...first.map((row) => line((column) => row[column] ?? ''))]
         : []),

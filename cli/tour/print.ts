@@ -11,6 +11,14 @@ export type Printer = {
   table(rows: readonly Readonly<Record<string, string>>[]): void
 }
 
+/** Returns the printer until the signal aborts, and one that prints nothing from then on. */
+export const silentAfter = (print: Printer, signal: AbortSignal): Printer => ({
+  chapter: (title) => signal.aborted || print.chapter(title),
+  text: (text, fields) => signal.aborted || print.text(text, fields),
+  progress: (percent, text) => signal.aborted || print.progress(percent, text),
+  table: (rows) => signal.aborted || print.table(rows),
+})
+
 /** Creates the printer of a tour. */
 export const createPrinter = ({
   json,

@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { Failure } from '../../domain/errors.ts'
+import { counted } from '../../domain/text.ts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
 import { AnswerError } from '../answer-error.ts'
 import { type Client, createClient } from '../client.ts'
@@ -8,7 +10,8 @@ import { importOffers } from '../offers.ts'
 import { signIn } from '../sign-in.ts'
 import { until } from '../until.ts'
 import { type ChainInfo, deposit, fund } from '../wallet.ts'
-import type { Printer } from './print.ts'
+import { endOnLeaving, type Rented } from './leave.ts'
+import { type Printer, silentAfter } from './print.ts'
 
 type MoneyAnswer = { readonly amount: string; readonly decimal: string; readonly asset: string }
 const money = 'amount decimal asset'
@@ -17,36 +20,57 @@ const depositUnits = 25_000_000n
 const rentHours = 1
 const trainSeconds = 8
 
-/** Plays one whole rental through the public API of the platform at `url`.
- *  Throws when an answer is not as expected: the tour is a check as well. */
-export const playTour = async (url: string, offersFile: string, print: Printer): Promise<void> => {
+type Offers = { readonly file: string; readonly csv: string }
+
+/** Plays one whole rental through the public API of the platform at `url`. A tour that ends early, by an error or by
+ *  the signal, ends its rental on the way out: the key of its wallet ends with it.
+ *  Throws when an answer is not as expected: the tour is a check as well. Throws the reason of the signal. */
+export const playTour = async (url: string, offers: Offers, print: Printer, signal: AbortSignal): Promise<void> => {
   const provider = createClient(url)
   const renter = createClient(url)
-  try {
-    await listOffers(provider, offersFile, print)
+  let renting: Promise<Rented> | undefined
+  const play = async (told: Printer): Promise<void> => {
+    await listOffers(provider, offers, told)
     const wallet = privateKeyToAccount(generatePrivateKey())
-    print.chapter('A renter signs in with a wallet')
+    told.chapter('A renter signs in with a wallet')
     await signIn(renter, wallet)
-    print.text(`signed in as ${wallet.address}`)
-    await payIn(renter, wallet, print)
-    const listings = await search(renter, print)
-    print.chapter('The renter rents the cheapest for an hour')
-    const rental = await rent(renter, listings, print)
-    await runJob(renter, rental, print)
-    await giveBack(renter, rental, print)
-    await showInvoice(renter, rental, print)
-    await traceMoney(renter, rental, print)
+    told.text(`signed in as ${wallet.address}`)
+    await payIn(renter, wallet, told)
+    const listings = await search(renter, told)
+    signal.throwIfAborted()
+    told.chapter('The renter rents the cheapest for an hour')
+    renting = rent(renter, listings, told)
+    const { id } = await renting
+    await runJob(renter, id, told)
+    await giveBack(renter, id, told)
+    renting = undefined
+    await showInvoice(renter, id, told)
+    await traceMoney(renter, id, told)
+  }
+  try {
+    await untilAborted(play(silentAfter(print, signal)), signal)
   } finally {
+    if (renting) await endOnLeaving(renter, renting, print)
     await Promise.all([provider.close(), renter.close()])
   }
 }
 
-const listOffers = async (client: Client, file: string, print: Printer): Promise<void> => {
+/** Resolves as the work does, or throws the reason of the signal as soon as it aborts. */
+const untilAborted = async (work: Promise<void>, signal: AbortSignal): Promise<void> => {
+  signal.throwIfAborted()
+  const left = new AbortController()
+  await Promise.race([
+    work,
+    once(signal, 'abort', { signal: left.signal }).then(() => signal.throwIfAborted()),
+  ]).finally(() => left.abort())
+}
+
+const listOffers = async (client: Client, { file, csv }: Offers, print: Printer): Promise<void> => {
   print.chapter(`A provider imports offers from ${file}`)
   await signIn(client, privateKeyToAccount(devKeys[2]))
-  const imported = await importOffers(client, 'Northern Lights Compute', await readFile(file, 'utf8'))
+  const imported = await importOffers(client, 'Northern Lights Compute', csv)
   print.text(
-    `${imported.listed.length} offers listed, ${imported.unchanged.length} known before, ${imported.refused.length} refused`,
+    `${counted(imported.listed.length, 'offer')} listed, ${imported.unchanged.length} known before, ${imported.refused.length} refused`,
   )
   for (const { line, message, details } of imported.refused) {
     const why = details.filter(({ name }) => name !== 'line').map(({ name, value }) => `${name}: ${value}`)
@@ -113,7 +137,7 @@ const search = async (client: Client, print: Printer): Promise<Listing[]> => {
   return found
 }
 
-const rent = async (client: Client, [listing, ...others]: Listing[], print: Printer): Promise<string> => {
+const rent = async (client: Client, [listing, ...others]: Listing[], print: Printer): Promise<Rented> => {
   if (!listing) throw new Failure('LISTING_FULL', { listings: 'all that were found' })
   type Success = { rental: { id: string; status: string; held: MoneyAnswer; endsAt: string } }
   const terms = { gpuCount: 1, hours: rentHours, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() }
@@ -129,7 +153,7 @@ const rent = async (client: Client, [listing, ...others]: Listing[], print: Prin
   expect(rental.status === 'active', `the rental is ${rental.status}`)
   print.text(`rental ${rental.id} is active until ${rental.endsAt}`, { rental: rental.id })
   print.text(`${rental.held.decimal} USDC held for the whole hour`)
-  return rental.id
+  return rental
 }
 
 const runJob = async (client: Client, rental: string, print: Printer): Promise<void> => {

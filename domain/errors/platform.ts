@@ -28,6 +28,10 @@ export const platformErrors = {
     message: 'No database answers at DATABASE_URL.',
     hint: 'Start the database, or correct host, port or socket in DATABASE_URL.',
   },
+  EVENT_STORE_UNREACHABLE: {
+    message: 'No event store answers at EVENTSTORE_URL.',
+    hint: 'Start its server, or correct EVENTSTORE_URL.',
+  },
   DATABASE_FULL: {
     message: 'The disk of the database is full; nothing was stored.',
     hint: 'Free space on the disk and repeat the request with the same idempotency key; no restart is needed.',

@@ -1,6 +1,7 @@
 import { Failure, isFailure } from '../../domain/errors.ts'
 import { createBoundedMap, registerBound } from '../async/bounded.ts'
 import { sleep } from '../async/sleep.ts'
+import { tellWhileWaiting } from '../async/waiting.ts'
 import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-store-address.ts'
 import type { Log } from '../telemetry.ts'
 import { type Connection, connectEventStoreDb } from './eventstoredb/client.ts'
@@ -42,7 +43,7 @@ export const eventStoreDbCapabilities: Capabilities = {
  *  @param onReplaced called when the log was put back or replaced meanwhile: from then on all throws LOG_REPLACED.
  *  @param create `false` writes nothing, for read-only callers: a server without our log is then LOG_NOT_FOUND.
  *  @param keepers places outside the server for the latest event; a log that lacks it is not opened: LOG_REPLACED.
- *  Throws DATABASE_UNAVAILABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
+ *  Throws EVENT_STORE_UNREACHABLE when the server does not answer in time, CONFIG_INVALID when it denies access or is
  *  too old. */
 export const openEventStoreDb = async ({
   url,
@@ -82,7 +83,7 @@ export const openEventStoreDb = async ({
       await direct.readAll('forwards', 'start', 1, serverFilter({}))
       return { ...identity, missed }
     }
-    const identity = identityWithin(identify, { openMs, signal: opening.signal }, log)
+    const identity = identityWithin(identify, { address, openMs, signal: opening.signal }, log)
     const { storeId, epochs, event, missed } = await Promise.race([identity, refuseUnusable(address)])
     const positions = logPositionsOf(`esdb-${storeId}`, epochs)
     for (const each of missed) known.add(each.event)
@@ -212,18 +213,26 @@ const refuseUnusable = async (address: EventStoreDbAddress): Promise<never> => {
 
 const identityWithin = async <Found>(
   read: () => Promise<Found>,
-  { openMs, signal }: { readonly openMs: number; readonly signal: AbortSignal },
+  options: { readonly address: EventStoreDbAddress; readonly openMs: number; readonly signal: AbortSignal },
   log?: Log,
 ): Promise<Found> => {
+  const { openMs, signal } = options
+  const address = options.address.hosts.map(({ host, port }) => `${host}:${port}`).join(',')
   const until = performance.now() + openMs
-  for (let warned = false; ; warned = true) {
-    try {
-      return await read()
-    } catch (error) {
-      const isLast = signal.aborted || performance.now() > until
-      if (!isFailure(error, 'DATABASE_UNAVAILABLE') || isLast) throw error
-      if (!warned) log?.warn({ err: error }, 'the event store does not answer yet')
-      await sleep(openPauseMs, signal)
-    }
+  let reason: string | undefined
+  const readInTime = async (): Promise<Found> => {
+    for (;;)
+      try {
+        return await read()
+      } catch (error) {
+        if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+        reason = error.details.reason ?? error.message
+        if (signal.aborted || performance.now() > until)
+          throw new Failure('EVENT_STORE_UNREACHABLE', { address, reason }, error)
+        await sleep(openPauseMs, signal)
+      }
   }
+  return tellWhileWaiting(readInTime(), (seconds) =>
+    log?.warn({ variable: 'EVENTSTORE_URL', address, seconds, reason }, 'waiting for the event store'),
+  )
 }

@@ -1,6 +1,7 @@
 import pg, { type ClientConfig } from 'pg'
 import { Failure } from '../../domain/errors.ts'
 import { createBackoff } from '../async/backoff.ts'
+import { tellWhileWaiting } from '../async/waiting.ts'
 import { errorCode } from '../system/errors.ts'
 import type { Log } from '../telemetry.ts'
 import { isConnectionError } from './errors.ts'
@@ -72,7 +73,7 @@ const FACTS = `select current_setting('server_version_num')::int as version,
 
 /** Waits until the database of DATABASE_URL answers, and checks that the platform can work with it as it is set up.
  *  Logs a warning for each thing that works worse than it could. Throws CONFIG_INVALID with the reason and the fix for
- *  what waiting does not mend, DATABASE_UNREACHABLE when nothing answers in `waitMs`. */
+ *  what waiting does not mend, DATABASE_UNREACHABLE, with the address, when nothing answers in `waitMs`. */
 export const checkServer = async (options: {
   readonly connection: ClientConfig
   readonly log: Log
@@ -80,7 +81,15 @@ export const checkServer = async (options: {
   readonly signal?: AbortSignal
 }): Promise<void> => {
   const { connection, log, waitMs, signal } = options
-  const first = await connectInTime(connection, waitMs, signal)
+  const address = addressOf(clientOf(connection))
+  let reason: string | undefined
+  const onFailed = (why: string) => {
+    reason = why
+  }
+  const connecting = connectInTime(connection, { address, waitMs, signal, onFailed })
+  const first = await tellWhileWaiting(connecting, (seconds) =>
+    log.warn({ variable: 'DATABASE_URL', address, seconds, reason }, 'waiting for the database'),
+  )
   try {
     const { rows } = await first.query<Facts>(FACTS)
     const facts = rows[0] as Facts
@@ -95,7 +104,23 @@ export const checkServer = async (options: {
   }
 }
 
-const connectInTime = async (connection: ClientConfig, waitMs: number, signal?: AbortSignal): Promise<pg.Client> => {
+/** Returns where a client connects, for people: without user and password. */
+const addressOf = ({ host, port, database = '' }: pg.Client): string => `${host}:${port}/${database}`
+
+const connectInTime = async (
+  connection: ClientConfig,
+  {
+    address,
+    waitMs,
+    signal,
+    onFailed,
+  }: {
+    readonly address: string
+    readonly waitMs: number
+    readonly signal: AbortSignal | undefined
+    readonly onFailed: (reason: string) => void
+  },
+): Promise<pg.Client> => {
   const until = performance.now() + waitMs
   const backoff = createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
   for (;;) {
@@ -110,7 +135,9 @@ const connectInTime = async (connection: ClientConfig, waitMs: number, signal?: 
       const fix = fixFor(error)
       if (fix !== undefined) throw refuseUrl(reason, fix, error)
       if (!isConnectionError(error)) throw refuseUrl(reason, 'correct what the reason names', error)
-      if (performance.now() > until || signal?.aborted) throw new Failure('DATABASE_UNREACHABLE', { reason }, error)
+      onFailed(reason)
+      if (performance.now() > until || signal?.aborted)
+        throw new Failure('DATABASE_UNREACHABLE', { address, reason }, error)
       await backoff.pause(signal)
     }
   }

@@ -1,4 +1,4 @@
-import { Failure } from '../../domain/errors.ts'
+import { isFailure } from '../../domain/errors.ts'
 import { createBackoff } from '../../infra/async/backoff.ts'
 import { keepInDatabase } from '../../infra/event-store/keeper.ts'
 import { openEventStore } from '../../infra/event-store/open.ts'
@@ -46,7 +46,7 @@ export const untilAnswered = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof Failure) || error.code !== 'DATABASE_UNAVAILABLE') throw error
+      if (!isFailure(error, 'DATABASE_UNAVAILABLE') && !isFailure(error, 'EVENT_STORE_UNREACHABLE')) throw error
       await backoff.pause()
     }
   }

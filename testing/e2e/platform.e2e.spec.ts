@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
@@ -68,6 +68,22 @@ describe('a platform on one data folder', () => {
     expect(await second.stop()).toBe(0)
   })
 
+  test('has no entry that the page does not name', async () => {
+    const page = await readFile(join(root, 'docs/operating.md'), 'utf8')
+    const table = /\| in `DATA_DIR` .*\n(?:\|.*\n)+/.exec(page)?.[0] ?? ''
+    const named = [...table.matchAll(/^\|([^|]*)\|/gm)].flatMap(
+      ([, cell = '']) => cell.match(/(?<=`)[\w./-]+(?=`)/g) ?? [],
+    )
+    const withRowsOfTheirOwn = ['keys', 'chain']
+    const entries = (await readdir(folder.path)).filter((name) => !withRowsOfTheirOwn.includes(name))
+    for (const name of withRowsOfTheirOwn)
+      entries.push(...(await readdir(join(folder.path, name))).map((entry) => `${name}/${entry}`))
+    expect(entries).toContain('keys/jwt')
+    // These two come with the first event and the first export.
+    expect(named).toEqual(expect.arrayContaining(['latest-event.json', 'keys/export']))
+    expect(entries.filter((entry) => !named.includes(entry) && !named.includes(`${entry}/`))).toEqual([])
+  })
+
   test('logs step by step what it starts', async () => {
     const platform = await startTestPlatform(folder.path)
     await platform.stop()
@@ -112,6 +128,12 @@ describe('a platform on one data folder', () => {
 
   test('refuses a setting that is wrong by its name', async () => {
     expect(await failsToStart({ CHARGE_PERIOD_SECONDS: 'often' })).toMatch(/CONFIG_INVALID[\s\S]*CHARGE_PERIOD_SECONDS/)
+  })
+
+  test('refuses a host that is not of this machine by its setting, before a database starts', async () => {
+    const message = await failsToStart({ HOST: '999.1.1.1' })
+    expect(message).toMatch(/CONFIG_INVALID[\s\S]*variable: HOST, value: 999\.1\.1\.1/)
+    expect(message).not.toMatch(/embedded PostgreSQL| {4}at /)
   })
 
   test('refuses the folder of another version, by both versions, and changes nothing in it', async () => {

@@ -1,4 +1,5 @@
 // Two platforms on one database and one chain, each with all roles: what both of them do must happen once.
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'
@@ -43,8 +44,10 @@ test('two platforms share their work: tours on both, renters on both, and the bo
   })
   const loads = [startRentingLoad(first.url), startRentingLoad(second.url)]
   const silent = createPrinter({ json: true, terminal: false, write: () => undefined })
-  const offers = join(import.meta.dirname, '../../cli/tour/offers.csv')
-  await Promise.all([first, second].map(({ url }) => playTour(url, offers, silent)))
+  const file = join(import.meta.dirname, '../../cli/tour/offers.csv')
+  const offers = { file, csv: await readFile(file, 'utf8') }
+  const { signal } = new AbortController()
+  await Promise.all([first, second].map(({ url }) => playTour(url, offers, silent, signal)))
   for (const load of loads) expect(await load.stop()).toBeGreaterThan(1)
 
   const database = connectPostgres({ url: databaseUrl, log: silentLog, poolSize: 4 })

@@ -157,7 +157,7 @@ test.each([
 
 describe('what cannot be done is refused with its code, and exit code 1', () => {
   test.each<['replay' | 'export', string[], string, Record<string, string>]>([
-    ['replay', [], 'INPUT_INVALID', { takes: 'one file' }],
+    ['replay', [], 'INPUT_INVALID', { file: 'name one file' }],
     ['replay', ['no-such.ts'], 'REPLAY_FILE_INVALID', { reason: 'there is no such file' }],
     ['replay', ['main.ts'], 'REPLAY_FILE_INVALID', { reason: 'its default export is not made by replay(…)' }],
     ['replay', [example, '--from', '28.11.2026'], 'INPUT_INVALID', { from: '28.11.2026' }],
@@ -171,7 +171,7 @@ describe('what cannot be done is refused with its code, and exit code 1', () => 
     ['export', ['--out', join(root, 'package.json')], 'EXPORT_FOLDER_UNWRITABLE', {}],
     ['replay', [example, '--schema', 'read'], 'REPLAY_SCHEMA_FOREIGN', { schema: 'read' }],
     ['replay', [example, '--loud'], 'INPUT_INVALID', {}],
-    ['export', [], 'INPUT_INVALID', { takes: '--out and a folder' }],
+    ['export', [], 'INPUT_INVALID', { out: 'name a folder: --out DIR' }],
     ['export', ['--out', 'x', '--format', 'xlsx'], 'INPUT_INVALID', { format: 'xlsx', takes: 'parquet or jsonl' }],
     ['export', ['--out', import.meta.dirname], 'EXPORT_FOLDER_FOREIGN', { folder: import.meta.dirname }],
   ])('%s %p', async (tool, given, code, details) => {

@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { createClient } from '../../cli/client.ts'
 import { runNode } from '../children.ts'
+import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
 import { createTestFolder, startTestPlatform, stopTestPlatforms } from '../worlds/platform.ts'
 
@@ -13,8 +15,11 @@ afterEach(stopTestPlatforms)
 afterAll(() => folder.remove())
 
 /** Runs the tour as a user would. */
-const runTour = (options: readonly string[], settings: Record<string, string> = {}) =>
-  runNode(['cli/tour.ts', ...options], { CHAIN_PORT: '0', DATA_DIR: folder.path, ...settings })
+const runTour = (
+  options: readonly string[],
+  settings: Record<string, string> = {},
+  onOutput?: Parameters<typeof runNode>[2],
+) => runNode(['cli/tour.ts', ...options], { CHAIN_PORT: '0', DATA_DIR: folder.path, ...settings }, onOutput)
 
 test('starts its own platform, plays the whole story in under a minute, and leaves no process', async () => {
   const began = performance.now()
@@ -73,4 +78,35 @@ test('plays on a running platform, with the offers of another file, and names th
   expect(printed).toContain('line 3')
   for (const text of printed.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
   expect(await platform.stop()).toBe(0)
+})
+
+test('Ctrl-C during the job ends the rental: all GPUs are free again', async () => {
+  const platform = await startTestPlatform(folder.path)
+  let asked = false
+  const { code, printed } = await runTour(['--url', platform.url], {}, (output, interrupt) => {
+    if (asked || !output.includes('job runs')) return
+    asked = true
+    interrupt()
+  })
+  expect(code).toBe(130)
+  expect(printed).toMatch(/rental \S+ is ended/)
+  const client = createClient(platform.url)
+  type Answer = { listings: { edges: { node: { freeGpus: number; gpuCount: number } }[] } }
+  await eventually('nothing is reserved', async () => {
+    const { listings } = await client.query<Answer>('{ listings(first: 100) { edges { node { freeGpus gpuCount } } } }')
+    return listings.edges.length > 0 && listings.edges.every(({ node }) => node.freeGpus === node.gpuCount)
+  })
+  await client.close()
+  expect(await platform.stop()).toBe(0)
+})
+
+test.each([
+  ['where nothing answers', ['--url', 'http://127.0.0.1:9'], 'PLATFORM_UNREACHABLE'],
+  ['without a scheme', ['--url=127.0.0.1:4000'], 'INPUT_INVALID'],
+  ['that is empty', ['--url='], 'INPUT_INVALID'],
+])('an address %s is refused, and no platform is started', async (_, options, code) => {
+  const ended = await runTour(options)
+  expect(ended.code).toBe(1)
+  expect(ended.errors).toContain(`${code}: `)
+  expect(ended.printed).not.toContain('ready after')
 })

@@ -10,8 +10,6 @@ const floorExcuses: Excuses = {
     'MikroORM opens its own connections; one function decides which errors mean an unreachable database',
   'cli/export/folder.ts → infra/data-folder.ts is an engine':
     'a lock that a killed process does not keep is hard to make twice',
-  'cli/tour.ts → infra/shutdown.ts is an engine': 'it hears signals as main.ts does',
-  'cli/tour.ts → infra/config.ts is an engine': 'it finds the platform where the settings put it',
   'cli/tool.ts → infra/config.ts is an engine': 'a tool reads the settings as main.ts does',
   'cli/tool.ts → infra/shutdown.ts is an engine': 'a tool ends as main.ts does',
   'cli/tool.ts → infra/telemetry.ts is an engine': 'a tool logs as main.ts does',

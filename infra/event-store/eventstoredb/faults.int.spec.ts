@@ -355,7 +355,7 @@ describe('event store on EventStoreDB when things break', () => {
 
     test.each([
       ['without our log, for a read-only caller', {}, { create: false }, 'LOG_NOT_FOUND'],
-      ['that is stopped', { gone: true }, { openMs: 100 }, 'DATABASE_UNAVAILABLE'],
+      ['that is stopped', { gone: true }, { openMs: 100 }, 'EVENT_STORE_UNREACHABLE'],
       ['with an invalid address', { url: 'esdb://' }, {}, 'CONFIG_INVALID'],
     ])('%s', async (_, { gone, url }: { gone?: boolean; url?: string }, options, code) => {
       const server = await startServer()

@@ -8,8 +8,8 @@ import type { Attack } from './hostile-attacks.ts'
 /** More than an idle Perl takes in all ways that are counted. */
 const memoryMib = 48
 const takenMib = 160
-/** How long a job holds what it took; it is looked at every 250 ms, or every 5 s under load. */
-const heldSeconds = 30
+/** How long a job holds what it took; it is looked at every 250 ms, or much later on a busy machine. */
+const heldSeconds = 50
 
 /** Writes to files of at most 4 MiB each, which no limit of a file's size meets. Numbers of calls differ by processor. */
 const lead = String.raw`

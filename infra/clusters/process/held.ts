@@ -1,5 +1,6 @@
 /** What processes hold without a name and without mapping it: files in memory, pipes, and files of the disk that are
  *  removed but open. */
+import type { BigIntStats } from 'node:fs'
 import { isRunning } from '../../system/processes.ts'
 import { createKernelReader, placeOf, type Read, type Unread } from './kernel-files.ts'
 
@@ -9,6 +10,7 @@ export const handlesMax = 500_000
 const mapsBytesMax = 64 * 1024 ** 2
 /** How long the reads of one look may take: what is taken meanwhile is not seen. */
 const lookMsMax = 30_000
+const filesAtOnce = 16
 const segmentsBytesMax = 16 * 1024 ** 2
 const socketBytesMax = 65_536
 /** What one pipe takes once the pipes of its user are over their common limit (pipe-user-pages-soft). */
@@ -99,8 +101,7 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
     return fileSystems.get(device)
   }
   /** Looks at a file behind a link of /proc. What has an inode on no disk is memory, whatever Linux calls it. */
-  const lookBehind = async (pid: number, path: string, mapped: boolean): Promise<void> => {
-    const read = await kernel.file(path)
+  const lookBehind = async (pid: number, path: string, mapped: boolean, read: Read<BigIntStats>): Promise<void> => {
     if ('unread' in read) {
       // Only root may look behind a mapping. For others its pages count, of which the kernel keeps the sum.
       if (!mapped || read.unread === 'slow') note(reasonOf(read.unread, pid))
@@ -151,7 +152,10 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
       if (isOver()) return
       const known = kept.get(key)
       if (known) known.mapped = true
-      else await lookBehind(pid, `/proc/${pid}/map_files/${range}`, true)
+      else {
+        const path = `/proc/${pid}/map_files/${range}`
+        await lookBehind(pid, path, true, await kernel.file(path))
+      }
     }
   }
   /** Looks at the job's own /dev/shm; it may be that of the machine. */
@@ -169,10 +173,14 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
     await lookAtShm(place)
     const names = await kernel.names(`${place}/fd`, handlesMax)
     if ('unread' in names) note(reasonOf(names.unread, pid))
-    for (const name of seen(names) ?? []) {
-      if (isOver()) break
-      count()
-      await lookBehind(pid, `${place}/fd/${name}`, false)
+    const paths = (seen(names) ?? []).map((name) => `${place}/fd/${name}`)
+    for (let from = 0; from < paths.length && !isOver(); from += filesAtOnce) {
+      const some = paths.slice(from, from + filesAtOnce)
+      const reads = await kernel.files(some)
+      for (const [index, read] of reads.entries()) {
+        count()
+        await lookBehind(pid, some[index] ?? '', false, read)
+      }
     }
     if (!isOver()) await lookAtMaps(pid, place)
   }

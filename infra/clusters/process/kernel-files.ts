@@ -1,6 +1,6 @@
 /** Reads what a job decides the size and the cost of: files of /proc that describe its memory, and its open files. Linux
- *  visits the pages and mappings of the process for it, which may take seconds. So each read has a thread of its own, a
- *  limit and a deadline, and of the threads of this program (4) these reads use three at most. */
+ *  visits the pages and mappings of the process for it, which may take seconds. So each read runs in another thread, with
+ *  a limit and a deadline. Of the threads of this program (4) those that may take long use three. */
 import { readdirSync } from 'node:fs'
 import { open, opendir, readlink, stat, statfs } from 'node:fs/promises'
 import { createSemaphore } from '../../async/semaphore.ts'
@@ -21,8 +21,8 @@ export type Read<Value> = { readonly value: Value } | { readonly unread: Unread 
 
 type Limited = ReturnType<typeof createSemaphore>
 /** For these Linux visits each page of a process. */
-const walks: Limited = createSemaphore(2)
-const others: Limited = createSemaphore(1)
+const walks: Limited = createSemaphore(1)
+const others: Limited = createSemaphore(2)
 
 export type KernelReader = ReturnType<typeof createKernelReader>
 
@@ -45,6 +45,9 @@ const attemptedNames = (path: string): readonly string[] => {
 
 const isEnded = (error: unknown): boolean => ['ENOENT', 'ESRCH'].includes(String(errorCode(error)))
 
+const readOf = <Value>(value: Value): Read<Value> => ({ value })
+const unreadOf = (error: unknown): Read<never> => ({ unread: isEnded(error) ? 'ended' : 'closed' })
+
 /** Makes the reader of one look: it knows how long its reads took, without their wait for a turn. */
 export const createKernelReader = () => {
   let spentMs = 0
@@ -62,7 +65,7 @@ export const createKernelReader = () => {
         try {
           resolve({ value: await work() })
         } catch (error) {
-          resolve({ unread: isEnded(error) ? 'ended' : 'closed' })
+          resolve(unreadOf(error))
         } finally {
           clearInterval(timer)
           spentMs += performance.now() - begun
@@ -137,6 +140,13 @@ export const createKernelReader = () => {
 
     /** Resolves to what a link of /proc leads to, also where that has no name. */
     file: (path: string) => inTime(others, () => stat(path, { bigint: true })),
+
+    /** Resolves to the same of several files, in their order. Few turns for many files: a busy machine makes each long. */
+    async files(paths: readonly string[]) {
+      const stats = () => Promise.all(paths.map((path) => stat(path, { bigint: true }).then(readOf, unreadOf)))
+      const read = await inTime(others, stats)
+      return 'value' in read ? read.value : paths.map(() => read)
+    },
 
     /** Resolves to the file system on which that lies. */
     fileSystem: (path: string) => inTime(others, () => statfs(path)),

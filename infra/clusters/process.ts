@@ -12,6 +12,7 @@ import { endAttempt } from './process/end.ts'
 import { explainFault } from './process/fault.ts'
 import * as folders from './process/folder.ts'
 import { type ClusterLog, type Follower, follow } from './process/follow.ts'
+import { removeIpc, removeIpcOfEnded } from './process/ipc.ts'
 import {
   decideIsolation,
   describeIsolation,
@@ -65,6 +66,7 @@ export type ProcessCluster = Cluster & {
   isolation(): Promise<{ readonly kind: Isolation['kind']; readonly says: string; readonly reasons: string }>
 }
 
+const leftover = 'segments, queues or semaphores of ended jobs are left'
 const silent: ClusterLog = { info() {}, warn() {} }
 
 /** Makes a cluster that runs jobs as child processes of this machine (Linux), isolated as far as the machine allows
@@ -102,6 +104,8 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       : secretFiles.filter((file) => 'uids' in isolation && !isHidden(file))
     for (const file of await closeToOthers(files))
       log.warn({ file }, 'other users could read this file; now they cannot')
+    if (isolation.kind === 'uid')
+      await removeIpcOfEnded(isolation.uids).catch((error: unknown) => log.warn({ err: error }, leftover))
     return { root, limits, isolation }
   }
   const ready = () => {
@@ -197,6 +201,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     const first = await readProcess(folder)
     const members = async () => membersAt(folder, launch, first, await table(0))
     await endAttempt({ first, members, graceMs: graceMsOf(launch.spec), verdictWritten })
+    await removeIpc(launch).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
   }
 
   const list = async () => {

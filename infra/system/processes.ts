@@ -1,5 +1,6 @@
-/** What Linux shows of processes under /proc. Reading is synchronous: the kernel answers from memory, about 10 µs a
- *  file. */
+/** What Linux shows of processes under /proc. Reading is synchronous, and only fit for what costs Linux about 10 µs
+ *  whatever the process does: stat and status. The process decides the size of its environment, its mappings and its open
+ *  files, and how long Linux takes to show them; those of jobs are read by clusters/process/kernel-files.ts. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { readlink } from 'node:fs/promises'
 import { basename, sep } from 'node:path'
@@ -14,7 +15,8 @@ export type ProcessEntry = {
   readonly session: number
   /** As in ProcessIdentity. */
   readonly startTime: number
-  /** True for a zombie, which has ended and waits for its parent to collect it. */
+  /** True for a zombie, which has ended and waits for its parent to collect it. Where its first thread alone has, the
+   *  process runs on. */
   readonly over: boolean
 }
 
@@ -25,7 +27,8 @@ export const parseStat = (text: string): ProcessEntry | undefined => {
   const [state, parent, , session] = fields
   const [pid, startTime] = [Number.parseInt(text, 10), Number(fields[19])]
   if (state === undefined || !Number.isInteger(pid) || !Number.isInteger(startTime)) return undefined
-  return { pid, parent: Number(parent), session: Number(session), startTime, over: state === 'Z' || state === 'X' }
+  const over = (state === 'Z' || state === 'X') && !(Number(fields[17]) > 1)
+  return { pid, parent: Number(parent), session: Number(session), startTime, over }
 }
 
 /** Reads /proc/<pid>/<name>. Returns an empty text when the process has ended or the file may not be read. */

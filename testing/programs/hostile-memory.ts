@@ -1,4 +1,4 @@
-/** Jobs that take memory where the pages of their processes do not show it. They need Perl alone. Each takes more than it
+/** Jobs that take memory, or disk, where the pages of their processes and their folders do not show it. They need Perl alone. Each takes more than it
  *  may, waits for its end, and prints BREACH when none comes. */
 import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
@@ -8,14 +8,15 @@ import type { Attack } from './hostile-attacks.ts'
 /** More than an idle Perl takes in all ways that are counted. */
 const memoryMib = 48
 const takenMib = 160
-/** How long a job holds what it took; it is looked at every 250 ms, or every 5 s under load. */
-const heldSeconds = 30
+/** How long a job holds what it took; it is looked at every 250 ms, or much later on a busy machine. */
+const heldSeconds = 50
 
 /** Writes to files of at most 4 MiB each, which no limit of a file's size meets. Numbers of calls differ by processor. */
 const lead = String.raw`
 use strict; use warnings;
 my $arm = qx(uname -m) =~ /aarch64/;
-my ($memfd, $mmap, $sendmsg, $prctl) = $arm ? (279, 222, 211, 167) : (319, 9, 46, 157);
+my ($memfd, $mmap, $sendmsg, $prctl, $munmap, $exit) =
+  $arm ? (279, 222, 211, 167, 215, 93) : (319, 9, 46, 157, 11, 60);
 $SIG{XFSZ} = 'IGNORE';
 my $page = 'x' x (1024 * 1024);
 my @kept;
@@ -24,6 +25,12 @@ sub fresh {
   my $number = syscall($memfd, $name, 0);
   exit 3 if $number < 0;
   open(my $file, '+>&=', $number) or die;
+  for (1 .. 4) { syswrite($file, $page) or die }
+  return $file;
+}
+sub unnamed {
+  open(my $file, '+>', "unnamed") or die;
+  unlink "unnamed";
   for (1 .. 4) { syswrite($file, $page) or die }
   return $file;
 }
@@ -36,6 +43,7 @@ const restriction = '/proc/sys/kernel/apparmor_restrict_unprivileged_userns'
 const restrictsUsers = existsSync(restriction) && readFileSync(restriction, 'utf8').startsWith('1')
 
 const exceeded = { ended: 'failed', code: 'JOB_MEMORY_EXCEEDED' }
+const diskExceeded = { ended: 'failed', code: 'JOB_DISK_EXCEEDED' }
 const perl = (script: string): readonly string[] => ['perl', '-e', `${lead}${script}\nprint "done\\n";`]
 
 const attacks: readonly Attack[] = [
@@ -110,6 +118,61 @@ hold() if $taken > ${memoryMib};`),
     },
     ...(!setsLimits && { notPromised: ['user-namespaces', 'bubblewrap'] as const }),
     ...(setsLimits && restrictsUsers && { notPromised: ['bubblewrap'] as const }),
+  },
+  {
+    name: 'writes to memory that is secret also to Linux, without keeping it mapped',
+    spec: {
+      memoryMib,
+      // Linux may have none (memfd_secret).
+      command: perl(`for (1 .. ${takenMib / 4}) {
+  my $number = syscall(447, 0);
+  exit 0 * print "done\\n" if $number < 0;
+  open(my $file, '+>&=', $number) or die;
+  truncate($file, 4 * length $page) or die;
+  my $at = syscall($mmap, 0, 4 * length $page, 3, 0x8001, $number, 0);
+  syscall($munmap, $at, 4 * length $page);
+  push @kept, $file;
+}
+hold();`),
+    },
+  },
+  {
+    name: 'takes memory in a thread that outlives the first one',
+    spec: {
+      memoryMib,
+      // Perl may have no threads.
+      command: perl(`eval { require threads } or exit 0 * print "done\\n";
+threads->create(sub { sleep 1; my $taken = $page x shift; hold() if length $taken }, ${takenMib})->detach;
+syscall($exit, 0);`),
+    },
+  },
+  {
+    name: 'writes to files of the disk that have no name',
+    spec: { memoryMib: 512, command: perl('push @kept, unnamed() for 1 .. 8; hold();') },
+    ends: diskExceeded,
+  },
+  {
+    name: 'maps files of the disk, removes and closes them',
+    spec: {
+      memoryMib: 512,
+      command: perl(`for (1 .. 8) { my $file = unnamed(); syscall($mmap, 0, 4096, 1, 1, fileno($file), 0); close $file }
+hold();`),
+    },
+    ends: diskExceeded,
+    // Only root may look behind a mapping.
+    notPromised: ['user-namespaces', 'bubblewrap'],
+  },
+  {
+    name: 'has mappings whose text is long',
+    spec: {
+      memoryMib: 512,
+      command: perl(String.raw`for (1 .. 14) { my $name = "\n" x 255; mkdir $name or die; chdir $name or die }
+open(my $file, '+>', 'f') or die;
+truncate($file, 4096);
+for (1 .. 40_000) { syscall($mmap, 0, 4096, 1, 1, fileno($file), 0) }
+hold();`),
+    },
+    ends: exceeded,
   },
   {
     name: 'fills many pipes',

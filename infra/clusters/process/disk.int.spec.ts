@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -45,3 +46,16 @@ test('it counts the blocks of all files, and ends early at the limit or when it 
   await rm(join(folder, 'a'), { recursive: true })
   expect((await measureDisk([folder], bytes)).bytes).toBeLessThan(bytes)
 })
+
+test('a file that vanishes during the look hides no other one', async () => {
+  for (const name of ['a', 'b', 'c', 'd']) await writeFile(join(folder, name), Buffer.alloc(1_000_000, 1))
+  const script = 'cd "$1"; while :; do for i in 1 2 3 4 5 6 7 8 9; do : > y$i; done; rm -f y*; done'
+  const churn = spawn('sh', ['-c', script, 'sh', folder], { stdio: 'ignore' })
+  try {
+    for (let times = 0; times < 300; times++)
+      expect((await measureDisk([folder], Number.MAX_SAFE_INTEGER)).bytes).toBeGreaterThanOrEqual(4_000_000)
+  } finally {
+    churn.kill('SIGKILL')
+    await once(churn, 'exit')
+  }
+}, 60_000)

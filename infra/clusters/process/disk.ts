@@ -1,6 +1,7 @@
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../system/errors.ts'
+import { unlessMissing } from '../../system/files.ts'
 
 const entriesMax = 500_000
 /** How many folders may wait to be measured, beside or above each other. */
@@ -39,7 +40,7 @@ export const measureDisk = async (
         if (entry.isDirectory()) open.push({ parent: path, name: entry.name, depth: depth + 1 })
         if (open.length > foldersMax) return { bytes, trouble: `more than ${foldersMax} folders beside each other` }
         // The loop goes round for each file: its size comes from another thread.
-        bytes += (await lstat(join(path, entry.name))).blocks * blockBytes
+        bytes += ((await lstat(join(path, entry.name)).catch(unlessMissing))?.blocks ?? 0) * blockBytes
         if (bytes > bytesMax) return { bytes }
       }
     } catch (error) {

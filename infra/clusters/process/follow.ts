@@ -6,6 +6,7 @@ import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { type DiskUse, measureDisk } from './disk.ts'
 import { endAttempt, killProcesses } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
+import { removeIpc } from './ipc.ts'
 import { createMemoryWatch } from './memory.ts'
 import { progressLines } from './progress-lines.ts'
 import { type Launch, readFailedStep, readOutcome, readVerdict } from './reading.ts'
@@ -65,7 +66,6 @@ export const follow = (options: FollowOptions): Follower => {
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
-  const memory = createMemoryWatch(spec.memoryMib, uid)
   let [size, offset, reportedMs, memoryMs] = [0, 0, 0, 0]
   let latest: JobProgress | undefined
   let unreported = false
@@ -73,6 +73,7 @@ export const follow = (options: FollowOptions): Follower => {
   let measureAtMs = performance.now() + diskPollMs
   let measuring: Promise<void> | undefined
   const over = new AbortController()
+  const memory = createMemoryWatch(spec.memoryMib, { uid, folder: join(folder, 'work'), signal: over.signal })
   let forgotten = false
   let decided: JobOutcome | undefined
   let outcome: JobOutcome | undefined
@@ -130,7 +131,7 @@ export const follow = (options: FollowOptions): Follower => {
     if (now - memoryMs < memoryPollMs) return undefined
     memoryMs = now
     const { job } = await membersOf(await table(pollMs), { folder, kind, uid, first })
-    const tooMuch = await memory(job)
+    const tooMuch = memory.look(job)
     return tooMuch === undefined ? undefined : failed('JOB_MEMORY_EXCEEDED', tooMuch)
   }
 
@@ -138,9 +139,11 @@ export const follow = (options: FollowOptions): Follower => {
   const measure = () => {
     const begun = performance.now()
     if (measuring || begun < measureAtMs) return
-    measuring = measureDisk([join(folder, 'work'), join(folder, 'tmp')], diskBytesMax, over.signal)
+    // Known before the look at the folders begins: what has lost its name by then has none in them.
+    const nameless = memory.namelessDiskBytes()
+    measuring = measureDisk([join(folder, 'work'), join(folder, 'tmp')], diskBytesMax - nameless, over.signal)
       .then((use) => {
-        disk = use
+        disk = { ...use, bytes: use.bytes + nameless }
       })
       .catch((error: unknown) => log.warn({ ...details, err: error }, 'the files of a job cannot be measured'))
       .finally(() => {
@@ -172,6 +175,7 @@ export const follow = (options: FollowOptions): Follower => {
     const waitUntil = performance.now() + wrapperEndMsMax
     while (performance.now() < waitUntil && (await members()).wrapper.length > 0) await sleep(waitForWrapperMs)
     warnOfRest(await killProcesses(async () => Object.values(await members()).flat()))
+    await removeIpc(launch).catch((error: unknown) => log.warn({ ...details, err: error }, 'a job has left something'))
   }
 
   const runs = async () => first !== undefined && isAlive(first) && !(await hasEnded(folder))

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { proportionalPages, residentPages, segmentBytes } from './memory.ts'
+import { segmentBytes } from './held.ts'
+import { type Pages, proportionalPages, residentPages } from './pages.ts'
 
 test('the loop goes round while the memory of many processes is read', async () => {
   const many = Array.from({ length: 4_000 }, () => process.pid)
@@ -11,7 +12,7 @@ test('the loop goes round while the memory of many processes is read', async () 
   clearInterval(counting)
   expect(rounds).toBeGreaterThan(5)
   expect(resident.all / many.length).toBeGreaterThan(10)
-  expect(proportional.all / 100).toBeGreaterThan(10)
+  expect((proportional as Pages).all / 100).toBeGreaterThan(10)
 }, 30_000)
 
 test('segments of System V count for their user, and for who made them', () => {

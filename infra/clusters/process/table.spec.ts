@@ -9,7 +9,7 @@ const entry = (
   more: { startTime?: number; over?: boolean; at?: string; uid?: number } = {},
 ) => ({
   ...{ pid, parent, session, startTime: more.startTime ?? 100, over: more.over ?? false },
-  folder: () => more.at,
+  folder: async () => more.at,
   uid: () => more.uid ?? 0,
 })
 const first = { pid: 10, startTime: 100, bootId: currentBootId() }

@@ -8,11 +8,12 @@ import {
   readProcessFile,
 } from '../../system/processes.ts'
 import type { IsolationKind } from './isolation.ts'
+import { createKernelReader } from './kernel-files.ts'
 
 /** All processes at one moment. `folder` is the attempt in a process's environment, `uid` the user that it runs as; each
  *  is read at the first call. */
 export type ProcessTable = readonly (ProcessEntry & {
-  readonly folder: () => string | undefined
+  readonly folder: () => Promise<string | undefined>
   readonly uid: () => number
 })[]
 
@@ -31,11 +32,15 @@ export type Members = { readonly wrapper: readonly number[]; readonly job: reado
  *  only where nothing isolates jobs. */
 export const folderVariable = 'NEURALMESH_FOLDER'
 
-const folderOf = (pid: number): string | undefined =>
-  readProcessFile(pid, 'environ')
-    .split('\0')
-    .find((variable) => variable.startsWith(`${folderVariable}=`))
-    ?.slice(folderVariable.length + 1)
+/** An environment that Linux lets a program start with is smaller. */
+const environmentBytesMax = 8 * 1024 ** 2
+
+const folderOf = async (pid: number): Promise<string | undefined> => {
+  const read = await createKernelReader().text(`/proc/${pid}/environ`, environmentBytesMax)
+  const found = 'value' in read ? read.value.split('\0').find((one) => one.startsWith(`${folderVariable}=`)) : undefined
+  // The bytes of the path: a folder may have any name.
+  return found && Buffer.from(found.slice(folderVariable.length + 1), 'latin1').toString('utf8')
+}
 
 const once = <Value>(read: () => Value): (() => Value) => {
   let known: { value: Value } | undefined
@@ -71,17 +76,19 @@ export const membersOf = async (
   // Without its living leader a session number may have been given out again, and then names the session of another
   // program, whose processes do not carry the folder. A process of a job that does has only itself to lose.
   const led = table.some((entry) => entry.pid === own?.pid && entry.startTime === own.startTime)
-  const ofWrapper = (entry: ProcessTable[number]) => entry.session === own?.pid && (led || entry.folder() === folder)
+  const ofWrapper = async (entry: ProcessTable[number]) =>
+    entry.session === own?.pid && (led || (await entry.folder()) === folder)
   // No process of the job is older than its first one, so that most processes need not be looked at.
   const candidates = table.filter((entry) => !entry.over && entry.startTime >= (own?.startTime ?? 0))
-  const wrapper = new Set(candidates.filter(ofWrapper).map(({ pid }) => pid))
-  const marked = (entry: ProcessTable[number]) =>
-    (uid !== undefined && entry.uid() === uid) || (kind === 'none' && entry.folder() === folder)
+  const wrapper = new Set<number>()
+  for (const entry of candidates) if (await ofWrapper(entry)) wrapper.add(entry.pid)
+  const marked = async (entry: ProcessTable[number]) =>
+    (uid !== undefined && entry.uid() === uid) || (kind === 'none' && (await entry.folder()) === folder)
   const all = new Set(wrapper)
   const breathe = createBreather()
   for (const entry of candidates) {
     await breathe()
-    if (marked(entry)) all.add(entry.pid)
+    if (await marked(entry)) all.add(entry.pid)
   }
   for (let before = -1; before !== all.size; ) {
     before = all.size

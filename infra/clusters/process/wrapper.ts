@@ -123,23 +123,27 @@ wait $reader
 `
 
 /** The last step before the command, as its user: it reads the environment and the command from channel 5, and checks
- *  that the program exists. */
+ *  that the program exists. The variables of this shell are those of the job, so it assigns none outside of `look`, which
+ *  has a process of its own. */
 const INNER = `
 cd "$0" || exit 126
 eval "$(cat <&5)"
 exec 5<&-
-program=$1
 runs() { [ -f "$1" ] && [ -x "$1" ]; }
 look() {
-  case $program in */*) runs "$program"; return;; esac
+  case $1 in */*) runs "$1"; return;; esac
   IFS=:
-  for place in $PATH; do runs "\${place:-.}/$program" && return; done
+  for place in $PATH; do runs "\${place:-.}/$1" && return; done
   return 1
 }
-(look) && exec "$@" 3>&-
-echo "program $program" >&3
+(look "$1") && begin "$@" 3>&-
+echo "program $1" >&3
 exit 127
 `
+
+/** Names that shells assign, refuse or compute themselves: those of POSIX, dash, bash and ksh. */
+const shellNames =
+  /^(_|BASH.*|COMP_WORDBREAKS|DIRSTACK|EPOCH(REALTIME|SECONDS)|EUID|EXECIGNORE|FUNCNAME|GROUPS|HISTCMD|KSH_VERSION|LINENO|OLDPWD|OPT(ARG|ERR|IND)|PIPESTATUS|POSIXLY_CORRECT|PPID|PS\d|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID)$/
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
@@ -154,9 +158,15 @@ export const programScript = (folder: string, kind: IsolationKind, spec: JobSpec
     NEURALMESH_JOB: `${spec.jobId}.${spec.attempt}`,
     [folderVariable]: folder,
   }
-  // Without `command`, a name that the shell keeps for itself (UID in bash) would end it.
-  const exports = Object.entries(environment).map(([name, value]) => `command export ${name}=${quoted(value)}\n`)
-  return `${exports.join('')}set -- ${spec.command.map(quoted).join(' ')}\n`
+  const variables = Object.entries(environment).map(([name, value]) => ({ name, word: `${name}=${quoted(value)}` }))
+  const exports = variables
+    .filter(({ name }) => !shellNames.test(name))
+    .map(({ word }) => `command export ${word}\n`)
+    .join('')
+  // Another program sets these last. They stand on its command line for a moment; no secret has such a name.
+  const words = variables.filter(({ name }) => shellNames.test(name)).map(({ word }) => ` ${word}`)
+  const begin = words.length === 0 ? 'exec' : `exec /usr/bin/env${words.join('')}`
+  return `${exports}begin() { ${begin} "$@"; }\nset -- ${spec.command.map(quoted).join(' ')}\n`
 }
 
 export type WrapperOptions = {

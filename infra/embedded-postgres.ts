@@ -13,6 +13,7 @@ import {
   lockServers,
   prepareCluster,
   readText,
+  refuseOtherVersion,
 } from './embedded-postgres/data.ts'
 import { readOrCreatePassword, readPassword } from './embedded-postgres/password.ts'
 import { chooseRunner, cleanEnvironment, type RunnerKind } from './embedded-postgres/run-as.ts'
@@ -79,6 +80,7 @@ export const startEmbeddedPostgres = async (options: {
   const { folder, log: parentLog, durable = true, runAs, preload = '', startMs = startMsMax } = options
   const log = parentLog.child({ part: 'postgres' })
   const runner = await chooseRunner(folder, runAs)
+  await refuseOtherVersion(join(folder, 'postgres'))
   const password = await readOrCreatePassword(folder)
   const lock = await lockServers(folder, log)
   const output = await openLog(join(folder, 'postgres.log'))

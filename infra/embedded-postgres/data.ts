@@ -64,6 +64,14 @@ export const prepareCluster = async (options: ClusterOptions): Promise<string> =
   const unfinished = join(folder, 'postgres.new')
   await rm(unfinished, { recursive: true, force: true })
   if (!(await exists(data))) await createCluster(options, unfinished, data)
+  await refuseOtherVersion(data)
+  await giveTo(data, runner.owner)
+  return data
+}
+
+/** Throws DATA_FOLDER_VERSION for data that is not of this version. */
+export const refuseOtherVersion = async (data: string): Promise<void> => {
+  if (!(await exists(data))) return
   const found = (await readText(join(data, 'PG_VERSION')))?.trim()
   if (found !== postgresVersion)
     throw new Failure('DATA_FOLDER_VERSION', {
@@ -71,8 +79,6 @@ export const prepareCluster = async (options: ClusterOptions): Promise<string> =
       found: found === undefined ? 'no PostgreSQL data' : `PostgreSQL ${found}`,
       needed: `PostgreSQL ${postgresVersion}`,
     })
-  await giveTo(data, runner.owner)
-  return data
 }
 
 /** Ends the servers that an earlier run has left on this data. This process holds the lock of the data folder, so no

@@ -73,7 +73,8 @@ the loop takes one piece each time that it goes round, and addresses take turns 
 (\`infra/async/fair-turns.ts\`). So \`/health\` waits for one piece of work, and one client for one piece of each
 other address. The HTTP parser too gets what connections send in slices of at most ${number(sliceBytesMax)} bytes, a few each time
 that the loop goes round and by the same circle of addresses (\`gateway/slices.ts\`): requests that one connection sends
-at once are work for many turns. The metrics are written at most four times a second, for all who ask. A document is kept parsed when it
+at once are work for many turns. Node accepts one connection each time that the loop goes round, so beside new connections
+most rounds have no such work. The metrics are written at most four times a second, for all who ask. A document is kept parsed when it
 comes for the second time.
 
 An answer has at most ${number(errorsMax)} errors, and an error repeats at most ${number(echoCharactersMax)} characters of a text

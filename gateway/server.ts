@@ -81,7 +81,17 @@ export const createGateway = ({
   const graphql = createGraphQL({ services, signIn, closing: closing.signal, log, metrics })
   const authenticate = async (token: string | undefined) => (token === undefined ? undefined : signIn.verify(token))
 
-  const turn = createFairTurns()
+  let arrivals = 0
+  // Node accepts one connection each time that the loop goes round: a client waits for all that came before it.
+  const createCrowdCheck = () => {
+    let seen = arrivals
+    return () => {
+      const crowded = arrivals !== seen
+      seen = arrivals
+      return crowded
+    }
+  }
+  const turn = createFairTurns({ isCrowded: createCrowdCheck() })
   const connections = createConnections(config)
   const allMetrics = createSnapshot(async () => Buffer.from(await metricsRegistry.metrics()), times.metricsMsMax)
   observeQuotas(metricsRegistry, connections.quotas, connectionKinds)
@@ -99,9 +109,13 @@ export const createGateway = ({
     trustProxy: (_address, hop) => hop < config.proxies,
   })
   app.server.on('connection', (socket) => {
+    arrivals += 1
     if (!connections.accept(socket)) socket.destroy()
   })
-  const isIdle = sliceConnections(app.server, createFairTurns({ perRound: slicesPerRoundMax }))
+  const isIdle = sliceConnections(
+    app.server,
+    createFairTurns({ perRound: slicesPerRoundMax, isCrowded: createCrowdCheck() }),
+  )
 
   // Before all other work, also that of the plugins.
   app.addHook('onRequest', async (request, reply) => refuseChunks(request.raw, reply.raw))

@@ -7,6 +7,8 @@ export const requestsPerConnectionMax = 16
 export const sliceBytesMax = 4 * 1024
 /** So many requests are parsed without a turn each time that the loop goes round; a slice counts as one at least. */
 export const requestsAtOnceMax = 32
+/** The same in a round in which a connection came: Node accepts one each time, and others wait for the next. */
+const requestsBesideArrivalsMax = 4
 /** Each request has one, after its head. */
 const endOfHead = '\r\n\r\n'
 
@@ -37,15 +39,18 @@ export const sliceConnections = (
 ): ((socket: Socket) => boolean) => {
   const connections = new WeakMap<object, Slicing>()
   let parsed = 0
+  let atOnceMax = requestsAtOnceMax
   const hasTime = (count: number): boolean => {
     if (parsed === 0)
       setImmediate(() => {
         parsed = 0
+        atOnceMax = requestsAtOnceMax
       })
     parsed += count
-    return parsed <= requestsAtOnceMax
+    return parsed <= atOnceMax
   }
   server.on('connection', (socket: Socket) => {
+    atOnceMax = requestsBesideArrivalsMax
     if (!socket.destroyed) connections.set(socket, sliceConnection(socket, { turn, hasTime }))
   })
   server.on('request', ({ socket }, response) => connections.get(socket)?.begin(response))

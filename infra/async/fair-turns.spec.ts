@@ -43,6 +43,34 @@ test('so many turns are given at once as were asked for', async () => {
   expect(rounds.map((at) => at - (rounds[0] ?? 0))).toEqual([0, 0, 0, 1, 1, 1, 2])
 })
 
+test.each([
+  [10, false, 1],
+  [10, true, 34],
+  [100, true, 51],
+])('a piece of %i ms is followed by rounds without one beside a crowd: %s', async (pieceMs, crowded, rounds) => {
+  let nowMs = 0
+  const turn = createFairTurns({ isCrowded: () => crowded, now: () => nowMs })
+  const found: number[] = []
+  const work = Array.from({ length: 5 }, () =>
+    turn('a').then(() => {
+      found.push(round)
+      nowMs += pieceMs
+    }),
+  )
+  let round = 0
+  let isOver = false
+  // Each round takes a millisecond, besides the pieces.
+  setImmediate(function count() {
+    round += 1
+    nowMs += 1
+    if (!isOver) setImmediate(count)
+  })
+  await Promise.all(work)
+  isOver = true
+  const apart = found.slice(1).map((at, index) => at - (found[index] ?? 0))
+  expect(apart.every((count) => Math.abs(count - rounds) <= 2)).toBe(true)
+})
+
 test('between two turns the sockets are read', async () => {
   const turn = createFairTurns()
   const work = () => {

@@ -2,10 +2,12 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Attack, attackerAddress, stillServes, type Target, unless } from './attack.ts'
+import { type Attack, attackerAddress, bystanderAddress, stillServes, type Target, unless } from './attack.ts'
 
 const heldMs = 10_000
 const requestsEach = 2_000
+/** How long a new connection may wait: Node accepts one after the other. */
+const newConnectionMsMax = 500
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
 const query = (text: string) => {
@@ -17,9 +19,9 @@ const query = (text: string) => {
 }
 
 /** Opens a connection that is kept alive. Resolves to it with its first answer. */
-const open = async ({ url }: Target): Promise<Socket> => {
+const open = async ({ url }: Target, from = attackerAddress): Promise<Socket> => {
   const { hostname, port } = new URL(url)
-  const socket = connect({ host: hostname, port: Number(port), localAddress: attackerAddress })
+  const socket = connect({ host: hostname, port: Number(port), localAddress: from })
   socket.on('error', () => undefined)
   socket.write(get('/health'))
   await once(socket, 'data')
@@ -52,7 +54,40 @@ const pipeline = (name: string, request: string, takesAnswers: boolean): Attack 
   },
 })
 
+/** Opens connections again and again that send hard documents: Node accepts one each time that its loop goes round. */
+const crowd: Attack = {
+  name: '240 connections at once, again and again, that send 8 hard documents each',
+  run: async (target) => {
+    const { hostname, port } = new URL(target.url)
+    const complaints: string[] = []
+    for (let round = 0; round < target.much(8, 1); round += 1) {
+      const sockets = Array.from({ length: target.much(240, 12) }, (_, index) => {
+        const socket = connect({ host: hostname, port: Number(port), localAddress: attackerAddress })
+        const fields = ['id', 'region', 'freeGpus'].map((field) => `${field} `.repeat(240)).join('')
+        const document = `query a${round}_${index} { listings(first: 1) { nodes { ${fields} } } }`
+        socket.on('error', () => undefined)
+        socket.resume()
+        socket.write(query(document).repeat(8))
+        return socket
+      })
+      // On a connection of its own: others are answered on one that they have.
+      const began = performance.now()
+      const other = await open(target, bystanderAddress)
+      const ms = Math.round(performance.now() - began)
+      other.destroy()
+      complaints.push(
+        ...unless(target.isShort || ms <= newConnectionMsMax, `/health took ${ms} ms on a new connection`),
+      )
+      await delay(1_000)
+      complaints.push(...(await stillServes(target)))
+      for (const socket of sockets) socket.destroy()
+    }
+    return complaints
+  },
+}
+
 export const pipelineAttacks: readonly Attack[] = [
+  crowd,
   pipeline('240 connections that send 2,000 requests each at once', get('/health'), true),
   pipeline(
     '240 connections that send 2,000 queries each at once',

@@ -47,10 +47,9 @@ export const addRequestUses = (
 const createRequestUse = (giveBack: () => void, take: (bytes: number) => (() => void) | undefined): RequestUse => {
   const taken = [giveBack]
   let parts = 0
-  let isOver = false
   return {
     grow: (bytes) => {
-      if (isOver) return false
+      if (taken.length === 0) return false
       const more = bytes > 0 ? take(bytes) : noop
       if (more) taken.push(more)
       return more !== undefined
@@ -62,8 +61,7 @@ const createRequestUse = (giveBack: () => void, take: (bytes: number) => (() => 
         if (ended) return
         ended = true
         parts -= 1
-        isOver = parts === 0
-        if (isOver) for (const back of taken.splice(0)) back()
+        if (parts === 0) for (const back of taken.splice(0)) back()
       }
     },
   }

@@ -1,4 +1,5 @@
 import { sleep } from './async/sleep.ts'
+import { within } from './async/within.ts'
 import type { Log } from './telemetry.ts'
 
 const closeMsMax = 15_000
@@ -85,10 +86,9 @@ export const createShutdown = (
       const { name, close, reservedMs } = part
       const others = parts.reduce((sum, { reservedMs }) => sum + reservedMs, 0)
       const closeMs = Math.max(reservedMs, Math.min(part.closeMs, until - performance.now() - others))
-      const timer = new AbortController()
       try {
         const closed = (async () => close(reasonOfStop, closeMs))().then(() => 'closed')
-        const outcome = await Promise.race([closed, sleep(closeMs, timer.signal).then(() => 'late')])
+        const outcome = await within(closed, closeMs, () => 'late')
         if (outcome === 'closed') log.debug({ name }, 'closed')
         else {
           unclean.push(name)
@@ -97,8 +97,6 @@ export const createShutdown = (
       } catch (err) {
         unclean.push(name)
         log.error({ name, err }, 'did not close cleanly')
-      } finally {
-        timer.abort()
       }
     }
     return unclean

@@ -1,9 +1,9 @@
 import { join, relative } from 'node:path'
+import { quoted } from '../../infra/system/shell.ts'
 import type { Installation } from '../installation.ts'
 
 /** Returns the text as one word of a shell. It must not contain NUL, which no word of a shell can. */
-export const quoteForShell = (text: string): string =>
-  /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+export const quoteForShell = (text: string): string => (/^[\w./:@%+=,-]+$/.test(text) ? text : quoted(text))
 
 /** Returns the command by which a person queries the result, in the folder where this program runs. */
 export const psqlLine = (

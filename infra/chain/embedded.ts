@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type ErrorCode, errors, Failure } from '../../domain/errors.ts'
 import { createBackoff } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
+import { within } from '../async/within.ts'
 import { waitForKernelLock } from '../kernel-lock.ts'
 import { unlessMissing } from '../system/files.ts'
 import { isAlive } from '../system/processes.ts'
@@ -238,9 +239,7 @@ const failureOf = ({ code, details, why }: NonNullable<ServerFile['failed']>): E
 const stop = async (server: WatchedProcess | undefined): Promise<void> => {
   if (server === undefined || !server.running()) return
   server.signal('SIGTERM')
-  const timer = new AbortController()
-  if (!server.stopped()) await Promise.race([server.ended, sleep(stopMsMax, timer.signal)])
-  timer.abort()
+  if (!server.stopped()) await within(server.ended, stopMsMax, () => undefined)
   server.kill()
   await server.ended
 }

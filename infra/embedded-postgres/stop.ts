@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises'
 import { Failure } from '../../domain/errors.ts'
-import { sleep } from '../async/sleep.ts'
+import { within } from '../async/within.ts'
 import { isStopped, processesIn, sendSignal } from '../system/processes.ts'
 import type { WatchedProcess } from '../system/watched-process.ts'
 import type { Log } from '../telemetry.ts'
@@ -56,9 +56,7 @@ const untilEnded = async (
     if (await frozen()) return 'frozen'
     const leftMs = until - performance.now()
     if (leftMs <= 0) return 'late'
-    const timer = new AbortController()
-    await Promise.race([server.ended, sleep(Math.min(lookEachMs, leftMs), timer.signal)])
-    timer.abort()
+    await within(server.ended, Math.min(lookEachMs, leftMs), () => undefined)
   }
   return 'ended'
 }

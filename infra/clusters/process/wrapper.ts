@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { quoted } from '../../system/shell.ts'
 import type { JobOutcome, JobSpec } from '../port.ts'
 import type { IsolationKind } from './isolation.ts'
 import { homeOf } from './jail.ts'
@@ -144,8 +145,6 @@ exit 127
 /** Names that shells assign, refuse or compute themselves: those of POSIX, dash, bash and ksh. */
 const shellNames =
   /^(_|BASH.*|COMP_WORDBREAKS|DIRSTACK|EPOCH(REALTIME|SECONDS)|EUID|EXECIGNORE|FUNCNAME|GROUPS|HISTCMD|KSH_VERSION|LINENO|OLDPWD|OPT(ARG|ERR|IND)|PIPESTATUS|POSIXLY_CORRECT|PPID|PS\d|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID)$/
-
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /** Returns the job's whole environment and its command as a script of the shell. Of this program's own environment it
  *  holds only the folder of node, in PATH. */

@@ -29,6 +29,7 @@ import { checkDatabase, connectPostgres, migrateOperations } from './infra/postg
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { readHelp, takesSettings } from './infra/system/arguments.ts'
 import { tryListening } from './infra/system/listening.ts'
+import { returnMemory } from './infra/system/memory.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
 import { environmentFilesOf } from './infra/system/secret-files.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
@@ -273,6 +274,7 @@ const run = async (): Promise<void> => {
   const shutdown = createShutdown(log)
   shutdown.onSignals()
   onFaults({ log, shutdown, reason: faultReason })
+  returnMemory()
   onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
   try {
     for (const warning of await settingWarnings(process.env, environmentFilesOf(process.execArgv)))

@@ -1,5 +1,6 @@
 // What an attack is, and what all of them use.
 import { createSemaphore } from '../../infra/async/semaphore.ts'
+import { eventually } from '../eventually.ts'
 import { type HttpAnswer, send } from './http.ts'
 
 /** What an attack may use. `much` scales it: 1 is the whole attack, the short form takes a part. */
@@ -34,6 +35,11 @@ export type GraphqlAnswer = HttpAnswer & {
 /** The address of all who attack; others come from the second one. */
 export const attackerAddress = '127.0.0.1'
 export const bystanderAddress = '127.0.0.2'
+
+/** What may be in use while no attack is under way: the question itself, and one of the sampler. */
+const inUseAtRest = { sockets: 0, operations: 0, requests: 2, requestBytes: 0 } as const
+/** What the gateway has accepted from an attacker is worked off, also when its client has left. */
+const workedOffMsMax = 30_000
 
 /** Sends a GraphQL document over HTTP; as a guest, unless a token is given. */
 export const ask = async (
@@ -97,4 +103,22 @@ export const stillServes = async (target: Target): Promise<readonly string[]> =>
     answer.data?.listing?.id === target.listing && answer.data.listings.nodes.length > 0,
     `listings are not served to others: ${answer.code ?? answer.text.slice(0, 200)}`,
   )
+}
+
+/** Resolves to how much of one kind all clients use. */
+export const inUse = async ({ url }: Target, kind: keyof typeof inUseAtRest): Promise<number> => {
+  const { text } = await send({ url: `${url}/metrics`, from: bystanderAddress })
+  const line = text.split('\n').find((one) => one.startsWith(`neuralmesh_gateway_in_use{kind="${kind}"}`))
+  return Number(line?.split(' ').at(-1) ?? Number.NaN)
+}
+
+/** Resolves to complaints unless all that an attack used is given back soon after its end. */
+export const nothingLeft = async (target: Target): Promise<readonly string[]> => {
+  const complaints: string[] = []
+  for (const [kind, most] of Object.entries(inUseAtRest) as [keyof typeof inUseAtRest, number][]) {
+    const isBack = async () => (await inUse(target, kind)) <= most
+    const none = await eventually(`${kind} are given back`, isBack, workedOffMsMax).catch(() => false)
+    if (!none) complaints.push(`${await inUse(target, kind)} ${kind} are in use after its end`)
+  }
+  return complaints
 }

@@ -3,7 +3,7 @@ import { createClient } from '../../cli/client.ts'
 import { signIn } from '../../cli/sign-in.ts'
 import { createTestFolder, startTestPlatform } from '../worlds/platform.ts'
 import { createListing } from '../worlds/renter.ts'
-import { type Attack, stillServes, type Target } from './attack.ts'
+import { type Attack, nothingLeft, stillServes, type Target } from './attack.ts'
 import { chainAttacks } from './chain.ts'
 import { documentAttacks } from './documents.ts'
 import { closeConnections } from './http.ts'
@@ -124,7 +124,7 @@ const runAttack = async ({ run }: Attack, target: Target): Promise<readonly stri
       return [String(error)]
     }
   }
-  return [...(await attempt(run)), ...(await attempt(stillServes))]
+  return [...(await attempt(run)), ...(await attempt(stillServes)), ...(await attempt(nothingLeft))]
 }
 
 const beyondLimits = ({ rssBytes, healthMs }: Worst, { rssBytesMax, healthMsMax }: AbuseOptions): readonly string[] => [

@@ -175,6 +175,11 @@ describe('bad requests', () => {
     ['year', 'time', 'DateTime', '0000-01-01T00:00:00Z'],
     ['position', 'position', 'Position', 7],
   ] as const
+  test('a misspelt field is answered with the nearest one', async () => {
+    const { errors } = JSON.parse((await post(JSON.stringify({ query: '{ heads }' }))).body)
+    expect(errors[0].message).toBe('Cannot query field "heads" on type "Query". Did you mean "head"?')
+  })
+
   test.each(wrongValues)('what is no %s is refused as every refusal is', async (_what, field, type, value) => {
     const client = world.socket()
     const bySocket = (query: string, variables: Record<string, unknown>) =>

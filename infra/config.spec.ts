@@ -112,6 +112,18 @@ test('an empty variable counts as unset', () => {
   expect(read({ PORT: '', DATABASE_URL: ' ' })).toEqual(read({}))
 })
 
+test.each([
+  ['the chain has its own port', {}, 8545],
+  ['the chain makes room for a gateway on its port', { PORT: '8545' }, 0],
+  ['the chain has the port that it was given', { PORT: '0', CHAIN_PORT: '9545' }, 9545],
+  ['both may take any', { PORT: '0', CHAIN_PORT: '0' }, 0],
+])('%s', (_, env, port) => expect(read(env).chain).toMatchObject({ port }))
+
+test('one port for gateway and chain is refused', () => {
+  for (const env of [{ PORT: '9000', CHAIN_PORT: '9000' }, { CHAIN_PORT: '4000' }])
+    expect(failureOf(env)).toMatchObject({ code: 'CONFIG_INVALID', details: { variable: 'CHAIN_PORT' } })
+})
+
 test('log lines are for people on a terminal', () => {
   expect(readConfig({}, { ...environment, terminal: true }).logFormat).toBe('pretty')
 })

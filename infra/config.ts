@@ -69,6 +69,9 @@ export type Config = {
   readonly jobsOnSigterm: 'end' | 'leave'
 }
 
+const gatewayPort = 4000
+const chainPort = 8545
+
 type Environment = Readonly<Record<string, string | undefined>>
 type ConfigEnvironment = { readonly projectRoot: string; readonly terminal: boolean }
 
@@ -87,7 +90,7 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
   const dataDir = resolve(values.DATA_DIR ?? join(projectRoot, '.data'))
   return {
     host: values.HOST ?? '127.0.0.1',
-    port: values.PORT ?? 4000,
+    port: values.PORT ?? gatewayPort,
     publicUrl: values.PUBLIC_URL && withoutTrailing(values.PUBLIC_URL, '/'),
     proxies: values.PROXIES ?? 0,
     connectionsPerAddress: values.CONNECTIONS_PER_ADDRESS ?? 300,
@@ -120,7 +123,7 @@ const readChain = (values: z.infer<typeof settings>, given: Environment): ChainC
   if (CHAIN_RPC_URL === undefined) {
     const alone = [...chainVariables, 'CHAIN_HEADERS' as const].find((name) => values[name] !== undefined)
     if (alone === undefined)
-      return { kind: 'embedded', port: values.CHAIN_PORT ?? 8545, origins: values.CHAIN_ORIGINS ?? [] }
+      return { kind: 'embedded', port: readChainPort(values, given), origins: values.CHAIN_ORIGINS ?? [] }
     throw invalid('CHAIN_RPC_URL', given, `${alone} needs it`)
   }
   if (CHAIN_ID === undefined || !TOKEN_ADDRESS || !MARKETPLACE_ADDRESS || CHAIN_CONFIRMATIONS === undefined)
@@ -134,6 +137,13 @@ const readChain = (values: z.infer<typeof settings>, given: Environment): ChainC
     confirmations: CHAIN_CONFIRMATIONS,
     headers: values.CHAIN_HEADERS ?? 'checked',
   }
+}
+
+/** Returns the port of the embedded chain, which is not that of the gateway; 0 is any that is free. */
+const readChainPort = ({ PORT, CHAIN_PORT }: z.infer<typeof settings>, given: Environment): number => {
+  const port = PORT ?? gatewayPort
+  if (port !== 0 && CHAIN_PORT === port) throw invalid('CHAIN_PORT', given, `PORT is ${port} too`)
+  return CHAIN_PORT ?? (port === chainPort ? 0 : chainPort)
 }
 
 const describedSettings = (): (Setting & { name: string })[] =>

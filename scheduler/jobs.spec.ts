@@ -219,8 +219,8 @@ describe('when the beats of the scheduler itself are late', () => {
 })
 
 describe('a job that was declared lost while its cluster was away', () => {
-  const lost = async () => {
-    const world = await runnerWith()
+  const lost = async (...faults: readonly Failure[]) => {
+    const world = await runnerWith(...faults)
     const [job, other] = [await world.submit('lost'), await world.submit('other')]
     const send = async (command: CommandOf<'job'>) =>
       mustExecute(
@@ -247,6 +247,17 @@ describe('a job that was declared lost while its cluster was away', () => {
     world.launches[0]?.watcher.ended({ ended: 'stopped' })
     expect(await world.launched(2)).toEqual([world.job, world.other])
     expect((await world.eventsOf(world.job)).at(-1)).toMatchObject({ type: 'JobFailed', code: 'JOB_LOST' })
+  })
+
+  test('gives its GPU to the next job also when the cluster never started it', async () => {
+    const world = await lost(new Failure('CLUSTER_UNAVAILABLE', { reason: 'no space left on device' }))
+    for (const job of [world.job, world.other]) await world.runner.reconcile(job)
+    await world.runner.stopEnded([])
+    expect(world.launches.map(({ spec }) => spec.jobId)).toEqual([world.job])
+    await world.declare()
+    await world.runner.stopEnded([])
+    expect(world.stopped).toEqual([])
+    expect(await world.launched(2)).toEqual([world.job, world.other])
   })
 
   test('is stopped by the next runner, which looks once at all that its cluster has', async () => {

@@ -40,8 +40,8 @@ export type JobRunner = {
    *  failure is logged, and a `relist` leaves the job out for a growing pause. */
   reconcile(job: string, options?: { readonly relist?: boolean }): Promise<void>
   /** Stops what runs on this cluster though its end is in the log: an operator has declared it lost while the cluster
-   *  was away. Looks at the jobs that this runner watches, except those of `open`, and the first time at all that the
-   *  cluster has. */
+   *  was away. Looks at the jobs that this runner watches or that wait in their turn for the cluster, except those of
+   *  `open`, and the first time at all that the cluster has. */
   stopEnded(open: readonly string[]): Promise<void>
   /** Returns how many jobs failed to be reconciled lately, or wait for a cluster that does not answer. */
   troubledJobs(): number
@@ -238,10 +238,13 @@ export const createJobRunner = ({ commands, cluster, heartbeats, now, log, limit
     const running = found.filter((handle) => handle.running)
     const attempts = new Map(running.map(({ jobId, attempt }) => [jobId, attempt]))
     for (const [job, attempt] of watchedAttempts) attempts.set(job, attempt)
-    for (const job of open) attempts.delete(job)
-    for (const [job, attempt] of attempts) {
+    const looked = new Set([...attempts.keys(), ...slots.holders()])
+    for (const job of open) looked.delete(job)
+    for (const job of looked) {
       const { state } = await commands.current('job', job)
-      if (state.status === 'succeeded' || state.status === 'failed' || state.status === 'stopped') stop(job, attempt)
+      if (state.status !== 'succeeded' && state.status !== 'failed' && state.status !== 'stopped') continue
+      const attempt = attempts.get(job)
+      attempt === undefined ? leave(job) : stop(job, attempt)
     }
   }
 

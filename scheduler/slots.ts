@@ -4,6 +4,8 @@ export type Slots = {
   take(rental: string, job: string, slotsMax: number): boolean
   /** Takes a slot for a job that runs already, though none may be free. */
   hold(rental: string, job: string): void
+  /** Returns the jobs that have a slot. */
+  holders(): readonly string[]
   /** Gives the slot of a job back. Returns the jobs of its rental that wait, the first one first; they no longer wait. */
   release(job: string): readonly string[]
 }
@@ -30,6 +32,7 @@ export const createSlots = (): Slots => {
   }
   return {
     hold,
+    holders: () => [...rentalOf.keys()],
     take: (rental, job, slotsMax) => {
       const { held, waiting } = of(rental)
       if (!held.has(job) && held.size >= slotsMax) {

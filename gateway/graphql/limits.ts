@@ -34,7 +34,7 @@ export const limitsPlugin = (): Plugin =>
     // The parser counts them itself: gateway/graphql/documents.ts.
     maxTokens: { enabled: false },
     maxDirectives: { n: limits.directivesMax, onReject },
-    // The schema is open to everybody, so a suggestion gives nothing away.
+    // Guests may read the schema, so a suggestion gives nothing away.
     blockFieldSuggestion: { enabled: false },
     // It does not look at `first`: see costPlugin.
     costLimit: { enabled: false },

@@ -3,7 +3,7 @@ import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../domain/errors.ts'
 import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { createSemaphore } from '../infra/async/semaphore.ts'
-import { asGraphQLError } from './graphql/mask.ts'
+import { graphQLErrorOf } from './graphql/mask.ts'
 
 /** What a transport knows of the client of a request. */
 export type Client = {
@@ -52,7 +52,7 @@ export const executionsPlugin = (): Plugin<{
       const answerOf = async (given: ExecutionArgs) => {
         const result = await executeFn(given)
         if (answer.bytes > answerAtOnceBytesMax) await turn(client.address)
-        return client.keep(answer.bytes) ? result : { errors: [asGraphQLError(new Failure('TOO_MANY_REQUESTS'))] }
+        return client.keep(answer.bytes) ? result : { errors: [graphQLErrorOf(new Failure('TOO_MANY_REQUESTS'))] }
       }
       setExecuteFn(async (given) => {
         if (!isQuery(given)) return answerOf(given)

@@ -1,7 +1,6 @@
 import {
   defaultFieldResolver,
   type ExecutionResult,
-  type GraphQLError,
   type GraphQLFieldResolver,
   type GraphQLSchema,
   getNamedType,
@@ -11,7 +10,7 @@ import {
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
 import { limits } from './limits.ts'
-import { asGraphQLError } from './mask.ts'
+import { graphQLErrorOf } from './mask.ts'
 
 /** How many errors one answer has at most. */
 export const errorsMax = 20
@@ -82,7 +81,7 @@ const counting =
 
 /** Returns what is sent of a result: an error alone where it is over the limit, and at most `errorsMax` errors. */
 const bounded = (result: ExecutionResult, { bytes }: AnswerSize): ExecutionResult => {
-  if (bytes > limits.answerBytesMax) return { errors: [asGraphQLError(tooLarge()) as GraphQLError] }
+  if (bytes > limits.answerBytesMax) return { errors: [graphQLErrorOf(tooLarge())] }
   if (!result.errors || result.errors.length <= errorsMax) return result
   return { ...result, errors: result.errors.slice(0, errorsMax) }
 }

@@ -4,7 +4,7 @@ import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
 import { isStorable } from '../../domain/text.ts'
 import { costOf, type Operation } from './cost.ts'
-import { asGraphQLError, shortError } from './mask.ts'
+import { asGraphQLError, graphQLErrorOf, shortError } from './mask.ts'
 
 /** The limits of one request, on HTTP and WebSocket alike. A request for all fields of the largest node, for 100 nodes,
  *  fits. `fieldsMax` and `answerBytesMax` are compared with an estimate before anything is read; the bytes are counted
@@ -71,7 +71,7 @@ const refusalOf = (operation: Operation): Failure | undefined => {
 export const costPlugin = (): Plugin => {
   const check = (args: Operation, stop: (result: { errors: GraphQLError[] }) => void) => {
     const refusal = refusalOf(args)
-    if (refusal) stop({ errors: [asGraphQLError(refusal) as GraphQLError] })
+    if (refusal) stop({ errors: [graphQLErrorOf(refusal)] })
   }
   return {
     onExecute: ({ args, setResultAndStopExecution }) => check(args, setResultAndStopExecution),
@@ -88,7 +88,7 @@ export const validationErrorsPlugin = (): Plugin => ({
   onValidate: ({ setValidationFn }) =>
     setValidationFn((schema, document, rules) =>
       validate(schema, document, rules, { maxErrors: validationErrorsMax }).map((error) =>
-        shortError(asGraphQLError(error) as GraphQLError),
+        shortError(asGraphQLError(error)),
       ),
     ),
 })
@@ -109,7 +109,7 @@ const hasUnstorableLiteral = (document: DocumentNode): boolean => {
 }
 
 const unstorableTextError = () =>
-  asGraphQLError(new Failure('INPUT_INVALID', { takes: 'well-formed text without NUL' })) as GraphQLError
+  graphQLErrorOf(new Failure('INPUT_INVALID', { takes: 'well-formed text without NUL' }))
 
 /** Refuses a request with text that no database can store, in a literal or in a variable. */
 export const storableTextPlugin = (): Plugin => ({

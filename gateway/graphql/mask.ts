@@ -12,16 +12,17 @@ const rootCauseOf = (error: unknown): unknown =>
 const locationOf = (error: unknown) =>
   error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
 
-/** Returns a `Failure` as a GraphQLError with its code, hint and details in the extensions; returns any other error as
- *  it is. */
-export const asGraphQLError = (error: unknown): unknown => {
-  const root = rootCauseOf(error)
-  if (!(root instanceof Failure)) return error
-  const { code, details } = root
-  return new GraphQLError(errors[code].message, {
-    ...locationOf(error),
+/** Returns a failure as GraphQL answers with it: its code, hint and details are in the extensions. */
+export const graphQLErrorOf = ({ code, details }: Failure, location: ReturnType<typeof locationOf> = {}) =>
+  new GraphQLError(errors[code].message, {
+    ...location,
     extensions: { code, hint: errors[code].hint, details: shortDetails(details) },
   })
+
+/** Returns the error that a `Failure` caused as `graphQLErrorOf` does; returns any other error as it is. */
+export const asGraphQLError = <Thrown>(error: Thrown): Thrown | GraphQLError => {
+  const root = rootCauseOf(error)
+  return root instanceof Failure ? graphQLErrorOf(root, locationOf(error)) : error
 }
 
 /** Returns an error with its message cut, where that repeats a long text of the client. */

@@ -2,6 +2,7 @@
  *  removed but open. */
 import type { BigIntStats } from 'node:fs'
 import { isRunning } from '../../system/processes.ts'
+import { readIpcTable } from './ipc-table.ts'
 import { createKernelReader, placeOf, type Read, type Unread } from './kernel-files.ts'
 
 /** Open files and mappings that are looked at; an attempt with more cannot be measured. */
@@ -46,11 +47,9 @@ type Kept = { readonly bytes: number; readonly of: 'memory' | 'disk'; mapped: bo
 
 /** Returns the segments of a user in the text of /proc/sysvipc/shm, in bytes. */
 export const segmentBytes = (text: string, uid: number): number => {
-  const [header = '', ...rows] = text.split('\n').map((line) => line.trim().split(/\s+/))
-  const column = (row: readonly string[], name: string) => Number(row[header.indexOf(name)])
-  return rows
-    .filter((row) => column(row, 'uid') === uid || column(row, 'cuid') === uid)
-    .reduce((sum, row) => sum + column(row, 'rss') + column(row, 'swap'), 0)
+  return readIpcTable(text)
+    .filter((row) => Number(row('uid')) === uid || Number(row('cuid')) === uid)
+    .reduce((sum, row) => sum + Number(row('rss')) + Number(row('swap')), 0)
 }
 
 const seen = <Value>(read: Read<Value>): Value | undefined => ('value' in read ? read.value : undefined)

@@ -2,6 +2,7 @@
  *  System V. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { readIpcTable } from './ipc-table.ts'
 import { createKernelReader } from './kernel-files.ts'
 import type { Launch } from './reading.ts'
 import { readProcessTable } from './table.ts'
@@ -28,17 +29,8 @@ const readRows = async (): Promise<Row[]> => {
     const read = await kernel.text(`/proc/sysvipc/${name}`, tableBytesMax)
     if ('unread' in read && read.unread === 'ended') continue
     if ('unread' in read) throw new Error(`/proc/sysvipc/${name} cannot be read: ${read.unread}`)
-    const [header = [], ...rows] = read.value
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => line.trim().split(/\s+/))
-    const column = (row: readonly string[], title: string) => row[header.indexOf(title)] ?? ''
-    for (const row of rows)
-      found.push({
-        option,
-        id: column(row, idColumn),
-        owners: ['uid', 'cuid'].map((title) => Number(column(row, title))),
-      })
+    for (const row of readIpcTable(read.value))
+      found.push({ option, id: row(idColumn), owners: [Number(row('uid')), Number(row('cuid'))] })
   }
   return found
 }

@@ -13,13 +13,14 @@ const model = {
   parked: { streams: 0, first: [] },
 }
 
-const world = (ageMs?: number) => {
+const world = (ageMs?: number, state = 'waiting') => {
+  let full = false
   const asked = { database: 0, models: 0, tasks: 0 }
   const health = createHealth({
     projections: {
       status: async () => {
         asked.models += 1
-        return { head: 'pg-1', projections: [model] } as unknown as ProjectionsStatus
+        return { head: 'pg-1', projections: [{ ...model, state }] } as unknown as ProjectionsStatus
       },
     },
     parkedTasks: {
@@ -32,11 +33,15 @@ const world = (ageMs?: number) => {
       asked.database += 1
       return true
     },
+    isFull: () => full,
     roles: ['gateway'],
     now: () => '2026-01-01T00:00:00.000Z',
     ...(ageMs !== undefined && { ageMs }),
   })
-  return { asked, health }
+  const fill = () => {
+    full = true
+  }
+  return { asked, health, fill }
 }
 
 test('a thousand requests ask the database once', async () => {
@@ -78,6 +83,13 @@ test('a log that was replaced is told apart from a database that is down', async
     ready: false,
     parts: { database: 'down', projections: 'unknown' },
   })
+})
+
+test('a database whose disk is full is up, and the platform is not ready', async () => {
+  const { health, fill } = world(0, 'running')
+  expect(await health.ready()).toMatchObject({ ready: true, parts: { database: 'up' } })
+  fill()
+  expect(await health.ready()).toMatchObject({ ready: false, parts: { database: 'DATABASE_FULL' } })
 })
 
 test('a database that has stopped answering keeps nobody waiting, and is no second time asked meanwhile', async () => {

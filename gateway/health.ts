@@ -46,15 +46,17 @@ type Snapshot = {
   readonly time: string
 }
 
-/** Creates the health checks. Ready means: the database answers, the log is the one that was opened, and this version of the program keeps every read model
+/** Creates the health checks. Ready means: the database answers and its disk is not full, the log is the one that was opened, and this version of the program keeps every read model
  *  up to date. A parked stream is listed, but the platform stays ready. Answers are at most a second old, and come
  *  after three seconds at the latest.
- *  @param isUp resolves to whether the database answers. */
+ *  @param isUp resolves to whether the database answers.
+ *  @param isFull returns whether its disk is full, so that it stores nothing. */
 export const createHealth = ({
   projections,
   parkedTasks,
   custody = async () => undefined,
   isUp,
+  isFull = () => false,
   roles,
   now,
   ageMs = snapshotMsMax,
@@ -64,6 +66,7 @@ export const createHealth = ({
   readonly parkedTasks: Pick<ParkedTasks, 'counts'>
   readonly custody?: () => Promise<CustodyReport | undefined>
   readonly isUp: () => Promise<boolean>
+  readonly isFull?: () => boolean
   readonly roles: readonly string[]
   readonly now: () => string
   readonly ageMs?: number
@@ -75,8 +78,8 @@ export const createHealth = ({
     const isReplaced = reading !== undefined && 'error' in reading && isFailure(reading.error, 'LOG_REPLACED')
     const readiness: Readiness = status
       ? {
-          ready: status.projections.every(({ state }) => state === 'running'),
-          parts: { database: 'up', projections: summaryOf(status.projections) },
+          ready: !isFull() && status.projections.every(({ state }) => state === 'running'),
+          parts: { database: isFull() ? 'DATABASE_FULL' : 'up', projections: summaryOf(status.projections) },
         }
       : isReplaced
         ? { ready: false, parts: { database: 'up', log: 'LOG_REPLACED', projections: 'unknown' } }

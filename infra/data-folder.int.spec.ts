@@ -292,3 +292,23 @@ describe('a folder that cannot be used is refused with the reason', () => {
     await child.ended
   })
 })
+
+const mountSmall = (place: string) =>
+  promisify(execFile)('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'small', place]).then(
+    () => true,
+    () => false, // only root may
+  )
+
+test('a folder on a full disk is released, so that the next start finds it free', async () => {
+  const place = join(parent, 'small')
+  await mkdir(place)
+  const isMounted = await mountSmall(place)
+  const opened = await openDataFolder(place)
+  if (isMounted) await promisify(execFile)('sh', ['-c', 'cat /dev/zero > "$1"/big', 'sh', place]).catch(() => undefined)
+  await opened.close()
+  const [lock = ''] = (await readdir(join(place, 'lock'))).filter((name) => /^\d+$/.test(name))
+  expect(JSON.parse(await readFile(join(place, 'lock', lock), 'utf8'))).toMatchObject({ released: true })
+  await rm(join(place, 'big'), { force: true })
+  await (await openDataFolder(place)).close()
+  if (isMounted) await promisify(execFile)('umount', ['-l', place])
+})

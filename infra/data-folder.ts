@@ -174,7 +174,7 @@ const takeFileLock = async (locks: string, folder: string, kernel: boolean): Pro
         continue
       }
       await removeOlder(locks, next)
-      return { release: () => writeWhole(join(locks, String(next)), JSON.stringify({ ...own, released: true })) }
+      return { release: () => writeReleased(join(locks, String(next)), own) }
     }
     throw new Failure('DATA_FOLDER_IN_USE', { folder, pid: 'several' })
   } finally {
@@ -239,6 +239,24 @@ const removeOlder = async (locks: string, current: number): Promise<void> => {
     const dead = draftOf !== undefined && !(await exists(`/proc/${draftOf}`))
     if (dead || (/^\d+$/.test(name) && Number(name) < current)) await rm(join(locks, name), { force: true })
   }
+}
+
+/** Writes into a lock file that it was released: on a full disk over what stands in it, which takes no room. Cut off there,
+ *  it cannot be read, which counts as released too. */
+const writeReleased = async (path: string, own: LockContent): Promise<void> => {
+  const text = JSON.stringify({ ...own, released: true })
+  await writeWhole(path, text).catch(async (error: unknown) => {
+    await rm(`${path}.draft`, { force: true })
+    if (errorCode(error) !== 'ENOSPC' && errorCode(error) !== 'EDQUOT') throw error
+    const file = await open(path, 'r+')
+    try {
+      const { size } = await file.stat()
+      await file.write(text.padEnd(size), 0)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  })
 }
 
 /** Writes a file so that it is replaced whole or not at all. */

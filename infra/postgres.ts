@@ -25,6 +25,8 @@ const retryPauseMsMin = 50
 const retryPauseMsMax = 1_000
 const idleMsMax = 30_000
 const keepAliveMs = 10_000
+/** How long a database counts as full after a statement has met its full disk. */
+const fullMs = 30_000
 
 /** Makes the one door to PostgreSQL. It connects on first use; `waitUntilReady` resolves when the server answers.
  *  Durations go to the metrics by label, and to the log from `slowQueryMs` on. `poolSize` bounds the connections; a
@@ -44,6 +46,7 @@ export const connectPostgres = (options: {
   const listeners = new Set<{ close(): Promise<void> }>()
   const observe = createObserver(metrics, log, slowQueryMs)
   let ended: Promise<void> | undefined
+  let metFullMs = Number.NEGATIVE_INFINITY
 
   const withClient = async <T>(work: (client: PoolClient, discard: () => void) => Promise<T>): Promise<T> => {
     const client = await pool.connect().catch((error: unknown) => {
@@ -57,7 +60,9 @@ export const connectPostgres = (options: {
       return await work(client, discard)
     } catch (error) {
       if (isConnectionError(error)) discard()
-      throw toFailure(error, 'perhaps')
+      const failure = toFailure(error, 'perhaps')
+      if (isFailure(failure, 'DATABASE_FULL')) metFullMs = performance.now()
+      throw failure
     } finally {
       client.release(broken)
     }
@@ -147,6 +152,7 @@ export const connectPostgres = (options: {
     transaction,
     listen,
     waitUntilReady,
+    isFull: () => performance.now() - metFullMs < fullMs,
     close: () => {
       ended ??= close()
       return ended

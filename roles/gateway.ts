@@ -36,6 +36,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
       parkedTasks: platform.parkedTasks,
       custody: platform.chainCursor.loadCustody,
       isUp,
+      isFull: platform.database.isFull,
       roles: config.roles,
       now,
     }),

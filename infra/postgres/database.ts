@@ -36,5 +36,7 @@ export type Database = {
   listen(channel: string, onNotify: (payload: string) => void): Promise<{ close(): Promise<void> }>
   /** Resolves when the database answers. Throws DATABASE_UNAVAILABLE after `timeoutMs`. */
   waitUntilReady(timeoutMs: number): Promise<void>
+  /** Returns whether a statement has failed lately with DATABASE_FULL. */
+  isFull(): boolean
   close(): Promise<void>
 }

@@ -8,7 +8,7 @@ import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
-import { clusterNameOf, processCluster } from './infra/clusters/process.ts'
+import { clusterNameOf, makeRoomForStart, processCluster } from './infra/clusters/process.ts'
 import { type Config, readConfig, settingWarnings } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import {
@@ -73,6 +73,8 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     return part
   }
 
+  if (config.roles.includes('scheduler'))
+    await makeRoomForStart({ root: config.jobDir, log: log.child({ part: 'cluster' }) })
   const folder = await open(
     'data folder',
     () => openDataFolder(config.dataDir, log),

@@ -1,5 +1,5 @@
 import type { CommandOf } from '../domain/aggregates.ts'
-import { isFailure } from '../domain/errors.ts'
+import { errors, Failure, isFailure } from '../domain/errors.ts'
 import { storable } from './reports.ts'
 
 /** Returns whether the cluster itself was at fault, and not the job: nothing of the attempt runs, and the same one may be
@@ -8,10 +8,11 @@ export const isFaultOfCluster = (error: unknown): boolean =>
   isFailure(error, 'CLUSTER_UNAVAILABLE') || isFailure(error, 'DATA_FOLDER_UNREACHABLE')
 
 /** Returns the command for an attempt that the cluster could not start. A job that no cluster can run fails at once;
- *  after any other error the next attempt may succeed. */
+ *  after any other error the next attempt may succeed. The renter reads the reason, so it names nothing of the machine, such
+ *  as a path: that is in the log. */
 export const failedStartCommandOf = (attempt: number, error: unknown, at: string): CommandOf<'job'> => {
-  const message = storable(error instanceof Error ? error.message : String(error))
-  return isFailure(error, 'JOB_INVALID') || isFailure(error, 'JOB_ISOLATION_MISSING')
-    ? { type: 'FailJob', attempt, code: error.code, message, endedAt: at }
-    : { type: 'InterruptJob', attempt, reason: message, interruptedAt: at }
+  if (isFailure(error, 'JOB_INVALID') || isFailure(error, 'JOB_ISOLATION_MISSING'))
+    return { type: 'FailJob', attempt, code: error.code, message: storable(error.message), endedAt: at }
+  const reason = error instanceof Failure ? errors[error.code].message : 'The cluster could not start the job.'
+  return { type: 'InterruptJob', attempt, reason, interruptedAt: at }
 }

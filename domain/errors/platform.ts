@@ -21,7 +21,7 @@ export const platformErrors = {
     hint: 'Set DATA_DIR to a folder that can be written and entered.',
   },
   KEY_FILE_INVALID: {
-    message: 'A file of keys in the data folder is missing or damaged.',
+    message: 'A file of keys, or the one with the name of the cluster, is missing or damaged.',
     hint: 'The details name the file and what to do; nothing was changed.',
   },
   DATABASE_UNAVAILABLE: {

@@ -3,16 +3,15 @@ import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { sep } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
-import { createSemaphore } from '../async/semaphore.ts'
 import { exists } from '../system/files.ts'
-import type { ProcessIdentity } from '../system/processes.ts'
 import { closeToOthers, secretFilesIn } from '../system/secret-files.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
-import { endAttempt } from './process/end.ts'
+import { type Attempts, createAttempts, graceMsOf, leftover } from './process/attempts.ts'
+import { clusterIdOf } from './process/cluster-id.ts'
 import { explainFault } from './process/fault.ts'
 import * as folders from './process/folder.ts'
 import { type ClusterLog, type Follower, follow } from './process/follow.ts'
-import { removeIpc, removeIpcOfEnded } from './process/ipc.ts'
+import { removeIpcOfEnded } from './process/ipc.ts'
 import {
   decideIsolation,
   describeIsolation,
@@ -23,18 +22,17 @@ import {
 import { jailWords } from './process/jail.ts'
 import { type Limits, probeLimits, diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
 import { lookAtMachine } from './process/machine.ts'
-import { type Launch, readLaunch, readProcess, readVerdict } from './process/reading.ts'
-import { removeOld } from './process/retention.ts'
+import { type Launch, readProcess, readVerdict } from './process/reading.ts'
+import { diskBytesAtStart, makeRoom } from './process/room.ts'
 import { start, wrapperEndOf } from './process/start.ts'
-import { membersOf, type ProcessTable, readProcessTable } from './process/table.ts'
+import { createTableReader } from './process/table.ts'
 import { claimUid, releaseUid } from './process/uids.ts'
+import { createUpkeep } from './process/upkeep.ts'
 
 export type { IsolationKind, JobTrust } from './process/isolation.ts'
 
-/** How often old folders are looked for, at most. */
-const sweepMs = 600_000
-/** How many attempts are read at once: the folders of a month may be many. */
-const readsAtOnceMax = 8
+/** How long a job may take to end after SIGTERM when nothing else is set. */
+const graceMsDefault = 30_000
 
 export type ProcessClusterOptions = {
   /** The folder of all attempts. Several programs may use it at once. */
@@ -66,7 +64,15 @@ export type ProcessCluster = Cluster & {
   isolation(): Promise<{ readonly kind: Isolation['kind']; readonly says: string; readonly reasons: string }>
 }
 
-const leftover = 'segments, queues or semaphores of ended jobs are left'
+type Opened = { readonly follower: Follower; readonly outcome: LaunchOutcome }
+type Prepared = {
+  readonly root: string
+  readonly limits: Limits
+  readonly isolation: Isolation
+  readonly attempts: Attempts
+}
+
+const stopped: JobOutcome = { ended: 'stopped' }
 const silent: ClusterLog = { info() {}, warn() {} }
 
 /** Makes a cluster that runs jobs as child processes of this machine (Linux), isolated as far as the machine allows
@@ -79,14 +85,14 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     secretFiles = [],
     clock = Date.now,
     log = silent,
-    graceMs: usualGraceMs = 30_000,
+    graceMs: usualGraceMs = graceMsDefault,
     outputBytesMax = 16 * 1024 ** 2,
     diskBytesMax = usualDiskBytesMax,
   } = options
-  const followers = new Map<string, Promise<{ follower: Follower; outcome: LaunchOutcome }>>()
-  let prepared: Promise<{ root: string; limits: Limits; isolation: Isolation }> | undefined
+  const followers = new Map<string, { opened: Promise<Opened>; follower?: Follower }>()
+  const table = createTableReader()
+  let prepared: Promise<Prepared> | undefined
   let closed = false
-  const closing = new AbortController()
 
   const prepare = async () => {
     await folders.prepareRoot(options.root).catch((error: unknown) => {
@@ -106,7 +112,8 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       log.warn({ file }, 'other users could read this file; now they cannot')
     if (isolation.kind === 'uid')
       await removeIpcOfEnded(isolation.uids).catch((error: unknown) => log.warn({ err: error }, leftover))
-    return { root, limits, isolation }
+    upkeep.wake()
+    return { root, limits, isolation, attempts: createAttempts({ root, table, log, graceMs: usualGraceMs }) }
   }
   const ready = () => {
     prepared ??= prepare().catch((error: unknown) => {
@@ -116,30 +123,34 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     return prepared
   }
 
-  let tableMs = Number.NEGATIVE_INFINITY
-  let entries: Promise<ProcessTable> = Promise.resolve([])
-  const table = (maxAgeMs: number): Promise<ProcessTable> => {
-    const now = performance.now()
-    if (now - tableMs >= maxAgeMs) {
-      tableMs = now
-      entries = readProcessTable()
-    }
-    return entries
-  }
-  const graceMsOf = ({ graceSeconds }: JobSpec) => (graceSeconds === undefined ? usualGraceMs : graceSeconds * 1000)
+  const key = ({ jobId, attempt }: JobHandle) => `${jobId}/${attempt}`
+  const upkeep = createUpkeep({
+    ready,
+    isWatched: (handle) => followers.has(key(handle)),
+    followerOf: (handle) => followers.get(key(handle))?.follower,
+    isIdle: () => followers.size === 0,
+    clock,
+    log,
+  })
 
-  /** Makes the attempt's folder when it is missing, for a user of its own where that isolates it. */
-  const claim = async (root: string, isolation: Isolation, requested: JobSpec): Promise<void> => {
-    if (await exists(folders.attemptFolder(root, requested))) return
-    if (isolation.kind === 'refused')
-      throw new Failure('JOB_ISOLATION_MISSING', { reasons: isolation.reasons.join('; ') })
+  const granted = (requested: JobSpec) => {
     const spec = withinMachine(requested)
     const { leaseSeconds } = spec
-    const endsAtMs = leaseSeconds === undefined ? undefined : clock() + leaseSeconds * 1000
-    if (!('uids' in isolation)) {
-      await folders.claimFolder(root, { spec, kind: isolation.kind, uid: undefined, endsAtMs })
-      return
-    }
+    return { spec, endsAtMs: leaseSeconds === undefined ? undefined : clock() + leaseSeconds * 1000 }
+  }
+
+  /** Makes the attempt's folder when it is missing, for a user of its own where that isolates it. Resolves to whether it
+   *  is new. */
+  const claim = async ({ root, isolation, attempts }: Prepared, requested: JobSpec): Promise<boolean> => {
+    const folder = folders.attemptFolder(root, requested)
+    if (await exists(folder)) return false
+    await attempts.endStrays(folder)
+    if (isolation.kind === 'refused')
+      throw new Failure('JOB_ISOLATION_MISSING', { reasons: isolation.reasons.join('; ') })
+    await diskBytesAtStart(root, diskBytesMax)
+    const { spec, endsAtMs } = granted(requested)
+    if (!('uids' in isolation))
+      return folders.claimFolder(root, { spec, kind: isolation.kind, uid: undefined, endsAtMs })
     const uid = await claimUid(root, isolation.uids, new Set((await table(0)).map((entry) => entry.uid())))
     let claimed = false
     try {
@@ -147,96 +158,52 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     } finally {
       if (!claimed) await releaseUid(root, uid)
     }
+    return claimed
   }
 
   const openAttempt = async (requested: JobSpec) => {
-    const { root, limits, isolation } = await ready()
+    const place = await ready()
+    const { root, limits, attempts } = place
     const folder = folders.attemptFolder(root, requested)
-    await claim(root, isolation, requested)
-    // The spec in the folder counts: a second launch with another spec adopts the first one.
-    const launch = await readLaunch(folder)
+    const isNew = await claim(place, requested)
+    const found = isNew ? await attempts.read(folder) : await attempts.find(folder)
+    // The spec in the folder counts: a second launch with another spec adopts the first one. Where it is damaged, what
+    // runs is adopted with this one.
+    const launch: Launch = found.launch ?? { ...granted(requested), ...found.traces }
     const { spec, kind, uid } = launch
-    const graceMs = graceMsOf(spec)
+    const graceMs = graceMsOf(spec, usualGraceMs)
     let outcome: LaunchOutcome = 'adopted'
     let child: ChildProcess | undefined
+    let bytesMax = diskBytesMax
     // A claim without a process was cut off before its start. Of several starts the wrapper lets one through.
-    if (!(await readProcess(folder)) && !(await readVerdict(folder))) {
+    if (found.launch && !found.first && !found.hasBegun && !(await readVerdict(folder))) {
+      bytesMax = await diskBytesAtStart(root, diskBytesMax)
+      if (!isNew) await folders.writeProgram(folder, launch)
       const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: [root, ...hidden] }
-      const prefix = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(diskBytesMax)]
+      const prefix = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(bytesMax)]
       const end = wrapperEndOf(launch, clock())
       const graceSeconds = graceMs / 1000
       child = await start(folder, { folder, kind, uid, ...end, graceSeconds, outputBytesMax, prefix })
       outcome = (await readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
-    }
-    const first = await readProcess(folder)
-    const follower = follow({ folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax })
+    } else if (!found.launch) log.warn({ folder }, 'spec.json of an attempt is damaged: it is not started any more')
+    const first = child ? await readProcess(folder) : found.first
+    const options = { folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax: bytesMax }
+    const follower = follow(options)
     child?.once('exit', follower.wake)
     return { follower, outcome }
   }
 
-  const key = ({ jobId, attempt }: JobHandle) => `${jobId}/${attempt}`
-
   const open = async (spec: JobSpec) => {
-    const attempt = openAttempt(spec).catch(explainFault)
-    followers.set(key(spec), attempt)
+    const opened = openAttempt(spec).catch(explainFault)
+    const entry: { opened: Promise<Opened>; follower?: Follower } = { opened }
+    followers.set(key(spec), entry)
     const forgetAttempt = () => followers.delete(key(spec))
-    attempt.then(({ follower }) => follower.done.then(forgetAttempt), forgetAttempt)
-    return attempt
-  }
-
-  const membersAt = (folder: string, launch: Launch, first: ProcessIdentity | undefined, now: ProcessTable) =>
-    membersOf(now, { folder, kind: launch.kind, uid: launch.uid, first })
-
-  /** Ends an attempt, watched or not. */
-  const end = async (folder: string, verdict: JobOutcome) => {
-    const launch = await readLaunch(folder)
-    const verdictWritten = await folders.passVerdict(folder, verdict).then(
-      () => true,
-      (error: unknown) => {
-        log.warn({ folder, err: error }, 'cannot write down why a job is ended')
-        return false
-      },
-    )
-    // After the verdict: a wrapper that claims from now on reads it, and the process of an earlier claim is read here.
-    const first = await readProcess(folder)
-    const members = async () => membersAt(folder, launch, first, await table(0))
-    await endAttempt({ first, members, graceMs: graceMsOf(launch.spec), verdictWritten })
-    await removeIpc(launch).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
-  }
-
-  const list = async () => {
-    const { root } = await ready()
-    const handles = await folders.listFolders(root)
-    const now = await table(0)
-    const limited = createSemaphore(readsAtOnceMax)
-    const read = async (handle: JobHandle) => {
-      const folder = folders.attemptFolder(root, handle)
-      // A folder whose spec is lost has no process that could be found.
-      const launch = await readLaunch(folder).catch(() => undefined)
-      const members = launch && (await membersAt(folder, launch, await readProcess(folder), now))
-      return { ...handle, running: members !== undefined && members.wrapper.length + members.job.length > 0 }
-    }
-    return Promise.all(handles.map((handle) => limited(() => read(handle))))
-  }
-
-  let sweptMs = Number.NEGATIVE_INFINITY
-  let sweeping: Promise<void> | undefined
-  /** Removes in the background what old attempts have left, now and then. */
-  const sweep = () => {
-    if (closed || sweeping || performance.now() - sweptMs < sweepMs) return
-    sweptMs = performance.now()
-    const work = async () => {
-      const { root } = await ready()
-      const ended = (await list()).filter(
-        ({ running, jobId, attempt }) => !running && !followers.has(key({ jobId, attempt })),
-      )
-      await removeOld(root, ended, clock(), closing.signal)
-    }
-    sweeping = work()
-      .catch((error: unknown) => log.warn({ err: error }, 'old folders of jobs could not be removed'))
-      .finally(() => {
-        sweeping = undefined
-      })
+    opened.then(({ follower }) => {
+      entry.follower = follower
+      upkeep.wake()
+      return follower.done.then(forgetAttempt)
+    }, forgetAttempt)
+    return opened
   }
 
   return {
@@ -247,23 +214,25 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       folders.attemptFolder(options.root, spec)
       folders.checkSpec(spec)
       const known = followers.get(key(spec))
-      const { follower, outcome } = await (known ?? open(spec))
+      const { follower, outcome } = await (known?.opened ?? open(spec))
       follower.join(watcher)
-      sweep()
       return known ? 'adopted' : outcome
     },
 
     async stop(handle) {
-      const { root } = await ready()
+      const { root, attempts } = await ready()
       const folder = folders.attemptFolder(root, handle)
-      const attempt = await followers.get(key(handle))?.catch(() => undefined)
+      const follower = (await followers.get(key(handle))?.opened.catch(() => undefined))?.follower
       if (!(await exists(folder))) return
-      await end(folder, { ended: 'stopped' })
-      attempt?.follower.wake()
-      await attempt?.follower.done
+      await attempts.end(folder, stopped, () => follower?.decide(stopped))
+      follower?.wake()
+      await follower?.done
     },
 
-    list,
+    async list() {
+      const { attempts } = await ready()
+      return (await attempts.list()).map(({ jobId, attempt, running }) => ({ jobId, attempt, running }))
+    },
 
     async isolation() {
       const { isolation } = await ready()
@@ -278,21 +247,34 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 
     async close({ stopJobs }) {
       closed = true
-      closing.abort()
-      await sweeping
-      const attempts = await Promise.allSettled(followers.values())
-      const watched = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value.follower] : []))
+      await upkeep.close()
+      const opened = await Promise.allSettled([...followers.values()].map((entry) => entry.opened))
+      const watched = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value.follower] : []))
       for (const follower of watched) follower.forget()
       await Promise.all(watched.map((follower) => follower.done))
       if (!stopJobs) return
-      const { root } = await ready()
+      const { attempts } = await ready()
       // Not `stopped`: no caller has stopped these jobs, and their next launch may try again.
-      const running = (await list()).filter((attempt) => attempt.running)
-      await Promise.all(running.map((handle) => end(folders.attemptFolder(root, handle), { ended: 'lost' })))
+      const running = (await attempts.list()).filter((attempt) => attempt.running)
+      await Promise.all(running.map(({ folder }) => attempts.end(folder, { ended: 'lost' })))
     },
+  }
+}
+
+/** Makes room where the disk of a folder of attempts is nearly full, before anything else of a start writes there. Never
+ *  throws: what cannot be done is logged. */
+export const makeRoomForStart = async (options: { readonly root: string; readonly log: ClusterLog }): Promise<void> => {
+  const { log } = options
+  try {
+    if (!(await exists(options.root))) return
+    const root = await realpath(options.root)
+    const attempts = createAttempts({ root, table: createTableReader(), log, graceMs: graceMsDefault })
+    await makeRoom({ root, attempts, log, namelessDiskBytes: () => 0, onUnwritten: () => undefined })
+  } catch (error) {
+    log.warn({ err: error }, 'no room could be made on the disk of the jobs')
   }
 }
 
 /** Resolves to a name that stays with the folder when the folder moves or the host is renamed: only with the folder can
  *  the processes be found again. */
-export const clusterNameOf = async (root: string): Promise<string> => `process:${await folders.clusterIdOf(root)}`
+export const clusterNameOf = async (root: string): Promise<string> => `process:${await clusterIdOf(root)}`

@@ -12,17 +12,20 @@
  *                             exit          the command's exit code, when it ended by itself
  *                             exit.draft    the room for that, taken before the start: the disk may be full at the end
  *                             verdict.json  the outcome, when the platform ends it: made once, before the first signal
+ *                             verdict.late  the outcome when the first process itself ends it, written before the start
+ *                             verdict.room  the room for a verdict, taken before the start
  */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, lchown, link, lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, lchown, link, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
 import { errorCode } from '../../system/errors.ts'
 import { exists, unlessMissing } from '../../system/files.ts'
 import { giveTree } from '../../system/owner.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
-import { type Launch, openPlainFile } from './reading.ts'
+import { isFaultOfMachine } from './fault.ts'
+import { type Launch, openPlainFile, readVerdict, smallBytesMax } from './reading.ts'
 import { programScript } from './wrapper.ts'
 
 const stagingName = '.staging'
@@ -112,6 +115,7 @@ export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: L
     await writeFile(join(staging, 'program'), programScript(folder, kind, spec), { mode: 0o600 })
     await writeFile(join(staging, 'output.log'), '', { mode: 0o600 })
     await writeFile(join(staging, 'exit.draft'), exitRoom, { mode: 0o600 })
+    await writeFile(join(staging, 'verdict.room'), ' '.repeat(smallBytesMax), { mode: 0o600 })
     await writeFiles(work, spec, uid)
     if (uid !== undefined) await lchown(temporary, uid, uid)
     await mkdir(dirname(folder), { recursive: true })
@@ -144,14 +148,15 @@ export const prepareRoot = async (root: string): Promise<void> => {
   }
 }
 
-/** Resolves to the id of the cluster, which is made at random with the folder and stored in it. */
-export const clusterIdOf = async (root: string): Promise<string> => {
-  await prepareRoot(root)
-  const path = join(root, '.cluster')
-  await writeFile(path, `${randomUUID().slice(0, 8)}\n`, { flag: 'wx' }).catch((error: unknown) => {
-    if (errorCode(error) !== 'EEXIST') throw error
-  })
-  return (await readFile(path, 'utf8')).trim()
+/** Writes the program of an attempt again, whole or not at all: a power cut may have left it empty. */
+export const writeProgram = async (folder: string, { kind, spec }: Launch): Promise<void> => {
+  const draft = join(folder, `program.${randomUUID()}`)
+  try {
+    await writeFile(draft, programScript(folder, kind, spec), { mode: 0o600 })
+    await rename(draft, join(folder, 'program'))
+  } finally {
+    await rm(draft, { force: true })
+  }
 }
 
 /** Resolves to all attempts that have a folder. */
@@ -169,18 +174,43 @@ export const listFolders = async (root: string): Promise<JobHandle[]> => {
 /** Resolves to true when the command has ended by itself. */
 export const hasEnded = (folder: string): Promise<boolean> => exists(join(folder, 'exit'))
 
-/** Writes the verdict: why the platform ends the attempt. The first verdict counts; after the end of the command it
- *  writes none. */
+/** Writes the verdict: why the platform ends the attempt. The first verdict that can be read counts; after the end of
+ *  the command it writes none. On a full disk it takes the room that was kept for it. */
 export const passVerdict = async (folder: string, outcome: JobOutcome): Promise<void> => {
-  if (await hasEnded(folder)) return
-  const draft = join(folder, `verdict.${randomUUID()}`)
+  if ((await hasEnded(folder)) || (await readVerdict(folder))) return
+  const [draft, verdict] = [join(folder, `verdict.${randomUUID()}`), join(folder, 'verdict.json')]
+  const text = JSON.stringify(outcome)
   try {
-    await writeFile(draft, JSON.stringify(outcome))
-    await link(draft, join(folder, 'verdict.json')).catch((error: unknown) => {
+    await writeFile(draft, text, { flush: true }).catch(async (error: unknown) => {
+      if (!isFaultOfMachine(error) || !(await writeInRoom(folder, draft, text))) throw error
+    })
+    await link(draft, verdict).catch(async (error: unknown) => {
       if (errorCode(error) !== 'EEXIST') throw error
+      // A power cut may have left an empty one.
+      if (!(await readVerdict(folder))) await rename(draft, verdict)
     })
   } finally {
     await rm(draft, { force: true })
+  }
+}
+
+/** Makes the draft of the room that was kept, and writes over what stands there. Resolves to false where it cannot:
+ *  another writer has taken the room, or an earlier version kept none. */
+const writeInRoom = async (folder: string, draft: string, text: string): Promise<boolean> => {
+  const bytes = Buffer.from(text.padEnd(smallBytesMax))
+  if (bytes.length > smallBytesMax) return false
+  try {
+    await rename(join(folder, 'verdict.room'), draft)
+    const file = await open(draft, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      if ((await file.write(bytes, 0, bytes.length, 0)).bytesWritten < bytes.length) return false
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { createSignal } from '../../async/signal.ts'
 import { sleep } from '../../async/sleep.ts'
-import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
+import { isAlive } from '../../system/processes.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { type DiskUse, measureDisk } from './disk.ts'
 import { endAttempt, killProcesses } from './end.ts'
@@ -9,7 +9,7 @@ import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './fol
 import { removeIpc } from './ipc.ts'
 import { createMemoryWatch } from './memory.ts'
 import { progressLines } from './progress-lines.ts'
-import { type Launch, readFailedStep, readOutcome, readVerdict } from './reading.ts'
+import { type FirstProcess, type Launch, readFailedStep, readOutcome, readVerdict } from './reading.ts'
 import { type Members, membersOf, type ProcessTable } from './table.ts'
 
 const pollMs = 100
@@ -35,7 +35,7 @@ export type FollowOptions = {
   readonly folder: string
   readonly launch: Launch
   /** Undefined when the attempt was ended before it started. */
-  readonly first: (ProcessIdentity & { readonly startedMs: number }) | undefined
+  readonly first: FirstProcess | undefined
   /** Milliseconds since 1970. */
   readonly clock: () => number
   readonly log: ClusterLog
@@ -51,6 +51,10 @@ export type Follower = {
   join(watcher: JobWatcher): void
   /** Looks at the attempt now, and not after the poll interval. */
   wake(): void
+  /** Takes a verdict that could not be written down: it counts, whatever exit code the command leaves. */
+  decide(verdict: JobOutcome): void
+  /** Returns what the attempt holds of the disk without a name, in bytes. */
+  namelessDiskBytes(): number
   /** Calls no watcher any more, and leaves the job as it is. */
   forget(): void
   /** Resolves when the end was reported, or after `forget`. */
@@ -76,6 +80,7 @@ export const follow = (options: FollowOptions): Follower => {
   const memory = createMemoryWatch(spec.memoryMib, { uid, folder: join(folder, 'work'), signal: over.signal })
   let forgotten = false
   let decided: JobOutcome | undefined
+  let unwritten = false
   let outcome: JobOutcome | undefined
   const woken = createSignal()
 
@@ -166,6 +171,7 @@ export const follow = (options: FollowOptions): Follower => {
       () => true,
       (error: unknown) => {
         log.warn({ ...details, err: error }, 'cannot write down why a job is ended')
+        unwritten = true
         return false
       },
     )
@@ -190,7 +196,7 @@ export const follow = (options: FollowOptions): Follower => {
     if (running) {
       const verdict = broken ?? (await readVerdict(folder))
       if (!verdict) return false
-      decided = verdict
+      decided ??= verdict
       const verdictWritten = await tryPassVerdict(verdict)
       warnOfRest(await endAttempt({ first, members, graceMs: graceOf(verdict), verdictWritten }))
     }
@@ -204,7 +210,8 @@ export const follow = (options: FollowOptions): Follower => {
     const written = await readOutcome(folder)
     // Its pipe is closed at the limit, which ends most programs before this program sees the size.
     const exceeded = written.ended === 'exited' && size > outputBytesMax ? outputExceeded() : undefined
-    const final = exceeded ?? (written.ended === 'lost' ? (decided ?? written) : written)
+    const byPlatform = written.ended === 'lost' || (unwritten && written.ended === 'exited') ? decided : undefined
+    const final = byPlatform ?? exceeded ?? written
     report()
     outcome = final
     callAll((watcher) => watcher.ended(final))
@@ -236,6 +243,11 @@ export const follow = (options: FollowOptions): Follower => {
       if (final) call(watcher, () => watcher.ended(final))
     },
     wake: woken.notify,
+    decide(verdict) {
+      decided ??= verdict
+      unwritten = true
+    },
+    namelessDiskBytes: memory.namelessDiskBytes,
     forget() {
       forgotten = true
       woken.notify()

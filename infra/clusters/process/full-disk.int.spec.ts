@@ -1,56 +1,175 @@
 import { execFile } from 'node:child_process'
-import { readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { eventually } from '../../../testing/eventually.ts'
 import { recorder, shellJob } from '../contract.ts'
-import { folderOf, graceMs, makeRoot } from '../process.testing.ts'
-import { processCluster } from '../process.ts'
-import { passVerdict } from './folder.ts'
+import { folderOf, graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
+import { makeRoomForStart, processCluster } from '../process.ts'
+import { readRoom } from './room.ts'
 
 const run = promisify(execFile)
+const mount = (folder: string, size: string) =>
+  run('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'small', folder])
+const probe = await makeRoot()
+const canMount = await mount(probe, '1m').then(
+  () => run('umount', [probe]).then(() => true),
+  () => false,
+)
+await rm(probe, { recursive: true })
+/** Only root may mount a small disk. */
+const onSmallDisk = canMount ? describe : describe.skip
+const silent = { info() {}, warn() {} }
+
 let root = ''
-let isMounted = false
-beforeEach(async () => {
-  root = await makeRoot()
-  isMounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=755', 'small', root]).then(
-    () => true,
-    () => false, // only root may
-  )
-})
-afterEach(async () => {
-  if (isMounted) await run('umount', ['-l', root])
-  await rm(root, { recursive: true })
-})
+const useDisk = (size: string) => {
+  beforeEach(async () => {
+    root = await makeRoot()
+    await mount(root, size)
+  })
+  afterEach(async () => {
+    await run('umount', ['-l', root])
+    await rm(root, { recursive: true })
+  })
+}
+const open = () => processCluster({ root, graceMs, trust: 'own' })
 
 /** Fills the disk, and returns the file to remove. */
 const fill = async () => {
   await run('sh', ['-c', 'cat /dev/zero > "$1"', 'sh', join(root, 'big')]).catch(() => undefined)
   return join(root, 'big')
 }
+const logged = (text: string, spec: { jobId: string; attempt: number }, cluster = open()) =>
+  eventually(`it has printed ${text}`, async () => (await cluster.readLog(spec, 0, 1000)).text.includes(text))
 
-test('the exit code of a job is stored on a full disk, and a job that cannot start waits until there is room', async () => {
-  const cluster = processCluster({ root, graceMs, trust: 'own' })
-  const [first, second] = [recorder(), recorder()]
-  const early = shellJob('while [ ! -e "$HOME/go" ]; do sleep 0.02; done; exit 7')
-  await cluster.launch(early, first)
-  const [folder, room] = [folderOf(root, early), await stat(join(folderOf(root, early), 'exit.draft'))]
-  await writeFile(join(folder, 'work', 'go.draft'), '')
-  if (isMounted) {
+onSmallDisk('on a disk of 1 MiB that is full (only root may mount one)', () => {
+  useDisk('1m')
+
+  test('an exit code is stored, and a job that cannot start waits until there is room', async () => {
+    const cluster = open()
+    const [first, second] = [recorder(), recorder()]
+    const early = shellJob('while [ ! -e "$HOME/go" ]; do sleep 0.02; done; exit 7')
+    await cluster.launch(early, first)
+    const [folder, room] = [folderOf(root, early), await stat(join(folderOf(root, early), 'exit.draft'))]
+    await writeFile(join(folder, 'work', 'go.draft'), '')
     const big = await fill()
     const late = shellJob('exit 3')
     await expect(cluster.launch(late, second)).rejects.toMatchObject({ code: 'CLUSTER_UNAVAILABLE' })
-    await expect(passVerdict(folder, { ended: 'stopped' })).rejects.toMatchObject({ code: 'ENOSPC' })
-    expect((await readdir(folder)).filter((name) => name.startsWith('verdict'))).toEqual([])
     await run('mv', [join(folder, 'work', 'go.draft'), join(folder, 'work', 'go')])
     expect(await first.end).toEqual({ ended: 'exited', exitCode: 7 })
     await rm(big)
     expect(await cluster.launch(late, second)).toBe('launched')
     expect(await second.end).toEqual({ ended: 'exited', exitCode: 3 })
-  } else {
-    await run('mv', [join(folder, 'work', 'go.draft'), join(folder, 'work', 'go')])
-    expect(await first.end).toEqual({ ended: 'exited', exitCode: 7 })
-  }
-  expect((await stat(join(folder, 'exit'))).ino).toBe(room.ino)
-  await cluster.close({ stopJobs: true })
+    expect((await stat(join(folder, 'exit'))).ino).toBe(room.ino)
+    await cluster.close({ stopJobs: true })
+  })
+
+  const polite = 'trap "exit 0" TERM; echo ready; while :; do sleep 0.05; done'
+
+  test('the stop of a job is no exit of it, also for the next program', async () => {
+    const [cluster, watcher, next] = [open(), recorder(), recorder()]
+    const spec = shellJob(polite)
+    await cluster.launch(spec, watcher)
+    await logged('ready', spec, cluster)
+    await fill()
+    await cluster.stop(spec)
+    expect(await watcher.end).toEqual({ ended: 'stopped' })
+    await cluster.close({ stopJobs: false })
+    const later = open()
+    await later.launch(spec, next)
+    expect(await next.end).toEqual({ ended: 'stopped' })
+    await later.close({ stopJobs: true })
+  })
+
+  test('a job at its timeout has failed, whatever code it exits with and whether a program watches it', async () => {
+    const [watched, alone] = [shellJob(polite, { timeoutSeconds: 2 }), shellJob(polite, { timeoutSeconds: 2 })]
+    await kill(await launchElsewhere(root, alone, 'started'))
+    const [cluster, watcher, next] = [open(), recorder(), recorder()]
+    await cluster.launch(watched, watcher)
+    await fill()
+    expect(await watcher.end).toMatchObject({ ended: 'failed', code: 'JOB_TIMED_OUT' })
+    await eventually('the other one has ended', async () => (await runningOf(root, alone)).length === 0)
+    await cluster.launch(alone, next)
+    expect(await next.end).toMatchObject({ ended: 'failed', code: 'JOB_TIMED_OUT' })
+    await cluster.close({ stopJobs: true })
+  })
+
+  test('a verdict counts also where the room for it is gone', async () => {
+    const [cluster, watcher] = [open(), recorder()]
+    const spec = shellJob(polite)
+    await cluster.launch(spec, watcher)
+    await logged('ready', spec, cluster)
+    await rm(join(folderOf(root, spec), 'verdict.room'))
+    await fill()
+    await cluster.stop(spec)
+    expect(await watcher.end).toEqual({ ended: 'stopped' })
+    await cluster.close({ stopJobs: true })
+  })
+})
+
+onSmallDisk('on a disk of 64 MiB (only root may mount one)', () => {
+  useDisk('64m')
+  /** Writes files of 1 MiB until there is no room, and goes on. */
+  const filler = 'i=0; while :; do head -c 1048576 /dev/zero > f$i || sleep 0.01; i=$((i + 1)); done'
+  const expectRoom = () =>
+    eventually('there is room', async () => {
+      const { freeBytes, reserveBytes } = await readRoom(root)
+      return freeBytes >= reserveBytes
+    })
+
+  test('the job that takes most is ended before the reserve is gone for long, and the others run on', async () => {
+    const cluster = open()
+    const [small, large] = [recorder(), recorder()]
+    const [modest, greedy] = [shellJob('head -c 100000 /dev/zero > mine; echo ready; sleep 60'), shellJob(filler)]
+    await cluster.launch(modest, small)
+    await logged('ready', modest, cluster)
+    await cluster.launch(greedy, large)
+    expect(await large.end).toMatchObject({ ended: 'failed', code: 'JOB_DISK_EXCEEDED' })
+    await expectRoom()
+    await eventually('its files are gone', async () => !(await readdir(folderOf(root, greedy))).includes('work'))
+    expect(small.calls).toEqual(['started'])
+    await cluster.stop(modest)
+    await cluster.close({ stopJobs: true })
+  })
+
+  test('no file of a job takes the reserve, and what ended jobs have left goes when there is little room', async () => {
+    const [cluster, watcher] = [open(), recorder()]
+    const spec = shellJob('head -c 100000000 /dev/zero > big; exit 3')
+    await cluster.launch(spec, watcher)
+    await watcher.end
+    const { freeBytes, reserveBytes } = await readRoom(root)
+    expect(freeBytes).toBeGreaterThan(reserveBytes / 2)
+    await writeFile(join(root, 'else'), Buffer.alloc(reserveBytes / 2))
+    await expectRoom()
+    const left = await readdir(folderOf(root, spec))
+    expect(left).not.toContain('work')
+    expect(left).toContain('output.log')
+    await cluster.close({ stopJobs: true })
+  })
+
+  test('a start makes room before anything else: it ends what fills the disk while no program watches', async () => {
+    const spec = shellJob(filler)
+    await kill(await launchElsewhere(root, spec, 'started'))
+    await eventually('the disk is full', async () => (await statfs(root)).bavail === 0)
+    await makeRoomForStart({ root, log: silent })
+    await expectRoom()
+    expect(await runningOf(root, spec)).toEqual([])
+    const [cluster, watcher] = [open(), recorder()]
+    expect(await cluster.launch(spec, watcher)).toBe('adopted')
+    expect(await watcher.end).toMatchObject({ ended: 'failed', code: 'JOB_DISK_EXCEEDED' })
+    await cluster.close({ stopJobs: true })
+  })
+
+  test('a disk that others have filled ends no job that takes little', async () => {
+    const [cluster, watcher] = [open(), recorder()]
+    const spec = shellJob('head -c 100000 /dev/zero > mine; echo ready; sleep 60')
+    await cluster.launch(spec, watcher)
+    await logged('ready', spec, cluster)
+    await fill()
+    await makeRoomForStart({ root, log: silent })
+    expect(watcher.calls).toEqual(['started'])
+    expect((await runningOf(root, spec)).length).toBeGreaterThan(0)
+    await cluster.close({ stopJobs: true })
+  })
 })

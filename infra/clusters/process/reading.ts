@@ -3,7 +3,7 @@
  *  content is checked. */
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { type ErrorCode, errors } from '../../../domain/errors.ts'
 import { errorCode } from '../../system/errors.ts'
@@ -14,7 +14,8 @@ import type { IsolationKind } from './isolation.ts'
 
 /** A job's files are 64 KiB; escaped as JSON, with its environment, they may take several times as much. */
 const specBytesMax = 16 * 1024 ** 2
-const smallBytesMax = 4096
+/** How large a verdict and the other small files may be. */
+export const smallBytesMax = 4096
 const nameCharactersMax = 200
 const messageCharactersMax = 500
 
@@ -93,17 +94,21 @@ export type Launch = {
   readonly endsAtMs: number | undefined
 }
 
-/** Resolves to what the attempt runs. Throws when that cannot be read. */
-export const readLaunch = async (folder: string): Promise<Launch> => {
+/** Resolves to what the attempt runs; undefined when that cannot be read. */
+export const readLaunch = async (folder: string): Promise<Launch | undefined> => {
   const read = await readPlainFile(join(folder, 'spec.json'), specBytesMax)
-  const { isolation, uid, endsAtMs, ...spec } = launchSchema.parse(parseJson(read?.text ?? ''))
+  const found = launchSchema.safeParse(parseJson(read?.text ?? '')).data
+  if (!found || join(found.jobId, String(found.attempt)) !== join(basename(dirname(folder)), basename(folder)))
+    return undefined
+  const { isolation, uid, endsAtMs, ...spec } = found
   return { spec: spec as JobSpec, kind: isolation, uid, endsAtMs }
 }
 
-/** Resolves to the first process and its start (milliseconds since 1970), or to undefined when none has started. */
-export const readProcess = async (
-  folder: string,
-): Promise<(ProcessIdentity & { readonly startedMs: number }) | undefined> => {
+/** The first process of an attempt, with its start in milliseconds since 1970. */
+export type FirstProcess = ProcessIdentity & { readonly startedMs: number }
+
+/** Resolves to the first process; undefined when none has started, or its file cannot be read. */
+export const readProcess = async (folder: string): Promise<FirstProcess | undefined> => {
   const read = await readPlainFile(join(folder, 'process.json'), smallBytesMax)
   const identity = identitySchema.safeParse(parseJson(read?.text ?? '')).data
   return identity && read && { ...identity, startedMs: read.writtenMs }

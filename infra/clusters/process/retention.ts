@@ -54,6 +54,15 @@ const removeFolders = async (paths: readonly string[], signal: AbortSignal | und
   await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', ...there], { signal })
 }
 
+/** Removes the files of attempts that have ended, whatever their age; their logs and outcomes stay. Throws as `removeOld`
+ *  does. */
+export const removeFiles = async (folders: readonly string[], signal?: AbortSignal): Promise<void> => {
+  const paths = folders.flatMap((folder) => filesOf(folder))
+  if (!signal?.aborted) await removeFolders(paths, signal)
+}
+
+const filesOf = (folder: string): string[] => ['work', 'tmp', 'jail'].map((name) => join(folder, name))
+
 /** Removes what is due of the attempts, none of which has a process. What of one cannot be removed holds up no other;
  *  throws it at the end. When the signal aborts it leaves the rest for the next time. */
 export const removeOld = async (
@@ -65,8 +74,9 @@ export const removeOld = async (
   const ended: EndedAttempt[] = []
   for (const handle of handles) {
     const folder = attemptFolder(root, handle)
-    const log = await lstat(join(folder, 'output.log')).catch(() => undefined)
-    if (log) ended.push({ handle, endedMs: log.mtimeMs, bytes: await outputBytes(folder) })
+    const found = (path: string) => lstat(path).catch(() => undefined)
+    const dated = (await found(join(folder, 'output.log'))) ?? (await found(folder))
+    if (dated) ended.push({ handle, endedMs: dated.mtimeMs, bytes: await outputBytes(folder) })
   }
   const { files, whole } = pickRemovals(ended, nowMs)
   const errors: unknown[] = []
@@ -75,17 +85,12 @@ export const removeOld = async (
   }
   for (const { handle } of files) {
     const folder = attemptFolder(root, handle)
-    await attempt(() =>
-      removeFolders(
-        ['work', 'tmp', 'jail'].map((name) => join(folder, name)),
-        signal,
-      ),
-    )
+    await attempt(() => removeFolders(filesOf(folder), signal))
   }
   for (const { handle } of whole)
     await attempt(async () => {
       const folder = attemptFolder(root, handle)
-      const uid = (await readLaunch(folder).catch(() => undefined))?.uid
+      const uid = (await readLaunch(folder))?.uid
       await removeFolders([folder], signal)
       if (uid !== undefined) await releaseUid(root, uid)
       // Other attempts of the job may be left.

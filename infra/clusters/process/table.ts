@@ -65,6 +65,20 @@ export const readProcessTable = async (): Promise<ProcessTable> => {
   return table
 }
 
+/** Returns a reader of all processes that gives what it read at most `maxAgeMs` ago. */
+export const createTableReader = (): ((maxAgeMs: number) => Promise<ProcessTable>) => {
+  let readAtMs = Number.NEGATIVE_INFINITY
+  let entries: Promise<ProcessTable> = Promise.resolve([])
+  return (maxAgeMs) => {
+    const now = performance.now()
+    if (now - readAtMs >= maxAgeMs) {
+      readAtMs = now
+      entries = readProcessTable()
+    }
+    return entries
+  }
+}
+
 /** Resolves to the processes of an attempt that run. They are the descendants of its first process, which in a process table
  *  of its own no process can leave; those of its user, where it has one of its own; and where nothing isolates it, those
  *  that carry its folder in their environment. */

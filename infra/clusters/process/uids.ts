@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../system/errors.ts'
-import { unlessMissing } from '../../system/files.ts'
+import { exists, unlessMissing } from '../../system/files.ts'
 
 /** The ids from `first` on, `count` of them. */
 export type UidRange = { readonly first: number; readonly count: number }
@@ -79,6 +79,9 @@ export const claimUid = async (root: string, range: UidRange, inUse: ReadonlySet
   }
   throw new Error(`no user id is free among ${range.count} from ${range.first} on`)
 }
+
+/** Resolves to whether an id was claimed for an attempt of this folder. */
+export const isClaimed = (root: string, uid: number): Promise<boolean> => exists(join(root, claimsName, String(uid)))
 
 /** Gives an id back when the attempt's folder is gone. It is no error when it was not claimed. */
 export const releaseUid = (root: string, uid: number): Promise<void> =>

@@ -17,6 +17,7 @@ const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:
  *    command, and a process that runs is never unknown.
  *  - It looks for a verdict after that; the writer of a verdict looks for the process after writing, and sends it
  *    SIGTERM. One of the two finds the other.
+ *  - Its own verdict is written before the start too: at the timeout the disk may be full, and a link takes no room.
  *  - It alone carries a verdict out: one SIGTERM to all processes of the attempt, the grace, then SIGKILL. A job over
  *    its memory, output or disk gets no grace. After so many seconds it passes the verdict of its arguments itself.
  *  - The output goes through a pipe to `cat`, which writes at most so many blocks of 512 bytes; the job cannot reach the
@@ -35,11 +36,15 @@ read -r stat < /proc/$$/stat
 read -r boot < /proc/sys/kernel/random/boot_id
 start_time() { shift 19; echo "$1"; }
 start=$(start_time \${stat##*) })
-draft="$folder/process.$$"
-echo "{\\"pid\\":$$,\\"startTime\\":$start,\\"bootId\\":\\"$boot\\"}" > "$draft" || exit 1
+draft="$folder/process.$$" late="$folder/verdict.$$"
+echo "$sentence" > "$late" && echo "{\\"pid\\":$$,\\"startTime\\":$start,\\"bootId\\":\\"$boot\\"}" > "$draft" || {
+  rm -f "$draft" "$late"
+  exit 1
+}
 ln "$draft" "$folder/process.json"; claimed=$?
 rm -f "$draft"
-[ $claimed = 0 ] || exit 0
+[ $claimed = 0 ] || { rm -f "$late"; exit 0; }
+mv "$late" "$folder/verdict.late"
 [ -e "$folder/verdict.json" ] && exit 0
 
 as_owner() { setpriv --reuid="$owner" --regid="$owner" --clear-groups /bin/sh -c "$1"; }
@@ -93,8 +98,7 @@ look() {
 }
 late() {
   alarm=
-  echo "$sentence" > "$folder/verdict.wrapper" && ln "$folder/verdict.wrapper" "$folder/verdict.json"
-  rm -f "$folder/verdict.wrapper"
+  ln "$folder/verdict.late" "$folder/verdict.json"
   stop
 }
 

@@ -1,0 +1,87 @@
+import type { JobHandle, JobOutcome } from '../port.ts'
+import type { Attempts } from './attempts.ts'
+import type { ClusterLog, Follower } from './follow.ts'
+import { removeOld } from './retention.ts'
+import { makeRoom } from './room.ts'
+
+/** How often old folders are looked for. */
+const sweepMs = 600_000
+/** How often it is looked whether the disk has room, while jobs run here and while none does. */
+const roomMs = 250
+const idleRoomMs = 10_000
+/** Where a look takes long, the next one comes no sooner than so many times that long. */
+const roomRestFactor = 4
+
+export type UpkeepOptions = {
+  readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts }>
+  /** Returns whether this program watches an attempt. */
+  readonly isWatched: (handle: JobHandle) => boolean
+  readonly followerOf: (handle: JobHandle) => Follower | undefined
+  readonly isIdle: () => boolean
+  /** Milliseconds since 1970. */
+  readonly clock: () => number
+  readonly log: ClusterLog
+}
+
+export type Upkeep = {
+  /** Looks soon, and from then on again and again in the background: often while jobs run. */
+  wake(): void
+  /** Resolves when nothing is done any more. */
+  close(): Promise<void>
+}
+
+/** Keeps the disk of the attempts in order: removes what old ones have left, and makes room where there is little. */
+export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log }: UpkeepOptions): Upkeep => {
+  const closing = new AbortController()
+  const { signal } = closing
+  let sweptMs = Number.NEGATIVE_INFINITY
+  let [sweeping, looking] = [Promise.resolve(), Promise.resolve()]
+  let timer: NodeJS.Timeout | undefined
+  let runs = false
+
+  const sweep = async () => {
+    const { root, attempts } = await ready()
+    const ended = (await attempts.list()).filter((one) => !one.running && !isWatched(one))
+    await removeOld(root, ended, clock(), signal)
+  }
+  const sweepNowAndThen = () => {
+    if (performance.now() - sweptMs < sweepMs) return
+    sweptMs = performance.now()
+    sweeping = sweep().catch((error: unknown) => log.warn({ err: error }, 'old folders of jobs could not be removed'))
+  }
+
+  /** Resolves to when the next look is due. */
+  const look = async (): Promise<number> => {
+    const begun = performance.now()
+    const { root, attempts } = await ready()
+    const namelessDiskBytes = (handle: JobHandle) => followerOf(handle)?.namelessDiskBytes() ?? 0
+    const onUnwritten = (handle: JobHandle, verdict: JobOutcome) => followerOf(handle)?.decide(verdict)
+    await makeRoom({ root, attempts, log, namelessDiskBytes, onUnwritten, signal })
+    return isIdle() ? idleRoomMs : Math.max(roomMs, roomRestFactor * (performance.now() - begun))
+  }
+  const schedule = (ms: number) => {
+    runs = false
+    clearTimeout(timer)
+    if (!signal.aborted) timer = setTimeout(run, ms).unref()
+  }
+  const run = () => {
+    runs = true
+    sweepNowAndThen()
+    const warn = (error: unknown) => {
+      if (!signal.aborted) log.warn({ err: error }, 'no room can be made on the disk of the jobs')
+      return idleRoomMs
+    }
+    looking = look().catch(warn).then(schedule)
+  }
+
+  return {
+    wake() {
+      if (!runs) schedule(0)
+    },
+    async close() {
+      closing.abort()
+      clearTimeout(timer)
+      await Promise.all([sweeping, looking])
+    },
+  }
+}

@@ -215,7 +215,7 @@ describe('the job runner', () => {
     await world.until(job, 'JobSucceeded')
     expect((await world.eventsOf(job)).slice(1)).toMatchObject([
       { type: 'JobStarted', attempt: 1 },
-      { type: 'JobInterrupted', attempt: 1, reason: 'no room' },
+      { type: 'JobInterrupted', attempt: 1, reason: 'The cluster could not start the job.' },
       { type: 'JobStarted', attempt: 2 },
       { type: 'JobSucceeded', attempt: 2 },
     ])

@@ -91,12 +91,18 @@ const hasBegun = async (folder: string): Promise<boolean> => {
 type Leaders = ReadonlyMap<string, FirstProcess>
 
 /** Resolves to the first processes of all attempts, by folder. They are known by what they run: this program's user, their
- *  own session, and the folder in their environment and on their command line. */
-const readLeaders = async (table: ProcessTable): Promise<Leaders> => {
+ *  own session, and the folder in their environment and on their command line. Those of `before` are not read again. */
+const readLeaders = async (table: ProcessTable, before: Leaders): Promise<Leaders> => {
+  const known = new Map([...before].map(([folder, first]) => [first.pid, { folder, first }]))
   const leaders = new Map<string, FirstProcess>()
   const kernel = createKernelReader()
   for (const entry of table) {
     if (entry.over || entry.session !== entry.pid || entry.uid() !== process.getuid?.()) continue
+    const same = known.get(entry.pid)
+    if (same?.first.startTime === entry.startTime) {
+      leaders.set(same.folder, same.first)
+      continue
+    }
     const folder = await entry.folder()
     if (folder === undefined) continue
     const line = await kernel.text(`/proc/${entry.pid}/cmdline`, commandLineBytesMax)
@@ -128,8 +134,11 @@ const findFirst = async (
 export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): Attempts => {
   let latest: { readonly table: ProcessTable; readonly leaders: Promise<Leaders> } | undefined
   const leadersOf = (now: ProcessTable) => {
-    if (latest?.table !== now) latest = { table: now, leaders: readLeaders(now) }
-    return latest.leaders
+    if (latest?.table === now) return latest.leaders
+    const before = latest?.leaders ?? Promise.resolve(new Map())
+    const leaders = before.catch(() => new Map()).then((known: Leaders) => readLeaders(now, known))
+    latest = { table: now, leaders }
+    return leaders
   }
   const readFiles = async (folder: string) => {
     const begun = await hasBegun(folder)

@@ -49,7 +49,7 @@ const requestRows = [
   `| aliases | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
   `| directives | ${number(limits.directivesMax)} |`,
   `| values in all variables; names in one object; levels | ${[variableValuesMax, variableKeysMax, variableDepthMax].map(number).join('; ')} |`,
-  '| items of a list | 100, or what its description says |',
+  '| items of a list | 100, or what its description states |',
   `| values of fields in the answer | ${number(limits.fieldsMax)} |`,
   `| bytes of the answer | ${bytesOf(limits.answerBytesMax)} |`,
 ].join('\n')

@@ -4,7 +4,7 @@ import { mustExecute, requestEnvelope } from '../commands/execute.ts'
 import { newId } from '../commands/ids.ts'
 import { submitJob } from '../commands/submit-job.ts'
 import type { CommandOf } from '../domain/aggregates.ts'
-import { Failure, isRefusal } from '../domain/errors.ts'
+import { errors, Failure, isRefusal } from '../domain/errors.ts'
 import type { Program } from '../domain/job.ts'
 import type { Cluster, JobHandle, JobSpec, JobWatcher } from '../infra/clusters/port.ts'
 import { endRental } from '../processes/end-rental.ts'
@@ -76,9 +76,14 @@ test.each(refusedByCluster.map((error) => [error.code, error] as const))(
   },
 )
 
-const passing = [new Error('no room'), new Failure('INTERNAL', { cluster: 'is closed' }), 'text that was thrown']
+const unnamed = 'The cluster could not start the job.'
+const passing = [
+  [unnamed, new Error('no room')],
+  [errors.INTERNAL.message, new Failure('INTERNAL', { cluster: 'is closed' })],
+  [unnamed, 'text that was thrown'],
+] as const
 
-test.each(passing.map((error) => [error instanceof Error ? error.message : error, error] as const))(
+test.each(passing)(
   'a job that its cluster could not start is interrupted, gives its turn to the next one, and is tried again: %s',
   async (reason, error) => {
     const world = await runnerWith(error)
@@ -137,7 +142,7 @@ test('a job that its cluster can never start fails after its last attempt', asyn
   expect(await world.launched(3)).toEqual([job, job, job])
   expect((await world.eventsOf(job)).at(-1)).toMatchObject({
     ...{ type: 'JobFailed', attempt: 3 },
-    ...{ code: 'JOB_INTERRUPTED', message: 'no room for 3' },
+    ...{ code: 'JOB_INTERRUPTED', message: unnamed },
   })
 })
 

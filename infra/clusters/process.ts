@@ -169,7 +169,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       outcome = (await readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
     }
     const first = await readProcess(folder)
-    const follower = follow({ folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax })
+    const follower = follow({ folder, launch, first, log, table, graceMs, outputBytesMax, diskBytesMax })
     child?.once('exit', follower.wake)
     return { follower, outcome }
   }

@@ -171,7 +171,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     read,
     projections,
     bus: logBus({ store, database, log: log.child({ part: 'bus' }) }),
-    heartbeats: postgresHeartbeats(database),
+    heartbeats: postgresHeartbeats(database, { log: log.child({ part: 'heartbeats' }) }),
     chain,
     chainCursor,
     rescans: postgresRescans(database, cursorName),

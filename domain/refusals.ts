@@ -119,6 +119,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   POSITION_TOO_OLD: 'final',
   CONFLICT_UNRESOLVED: 'again',
   CHAIN_UNAVAILABLE: 'again',
+  CHAIN_ANSWER_TOO_LARGE: 'again',
   CHAIN_NODES_DISAGREE: 'again',
   CHAIN_ANSWER_INVALID: 'again',
   CHAIN_REPLACED: 'again',

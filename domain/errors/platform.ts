@@ -142,6 +142,10 @@ export const platformErrors = {
     hint: 'Ask for fewer nodes with first, or for fewer fields. A mutation was done all the same: query its result.',
   },
   CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_ANSWER_TOO_LARGE: {
+    message: 'A node of the chain does not answer for a single block: it holds too much, or the answer takes too long.',
+    hint: 'The platform asks again; no deposit is lost meanwhile. Raise what the node answers at once for logs, or set CHAIN_RPC_URL to another node.',
+  },
   CHAIN_WITHOUT_FAUCET: {
     message: 'Money is given away on the embedded chain only, and this platform is on another chain.',
     hint: 'Start a platform without CHAIN_RPC_URL.',

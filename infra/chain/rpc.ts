@@ -6,7 +6,6 @@ import {
   type Hex,
   type HttpTransportConfig,
   http,
-  RpcRequestError,
   webSocket,
 } from 'viem'
 import { marketplace as marketplaceBinding } from '../../contracts/bindings/marketplace.ts'
@@ -16,9 +15,12 @@ import type { Asset } from '../../domain/money.ts'
 import type { Chain, Deposit, DepositsRead } from './port.ts'
 import { checkedTransport, disagree, type HeaderCheck } from './rpc/answers.ts'
 import { createContractWallets } from './rpc/contract-wallets.ts'
+import { createPartsReader, rpcErrorIn } from './rpc/parts.ts'
 import { createProvedBlocks, depositsAmong } from './rpc/proved-blocks.ts'
 
-const requestMsMax = 10_000
+const requestMsMaxDefault = 10_000
+/** The largest answer that is taken. */
+const answerBytesMax = 10 * 1024 * 1024
 const requestRetriesMax = 2
 const signatureMsMax = 5_000
 /** The widest range whose blocks are all read and proved. */
@@ -40,8 +42,10 @@ export type RpcChainOptions = {
   readonly headers?: HeaderCheck
   /** The id of an embedded chain. */
   readonly id?: string
-  /** The widest range of one request; when a node refuses it, its halves are requested. */
+  /** The widest range of one request; when a node refuses it, narrower ones are requested. */
   readonly blocksPerRequestMax?: number
+  /** How long an answer may take. */
+  readonly requestMsMax?: number
   /** Sent with every request over HTTP. */
   readonly httpHeaders?: Readonly<Record<string, string>>
 }
@@ -57,25 +61,34 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
     blocksPerRequestMax = 2_000,
     httpHeaders = {},
     headers = 'checked',
+    requestMsMax = requestMsMaxDefault,
   } = options
   const token = getAddress(options.token)
   const address = getAddress(options.marketplace)
   const settings = { retryCount: requestRetriesMax, timeout: requestMsMax }
   const socket = /^wss?:/.test(rpcUrl) ? checkedTransport(webSocket(rpcUrl, settings), headers) : undefined
+  const overHttpSettings = {
+    ...settings,
+    maxResponseBodySize: answerBytesMax,
+    fetchOptions: { headers: httpHeaders },
+  }
   const overHttp = (more: HttpTransportConfig) =>
-    checkedTransport(http(rpcUrl, { ...settings, fetchOptions: { headers: httpHeaders }, ...more }), headers)
+    checkedTransport(http(rpcUrl, { ...overHttpSettings, ...more }), headers)
   // A cached block number would make a new deposit wait.
   const client = createPublicClient({
     transport: socket ?? overHttp({}),
     cacheTime: 0,
   })
+  // What may be too much is not asked for again before less of it was. A socket asks again by itself.
+  const once = { retryCount: 0 }
+  const clientOnce = socket ? client : createPublicClient({ transport: overHttp(once) })
   // Requests of the same moment go in one body, which one node answers. A socket leads to one node anyway.
-  const oneBody = socket
-    ? client
-    : createPublicClient({
-        transport: overHttp({ batch: true }),
-        cacheTime: 0,
-      })
+  const [oneBody, oneBodyOnce] = socket
+    ? [client, client]
+    : [
+        createPublicClient({ transport: overHttp({ batch: true }), cacheTime: 0 }),
+        createPublicClient({ transport: overHttp({ batch: true, ...once }), cacheTime: 0 }),
+      ]
   const contract = { address, abi: marketplaceBinding.abi } as const
 
   /** Sends a request to the node. Each error of the node or the connection becomes one Failure that names the
@@ -148,34 +161,25 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
     return depositsAmong(contractOf, await asked.getContractEvents({ ...event, ...blocks }))
   }
 
-  const depositsIn = async (fromBlock: bigint, toBlock: bigint, payer?: Hex): Promise<readonly Deposit[]> => {
-    try {
-      return await logsIn(client, { fromBlock, toBlock, payer })
-    } catch (error) {
-      // Nodes limit ranges and results, each with its own error code: a smaller range shows whether it was the
-      // limit.
-      if (fromBlock === toBlock || !rpcErrorIn(error)) throw error
-      const middle = (fromBlock + toBlock) / 2n
-      return [...(await depositsIn(fromBlock, middle, payer)), ...(await depositsIn(middle + 1n, toBlock, payer))]
-    }
-  }
+  const readInParts = createPartsReader(BigInt(blocksPerRequestMax))
 
-  /** Reads logs and the last block of the range in one body, which one node answers. */
-  const depositsUpTo = async (fromBlock: bigint, toBlock: bigint): Promise<readonly Deposit[]> => {
-    try {
+  const depositsIn = (from: bigint, to: bigint, payer?: Hex): Promise<readonly Deposit[]> =>
+    readInParts(from, to, (fromBlock, toBlock, hasty) =>
+      logsIn(hasty ? clientOnce : client, { fromBlock, toBlock, payer }),
+    )
+
+  /** Reads logs and the last block of each part in one body, which one node answers. */
+  const depositsUpTo = (from: bigint, to: bigint): Promise<readonly Deposit[]> =>
+    readInParts(from, to, async (fromBlock, toBlock, hasty) => {
+      const asked = hasty ? oneBodyOnce : oneBody
       const [last, deposits] = await Promise.all([
-        oneBody.getBlock({ blockNumber: toBlock }),
-        logsIn(oneBody, { fromBlock, toBlock }),
+        asked.getBlock({ blockNumber: toBlock }),
+        logsIn(asked, { fromBlock, toBlock }),
       ])
       const atEnd = deposits.filter(({ blockNumber }) => blockNumber === toBlock)
       if (atEnd.some(({ blockHash }) => blockHash !== last.hash)) throw disagree('a log is of another block')
       return deposits
-    } catch (error) {
-      if (fromBlock === toBlock || !rpcErrorIn(error)) throw error
-      const middle = (fromBlock + toBlock) / 2n
-      return [...(await depositsUpTo(fromBlock, middle)), ...(await depositsUpTo(middle + 1n, toBlock))]
-    }
-  }
+    })
 
   const hashAt = async (blockNumber: bigint): Promise<Hex | undefined> => {
     try {
@@ -186,22 +190,13 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
     }
   }
 
-  const ranges = function* (from: bigint, to: bigint): Generator<readonly [bigint, bigint]> {
-    const step = BigInt(blocksPerRequestMax)
-    for (let start = from; start <= to; start += step) {
-      const last = start + step - 1n
-      yield [start, last < to ? last : to]
-    }
-  }
-
   /** Reads a range that is too wide to be proved, up to its last final block. */
   const readWide = async (from: bigint, to: bigint, after: Hex | undefined): Promise<DepositsRead> => {
     const before = await hashAt(to)
     if (before === undefined) throw disagree('the last block is missing', { block: String(to) })
     if (after !== undefined && (await hashAt(from - 1n)) !== after)
       throw disagree('the blocks do not follow the last final one', { block: String(from), after })
-    const deposits: Deposit[] = []
-    for (const [start, last] of ranges(from, to)) deposits.push(...(await depositsUpTo(start, last)))
+    const deposits = await depositsUpTo(from, to)
     if (deposits.some(({ blockNumber }) => blockNumber < from || blockNumber > to))
       throw disagree('a log is of another range')
     if ((await hashAt(to)) !== before) throw disagree('the last block has changed', { block: String(to) })
@@ -231,9 +226,7 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
     deposits: (from, to, payer) =>
       ask('deposits', async () => {
         await checkedOnce()
-        const found: Deposit[] = []
-        for (const [start, last] of ranges(from, to)) found.push(...(await depositsIn(start, last, payer)))
-        return found
+        return depositsIn(from, to, payer)
       }),
     blockHash: (height) =>
       ask('block', async () => {
@@ -269,10 +262,4 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
         )?.close()
     },
   }
-}
-
-/** Returns the error that the node itself has answered; undefined when the node was not reached. */
-const rpcErrorIn = (error: unknown): RpcRequestError | undefined => {
-  const found = error instanceof BaseError ? error.walk((cause) => cause instanceof RpcRequestError) : undefined
-  return found instanceof RpcRequestError ? found : undefined
 }

@@ -187,8 +187,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
       outcome = (await readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
     } else if (!found.launch) log.warn({ folder }, 'spec.json of an attempt is damaged: it is not started any more')
     const first = child ? await readProcess(folder) : found.first
-    const options = { folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax: bytesMax }
-    const follower = follow(options)
+    const follower = follow({ folder, launch, first, log, table, graceMs, outputBytesMax, diskBytesMax: bytesMax })
     child?.once('exit', follower.wake)
     return { follower, outcome }
   }

@@ -3,29 +3,44 @@ import fc from 'fast-check'
 import { createTestDatabase, type TestDatabase } from '../../testing/servers/database.ts'
 import { heartbeatsInMemory } from '../../testing/worlds/heartbeats.ts'
 import { type Database, migrateOperations } from '../postgres.ts'
+import type { Log } from '../telemetry.ts'
+import { heartbeatsContract } from './contract.ts'
 import type { Heartbeats } from './port.ts'
 import { postgresHeartbeats } from './postgres.ts'
 
 let testDatabase: TestDatabase
 let database: Database
 let heartbeats: Heartbeats
+/** The time of the machine, in seconds after the start. */
+let machineSeconds = 0
+const time = () => ({ clock: 'a boot', ms: Math.round(machineSeconds * 1000) })
+const beat = (seconds: number, by = heartbeats): Promise<void> => {
+  machineSeconds = seconds
+  return by.beat(at(seconds))
+}
 beforeAll(async () => {
   testDatabase = await createTestDatabase()
   database = testDatabase.connect({ poolSize: 8 })
   await migrateOperations(database)
-  heartbeats = postgresHeartbeats(database)
+  heartbeats = postgresHeartbeats(database, { time })
 })
 afterAll(() => testDatabase.drop())
 const clear = () => database.query('spec.clear', 'truncate ops.heartbeats, ops.heartbeat_spans')
 beforeEach(clear)
 
 /** Seconds after the start; the tolerance is 30 s. */
-const at = (seconds: number) => new Date(Date.parse('2026-01-01T00:00:00.000Z') + seconds * 1000).toISOString()
+const at = (seconds: number) =>
+  new Date(Date.parse('2026-01-01T00:00:00.000Z') + Math.round(seconds * 1000)).toISOString()
 const start = at(0)
 const beats = async (...seconds: number[]) => {
-  for (const second of seconds) await heartbeats.beat(at(second))
+  for (const second of seconds) await beat(second)
 }
 const acknowledged = (until: number, from = 0) => heartbeats.acknowledged('r', at(from), at(until))
+
+heartbeatsContract(async (machine) => {
+  await clear()
+  return postgresHeartbeats(database, { time: machine })
+})
 
 describe('a rental', () => {
   test('counts the time up to the last beat, and not beyond', async () => {
@@ -94,8 +109,8 @@ test('the version before is taken over: its last beat begins the first span', as
   ])
     await before.query('spec.before', sql)
   await migrateOperations(before)
-  const after = postgresHeartbeats(before)
-  await after.beat(at(125))
+  const after = postgresHeartbeats(before, { time })
+  await beat(125, after)
   expect(await after.acknowledged('r', start, at(200))).toBe(105n)
   await other.drop()
 })
@@ -111,15 +126,14 @@ test('what was acknowledged is final when a beat comes after it, or the silence 
 
 test('a beat is one statement and one row, however many rentals run', async () => {
   const labels: string[] = []
-  const counted = postgresHeartbeats({
-    query: async (label, sql, values, options) => {
-      labels.push(label)
-      return database.query(label, sql, values, options)
-    },
-  })
-  for (let second = 0; second < 100; second++) await counted.beat(at(second))
+  const query: typeof database.query = async (label, sql, values, options) => {
+    labels.push(label)
+    return database.query(label, sql, values, options)
+  }
+  const counted = postgresHeartbeats({ query }, { time })
+  for (let second = 0; second < 100; second++) await beat(second, counted)
   expect(labels).toEqual(Array(100).fill('heartbeats.beat'))
-  expect(await database.query('spec.rows', 'select * from ops.heartbeat_spans')).toEqual([
+  expect(await database.query('spec.rows', 'select since, until from ops.heartbeat_spans')).toEqual([
     { since: start, until: at(99) },
   ])
 })
@@ -127,7 +141,7 @@ test('a beat is one statement and one row, however many rentals run', async () =
 test('beats of several schedulers at once count nothing twice', async () => {
   await beats(0)
   for (let second = 5; second <= 200; second += second % 50 === 0 ? 31 : 5)
-    await Promise.all(Array.from({ length: 6 }, (_, index) => heartbeats.beat(at(second + index / 100))))
+    await Promise.all(Array.from({ length: 6 }, (_, index) => beat(second + index / 100)))
   const inMemory = heartbeatsInMemory()
   await inMemory.beat(start)
   for (let second = 5; second <= 200; second += second % 50 === 0 ? 31 : 5)
@@ -139,18 +153,56 @@ test('beats of several schedulers at once count nothing twice', async () => {
   expect(exact - seconds).toBeLessThanOrEqual(1n)
 })
 
-test('spans that overlap or follow each other closely count as one', async () => {
+test('spans of several machines that overlap count once, also where one of them is ahead', async () => {
+  const machines = ['a', 'b'].map((clock, ahead) => {
+    const own = postgresHeartbeats(database, { time: () => ({ clock, ms: Math.round(machineSeconds * 1000) }) })
+    return (seconds: number) => {
+      machineSeconds = seconds
+      return own.beat(at(seconds + ahead * 10))
+    }
+  })
+  for (let second = 0; second <= 60; second++) for (const of of machines) await of(second)
+  expect(await acknowledged(70)).toBe(70n)
+  const [first] = machines
+  for (let second = 61; second <= 90; second++) await first?.(second)
+  expect(await acknowledged(90)).toBe(90n)
+})
+
+test('spans from before they had a clock count, and the next beat goes on from them', async () => {
   const insert = 'insert into ops.heartbeat_spans (since, until) values ($1, $2)'
-  for (const [since, until] of [
-    [0, 10],
-    [5, 20],
-    [6, 7],
-    [50, 60],
-    [90.001, 95],
-  ] as const)
-    await database.query('spec.span', insert, [at(since), at(until)])
-  expect(await acknowledged(200)).toBe(64n)
-  expect(await acknowledged(55, 15)).toBe(40n)
+  await database.query('spec.span', insert, [at(0), at(20)])
+  await database.query('spec.span', insert, [at(60), at(80)])
+  await beats(85, 90)
+  expect(await acknowledged(200)).toBe(50n)
+})
+
+test('a clock that was set is one warning with its size; a late beat, a silence and a restart are none', async () => {
+  const warnings: unknown[] = []
+  let [clock, ahead] = ['a boot', 0]
+  const log = { warn: (details: { seconds: number }) => warnings.push(details.seconds) }
+  const logged = postgresHeartbeats(database, {
+    time: () => ({ clock, ms: Math.round(machineSeconds * 1000) }),
+    log: log as unknown as Pick<Log, 'warn'>,
+  })
+  const beatAt = async (...seconds: number[]) => {
+    for (const second of seconds) {
+      machineSeconds = second
+      await logged.beat(at(second + ahead))
+    }
+  }
+  await beatAt(0, 1, 2, 1, 2.5, 100, 101)
+  clock = 'another boot'
+  await beatAt(110, 111)
+  expect(warnings).toEqual([])
+  ahead = 7200
+  await beatAt(112, 113)
+  ahead = 0
+  await beatAt(114, 115)
+  expect(warnings).toEqual([7200, -7200])
+  ahead = -100
+  clock = 'a third boot'
+  await beatAt(116, 117)
+  expect(warnings).toEqual([7200, -7200, -99])
 })
 
 test('what is acknowledged is the sum of all silences within the tolerance, exact to the millisecond', async () => {
@@ -167,7 +219,7 @@ test('what is acknowledged is the sum of all silences within the tolerance, exac
         let nowMs = 0
         for (const silenceMs of [0, ...silencesMs]) {
           nowMs += silenceMs
-          await beats(nowMs / 1000)
+          await beat(nowMs / 1000)
           await inMemory.beat(at(nowMs / 1000))
         }
         for (const [fromMs, lengthMs] of leases) {

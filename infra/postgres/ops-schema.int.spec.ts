@@ -32,6 +32,10 @@ test('an empty database gets the tables, and a second start changes nothing', as
     'cursors.custody_ledger numeric',
     'cursors.hash text',
     'cursors.name text',
+    'heartbeat_spans.ahead_ms bigint',
+    'heartbeat_spans.beaten_ms bigint',
+    'heartbeat_spans.clock text',
+    'heartbeat_spans.number bigint',
     'heartbeat_spans.since timestamp with time zone',
     'heartbeat_spans.until timestamp with time zone',
     'heartbeats.acknowledged_ms bigint',
@@ -85,17 +89,29 @@ test('a database of an earlier version is brought up to this one', async () => {
   await database.query('spec.back', 'drop table ops.rescans')
   await database.query('spec.back', 'drop table ops.cursors')
   await database.query('spec.back', 'create table ops.cursors (name text primary key, block numeric(39, 0) not null)')
-  await database.query('spec.back', 'update ops.version set version = version - 2')
+  await database.query('spec.back', 'drop table ops.heartbeat_spans')
+  const spans = 'create table ops.heartbeat_spans (since timestamptz primary key, until timestamptz not null)'
+  await database.query('spec.back', spans)
+  const [later, earlier] = ['2026-01-02T00:00:00.000Z', '2026-01-01T00:00:00.000Z']
+  const fill = 'insert into ops.heartbeat_spans values ($1, $1), ($2, $2)'
+  await database.query('spec.back', fill, [later, earlier])
+  await database.query('spec.back', 'update ops.version set version = version - 3')
   await migrateOperations(database)
   expect(await shape()).toContain('rescans.id bigint')
   expect(await versions()).toEqual([before])
+  await database.query('spec.next', 'insert into ops.heartbeat_spans (since, until) values ($1, $1)', [earlier])
+  expect(await database.query('spec.spans', 'select number, since from ops.heartbeat_spans order by number')).toEqual([
+    { number: 1n, since: earlier },
+    { number: 2n, since: later },
+    { number: 3n, since: earlier },
+  ])
 })
 
 test('a migration that fails leaves all as it was', async () => {
   await migrateOperations(database)
   await database.query('spec.back', 'update ops.version set version = version - 1')
   const before = [await versions(), await shape()]
-  await expect(migrateOperations(database)).rejects.toMatchObject({ code: '42P07' })
+  await expect(migrateOperations(database)).rejects.toMatchObject({ code: '42701' })
   expect([await versions(), await shape()]).toEqual(before)
 })
 

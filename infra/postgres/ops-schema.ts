@@ -70,6 +70,19 @@ const migrations = [
      saved_at timestamptz not null default now()
    )`,
   ],
+  // The order of spans is that of their first beats, which is not that of a wall clock that was set. `ahead_ms` is by how
+  // much it was ahead of the time of the machine (`beaten_ms`, since its start; `clock` names the start).
+  [
+    `alter table ops.heartbeat_spans add column number bigint, add column clock text,
+     add column beaten_ms bigint, add column ahead_ms bigint`,
+    `update ops.heartbeat_spans as span set number = ranked.number
+     from (select since, row_number() over (order by since) as number from ops.heartbeat_spans) as ranked
+     where ranked.since = span.since`,
+    `alter table ops.heartbeat_spans drop constraint heartbeat_spans_pkey,
+     alter column number set not null, alter column number add generated always as identity, add primary key (number)`,
+    `select setval(pg_get_serial_sequence('ops.heartbeat_spans', 'number'), max(number)) from ops.heartbeat_spans`,
+    `create index heartbeat_spans_clock on ops.heartbeat_spans (clock, number)`,
+  ],
 ] as const
 
 /** One row that holds the version. */

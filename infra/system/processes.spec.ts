@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
-import { allPids, isAlive, ownIdentity, parseStat, readProcess, readProcessFile } from './processes.ts'
+import { ageMs, allPids, isAlive, ownIdentity, parseStat, readProcess, readProcessFile } from './processes.ts'
 
 const stat = (name: string, state = 'S') =>
   `4415 (${name}) ${state} 4409 4410 2676 0 -1 4194304 103 0 0 0 0 0 0 0 20 0 1 0 154860 3133440 415 18446744073709551615 1`
@@ -34,4 +36,14 @@ test('a process lives with its own pid, start time and boot only', () => {
   expect(isAlive({ ...own, pid: noPid })).toBe(false)
   expect(isAlive({ ...own, startTime: own.startTime + 1 })).toBe(false)
   expect(isAlive({ ...own, bootId: 'another' })).toBe(false)
+})
+
+test('the age of a process is how long it has run', async () => {
+  const began = performance.now()
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
+  const startTime = readProcess(child.pid ?? 0)?.startTime ?? 0
+  await setTimeout(200)
+  expect(Math.abs(ageMs({ startTime }) - (performance.now() - began))).toBeLessThan(100)
+  expect(Math.abs(ageMs(ownIdentity()) - process.uptime() * 1000)).toBeLessThan(10)
+  child.kill('SIGKILL')
 })

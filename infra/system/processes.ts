@@ -79,6 +79,13 @@ export const pidNamespace = (): string | undefined => {
   }
 }
 
+/** A tick of /proc/<pid>/stat, which is the same on every Linux: a hundred a second. */
+const tickMs = 10
+
+/** Returns how long a process of this run of the machine has run, in milliseconds, whatever the wall clock is set to. */
+export const ageMs = ({ startTime }: Pick<ProcessIdentity, 'startTime'>): number =>
+  process.uptime() * 1000 + ((readProcess(process.pid)?.startTime ?? startTime) - startTime) * tickMs
+
 /** Returns true while exactly this process runs. A zombie does not. */
 export const isAlive = ({ pid, startTime, bootId }: ProcessIdentity): boolean => {
   if (bootId !== currentBootId()) return false

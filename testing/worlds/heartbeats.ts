@@ -1,4 +1,5 @@
-import type { Heartbeats } from '../../infra/heartbeats/port.ts'
+import { clockDriftMsMax, type Heartbeats, lateBeatMsMax, silenceMsMax } from '../../infra/heartbeats/port.ts'
+import type { MachineTime } from '../../infra/system/machine-time.ts'
 
 const noop = async () => undefined
 
@@ -10,28 +11,41 @@ export const steadyHeartbeats = (silentSeconds: () => number = () => 0): Heartbe
     BigInt(Math.floor((Date.parse(until) - Date.parse(startedAt)) / 1000) - silentSeconds()),
 })
 
-const toleranceMs = 30_000
+type Span = { readonly clock: string; sinceMs: number; untilMs: number; beatenMs: number; readonly aheadMs: number }
 
-/** Heartbeats in memory, as plain as their definition: the time between two beats counts unless it is longer than 30
- *  seconds. */
-export const heartbeatsInMemory = (): Heartbeats => {
-  const beats: number[] = []
-  const lastMs = () => beats.at(-1)
+/** Heartbeats in memory. Without a time of the machine, the wall clock is never set. */
+export const heartbeatsInMemory = (time?: () => MachineTime): Heartbeats => {
+  const spans: Span[] = []
+  const lastMs = (nowMs: number) => Math.max(...spans.filter((span) => span.sinceMs <= nowMs).map((one) => one.untilMs))
+  const begin = (atMs: number, { clock, ms }: MachineTime) => {
+    const others = spans.map((span) => span.untilMs).filter((untilMs) => untilMs <= atMs)
+    const isFirst = spans.every((span) => span.clock !== clock)
+    const sinceMs = isFirst && atMs - Math.max(...others) <= silenceMsMax ? Math.max(...others) : atMs
+    for (const span of spans) span.untilMs = Math.min(span.untilMs, sinceMs)
+    spans.push({ clock, sinceMs, untilMs: atMs, beatenMs: ms, aheadMs: atMs - ms })
+  }
   return {
     beat: async (at) => {
-      const last = lastMs()
-      if (last === undefined || Date.parse(at) > last) beats.push(Date.parse(at))
+      const atMs = Date.parse(at)
+      const machine = time?.() ?? { clock: 'wall', ms: atMs }
+      const latest = spans.findLast((span) => span.clock === machine.clock)
+      const silentMs = latest && machine.ms - latest.beatenMs
+      if (silentMs !== undefined && silentMs <= 0 && silentMs >= -lateBeatMsMax) return
+      const isSet = latest && Math.abs(atMs - machine.ms - latest.aheadMs) > clockDriftMsMax
+      if (!latest || silentMs === undefined || silentMs < 0 || silentMs > silenceMsMax || isSet) begin(atMs, machine)
+      else Object.assign(latest, { untilMs: Math.max(latest.untilMs, atMs), beatenMs: machine.ms })
     },
     isFinal: async (until, now) => {
-      const last = lastMs()
-      return last === undefined || last >= Date.parse(until) || Date.parse(now) - last > toleranceMs
+      const last = lastMs(Date.parse(now))
+      return last === Number.NEGATIVE_INFINITY || last >= Date.parse(until) || Date.parse(now) - last > silenceMsMax
     },
     acknowledged: async (_rental, startedAt, until) => {
-      let ms = 0
-      for (const [index, beat] of beats.entries()) {
-        const before = beats[index - 1] ?? beat
-        const counted = Math.min(beat, Date.parse(until)) - Math.max(before, Date.parse(startedAt))
-        if (beat - before <= toleranceMs && counted > 0) ms += counted
+      let [ms, countedMs] = [0, Date.parse(startedAt)]
+      for (const { sinceMs, untilMs } of spans.toSorted((a, b) => a.sinceMs - b.sinceMs)) {
+        const fromMs = Math.max(sinceMs, countedMs)
+        const toMs = Math.min(untilMs, Date.parse(until))
+        ms += Math.max(toMs - fromMs, 0)
+        countedMs = Math.max(countedMs, toMs)
       }
       return BigInt(Math.floor(ms / 1000))
     },

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { createSignal } from '../../async/signal.ts'
 import { sleep } from '../../async/sleep.ts'
-import { isAlive } from '../../system/processes.ts'
+import { ageMs, isAlive } from '../../system/processes.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { type DiskUse, measureDisk } from './disk.ts'
 import { endAttempt, killProcesses } from './end.ts'
@@ -36,8 +36,6 @@ export type FollowOptions = {
   readonly launch: Launch
   /** Undefined when the attempt was ended before it started. */
   readonly first: FirstProcess | undefined
-  /** Milliseconds since 1970. */
-  readonly clock: () => number
   readonly log: ClusterLog
   /** Returns all processes of this machine, read at most `maxAgeMs` ago. */
   readonly table: (maxAgeMs: number) => Promise<ProcessTable>
@@ -64,13 +62,13 @@ export type Follower = {
 /** Watches an attempt that was started, by this program or an earlier one, until none of its processes runs: reads its
  *  progress, enforces its limits, and reports its end to the watchers. It reads only the attempt's folder and /proc. */
 export const follow = (options: FollowOptions): Follower => {
-  const { folder, launch, first, clock, log, table, graceMs, outputBytesMax, diskBytesMax } = options
+  const { folder, launch, first, log, table, graceMs, outputBytesMax, diskBytesMax } = options
   const { spec, kind, uid, endsAtMs } = launch
   const members = async (): Promise<Members> => membersOf(await table(0), { folder, kind, uid, first })
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
-  let [size, offset, reportedMs, memoryMs] = [0, 0, 0, 0]
+  let [size, offset, reportedMs, memoryMs] = [0, 0, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   let latest: JobProgress | undefined
   let unreported = false
   let disk: DiskUse | undefined
@@ -102,7 +100,7 @@ export const follow = (options: FollowOptions): Follower => {
     const progress = latest
     if (unreported && progress) callAll((watcher) => watcher.progressed(progress))
     unreported = false
-    reportedMs = clock()
+    reportedMs = performance.now()
   }
 
   const readOn = async () => {
@@ -114,7 +112,7 @@ export const follow = (options: FollowOptions): Follower => {
       offset += bytes.length
       note(lines.push(bytes))
     }
-    if (unreported && clock() - reportedMs >= progressMs) report()
+    if (unreported && performance.now() - reportedMs >= progressMs) report()
   }
 
   const outputExceeded = (): JobOutcome => ({
@@ -125,14 +123,16 @@ export const follow = (options: FollowOptions): Follower => {
   const brokenLimit = async (): Promise<JobOutcome | undefined> => {
     const failed = (code: 'JOB_TIMED_OUT' | 'JOB_MEMORY_EXCEEDED' | 'JOB_DISK_EXCEEDED', message: string) =>
       ({ ended: 'failed', code, message }) as const
-    const now = clock()
-    if (first && now - first.startedMs >= spec.timeoutSeconds * 1000)
+    const ranMs = first ? ageMs(first) : 0
+    if (ranMs >= spec.timeoutSeconds * 1000)
       return failed('JOB_TIMED_OUT', `It ran longer than ${spec.timeoutSeconds} s.`)
-    if (endsAtMs !== undefined && now >= endsAtMs) return { ended: 'expired' }
+    // The wall clock may be set while the job runs; when both times were written, it was one clock.
+    if (first && endsAtMs !== undefined && ranMs >= endsAtMs - first.startedMs) return { ended: 'expired' }
     if (size > outputBytesMax) return outputExceeded()
     if (disk && disk.bytes > diskBytesMax)
       return failed('JOB_DISK_EXCEEDED', `It takes ${disk.bytes} bytes of disk, ${diskBytesMax} are allowed.`)
     if (disk?.trouble) return failed('JOB_DISK_EXCEEDED', `Its files cannot be measured: ${disk.trouble}.`)
+    const now = performance.now()
     if (now - memoryMs < memoryPollMs) return undefined
     memoryMs = now
     const { job } = await membersOf(await table(pollMs), { folder, kind, uid, first })

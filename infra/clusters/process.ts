@@ -1,28 +1,19 @@
 import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { realpath } from 'node:fs/promises'
-import { sep } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
 import { createSemaphore } from '../async/semaphore.ts'
 import { exists } from '../system/files.ts'
 import type { ProcessIdentity } from '../system/processes.ts'
-import { closeToOthers, secretFilesIn } from '../system/secret-files.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
 import { endAttempt } from './process/end.ts'
 import { explainFault } from './process/fault.ts'
 import * as folders from './process/folder.ts'
 import { type ClusterLog, type Follower, follow } from './process/follow.ts'
-import { removeIpc, removeIpcOfEnded } from './process/ipc.ts'
-import {
-  decideIsolation,
-  describeIsolation,
-  type Isolation,
-  type IsolationKind,
-  type JobTrust,
-} from './process/isolation.ts'
+import { removeIpc } from './process/ipc.ts'
+import { describeIsolation, type Isolation, type IsolationKind, type JobTrust } from './process/isolation.ts'
 import { jailWords } from './process/jail.ts'
-import { type Limits, probeLimits, diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
-import { lookAtMachine } from './process/machine.ts'
+import { diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
+import { leftover, type Prepared, prepareMachine } from './process/prepare.ts'
 import { type Launch, readLaunch, readProcess, readVerdict } from './process/reading.ts'
 import { removeOld } from './process/retention.ts'
 import { start, wrapperEndOf } from './process/start.ts'
@@ -46,7 +37,7 @@ export type ProcessClusterOptions = {
   /** Folders that no job sees, such as that of the keys; the folder of all attempts is always among them. Where jobs see
    *  the file tree of the machine, the secret files in them are closed to other users. */
   readonly hidden?: readonly string[]
-  /** More files that no job may read, wherever they lie. */
+  /** More files that no job may read, wherever they lie and whatever links lead there. */
   readonly secretFiles?: readonly string[]
   /** Leaves out all ways to isolate but one, for tests. */
   readonly only?: IsolationKind
@@ -66,7 +57,6 @@ export type ProcessCluster = Cluster & {
   isolation(): Promise<{ readonly kind: Isolation['kind']; readonly says: string; readonly reasons: string }>
 }
 
-const leftover = 'segments, queues or semaphores of ended jobs are left'
 const silent: ClusterLog = { info() {}, warn() {} }
 
 /** Makes a cluster that runs jobs as child processes of this machine (Linux), isolated as far as the machine allows
@@ -84,35 +74,17 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     diskBytesMax = usualDiskBytesMax,
   } = options
   const followers = new Map<string, Promise<{ follower: Follower; outcome: LaunchOutcome }>>()
-  let prepared: Promise<{ root: string; limits: Limits; isolation: Isolation }> | undefined
+  let prepared: Promise<Prepared> | undefined
   let closed = false
   const closing = new AbortController()
 
-  const prepare = async () => {
-    await folders.prepareRoot(options.root).catch((error: unknown) => {
-      throw new Failure('DATA_FOLDER_UNREACHABLE', { folder: options.root }, error)
-    })
-    // Processes carry the folder's path in their environment, so it must be the same whatever links lead here.
-    const root = await realpath(options.root)
-    const [limits, machine] = await Promise.all([probeLimits(), lookAtMachine(root, options.only)])
-    const isolation = decideIsolation(machine, trust)
-    // Behind the other walls a job has another file tree, without the hidden folders.
-    const seesAll = isolation.kind === 'uid' || isolation.kind === 'none'
-    const isHidden = (file: string) => hidden.some((folder) => file.startsWith(folder + sep))
-    const files = seesAll
-      ? [...secretFiles, ...(await secretFilesIn(hidden))]
-      : secretFiles.filter((file) => 'uids' in isolation && !isHidden(file))
-    for (const file of await closeToOthers(files))
-      log.warn({ file }, 'other users could read this file; now they cannot')
-    if (isolation.kind === 'uid')
-      await removeIpcOfEnded(isolation.uids).catch((error: unknown) => log.warn({ err: error }, leftover))
-    return { root, limits, isolation }
-  }
   const ready = () => {
-    prepared ??= prepare().catch((error: unknown) => {
-      prepared = undefined // a folder out of reach may come back
-      throw error
-    })
+    prepared ??= prepareMachine({ root: options.root, trust, only: options.only, hidden, secretFiles, log }).catch(
+      (error: unknown) => {
+        prepared = undefined // a folder out of reach may come back
+        throw error
+      },
+    )
     return prepared
   }
 
@@ -150,7 +122,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   }
 
   const openAttempt = async (requested: JobSpec) => {
-    const { root, limits, isolation } = await ready()
+    const { root, limits, isolation, covered } = await ready()
     const folder = folders.attemptFolder(root, requested)
     await claim(root, isolation, requested)
     // The spec in the folder counts: a second launch with another spec adopts the first one.
@@ -161,7 +133,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     let child: ChildProcess | undefined
     // A claim without a process was cut off before its start. Of several starts the wrapper lets one through.
     if (!(await readProcess(folder)) && !(await readVerdict(folder))) {
-      const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: [root, ...hidden] }
+      const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: await covered() }
       const prefix = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(diskBytesMax)]
       const end = wrapperEndOf(launch, clock())
       const graceSeconds = graceMs / 1000

@@ -2,7 +2,14 @@ import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { closeToOthers, environmentFilesOf, ownUser, privatePathsIn, secretFilesIn } from './secret-files.ts'
+import {
+  closeToOthers,
+  environmentFilesOf,
+  keyFilesOf,
+  ownUser,
+  privatePathsIn,
+  secretFilesIn,
+} from './secret-files.ts'
 
 let folder = ''
 beforeEach(async () => {
@@ -35,6 +42,19 @@ test('the files that Node reads settings from are found in its arguments, howeve
       '/app',
     ),
   ).toEqual(['/app/.env', '/etc/a=b', '/app/c']))
+
+test('the files with a key that addresses of servers name are found; their certificates are not', () =>
+  expect(
+    keyFilesOf(
+      [
+        'postgres://u:p@db/n?sslcert=/etc/c.pem&sslkey=/etc/a%20key&sslrootcert=/etc/r.pem',
+        'esdb://u:p@h?tls=true&userCertFile=/c&userKeyFile=key&sslkey=',
+        'postgres://localhost/n',
+        undefined,
+      ],
+      '/app',
+    ),
+  ).toEqual(['/etc/a key', '/app/key']))
 
 test('what others may read, write or execute is taken from them, also behind a link, and told once', async () => {
   const paths: string[] = []

@@ -21,6 +21,13 @@ export const environmentFilesOf = (execArgv: readonly string[], cwd: string = pr
     return named ? [resolve(cwd, named)] : []
   })
 
+/** Returns the absolute paths of the files with a key or a password that these addresses of servers name: `sslkey` of
+ *  PostgreSQL, `userKeyFile` of EventStoreDB. */
+export const keyFilesOf = (urls: readonly (string | undefined)[], cwd: string = process.cwd()): string[] =>
+  urls
+    .flatMap((url) => [...new URLSearchParams(url?.split('?')[1])])
+    .flatMap(([name, path]) => (/key|pass.*file/i.test(name) && path ? [resolve(cwd, path)] : []))
+
 /** Resolves to the files with secrets in these folders: settings (`.env`, `.env.production`, not the example), and what
  *  lies in `keys`. */
 export const secretFilesIn = async (folders: readonly string[]): Promise<string[]> => {

@@ -4,7 +4,7 @@ import { isRunning } from '../../system/processes.ts'
 import { createKernelReader, placeOf, type Unread } from './kernel-files.ts'
 
 /** Watches of one attempt: a server with as many connections has them. */
-const watchesMax = 100_000
+export const watchesMax = 100_000
 /** Of those that Linux gives one user, an attempt may have this part: the platform may be the same user. */
 const watchesPart = 16
 /** What Linux keeps for one watch: about 200 bytes on a machine of 64 bits. */

@@ -1,5 +1,6 @@
 /** What the kernel keeps for a process that waits for files: a watch for each file that an epoll or an inotify waits for.
  *  Linux limits them for one user, not for one job. */
+import { randomInt } from 'node:crypto'
 import { isRunning } from '../../system/processes.ts'
 import { createKernelReader, placeOf, type Unread } from './kernel-files.ts'
 
@@ -12,9 +13,10 @@ const watchBytes = 200
 /** What Linux shows of one watch has less, numbers of any size included. */
 const watchTextBytesMax = 250
 const settingBytesMax = 64
+const placesMax = 2 ** 32
 /** Open files of one attempt. More would hide an epoll among them for longer than a job needs to take all watches. */
 const openFilesOfAttemptMax = 100_000
-const linksAtOnce = 64
+const linksAtOnce = 512
 /** How long the reads of one look may take: what is made meanwhile is not seen. */
 const lookMsMax = 10_000
 const mebibyte = 1024 ** 2
@@ -24,6 +26,13 @@ const watchPattern = /^(tfd:|inotify wd:)/
 /** What the watches of an attempt take, in MiB. `tooMany` is why they are too many, or can never be counted; `hidden` why
  *  not all could be counted this time. */
 export type Watches = { readonly mib: number; readonly tooMany?: string; readonly hidden?: string }
+
+/** Returns these in another order each time: in an order that a job knows, it would put what it hides last. */
+const shuffled = <Value>(values: readonly Value[]): Value[] =>
+  values
+    .map((value) => ({ value, place: randomInt(placesMax) }))
+    .toSorted((one, other) => one.place - other.place)
+    .map(({ value }) => value)
 
 /** Resolves to how many watches one attempt may have on this machine. */
 export const readWatchesMax = async (): Promise<number> => {
@@ -58,8 +67,9 @@ export const lookAtWatches = async (
       if (names.unread === 'closed' && isRunning(pid)) hidden = 'Its watches cannot be counted: a process hides them.'
       return note(names.unread === 'long' ? undefined : names.unread)
     }
-    for (let from = 0; from < names.value.length && !isOver(); from += linksAtOnce) {
-      const some = names.value.slice(from, from + linksAtOnce)
+    const open = shuffled(names.value)
+    for (let from = 0; from < open.length && !isOver(); from += linksAtOnce) {
+      const some = open.slice(from, from + linksAtOnce)
       const links = await kernel.links(some.map((name) => `${place}/fd/${name}`))
       files += some.length
       note(undefined)
@@ -75,7 +85,7 @@ export const lookAtWatches = async (
     }
   }
 
-  for (const pid of pids) {
+  for (const pid of shuffled(pids)) {
     if (isOver()) break
     await lookAtProcess(pid)
   }

@@ -8,6 +8,8 @@ import { refuseFiles, runTool } from './tool.ts'
 
 export { exportLog } from './export/run.ts'
 
+import { userPath } from './user-path.ts'
+
 const usage = `npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--include-personal-data] [--json]
   --out DIR                the folder: a new one, or that of an earlier export, which then gets what is new
   --format parquet|jsonl   Parquet when left out; jsonl is one JSON object per line
@@ -35,7 +37,7 @@ if (import.meta.main)
       if (format === undefined) throw new Failure('INPUT_INVALID', { format: asked, takes: formats.join(' or ') })
       const { store } = await openInstallation({ config, log, shutdown })
       const pseudonymKey = options['include-personal-data'] ? undefined : await secretOf(config, 'export')
-      return { out, format, store, pseudonymKey }
+      return { out: userPath(out), format, store, pseudonymKey }
     },
     run: async ({ out, format, store, pseudonymKey }, { options: { to } }, { signal, progress, printLine, answer }) => {
       printLine(`Exporting the log into ${out}.`)

@@ -1,5 +1,6 @@
 // The log as the tools read it: between two boundaries, in batches, with progress.
 import { Failure } from '../domain/errors.ts'
+import { readMoment } from '../domain/moments.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
 import { weightOf } from '../infra/system/weight.ts'
 
@@ -9,25 +10,17 @@ export type LogBoundary =
   | { readonly position: Position; readonly time?: never }
 
 const day = /^\d{4}-\d\d-\d\d$/
-const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/
 /** A position of some store: its name, perhaps an epoch, and twenty digits once or twice. */
 const position = /^\S{1,100}?-\d{20}(-\d{20})?$/
 const takes = 'a position of this log, a day (2026-11-22) or a moment with its zone (2026-11-22T10:00:00Z)'
-
-/** Returns whether the calendar has this day: `Date` rolls another one over into the next month. */
-const isDay = (date: string): boolean => {
-  const parsed = new Date(`${date}T00:00:00Z`)
-  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(date)
-}
 
 /** Reads the value of an option as a boundary. Throws INPUT_INVALID, and POSITION_FOREIGN for a position of another
  *  store. */
 export const parseBoundary = (option: string, text: string, store: Pick<EventStore, 'parsePosition'>): LogBoundary => {
   if (position.test(text)) return { position: store.parsePosition(text) }
-  const time = new Date(day.test(text) ? `${text}T00:00:00Z` : text)
-  if (!(day.test(text) || moment.test(text)) || !isDay(text.slice(0, 10)) || Number.isNaN(time.getTime()))
-    throw new Failure('INPUT_INVALID', { [option]: text, takes })
-  return { time: time.toISOString() }
+  const time = readMoment(day.test(text) ? `${text}T00:00:00Z` : text)
+  if (time === undefined) throw new Failure('INPUT_INVALID', { [option]: text, takes })
+  return { time }
 }
 
 /** `done` is the share of the history that was read, from 0 to 1. */

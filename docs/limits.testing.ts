@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { errorsMax } from '../gateway/graphql/answer-size.ts'
 import { documentCharactersMax, namesakesMax, selectionsMax } from '../gateway/graphql/documents.ts'
 import { limits } from '../gateway/graphql/limits.ts'
+import { variableDepthMax, variableKeysMax, variableValuesMax } from '../gateway/graphql/variables.ts'
 import { bodyBytesMax } from '../gateway/server.ts'
 import { echoCharactersMax } from '../gateway/shortened.ts'
 import { requestsPerConnectionMax, sliceBytesMax } from '../gateway/slices.ts'
@@ -47,6 +48,8 @@ const requestRows = [
   `| fields within fields | ${number(limits.depthMax)} |`,
   `| aliases | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
   `| directives | ${number(limits.directivesMax)} |`,
+  `| values in all variables; names in one object; levels | ${[variableValuesMax, variableKeysMax, variableDepthMax].map(number).join('; ')} |`,
+  '| items of a list | 100, or what its description states |',
   `| values of fields in the answer | ${number(limits.fieldsMax)} |`,
   `| bytes of the answer | ${bytesOf(limits.answerBytesMax)} |`,
 ].join('\n')
@@ -91,11 +94,12 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 | HTTP requests under way, streams of events included | 300 (the same) | | 2,000 |
 | connections that are open | three times as many | | 6,000 |
 | operations over WebSocket | 500 (\`OPERATIONS_PER_ADDRESS\`), 100 on one socket | 500 | 5,000 |
-| bytes of requests, messages and operations under way, finished or not, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
+| bytes that have come of requests, messages and operations under way, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
 
 A connection may have ${number(requestsPerConnectionMax)} HTTP requests under way: nothing more is read from it until some were answered. A request
 must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60
-(\`ANSWER_TIMED_OUT\`). A body must have a Content-Length: one in chunks is refused (\`LENGTH_REQUIRED\`, HTTP 411), for
+(\`ANSWER_TIMED_OUT\`), and who has not taken the answer by then is cut off. \`/health\` is answered whatever others use. A
+body must have a Content-Length: one in chunks is refused (\`LENGTH_REQUIRED\`, HTTP 411), for
 each chunk is work; a message may have 256 fragments. A connection that asks for a WebSocket must have become one after 5
 seconds; what asks for another protocol, or elsewhere than at \`/graphql\`, is answered as if it did not ask. A message that
 is not finished counts with all that came since it began (\`gateway/websocket/intake.ts\`). A socket takes 100 messages, pings and pongs a second. While its client leaves

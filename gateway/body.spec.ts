@@ -7,6 +7,13 @@ import { eventually } from '../testing/eventually.ts'
 import { readBody, refuseChunks } from './body.ts'
 
 const bytesMax = 200_000
+/** How many bytes the quotas have, and how many of them all requests have taken. */
+let [room, taken] = [Number.POSITIVE_INFINITY, 0]
+const grow = (bytes: number): boolean => {
+  if (taken + bytes > room) return false
+  taken += bytes
+  return true
+}
 /** What was thrown for the last request. */
 let thrown: unknown
 let server: Server
@@ -15,7 +22,7 @@ beforeAll(async () => {
     thrown = undefined
     try {
       refuseChunks(request, response)
-      response.end(await readBody(request, bytesMax))
+      response.end(await readBody(request, { bytesMax, grow }))
     } catch (error) {
       thrown = error
       response.end()
@@ -73,4 +80,29 @@ test('a body in chunks is refused, and nothing more is read from its connection'
   socket.on('data', () => undefined)
   await once(socket, 'close')
   expect(thrown).toMatchObject({ code: 'LENGTH_REQUIRED' })
+})
+
+test('a head takes nothing for the body that it claims, and a body what has come of it', async () => {
+  const length = bytesMax
+  const socket = open()
+  const before = taken
+  const seen = once(server, 'request')
+  socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`)
+  await seen
+  expect(taken).toBe(before)
+  socket.write('x')
+  await eventually('a piece has come', async () => taken > before)
+  expect(taken - before).toBeLessThan(length / 10)
+  socket.write('x'.repeat(length - 1))
+  const [answer] = await once(socket, 'data')
+  expect(String(answer)).toContain('200 OK')
+  expect(taken - before).toBe(length)
+  socket.destroy()
+})
+
+test('a body for which there is no room is refused, and the refusal is sent', async () => {
+  room = taken + 20_000
+  const { status } = await fetch(url(), { method: 'POST', body: 'x'.repeat(bytesMax) })
+  room = Number.POSITIVE_INFINITY
+  expect([status, thrown]).toEqual([200, expect.objectContaining({ code: 'TOO_MANY_REQUESTS' })])
 })

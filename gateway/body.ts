@@ -1,5 +1,40 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Failure } from '../domain/errors.ts'
+import { parseJson } from '../infra/system/json.ts'
+import { jsonDepthOf } from '../infra/system/weight.ts'
+import { shortened } from './shortened.ts'
+
+/** Of a request and a message, with what stands around the variables. */
+export const jsonDepthMax = 30
+
+/** Throws INPUT_INVALID for JSON that is nested too deep: what goes through values would run out of stack. */
+export const refuseDepth = (json: string): void => {
+  if (jsonDepthOf(json) <= jsonDepthMax) return
+  throw new Failure('INPUT_INVALID', { takes: `values within at most ${jsonDepthMax} others` })
+}
+
+/** Returns a body that is an object. Throws INPUT_INVALID for any other. */
+export const refuseOther = (body: unknown): object => {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body
+  throw new Failure('INPUT_INVALID', { request: 'no object', takes: 'an object with "query", and perhaps "variables"' })
+}
+
+const isHost = (host: string): boolean => !/[\s/\\?#@]/.test(host) && URL.canParse(`http://${host}`)
+
+/** Throws INPUT_INVALID for a request whose Host names none: it is a part of the URL. */
+export const refuseHost = ({ headers: { host } }: IncomingMessage): void => {
+  if (host === undefined || isHost(host)) return
+  throw new Failure('INPUT_INVALID', { host: shortened(host), takes: 'a name or an address, and perhaps a port' })
+}
+
+/** Throws INPUT_INVALID for a query whose variables or extensions, in the URL, are no JSON. */
+export const refuseParameters = (query: Readonly<Record<string, unknown>>): void => {
+  for (const name of ['variables', 'extensions']) {
+    const { [name]: text } = query
+    if (text === undefined || (typeof text === 'string' && parseJson(text) !== undefined)) continue
+    throw new Failure('INPUT_INVALID', { [name]: shortened(String(text)), takes: 'an object as JSON' })
+  }
+}
 
 /** Throws LENGTH_REQUIRED for a request whose body has no length in its head (the chunked coding of HTTP/1.1): each chunk
  *  is work, and 64 KiB on the wire have 10,000. Its connection ends with the answer, and nothing more is read from it. */
@@ -12,20 +47,40 @@ export const refuseChunks = ({ headers, socket }: IncomingMessage, answer: Serve
   throw new Failure('LENGTH_REQUIRED')
 }
 
-/** Resolves to the body of a request, read into memory of its own as it comes: what that takes does not depend on the
- *  number of pieces. Throws an error with an HTTP status for one that is longer than `bytesMax` or breaks off. */
-export const readBody = async (request: IncomingMessage, bytesMax: number): Promise<Buffer> => {
+/** A body takes so much at first, and twice as much each time that it is full. */
+const bodyBytesAtFirst = 16 * 1024
+
+/** Resolves to the body of a request, read into memory of its own as it comes: what that takes depends on what has come,
+ *  and not on what the head claims or on the number of pieces.
+ *  @param grow takes so many more bytes from the quotas of the client, or returns false. Throws TOO_MANY_REQUESTS then,
+ *    and an error with an HTTP status for a body that is longer than `bytesMax` or breaks off. */
+export const readBody = async (
+  request: IncomingMessage,
+  { bytesMax, grow }: { readonly bytesMax: number; readonly grow: (bytes: number) => boolean },
+): Promise<Buffer> => {
+  // The HTTP parser takes what follows for the next request: no more than `length` bytes come.
   const length = Number(request.headers['content-length'] ?? 0)
   if (length > bytesMax) throw withStatus(413, 'Request body is too large')
-  const body = Buffer.allocUnsafeSlow(length)
+  let body = Buffer.alloc(0)
   let read = 0
-  try {
-    // Of no more than `length` bytes: the HTTP parser takes what follows for the next request.
-    for await (const piece of request as AsyncIterable<Buffer>) read += piece.copy(body, read)
-  } catch {
-    throw withStatus(400, 'Request body breaks off')
+  const makeRoom = (bytes: number) => {
+    if (bytes <= body.length) return
+    const size = Math.min(length, Math.max(bytes, 2 * body.length, bodyBytesAtFirst))
+    if (!grow(size - body.length)) throw new Failure('TOO_MANY_REQUESTS')
+    const larger = Buffer.allocUnsafeSlow(size)
+    body.copy(larger, 0, 0, read)
+    body = larger
   }
-  return body
+  try {
+    // Its connection lives on: the refusal is sent on it.
+    for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      makeRoom(read + piece.length)
+      read += piece.copy(body, read)
+    }
+  } catch (error) {
+    throw error instanceof Failure ? error : withStatus(400, 'Request body breaks off')
+  }
+  return body.subarray(0, read)
 }
 
 const withStatus = (statusCode: number, message: string): Error => Object.assign(new Error(message), { statusCode })

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { createQuotas, type Quotas, type User } from './quotas.ts'
 
@@ -26,9 +25,6 @@ export type Connections = {
   readonly quotas: Quotas<Kind>
   /** Returns whether one more connection may be accepted: the bound is on what the machine holds open. */
   accept(socket: Socket): boolean
-  /** Takes what one HTTP request needs, and returns the function that gives it back; undefined when a quota would be
-   *  exceeded. */
-  begin(request: IncomingMessage, address: string): (() => void) | undefined
 }
 
 /** Makes the limits on what clients use at once: per address, per wallet and in total. */
@@ -66,22 +62,14 @@ export const createConnections = ({
       if (giveBack) socket.once('close', giveBack)
       return giveBack !== undefined
     },
-    begin: (request, address) => {
-      return takeBoth(quotas, 'requests', { address }, Number(request.headers['content-length'] ?? 0))
-    },
   }
 }
 
-/** Takes a request or an operation with its bytes, or neither. */
-export const takeBoth = (
-  quotas: Quotas<Kind>,
-  kind: 'requests' | 'operations',
-  user: User,
-  bytes: number,
-): (() => void) | undefined => {
+/** Takes an operation with its bytes, or neither. */
+export const takeOperation = (quotas: Quotas<Kind>, user: User, bytes: number): (() => void) | undefined => {
   const giveBackBytes = quotas.take('requestBytes', user, bytes)
   if (giveBackBytes === undefined) return undefined
-  const giveBack = quotas.take(kind, user)
+  const giveBack = quotas.take('operations', user)
   if (giveBack === undefined) {
     giveBackBytes()
     return undefined

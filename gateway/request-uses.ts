@@ -12,6 +12,7 @@ export type RequestUse = {
   work(): () => void
 }
 
+export const healthPath = '/health'
 /** A shorter answer is not counted: so the refusal for lack of room can be sent. */
 const uncountedCharactersMax = 4 * 1024
 
@@ -20,7 +21,7 @@ const uncountedCharactersMax = 4 * 1024
  *  counted, for all answers share it. Returns the function that finds what a request has taken. */
 export const addRequestUses = (
   app: FastifyInstance,
-  { begin, quotas }: Connections,
+  { quotas }: Connections,
 ): ((request: FastifyRequest) => RequestUse | undefined) => {
   const uses = new WeakMap<IncomingMessage, RequestUse>()
   // After the hooks of the plugins: they tell a WebSocket, and let pages of other origins read a refusal.
@@ -28,7 +29,9 @@ export const addRequestUses = (
     app.addHook('onRequest', async (request, reply) => {
       // A WebSocket counts from its own handler on.
       if (request.ws) return
-      const giveBack = begin(request.raw, request.ip)
+      // A probe of whether the process lives is answered also when all requests of others are taken.
+      if (request.routeOptions.url === healthPath) return
+      const giveBack = quotas.take('requests', { address: request.ip })
       if (giveBack === undefined) throw new Failure('TOO_MANY_REQUESTS')
       const use = createRequestUse(giveBack, (bytes) => quotas.take('requestBytes', { address: request.ip }, bytes))
       uses.set(request.raw, use)

@@ -173,6 +173,7 @@ describe('bad requests', () => {
   const wrongValues = [
     ['moment', 'time', 'DateTime', '29.11.2026'],
     ['year', 'time', 'DateTime', '0000-01-01T00:00:00Z'],
+    ['day', 'time', 'DateTime', '2026-02-30T00:00:00Z'],
     ['position', 'position', 'Position', 7],
   ] as const
   test('a misspelt field is answered with the nearest one', async () => {

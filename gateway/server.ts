@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import fastifyCors from '@fastify/cors'
 import fastifyWebsocket from '@fastify/websocket'
@@ -15,14 +15,15 @@ import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
-import { readBody, refuseChunks } from './body.ts'
+import { readBody, refuseChunks, refuseDepth, refuseHost, refuseOther, refuseParameters } from './body.ts'
 import { type ConnectionSettings, connectionKinds, createConnections } from './connections.ts'
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
 import { createGatewayMetrics, observeQuotas } from './metrics.ts'
-import { addRequestUses } from './request-uses.ts'
+import { addRequestUses, healthPath } from './request-uses.ts'
 import type { Services } from './services.ts'
+import { shortDetails } from './shortened.ts'
 import { sliceConnections } from './slices.ts'
 import { asksForWebSocket, limitUpgrades } from './upgrades.ts'
 import { createWebSocketHandler, webSocketLimits } from './websocket.ts'
@@ -95,6 +96,11 @@ export const createGateway = ({
   const connections = createConnections(config)
   const allMetrics = createSnapshot(async () => Buffer.from(await metricsRegistry.metrics()), times.metricsMsMax)
   observeQuotas(metricsRegistry, connections.quotas, connectionKinds)
+  const ends = new WeakMap<FastifyRequest, { cancel(): void }>()
+  const answerError = (error: unknown, reply: FastifyReply) => {
+    const { status, code, details } = errorAnswerTo(error, log)
+    return reply.status(status).send(graphqlError(code, shortDetails(details)))
+  }
   const app = fastify({
     forceCloseConnections: true,
     logger: false,
@@ -105,6 +111,8 @@ export const createGateway = ({
       // Node leaves a connection that is upgraded, with all answers that were not sent yet.
       shouldUpgradeCallback: (request) => asksForWebSocket(request, graphqlPath) && isIdle(request.socket),
     },
+    // What the router refuses reaches no hook.
+    frameworkErrors: (error, _request, reply) => void answerError(error, reply.header('connection', 'close')),
     // Counted from the gateway: so many addresses are those of our own proxies.
     trustProxy: (_address, hop) => hop < config.proxies,
   })
@@ -118,15 +126,18 @@ export const createGateway = ({
   )
 
   // Before all other work, also that of the plugins.
-  app.addHook('onRequest', async (request, reply) => refuseChunks(request.raw, reply.raw))
+  app.addHook('onRequest', async (request, reply) => {
+    refuseChunks(request.raw, reply.raw)
+    refuseHost(request.raw)
+  })
+  app.addHook('preHandler', async (request, reply) => {
+    if (!request.ws) ends.set(request, endAfter(reply, times.answerMsMax))
+  })
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
   })
-  app.setErrorHandler(async (error, _request, reply) => {
-    const { status, code, details } = errorAnswerTo(error, log)
-    return reply.status(status).send(graphqlError(code, details))
-  })
+  app.setErrorHandler(async (error, _request, reply) => answerError(error, reply))
   app.setNotFoundHandler(async (_request, reply) =>
     reply.status(404).send({ message: `Nothing here. See ${graphqlPath}` }),
   )
@@ -146,17 +157,23 @@ export const createGateway = ({
   })
 
   const useOf = addRequestUses(app, connections)
-  const parseBody = promisify(app.getDefaultJsonParser('error', 'error'))
+  // To look for names like "constructor" takes longer than all else; they are ignored as every unknown name is.
+  const parseBody = promisify(app.getDefaultJsonParser('ignore', 'ignore'))
+  app.server.on('checkExpectation', (_request, response: ServerResponse) =>
+    response.writeHead(417, { connection: 'close' }).end(),
+  )
   // That of text would gather any number of pieces.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
-    const body = String(await readBody(payload, bodyBytesMax))
-    if (useOf(request)?.grow(jsonWeightOf(body) - body.length) === false) throw new Failure('TOO_MANY_REQUESTS')
+    const grow = (bytes: number) => useOf(request)?.grow(bytes) ?? true
+    const body = String(await readBody(payload, { bytesMax: bodyBytesMax, grow }))
+    if (!grow(jsonWeightOf(body) - body.length)) throw new Failure('TOO_MANY_REQUESTS')
     if (body.length > bodyAtOnceCharactersMax) {
       await turn(request.ip)
       if (request.raw.socket.destroyed) throw new Failure('TOO_MANY_REQUESTS')
     }
-    return parseBody(request, body)
+    refuseDepth(body)
+    return refuseOther(await parseBody(request, body))
   })
 
   const servePage = addGraphiqlPage(app, `${graphqlPath}/page`)
@@ -164,9 +181,9 @@ export const createGateway = ({
     if (wantsPage(request)) return servePage(request, reply)
     const token = tokenOfHeader(request.headers.authorization)
     const wallet = await authenticate(token)
-    const end = endAfter(reply, times.answerMsMax)
+    refuseParameters(request.query as Readonly<Record<string, unknown>>)
     const onStream = () => {
-      end.cancel()
+      ends.get(request)?.cancel()
       if (token !== undefined) endAfter(reply, signIn.remainingMs(token))
     }
     const hasLeft = () => reply.raw.destroyed
@@ -201,7 +218,7 @@ export const createGateway = ({
     })
     app.route({ method: 'POST', url: graphqlPath, handler: serve })
     app.get('/', async (_request, reply) => reply.redirect(graphqlPath))
-    app.get('/health', async () => ({ status: 'alive' }))
+    app.get(healthPath, async () => ({ status: 'alive' }))
     app.get('/ready', async (_request, reply) => {
       const readiness = await health.ready()
       return reply.status(readiness.ready ? 200 : 503).send(readiness)

@@ -6,7 +6,7 @@ import { Failure } from '../domain/errors.ts'
 import { createFairTurns } from '../infra/async/fair-turns.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { tokenOfConnection } from './auth/token.ts'
-import { type Connections, takeBoth } from './connections.ts'
+import { type Connections, takeOperation } from './connections.ts'
 import { asGraphQLError } from './graphql/mask.ts'
 import { endSocket } from './websocket/ending.ts'
 import { watchIntake } from './websocket/intake.ts'
@@ -144,7 +144,7 @@ export const createWebSocketHandler = ({
       msMax: messageMsMax,
     })
 
-    const begin = (bytes: number) => takeBoth(quotas, 'operations', { address, wallet: extra.wallet }, bytes)
+    const begin = (bytes: number) => takeOperation(quotas, { address, wallet: extra.wallet }, bytes)
     const closed = server.opened(
       createTransport(socket, {
         buffer: take,

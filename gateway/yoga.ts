@@ -7,6 +7,7 @@ import { createDocumentCaches, documentSizePlugin } from './graphql/documents.ts
 import { costPlugin, limitsPlugin, storableTextPlugin, validationErrorsPlugin } from './graphql/limits.ts'
 import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
+import { variablesPlugin } from './graphql/variables.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
 
 /** What each transport passes with a request: its client, and the wallet of the token, undefined for a guest. */
@@ -30,6 +31,7 @@ export const createGraphQL = ({
       validationErrorsPlugin(),
       limitsPlugin(),
       storableTextPlugin(),
+      variablesPlugin(),
       costPlugin(),
       answerSizePlugin(),
       executionsPlugin(),

@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises'
-import { basename, extname, resolve } from 'node:path'
+import { basename, extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isReplay, type Replay } from '../../analysis/replay.ts'
 import { Failure } from '../../domain/errors.ts'
+import { userPath } from '../user-path.ts'
 
 /** Resolves to the default export of a file, a replay. Throws REPLAY_FILE_INVALID, with the reason. */
 export const loadReplay = async (file: string): Promise<Replay> => {
-  const path = resolve(file)
+  const path = userPath(file)
   const found = await stat(path).catch(() => undefined)
   if (!found?.isFile()) {
     const other = found?.isDirectory() ? 'it is a folder' : 'it is no regular file'

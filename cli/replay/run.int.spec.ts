@@ -67,7 +67,7 @@ describe('a replay changes no schema but its own', () => {
     ]
     for (const name of names)
       await expect(run(counts, { schema: name })).rejects.toMatchObject({
-        code: 'REPLAY_SCHEMA_FOREIGN',
+        code: 'INPUT_INVALID',
         details: { schema: name },
       })
     expect(await platformContent()).toEqual(before)

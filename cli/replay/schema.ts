@@ -31,10 +31,10 @@ export type BuildingSchema = {
 const quoted = (...names: readonly string[]): string => names.map((name) => `"${name}"`).join('.')
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
-/** Throws REPLAY_SCHEMA_FOREIGN for a name that no replay may have. */
+/** Throws INPUT_INVALID for a name that no replay may have. */
 export const checkSchemaName = (schema: string): void => {
   if (!/^replay_[a-z0-9_]+$/.test(schema) || schema.length > schemaNameMax)
-    throw new Failure('REPLAY_SCHEMA_FOREIGN', { schema, takes: `replay_ and a-z, 0-9, _, at most ${schemaNameMax}` })
+    throw new Failure('INPUT_INVALID', { schema, takes: `replay_ and a-z, 0-9, _, at most ${schemaNameMax}` })
 }
 
 /** This transaction alone may idle: it lasts as long as the replay. */

@@ -12,7 +12,10 @@ export const listingErrors = {
     message: 'This listing already exists.',
     hint: 'Change its price, or withdraw it and create a new listing.',
   },
-  LISTING_UNKNOWN: { message: 'There is no such listing.', hint: 'Search listings for one that is open.' },
+  LISTING_UNKNOWN: {
+    message: 'There is no such listing.',
+    hint: 'Search listings for one that is open. To rent it, take a new idempotency key.',
+  },
   LISTING_WITHDRAWN: { message: 'The provider has withdrawn this listing.', hint: 'Search listings for another one.' },
   LISTING_FULL: {
     message: 'The listing does not have enough free GPUs; other rentals have reserved them.',

@@ -84,7 +84,7 @@ const EventType = builder.enumType('EventType', { description: 'See docs/events.
 const EventFilterInput = builder.inputType('EventFilter', {
   description: 'An event must match all given fields.',
   fields: (t) => ({
-    types: t.field({ type: [EventType] }),
+    types: t.field({ type: [EventType], ...limited({ itemsMax: types.length }) }),
     stream: t.string({ description: 'The whole name of one stream: "rental-…".', ...limited(streamLimit) }),
     correlation: t.id({ description: 'The events that follow from one request.' }),
     from: t.field({ type: 'DateTime', description: 'The earliest time of the event, inclusive.' }),

@@ -1,5 +1,5 @@
-// The limit of every text that a client sends: shown in the description of its argument or field, and checked before a
-// resolver sees the arguments.
+// The limit of every text and list that a client sends: shown in the description of its argument or field, and checked
+// before a resolver sees the arguments.
 import {
   type GraphQLArgument,
   type GraphQLField,
@@ -32,30 +32,45 @@ const defaults: Readonly<Record<string, Limit>> = {
   String: { charactersMax: textCharactersMax },
 }
 
-const limitOfInput = ({ type, extensions }: Input): Limit | undefined => {
-  const own = extensions.limit as Limit | undefined
-  return own ?? defaults[String(namedTypeOf(type))]
-}
+/** Of a list without a limit of its own. */
+const listItemsMax = 100
+
+const isList = ({ type }: Input): boolean => String(type).startsWith('[')
+
+const limitOfInput = (input: Input): Limit => ({
+  ...(isList(input) ? { itemsMax: listItemsMax } : {}),
+  ...defaults[String(namedTypeOf(input.type))],
+  ...(input.extensions.limit as Limit | undefined),
+})
 
 /** Returns the limit of a text, or of each text in a list. */
 export const charactersMaxOf = (input: Input): number | undefined => {
   const isText = defaults[String(namedTypeOf(input.type))] !== undefined
-  return isText ? (limitOfInput(input)?.charactersMax ?? textCharactersMax) : undefined
+  return isText ? (limitOfInput(input).charactersMax ?? textCharactersMax) : undefined
 }
 
+/** Returns how many items a list takes; undefined for what is none. */
+export const itemsMaxOf = (input: Input): number | undefined => limitOfInput(input).itemsMax
+
 const describe = (input: Input): void => {
-  const words = limitWords(limitOfInput(input) ?? {})
-  if (words === '') return
-  const each = String(input.type).startsWith('[') && !limitOfInput(input)?.itemsMax ? 'Each takes' : 'Takes'
-  input.description = [input.description, `${each} ${words}.`].filter(Boolean).join(' ')
+  const { charactersMin, charactersMax, ...ofList } = limitOfInput(input)
+  const ofText = { ...(charactersMin && { charactersMin }), ...(charactersMax && { charactersMax }) }
+  const each = limitWords(ofText)
+  const words = isList(input)
+    ? [limitWords(ofList), each && `each with ${each}`].filter(Boolean).join(', ')
+    : limitWords(limitOfInput(input))
+  if (words !== '') input.description = [input.description, `Takes ${words}.`].filter(Boolean).join(' ')
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null
 
-/** Returns the refusal of the first text that is too long. */
+/** Returns the refusal of the first list or text that is too long. */
 const refuseLongText = (input: Input, value: unknown, path: string): Refusal | undefined => {
   if (Array.isArray(value)) {
+    const itemsMax = itemsMaxOf(input)
+    if (itemsMax !== undefined && value.length > itemsMax)
+      return refuse('INPUT_INVALID', { [path]: `${value.length} items`, takes: limitWords({ itemsMax }) })
     for (const [index, item] of value.entries()) {
       const refusal = refuseLongText(input, item, `${path}[${index}]`)
       if (refusal) return refusal

@@ -93,11 +93,6 @@ export const validationErrorsPlugin = (): Plugin => ({
     ),
 })
 
-const hasUnstorableText = (value: unknown): boolean => {
-  if (typeof value === 'string') return !isStorable(value)
-  return typeof value === 'object' && value !== null && Object.values(value).some(hasUnstorableText)
-}
-
 const hasUnstorableLiteral = (document: DocumentNode): boolean => {
   let found = false
   visit(document, {
@@ -108,18 +103,10 @@ const hasUnstorableLiteral = (document: DocumentNode): boolean => {
   return found
 }
 
-const unstorableTextError = () =>
-  graphQLErrorOf(new Failure('INPUT_INVALID', { takes: 'well-formed text without NUL' }))
-
-/** Refuses a request with text that no database can store, in a literal or in a variable. */
+/** Refuses a document with text that no database can store; of variables, variablesPlugin does. */
 export const storableTextPlugin = (): Plugin => ({
   onValidate: ({ params: { documentAST }, setResult }) => {
-    if (hasUnstorableLiteral(documentAST)) setResult([unstorableTextError()])
-  },
-  onExecute: ({ args, setResultAndStopExecution }) => {
-    if (hasUnstorableText(args.variableValues)) setResultAndStopExecution({ errors: [unstorableTextError()] })
-  },
-  onSubscribe: ({ args, setResultAndStopExecution }) => {
-    if (hasUnstorableText(args.variableValues)) setResultAndStopExecution({ errors: [unstorableTextError()] })
+    if (!hasUnstorableLiteral(documentAST)) return
+    setResult([graphQLErrorOf(new Failure('INPUT_INVALID', { takes: 'well-formed text without NUL' }))])
   },
 })

@@ -14,7 +14,6 @@ import { payloadOf } from './payloads.ts'
 const linesReportedMax = 1_000
 const equalsBeforeMax = 1_000_000
 const matchedMax = 20_000
-const idCharactersMax = 200
 const linesOfPartMax = 2 ** 31 - 1 - offerLinesMax
 
 type Answer = OfferImport & { readonly position: Position }
@@ -99,8 +98,13 @@ const OfferFilePart = builder.inputType('OfferFilePart', {
       required: true,
       description:
         'For each record: how many records of earlier parts have the same InstanceType, AcceleratorName, AcceleratorCount and Region.',
+      ...limited({ itemsMax: offerLinesMax }),
     }),
-    matched: t.idList({ required: true, description: 'What earlier parts have answered as matched.' }),
+    matched: t.idList({
+      required: true,
+      description: 'What earlier parts have answered as matched.',
+      ...limited({ itemsMax: matchedMax }),
+    }),
   }),
 })
 
@@ -123,12 +127,10 @@ const ImportOffersInput = builder.inputType('ImportOffersInput', {
 type Part = typeof OfferFilePart.$inferInput
 
 /** Refuses INPUT_INVALID for a part whose numbers no file can have. */
-const refuseInvalidPart = ({ firstLine, equalsBefore, matched }: Part): Refusal | undefined => {
+const refuseInvalidPart = ({ firstLine, equalsBefore }: Part): Refusal | undefined => {
   if (firstLine < 2 || firstLine > linesOfPartMax) return refuse('INPUT_INVALID', { firstLine: 'takes 2 or more' })
-  if (equalsBefore.length > offerLinesMax || equalsBefore.some((count) => count < 0 || count > equalsBeforeMax))
-    return refuse('INPUT_INVALID', { equalsBefore: `takes at most ${offerLinesMax} numbers, 0 to ${equalsBeforeMax}` })
-  if (matched.length > matchedMax || matched.some((id) => id.length > idCharactersMax))
-    return refuse('INPUT_INVALID', { matched: `takes at most ${matchedMax} ids` })
+  if (equalsBefore.some((count) => count < 0 || count > equalsBeforeMax))
+    return refuse('INPUT_INVALID', { equalsBefore: `takes numbers from 0 to ${equalsBeforeMax}` })
   return undefined
 }
 
@@ -169,7 +171,8 @@ const WithdrawOffersInput = builder.inputType('WithdrawOffersInput', {
   fields: (t) => ({
     keep: t.idList({
       required: true,
-      description: `The listings within the range that stay; at most ${listingsLookedAtMax}.`,
+      description: 'The listings within the range that stay.',
+      ...limited({ itemsMax: listingsLookedAtMax }),
     }),
     after: t.id({ description: 'The range begins above this id; with the first one when left out.' }),
     until: t.id({ description: 'The last id of the range; the last of all when left out.' }),
@@ -185,8 +188,6 @@ builder.mutationField('withdrawOffers', (t) =>
     resolve: async (_, { input: { keep, after, until, dryRun } }, context) => {
       const { services, wallet } = context
       if (wallet === undefined) return refuse('NOT_SIGNED_IN')
-      if (keep.length > listingsLookedAtMax)
-        return refuse('INPUT_INVALID', { keep: `takes at most ${listingsLookedAtMax} ids` })
       // What this provider has imported a moment ago must be seen.
       await services.waitFor(await services.store.head(), waitMsMax, ['listings'])
       const openListings = (provider: string, range: Parameters<typeof openListingsOf>[2]) =>

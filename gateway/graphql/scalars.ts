@@ -1,9 +1,8 @@
 import { Failure } from '../../domain/errors.ts'
+import { readMoment } from '../../domain/moments.ts'
 import { shortened } from '../shortened.ts'
 import { builder } from './builder.ts'
 
-const momentCharactersMax = 40
-const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
 const positionCharactersMax = 200
 
 const invalid = (value: unknown, takes: string): Failure =>
@@ -13,13 +12,9 @@ builder.scalarType('DateTime', {
   description: 'A moment in ISO 8601, in UTC: 2026-01-31T12:00:00.000Z',
   serialize: (value) => value,
   parseValue: (value) => {
-    const isMoment =
-      typeof value === 'string' &&
-      value.length <= momentCharactersMax &&
-      moment.test(value) &&
-      !Number.isNaN(Date.parse(value))
-    if (!isMoment) throw invalid(value, 'a moment with time and zone in ISO 8601, such as 2026-01-31T12:00:00Z')
-    const time = new Date(value).toISOString()
+    const time = typeof value === 'string' ? readMoment(value) : undefined
+    if (time === undefined)
+      throw invalid(value, 'a moment with time and zone in ISO 8601, such as 2026-01-31T12:00:00Z')
     // PostgreSQL stores neither the year 0 nor years that need a sign.
     if (!/^(?!0000)\d{4}-/.test(time)) throw invalid(value, 'a year from 1 to 9999')
     return time

@@ -1,8 +1,9 @@
 import type { RawData, WebSocket } from 'ws'
 import { type ErrorCode, errors } from '../../domain/errors.ts'
 import { parseJson } from '../../infra/system/json.ts'
-import { jsonWeightOf } from '../../infra/system/weight.ts'
+import { jsonDepthOf, jsonWeightOf } from '../../infra/system/weight.ts'
 import { tokenFieldsOf } from '../auth/token.ts'
+import { jsonDepthMax } from '../body.ts'
 import { endSocket } from './ending.ts'
 
 /** How many operations one socket may run at once. */
@@ -117,6 +118,8 @@ export const createTransport = (
   const receive = async (text: string): Promise<void> => {
     const bytes = jsonWeightOf(text)
     if (bytes > messageBytesMax) return socket.close(closeCodes.tooLarge, 'the message has too many values')
+    if (jsonDepthOf(text) > jsonDepthMax)
+      return socket.close(closeCodes.badRequest, 'the values of the message are nested too deep')
     const message = (parseJson(text) ?? {}) as Message
     const { type, id, payload } = message
     if (type === 'ping') return write('{"type":"pong"}')

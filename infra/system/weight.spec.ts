@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { jsonWeightOf, weightOf } from './weight.ts'
+import fc from 'fast-check'
+import { jsonDepthOf, jsonWeightOf, weightOf } from './weight.ts'
 
 test('a state that holds more weighs more, in whatever it holds it', () => {
   const hundred = Array.from({ length: 100 }, (_, n) => [`key ${n}`, { amount: BigInt(n) }] as const)
@@ -25,3 +26,18 @@ test.each(['{}', '[]', '0', '"a,b"', '{"a":[1,2]}', '[[[[]]]]', '{"a":{"b":{"c":
     expect(jsonWeightOf('x'.repeat(1_000_000))).toBeLessThan(2_100_000)
   },
 )
+
+test('the depth of JSON is that of what it says, whatever its texts have in them', () => {
+  const depthOf = (value: unknown): number =>
+    typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0
+  const text = fc.string({ unit: fc.constantFrom('[', ']', '{', '}', '"', '\\', 'a', '\u2028') })
+  const values = fc.letrec((tie) => ({
+    value: fc.oneof({ depthSize: 'large', withCrossShrink: true }, text, fc.integer(), tie('list'), tie('object')),
+    list: fc.array(tie('value'), { maxLength: 3 }),
+    object: fc.dictionary(text, tie('value'), { maxKeys: 3 }),
+  }))
+  fc.assert(
+    fc.property(values.value, (value) => expect(jsonDepthOf(JSON.stringify(value, null, 1))).toBe(depthOf(value))),
+  )
+  expect(jsonDepthOf('['.repeat(1_000_000))).toBe(1_000_000)
+})

@@ -4,7 +4,9 @@ const characterBytes = 2
 const numberBytes = 16
 /** Deeper values are not counted: a cache needs no exact figure. */
 const depthMax = 20
-const [comma, bracket, brace] = [...',[{'].map((character) => character.charCodeAt(0))
+const [comma, bracket, brace, bracketEnd, braceEnd, quote, backslash] = [...',[{]}"\\'].map((character) =>
+  character.charCodeAt(0),
+)
 
 /** Returns about how many bytes of memory JSON takes once it is parsed, and never much less: each value and field may be
  *  an object. Visits all of the text. */
@@ -15,6 +17,19 @@ export const jsonWeightOf = (text: string): number => {
     if (code === comma || code === bracket || code === brace) values += 1
   }
   return text.length * characterBytes + values * (objectBytes + fieldBytes)
+}
+
+/** Returns how many lists and objects of JSON are within each other at most. Visits all of the text. */
+export const jsonDepthOf = (text: string): number => {
+  let [depth, deepest, isText] = [0, 0, false]
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index)
+    if (code === quote) isText = !isText
+    else if (isText) index += code === backslash ? 1 : 0
+    else if (code === bracket || code === brace) deepest = Math.max(deepest, ++depth)
+    else if (code === bracketEnd || code === braceEnd) depth -= 1
+  }
+  return deepest
 }
 
 /** Returns about how many bytes of memory a value of plain data takes. Visits all of the value. */

@@ -50,6 +50,34 @@ const long: Attack = {
   },
 }
 
+/** Each of about a megabyte as JSON. */
+const worstVariables: readonly (() => unknown)[] = [
+  () => Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`k${index}`, 0])),
+  () => ({ types: Array.from({ length: 100_000 }, () => 'JobFailed') }),
+  () => Array.from({ length: 500_000 }, () => 0),
+  () => ({ constructor: Array.from({ length: 330_000 }, () => ({})) }),
+  () => Array.from({ length: 25 }).reduce((value) => [value], 'x'.repeat(1_000_000)),
+]
+
+const variables: Attack = {
+  name: 'variables of 1 MB, of many names, items and levels',
+  run: async (target) => {
+    const document = 'query ($filter: EventFilter) { events(filter: $filter) { nodes { id } } }'
+    const answers = await times(target.much(100, 10), 8, (index) =>
+      ask(
+        target,
+        document,
+        { filter: worstVariables[index % worstVariables.length]?.() },
+        { token: target.providerToken },
+      ),
+    )
+    return [
+      ...onlyCodes(answers, ['INPUT_INVALID', 'BAD_USER_INPUT', 'TOO_MANY_REQUESTS']),
+      ...noLongerThan(answers, refusalBytesMax),
+    ]
+  },
+}
+
 const heavy = [
   'jobs(first: 100) { nodes { command files { path content } environment { name value } log { text } } }',
   'gpuModels',
@@ -78,4 +106,4 @@ const aliases: Attack = {
   },
 }
 
-export const documentAttacks: readonly Attack[] = [different, ofFields, hardest, long, aliases]
+export const documentAttacks: readonly Attack[] = [different, ofFields, hardest, long, variables, aliases]

@@ -169,7 +169,7 @@ describe('what cannot be done is refused with its code, and exit code 1', () => 
     ],
     ['export', ['--out', '/proc/x'], 'EXPORT_FOLDER_UNWRITABLE', { folder: '/proc/x' }],
     ['export', ['--out', join(root, 'package.json')], 'EXPORT_FOLDER_UNWRITABLE', {}],
-    ['replay', [example, '--schema', 'read'], 'REPLAY_SCHEMA_FOREIGN', { schema: 'read' }],
+    ['replay', [example, '--schema', 'read'], 'INPUT_INVALID', { schema: 'read' }],
     ['replay', [example, '--loud'], 'INPUT_INVALID', {}],
     ['export', [], 'INPUT_INVALID', { out: 'name a folder: --out DIR' }],
     ['export', ['--out', 'x', '--format', 'xlsx'], 'INPUT_INVALID', { format: 'xlsx', takes: 'parquet or jsonl' }],

@@ -31,7 +31,7 @@ import { readHelp, takesSettings } from './infra/system/arguments.ts'
 import { tryListening } from './infra/system/listening.ts'
 import { returnMemory } from './infra/system/memory.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
-import { environmentFilesOf } from './infra/system/secret-files.ts'
+import { environmentFilesOf, keyFilesOf } from './infra/system/secret-files.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
 import { openPostgresTurns } from './infra/turns/postgres.ts'
@@ -240,7 +240,7 @@ const openCluster = async (config: Config, log: Log) => {
     trust: config.jobTrust,
     // The project may have secrets too, in .env.
     hidden: [config.dataDir, import.meta.dirname],
-    secretFiles: environmentFilesOf(process.execArgv),
+    secretFiles: [...environmentFilesOf(process.execArgv), ...keyFilesOf([config.databaseUrl, config.eventStoreUrl])],
     log,
   })
   if (!config.roles.includes('scheduler')) return cluster

@@ -1,27 +1,18 @@
 import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
-import { sep } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
 import { exists } from '../system/files.ts'
-import { closeToOthers, secretFilesIn } from '../system/secret-files.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
-import { type Attempts, createAttempts, graceMsOf, leftover } from './process/attempts.ts'
+import { type Attempts, createAttempts, graceMsOf } from './process/attempts.ts'
 import { clusterIdOf } from './process/cluster-id.ts'
 import { explainFault } from './process/fault.ts'
 import * as folders from './process/folder.ts'
 import { type ClusterLog, type Follower, follow } from './process/follow.ts'
-import { removeIpcOfEnded } from './process/ipc.ts'
-import {
-  decideIsolation,
-  describeIsolation,
-  type Isolation,
-  type IsolationKind,
-  type JobTrust,
-} from './process/isolation.ts'
+import { describeIsolation, type Isolation, type IsolationKind, type JobTrust } from './process/isolation.ts'
 import { jailWords } from './process/jail.ts'
-import { type Limits, probeLimits, diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
-import { lookAtMachine } from './process/machine.ts'
+import { diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
+import { type PreparedMachine, prepareMachine } from './process/prepare.ts'
 import { type Launch, readProcess, readVerdict } from './process/reading.ts'
 import { diskBytesAtStart, makeRoom } from './process/room.ts'
 import { start, wrapperEndOf } from './process/start.ts'
@@ -44,7 +35,7 @@ export type ProcessClusterOptions = {
   /** Folders that no job sees, such as that of the keys; the folder of all attempts is always among them. Where jobs see
    *  the file tree of the machine, the secret files in them are closed to other users. */
   readonly hidden?: readonly string[]
-  /** More files that no job may read, wherever they lie. */
+  /** More files that no job may read, wherever they lie and whatever links lead there. */
   readonly secretFiles?: readonly string[]
   /** Leaves out all ways to isolate but one, for tests. */
   readonly only?: IsolationKind
@@ -65,12 +56,7 @@ export type ProcessCluster = Cluster & {
 }
 
 type Opened = { readonly follower: Follower; readonly outcome: LaunchOutcome }
-type Prepared = {
-  readonly root: string
-  readonly limits: Limits
-  readonly isolation: Isolation
-  readonly attempts: Attempts
-}
+type Prepared = PreparedMachine & { readonly attempts: Attempts }
 
 const stopped: JobOutcome = { ended: 'stopped' }
 const silent: ClusterLog = { info() {}, warn() {} }
@@ -94,26 +80,10 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   let prepared: Promise<Prepared> | undefined
   let closed = false
 
-  const prepare = async () => {
-    await folders.prepareRoot(options.root).catch((error: unknown) => {
-      throw new Failure('DATA_FOLDER_UNREACHABLE', { folder: options.root }, error)
-    })
-    // Processes carry the folder's path in their environment, so it must be the same whatever links lead here.
-    const root = await realpath(options.root)
-    const [limits, machine] = await Promise.all([probeLimits(), lookAtMachine(root, options.only)])
-    const isolation = decideIsolation(machine, trust)
-    // Behind the other walls a job has another file tree, without the hidden folders.
-    const seesAll = isolation.kind === 'uid' || isolation.kind === 'none'
-    const isHidden = (file: string) => hidden.some((folder) => file.startsWith(folder + sep))
-    const files = seesAll
-      ? [...secretFiles, ...(await secretFilesIn(hidden))]
-      : secretFiles.filter((file) => 'uids' in isolation && !isHidden(file))
-    for (const file of await closeToOthers(files))
-      log.warn({ file }, 'other users could read this file; now they cannot')
-    if (isolation.kind === 'uid')
-      await removeIpcOfEnded(isolation.uids).catch((error: unknown) => log.warn({ err: error }, leftover))
+  const prepare = async (): Promise<Prepared> => {
+    const machine = await prepareMachine({ root: options.root, trust, only: options.only, hidden, secretFiles, log })
     upkeep.wake()
-    return { root, limits, isolation, attempts: createAttempts({ root, table, log, graceMs: usualGraceMs }) }
+    return { ...machine, attempts: createAttempts({ root: machine.root, table, log, graceMs: usualGraceMs }) }
   }
   const ready = () => {
     prepared ??= prepare().catch((error: unknown) => {
@@ -163,7 +133,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 
   const openAttempt = async (requested: JobSpec) => {
     const place = await ready()
-    const { root, limits, attempts } = place
+    const { root, limits, attempts, covered } = place
     const folder = folders.attemptFolder(root, requested)
     const isNew = await claim(place, requested)
     const found = isNew ? await attempts.read(folder) : await attempts.find(folder)
@@ -179,7 +149,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     if (found.launch && !found.first && !found.hasBegun && !(await readVerdict(folder))) {
       bytesMax = await diskBytesAtStart(root, diskBytesMax)
       if (!isNew) await folders.writeProgram(folder, launch)
-      const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: [root, ...hidden] }
+      const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: await covered() }
       const prefix = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(bytesMax)]
       const end = wrapperEndOf(launch, clock())
       const graceSeconds = graceMs / 1000

@@ -2,7 +2,14 @@ import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { closeToOthers, environmentFilesOf, secretFilesIn } from './secret-files.ts'
+import {
+  closeToOthers,
+  environmentFilesOf,
+  keyFilesOf,
+  ownUser,
+  privatePathsIn,
+  secretFilesIn,
+} from './secret-files.ts'
 
 let folder = ''
 beforeEach(async () => {
@@ -36,6 +43,19 @@ test('the files that Node reads settings from are found in its arguments, howeve
     ),
   ).toEqual(['/app/.env', '/etc/a=b', '/app/c']))
 
+test('the files with a key that addresses of servers name are found; their certificates are not', () =>
+  expect(
+    keyFilesOf(
+      [
+        'postgres://u:p@db/n?sslcert=/etc/c.pem&sslkey=/etc/a%20key&sslrootcert=/etc/r.pem',
+        'esdb://u:p@h?tls=true&userCertFile=/c&userKeyFile=key&sslkey=',
+        'postgres://localhost/n',
+        undefined,
+      ],
+      '/app',
+    ),
+  ).toEqual(['/etc/a key', '/app/key']))
+
 test('what others may read, write or execute is taken from them, also behind a link, and told once', async () => {
   const paths: string[] = []
   for (const mode of [0o644, 0o602, 0o601, 0o777, 0o600, 0o640]) {
@@ -58,3 +78,35 @@ test('a file that cannot be closed is refused by its name, with the fix', () =>
     code: 'CONFIG_INVALID',
     details: { file: '/proc/self/stat', fix: expect.stringContaining('chmod 600 /proc/self/stat') },
   }))
+
+test('what others may not read is found, the upper levels first, and of other users nothing', async () => {
+  const put = async (name: string, mode: number) => {
+    const path = join(folder, name)
+    await (name.endsWith('/') ? mkdir(path) : writeFile(path, ''))
+    await chmod(path, mode)
+  }
+  const modes = {
+    'a/': 0o755,
+    'a/key': 0o600,
+    'a/open': 0o604,
+    'b/': 0o700,
+    'b/key': 0o600,
+    'c/': 0o711,
+    'c/key': 0o640,
+  }
+  for (const [name, mode] of Object.entries({ ...modes, key: 0o640, open: 0o644 })) await put(name, mode)
+  await symlink(join(folder, 'key'), join(folder, 'link'))
+  const find = async (user: ReturnType<typeof ownUser>, bounds = {}) => {
+    const { paths, complete } = await privatePathsIn([folder, join(folder, 'missing')], user, bounds)
+    return { found: paths.map((path) => path.slice(folder.length + 1)), complete }
+  }
+  const all = await find(ownUser())
+  expect(all.found.slice(0, 2).toSorted()).toEqual(['b', 'key'])
+  expect(all.found.slice(2).toSorted()).toEqual(['a/key', 'c/key'])
+  expect(all.complete).toBe(true)
+  const { gid } = await stat(join(folder, 'key'))
+  expect((await find({ uid: 4_000_000, gids: [gid] })).found).toHaveLength(4)
+  expect(await find({ uid: 4_000_000, gids: [4_000_000] })).toEqual({ found: [], complete: true })
+  expect(await find(ownUser(), { pathsMax: 1 })).toMatchObject({ found: [expect.any(String)], complete: false })
+  expect((await find(ownUser(), { entriesMax: 5 })).complete).toBe(false)
+})

@@ -1,13 +1,16 @@
 /** The files of an installation that hold secrets, and how they are kept from other users of the machine: a job may be
  *  one of them. */
-import { chmod, readdir, stat } from 'node:fs/promises'
+import { chmod, lstat, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
 import { errorCode } from './errors.ts'
 import { unlessMissing } from './files.ts'
 
 const othersBits = 0o007
+const [othersRead, othersReadOrEnter] = [0o004, 0o005]
 const secretMode = 0o600
+const searchedEntriesMax = 20_000
+const privatePathsMax = 200
 
 /** Returns the absolute paths of the files of settings that the arguments of Node name.
  *  @param execArgv as in `process.execArgv` */
@@ -17,6 +20,13 @@ export const environmentFilesOf = (execArgv: readonly string[], cwd: string = pr
     const named = option === undefined ? undefined : (path ?? execArgv[index + 1])
     return named ? [resolve(cwd, named)] : []
   })
+
+/** Returns the absolute paths of the files with a key or a password that these addresses of servers name: `sslkey` of
+ *  PostgreSQL, `userKeyFile` of EventStoreDB. */
+export const keyFilesOf = (urls: readonly (string | undefined)[], cwd: string = process.cwd()): string[] =>
+  urls
+    .flatMap((url) => [...new URLSearchParams(url?.split('?')[1])])
+    .flatMap(([name, path]) => (/key|pass.*file/i.test(name) && path ? [resolve(cwd, path)] : []))
 
 /** Resolves to the files with secrets in these folders: settings (`.env`, `.env.production`, not the example), and what
  *  lies in `keys`. */
@@ -32,6 +42,43 @@ export const secretFilesIn = async (folders: readonly string[]): Promise<string[
 }
 
 const isSettings = (name: string): boolean => /^\.env($|[^a-z])/.test(name) && !name.endsWith('.example')
+
+type User = { readonly uid: number; readonly gids: readonly number[] }
+
+/** Returns the user of this program and its groups. */
+export const ownUser = (): User => ({
+  uid: process.geteuid?.() ?? 0,
+  gids: [process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])],
+})
+
+/** Resolves to the files and folders in these folders that the user or its groups may have been given to read, and that
+ *  others may not. The upper levels come first; `complete` is false where there is more than `entriesMax` or `pathsMax`.
+ *  Links are not followed. */
+export const privatePathsIn = async (
+  folders: readonly string[],
+  { uid, gids }: User,
+  { entriesMax = searchedEntriesMax, pathsMax = privatePathsMax } = {},
+): Promise<{ paths: string[]; complete: boolean }> => {
+  const paths: string[] = []
+  let entries = 0
+  for (let level = folders; level.length > 0; ) {
+    const below: string[] = []
+    for (const folder of level) {
+      for (const name of await readdir(folder).catch(() => [])) {
+        entries += 1
+        if (entries > entriesMax || paths.length >= pathsMax) return { paths, complete: false }
+        const path = join(folder, name)
+        const found = await lstat(path).catch(() => undefined)
+        if (found === undefined || found.isSymbolicLink()) continue
+        const othersMay = (found.mode & (found.isDirectory() ? othersReadOrEnter : othersRead)) !== 0
+        if (!othersMay && (found.uid === uid || gids.includes(found.gid))) paths.push(path)
+        else if (found.isDirectory()) below.push(path)
+      }
+    }
+    level = below
+  }
+  return { paths, complete: true }
+}
 
 /** Takes the files that other users may read from them (mode 0600). Resolves to those that were open. Throws
  *  CONFIG_INVALID with the file and the fix where this program may not do so. */

@@ -1,12 +1,12 @@
 /** A program that launches one job with the process engine and follows it, made to be killed at any moment:
- *  node testing/programs/cluster.ts <root> <job description as JSON> [<isolation>]. Prints each thing that happens on its own
- *  line. */
+ *  node testing/programs/cluster.ts <root> <job description as JSON> [<isolation> [<secret file>…]]. Prints each thing
+ *  that happens on its own line. */
 import type { JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
 
-const [, , root = '', spec = '', only] = process.argv
+const [, , root = '', spec = '', only, ...secretFiles] = process.argv
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const cluster = processCluster({ root, trust: 'own', ...(only && { only: only as IsolationKind }) })
+const cluster = processCluster({ root, trust: 'own', ...(only && { only: only as IsolationKind }), secretFiles })
 print('launching')
 print(
   await cluster.launch(JSON.parse(spec) as JobSpec, {

@@ -20,6 +20,7 @@ import {
   slowAttacks,
 } from './hostile-attacks.ts'
 import { memoryAttacks } from './hostile-memory.ts'
+import { watchAttacks } from './hostile-watches.ts'
 
 export type Report = {
   readonly name: string
@@ -114,7 +115,7 @@ await Promise.all([
   ...memoryAttacks(kind).map(perform),
   ...quickAttacks.map((attack) => oneOfFour(() => perform(attack))),
 ])
-for (const attack of slowAttacks) await perform(attack)
+for (const attack of [...slowAttacks, ...watchAttacks]) await perform(attack)
 
 // A job that carries the folder of another one in its arguments and environment survives the end of that one.
 const carrier = specOf({

@@ -75,12 +75,13 @@ export const follow = (options: FollowOptions): Follower => {
   let measureAtMs = performance.now() + diskPollMs
   let measuring: Promise<void> | undefined
   const over = new AbortController()
-  const memory = createMemoryWatch(spec.memoryMib, { uid, folder: join(folder, 'work'), signal: over.signal })
   let forgotten = false
   let decided: JobOutcome | undefined
   let unwritten = false
   let outcome: JobOutcome | undefined
   const woken = createSignal()
+  const watched = { uid, folder: join(folder, 'work'), signal: over.signal }
+  const memory = createMemoryWatch(spec.memoryMib, watched, woken.notify)
 
   const call = (watcher: JobWatcher, report: (watcher: JobWatcher) => void) => {
     try {
@@ -132,11 +133,13 @@ export const follow = (options: FollowOptions): Follower => {
     if (disk && disk.bytes > diskBytesMax)
       return failed('JOB_DISK_EXCEEDED', `It takes ${disk.bytes} bytes of disk, ${diskBytesMax} are allowed.`)
     if (disk?.trouble) return failed('JOB_DISK_EXCEEDED', `Its files cannot be measured: ${disk.trouble}.`)
-    const now = performance.now()
-    if (now - memoryMs < memoryPollMs) return undefined
-    memoryMs = now
-    const { job } = await membersOf(await table(pollMs), { folder, kind, uid, first })
-    const tooMuch = memory.look(job)
+    if (memory.tooMuch() === undefined) {
+      const now = performance.now()
+      if (now - memoryMs < memoryPollMs) return undefined
+      memoryMs = now
+      memory.look((await membersOf(await table(pollMs), { folder, kind, uid, first })).job)
+    }
+    const tooMuch = memory.tooMuch()
     return tooMuch === undefined ? undefined : failed('JOB_MEMORY_EXCEEDED', tooMuch)
   }
 

@@ -10,10 +10,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Report } from '../../../testing/programs/hostile.ts'
 import { outputBytesMax, quickAttacks, slowAttacks } from '../../../testing/programs/hostile-attacks.ts'
 import { memoryAttacks } from '../../../testing/programs/hostile-memory.ts'
+import { watchAttacks } from '../../../testing/programs/hostile-watches.ts'
 import type { IsolationKind } from '../process.ts'
 
 const program = join(import.meta.dirname, '../../../testing/programs/hostile.ts')
-const attacks = [...quickAttacks, ...slowAttacks]
+const attacks = [...quickAttacks, ...slowAttacks, ...watchAttacks]
 /** Its own in each run: a job may find what another run on this machine has not closed yet. */
 const secret = `hostile-${randomUUID()}`
 const ordinaryUid = 44_444

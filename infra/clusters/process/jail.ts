@@ -1,6 +1,7 @@
 /** The file tree and the process table of an isolated attempt, and the words that make them. */
 import { readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { type Covers, coversOf } from './covers.ts'
 import type { IsolationKind } from './isolation.ts'
 
 /** What jobs see of the machine, read only, where it is there. */
@@ -8,6 +9,8 @@ const systemPaths = [
   ...['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc', '/opt', '/nix/store'],
   ...['/sys/devices', '/sys/class', '/sys/bus', '/sys/module', '/sys/dev'],
 ]
+/** Those in which people keep files of their own. */
+export const sharedFolders = ['/etc', '/opt', '/usr/local']
 /** The job's own folder within its file tree. */
 const jobHome = '/job'
 const plainDevices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
@@ -24,6 +27,12 @@ echo 1024 > "$kernel/msgmni" || :
 echo 250 32000 100 1024 > "$kernel/sem" || :
 `
 
+/** Limits in a user namespace what Linux counts for its user, who is also that of the platform. */
+const LIMIT_USER = `
+echo 100000 > "\${kernel%/*}/user/max_inotify_watches" || :
+echo 64 > "\${kernel%/*}/user/max_inotify_instances" || :
+`
+
 /** Process 1 of the attempt: sh -c SUPERVISE init <command…>. It passes one SIGTERM to all processes of the attempt, and
  *  ends with its command; then Linux ends all others. */
 const SUPERVISE = `
@@ -38,7 +47,8 @@ done
 `
 
 /** Builds the file tree of the attempt in a mount namespace and makes it the root, then supervises the command:
- *  sh -c BUILD init <folder> <node's folder> <MiB of shared memory> <devices> <hidden paths, one a line> <command…>.
+ *  sh -c BUILD init <folder> <node's folder> <MiB of shared memory> <devices> <count> <covered paths…> <count> <paths
+ *  covered once node is shown…> <command…>.
  *  The command finds the tree at /jail: a root that is no root of its namespace may make no user namespace.
  *  Whatever fails is named on channel 3. */
 const BUILD = `
@@ -47,7 +57,7 @@ trap 'exit 143' TERM
 step=start
 trap '[ "$step" = done ] || echo "setup $step" >&3' EXIT
 set -e
-folder=$1 node=$2 shared=$3 devices=$4 hidden=$5; shift 5
+folder=$1 node=$2 shared=$3 devices=$4 left=$5; shift 5
 top=$folder/jail
 jail=$top/jail
 mount -t tmpfs -o mode=755,size=4m,nosuid jail "$top"
@@ -64,20 +74,26 @@ for path in ${systemPaths.join(' ')}; do show "$path"; done
 names=$(readlink -f /etc/resolv.conf) || names=
 case $names in ''|/etc/*|/usr/*) ;; *) show "$names";; esac
 step=hide
-printf '%s\\n' "$hidden" > "$top/hidden"
-while read -r path; do
-  [ -n "$path" ] && [ -d "$jail$path" ] && mount -t tmpfs -o mode=755,size=1m,nosuid jail "$jail$path"
-done < "$top/hidden" || :
+cover() {
+  if [ -d "$jail$1" ]; then mount -t tmpfs -o mode=755,size=1m,nosuid jail "$jail$1"
+  elif [ -e "$jail$1" ]; then mount --bind /dev/null "$jail$1"; fi
+}
+while [ "$left" -gt 0 ]; do cover "$1"; shift; left=$((left - 1)); done
 mkdir -p "$jail/proc" "$jail/dev" "$jail/tmp" "$jail/var" "$jail/run"
 # Before all that may lie below /tmp.
 step=tmp
 mount --bind "$folder/tmp" "$jail/tmp"
 mount -o remount,bind,nosuid,nodev "$jail/tmp"
 [ -e "$jail$node/node" ] || show "$node"
+step=hide
+left=$1; shift
+while [ "$left" -gt 0 ]; do cover "$1"; shift; left=$((left - 1)); done
 mkdir "$jail${jobHome}"
 ln -s /tmp "$jail/var/tmp"
 step=read-only
 while read -r _ _ _ _ at _; do
+  # Linux writes spaces as \\040.
+  at=$(printf '%b' "$at")
   case $at in "$jail/tmp") ;; "$jail"/*)
     flags=remount,bind,ro,nosuid
     mount -o $flags "$at" || mount -o $flags,nodev "$at" || mount -o $flags,nodev,noexec "$at";;
@@ -99,6 +115,9 @@ step=proc
 mount -t proc -o nosuid,nodev,noexec proc "$jail/proc"
 kernel=$jail/proc/sys/kernel
 ${LIMIT_IPC}
+# As root there is no user namespace, and these are the settings of the machine.
+read -r _ _ users < /proc/self/uid_map
+if [ "$users" = 1 ]; then ${LIMIT_USER} fi
 # The user who made the namespace could lift the limits again.
 mount --bind "$jail/proc/sys" "$jail/proc/sys"
 mount -o remount,bind,ro,nosuid,nodev,noexec "$jail/proc/sys"
@@ -129,7 +148,7 @@ export type JailOptions = {
   /** The user of the attempt; undefined in user namespaces. */
   readonly uid: number | undefined
   readonly memoryMib: number
-  /** Paths that are covered by empty folders. */
+  /** Folders and files of the machine that the job does not see. */
   readonly hidden: readonly string[]
 }
 
@@ -154,22 +173,29 @@ $within true 2> /dev/null || exec bwrap --unshare-ipc "$@"
 exec $within /bin/sh -c '
 shared=$0 kernel=/proc/sys/kernel
 exec 4>&2 2> /dev/null
-${LIMIT_IPC}
+${LIMIT_IPC}${LIMIT_USER}
 exec bwrap "$@" 2>&4 4>&-' "$shared" "$@"
 `
 
+const coverWords = ({ folders, files }: Covers): string[] => [
+  ...folders.flatMap((path) => ['--tmpfs', path]),
+  ...files.flatMap((path) => ['--ro-bind', '/dev/null', path]),
+]
+
 const bubblewrapWords = (
-  { folder, hidden }: JailOptions,
+  { folder }: JailOptions,
   node: string,
   shared: string,
-  exists: (path: string) => boolean,
+  { early, late }: { readonly early: Covers; readonly late: Covers },
 ): string[] => [
   ...['/bin/sh', '-c', IPC, 'sh', shared],
   ...['--unshare-user', '--unshare-pid', '--unshare-uts', '--die-with-parent', '--as-pid-1', '--disable-userns'],
   ...['--uid', String(innerUser), '--gid', String(innerUser), '--cap-drop', 'ALL'],
   ...systemPaths.flatMap((path) => ['--ro-bind-try', path, path]),
-  ...hidden.filter(exists).flatMap((path) => ['--tmpfs', path]),
-  ...['--bind', `${folder}/tmp`, '/tmp', '--ro-bind', node, node, '--proc', '/proc', '--dev', '/dev'],
+  ...coverWords(early),
+  ...['--bind', `${folder}/tmp`, '/tmp', '--ro-bind', node, node],
+  ...coverWords(late),
+  ...['--proc', '/proc', '--dev', '/dev'],
   // The user who made the namespace could lift the limits again.
   ...['--ro-bind', '/proc/sys', '/proc/sys'],
   ...['--bind', `${folder}/work`, jobHome],
@@ -183,32 +209,32 @@ const accelerators = (): string[] => readdirSync('/dev').filter((name) => accele
 
 /** Returns the words before a command that isolate it. `exists` returns whether a path of the machine is there. */
 export const jailWords = (options: JailOptions, exists: (path: string) => boolean): readonly string[] => {
-  const { kind, folder, uid, memoryMib, hidden } = options
+  const { kind, folder, uid, memoryMib } = options
+  const hidden = options.hidden.filter((path) => path !== process.execPath)
   const node = dirname(process.execPath)
   const withParent = ['setpriv', '--pdeathsig', 'KILL']
   const shared = String(Math.ceil(memoryMib / sharedMemoryPart))
   const devices = [...plainDevices.filter((name) => exists(`/dev/${name}`)), ...accelerators()].join(' ')
-  const build = ['/bin/sh', '-c', BUILD, 'init', folder, node, shared, devices]
-  const systemVisible = (path: string) => systemPaths.some((shown) => path === shown || path.startsWith(`${shown}/`))
-  const covered = hidden.filter((path) => systemVisible(path) && exists(path))
+  const follows = kind === 'bubblewrap'
+  // The folder of node is shown last, and may lie in a folder that is covered.
+  const [early, late] = [coversOf(hidden, systemPaths, follows), coversOf(hidden, [node], true)]
+  const covered = [early, late].flatMap(({ folders, files }) => [
+    String(folders.length + files.length),
+    ...[...folders, ...files],
+  ])
+  const build = ['/bin/sh', '-c', BUILD, 'init', folder, node, shared, devices, ...covered]
   switch (kind) {
     case 'root-namespaces':
-      return [
-        ...[...withParent, 'unshare', ...unshared],
-        ...[...build, covered.join('\n'), 'chroot', '/jail', ...dropTo(uid)],
-      ]
+      return [...[...withParent, 'unshare', ...unshared], ...[...build, 'chroot', '/jail', ...dropTo(uid)]]
     case 'user-namespaces':
       return [
         ...[...withParent, 'unshare', '--user', '--map-root-user', ...unshared],
-        ...[...build, covered.join('\n')],
+        ...build,
         ...['unshare', '--user', `--map-user=${innerUser}`, `--map-group=${innerUser}`, '--root=/jail'],
         ...['setpriv', '--no-new-privs'],
       ]
     case 'bubblewrap':
-      return [
-        ...bubblewrapWords({ ...options, hidden: covered }, node, shared, exists),
-        ...['/bin/sh', '-c', SUPERVISE, 'init'],
-      ]
+      return [...bubblewrapWords(options, node, shared, { early, late }), ...['/bin/sh', '-c', SUPERVISE, 'init']]
     case 'uid':
       return dropTo(uid)
     case 'none':

@@ -148,6 +148,12 @@ export const createKernelReader = () => {
       return 'value' in read ? read.value : paths.map(() => read)
     },
 
+    /** Resolves to the paths that several links of /proc show, in their order; a path is empty where none is shown. */
+    async links(paths: readonly string[]): Promise<readonly string[]> {
+      const read = await inTime(others, () => Promise.all(paths.map((path) => readlink(path).catch(() => ''))))
+      return 'value' in read ? read.value : []
+    },
+
     /** Resolves to the file system on which that lies. */
     fileSystem: (path: string) => inTime(others, () => statfs(path)),
 

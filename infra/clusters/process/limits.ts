@@ -11,6 +11,8 @@ const probeMsMax = 5000
 /** Threads count too: libraries for numbers start one for each core, in each process. */
 export const processesMax = 1024
 export const openFilesMax = 65_536
+/** Signals that wait and timers; the platform may be the same user. */
+const pendingSignalsMax = 16_384
 /** What one attempt may leave on the disk, in its work folder and /tmp. */
 export const diskBytesMax = 64 * 1024 ** 3
 
@@ -98,10 +100,14 @@ export const probeLimits = async (): Promise<Limits> => {
       const limits = readFileSync('/proc/self/limits', 'utf8')
       const files = withinHardLimit(limits, 'Max open files', openFilesMax)
       const processes = withinHardLimit(limits, 'Max processes', processesMax)
+      const signals = withinHardLimit(limits, 'Max pending signals', pendingSignalsMax)
       const fileBytes = withinHardLimit(limits, 'Max file size', diskBytes)
       return [
         ...(canLimit
-          ? ['prlimit', '--core=0', `--nproc=${processes}`, `--nofile=${files}`, `--fsize=${fileBytes}`]
+          ? [
+              ...['prlimit', '--core=0', `--nproc=${processes}`, `--nofile=${files}`, `--fsize=${fileBytes}`],
+              `--sigpending=${signals}`,
+            ]
           : []),
         // A shell starts background programs with both ignored.
         ...(canReset ? ['env', '--default-signal=INT,QUIT'] : []),

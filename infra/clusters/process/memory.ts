@@ -3,6 +3,7 @@
 import { errorCode } from '../../system/errors.ts'
 import { type Held, type HeldOptions, lookAtHeld } from './held.ts'
 import { type Pages, proportionalPages, residentPages } from './pages.ts'
+import { lookAtWatches, readWatchesMax } from './watches.ts'
 
 /** How long something may stay out of sight: a file on its way through a socket is so for a moment. */
 const hiddenMsMax = 10_000
@@ -13,20 +14,29 @@ const restMsMax = 5_000
 /** The same for visiting all pages. Meanwhile the last result counts with what was added since; where that is too much, the next one comes at once. */
 const exactRestFactor = 4
 const exactRestMsMax = 2_000
+/** The same for the watches of epoll and inotify, of which a job makes a million in a second; so they may be out of sight
+ *  for a shorter time. */
+const watchesRestFactor = 4
+const watchesRestMsMax = 1_000
+const watchesHiddenMsMax = 1_000
 
 export type MemoryWatch = {
-  /** Begins to look at these processes, where no look is under way. Returns why what was seen so far is too much;
-   *  undefined when it is not. */
-  look(pids: readonly number[]): string | undefined
+  /** Begins to look at these processes, where no look is under way. */
+  look(pids: readonly number[]): void
+  /** Returns why what was seen so far is too much; undefined when it is not. */
+  tooMuch(): string | undefined
   /** Returns what they hold of the disk without a name, in bytes. */
   namelessDiskBytes(): number
 }
 
-/** Returns a watch of the memory of one attempt. */
-export const createMemoryWatch = (memoryMib: number, options: HeldOptions): MemoryWatch => {
+/** Returns a watch of the memory of one attempt. It calls `found` when that is too much. */
+export const createMemoryWatch = (memoryMib: number, options: HeldOptions, found = () => {}): MemoryWatch => {
   let held: Held = { mapped: 0, unmapped: 0, diskBytes: 0 }
   let exact: { readonly pages: Pages; readonly residentMib: number } | undefined
-  let [heldAtMs, exactAtMs] = [0, 0]
+  let [heldAtMs, exactAtMs, watchesAtMs] = [0, 0, 0]
+  let watchesMib = 0
+  let watchesHidden: string | undefined
+  let watchesMax: number | undefined
   let tooMuch: string | undefined
 
   const measureHeld = async (pids: readonly number[]): Promise<string | undefined> => {
@@ -41,8 +51,9 @@ export const createMemoryWatch = (memoryMib: number, options: HeldOptions): Memo
 
   const measurePages = async (pids: readonly number[]): Promise<undefined> => {
     const residentMib = (await residentPages(pids)).all
-    const usedMib = ({ all, shared }: Pages) => all - shared + Math.max(shared, held.mapped) + held.unmapped
-    if (residentMib + held.mapped + held.unmapped <= memoryMib) return
+    const unmapped = held.unmapped + watchesMib
+    const usedMib = ({ all, shared }: Pages) => all - shared + Math.max(shared, held.mapped) + unmapped
+    if (residentMib + held.mapped + unmapped <= memoryMib) return
     const begun = performance.now()
     if (exact && begun < exactAtMs && usedMib(exact.pages) + residentMib - exact.residentMib <= memoryMib) return
     const pages = await proportionalPages(pids)
@@ -56,8 +67,21 @@ export const createMemoryWatch = (memoryMib: number, options: HeldOptions): Memo
     }
   }
 
+  const measureWatches = async (pids: readonly number[]): Promise<string | undefined> => {
+    const begun = performance.now()
+    if (begun < watchesAtMs) return watchesHidden
+    watchesMax ??= await readWatchesMax()
+    const found = await lookAtWatches(pids, { countMax: watchesMax, signal: options.signal })
+    watchesMib = found.mib
+    watchesHidden = found.hidden
+    tooMuch ??= found.tooMany
+    const now = performance.now()
+    watchesAtMs = now + Math.min(watchesRestFactor * (now - begun), watchesRestMsMax)
+    return watchesHidden
+  }
+
   /** Makes a measurement that one look begins at a time. What it resolves to may stay so for a while. */
-  const inBackground = (measure: (pids: readonly number[]) => Promise<string | undefined>) => {
+  const inBackground = (measure: (pids: readonly number[]) => Promise<string | undefined>, unseenMsMax: number) => {
     let runs = false
     let hiddenSinceMs: number | undefined
     return async (pids: readonly number[]) => {
@@ -68,17 +92,22 @@ export const createMemoryWatch = (memoryMib: number, options: HeldOptions): Memo
       )
       const now = performance.now()
       hiddenSinceMs = hidden === undefined ? undefined : (hiddenSinceMs ?? now)
-      if (hiddenSinceMs !== undefined && now - hiddenSinceMs > hiddenMsMax) tooMuch ??= hidden
+      if (hiddenSinceMs !== undefined && now - hiddenSinceMs > unseenMsMax) tooMuch ??= hidden
       runs = false
+      if (tooMuch !== undefined) found()
     }
   }
-  const measurements = [inBackground(measureHeld), inBackground(measurePages)]
+  const measurements = [
+    inBackground(measureWatches, watchesHiddenMsMax),
+    inBackground(measureHeld, hiddenMsMax),
+    inBackground(measurePages, hiddenMsMax),
+  ]
 
   return {
     look(pids) {
       for (const measure of measurements) void measure(pids)
-      return tooMuch
     },
+    tooMuch: () => tooMuch,
     namelessDiskBytes: () => held.diskBytes,
   }
 }

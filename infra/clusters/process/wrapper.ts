@@ -4,8 +4,14 @@ import type { JobOutcome, JobSpec } from '../port.ts'
 import type { IsolationKind } from './isolation.ts'
 import { homeOf } from './jail.ts'
 import { folderVariable } from './table.ts'
+import { watchesMax } from './watches.ts'
 
 const blockBytes = 512
+const guardSeconds = 5
+const tooManyWatches: JobOutcome = {
+  ...{ ended: 'failed', code: 'JOB_MEMORY_EXCEEDED' },
+  message: `It has more than ${watchesMax} watches of epoll and inotify, or hides them.`,
+}
 
 /** The PATH of a job. The folder of the running node is first, so that `node` is always found. */
 const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
@@ -102,6 +108,26 @@ late() {
   stop
 }
 
+# Counts the watches of epoll and inotify while the platform that started this is gone. Where a job is the user of the
+# platform, one without watches cannot start again.
+guard() {
+  closed=0
+  while sleep ${guardSeconds}; do
+    read -r stat < /proc/$$/stat
+    set -- \${stat##*) }
+    [ "$2" != "$PPID" ] || continue
+    kids=$(tree $child)
+    for kid in $kids; do [ -x /proc/$kid/fdinfo/ ] || [ ! -d /proc/$kid ] || break; kid=; done
+    if [ -n "$kid" ]; then closed=$((closed + 1)); else closed=0; fi
+    count=$(for kid in $kids; do (cd /proc/$kid/fdinfo && exec cat *); done |
+      grep -E -c -m ${watchesMax + 1} '^(tfd|inotify wd):')
+    [ $count -gt ${watchesMax} ] || [ $closed -gt 1 ] || continue
+    echo '${JSON.stringify(tooManyWatches)}' > "$folder/verdict.guard" && ln "$folder/verdict.guard" "$folder/verdict.json"
+    rm -f "$folder/verdict.guard"
+    kill -s TERM $$
+  done
+}
+
 rm -f "$folder/output"
 mkfifo -m 600 "$folder/output" || exit 1
 [ -z "$owner" ] || chown -h "$owner:$owner" "$folder/output" || exit 1
@@ -114,13 +140,15 @@ trap late USR1
 trap 'pause=; slay' USR2
 later USR1 "$seconds"
 alarm=$!
+guarding=
+case $kind in bubblewrap|user-namespaces) guard & guarding=$!;; esac
 look
 while :; do
   wait $child; status=$?
   kill -s 0 $child || break
 done
 trap : TERM USR1 USR2
-for timer in $alarm $pause; do cancel $timer; done
+for timer in $alarm $pause $guarding; do cancel $timer; done
 if [ "$kind" = uid ]; then sweep; forget; fi
 [ "$kind" = none ] || wait $reader
 echo $status 1<> "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"

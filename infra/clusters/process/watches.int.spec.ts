@@ -1,0 +1,59 @@
+// Watches of epoll while no platform runs: a job that has taken those of its user would keep one from starting. Only root
+// may start a platform as an ordinary user.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { expect, test } from '@jest/globals'
+import { watchAttacks } from '../../../testing/programs/hostile-watches.ts'
+import { sleep } from '../../async/sleep.ts'
+import { jobSpec } from '../contract.ts'
+import { folderOf, makeRoot, runningOf } from '../process.testing.ts'
+import { readOutcome } from './reading.ts'
+
+const program = join(import.meta.dirname, '../../../testing/programs/cluster.ts')
+const ordinaryUid = 44_444
+const testAsRoot = process.getuid?.() === 0 ? test : test.skip
+const endMsMax = 40_000
+const jobs = [
+  ...watchAttacks.filter(({ name }) => /all watches of epoll$|hides/.test(name)),
+  {
+    name: 'works on for a while',
+    spec: { command: ['sh', '-c', 'sleep 18 & sleep 17; wait'] },
+    ends: { ended: 'exited', exitCode: 0 },
+  },
+]
+
+for (const kind of ['bubblewrap', 'user-namespaces'])
+  for (const { name, spec: job, ends = {} } of jobs)
+    testAsRoot(
+      `behind ${kind} a job that ${name} ends as it should while no platform runs`,
+      async () => {
+        const root = await makeRoot()
+        chownSync(root, ordinaryUid, ordinaryUid)
+        const wait = 'while ! [ -e go ]; do sleep 0.1; done; exec "$@"'
+        const spec = jobSpec({ ...job, command: ['sh', '-c', wait, 'sh', ...(job.command ?? [])] })
+        const as = { env: { PATH: process.env.PATH }, cwd: '/', uid: ordinaryUid, gid: ordinaryUid }
+        const platform = spawn(process.execPath, [program, root, JSON.stringify(spec), kind], {
+          ...as,
+          stdio: ['ignore', 'pipe', 'inherit'],
+        })
+        let printed = ''
+        for await (const line of createInterface({ input: platform.stdout })) {
+          printed += `${line}\n`
+          if (line === 'started') break
+        }
+        expect(printed).toContain('started')
+        platform.kill('SIGKILL')
+        await once(platform, 'exit')
+        writeFileSync(join(folderOf(root, spec), 'work', 'go'), '')
+
+        for (const until = Date.now() + endMsMax; Date.now() < until; await sleep(200))
+          if ((await runningOf(root, spec)).length === 0) break
+        expect(await readOutcome(folderOf(root, spec))).toMatchObject(ends)
+        expect(await runningOf(root, spec)).toEqual([])
+        rmSync(root, { recursive: true })
+      },
+      endMsMax + 20_000,
+    )

@@ -19,7 +19,7 @@ import {
   withPlatformDatabase,
 } from '../worlds/platform.ts'
 
-const kills = Number(process.env.KILLS ?? 6)
+const kills = Number(process.env.KILLS ?? 4)
 const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const tourMs = 14_000
 const restMsMax = 30_000

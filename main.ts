@@ -67,7 +67,10 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   ): Promise<Part> => {
     shutdown.signal.throwIfAborted()
     const from = performance.now()
-    const part = await openPart()
+    const opening = openPart()
+    // What is started in a process of its own is not left half way: a stop waits for it, and then closes it.
+    if (closeTimes) shutdown.add(`${name}, as it opens`, () => opening.catch(() => undefined), closeTimes)
+    const part = await opening
     if (close) shutdown.add(name, (_, msMax) => close(part, msMax), closeTimes)
     log.info({ part: name, ms: Math.round(performance.now() - from) }, 'ready')
     return part

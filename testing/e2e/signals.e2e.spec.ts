@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { root } from '../../docs/docs.testing.ts'
@@ -86,6 +87,24 @@ test.each(
     expect(ended).toEqual({ code: 0, signal: null, left: [] })
     expect(output).toContain('"stopped"')
     expect(output).not.toContain('a second signal')
+  },
+  120_000,
+)
+
+test.each([
+  'creating the database',
+  '"part":"embedded PostgreSQL"',
+  '"part":"event store"',
+  '"part":"read models"',
+  '"part":"chain"',
+])(
+  'Ctrl-C at a first start leaves nothing, also at %s',
+  async (text) => {
+    await rm(join(folder.path, 'data'), { recursive: true, force: true })
+    const script = startScript(['start'], shells[0] ?? '/bin/sh')
+    await script.hasPrinted(text)
+    script.pressControlC()
+    expect(await script.ended()).toMatchObject({ code: 0, signal: null, left: [] })
   },
   120_000,
 )

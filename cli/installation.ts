@@ -1,6 +1,5 @@
 // The log and the database of this installation, for tools that work while the platform runs and while it does not. The
 // one file under cli/ that wires engines.
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, isFailure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
@@ -21,7 +20,7 @@ import { nextEpochName } from '../infra/event-store/position.ts'
 import { readOrCreateSecret } from '../infra/keys/file.ts'
 import { checkDatabase, connectPostgres, type Database, migrateOperations } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
-import { exists } from '../infra/system/files.ts'
+import { exists, makeFolders } from '../infra/system/files.ts'
 import type { Log } from '../infra/telemetry.ts'
 
 export { readConsumers, setConsumer } from '../infra/bus/ahead.ts'
@@ -189,7 +188,7 @@ const reachRunning = async ({ config, log, shutdown }: Options): Promise<Reached
  *  Throws KEY_FILE_INVALID and DATA_FOLDER_UNREACHABLE. */
 export const secretOf = async ({ dataDir }: Pick<Config, 'dataDir'>, name: string): Promise<string> => {
   try {
-    await mkdir(dataDir, { recursive: true })
+    await makeFolders(dataDir)
     return await readOrCreateSecret(join(dataDir, 'keys', name))
   } catch (error) {
     if (error instanceof Failure) throw error

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { access, constants, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, constants, link, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -110,7 +110,7 @@ type Lock = { release(): Promise<void> }
  *  @param locks the folder of the lock itself, made when it is missing.
  *  @param log gets a warning where the kernel has no locks for the folder. */
 export const takeLock = async (locks: string, folder: string, log?: Log): Promise<Lock> => {
-  await mkdir(locks, { recursive: true })
+  await makeFolders(locks)
   const kernel = await takeKernelLocks(locks, folder)
   if (kernel.kind === 'impossible')
     log?.warn({ folder, reason: kernel.reason }, 'only process ids keep other platforms off this folder')

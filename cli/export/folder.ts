@@ -1,6 +1,6 @@
 // The folder of an export: parts by day, and a manifest of the valid parts and their last position.
 // A part that the manifest does not name does not count: a killed run has left it, and the next run removes it.
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../../domain/errors.ts'
@@ -85,7 +85,7 @@ export const openExportFolder = async (
     if (!found) await writeManifest(folder, fresh)
     await refuseChanged(folder, manifest)
     await removeLeftovers(folder, manifest)
-    await mkdir(join(folder, draftsName), { recursive: true })
+    await makeFolders(join(folder, draftsName))
 
     return {
       path: folder,
@@ -98,7 +98,7 @@ export const openExportFolder = async (
         })
         for (const [index, file] of files.entries()) {
           const target = join(folder, file.path)
-          await mkdir(dirname(target), { recursive: true })
+          await makeFolders(dirname(target))
           await rename(parts[index]?.draft ?? '', target)
           await syncFolder(dirname(target))
         }

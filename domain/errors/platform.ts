@@ -18,7 +18,7 @@ export const platformErrors = {
   },
   DATA_FOLDER_UNREACHABLE: {
     message: 'The data folder cannot be used.',
-    hint: 'Set DATA_DIR to a folder that can be written and entered.',
+    hint: 'Set DATA_DIR, or JOB_DIR where the folder is that of the jobs, to one that can be written and entered.',
   },
   KEY_FILE_INVALID: {
     message: 'A file of keys, or the one with the name of the cluster, is missing or damaged.',

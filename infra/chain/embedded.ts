@@ -1,11 +1,11 @@
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ErrorCode, errors, Failure } from '../../domain/errors.ts'
 import { createBackoff } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
 import { within } from '../async/within.ts'
 import { waitForKernelLock } from '../kernel-lock.ts'
-import { unlessMissing } from '../system/files.ts'
+import { makeFolders, unlessMissing } from '../system/files.ts'
 import { isAlive } from '../system/processes.ts'
 import { startWatched, type WatchedProcess } from '../system/watched-process.ts'
 import type { ServeOptions } from './embedded/serve.ts'
@@ -77,7 +77,7 @@ export const startEmbeddedChain = async (options: EmbeddedOptions): Promise<Embe
     allowReorganisations: options.allowReorganisations ?? false,
     ...(options.journalLinesMax === undefined ? {} : { journalLinesMax: options.journalLinesMax }),
   }
-  await mkdir(folder, { recursive: true })
+  await makeFolders(folder)
   await endLeftover(folder)
   const lock = await waitForKernelLock(join(folder, 'lock'), {
     msMax: leftoverMsMax,

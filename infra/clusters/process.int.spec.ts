@@ -99,7 +99,11 @@ describe('the process engine', () => {
 
   test('a folder that cannot be used is named', async () => {
     await writeFile(join(base, 'file'), '')
-    const cluster = processCluster({ root: join(base, 'file') })
-    await expect(cluster.launch(jobSpec(), recorder())).rejects.toMatchObject({ code: 'DATA_FOLDER_UNREACHABLE' })
+    // Below /proc a recursive mkdir would never end.
+    for (const root of [join(base, 'file'), join(base, 'file', 'jobs'), '/proc/neuralmesh/jobs']) {
+      const cluster = processCluster({ root })
+      const expected = { code: 'DATA_FOLDER_UNREACHABLE', details: expect.objectContaining({ folder: root }) }
+      await expect(cluster.launch(jobSpec(), recorder())).rejects.toMatchObject(expected)
+    }
   })
 })

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { link, open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
 import { errorCode } from '../system/errors.ts'
-import { unlessMissing } from '../system/files.ts'
+import { makeFolders, unlessMissing } from '../system/files.ts'
 
 const secretBytes = 32
 /** At least what `secretBytes` are in base64url. A shorter one can be guessed; NUL bytes are what a crash leaves. */
@@ -17,7 +17,7 @@ const anyFix = 'put it back from a backup, or remove it: a new one is made'
 export const readOrCreateSecret = async (path: string, fix: string = anyFix): Promise<string> => {
   const existing = await readSecret(path, fix)
   if (existing !== undefined) return existing
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeFolders(dirname(path), 0o700)
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
   const file = await open(draft, 'wx', 0o600)
   try {

@@ -26,11 +26,11 @@ export const syncFolder = async (path: string): Promise<void> => {
 }
 
 /** Makes one folder after the other: a recursive mkdir never ends where no folder can be made, for instance below
- *  /proc. Resolves to true when the folder is new. */
-export const makeFolders = async (folder: string): Promise<boolean> => {
+ *  /proc. `mode` is that of the last one. Resolves to true when the folder is new. */
+export const makeFolders = async (folder: string, mode = 0o777): Promise<boolean> => {
   if (await exists(folder)) return false
   if (dirname(folder) !== folder) await makeFolders(dirname(folder))
-  await mkdir(folder).catch((error: unknown) => {
+  await mkdir(folder, { mode }).catch((error: unknown) => {
     if (errorCode(error) !== 'EEXIST') throw error
   })
   return true

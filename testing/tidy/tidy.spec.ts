@@ -84,6 +84,11 @@ const bannedWords: readonly { words: RegExp; instead: string; but?: RegExp }[] =
   { words: /(?<![\w}>)*.~-])\/(hom[e]|User[s]|roo[t]|wor[k]|mn[t])\/\w/, instead: 'no folder of one machine' },
   { words: /regis[t]ry\.(npmjs|yarnpkg)|npm\.pkg\.gith[u]b/, instead: 'no package host', but: /^package-lock\.json$/ },
   { words: /\.\.\/shar[e]d\b/, instead: 'this is not in the repository' },
+  {
+    words: /\bmk[d]ir\(.*\brecursive: true/,
+    instead: 'makeFolders ends where no folder can be made',
+    but: /\.(spec|testing)\.ts$|^testing\//,
+  },
 ]
 
 const wordComplaints = (files: Files): string[] =>

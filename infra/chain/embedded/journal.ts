@@ -1,6 +1,6 @@
-import { mkdir, open, rename, writeFile } from 'node:fs/promises'
+import { open, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../../system/files.ts'
+import { makeFolders, syncFolder } from '../../system/files.ts'
 
 export type Journal = {
   /** The lines that were in it when it was opened, oldest first. */
@@ -16,7 +16,7 @@ export type Journal = {
 /** Opens a file of lines that only grows, and reads it whole. Cuts off a last line without its end, which a crash has
  *  left in the middle of a write: it was never acknowledged. */
 export const openJournal = async (path: string): Promise<Journal> => {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolders(dirname(path))
   const file = await open(path, 'a+', 0o600)
   try {
     const content = await file.readFile()

@@ -21,7 +21,7 @@ import { chmod, lchown, link, lstat, mkdir, open, readdir, rename, rm, writeFile
 import { dirname, join, posix } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
 import { errorCode } from '../../system/errors.ts'
-import { exists, unlessMissing } from '../../system/files.ts'
+import { exists, makeFolders, unlessMissing } from '../../system/files.ts'
 import { giveTree } from '../../system/owner.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
 import { isFaultOfMachine } from './fault.ts'
@@ -86,7 +86,7 @@ const writeFiles = async (work: string, spec: JobSpec, uid: number | undefined):
   for (const { path, content } of spec.files) {
     const target = join(work, path)
     try {
-      await mkdir(dirname(target), { recursive: true })
+      await makeFolders(dirname(target))
       // Of two files with one name, chance would choose the one that is read.
       await writeFile(target, content, { flag: 'wx', mode: content.startsWith('#!') ? 0o755 : 0o644 })
     } catch (error) {
@@ -106,7 +106,7 @@ export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: L
   // No other user may enter the folder of drafts, so none can put a link into one before it gets its owner.
   const staging = join(root, stagingName, `${process.pid}-${randomUUID()}`)
   const [work, temporary] = [join(staging, 'work'), join(staging, 'tmp')]
-  await mkdir(staging, { recursive: true, mode: 0o700 })
+  await makeFolders(staging, 0o700)
   try {
     for (const path of [work, temporary, join(staging, 'jail')]) await mkdir(path, { mode: 0o700 })
     await writeFile(join(staging, 'spec.json'), JSON.stringify({ ...spec, isolation: kind, uid, endsAtMs }), {
@@ -118,7 +118,7 @@ export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: L
     await writeFile(join(staging, 'verdict.room'), ' '.repeat(smallBytesMax), { mode: 0o600 })
     await writeFiles(work, spec, uid)
     if (uid !== undefined) await lchown(temporary, uid, uid)
-    await mkdir(dirname(folder), { recursive: true })
+    await makeFolders(dirname(folder))
     // The job's user may pass through to its own folder, and list nothing on the way.
     for (const passage of [staging, dirname(folder)]) await chmod(passage, 0o711)
     // Renaming onto a folder that is not empty fails: of two claims one wins.
@@ -132,20 +132,27 @@ export const claimFolder = async (root: string, { spec, kind, uid, endsAtMs }: L
   }
 }
 
-/** Makes the folder of all jobs, and removes the leftovers of launches that were killed before their claim. */
+/** Makes the folder of all jobs, and removes the leftovers of launches that were killed before their claim. Throws
+ *  DATA_FOLDER_UNREACHABLE. */
 export const prepareRoot = async (root: string): Promise<void> => {
-  await mkdir(root, { recursive: true })
-  for (const [name, mode] of [
-    [stagingName, 0o700],
-    [trialsName, 0o711],
-  ] as const) {
-    const folder = join(root, name)
-    await mkdir(folder, { recursive: true, mode })
-    await chmod(folder, mode)
-    for (const draft of await readdir(folder))
-      if (!(await exists(`/proc/${Number.parseInt(draft, 10)}`)))
-        await rm(join(folder, draft), { recursive: true, force: true })
+  try {
+    await makeFolders(root)
+    for (const [name, mode] of [
+      [stagingName, 0o700],
+      [trialsName, 0o711],
+    ] as const)
+      await prepareDrafts(join(root, name), mode)
+  } catch (error) {
+    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder: root, reason: String(errorCode(error) ?? error) }, error)
   }
+}
+
+const prepareDrafts = async (folder: string, mode: number): Promise<void> => {
+  await makeFolders(folder, mode)
+  await chmod(folder, mode)
+  for (const draft of await readdir(folder))
+    if (!(await exists(`/proc/${Number.parseInt(draft, 10)}`)))
+      await rm(join(folder, draft), { recursive: true, force: true })
 }
 
 /** Writes the program of an attempt again, whole or not at all: a power cut may have left it empty. */

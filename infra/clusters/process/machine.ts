@@ -2,9 +2,10 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, lchown, mkdir, rm } from 'node:fs/promises'
+import { chmod, lchown, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { makeFolders } from '../../system/files.ts'
 import { trialsName } from './folder.ts'
 import type { IsolationKind, Machine, Trial } from './isolation.ts'
 import { homeOf, jailWords } from './jail.ts'
@@ -48,7 +49,7 @@ export const lookAtMachine = async (root: string, only: IsolationKind | undefine
     return tryCommand([...jailWords(options, existsSync), ...command])
   }
   try {
-    for (const path of [work, join(folder, 'tmp'), join(folder, 'jail')]) await mkdir(path, { recursive: true })
+    for (const path of [work, join(folder, 'tmp'), join(folder, 'jail')]) await makeFolders(path)
     await chmod(folder, 0o711)
     if (uid !== undefined) await lchown(work, uid, uid)
     const writeIn = (home: string) => ['/bin/sh', '-c', 'touch "$0/trial" && [ -d /proc/self ]', home]

@@ -1,6 +1,5 @@
 import { realpath } from 'node:fs/promises'
 import { sep } from 'node:path'
-import { Failure } from '../../../domain/errors.ts'
 import { closeToOthers, ownUser, privatePathsIn, secretFilesIn } from '../../system/secret-files.ts'
 import { leftover } from './attempts.ts'
 import { prepareRoot } from './folder.ts'
@@ -31,9 +30,7 @@ export const prepareMachine = async (options: {
   readonly log: ClusterLog
 }): Promise<PreparedMachine> => {
   const { trust, only, hidden, secretFiles, log } = options
-  await prepareRoot(options.root).catch((error: unknown) => {
-    throw new Failure('DATA_FOLDER_UNREACHABLE', { folder: options.root }, error)
-  })
+  await prepareRoot(options.root)
   // Processes carry the folder's path in their environment, so it must be the same whatever links lead here.
   const root = await realpath(options.root)
   const [limits, machine] = await Promise.all([probeLimits(), lookAtMachine(root, only)])

@@ -1,9 +1,9 @@
 /** User ids for attempts: one for each, from a range that no other user owns. The group id is the same number. */
 import { randomInt } from 'node:crypto'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../system/errors.ts'
-import { exists, unlessMissing } from '../../system/files.ts'
+import { exists, makeFolders, unlessMissing } from '../../system/files.ts'
 
 /** The ids from `first` on, `count` of them. */
 export type UidRange = { readonly first: number; readonly count: number }
@@ -66,7 +66,7 @@ export const findUidRange = async (): Promise<UidRange | undefined> => {
 /** Claims an id of the range for one attempt. No other attempt of this folder gets it until it is released. Throws when
  *  every tried id is taken. */
 export const claimUid = async (root: string, range: UidRange, inUse: ReadonlySet<number>): Promise<number> => {
-  await mkdir(join(root, claimsName), { recursive: true, mode: 0o700 })
+  await makeFolders(join(root, claimsName), 0o700)
   for (let tries = 0; tries < claimTriesMax; tries++) {
     const uid = range.first + randomInt(range.count)
     if (inUse.has(uid)) continue

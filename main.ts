@@ -49,7 +49,7 @@ import { startWorker, timerHandlers } from './roles/worker.ts'
 const databaseWaitMs = 30_000
 const connectionsMax = 16
 const tasksAtOnceMax = 4
-
+const processStopMs = { closeMs: 15_000, reservedMs: 5_000 }
 const jwtFix = 'remove it, and all users sign in again; or put it back from a backup, or set JWT_SECRET'
 
 const now = () => new Date().toISOString()
@@ -145,12 +145,12 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     'chain',
     () => openChain(config, folder.path, log),
     (opened) => opened.close(),
+    processStopMs,
   )
   const { chainId, marketplace } = chain.description
   const cursorName = `${chainId}:${marketplace}`
   const chainCursor = postgresChainCursor(database, cursorName)
   await refuseOtherChain({ chain, cursor: chainCursor })
-
   const turns = await open(
     'turns',
     () => openPostgresTurns({ database, log }),

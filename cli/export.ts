@@ -6,9 +6,9 @@ import { exportLog } from './export/run.ts'
 import { openInstallation, secretOf } from './installation.ts'
 import { refuseFiles, runTool } from './tool.ts'
 
-export { exportLog } from './export/run.ts'
-
 import { userPath } from './user-path.ts'
+
+export { exportLog } from './export/run.ts'
 
 const usage = `npm run export -- --out DIR [--format parquet|jsonl] [--to X] [--include-personal-data] [--json]
   --out DIR                the folder: a new one, or that of an earlier export, which then gets what is new

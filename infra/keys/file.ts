@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { link, open, readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Failure } from '../../domain/errors.ts'
-import { errorCode } from '../system/errors.ts'
-import { makeFolders, unlessMissing } from '../system/files.ts'
+import { makeFolders, storeOnce, unlessMissing } from '../system/files.ts'
 
 const secretBytes = 32
 /** At least what `secretBytes` are in base64url. A shorter one can be guessed; NUL bytes are what a crash leaves. */
@@ -18,19 +17,7 @@ export const readOrCreateSecret = async (path: string, fix: string = anyFix): Pr
   const existing = await readSecret(path, fix)
   if (existing !== undefined) return existing
   await makeFolders(dirname(path), 0o700)
-  const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
-  const file = await open(draft, 'wx', 0o600)
-  try {
-    await file.writeFile(`${randomBytes(secretBytes).toString('base64url')}\n`)
-    await file.sync()
-    // A link fails where a rename would replace: the second process takes the secret of the first one.
-    await link(draft, path).catch((error: unknown) => {
-      if (errorCode(error) !== 'EEXIST') throw error
-    })
-  } finally {
-    await file.close()
-    await rm(draft, { force: true })
-  }
+  await storeOnce(path, `${randomBytes(secretBytes).toString('base64url')}\n`, 0o600)
   return (await readSecret(path, fix)) ?? readOrCreateSecret(path, fix)
 }
 

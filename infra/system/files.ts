@@ -1,4 +1,5 @@
-import { mkdir, open, stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { link, mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode } from './errors.ts'
 
@@ -34,4 +35,22 @@ export const makeFolders = async (folder: string, mode = 0o777): Promise<boolean
     if (errorCode(error) !== 'EEXIST') throw error
   })
   return true
+}
+
+/** Stores a file whole or not at all, where none is yet, and syncs it. Where one is, that one stays: of several
+ *  processes the first one's counts, so read it afterwards. */
+export const storeOnce = async (path: string, text: string, mode: number): Promise<void> => {
+  const draft = `${path}.${process.pid}.${randomUUID()}`
+  const file = await open(draft, 'wx', mode)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+    // A link fails where a rename would replace.
+    await link(draft, path).catch((error: unknown) => {
+      if (errorCode(error) !== 'EEXIST') throw error
+    })
+  } finally {
+    await file.close()
+    await rm(draft, { force: true })
+  }
 }

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { link, open, readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
 import { errorCode } from '../../system/errors.ts'
-import { unlessMissing } from '../../system/files.ts'
+import { storeOnce, unlessMissing } from '../../system/files.ts'
 import { prepareRoot } from './folder.ts'
 
 const idForm = /^[0-9a-f]{8}$/
@@ -28,17 +28,6 @@ export const clusterIdOf = async (root: string): Promise<string> => {
   const path = join(root, '.cluster')
   const known = await readId(path)
   if (known !== undefined) return known
-  const draft = `${path}.${process.pid}.${randomUUID()}`
-  const file = await open(draft, 'wx', 0o644)
-  try {
-    await file.writeFile(`${randomUUID().slice(0, 8)}\n`)
-    await file.sync()
-    await link(draft, path).catch((error: unknown) => {
-      if (errorCode(error) !== 'EEXIST') throw error
-    })
-  } finally {
-    await file.close()
-    await rm(draft, { force: true })
-  }
+  await storeOnce(path, `${randomUUID().slice(0, 8)}\n`, 0o644)
   return (await readId(path)) ?? clusterIdOf(root)
 }

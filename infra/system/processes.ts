@@ -62,12 +62,15 @@ export const sendSignal = (pid: number, signal: NodeJS.Signals): void => {
   }
 }
 
-/** Returns the identity of this process. */
-export const ownIdentity = (): ProcessIdentity => ({
-  pid: process.pid,
-  startTime: readProcess(process.pid)?.startTime ?? 0,
+/** Returns the identity of the process that has this pid now. It is that of no process where none has. */
+export const identityOf = (pid: number): ProcessIdentity => ({
+  pid,
+  startTime: readProcess(pid)?.startTime ?? 0,
   bootId: currentBootId(),
 })
+
+/** Returns the identity of this process. */
+export const ownIdentity = (): ProcessIdentity => identityOf(process.pid)
 
 /** Returns the name of the pid namespace of this process, such as `pid:[4026531836]`; undefined where /proc shows the
  *  processes of another one, and so not those that this process could name. */

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { isRunning, runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
+import { processesIn, readProcess } from './processes.ts'
 import { startWatched } from './watched-process.ts'
 
 let folder: string
@@ -41,6 +42,46 @@ describe('while this process lives', () => {
   test('a program that is not there ends with 127', async () => {
     const child = await start('/no/such/program')
     expect(await child.ended).toBe(127)
+  })
+})
+
+describe('whichever of its processes are stopped, all have ended when it says so', () => {
+  const names = ['program', 'watchdog', 'reader'] as const
+  const subsets = [1, 2, 3, 4, 5, 6, 7].map((bits) => names.filter((_, index) => bits & (1 << index)))
+  const all = () => processesIn(folder, ['sleep', 'sh', 'dash', 'busybox'])
+  const startAll = async () => {
+    const child = await start('sleep', '1000')
+    const watchdog = readProcess(child.pid)?.parent ?? 0
+    const reader = (await all()).find((pid) => pid !== child.pid && readProcess(pid)?.parent === watchdog) ?? 0
+    return { child, pids: { program: child.pid, watchdog, reader } }
+  }
+
+  test.each(subsets.map((stopped) => ({ stopped })))('killed while $stopped are stopped', async ({ stopped }) => {
+    for (let round = 0; round < 10; round += 1) {
+      const { child, pids } = await startAll()
+      for (const name of stopped) process.kill(pids[name], 'SIGSTOP')
+      child.kill()
+      expect(await child.ended).toBe(137)
+      expect(await all()).toEqual([])
+      expect(child.running()).toBe(false)
+    }
+  })
+
+  test('a program that ends beside a stopped reader', async () => {
+    const { child, pids } = await startAll()
+    process.kill(pids.reader, 'SIGSTOP')
+    child.signal('SIGTERM')
+    expect(await child.ended).toBe(128 + 15)
+    expect(await all()).toEqual([])
+  })
+
+  test('a watchdog that others kill beside a stopped reader', async () => {
+    const { child, pids } = await startAll()
+    process.kill(pids.reader, 'SIGSTOP')
+    process.kill(pids.watchdog, 'SIGKILL')
+    expect(await child.ended).toBe(137)
+    expect(await all()).toEqual([child.pid])
+    process.kill(child.pid, 'SIGKILL')
   })
 })
 

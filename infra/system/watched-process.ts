@@ -1,30 +1,35 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { isStopped, sendSignal } from './processes.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { identityOf, isAlive, isStopped, type ProcessIdentity, sendSignal } from './processes.ts'
 
 /** Runs the program beside a reader of a pipe from this process. When this process ends, in any way, the pipe closes
- *  and the reader sends SIGINT. When the program ends, the script ends the reader and exits with the program's
- *  status. */
+ *  and the reader sends SIGINT. When the program ends, the script ends the reader, also one that is stopped, and exits
+ *  with the program's status. */
 const watchdog = `
 exec 4<&0
 "$@" 4<&- </dev/null >&2 &
 child=$!
-echo $child
 ( while read -r _; do :; done; kill -INT $child ) <&4 3<&- >/dev/null 2>&1 &
 reader=$!
+echo $child $reader
 exec 4<&- 3<&- >/dev/null 2>&1
 wait $child
 status=$?
-kill $reader
+kill -KILL $reader
 wait $reader
 exit $status
 `
 
+/** How long the reader may take to end by itself once its pipe is closed, and how often it is looked for. */
+const goneMsMax = 1_000
+const lookEachMs = 5
+
 export type WatchedProcess = {
   /** The pid of the program itself. */
   readonly pid: number
-  /** Resolves to the exit status when the program and its watchdog have ended: 128 plus the signal's number when it was
-   *  killed. */
+  /** Resolves to the exit status when the watchdog and the reader beside it have ended, and the program too, unless the
+   *  watchdog was killed by others: 128 plus the signal's number when it was killed. */
   readonly ended: Promise<number>
   running(): boolean
   /** Sends a signal; it is no error when the program has ended. */
@@ -57,18 +62,22 @@ export const startWatched = async (options: {
   })
   // This process never writes, but the end of the reader may still be reported here.
   shell.stdin?.on('error', () => undefined)
-  let running = true
+  let state: 'running' | 'ending' | 'ended' = 'running'
+  let reader: ProcessIdentity | undefined
+  let killed: ProcessIdentity | undefined
   let failure: unknown
   const ended = new Promise<number>((resolve) => {
-    const end = (status: number) => {
-      running = false
+    const end = async (status: number) => {
+      state = 'ending'
       shell.stdin?.destroy()
+      for (const process of [killed, reader]) if (process) await untilGone(process)
+      state = 'ended'
       resolve(status)
     }
-    shell.once('exit', (code) => end(code ?? 137))
+    shell.once('exit', (code) => void end(code ?? 137))
     shell.once('error', (error) => {
       failure = error
-      end(127)
+      void end(127)
     })
   })
   const line = new Promise<string>((resolve) => {
@@ -76,20 +85,30 @@ export const startWatched = async (options: {
   })
   const first = await Promise.race([line, ended])
   if (typeof first === 'number') throw new Error(`${command[0]} was not started (${first})`, { cause: failure })
-  const pid = Number(first)
+  const [pid = 0, readerPid = 0] = first.split(' ').map(Number)
+  reader = identityOf(readerPid)
   return {
     pid,
-    running: () => running,
+    running: () => state !== 'ended',
     ended,
     signal: (name) => {
-      if (running) sendSignal(pid, name)
+      if (state === 'running') sendSignal(pid, name)
     },
-    stopped: () => running && [pid, shell.pid].some((one) => one !== undefined && isStopped(one)),
+    stopped: () => state === 'running' && [pid, shell.pid].some((one) => one !== undefined && isStopped(one)),
     kill: () => {
-      if (!running) return
+      if (state !== 'running') return
+      killed = identityOf(pid)
       sendSignal(pid, 'SIGKILL')
       // The watchdog leads its own group, which its reader belongs to.
       if (shell.pid !== undefined) sendSignal(-shell.pid, 'SIGKILL')
     },
+  }
+}
+
+const untilGone = async (process: ProcessIdentity): Promise<void> => {
+  const until = performance.now() + goneMsMax
+  while (isAlive(process)) {
+    if (performance.now() > until) sendSignal(process.pid, 'SIGKILL')
+    await sleep(lookEachMs)
   }
 }

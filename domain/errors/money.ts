@@ -2,7 +2,7 @@
 export const moneyErrors = {
   INSUFFICIENT_FUNDS: {
     message: 'The available balance is lower than what must be held.',
-    hint: 'See the details for what is needed and what is available; deposit more, or rent for fewer seconds or GPUs.',
+    hint: 'The details have what is needed and what is available. Rent less, or deposit more: it counts once it is final.',
   },
   AMOUNT_INVALID: { message: 'The amount must be above zero.', hint: 'Give a positive amount.' },
   HOLD_ALREADY_EXISTS: { message: 'This hold already exists.', hint: 'Capture or release it.' },

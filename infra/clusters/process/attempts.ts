@@ -63,6 +63,8 @@ export type Attempts = {
   find(folder: string): Promise<FoundAttempt>
   /** Resolves to all attempts that have a folder. */
   list(): Promise<ListedAttempt[]>
+  /** Resolves to the user of an attempt, where it has one of its own, and to all its processes that run. */
+  members(folder: string): Promise<{ readonly uid: number | undefined; readonly pids: readonly number[] }>
   /** Ends what runs of an attempt whose folder was removed. */
   endStrays(folder: string): Promise<void>
   /** Ends an attempt, watched or not. Calls `onUnwritten` before the first signal where the verdict could not be written. */
@@ -177,6 +179,12 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     return Promise.all(found.map((one) => limited(() => look(one))))
   }
 
+  const members: Attempts['members'] = async (folder) => {
+    const found = await find(folder)
+    const { wrapper, job } = await membersAt(folder, found, await table(0))
+    return { uid: found.traces.uid, pids: [...wrapper, ...job] }
+  }
+
   const end: Attempts['end'] = async (folder, verdict, onUnwritten) => {
     const verdictWritten = await passVerdict(folder, verdict).then(
       () => true,
@@ -189,10 +197,10 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     // After the verdict: a wrapper that claims from now on reads it, and the process of an earlier claim is read here.
     const found = await find(folder)
     const { launch, traces, first } = found
-    const members = async () => membersAt(folder, found, await table(0))
+    const membersNow = async () => membersAt(folder, found, await table(0))
     const isOverLimit = verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT'
     const patienceMs = isOverLimit ? 0 : graceMsOf(launch?.spec, graceMs)
-    await endAttempt({ first, members, graceMs: patienceMs, verdictWritten })
+    await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten })
     await removeIpc(traces).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
   }
 
@@ -207,5 +215,5 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     })
   }
 
-  return { read: readFiles, find, list, endStrays, end }
+  return { read: readFiles, find, list, members, endStrays, end }
 }

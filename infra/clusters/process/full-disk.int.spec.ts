@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
 import { recorder, shellJob } from '../contract.ts'
 import { folderOf, graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
-import { makeRoomForStart, processCluster } from '../process.ts'
+import { makeWayForStart, processCluster } from '../process.ts'
 import { readRoom } from './room.ts'
 
 const run = promisify(execFile)
@@ -152,7 +152,7 @@ onSmallDisk('on a disk of 64 MiB (only root may mount one)', () => {
     const spec = shellJob(filler)
     await kill(await launchElsewhere(root, spec, 'started'))
     await eventually('the disk is full', async () => (await statfs(root)).bavail === 0)
-    await makeRoomForStart({ root, log: silent })
+    await makeWayForStart({ root, ports: [], log: silent })
     await expectRoom()
     expect(await runningOf(root, spec)).toEqual([])
     const [cluster, watcher] = [open(), recorder()]
@@ -167,7 +167,7 @@ onSmallDisk('on a disk of 64 MiB (only root may mount one)', () => {
     await cluster.launch(spec, watcher)
     await logged('ready', spec, cluster)
     await fill()
-    await makeRoomForStart({ root, log: silent })
+    await makeWayForStart({ root, ports: [], log: silent })
     expect(watcher.calls).toEqual(['started'])
     expect((await runningOf(root, spec)).length).toBeGreaterThan(0)
     await cluster.close({ stopJobs: true })

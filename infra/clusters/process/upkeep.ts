@@ -1,6 +1,7 @@
 import type { JobHandle, JobOutcome } from '../port.ts'
 import type { Attempts } from './attempts.ts'
 import type { ClusterLog, Follower } from './follow.ts'
+import { endListeners } from './listeners.ts'
 import { removeOld } from './retention.ts'
 import { makeRoom } from './room.ts'
 
@@ -9,11 +10,15 @@ const sweepMs = 600_000
 /** How often it is looked whether the disk has room, while jobs run here and while none does. */
 const roomMs = 250
 const idleRoomMs = 10_000
+/** How often it is looked whether jobs listen where the platform does. */
+const portsMs = 5_000
 /** Where a look takes long, the next one comes no sooner than so many times that long. */
 const roomRestFactor = 4
 
 export type UpkeepOptions = {
   readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts }>
+  /** The ports on which no job may listen. */
+  readonly ports: readonly number[]
   /** Returns whether this program watches an attempt. */
   readonly isWatched: (handle: JobHandle) => boolean
   readonly followerOf: (handle: JobHandle) => Follower | undefined
@@ -30,11 +35,13 @@ export type Upkeep = {
   close(): Promise<void>
 }
 
-/** Keeps the disk of the attempts in order: removes what old ones have left, and makes room where there is little. */
-export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log }: UpkeepOptions): Upkeep => {
+/** Keeps order among the attempts: removes what old ones have left, makes room where the disk has little, and ends those
+ *  that listen where the platform does. */
+export const createUpkeep = (options: UpkeepOptions): Upkeep => {
+  const { ready, ports, isWatched, followerOf, isIdle, clock, log } = options
   const closing = new AbortController()
   const { signal } = closing
-  let sweptMs = Number.NEGATIVE_INFINITY
+  let [sweptMs, listenedMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   let [sweeping, looking] = [Promise.resolve(), Promise.resolve()]
   let timer: NodeJS.Timeout | undefined
   let runs = false
@@ -57,6 +64,10 @@ export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log 
     const namelessDiskBytes = (handle: JobHandle) => followerOf(handle)?.namelessDiskBytes() ?? 0
     const onUnwritten = (handle: JobHandle, verdict: JobOutcome) => followerOf(handle)?.decide(verdict)
     await makeRoom({ root, attempts, log, namelessDiskBytes, onUnwritten, signal })
+    if (ports.length > 0 && begun - listenedMs >= portsMs) {
+      listenedMs = begun
+      await endListeners({ ports, attempts, log, onUnwritten })
+    }
     return isIdle() ? idleRoomMs : Math.max(roomMs, roomRestFactor * (performance.now() - begun))
   }
   const schedule = (ms: number) => {

@@ -2,20 +2,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { gpuKeyOf, gpuNameOf } from '../domain/gpu-models.ts'
 import { usdc } from '../domain/money.testing.ts'
-import { continentNames, countries } from '../domain/regions/countries.ts'
+import { areas, continents } from '../domain/regions.testing.ts'
 import { regionMatcher } from '../domain/regions.ts'
 import { at, createSpecLog } from './engine/log.testing.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { gpuModels, listings, searchListings } from './listings.ts'
 import { readAllPages } from './page.ts'
-
-const areas = Object.entries(countries).flatMap(([continent, list]) =>
-  list.split(',').map((line) => {
-    const [code = '', three = '', ...names] = line.trim().split(' ')
-    return { code, three, continent, names: names.join(' ').split('|') }
-  }),
-)
-const continents = Object.entries(continentNames).flatMap(([code, names]) => [code, ...names.split('|')])
 
 const written = areas.flatMap(({ code, continent, names }) => [`${names[0]}, ${code}, ${continent}`, `${code}-east-1`])
 /** One character that becomes eighteen, and one with two code units. */

@@ -45,7 +45,7 @@ beforeAll(async () => {
   await insert(stranger)
   await insert(honest)
   await world.database.query('spec.analyze', 'analyze read.listings')
-})
+}, 180_000)
 afterAll(() => world.close())
 
 type Plan = { readonly [key: string]: unknown; readonly Plans?: readonly Plan[] }

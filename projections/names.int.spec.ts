@@ -43,7 +43,7 @@ beforeAll(async () => {
       pricePerGpuHour: usdc(1n),
     })
   await world.caughtUp()
-})
+}, 180_000)
 afterAll(() => world.close())
 
 const search = async (asked: { region: string } | { gpu: string }) => {
@@ -57,7 +57,7 @@ const expectRegions = async (asked: string) =>
 test('the index finds what the matcher finds: each country and continent', async () => {
   const asked = areas.map(({ code, names }, index) => (index % 2 === 0 ? code : (names[0] ?? '')))
   for (const name of [...continents, ...asked]) await expectRegions(name)
-})
+}, 180_000)
 
 test('the index finds what the matcher finds: words of regions, and any text', () =>
   fc.assert(fc.asyncProperty(fc.oneof(text, fc.constantFrom(...regions), fc.constantFrom(...long)), expectRegions), {

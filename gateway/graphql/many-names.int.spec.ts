@@ -44,7 +44,7 @@ beforeAll(async () => {
     position = data.listGpus.position
   }
   renter = await world.newUser()
-})
+}, 180_000)
 afterAll(() => world.close())
 
 test.each([{ gpu: 'B300X' }, { region: 'Norway' }, { region: 'tromso' }, { gpu: 'b300-x', region: 'NO' }])(

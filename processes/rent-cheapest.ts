@@ -4,7 +4,7 @@ import { isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { money } from '../domain/money.ts'
 import type { Placement } from '../domain/rental.ts'
 import type { ReadModels } from '../projections/database.ts'
-import { gpuModelsNear, gpuNamesLike, searchListings } from '../projections/listings.ts'
+import { gpuModelsNear, searchListings } from '../projections/listings.ts'
 import { readAllPages } from '../projections/page.ts'
 import { type Candidate, type Needs, place } from '../scheduler/placement/cheapest.ts'
 import { type RentalRequest, type RequestedRental, requestRental } from './rent-a-gpu.ts'
@@ -80,8 +80,7 @@ const findListings = async (read: ReadModels, needs: Needs): Promise<readonly st
 
 /** Resolves to all open listings of the model: placement returns why none fits, so nothing else is filtered here. */
 const findOffers = async (read: ReadModels, { gpu }: Needs): Promise<Candidate[]> => {
-  const gpus = await gpuNamesLike(read, gpu)
-  const rows = await readAllPages((page) => searchListings(read, { gpus, ...page }))
+  const rows = await readAllPages((page) => searchListings(read, { gpu, ...page }))
   return rows
     .filter(({ status }) => status === 'open')
     .map((row) => ({

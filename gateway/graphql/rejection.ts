@@ -1,6 +1,6 @@
 import { balanceOf } from '../../domain/account.ts'
 import type { Details } from '../../domain/errors.ts'
-import { costOf, formatMoney, money } from '../../domain/money.ts'
+import { costAtMost, formatMoney, money } from '../../domain/money.ts'
 import { hourlyRate } from '../../domain/rental.ts'
 import type { RequestedRental } from '../../processes/rent-a-gpu.ts'
 import type { Services } from '../services.ts'
@@ -21,7 +21,7 @@ export const detailsOfRejection = async (
   if (answer.code !== 'INSUFFICIENT_FUNDS') return {}
   const { state: account, last } = await commands.current('account', rental.renter)
   const refused = last?.event.type === 'HoldRefused' && last.event.rental === answer.rental ? last.event : undefined
-  const needed = refused?.amount ?? costOf(hourlyRate({ ...listing, gpuCount: rental.gpuCount }), rental.seconds)
+  const needed = refused?.amount ?? costAtMost(hourlyRate({ ...listing, gpuCount: rental.gpuCount }), rental.seconds)
   const available = money(balanceOf(account, needed.asset).available, needed.asset)
   return { needed: formatMoney(needed), available: formatMoney(available) }
 }

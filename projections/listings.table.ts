@@ -25,6 +25,14 @@ export const listingsTable = defineEntity({
     listedAt: moment(),
     ...stamps(),
   },
-  indexes: [{ properties: ['pricePerGpuHour', 'id'] }, { properties: ['gpu'] }],
+  indexes: [
+    { properties: ['pricePerGpuHour', 'id'] },
+    { properties: ['gpu'] },
+    // What fits is found in this order, and what does not is passed over without its row.
+    {
+      name: 'listings_offers_index',
+      properties: ['status', 'gpu', 'asset', 'pricePerGpuHour', 'freeGpus', 'id', 'gpuCount', 'vramMib', 'region'],
+    },
+  ],
 })
 export type ListingRow = InferEntity<typeof listingsTable>

@@ -177,9 +177,25 @@ describe('a listing that refuses before anything is stored', () => {
     const world = await dear()
     const answer = await rent(world, 'first', 'second')
     expect(answer).toMatchObject({ outcome: 'active', rental: ids.rental('ada', 'k') })
+    const { first } = await world.commands.current('rental', ids.rental('ada', 'k'))
+    expect(first?.event).toMatchObject({ placement: { gpu: 'H100', listings: ['second'] } })
     await world.deposit('ada', 20_000_000n)
     expect(await rent(world, 'first', 'second')).toEqual(answer)
     expect(await world.state('listing', 'first')).toMatchObject({ reservedGpus: 0 })
+  })
+
+  test('is the answer once a rental of the key is stored, and the key goes on there: it never has two rentals', async () => {
+    const world = await dear()
+    await world.list('third', 1)
+    await world.list('gone', 1)
+    await send(world, 'listing', 'gone', { type: 'WithdrawListing' })
+    const ask = () => rent(world, 'gone', 'first', 'third')
+    expect(await ask()).toMatchObject({ refused: 'INSUFFICIENT_FUNDS' })
+    await world.deposit('ada', 20_000_000n)
+    const answer = await ask()
+    expect(answer).toMatchObject({ outcome: 'active', rental: ids.rental('ada', ids.keyOfTry('k', 1)) })
+    expect(await ask()).toEqual(answer)
+    expect(await world.state('listing', 'third')).toMatchObject({ reservedGpus: 0 })
   })
 
   test('is the answer where all do', async () => {
@@ -213,6 +229,7 @@ test('two processes at once, whatever each finds and whatever happens: one answe
     listing: fc.constantFrom('a', 'b', 'c'),
     command: fc.constantFrom<CommandOf<'listing'>>(
       { type: 'WithdrawListing' },
+      // More than ada has, more than the maximum, and little.
       { type: 'ChangePrice', pricePerGpuHour: usdc(3_900_000n) },
       { type: 'ChangePrice', pricePerGpuHour: usdc(4_100_000n) },
       { type: 'ChangePrice', pricePerGpuHour: usdc(1n) },
@@ -242,7 +259,12 @@ test('two processes at once, whatever each finds and whatever happens: one answe
         const [answers] = await scheduler.waitFor(Promise.all([Promise.all(asks), Promise.all(happenings)]))
         await runAll(world, world)
         const last = await rent(world, ...finds[0])
-        const settled = [...answers, last].filter(
+        // What was refused before could be rented now.
+        await world.deposit('ada', 20_000_000n)
+        const cheap = { type: 'ChangePrice', pricePerGpuHour: usdc(2n) } as const
+        for (const listing of ['a', 'b', 'c']) await send(world, 'listing', listing, cheap).catch(() => undefined)
+        const later = await rent(world, ...finds[1])
+        const settled = [...answers, last, later].filter(
           (answer) => answer !== undefined && !(isRefusal(answer) && !isFinal(answer.refused)),
         )
         const same = settled.map((answer) => ({ ...answer, position: undefined }))

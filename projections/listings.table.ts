@@ -35,6 +35,12 @@ export const listingsTable = defineEntity({
     { properties: ['gpuKey', 'pricePerGpuHour', 'id'], where: "status = 'open'" },
     { properties: ['regionTags'], type: 'gin', where: "status = 'open'" },
     { properties: ['gpuModel'] },
+    // What fits is found in this order, and what does not is passed over without its row.
+    {
+      name: 'listings_offers_index',
+      properties: ['gpuKey', 'asset', 'pricePerGpuHour', 'freeGpus', 'id', 'gpuCount', 'vramMib'],
+      where: "status = 'open'",
+    },
   ],
 })
 export type ListingRow = InferEntity<typeof listingsTable>

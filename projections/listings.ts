@@ -94,21 +94,27 @@ export type ListingSearch = PageRequest & {
   readonly onlyFree?: boolean | undefined
 }
 
+const openListings = (db: ReadDatabase) => db.selectFrom('Listing').where('status', '=', 'open')
+type Condition = Parameters<ReturnType<typeof openListings>['where']>[0]
+type ListingConditions = Parameters<Extract<Condition, (builder: never) => unknown>>[0]
+
+/** Returns the condition that a listing is in a region: a country, a continent, or words of it. */
+export const isInRegion = ({ and, eb, fn, or, val }: ListingConditions, region: string) => {
+  const { areas, words } = regionQuestionOf(region)
+  const tags = fn<string>('array_to_string', ['regionTags', val(' ')])
+  const together = eb(fn<number>('strpos', [tags, val(` ${words.join(' ')} `)]), '>', 0)
+  const named = and([eb('regionTags', '@>', val(words)), together])
+  return or([eb('regionTags', '&&', val(areas)), ...(words.length > 0 ? [named] : [])])
+}
+
 /** Selects the open listings that fit, after the cursor. */
 const fitting = (db: ReadDatabase, search: ListingSearch) => {
   const { gpu, gpuCountMin = 1, vramMibMin, pricePerGpuHourMax: priceMax, region, onlyFree } = search
   const [price, id] = readCursor(search.after, [isInteger, isStorable]) ?? []
-  let found = db.selectFrom('Listing').where('status', '=', 'open')
+  let found = openListings(db)
   if (gpu !== undefined) found = found.where('gpuKey', '=', gpuKeyOf(gpu))
   if (vramMibMin !== undefined) found = found.where('vramMib', '>=', vramMibMin)
-  if (region !== undefined)
-    found = found.where(({ and, eb, fn, or, val }) => {
-      const { areas, words } = regionQuestionOf(region)
-      const tags = fn<string>('array_to_string', ['regionTags', val(' ')])
-      const together = eb(fn<number>('strpos', [tags, val(` ${words.join(' ')} `)]), '>', 0)
-      const named = and([eb('regionTags', '@>', val(words)), together])
-      return or([eb('regionTags', '&&', val(areas)), ...(words.length > 0 ? [named] : [])])
-    })
+  if (region !== undefined) found = found.where((eb) => isInRegion(eb, region))
   if (priceMax) found = found.where('asset', '=', priceMax.asset).where('pricePerGpuHour', '<=', priceMax.amount)
   if (price !== undefined && id !== undefined)
     found = found.where((eb) => eb(eb.refTuple('pricePerGpuHour', 'id'), '>', eb.tuple(BigInt(price), id)))

@@ -7,7 +7,7 @@ import { regionMatcher } from '../domain/regions.ts'
 import { at, createSpecLog } from './engine/log.testing.ts'
 import { createReadWorld, type ReadWorld } from './engine/world.testing.ts'
 import { gpuModels, listings, searchListings } from './listings.ts'
-import { readAllPages } from './page.ts'
+import { pageRowsMax } from './page.ts'
 
 const written = areas.flatMap(({ code, continent, names }) => [`${names[0]}, ${code}, ${continent}`, `${code}-east-1`])
 /** One character that becomes eighteen, and one with two code units. */
@@ -47,8 +47,13 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 const search = async (asked: { region: string } | { gpu: string }) => {
-  const rows = await readAllPages((page) => searchListings(world.read, { ...page, ...asked }))
-  return rows.map(({ region }) => region).sort()
+  const found: string[] = []
+  for (let after: string | undefined, more = true; more; ) {
+    const page = await searchListings(world.read, { ...asked, first: pageRowsMax, after })
+    found.push(...page.rows.map(({ region }) => region))
+    ;[after, more] = [page.endCursor, page.hasNextPage]
+  }
+  return found.sort()
 }
 
 const expectRegions = async (asked: string) =>

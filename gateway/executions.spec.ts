@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { buildSchema, execute, parse } from 'graphql'
-import { type Client, executionsPlugin } from './executions.ts'
+import { type Client, executionsPlugin, mutationsPerAddressMax, queriesPerAddressMax } from './executions.ts'
 
 const schema = buildSchema('type Query { work: Int } type Mutation { work: Int }')
 
@@ -47,8 +47,8 @@ const client = (address: string, hasLeft = false): Client => ({
 })
 
 const kinds = [
-  { kind: 'queries', document: '{ work }', max: 4 },
-  { kind: 'mutations', document: 'mutation { work }', max: 16 },
+  { kind: 'queries', document: '{ work }', max: queriesPerAddressMax },
+  { kind: 'mutations', document: 'mutation { work }', max: mutationsPerAddressMax },
 ]
 
 test.each(kinds)(

@@ -20,7 +20,7 @@ export type Client = {
 /** How many operations of one address are executed at the same time; others of their kind wait for them, in their order.
  *  Each may ask the database for many things at once, and other clients are answered after that. A mutation mostly waits
  *  for the log, and many renters may share an address. */
-const [queriesPerAddressMax, mutationsPerAddressMax] = [4, 16]
+export const [queriesPerAddressMax, mutationsPerAddressMax] = [4, 16]
 /** A longer answer waits for its turn before it is written: a megabyte of JSON takes the event loop some milliseconds. */
 const answerAtOnceBytesMax = 256 * 1024
 

@@ -11,6 +11,7 @@ import type { FastifyInstance } from 'fastify'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { eventually } from '../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
+import { mutationsPerAddressMax } from './executions.ts'
 import { limitUpgrades } from './upgrades.ts'
 
 const givenBackMsMax = 5_000
@@ -162,8 +163,7 @@ test('a connection that does not become a WebSocket in time is ended, one that d
   http.close()
 })
 
-test('of many mutations of an address sixteen begin, none once its clients have left, and then all is given back', async () => {
-  const mutationsAtOnce = 16
+test('of many mutations of an address a few begin, none once its clients have left, and then all is given back', async () => {
   const { promise: gate, resolve: end } = Promise.withResolvers<void>()
   let [begun, ended] = [0, 0]
   const usual = server
@@ -197,7 +197,7 @@ test('of many mutations of an address sixteen begin, none once its clients have 
   const sockets = await Promise.all(Array.from({ length: 100 }, () => open(other.port)))
   for (const socket of sockets) socket.resume().write(sent)
   await eventually('all are under way', async () => (await inUse()) === 100)
-  await eventually('some have begun', async () => begun === mutationsAtOnce)
+  await eventually('some have begun', async () => begun === mutationsPerAddressMax)
   const closed = Promise.all(sockets.map((socket) => first(socket, 'close')))
   for (const socket of sockets) socket.destroy()
   await closed
@@ -206,7 +206,7 @@ test('of many mutations of an address sixteen begin, none once its clients have 
   expect(await inUse()).toBe(100)
   end()
   await eventually('all is given back', async () => (await inUse()) === 0, givenBackMsMax)
-  expect([begun, ended]).toEqual([mutationsAtOnce, mutationsAtOnce])
+  expect([begun, ended]).toEqual([mutationsPerAddressMax, mutationsPerAddressMax])
   await other.close()
 })
 

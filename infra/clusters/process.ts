@@ -238,7 +238,7 @@ export const makeRoomForStart = async (options: { readonly root: string; readonl
     if (!(await exists(options.root))) return
     const root = await realpath(options.root)
     const attempts = createAttempts({ root, table: createTableReader(), log, graceMs: graceMsDefault })
-    await makeRoom({ root, attempts, log, namelessDiskBytes: () => 0, onUnwritten: () => undefined })
+    await makeRoom({ root, attempts, log, endsAny: true, onUnwritten: () => undefined })
   } catch (error) {
     log.warn({ err: error }, 'no room could be made on the disk of the jobs')
   }

@@ -46,6 +46,10 @@ export type ListedAttempt = JobHandle & {
   readonly folder: string
   readonly running: boolean
   readonly hasBegun: boolean
+  /** The processes of the job that run. */
+  readonly job: readonly number[]
+  /** When the first process started, in milliseconds since 1970, as far as that is known. */
+  readonly startedMs: number | undefined
 }
 
 export type AttemptsOptions = {
@@ -172,7 +176,7 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
       const first = await findFirst(folder, files.first, now, leadersOf)
       const { wrapper, job } = await membersAt(folder, { ...files, first }, now)
       const running = wrapper.length + job.length > 0
-      return { ...handle, folder, running, hasBegun: files.hasBegun }
+      return { ...handle, folder, running, hasBegun: files.hasBegun, job, startedMs: first?.startedMs }
     }
     return Promise.all(found.map((one) => limited(() => look(one))))
   }

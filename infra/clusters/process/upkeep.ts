@@ -11,6 +11,8 @@ const roomMs = 250
 const idleRoomMs = 10_000
 /** Where a look takes long, the next one comes no sooner than so many times that long. */
 const roomRestFactor = 4
+/** How long there may be little room that no job seems to take: another program may give it back. */
+const lowMsMax = 10_000
 
 export type UpkeepOptions = {
   readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts }>
@@ -38,6 +40,7 @@ export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log 
   let [sweeping, looking] = [Promise.resolve(), Promise.resolve()]
   let timer: NodeJS.Timeout | undefined
   let runs = false
+  let lowSinceMs: number | undefined
 
   const sweep = async () => {
     const { root, attempts } = await ready()
@@ -54,9 +57,10 @@ export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log 
   const look = async (): Promise<number> => {
     const begun = performance.now()
     const { root, attempts } = await ready()
-    const namelessDiskBytes = (handle: JobHandle) => followerOf(handle)?.namelessDiskBytes() ?? 0
     const onUnwritten = (handle: JobHandle, verdict: JobOutcome) => followerOf(handle)?.decide(verdict)
-    await makeRoom({ root, attempts, log, namelessDiskBytes, onUnwritten, signal })
+    const endsAny = lowSinceMs !== undefined && begun - lowSinceMs > lowMsMax
+    const wasLow = await makeRoom({ root, attempts, log, endsAny, onUnwritten, signal })
+    lowSinceMs = wasLow ? (lowSinceMs ?? begun) : undefined
     return isIdle() ? idleRoomMs : Math.max(roomMs, roomRestFactor * (performance.now() - begun))
   }
   const schedule = (ms: number) => {

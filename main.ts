@@ -28,6 +28,7 @@ import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { readHelp, takesSettings } from './infra/system/arguments.ts'
+import { closeInherited } from './infra/system/inherited.ts'
 import { tryListening } from './infra/system/listening.ts'
 import { returnMemory } from './infra/system/memory.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
@@ -274,6 +275,7 @@ const usage = `npm start
 
 const run = async (): Promise<void> => {
   if (readHelp(takesSettings)) return console.log(usage)
+  closeInherited()
   const config = readConfig(process.env)
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)

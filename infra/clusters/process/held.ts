@@ -77,7 +77,7 @@ const reasonOf = (unread: Unread, pid: number) => {
 /** Resolves to what these processes hold. */
 export const lookAtHeld = async (pids: readonly number[], options: HeldOptions): Promise<Held> => {
   const { uid, folder, signal } = options
-  const kernel = createKernelReader()
+  const kernel = createKernelReader(folder)
   const home = seen(await kernel.file(folder))
   const machineShm = seen(await kernel.file('/dev/shm'))?.dev
   const kept = new Map<string, Kept>()

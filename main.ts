@@ -216,14 +216,9 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   if (config.roles.includes('watcher')) startWatcher({ ...platform, shutdown: working })
   if (config.roles.includes('scheduler')) startScheduler({ ...platform, shutdown: working })
   const url = config.roles.includes('gateway') ? await open('gateway', () => startGateway(platform)) : undefined
-  log.info(
-    {
-      ms: Math.round(performance.now() - began),
-      roles: config.roles.join(','),
-      ...(url && { graphql: `${url}/graphql` }),
-    },
-    'NeuralMesh is up',
-  )
+  const ms = Math.round(performance.now() - began)
+  const roles = config.roles.join(',')
+  log.info({ ms, roles, ...(url && { graphql: `${url}/graphql` }) }, 'NeuralMesh is up')
 }
 
 /** Throws CONFIG_INVALID or PORT_TAKEN where this process cannot listen, before it has opened a database. */

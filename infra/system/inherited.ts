@@ -1,4 +1,4 @@
-/** The descriptors that whoever started this program left open: `exec 30< secret; npm start`. */
+/** The descriptors that the program before this one left open: `exec 30< secret; npm start`. */
 import { closeSync, readdirSync, readFileSync } from 'node:fs'
 
 const folder = '/proc/self/fd'

@@ -1,4 +1,4 @@
-// What a job holds counts for it, whoever made it and however it got it; what cannot be measured counts as the largest.
+// What a job holds counts for it, whichever job made it and however it got it; what cannot be measured counts as the largest.
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { rm, statfs } from 'node:fs/promises'

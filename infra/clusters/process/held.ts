@@ -140,7 +140,7 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
         const link = seen(await kernel.link(path)) ?? ''
         if (!link.startsWith('/') || link.endsWith(' (deleted)'))
           kept.set(key, { bytes: Math.max(bytes, Number(size)), of: 'memory', mapped })
-        // Whoever made it, it takes room as long as these hold it. Root makes none for a job.
+        // Whichever job made it, it takes room as long as these hold it. Root makes none for a job.
       } else if (nlink === 0n && (owner === home?.uid || owner !== 0n)) kept.set(key, { bytes, of: 'disk', mapped })
     }
   }

@@ -23,7 +23,7 @@ const endMsMax = 30_000
 const ignoring = `$SIG{$_} = 'IGNORE' for qw(HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU); use POSIX;`
 /** Signals all from a session of its own, again and again. */
 const looper = (signal: string) => `${ignoring} fork and exit 0; POSIX::setsid(); kill '${signal}', -1 while 1`
-/** The same from another process each time. */
+/** Signals all from another process each time. */
 const hopper = (signal: string) =>
   `${ignoring} fork and exit 0; POSIX::setsid(); while (1) { kill '${signal}', -1 for 1 .. 5; fork and exit 0 }`
 const scripts = ['STOP', 'KILL', 'TERM', 'INT'].flatMap((signal) => [

@@ -28,6 +28,7 @@ import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { readHelp, takesSettings } from './infra/system/arguments.ts'
+import { closeInherited } from './infra/system/inherited.ts'
 import { tryListening } from './infra/system/listening.ts'
 import { returnMemory } from './infra/system/memory.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
@@ -210,14 +211,9 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   if (config.roles.includes('watcher')) startWatcher({ ...platform, shutdown: working })
   if (config.roles.includes('scheduler')) startScheduler({ ...platform, shutdown: working })
   const url = config.roles.includes('gateway') ? await open('gateway', () => startGateway(platform)) : undefined
-  log.info(
-    {
-      ms: Math.round(performance.now() - began),
-      roles: config.roles.join(','),
-      ...(url && { graphql: `${url}/graphql` }),
-    },
-    'NeuralMesh is up',
-  )
+  const ms = Math.round(performance.now() - began)
+  const roles = config.roles.join(',')
+  log.info({ ms, roles, ...(url && { graphql: `${url}/graphql` }) }, 'NeuralMesh is up')
 }
 
 /** Throws CONFIG_INVALID or PORT_TAKEN where this process cannot listen, before it has opened a database. */
@@ -270,6 +266,7 @@ const usage = `npm start
 
 const run = async (): Promise<void> => {
   if (readHelp(takesSettings)) return console.log(usage)
+  closeInherited()
   const config = readConfig(process.env)
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)

@@ -248,7 +248,7 @@ export const makeWayForStart = async (options: {
     if (!(await exists(options.root))) return
     const root = await realpath(options.root)
     const attempts = createAttempts({ root, table: createTableReader(), log, graceMs: graceMsDefault })
-    await makeRoom({ root, attempts, log, namelessDiskBytes: () => 0, onUnwritten })
+    await makeRoom({ root, attempts, log, endsAny: true, onUnwritten })
     await endListeners({ ports, attempts, log, onUnwritten })
   } catch (error) {
     log.warn({ err: error }, 'no way could be made for a start: jobs may fill the disk, or hold ports')

@@ -14,6 +14,8 @@ const idleRoomMs = 10_000
 const portsMs = 5_000
 /** Where a look takes long, the next one comes no sooner than so many times that long. */
 const roomRestFactor = 4
+/** How long there may be little room that no job seems to take: another program may give it back. */
+const lowMsMax = 10_000
 
 export type UpkeepOptions = {
   readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts }>
@@ -45,6 +47,7 @@ export const createUpkeep = (options: UpkeepOptions): Upkeep => {
   let [sweeping, looking] = [Promise.resolve(), Promise.resolve()]
   let timer: NodeJS.Timeout | undefined
   let runs = false
+  let lowSinceMs: number | undefined
 
   const sweep = async () => {
     const { root, attempts } = await ready()
@@ -61,9 +64,10 @@ export const createUpkeep = (options: UpkeepOptions): Upkeep => {
   const look = async (): Promise<number> => {
     const begun = performance.now()
     const { root, attempts } = await ready()
-    const namelessDiskBytes = (handle: JobHandle) => followerOf(handle)?.namelessDiskBytes() ?? 0
     const onUnwritten = (handle: JobHandle, verdict: JobOutcome) => followerOf(handle)?.decide(verdict)
-    await makeRoom({ root, attempts, log, namelessDiskBytes, onUnwritten, signal })
+    const endsAny = lowSinceMs !== undefined && begun - lowSinceMs > lowMsMax
+    const wasLow = await makeRoom({ root, attempts, log, endsAny, onUnwritten, signal })
+    lowSinceMs = wasLow ? (lowSinceMs ?? begun) : undefined
     if (ports.length > 0 && begun - listenedMs >= portsMs) {
       listenedMs = begun
       await endListeners({ ports, attempts, log, onUnwritten })

@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { areas } from './regions.testing.ts'
-import { regionMatcher } from './regions.ts'
+import { areas, regionMatcher } from './regions.testing.ts'
 
 const found = (asked: string, regions: readonly string[]) => regions.filter(regionMatcher(asked))
 

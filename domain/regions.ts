@@ -126,15 +126,3 @@ export const regionQuestionOf = (asked: string): RegionQuestion => {
   const isCode = codes.has(written) || continents.has(written)
   return { areas, words: isCode ? [] : words }
 }
-
-/** Returns the function that decides whether a machine's region is what was asked for: `regionQuestionOf` describes
- *  it. */
-export const regionMatcher = (asked: string): ((region: string) => boolean) => {
-  const { areas, words } = regionQuestionOf(asked)
-  return (region) => {
-    const place = placeOf(region)
-    if (areas.some((area) => place.areas.has(area))) return true
-    if (words.length === 0) return false
-    return place.words.some((_, start) => words.every((word, index) => place.words[start + index] === word))
-  }
-}

@@ -1,6 +1,6 @@
 import { gpuKeyOf } from '../../domain/gpu-models.ts'
 import type { Money } from '../../domain/money.ts'
-import { regionMatcher } from '../../domain/regions.ts'
+import { regionMatcher } from '../../domain/regions.testing.ts'
 import { type OfferFigures, regionCharactersShown } from '../../projections/offers.ts'
 import { type Needs, regionsFoundMax, whyNone } from './cheapest.ts'
 

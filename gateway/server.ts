@@ -10,17 +10,17 @@ import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { createSnapshot } from '../infra/async/snapshot.ts'
 import { errorCode } from '../infra/system/errors.ts'
 import { listenFailureOf } from '../infra/system/listening.ts'
-import { jsonWeightOf } from '../infra/system/weight.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
-import { readBody, refuseChunks, refuseDepth, refuseHost, refuseOther, refuseParameters } from './body.ts'
+import { readBody, refuseChunks } from './body.ts'
 import { type ConnectionSettings, connectionKinds, createConnections } from './connections.ts'
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
 import { createGatewayMetrics, observeQuotas } from './metrics.ts'
+import { refuseHost, refuseOther, refuseParameters, sizeOfJson } from './request-checks.ts'
 import { addRequestUses, healthPath } from './request-uses.ts'
 import type { Services } from './services.ts'
 import { shortDetails } from './shortened.ts'
@@ -167,12 +167,11 @@ export const createGateway = ({
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     const grow = (bytes: number) => useOf(request)?.grow(bytes) ?? true
     const body = String(await readBody(payload, { bytesMax: bodyBytesMax, grow }))
-    if (!grow(jsonWeightOf(body) - body.length)) throw new Failure('TOO_MANY_REQUESTS')
+    if (!grow(sizeOfJson(body) - body.length)) throw new Failure('TOO_MANY_REQUESTS')
     if (body.length > bodyAtOnceCharactersMax) {
       await turn(request.ip)
       if (request.raw.socket.destroyed) throw new Failure('TOO_MANY_REQUESTS')
     }
-    refuseDepth(body)
     return refuseOther(await parseBody(request, body))
   })
 

@@ -1,9 +1,8 @@
 import type { RawData, WebSocket } from 'ws'
-import { type ErrorCode, errors } from '../../domain/errors.ts'
+import { type ErrorCode, errors, Failure } from '../../domain/errors.ts'
 import { parseJson } from '../../infra/system/json.ts'
-import { jsonDepthOf, jsonWeightOf } from '../../infra/system/weight.ts'
 import { tokenFieldsOf } from '../auth/token.ts'
-import { jsonDepthMax } from '../body.ts'
+import { sizeOfJson } from '../request-checks.ts'
 import { endSocket } from './ending.ts'
 
 /** How many operations one socket may run at once. */
@@ -20,11 +19,8 @@ const uncountedCharactersMax = 4 * 1024
 /** A client that leaves this much unread is cut off. It resumes by the position that it saw last. */
 const bufferedBytesCut = 24 * 1024 * 1024
 
-/** A message that takes more memory than this once it is parsed is not parsed. */
-const messageBytesMax = 16 * 1024 * 1024
-
 /** Close codes of graphql-transport-ws and WebSocket, and 4429 and 4408 of our own kind. */
-const closeCodes = { badRequest: 4400, subscriberExists: 4409, tooMany: 4429, tooSlow: 4408, tooLarge: 1009 } as const
+const closeCodes = { badRequest: 4400, subscriberExists: 4409, tooMany: 4429, tooSlow: 4408 } as const
 
 /** What graphql-ws calls a socket. */
 type Transport = {
@@ -115,11 +111,20 @@ export const createTransport = (
     }
   }
 
+  /** Returns what a message takes in memory; undefined after it has closed the socket. */
+  const sizeOf = (text: string): number | undefined => {
+    try {
+      return sizeOfJson(text, 1)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      socket.close(closeCodes.badRequest, `${error.code}: takes ${error.details.takes}`)
+      return undefined
+    }
+  }
+
   const receive = async (text: string): Promise<void> => {
-    const bytes = jsonWeightOf(text)
-    if (bytes > messageBytesMax) return socket.close(closeCodes.tooLarge, 'the message has too many values')
-    if (jsonDepthOf(text) > jsonDepthMax)
-      return socket.close(closeCodes.badRequest, 'the values of the message are nested too deep')
+    const bytes = sizeOf(text)
+    if (bytes === undefined) return
     const message = (parseJson(text) ?? {}) as Message
     const { type, id, payload } = message
     if (type === 'ping') return write('{"type":"pong"}')

@@ -13,6 +13,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   PRIVILEGE_NEEDED: 'again',
   SIGN_IN_NONCE_UNKNOWN: 'final',
   SIGN_IN_SIGNATURE_INVALID: 'final',
+  SIGN_IN_BUSY: 'again',
   TOKEN_INVALID: 'final',
   INPUT_INVALID: 'final',
   IDEMPOTENCY_KEY_REUSED: 'final',

@@ -10,7 +10,7 @@ import {
 } from 'viem'
 import { marketplace as marketplaceBinding } from '../../contracts/bindings/marketplace.ts'
 import { usdToken } from '../../contracts/bindings/usd-token.ts'
-import { Failure } from '../../domain/errors.ts'
+import { Failure, refuse } from '../../domain/errors.ts'
 import type { Asset } from '../../domain/money.ts'
 import type { Chain, Deposit, DepositsRead } from './port.ts'
 import { checkedTransport, disagree, type HeaderCheck } from './rpc/answers.ts'
@@ -245,12 +245,10 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
           throw error
         }
       }),
-    hasSigned: (wallet, hash, signature) =>
+    hasSigned: (wallet, hash, signature, address) =>
       ask('signature', async () => {
         await checkedOnce()
-        const signed = await contractWallets(wallet, hash, signature)
-        if (signed === undefined) throw new Failure('CHAIN_UNAVAILABLE', { why: 'too many signatures wait' })
-        return signed
+        return (await contractWallets(wallet, hash, signature, address)) ?? refuse('SIGN_IN_BUSY')
       }),
     close: async () => {
       // viem keeps one connection per address, and would make one only to have it closed.

@@ -58,7 +58,7 @@ export const createFairPlaces = ({
       waiting += 1
     })
   const fill = () => {
-    // A key that is entered again stands last, and is met again in the same walk.
+    // A key that is entered again stands last, and is met again in the same round.
     for (const [key, line] of lines) {
       if (free === 0) return
       const [begin] = line.waiting

@@ -17,7 +17,7 @@ const notYetThere = '6492'.repeat(16)
 
 /** Makes the check of signatures of wallets that are contracts: by ERC-1271 the contract itself confirms them, and by ERC-6492
  *  one that is not there yet is made first, in a simulation. What the contract does is a stranger's: it has a bound on
- *  gas, which bounds its answer, and few checks run at once, which clients take in turns. Resolves to undefined when too
+ *  gas, which bounds its answer, and few checks run at once, each client in its turn. Resolves to undefined when too
  *  many wait, of the client or in all. */
 export const createContractWallets = (client: PublicClient) => {
   const inPlace = createFairPlaces(places)

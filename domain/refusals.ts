@@ -132,6 +132,12 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   ANSWER_TIMED_OUT: 'again',
   ANSWER_TOO_LARGE: 'again',
   INTERNAL: 'again',
+  // Requests
+  ROUTE_UNKNOWN: 'final',
+  GRAPHQL_PARSE_FAILED: 'final',
+  GRAPHQL_VALIDATION_FAILED: 'final',
+  OPERATION_RESOLUTION_FAILURE: 'final',
+  BAD_USER_INPUT: 'final',
 }
 
 /** Returns whether a refusal that left no event stays so, whatever happens later. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Failure } from '../domain/errors.ts'
+import { withStatus } from './error-answers.ts'
 
 /** Throws LENGTH_REQUIRED for a request whose body has no length in its head (the chunked coding of HTTP/1.1): each chunk
  *  is work, and 64 KiB on the wire have 10,000. Its connection ends with the answer, and nothing more is read from it. */
@@ -25,7 +26,7 @@ export const readBody = async (
 ): Promise<Buffer> => {
   // The HTTP parser takes what follows for the next request: no more than `length` bytes come.
   const length = Number(request.headers['content-length'] ?? 0)
-  if (length > bytesMax) throw withStatus(413, 'Request body is too large')
+  if (length > bytesMax) throw withStatus(413, 'Request body is too large', { bytesMax: String(bytesMax) })
   let body = Buffer.alloc(0)
   let read = 0
   const makeRoom = (bytes: number) => {
@@ -43,9 +44,9 @@ export const readBody = async (
       read += piece.copy(body, read)
     }
   } catch (error) {
-    throw error instanceof Failure ? error : withStatus(400, 'Request body breaks off')
+    throw error instanceof Failure
+      ? error
+      : withStatus(400, 'Request body breaks off', { takes: 'as many bytes as its head says' })
   }
   return body.subarray(0, read)
 }
-
-const withStatus = (statusCode: number, message: string): Error => Object.assign(new Error(message), { statusCode })

@@ -101,3 +101,63 @@ describe('values', () => {
       { examples: [[jsonDepthMax - 2], [jsonDepthMax - 1]] },
     ))
 })
+
+describe('a request', () => {
+  const parameter = fc.oneof(fc.json(), fc.constantFrom('null', '""', '"a"', '5', '[]', '{}', '{"a":1}'))
+  const document = fc.constantFrom(
+    ...[
+      '"{ head }"',
+      '"query a { head }"',
+      '"query a { head } query b { head }"',
+      '"{"',
+      '""',
+      '" "',
+      '5',
+      'null',
+      '{}',
+    ],
+    ...['"{ heads }"', '"fragment a on Query { head }"', '"subscription { x }"', '"{ head @x }"', '["{ head }"]'],
+    '"query ($a: ID!) { listing(id: $a) { id } }"',
+  )
+  test('is refused with the same code and hint, whatever its parameters are', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.option(document),
+        fc.array(
+          fc.tuple(fc.constantFrom('operationName', 'variables', 'extensions', 'zz', '__proto__', 'query'), parameter),
+          { maxLength: 3 },
+        ),
+        async (query, more) => {
+          const all = [...more, ...(query === null ? [] : [['query', query] as const])]
+          await expectSame(`{${all.map(([name, value]) => `"${name}":${value}`).join()}}`)
+        },
+      ),
+      {
+        numRuns: 60,
+        examples: [
+          [null, []],
+          ['"{ head }"', [['operationName', '"b"']]],
+          ['"{ head }"', [['operationName', '""']]],
+          ['"{ head }"', [['operationName', '5']]],
+          ['"{ head }"', [['zz', '5']]],
+          ['"query a { head } query b { head }"', []],
+          ['"fragment a on Query { head }"', []],
+        ],
+      },
+    ))
+
+  test.each(['null', '5', '[]', '"x"', 'true'])('that is no object is refused: %s', async (body) => {
+    expect((await expectSame(body)).map(([code]) => code)).toEqual(['INPUT_INVALID'])
+  })
+})
+
+test.each(['null', '5', '{', '[]', '{}', '{"type":"zz"}', '{"type":"subscribe"}', '{"type":"subscribe","id":5}'])(
+  'a message that is none closes the socket, and the reason has a code and says what is taken: %s',
+  async (message) => {
+    const socket = new WebSocket(`${world.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+    await once(socket, 'open')
+    socket.send(message)
+    const [code, reason] = await once(socket, 'close')
+    expect([code, String(reason)]).toEqual([4400, expect.stringMatching(/^INPUT_INVALID: takes /)])
+  },
+)

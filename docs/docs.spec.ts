@@ -137,18 +137,6 @@ const languageComplaints: Rule = (page) =>
       ({ line, language }) => `${page.path}:${line} is a block in "${language}": take one of ${languages.join(', ')}`,
     )
 
-/** Codes that the platform does not choose; gateway/server.int.spec.ts meets each of them. */
-const graphqlCodes = [
-  ['GRAPHQL_PARSE_FAILED', 'The document is no GraphQL.'],
-  ['GRAPHQL_VALIDATION_FAILED', 'The document does not fit the schema, or is beyond a [limit](limits.md).'],
-  [
-    'OPERATION_RESOLUTION_FAILURE',
-    'The document has no operation of the name asked for, or several and none is named.',
-  ],
-  ['BAD_USER_INPUT', 'A variable is missing, or is not of the type that it was declared with.'],
-  ['BAD_REQUEST', 'The body is no request of GraphQL over HTTP.'],
-] as const
-
 /** Returns the registry of errors as a page, under the headings of its comments. */
 const errorsPage = (): string => {
   const lines = [
@@ -172,13 +160,6 @@ const errorsPage = (): string => {
       lines.push(`| \`${code}\` | ${message} | ${hint} |`)
     }
   }
-  lines.push('', '## GraphQL itself', '')
-  lines.push(
-    'These come from the GraphQL server and tell in their message what is wrong with a request. None has a hint.',
-    '',
-  )
-  lines.push('| code | when |', '|---|---|')
-  for (const [code, when] of graphqlCodes) lines.push(`| \`${code}\` | ${when} |`)
   return `${lines.join('\n')}\n`
 }
 

@@ -5,6 +5,7 @@ import { errorsMax } from '../gateway/graphql/answer-size.ts'
 import { documentCharactersMax, namesakesMax, selectionsMax } from '../gateway/graphql/documents.ts'
 import { limits } from '../gateway/graphql/limits.ts'
 import { variableDepthMax, variableKeysMax, variableValuesMax } from '../gateway/graphql/variables.ts'
+import { jsonBytesMax, jsonDepthMax } from '../gateway/request-checks.ts'
 import { bodyBytesMax } from '../gateway/server.ts'
 import { echoCharactersMax } from '../gateway/shortened.ts'
 import { requestsPerConnectionMax, sliceBytesMax } from '../gateway/slices.ts'
@@ -42,6 +43,7 @@ const requestRows = [
   '| what | at most |',
   '|---|---|',
   `| body of a request, frame of a WebSocket | ${bytesOf(bodyBytesMax)} |`,
+  `| what a body or a message takes in memory once it is parsed; levels in it | ${bytesOf(jsonBytesMax)}; ${jsonDepthMax} |`,
   `| document, comments included | ${number(documentCharactersMax)} characters |`,
   `| tokens of a document | ${number(limits.tokensMax)} |`,
   `| fields and fragments that a document selects | ${number(selectionsMax)} |`,
@@ -62,9 +64,13 @@ What strangers send has a bound where it enters, and what grows with them in mem
 ## What a request may ask for
 
 The same on HTTP and WebSocket, each checked before anything is read (\`gateway/server.ts\`,
-\`gateway/graphql/documents.ts\`, \`gateway/graphql/limits.ts\`):
+\`gateway/request-checks.ts\`, \`gateway/graphql/documents.ts\`, \`gateway/graphql/limits.ts\`):
 
 ${requestRows}
+
+A body beyond its limits is refused with \`INPUT_INVALID\` and the limit, and a message closes its socket (4400) with the same
+as the reason: nothing of it is parsed, so there is no operation to answer. Values are counted outside texts, whose
+length counts (\`infra/system/weight.ts\`).
 
 Values and bytes are estimated (\`gateway/graphql/cost.ts\`): a list counts with as many rows as \`first\` asks for, and
 each text with the length that it may have (\`gateway/graphql/sizes.ts\`), so 20 jobs with all their files are fine and

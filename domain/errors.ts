@@ -5,6 +5,7 @@ import { listingErrors } from './errors/listing.ts'
 import { moneyErrors } from './errors/money.ts'
 import { platformErrors } from './errors/platform.ts'
 import { rentalErrors } from './errors/rental.ts'
+import { requestErrors } from './errors/request.ts'
 
 /** All refusals and failures of the platform. The meaning of a published code never changes. gateway/ alone maps codes
  *  to transport status codes. */
@@ -16,6 +17,7 @@ export const errors = {
   ...jobErrors,
   ...historyErrors,
   ...platformErrors,
+  ...requestErrors,
 } as const satisfies Record<string, { message: string; hint: string }>
 
 export type ErrorCode = keyof typeof errors

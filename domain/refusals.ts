@@ -13,6 +13,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   PRIVILEGE_NEEDED: 'again',
   SIGN_IN_NONCE_UNKNOWN: 'final',
   SIGN_IN_SIGNATURE_INVALID: 'final',
+  SIGN_IN_BUSY: 'again',
   TOKEN_INVALID: 'final',
   INPUT_INVALID: 'final',
   IDEMPOTENCY_KEY_REUSED: 'final',
@@ -132,6 +133,12 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   ANSWER_TIMED_OUT: 'again',
   ANSWER_TOO_LARGE: 'again',
   INTERNAL: 'again',
+  // Requests
+  ROUTE_UNKNOWN: 'final',
+  GRAPHQL_PARSE_FAILED: 'final',
+  GRAPHQL_VALIDATION_FAILED: 'final',
+  OPERATION_RESOLUTION_FAILURE: 'final',
+  BAD_USER_INPUT: 'final',
 }
 
 /** Returns whether a refusal that left no event stays so, whatever happens later. */

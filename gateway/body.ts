@@ -1,40 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Failure } from '../domain/errors.ts'
-import { parseJson } from '../infra/system/json.ts'
-import { jsonDepthOf } from '../infra/system/weight.ts'
-import { shortened } from './shortened.ts'
-
-/** Of a request and a message, with what stands around the variables. */
-export const jsonDepthMax = 30
-
-/** Throws INPUT_INVALID for JSON that is nested too deep: what goes through values would run out of stack. */
-export const refuseDepth = (json: string): void => {
-  if (jsonDepthOf(json) <= jsonDepthMax) return
-  throw new Failure('INPUT_INVALID', { takes: `values within at most ${jsonDepthMax} others` })
-}
-
-/** Returns a body that is an object. Throws INPUT_INVALID for any other. */
-export const refuseOther = (body: unknown): object => {
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body
-  throw new Failure('INPUT_INVALID', { request: 'no object', takes: 'an object with "query", and perhaps "variables"' })
-}
-
-const isHost = (host: string): boolean => !/[\s/\\?#@]/.test(host) && URL.canParse(`http://${host}`)
-
-/** Throws INPUT_INVALID for a request whose Host names none: it is a part of the URL. */
-export const refuseHost = ({ headers: { host } }: IncomingMessage): void => {
-  if (host === undefined || isHost(host)) return
-  throw new Failure('INPUT_INVALID', { host: shortened(host), takes: 'a name or an address, and perhaps a port' })
-}
-
-/** Throws INPUT_INVALID for a query whose variables or extensions, in the URL, are no JSON. */
-export const refuseParameters = (query: Readonly<Record<string, unknown>>): void => {
-  for (const name of ['variables', 'extensions']) {
-    const { [name]: text } = query
-    if (text === undefined || (typeof text === 'string' && parseJson(text) !== undefined)) continue
-    throw new Failure('INPUT_INVALID', { [name]: shortened(String(text)), takes: 'an object as JSON' })
-  }
-}
+import { withStatus } from './error-answers.ts'
 
 /** Throws LENGTH_REQUIRED for a request whose body has no length in its head (the chunked coding of HTTP/1.1): each chunk
  *  is work, and 64 KiB on the wire have 10,000. Its connection ends with the answer, and nothing more is read from it. */
@@ -60,7 +26,7 @@ export const readBody = async (
 ): Promise<Buffer> => {
   // The HTTP parser takes what follows for the next request: no more than `length` bytes come.
   const length = Number(request.headers['content-length'] ?? 0)
-  if (length > bytesMax) throw withStatus(413, 'Request body is too large')
+  if (length > bytesMax) throw withStatus(413, 'Request body is too large', { bytesMax: String(bytesMax) })
   let body = Buffer.alloc(0)
   let read = 0
   const makeRoom = (bytes: number) => {
@@ -78,9 +44,9 @@ export const readBody = async (
       read += piece.copy(body, read)
     }
   } catch (error) {
-    throw error instanceof Failure ? error : withStatus(400, 'Request body breaks off')
+    throw error instanceof Failure
+      ? error
+      : withStatus(400, 'Request body breaks off', { takes: 'as many bytes as its head says' })
   }
   return body.subarray(0, read)
 }
-
-const withStatus = (statusCode: number, message: string): Error => Object.assign(new Error(message), { statusCode })

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../domain/errors.ts'
 const statuses: { readonly [Code in ErrorCode]?: number } = {
   INPUT_INVALID: 400,
   TOKEN_INVALID: 401,
+  ROUTE_UNKNOWN: 404,
   LENGTH_REQUIRED: 411,
   TOO_MANY_REQUESTS: 429,
   ANSWER_TIMED_OUT: 503,

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { type ErrorCode, errors } from '../domain/errors.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { echoCharactersMax } from './shortened.ts'
 
@@ -24,6 +25,7 @@ const send = async (
   socket.on('data', (data) => {
     answer += data
   })
+  socket.setTimeout(20_000, () => socket.destroy(new Error(`no end: ${lines.join('; ').slice(0, 300)}`)))
   await once(socket, 'close')
   return { status: Number(/^HTTP\/1.1 (\d+)/.exec(answer)?.[1]), body: answer.slice(answer.indexOf('\r\n\r\n') + 4) }
 }
@@ -68,9 +70,98 @@ test('names like __proto__ are ignored as other unknown names are', async () => 
   expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
 })
 
-test('an expectation that nothing here meets ends the connection', async () => {
-  const { status } = await send(['POST /graphql HTTP/1.1', 'Host: localhost', 'Expect: foo'], '{}')
-  expect(status).toBe(417)
+/** Expects that an answer which refuses has a code of the registry, its hint, and what is taken instead. */
+const expectCode = (answer: { readonly status: number; readonly body: string }) => {
+  expect(answer.status).toBeGreaterThanOrEqual(200)
+  if (answer.status < 400 && !answer.body.startsWith('{"errors"')) return
+  const [{ extensions }] = JSON.parse(answer.body).errors
+  expect(errors[extensions.code as ErrorCode].hint).toBe(extensions.hint)
+  if (extensions.code === 'INPUT_INVALID') expect(Object.keys(extensions.details)).not.toEqual([])
+}
+const local = 'Host: localhost'
+const json = 'Content-Type: application/json'
+const head = '/graphql?query=%7Bhead%7D'
+const upgrade = [local, 'Upgrade: websocket', 'Connection: Upgrade']
+
+test.each<[status: number, code: string | undefined, lines: readonly string[], body?: string]>([
+  [404, 'ROUTE_UNKNOWN', ['GET /nothing HTTP/1.1', local]],
+  [404, 'ROUTE_UNKNOWN', ['PUT /graphql HTTP/1.1', local]],
+  [404, 'ROUTE_UNKNOWN', ['DELETE /health HTTP/1.1', local]],
+  [404, 'ROUTE_UNKNOWN', ['TRACE /graphql HTTP/1.1', local]],
+  [404, 'ROUTE_UNKNOWN', ['PROPFIND / HTTP/1.1', local]],
+  [404, 'ROUTE_UNKNOWN', ['CONNECT a:1 HTTP/1.1', local]],
+  [414, 'INPUT_INVALID', [`GET /graphql/page/${'a'.repeat(900)} HTTP/1.1`, local]],
+  [204, undefined, ['OPTIONS * HTTP/1.1', local]],
+  [200, undefined, [`GET http://elsewhere.example${head} HTTP/1.1`, local]],
+  [200, undefined, [`GET HTTP://[${head} HTTP/1.1`, local]],
+  [404, 'ROUTE_UNKNOWN', ['GET http://elsewhere.example/nothing HTTP/1.1', local]],
+  [405, 'INPUT_INVALID', ['GET /graphql?query=mutation%7Ba%7D HTTP/1.1', local]],
+  [400, 'INPUT_INVALID', ['GET /graphql HTTP/1.1', local]],
+  [400, 'INPUT_INVALID', ['GET /graphql?query= HTTP/1.1', local]],
+  [400, 'INPUT_INVALID', [`GET ${head}&query=%7Bhead%7D HTTP/1.1`, local]],
+  [400, 'INPUT_INVALID', [`GET ${head}&operationName=a&operationName=b HTTP/1.1`, local]],
+  [400, 'OPERATION_RESOLUTION_FAILURE', [`GET ${head}&operationName=b HTTP/1.1`, local]],
+  [400, 'INPUT_INVALID', [`GET ${head} HTTP/1.1`, 'X: no host']],
+  [200, undefined, [`GET ${head} HTTP/1.0`]],
+  [406, 'INPUT_INVALID', [`GET ${head} HTTP/1.1`, local, 'Accept: application/xml']],
+  [
+    406,
+    'INPUT_INVALID',
+    ['GET /graphql?query=subscription%7BlistingChanged%7Bevent%7D%7D HTTP/1.1', local, 'Accept: a/b'],
+  ],
+  [415, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, 'Content-Type: text/plain', 'Content-Length: 0']],
+  [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, json, 'Content-Length: 0']],
+  [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, json, 'Content-Length: -1']],
+  [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, json, `Content-Length: ${'9'.repeat(30)}`]],
+  [413, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, json, 'Content-Length: 9999999']],
+  [411, 'LENGTH_REQUIRED', ['POST /graphql HTTP/1.1', local, json, 'Transfer-Encoding: chunked']],
+  [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, json, 'Transfer-Encoding: identity', 'Content-Length: 2']],
+  [417, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, 'Expect: foo'], '{}'],
+  [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local], '{}'],
+  [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local], '{'],
+  [431, 'INPUT_INVALID', ['GET /health HTTP/1.1', local, `X: ${'y'.repeat(20_000)}`]],
+  [431, 'INPUT_INVALID', ['GET /health HTTP/1.1', local, ...Array.from({ length: 2_500 }, (_, at) => `a${at}: 1`)]],
+  [400, 'INPUT_INVALID', ['PRI * HTTP/2.0']],
+  [400, 'INPUT_INVALID', ['NONSENSE']],
+  [400, 'INPUT_INVALID', ['GET /health HTTP/1.1', local, 'a b: c']],
+  [400, 'INPUT_INVALID', ['GET /graphql HTTP/1.1', ...upgrade]],
+  [400, 'INPUT_INVALID', ['GET /graphql HTTP/1.1', ...upgrade, 'Sec-WebSocket-Key: x', 'Sec-WebSocket-Version: 99']],
+  [401, 'TOKEN_INVALID', [`GET ${head} HTTP/1.1`, local, 'Authorization: Basic x']],
+])('%d %s answers case %#', async (...[status, code, lines, body]) => {
+  const answer = await send(lines, body)
+  expect({ status: answer.status, code: /"code":"(\w+)"/.exec(answer.body)?.[1] }).toEqual({ status, code })
+  expectCode(answer)
+})
+
+test('whatever is sent, what is refused is refused with a code and a hint', () => {
+  const method = fc.constantFrom('GET', 'POST', 'PUT', 'OPTIONS', 'HEAD', 'SEARCH', 'get', '')
+  const path = fc.oneof(
+    fc.constantFrom('/', '/graphql', head, '/health', '/%', '*', 'x', 'http://a/graphql', '/graphql/page/x', '//'),
+    fc.string({ unit: fc.constantFrom('/', 'a', '%', '?', '&', '=', '[', '.', '#', 'query=') }),
+  )
+  const version = fc.constantFrom('HTTP/1.1', 'HTTP/1.0', 'HTTP/3', '')
+  const header = fc.oneof(
+    fc.constantFrom(json, 'Content-Type: text/html', 'Accept: text/html', 'Accept: */xml', 'Accept: ,', 'Origin: null'),
+    fc.constantFrom('Authorization: x', 'Expect: x', 'Upgrade: h2c', 'Content-Encoding: gzip', 'Range: x', 'Host: b'),
+    fc.constantFrom('Access-Control-Request-Method: x', 'Transfer-Encoding: x', 'Content-Length: x', ': x', 'x'),
+  )
+  const body = fc.oneof(fc.json(), fc.constantFrom('', '{', '{"query":"{ head }"}', '{"query":"{"}'))
+  return fc.assert(
+    fc.asyncProperty(
+      method,
+      path,
+      version,
+      fc.array(header, { maxLength: 3 }),
+      body,
+      async (name, to, http, more, text) => {
+        const answer = await send([`${name} ${to} ${http}`, local, ...more], text)
+        if (name !== 'HEAD' && answer.body !== '') expectCode(answer)
+        if (name !== 'HEAD' && answer.status >= 400) expectCode(answer)
+        expect(world.logged).toEqual([])
+      },
+    ),
+    { numRuns: 100 },
+  )
 })
 
 test('an answer that is not taken in time is cut off, at each route', async () => {

@@ -162,8 +162,8 @@ describe('bad requests', () => {
       'BAD_USER_INPUT',
       { query: 'query ($first: Int) { listings(first: $first) { edges { cursor } } }', variables: { first: 'a' } },
     ],
-    ['BAD_REQUEST', { query: '{ head }', variables: 7 }],
-    ['BAD_REQUEST', {}],
+    ['INPUT_INVALID', { query: '{ head }', variables: 7 }],
+    ['INPUT_INVALID', {}],
   ])('%s is in the registry of docs/errors.md: %j', async (code, body) => {
     const answer = await post(JSON.stringify(body))
     expect(JSON.parse(answer.body).errors[0].extensions.code).toBe(code)

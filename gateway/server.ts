@@ -1,29 +1,28 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
 import fastifyCors from '@fastify/cors'
 import fastifyWebsocket from '@fastify/websocket'
 import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Registry } from 'prom-client'
-import { newId } from '../commands/ids.ts'
-import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.ts'
+import { Failure } from '../domain/errors.ts'
 import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { createSnapshot } from '../infra/async/snapshot.ts'
-import { errorCode } from '../infra/system/errors.ts'
 import { listenFailureOf } from '../infra/system/listening.ts'
-import { jsonWeightOf } from '../infra/system/weight.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
-import { readBody, refuseChunks, refuseDepth, refuseHost, refuseOther, refuseParameters } from './body.ts'
+import { readBody, refuseChunks } from './body.ts'
 import { type ConnectionSettings, connectionKinds, createConnections } from './connections.ts'
+import { answerOddRequests, createClientErrorHandler, errorAnswerTo, errorBody, withStatus } from './error-answers.ts'
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
 import { createGatewayMetrics, observeQuotas } from './metrics.ts'
+import { parametersIn, refuseHost, refuseOther, refuseParameters, sizeOfJson } from './request-checks.ts'
 import { addRequestUses, healthPath } from './request-uses.ts'
 import type { Services } from './services.ts'
-import { shortDetails } from './shortened.ts'
 import { sliceConnections } from './slices.ts'
 import { asksForWebSocket, limitUpgrades } from './upgrades.ts'
 import { createWebSocketHandler, webSocketLimits } from './websocket.ts'
@@ -44,6 +43,7 @@ const metricsMsMax = 250
 const corsSeconds = 86_400
 const goingAwayCode = 1001
 const graphqlPath = '/graphql'
+const answerTypes = 'application/json, and text/event-stream for a subscription'
 
 export type Gateway = {
   /** Starts to listen. Resolves to the URL of the gateway for clients: PUBLIC_URL, or the address that it listens on.
@@ -99,8 +99,9 @@ export const createGateway = ({
   const ends = new WeakMap<FastifyRequest, { cancel(): void }>()
   const answerError = (error: unknown, reply: FastifyReply) => {
     const { status, code, details } = errorAnswerTo(error, log)
-    return reply.status(status).send(graphqlError(code, shortDetails(details)))
+    return reply.status(status).send(errorBody(code, details))
   }
+  const isAnswering = (socket: Duplex) => [...answersOf(socket)].some(({ headersSent }) => headersSent)
   const app = fastify({
     forceCloseConnections: true,
     logger: false,
@@ -109,8 +110,12 @@ export const createGateway = ({
       headersTimeout: times.requestMsMax,
       connectionsCheckingInterval: Math.ceil(times.requestMsMax / 4),
       // Node leaves a connection that is upgraded, with all answers that were not sent yet.
-      shouldUpgradeCallback: (request) => asksForWebSocket(request, graphqlPath) && isIdle(request.socket),
+      shouldUpgradeCallback: (request) =>
+        asksForWebSocket(request, graphqlPath) && answersOf(request.socket).size === 0,
+      // Refused below, with a code.
+      requireHostHeader: false,
     },
+    clientErrorHandler: createClientErrorHandler(times.requestMsMax, isAnswering),
     // What the router refuses reaches no hook.
     frameworkErrors: (error, _request, reply) => void answerError(error, reply.header('connection', 'close')),
     // Counted from the gateway: so many addresses are those of our own proxies.
@@ -120,7 +125,7 @@ export const createGateway = ({
     arrivals += 1
     if (!connections.accept(socket)) socket.destroy()
   })
-  const isIdle = sliceConnections(
+  const answersOf = sliceConnections(
     app.server,
     createFairTurns({ perRound: slicesPerRoundMax, isCrowded: createCrowdCheck() }),
   )
@@ -138,11 +143,11 @@ export const createGateway = ({
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode })
   })
   app.setErrorHandler(async (error, _request, reply) => answerError(error, reply))
-  app.setNotFoundHandler(async (_request, reply) =>
-    reply.status(404).send({ message: `Nothing here. See ${graphqlPath}` }),
+  app.setNotFoundHandler(async ({ method, url }, reply) =>
+    answerError(new Failure('ROUTE_UNKNOWN', { method, path: url }), reply),
   )
 
-  app.register(fastifyCors, { origin: '*', methods: ['GET', 'POST'], maxAge: corsSeconds })
+  app.register(fastifyCors, { origin: '*', methods: ['GET', 'POST'], maxAge: corsSeconds, strictPreflight: false })
   app.register(fastifyWebsocket, {
     options: { maxPayload: bodyBytesMax, ...webSocketLimits },
     preClose: async () => {
@@ -159,20 +164,16 @@ export const createGateway = ({
   const useOf = addRequestUses(app, connections)
   // To look for names like "constructor" takes longer than all else; they are ignored as every unknown name is.
   const parseBody = promisify(app.getDefaultJsonParser('ignore', 'ignore'))
-  app.server.on('checkExpectation', (_request, response: ServerResponse) =>
-    response.writeHead(417, { connection: 'close' }).end(),
-  )
   // That of text would gather any number of pieces.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     const grow = (bytes: number) => useOf(request)?.grow(bytes) ?? true
     const body = String(await readBody(payload, { bytesMax: bodyBytesMax, grow }))
-    if (!grow(jsonWeightOf(body) - body.length)) throw new Failure('TOO_MANY_REQUESTS')
+    if (!grow(sizeOfJson(body) - body.length)) throw new Failure('TOO_MANY_REQUESTS')
     if (body.length > bodyAtOnceCharactersMax) {
       await turn(request.ip)
       if (request.raw.socket.destroyed) throw new Failure('TOO_MANY_REQUESTS')
     }
-    refuseDepth(body)
     return refuseOther(await parseBody(request, body))
   })
 
@@ -181,7 +182,7 @@ export const createGateway = ({
     if (wantsPage(request)) return servePage(request, reply)
     const token = tokenOfHeader(request.headers.authorization)
     const wallet = await authenticate(token)
-    refuseParameters(request.query as Readonly<Record<string, unknown>>)
+    refuseParameters(request.method === 'GET' ? parametersIn(request.query) : request.body)
     const onStream = () => {
       ends.get(request)?.cancel()
       if (token !== undefined) endAfter(reply, signIn.remainingMs(token))
@@ -193,13 +194,17 @@ export const createGateway = ({
       await turn(request.ip)
       if (hasLeft()) return reply.hijack()
       const client = { address: request.ip, hasLeft, onStream, keep: (bytes: number) => use?.grow(bytes) ?? true }
-      return await graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet, client })
+      const answer = await graphql.yoga.handleNodeRequestAndResponse(request, reply, { wallet, client })
+      if (answer.status === 406)
+        throw withStatus(406, 'Its Accept names nothing that can be sent', { takes: answerTypes })
+      return answer
     } finally {
       settled?.()
     }
   }
   // Routes are added after the plugins: the WebSocket plugin inspects each route as it is added.
   app.after(() => {
+    answerOddRequests(app.server, app.websocketServer, isAnswering)
     const endUpgrades = limitUpgrades(app.server, app.websocketServer)
     app.addHook('preClose', async () => endUpgrades())
     app.route({
@@ -262,7 +267,7 @@ const endAfter = ({ raw }: FastifyReply, ms: number): { cancel(): void } => {
         return
       }
       raw.writeHead(httpStatusOf('ANSWER_TIMED_OUT'), { 'content-type': 'application/json' })
-      raw.end(JSON.stringify(graphqlError('ANSWER_TIMED_OUT', {})))
+      raw.end(JSON.stringify(errorBody('ANSWER_TIMED_OUT')))
     },
     Math.max(ms, 0),
   )
@@ -276,24 +281,4 @@ const endAfter = ({ raw }: FastifyReply, ms: number): { cancel(): void } => {
 const authorityOf = (host: string): string => {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
   return host.includes(':') ? `[${host}]` : host
-}
-
-const graphqlError = (code: ErrorCode, details: Details) => ({
-  errors: [{ message: errors[code].message, extensions: { code, hint: errors[code].hint, details } }],
-})
-
-/** Returns the answer to a request that fails before GraphQL executes it. Logs an unexpected error under a correlation
- *  id. */
-const errorAnswerTo = (
-  error: unknown,
-  log: Log,
-): { readonly status: number; readonly code: ErrorCode; readonly details: Details } => {
-  if (error instanceof Failure) return { status: httpStatusOf(error.code), code: error.code, details: error.details }
-  const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500
-  if (error instanceof Error && status < 500)
-    return { status, code: 'INPUT_INVALID', details: { request: error.message, bytesMax: String(bodyBytesMax) } }
-  const correlationId = newId()
-  if (errorCode(error) === 'ERR_STREAM_PREMATURE_CLOSE') log.debug({ err: error }, 'a client left before its answer')
-  else log.error({ err: error, correlationId }, 'an unexpected error')
-  return { status: 500, code: 'INTERNAL', details: { correlationId } }
 }

@@ -12,11 +12,13 @@ const requestsBesideArrivalsMax = 4
 /** Each request has one, after its head. */
 const endOfHead = '\r\n\r\n'
 
+const none: ReadonlySet<ServerResponse> = new Set()
+
 type Slicing = {
   /** Counts a request, until its response is closed. */
   begin(response: ServerResponse): void
-  /** Returns whether no request is under way. */
-  isIdle(): boolean
+  /** The responses to its requests that are under way. */
+  readonly open: ReadonlySet<ServerResponse>
   /** Leaves the connection to others, with what was not parsed. */
   stop(): void
 }
@@ -32,11 +34,11 @@ type Slicing = {
  *  it has left the connection, as for CONNECT. So all that a request uses may be given back when its response is closed.
  *  @param server has had no connection yet.
  *  @param turn resolves when a slice of one more connection of an address may be parsed.
- *  @returns whether no request of a connection is under way. */
+ *  @returns the responses to the requests of a connection that are under way. */
 export const sliceConnections = (
   server: Server,
   turn: (address: string) => Promise<void>,
-): ((socket: Socket) => boolean) => {
+): ((socket: object) => ReadonlySet<ServerResponse>) => {
   const connections = new WeakMap<object, Slicing>()
   let parsed = 0
   let atOnceMax = requestsAtOnceMax
@@ -55,7 +57,7 @@ export const sliceConnections = (
   })
   server.on('request', ({ socket }, response) => connections.get(socket)?.begin(response))
   server.prependListener('upgrade', (_request, socket) => connections.get(socket)?.stop())
-  return (socket) => connections.get(socket)?.isIdle() ?? true
+  return (socket) => connections.get(socket)?.open ?? none
 }
 
 const sliceConnection = (
@@ -128,7 +130,7 @@ const sliceConnection = (
         if (!isOver && isWanted && socket.readableLength > 0) wait()
       })
     },
-    isIdle: () => open.size === 0,
+    open,
     stop: () => {
       isOver = true
       socket.removeListener('data', take)

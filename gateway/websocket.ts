@@ -1,5 +1,5 @@
 import type { WebsocketHandler } from '@fastify/websocket'
-import type { ExecutionArgs } from 'graphql'
+import { type ExecutionArgs, type GraphQLError, getOperationAST } from 'graphql'
 import { handleProtocols, makeServer } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import { Failure } from '../domain/errors.ts'
@@ -96,8 +96,9 @@ export const createWebSocketHandler = ({
           params,
         } as never)
         const document = parse(params.query)
+        if (!getOperationAST(document, params.operationName)) throw new Failure('OPERATION_RESOLUTION_FAILURE')
         const invalid = validate(schema, document)
-        if (invalid.length > 0) return invalid
+        if (invalid.length > 0) return invalid.map(shownError)
         const args: Enveloped = {
           schema,
           document,
@@ -109,11 +110,17 @@ export const createWebSocketHandler = ({
         }
         return args
       } catch (error) {
-        return [maskError(asGraphQLError(error))]
+        return [shownError(asGraphQLError(error))]
       }
     },
   })
 
+  /** Returns an error as a client sees it, without what HTTP alone has. */
+  const shownError = (error: unknown): GraphQLError => {
+    const shown = maskError(error)
+    delete shown.extensions.http
+    return shown
+  }
   const shortTurn = createFairTurns({ perRound: messagesPerRoundMax })
   let messages = 0
   const hasTime = (): boolean => {

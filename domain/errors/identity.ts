@@ -17,6 +17,10 @@ export const identityErrors = {
     message: 'The signature does not match the sign-in message.',
     hint: 'Sign the message without changing it, with the wallet that it names.',
   },
+  SIGN_IN_BUSY: {
+    message: 'Too many signatures of contract wallets wait to be checked.',
+    hint: 'Wait a moment and repeat signIn with the same message and signature; other wallets sign in meanwhile.',
+  },
   TOKEN_INVALID: { message: 'The token is invalid or has expired.', hint: 'Sign in again.' },
   INPUT_INVALID: { message: 'The input is not valid.', hint: 'See the details for the field and its valid values.' },
   IDEMPOTENCY_KEY_REUSED: {

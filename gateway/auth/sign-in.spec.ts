@@ -2,11 +2,13 @@ import { beforeEach, describe, expect, test } from '@jest/globals'
 import { SignJWT } from 'jose'
 import { parseSignature, serializeCompactSignature, signatureToCompactSignature, size } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import { isRefusal } from '../../domain/errors.ts'
+import { isRefusal, refuse } from '../../domain/errors.ts'
+import type { Chain } from '../../infra/chain/port.ts'
 import { createSignIn, type SignIn } from './sign-in.ts'
 import { tokenOfConnection, tokenOfHeader } from './token.ts'
 import { usedNoncesInMemory } from './used-nonces.testing.ts'
 
+const guest = '192.0.2.1'
 const jwtSecret = 'a secret for tests that is long enough'
 const ada = privateKeyToAccount(generatePrivateKey())
 const eve = privateKeyToAccount(generatePrivateKey())
@@ -14,12 +16,13 @@ let time: number
 let signIn: SignIn
 let nonces: ReturnType<typeof usedNoncesInMemory>
 
-const signInAt = (publicUrl: string, secret = jwtSecret) =>
+const signInAt = (publicUrl: string, secret = jwtSecret, hasSigned?: Chain['hasSigned']) =>
   createSignIn({
     jwtSecret: secret,
     publicUrl: () => publicUrl,
     chainId: 31337,
     usedNonces: nonces,
+    hasSigned,
     now: () => new Date(time).toISOString(),
   })
 const messageFor = async (address: string, from = signIn): Promise<string> => {
@@ -29,7 +32,7 @@ const messageFor = async (address: string, from = signIn): Promise<string> => {
 }
 const sessionOf = async (account = ada) => {
   const message = await messageFor(account.address)
-  const answer = await signIn.signIn(message, await account.signMessage({ message }))
+  const answer = await signIn.signIn(message, await account.signMessage({ message }), guest)
   if (isRefusal(answer)) throw new Error(answer.refused)
   return answer
 }
@@ -79,9 +82,9 @@ describe('signing in', () => {
     const signature = parseSignature(await ada.signMessage({ message }))
     const compact = serializeCompactSignature(signatureToCompactSignature(signature))
     expect(size(compact)).toBe(64)
-    expect(await signIn.signIn(message, compact)).toMatchObject({ wallet: ada.address.toLowerCase() })
+    expect(await signIn.signIn(message, compact, guest)).toMatchObject({ wallet: ada.address.toLowerCase() })
     const other = await messageFor(ada.address)
-    expect(await signIn.signIn(other, compact)).toMatchObject({ refused: 'SIGN_IN_SIGNATURE_INVALID' })
+    expect(await signIn.signIn(other, compact, guest)).toMatchObject({ refused: 'SIGN_IN_SIGNATURE_INVALID' })
   })
 
   test.each([
@@ -92,7 +95,7 @@ describe('signing in', () => {
     `0x${'ff'.repeat(65)}`,
     `0x${'1'.repeat(127)}`,
   ])('refuses %s as no signature', async (signature) => {
-    expect(await signIn.signIn(await messageFor(ada.address), signature)).toMatchObject({
+    expect(await signIn.signIn(await messageFor(ada.address), signature, guest)).toMatchObject({
       refused: 'SIGN_IN_SIGNATURE_INVALID',
     })
   })
@@ -100,7 +103,10 @@ describe('signing in', () => {
   test('accepts a message once, also when it is sent twice at the same time', async () => {
     const message = await messageFor(ada.address)
     const signature = await ada.signMessage({ message })
-    const answers = await Promise.all([signIn.signIn(message, signature), signIn.signIn(message, signature)])
+    const answers = await Promise.all([
+      signIn.signIn(message, signature, guest),
+      signIn.signIn(message, signature, guest),
+    ])
     expect(answers.map((answer) => (isRefusal(answer) ? answer.refused : 'signed in'))).toEqual([
       'signed in',
       'SIGN_IN_NONCE_UNKNOWN',
@@ -109,9 +115,9 @@ describe('signing in', () => {
 
   test('a wrong signature leaves no trace, and the message can still be used', async () => {
     const message = await messageFor(ada.address)
-    const refused = await signIn.signIn(message, await eve.signMessage({ message }))
+    const refused = await signIn.signIn(message, await eve.signMessage({ message }), guest)
     expect([refused, nonces.used]).toMatchObject([{ refused: 'SIGN_IN_SIGNATURE_INVALID' }, []])
-    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+    expect(await signIn.signIn(message, await ada.signMessage({ message }), guest)).toMatchObject({
       wallet: ada.address.toLowerCase(),
     })
     expect(nonces.used).toHaveLength(1)
@@ -120,21 +126,21 @@ describe('signing in', () => {
   test('accepts a message after any number of others were asked for, at another gateway too', async () => {
     const message = await messageFor(ada.address)
     for (let count = 0; count < 25_000; count++) await signIn.message(eve.address)
-    expect(await signInAt('https://gpu.example.com').signIn(message, await ada.signMessage({ message }))).toMatchObject(
-      { wallet: ada.address.toLowerCase() },
-    )
+    expect(
+      await signInAt('https://gpu.example.com').signIn(message, await ada.signMessage({ message }), guest),
+    ).toMatchObject({ wallet: ada.address.toLowerCase() })
     expect(nonces.used).toHaveLength(1)
   })
 
   test('refuses a message of a platform with another secret', async () => {
     const message = await messageFor(ada.address, signInAt('https://gpu.example.com', `another ${jwtSecret}`))
-    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+    expect(await signIn.signIn(message, await ada.signMessage({ message }), guest)).toMatchObject({
       refused: 'SIGN_IN_SIGNATURE_INVALID',
     })
   })
 
   test.each(['0x', '0x1234', 'no hex', `0x${'ff'.repeat(65)}`])('refuses the signature %s', async (signature) => {
-    expect(await signIn.signIn(await messageFor(ada.address), signature)).toMatchObject({
+    expect(await signIn.signIn(await messageFor(ada.address), signature, guest)).toMatchObject({
       refused: 'SIGN_IN_SIGNATURE_INVALID',
     })
   })
@@ -144,20 +150,20 @@ describe('signing in', () => {
     ['0'.repeat(64), 'SIGN_IN_SIGNATURE_INVALID'],
   ])('refuses the nonce %s, which was never issued', async (nonce, refused) => {
     const message = (await messageFor(ada.address)).replace(/Nonce: .*/, `Nonce: ${nonce}`)
-    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({ refused })
+    expect(await signIn.signIn(message, await ada.signMessage({ message }), guest)).toMatchObject({ refused })
   })
 
   test('refuses a message after five minutes', async () => {
     const message = await messageFor(ada.address)
     time += 5 * 60 * 1000
-    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+    expect(await signIn.signIn(message, await ada.signMessage({ message }), guest)).toMatchObject({
       refused: 'SIGN_IN_NONCE_UNKNOWN',
     })
   })
 
   test('refuses a message for another host, also with a valid signature', async () => {
     const message = await messageFor(ada.address, signInAt('https://phish.example.com'))
-    expect(await signIn.signIn(message, await ada.signMessage({ message }))).toMatchObject({
+    expect(await signIn.signIn(message, await ada.signMessage({ message }), guest)).toMatchObject({
       refused: 'SIGN_IN_SIGNATURE_INVALID',
       details: { domain: 'phish.example.com', expected: 'gpu.example.com' },
     })
@@ -169,13 +175,25 @@ describe('signing in', () => {
     { what: 'end', from: '2026-01-01T00:05:00.000Z', to: '2027-01-01T00:00:00.000Z', signer: ada },
   ])('refuses a message whose $what was changed before signing', async ({ from, to, signer }) => {
     const message = (await messageFor(ada.address)).replace(from, to)
-    expect(await signIn.signIn(message, await signer.signMessage({ message }))).toMatchObject({
+    expect(await signIn.signIn(message, await signer.signMessage({ message }), guest)).toMatchObject({
       refused: 'SIGN_IN_SIGNATURE_INVALID',
     })
   })
 
+  test('says when too many checks of contract wallets wait, and the message stays valid', async () => {
+    const asked: string[] = []
+    const busy = signInAt('https://gpu.example.com', jwtSecret, async (_wallet, _hash, _signature, address) => {
+      asked.push(address)
+      return asked.length > 1 || refuse('SIGN_IN_BUSY')
+    })
+    const message = await messageFor(ada.address)
+    expect(await busy.signIn(message, '0x12', guest)).toMatchObject({ refused: 'SIGN_IN_BUSY' })
+    expect(await busy.signIn(message, '0x12', guest)).toMatchObject({ wallet: ada.address.toLowerCase() })
+    expect(asked).toEqual([guest, guest])
+  })
+
   test.each(['', 'hello', 'x'.repeat(2_001)])('refuses a text that is not a sign-in message', async (message) => {
-    expect(await signIn.signIn(message, '0x12')).toMatchObject({ refused: 'INPUT_INVALID' })
+    expect(await signIn.signIn(message, '0x12', guest)).toMatchObject({ refused: 'INPUT_INVALID' })
   })
 })
 

@@ -12,8 +12,9 @@ import {
   verifyMessage,
 } from 'viem'
 import { createSiweMessage, parseSiweMessage } from 'viem/siwe'
-import { Failure, type Refusal, refuse } from '../../domain/errors.ts'
+import { Failure, isRefusal, type Refusal, refuse } from '../../domain/errors.ts'
 import { createBoundedMap, registerBound } from '../../infra/async/bounded.ts'
+import type { Chain } from '../../infra/chain/port.ts'
 import type { UsedNonces } from '../../infra/nonces/port.ts'
 
 /** An access token, and the wallet that it authenticates. `wallet` is the address in lower case, the id of a user
@@ -27,8 +28,9 @@ export type SignIn = {
    *  INPUT_INVALID. */
   message(address: string): Promise<SignInMessage | Refusal>
   /** Resolves to a token for a signed message. Each message signs in once. Refuses INPUT_INVALID,
-   *  SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID. */
-  signIn(message: string, signature: string): Promise<Session | Refusal>
+   *  SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID, and SIGN_IN_BUSY where the contract wallets of the client at this
+   *  address have their share of checks. */
+  signIn(message: string, signature: string, address: string): Promise<Session | Refusal>
   /** Resolves to the wallet that a token authenticates. Throws TOKEN_INVALID. */
   verify(token: string): Promise<string>
   /** Returns for how many milliseconds a verified token still holds. */
@@ -70,9 +72,7 @@ export const createSignIn = ({
   readonly publicUrl: () => string
   readonly chainId: number
   readonly usedNonces: UsedNonces
-  readonly hasSigned?:
-    | ((wallet: `0x${string}`, hash: `0x${string}`, signature: `0x${string}`) => Promise<boolean>)
-    | undefined
+  readonly hasSigned?: Chain['hasSigned'] | undefined
   /** ISO 8601 in UTC. */
   readonly now: () => string
 }): SignIn => {
@@ -94,7 +94,7 @@ export const createSignIn = ({
     return { message: siweMessage({ ...about, nonce }), expiresAt: expirationTime.toISOString() }
   }
 
-  const signIn: SignIn['signIn'] = async (text, signature) => {
+  const signIn: SignIn['signIn'] = async (text, signature, client) => {
     if (text.length > messageCharactersMax || signature.length > signatureCharactersMax)
       return refuse('INPUT_INVALID', { message: `at most ${messageCharactersMax} characters` })
     const { address, domain, nonce, expirationTime } = parseSiweMessage(text)
@@ -107,15 +107,17 @@ export const createSignIn = ({
     const [random, code] = [nonce.slice(0, randomHexDigits), nonce.slice(randomHexDigits)]
     if (!timingSafeEqual(Buffer.from(code), Buffer.from(codeOf(text.replace(nonce, random)))))
       return refuse('SIGN_IN_SIGNATURE_INVALID', { message: 'differs from the one that was given' })
-    const signed = (await isSignedBy(address, text, signature)) || (await isSignedByContract(address, text, signature))
+    const signed =
+      (await isSignedBy(address, text, signature)) || (await isSignedByContract(address, text, signature, client))
+    if (isRefusal(signed)) return signed
     if (!signed) return refuse('SIGN_IN_SIGNATURE_INVALID', { address })
     // Stored only now: so each row needs a signature of the wallet.
     if (!(await usedNonces.use(nonce, expirationTime.toISOString()))) return refuse('SIGN_IN_NONCE_UNKNOWN')
     return session(address.toLowerCase())
   }
 
-  const isSignedByContract = async (wallet: `0x${string}`, text: string, signature: string): Promise<boolean> =>
-    hasSigned !== undefined && isHex(signature) && hasSigned(wallet, hashMessage(text), signature)
+  const isSignedByContract = async (wallet: `0x${string}`, text: string, signature: string, client: string) =>
+    hasSigned !== undefined && isHex(signature) && hasSigned(wallet, hashMessage(text), signature, client)
 
   const session = async (wallet: string): Promise<Session> => {
     const issuedAtSeconds = Math.floor(Date.parse(now()) / 1000)

@@ -4,7 +4,7 @@ import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
 import { isStorable } from '../../domain/text.ts'
 import { costOf, type Operation } from './cost.ts'
-import { asGraphQLError, graphQLErrorOf, shortError } from './mask.ts'
+import { asGraphQLError, graphQLErrorOf, shortError, withHint } from './mask.ts'
 
 /** The limits of one request, on HTTP and WebSocket alike. A request for all fields of the largest node, for 100 nodes,
  *  fits. `fieldsMax` and `answerBytesMax` are compared with an estimate before anything is read; the bytes are counted
@@ -87,9 +87,11 @@ const validationErrorsMax = 10
 export const validationErrorsPlugin = (): Plugin => ({
   onValidate: ({ setValidationFn }) =>
     setValidationFn((schema, document, rules) =>
-      validate(schema, document, rules, { maxErrors: validationErrorsMax }).map((error) =>
-        shortError(asGraphQLError(error)),
-      ),
+      validate(schema, document, rules, { maxErrors: validationErrorsMax }).map((error) => {
+        const shown = shortError(asGraphQLError(error))
+        shown.extensions.code ??= 'GRAPHQL_VALIDATION_FAILED'
+        return withHint(shown)
+      }),
     ),
 })
 

@@ -1,6 +1,6 @@
 import { GraphQLError } from 'graphql'
 import { newId } from '../../commands/ids.ts'
-import { errors, Failure } from '../../domain/errors.ts'
+import { type ErrorCode, errors, Failure } from '../../domain/errors.ts'
 import type { Log } from '../../infra/telemetry.ts'
 import { shortDetails, shortened } from '../shortened.ts'
 
@@ -33,17 +33,28 @@ export const shortError = (error: GraphQLError): GraphQLError => {
   return new GraphQLError(message, { nodes: nodes ?? null, source, positions, path, extensions })
 }
 
+const isCode = (code: unknown): code is ErrorCode => typeof code === 'string' && code in errors
+
+/** Returns an error of GraphQL itself with a code of the registry, and its hint. */
+export const withHint = (error: GraphQLError): GraphQLError => {
+  const { extensions, message } = error
+  // GraphQL gives none to what is wrong with a variable.
+  const { code = 'BAD_USER_INPUT', http } = extensions
+  if (!isCode(code)) {
+    const shown = graphQLErrorOf(new Failure('INPUT_INVALID', { request: message }), locationOf(error))
+    return Object.assign(shown, { extensions: { ...shown.extensions, http } })
+  }
+  Object.assign(extensions, { code, hint: extensions.hint ?? errors[code].hint })
+  return error
+}
+
 /** Creates the function that decides what a client sees of an error: a `Failure` with its code, an error of the request
  *  itself as it is, and of an unexpected error only a correlation id, under which the log has the whole error. */
 export const createErrorMask =
   (log: Pick<Log, 'error'>) =>
   (error: unknown): GraphQLError => {
     const shown = asGraphQLError(error)
-    if (shown instanceof GraphQLError && rootCauseOf(shown) instanceof GraphQLError) {
-      // GraphQL gives none to what is wrong with a variable.
-      shown.extensions.code ??= 'BAD_USER_INPUT'
-      return shortError(shown)
-    }
+    if (shown instanceof GraphQLError && rootCauseOf(shown) instanceof GraphQLError) return withHint(shortError(shown))
     const correlationId = newId()
     log.error({ err: rootCauseOf(error), correlationId }, 'an unexpected error')
     return new GraphQLError(errors.INTERNAL.message, {

@@ -48,8 +48,10 @@ const SignInInput = builder.inputType('SignInInput', {
 builder.mutationField('signIn', (t) =>
   t.field({
     type: payloadOf('SignIn', SignInSuccess),
-    description: 'Returns a token for a signed message. Refuses SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID.',
+    description:
+      'Returns a token for a signed message. Refuses SIGN_IN_NONCE_UNKNOWN, SIGN_IN_SIGNATURE_INVALID, SIGN_IN_BUSY.',
     args: { input: t.arg({ type: SignInInput, required: true }) },
-    resolve: (_, { input: { message, signature } }, { signIn }) => signIn.signIn(message, signature),
+    resolve: (_, { input: { message, signature } }, { signIn, client }) =>
+      signIn.signIn(message, signature, client.address),
   }),
 )

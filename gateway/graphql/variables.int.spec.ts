@@ -5,7 +5,7 @@ import { GraphQLInputObjectType, GraphQLList, getNamedType, getNullableType } fr
 import type { Client } from 'graphql-ws'
 import { WebSocket } from 'ws'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
-import { jsonDepthMax } from '../body.ts'
+import { jsonDepthMax } from '../request-checks.ts'
 import { itemsMaxOf } from './input-limits.ts'
 import { inputPlaces } from './input-walk.testing.ts'
 import { variableDepthMax, variableKeysMax, variableValuesMax } from './variables.ts'

@@ -4,7 +4,7 @@ import { type ExecutionArgs, type GraphQLError, getOperationAST, getVariableValu
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
 import { isStorable } from '../../domain/text.ts'
-import { asGraphQLError, graphQLErrorOf, shortError } from './mask.ts'
+import { asGraphQLError, graphQLErrorOf, shortError, withHint } from './mask.ts'
 
 /** An offer file in parts has the most: 30,000 numbers and ids. */
 export const variableValuesMax = 32_000
@@ -45,11 +45,7 @@ const errorsIn = ({ schema, document, operationName, variableValues }: Operation
   const { errors = [] } = getVariableValues(schema, variableDefinitions, variableValues ?? {}, {
     maxErrors: wrongValuesMax,
   })
-  return errors.map((error) => {
-    const shown = shortError(asGraphQLError(error))
-    shown.extensions.code ??= 'BAD_USER_INPUT'
-    return shown
-  })
+  return errors.map((error) => withHint(shortError(asGraphQLError(error))))
 }
 
 /** Refuses variables with too many values, with text that no database can store, or with wrong types. */

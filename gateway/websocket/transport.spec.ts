@@ -186,7 +186,7 @@ test('a message that takes very much memory once it is parsed closes the socket'
   receive({ id: 'a', type: 'subscribe', payload: { query: 'x', variables: { x: Array(300_000).fill({}) } } })
   await settled()
   await giveTurn()
-  expect(closed).toEqual([1009])
+  expect(closed).toEqual([4400])
   expect(running.size).toBe(0)
 })
 

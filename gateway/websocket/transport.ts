@@ -1,9 +1,9 @@
 import type { RawData, WebSocket } from 'ws'
-import { type ErrorCode, errors } from '../../domain/errors.ts'
+import { type Details, type ErrorCode, Failure } from '../../domain/errors.ts'
 import { parseJson } from '../../infra/system/json.ts'
-import { jsonDepthOf, jsonWeightOf } from '../../infra/system/weight.ts'
 import { tokenFieldsOf } from '../auth/token.ts'
-import { jsonDepthMax } from '../body.ts'
+import { errorBody } from '../error-answers.ts'
+import { refuseParameters, sizeOfJson } from '../request-checks.ts'
 import { endSocket } from './ending.ts'
 
 /** How many operations one socket may run at once. */
@@ -20,11 +20,8 @@ const uncountedCharactersMax = 4 * 1024
 /** A client that leaves this much unread is cut off. It resumes by the position that it saw last. */
 const bufferedBytesCut = 24 * 1024 * 1024
 
-/** A message that takes more memory than this once it is parsed is not parsed. */
-const messageBytesMax = 16 * 1024 * 1024
-
 /** Close codes of graphql-transport-ws and WebSocket, and 4429 and 4408 of our own kind. */
-const closeCodes = { badRequest: 4400, subscriberExists: 4409, tooMany: 4429, tooSlow: 4408, tooLarge: 1009 } as const
+const closeCodes = { badRequest: 4400, subscriberExists: 4409, tooMany: 4429, tooSlow: 4408 } as const
 
 /** What graphql-ws calls a socket. */
 type Transport = {
@@ -91,10 +88,10 @@ export const createTransport = (
     socket.close(closeCodes.tooSlow, 'too much is unread')
     socket.terminate()
   }
-  const refuse = (id: string, code: ErrorCode): Promise<void> => {
-    const { message, hint } = errors[code]
-    return write(JSON.stringify({ id, type: 'error', payload: [{ message, extensions: { code, hint, details: {} } }] }))
-  }
+  const refuse = (id: string, code: ErrorCode, details?: Details): Promise<void> =>
+    write(JSON.stringify({ id, type: 'error', payload: errorBody(code, details).errors }))
+  /** Closes the socket for a message that is none, with a reason that states what is taken. */
+  const refuseMessage = (takes: string) => socket.close(closeCodes.badRequest, `INPUT_INVALID: takes ${takes}`)
 
   const run = async (message: Message, id: string, bytes: number): Promise<void> => {
     if (ownIds.has(id)) return socket.close(closeCodes.subscriberExists, `Subscriber for ${id} already exists`)
@@ -115,20 +112,41 @@ export const createTransport = (
     }
   }
 
+  const begun = (message: Message, id: string, bytes: number): Promise<void> | void => {
+    try {
+      refuseParameters(message.payload)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return refuse(id, error.code, error.details)
+    }
+    return run(message, id, bytes)
+  }
+
+  /** Returns what a message takes in memory; undefined after it has closed the socket. */
+  const sizeOf = (text: string): number | undefined => {
+    try {
+      return sizeOfJson(text, 1)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      refuseMessage(error.details.takes ?? '')
+      return undefined
+    }
+  }
+
   const receive = async (text: string): Promise<void> => {
-    const bytes = jsonWeightOf(text)
-    if (bytes > messageBytesMax) return socket.close(closeCodes.tooLarge, 'the message has too many values')
-    if (jsonDepthOf(text) > jsonDepthMax)
-      return socket.close(closeCodes.badRequest, 'the values of the message are nested too deep')
+    const bytes = sizeOf(text)
+    if (bytes === undefined) return
     const message = (parseJson(text) ?? {}) as Message
     const { type, id, payload } = message
     if (type === 'ping') return write('{"type":"pong"}')
     // What comes with the first message is kept as long as the socket: only the token is.
     if (type === 'connection_init') return handle(JSON.stringify({ type, payload: tokenFieldsOf(payload) }))
-    if (type !== 'subscribe' && type !== 'complete') return handle(text)
+    if (type === 'pong') return undefined
+    if (type !== 'subscribe' && type !== 'complete')
+      return refuseMessage('an object with "type": connection_init, ping, pong, subscribe or complete')
     if (typeof id !== 'string' || id === '' || id.length > operationIdCharactersMax)
-      return socket.close(closeCodes.badRequest, 'Invalid message received')
-    if (type === 'subscribe') return run(message, id, bytes)
+      return refuseMessage(`"id", a text of 1 to ${operationIdCharactersMax} characters`)
+    if (type === 'subscribe') return begun(message, id, bytes)
     const own = ownIds.get(id)
     if (own === undefined) return
     ownIds.delete(id)
@@ -142,7 +160,7 @@ export const createTransport = (
       handle = listener
       const isTooMany = () => {
         if (mayReceive()) return false
-        endSocket(socket, closeCodes.tooMany, 'too many messages')
+        endSocket(socket, closeCodes.tooMany, `TOO_MANY_REQUESTS: at most ${messagesPerSecondMax} messages a second`)
         return true
       }
       socket.on('ping', isTooMany)
@@ -156,7 +174,7 @@ export const createTransport = (
           return
         }
         const free = isShort ? noop : buffer(bytes)
-        if (free === undefined) return endSocket(socket, closeCodes.tooMany, 'too much is under way')
+        if (free === undefined) return endSocket(socket, closeCodes.tooMany, 'TOO_MANY_REQUESTS: too much is under way')
         waiting += 1
         socket.pause()
         before = before

@@ -1,3 +1,4 @@
+import type { Refusal } from '../../domain/errors.ts'
 import type { Asset } from '../../domain/money.ts'
 
 /** A deposit as the marketplace contract emits it. The contract makes `depositId` from the payer and the payer's own
@@ -63,9 +64,14 @@ export type Chain = {
   /** Resolves to the tokens that the contract owned after a block, in minor units; undefined when the node does not
    *  keep the state of that block. Throws as `heights` does. */
   custody(height: bigint): Promise<bigint | undefined>
-  /** Resolves to whether a wallet that is a contract has signed the hash (ERC-1271, ERC-6492). Throws CHAIN_UNAVAILABLE,
-   *  also when too many ask at once, and as `heights` does. */
-  hasSigned(wallet: `0x${string}`, hash: `0x${string}`, signature: `0x${string}`): Promise<boolean>
+  /** Resolves to whether a wallet that is a contract has signed the hash (ERC-1271, ERC-6492), for a client at this
+   *  address: each has a share of the few checks at once. Refuses SIGN_IN_BUSY. Throws as `heights` does. */
+  hasSigned(
+    wallet: `0x${string}`,
+    hash: `0x${string}`,
+    signature: `0x${string}`,
+    address: string,
+  ): Promise<boolean | Refusal>
   close(): Promise<void>
 }
 

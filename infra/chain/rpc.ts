@@ -6,15 +6,18 @@ import {
   type Hex,
   type HttpTransportConfig,
   http,
+  type Transport,
   webSocket,
 } from 'viem'
 import { marketplace as marketplaceBinding } from '../../contracts/bindings/marketplace.ts'
 import { usdToken } from '../../contracts/bindings/usd-token.ts'
-import { Failure } from '../../domain/errors.ts'
+import { Failure, refuse } from '../../domain/errors.ts'
 import type { Asset } from '../../domain/money.ts'
+import { within } from '../async/within.ts'
 import type { Chain, Deposit, DepositsRead } from './port.ts'
 import { checkedTransport, disagree, type HeaderCheck } from './rpc/answers.ts'
 import { createContractWallets } from './rpc/contract-wallets.ts'
+import { endingTransport, fetchWithoutPause } from './rpc/ending.ts'
 import { createPartsReader, rpcErrorIn } from './rpc/parts.ts'
 import { createProvedBlocks, depositsAmong } from './rpc/proved-blocks.ts'
 
@@ -23,6 +26,8 @@ const requestMsMaxDefault = 10_000
 const answerBytesMax = 10 * 1024 * 1024
 const requestRetriesMax = 2
 const signatureMsMax = 5_000
+/** How long a socket that is being opened may hold up the end. */
+const closeMsMax = 1_000
 /** The widest range whose blocks are all read and proved. */
 const provedBlocksMax = 256n
 
@@ -66,14 +71,16 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
   const token = getAddress(options.token)
   const address = getAddress(options.marketplace)
   const settings = { retryCount: requestRetriesMax, timeout: requestMsMax }
-  const socket = /^wss?:/.test(rpcUrl) ? checkedTransport(webSocket(rpcUrl, settings), headers) : undefined
+  const made = <Inner extends Transport>(transport: Inner): Inner =>
+    checkedTransport(endingTransport(transport, new URL(rpcUrl).host, settings), headers)
+  const socket = /^wss?:/.test(rpcUrl) ? made(webSocket(rpcUrl, settings)) : undefined
   const overHttpSettings = {
     ...settings,
     maxResponseBodySize: answerBytesMax,
+    fetchFn: fetchWithoutPause,
     fetchOptions: { headers: httpHeaders },
   }
-  const overHttp = (more: HttpTransportConfig) =>
-    checkedTransport(http(rpcUrl, { ...overHttpSettings, ...more }), headers)
+  const overHttp = (more: HttpTransportConfig) => made(http(rpcUrl, { ...overHttpSettings, ...more }))
   // A cached block number would make a new deposit wait.
   const client = createPublicClient({
     transport: socket ?? overHttp({}),
@@ -91,9 +98,11 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
       ]
   const contract = { address, abi: marketplaceBinding.abi } as const
 
+  let hasAsked = false
   /** Sends a request to the node. Each error of the node or the connection becomes one Failure that names the
    *  request. */
   const ask = async <T>(question: string, work: () => Promise<T>): Promise<T> => {
+    hasAsked = true
     try {
       return await work()
     } catch (error) {
@@ -245,21 +254,18 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
           throw error
         }
       }),
-    hasSigned: (wallet, hash, signature) =>
+    hasSigned: (wallet, hash, signature, address) =>
       ask('signature', async () => {
         await checkedOnce()
-        const signed = await contractWallets(wallet, hash, signature)
-        if (signed === undefined) throw new Failure('CHAIN_UNAVAILABLE', { why: 'too many signatures wait' })
-        return signed
+        return (await contractWallets(wallet, hash, signature, address)) ?? refuse('SIGN_IN_BUSY')
       }),
     close: async () => {
       // viem keeps one connection per address, and would make one only to have it closed.
-      if (socket && checked)
-        (
-          await socket({})
-            .value?.getRpcClient()
-            .catch(() => undefined)
-        )?.close()
+      if (!socket || !hasAsked) return
+      const connection = socket({}).value?.getRpcClient()
+      const kept = connection?.catch(() => undefined) ?? Promise.resolve(undefined)
+      const connected = await within(kept, closeMsMax, () => undefined)
+      connected?.close()
     },
   }
 }

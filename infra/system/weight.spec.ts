@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { jsonDepthOf, jsonWeightOf, weightOf } from './weight.ts'
+import { jsonSizeOf, weightOf } from './weight.ts'
 
 test('a state that holds more weighs more, in whatever it holds it', () => {
   const hundred = Array.from({ length: 100 }, (_, n) => [`key ${n}`, { amount: BigInt(n) }] as const)
@@ -22,10 +22,15 @@ test.each(['{}', '[]', '0', '"a,b"', '{"a":[1,2]}', '[[[[]]]]', '{"a":{"b":{"c":
   'many of %s are about as heavy in JSON as they are once parsed, and not lighter',
   (item) => {
     const text = `[${Array.from({ length: 1_000 }, () => item).join()}]`
-    expect(jsonWeightOf(text)).toBeGreaterThan(weightOf(JSON.parse(text)) * 0.7)
-    expect(jsonWeightOf('x'.repeat(1_000_000))).toBeLessThan(2_100_000)
+    expect(jsonSizeOf(text).bytes).toBeGreaterThan(weightOf(JSON.parse(text)) * 0.7)
+    expect(jsonSizeOf('x'.repeat(1_000_000)).bytes).toBeLessThan(2_100_000)
   },
 )
+
+test.each([',', '[', '{', '\\"', '\\\\'])('a long text of %s weighs what its characters do', (piece) => {
+  const json = `{"a":"${piece.repeat(100_000)}"}`
+  expect(jsonSizeOf(json)).toEqual({ bytes: jsonSizeOf(json.replaceAll(/[,[{]/g, 'x')).bytes + 64, depth: 1 })
+})
 
 test('the depth of JSON is that of what it says, whatever its texts have in them', () => {
   const depthOf = (value: unknown): number =>
@@ -37,7 +42,7 @@ test('the depth of JSON is that of what it says, whatever its texts have in them
     object: fc.dictionary(text, tie('value'), { maxKeys: 3 }),
   }))
   fc.assert(
-    fc.property(values.value, (value) => expect(jsonDepthOf(JSON.stringify(value, null, 1))).toBe(depthOf(value))),
+    fc.property(values.value, (value) => expect(jsonSizeOf(JSON.stringify(value, null, 1)).depth).toBe(depthOf(value))),
   )
-  expect(jsonDepthOf('['.repeat(1_000_000))).toBe(1_000_000)
+  expect(jsonSizeOf('['.repeat(1_000_000)).depth).toBe(1_000_000)
 })

@@ -9,27 +9,21 @@ const [comma, bracket, brace, bracketEnd, braceEnd, quote, backslash] = [...',[{
 )
 
 /** Returns about how many bytes of memory JSON takes once it is parsed, and never much less: each value and field may be
- *  an object. Visits all of the text. */
-export const jsonWeightOf = (text: string): number => {
-  let values = 1
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index)
-    if (code === comma || code === bracket || code === brace) values += 1
-  }
-  return text.length * characterBytes + values * (objectBytes + fieldBytes)
-}
-
-/** Returns how many lists and objects of JSON are within each other at most. Visits all of the text. */
-export const jsonDepthOf = (text: string): number => {
-  let [depth, deepest, isText] = [0, 0, false]
+ *  an object; and how many lists and objects are within each other at most. Visits all of the text. */
+export const jsonSizeOf = (text: string): { readonly bytes: number; readonly depth: number } => {
+  let [values, depth, deepest, isText] = [1, 0, 0, false]
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index)
     if (code === quote) isText = !isText
     else if (isText) index += code === backslash ? 1 : 0
-    else if (code === bracket || code === brace) deepest = Math.max(deepest, ++depth)
-    else if (code === bracketEnd || code === braceEnd) depth -= 1
+    else if (code === comma) values += 1
+    else if (code === bracket || code === brace) {
+      values += 1
+      depth += 1
+      deepest = Math.max(deepest, depth)
+    } else if (code === bracketEnd || code === braceEnd) depth -= 1
   }
-  return deepest
+  return { bytes: text.length * characterBytes + values * (objectBytes + fieldBytes), depth: deepest }
 }
 
 /** Returns about how many bytes of memory a value of plain data takes. Visits all of the value. */

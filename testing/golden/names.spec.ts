@@ -97,7 +97,7 @@ const token = async (): Promise<string> => {
   })
   const asked = await signIn.message(account.address)
   if (!('message' in asked)) throw new Error(asked.refused)
-  const session = await signIn.signIn(asked.message, await account.signMessage({ message: asked.message }))
+  const session = await signIn.signIn(asked.message, await account.signMessage({ message: asked.message }), '')
   if (!('token' in session)) throw new Error(session.refused)
   return session.token
 }

@@ -20,6 +20,7 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'gateway/websocket/transport.ts lets clientIds': 'an entry for each operation of a socket, at most 100',
   'infra/async/batch-loader.ts lets waiting':
     'an entry for each row that the operations under way ask for, emptied every turn',
+  'infra/async/fair-places.ts lets lines': 'an entry for each key with work that runs or waits, which is bounded',
   'infra/async/fair-turns.ts lets waiting': 'an entry for each request or message under way, which are bounded',
   'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',

@@ -17,9 +17,12 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { compile } from '../../../contracts/compiler.ts'
 import { createSignIn } from '../../../gateway/auth/sign-in.ts'
 import { usedNoncesInMemory } from '../../../gateway/auth/used-nonces.testing.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import { type ChainProcess, startChainProcess } from '../../../testing/programs/chain.ts'
 import { devKeys } from '../dev-keys.ts'
+import { serveJsonRpc } from '../json-rpc-server.ts'
 import type { Chain } from '../port.ts'
+import { createContractWallets } from './contract-wallets.ts'
 
 const owner = privateKeyToAccount(generatePrivateKey())
 const eve = privateKeyToAccount(generatePrivateKey())
@@ -81,7 +84,7 @@ const signInAs = async (address: Hex, sign: Sign) => {
   const gate = createGate()
   const asked = await gate.message(address)
   if (!('message' in asked)) throw new Error(asked.refused)
-  return gate.signIn(asked.message, await sign(asked.message))
+  return gate.signIn(asked.message, await sign(asked.message), address)
 }
 const byOwner: Sign = (message) => owner.signMessage({ message })
 const byEve: Sign = (message) => eve.signMessage({ message })
@@ -122,13 +125,33 @@ describe('a wallet that is a contract', () => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8')
     expect(Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024).toBeLessThan(1_000)
   })
+})
 
-  test('is asked for a few at once; the rest hears that the chain does not answer', async () => {
-    const hash = hashMessage('hello')
-    const asked = Array.from({ length: 30 }, () => chain.hasSigned(hostile[0] ?? wallet, hash, '0x00'))
-    const answers = await Promise.allSettled(asked)
-    expect(answers.slice(0, 18).every((answer) => answer.status === 'fulfilled' && answer.value === false)).toBe(true)
-    for (const answer of answers.slice(18))
-      expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'CHAIN_UNAVAILABLE' } })
+describe('clients that share a slow node', () => {
+  test('have a share of its checks each: one that asks for many is told so, and leaves room for others', async () => {
+    let asked = 0
+    const answers: (() => void)[] = []
+    const slow = await serveJsonRpc({
+      port: 0,
+      handle: async () => {
+        asked += 1
+        await new Promise<void>((resolve) => answers.push(resolve))
+        return '0x'
+      },
+    })
+    const inTurn = createContractWallets(createPublicClient({ transport: http(slow.url, { timeout: 30_000 }) }))
+    const check = (address: string) => inTurn(wallet, hashMessage('hello'), '0x00', address)
+    const greedy = Array.from({ length: 280 }, () => check('192.0.2.1'))
+    const others = ['192.0.2.2', '192.0.2.3'].map(check)
+    await eventually('the first of another client is asked about', async () => asked === 2)
+    const refused = greedy.slice(5)
+    expect(new Set(await Promise.all(refused))).toEqual(new Set([undefined]))
+    for (let done = 0; done < 7; done += 1) {
+      await eventually('one is asked about', async () => answers.length > 0)
+      answers.shift()?.()
+    }
+    expect(await Promise.all([...greedy.slice(0, 5), ...others])).toEqual(Array(7).fill(false))
+    expect(asked).toBe(7)
+    await slow.close()
   })
 })

@@ -5,22 +5,22 @@ import {
   type Hex,
   type PublicClient,
 } from 'viem'
-import { createSemaphore } from '../../async/semaphore.ts'
+import { createFairPlaces } from '../../async/fair-places.ts'
 import { errorCodes } from '../json-rpc.ts'
 
 /** Enough to make a wallet (ERC-6492) and to ask it; the simulator takes half a second for as much. */
 const gasMax = 1_000_000n
-const checksAtOnceMax = 2
-const checksWaitingMax = 16
+/** A client has one of the two places at most. A check takes ten seconds where the node is slow. */
+const places = { atOnceMax: 2, perKeyMax: 1, waitingMax: 256, waitingPerKeyMax: 4, waitMsMax: 20_000 }
 /** What ends the signature of a wallet that is not on the chain yet. */
 const notYetThere = '6492'.repeat(16)
 
 /** Makes the check of signatures of wallets that are contracts: by ERC-1271 the contract itself confirms them, and by ERC-6492
  *  one that is not there yet is made first, in a simulation. What the contract does is a stranger's: it has a bound on
- *  gas, which bounds its answer, and few checks run at once. Resolves to undefined when too many wait. */
+ *  gas, which bounds its answer, and few checks run at once, each client in its turn. Resolves to undefined when too
+ *  many wait, of the client or in all. */
 export const createContractWallets = (client: PublicClient) => {
-  const fewAtOnce = createSemaphore(checksAtOnceMax)
-  let inside = 0
+  const inPlace = createFairPlaces(places)
   const check = async (wallet: Hex, hash: Hex, signature: Hex): Promise<boolean> => {
     if (!signature.endsWith(notYetThere) && !(await client.getCode({ address: wallet }))) return false
     const data = encodeDeployData({
@@ -40,15 +40,8 @@ export const createContractWallets = (client: PublicClient) => {
       throw error
     }
   }
-  return async (wallet: Hex, hash: Hex, signature: Hex): Promise<boolean | undefined> => {
-    if (inside >= checksAtOnceMax + checksWaitingMax) return undefined
-    inside += 1
-    try {
-      return await fewAtOnce(() => check(wallet, hash, signature))
-    } finally {
-      inside -= 1
-    }
-  }
+  return (wallet: Hex, hash: Hex, signature: Hex, address: string): Promise<boolean | undefined> =>
+    inPlace(address, () => check(wallet, hash, signature))
 }
 
 /** Returns true for the error of a call that failed, and false for one of the connection or the node. */

@@ -1,5 +1,5 @@
 // The messages of reads and subscriptions: see messages.ts.
-import { jsonWeightOf } from '../../system/weight.ts'
+import { jsonSizeOf } from '../../system/weight.ts'
 import { callerIdOf, type Direction, type ServerEvent } from './events.ts'
 import type { ServerFilter } from './filter.ts'
 import { readPosition, readUuid } from './messages.ts'
@@ -167,7 +167,7 @@ const readEvent = (cursor: Cursor): ReadItem => {
     metadata,
     position,
   }
-  return { kind: 'event', event, bytes: isJson ? jsonWeightOf(text) : dataEnd - dataFrom }
+  return { kind: 'event', event, bytes: isJson ? jsonSizeOf(text).bytes : dataEnd - dataFrom }
 }
 
 const keyOr = (cursor: Cursor, end: number) => (stands('content-type', cursor, end) ? 'content-type' : 'other')

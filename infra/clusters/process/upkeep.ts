@@ -1,5 +1,9 @@
+import { exists } from '../../system/files.ts'
 import type { JobHandle, JobOutcome } from '../port.ts'
+import { removeEndedGroups } from './attempt-groups.ts'
 import type { Attempts } from './attempts.ts'
+import type { Delegation } from './delegation.ts'
+import { attemptFolder } from './folder.ts'
 import type { ClusterLog, Follower } from './follow.ts'
 import { removeOld } from './retention.ts'
 import { makeRoom } from './room.ts'
@@ -13,7 +17,7 @@ const idleRoomMs = 10_000
 const roomRestFactor = 4
 
 export type UpkeepOptions = {
-  readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts }>
+  readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts; readonly groups: Delegation }>
   /** Returns whether this program watches an attempt. */
   readonly isWatched: (handle: JobHandle) => boolean
   readonly followerOf: (handle: JobHandle) => Follower | undefined
@@ -40,8 +44,15 @@ export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log 
   let runs = false
 
   const sweep = async () => {
-    const { root, attempts } = await ready()
+    const { root, attempts, groups } = await ready()
     const ended = (await attempts.list()).filter((one) => !one.running && !isWatched(one))
+    const begun = ended.filter((one) => one.hasBegun).map(({ folder }) => folder)
+    const isGone = async (jobId: string, attempt: number) => {
+      const folder = attemptFolder(root, { jobId, attempt })
+      return begun.includes(folder) || !(await exists(folder))
+    }
+    const left = await removeEndedGroups(groups, begun, isGone)
+    if (left > 0) log.warn({ left }, 'control groups of ended jobs cannot be removed')
     await removeOld(root, ended, clock(), signal)
   }
   const sweepNowAndThen = () => {

@@ -8,8 +8,8 @@ import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
 import { postgresRescans } from './infra/chain/rescans.ts'
 import { rpcChain } from './infra/chain/rpc.ts'
-import { clusterNameOf, makeRoomForStart, processCluster } from './infra/clusters/process.ts'
-import { type Config, readConfig, settingWarnings } from './infra/config.ts'
+import { clusterNameOf, makeWayForStart, processCluster } from './infra/clusters/process.ts'
+import { type Config, portsOf, readConfig, settingWarnings } from './infra/config.ts'
 import { openDataFolder } from './infra/data-folder.ts'
 import {
   dropClientVariables,
@@ -28,6 +28,7 @@ import { postgresParkedTasks } from './infra/parked-tasks/postgres.ts'
 import { checkDatabase, connectPostgres, migrateOperations } from './infra/postgres.ts'
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { readHelp, takesSettings } from './infra/system/arguments.ts'
+import { closeInherited } from './infra/system/inherited.ts'
 import { tryListening } from './infra/system/listening.ts'
 import { returnMemory } from './infra/system/memory.ts'
 import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
@@ -77,7 +78,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   }
 
   if (config.roles.includes('scheduler'))
-    await makeRoomForStart({ root: config.jobDir, log: log.child({ part: 'cluster' }) })
+    await makeWayForStart({ root: config.jobDir, ports: portsOf(config), log: log.child({ part: 'cluster' }) })
   const folder = await open(
     'data folder',
     () => openDataFolder(config.dataDir, log),
@@ -100,12 +101,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     async () => {
       if (config.databaseUrl !== undefined)
         await checkDatabase({ url: databaseUrl, log, waitMs: databaseWaitMs, signal: shutdown.signal })
-      const connected = connectPostgres({
-        url: databaseUrl,
-        log,
-        metrics,
-        poolSize: connectionsMax,
-      })
+      const connected = connectPostgres({ url: databaseUrl, log, metrics, poolSize: connectionsMax })
       await connected.waitUntilReady(databaseWaitMs).catch((error: unknown) => {
         if (config.databaseUrl === undefined) explainRefusal(folder.path, error)
         throw error
@@ -215,14 +211,9 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   if (config.roles.includes('watcher')) startWatcher({ ...platform, shutdown: working })
   if (config.roles.includes('scheduler')) startScheduler({ ...platform, shutdown: working })
   const url = config.roles.includes('gateway') ? await open('gateway', () => startGateway(platform)) : undefined
-  log.info(
-    {
-      ms: Math.round(performance.now() - began),
-      roles: config.roles.join(','),
-      ...(url && { graphql: `${url}/graphql` }),
-    },
-    'NeuralMesh is up',
-  )
+  const ms = Math.round(performance.now() - began)
+  const roles = config.roles.join(',')
+  log.info({ ms, roles, ...(url && { graphql: `${url}/graphql` }) }, 'NeuralMesh is up')
 }
 
 /** Throws CONFIG_INVALID or PORT_TAKEN where this process cannot listen, before it has opened a database. */
@@ -241,6 +232,7 @@ const openCluster = async (config: Config, log: Log) => {
     root: config.jobDir,
     name: await clusterNameOf(config.jobDir),
     trust: config.jobTrust,
+    ports: portsOf(config),
     // The project may have secrets too, in .env.
     hidden: [config.dataDir, import.meta.dirname],
     secretFiles: [...environmentFilesOf(process.execArgv), ...keyFilesOf([config.databaseUrl, config.eventStoreUrl])],
@@ -274,6 +266,7 @@ const usage = `npm start
 
 const run = async (): Promise<void> => {
   if (readHelp(takesSettings)) return console.log(usage)
+  closeInherited()
   const config = readConfig(process.env)
   const log = createLog({ level: config.logLevel, format: config.logFormat })
   const shutdown = createShutdown(log)

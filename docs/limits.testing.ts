@@ -1,5 +1,6 @@
 // docs/limits.md, printed from the registered bounds.
 import { posix } from 'node:path'
+import { mutationsPerAddressMax, queriesPerAddressMax } from '../gateway/executions.ts'
 import { errorsMax } from '../gateway/graphql/answer-size.ts'
 import { documentCharactersMax, namesakesMax, selectionsMax } from '../gateway/graphql/documents.ts'
 import { limits } from '../gateway/graphql/limits.ts'
@@ -95,6 +96,10 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 | connections that are open | three times as many | | 6,000 |
 | operations over WebSocket | 500 (\`OPERATIONS_PER_ADDRESS\`), 100 on one socket | 500 | 5,000 |
 | bytes that have come of requests, messages and operations under way, and of answers not taken yet | 64 MiB | 64 MiB | 256 MiB |
+
+Of an address ${number(queriesPerAddressMax)} queries and ${number(mutationsPerAddressMax)} mutations are executed at the same time; others wait for them, in their order,
+and one whose client has left by then is not begun (\`gateway/executions.ts\`). A mutation that has begun goes on to its
+end, and counts until then.
 
 A connection may have ${number(requestsPerConnectionMax)} HTTP requests under way: nothing more is read from it until some were answered. A request
 must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60

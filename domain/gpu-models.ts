@@ -13,6 +13,8 @@ const keyOf = (text: string): string =>
     .slice(0, nameCharactersMax)
     .normalize('NFKC')
     .toLowerCase()
+    // One character may have become eighteen, and a key must fit into an index.
+    .slice(0, nameCharactersMax)
     .replace(/[^\p{L}\p{N}]/gu, '')
 
 const models: readonly (GpuModel & { readonly names: readonly string[] })[] = knownModels
@@ -66,11 +68,16 @@ export const gpuModelOf = (name: string): GpuModel | undefined => {
 /** Returns the one name of a model: that of the table, or for an unknown one the text without spaces around it. */
 export const gpuNameOf = (name: string): string => gpuModelOf(name)?.name ?? name.trim()
 
-/** Returns a text that is equal for two names of one model. */
+/** Returns a text that is equal for two names of one model, and that the database stores. */
 export const gpuKeyOf = (name: string): string => {
   const key = keyOf(gpuNameOf(name))
-  return withoutMaker(key) || name.trim().toLowerCase()
+  if (key !== '') return withoutMaker(key)
+  return name.trim().toLowerCase().slice(0, nameCharactersMax).toWellFormed()
 }
+
+/** The keys of all known models. */
+export const knownGpuKeys: readonly string[] = models.map(({ name }) => gpuKeyOf(name))
+const knownKeys = new Set(knownGpuKeys)
 
 /** Of what is sold as 24 GiB, programs see 22.5 to 24. */
 const [leastShare, mostShare] = [0.9, 1.03]
@@ -79,15 +86,23 @@ const [leastShare, mostShare] = [0.9, 1.03]
 export const isPlausible = (model: GpuModel, mib: number): boolean =>
   model.memoryMib.some((size) => mib >= size * leastShare && mib <= size * mostShare)
 
-/** Returns the names nearest to one that is unknown, the nearest first, at most `max`.
+/** The part of the nearest names that is kept for known models: anyone may list GPUs under a name near to theirs. */
+const knownShare = 0.6
+
+/** Returns the names nearest to one that is unknown, the nearest first, at most `max`. Of two that are as near, the
+ *  known model comes first, and the nearest known models are among them whatever else there is.
  *  @param names what there is to choose from; each model comes once. */
 export const nearestGpus = (asked: string, names: readonly string[], max: number): readonly string[] => {
   const key = gpuKeyOf(asked).slice(0, comparedCharactersMax)
-  return [...new Map(names.map((name) => [gpuKeyOf(name), gpuNameOf(name)])).entries()]
-    .map(([other, name]) => ({ name, distance: distance(key, other.slice(0, comparedCharactersMax)) }))
-    .toSorted((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
-    .slice(0, max)
-    .map(({ name }) => name)
+  const sorted = [...new Map(names.map((name) => [gpuKeyOf(name), gpuNameOf(name)])).entries()]
+    .map(([other, name]) => {
+      const isUnknown = Number(!knownKeys.has(other))
+      return { name, isUnknown, distance: distance(key, other.slice(0, comparedCharactersMax)) }
+    })
+    .toSorted((a, b) => a.distance - b.distance || a.isUnknown - b.isUnknown || (a.name < b.name ? -1 : 1))
+  const kept = new Set(sorted.filter(({ isUnknown }) => !isUnknown).slice(0, Math.ceil(max * knownShare)))
+  for (const near of sorted) if (kept.size < max) kept.add(near)
+  return sorted.filter((near) => kept.has(near)).map(({ name }) => name)
 }
 
 const comparedCharactersMax = 24

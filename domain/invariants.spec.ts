@@ -17,7 +17,7 @@ import * as account from './account.ts'
 import { aggregates, type DomainEvent } from './aggregates.ts'
 import { collectInvoiceLines } from './invoice-lines.ts'
 import { freeGpus } from './listing.ts'
-import { type Asset, assets, costOf, type Money, money } from './money.ts'
+import { type Asset, assets, costAtMost, type Money, money } from './money.ts'
 import { hourlyRate, type Event as RentalEvent } from './rental.ts'
 import { createWorld, must, type World } from './world.testing.ts'
 
@@ -137,7 +137,7 @@ const runStep = ({ states, to, eventsOf, openHold, log }: World, id: string, lat
       return to.listing(lease.listing, reserve, stepId('reserve'))
     }
     const { pricePerGpuHour } = reserved
-    const amount = costOf(hourlyRate(reserved), seconds)
+    const amount = costAtMost(hourlyRate(reserved), seconds)
     if (!held)
       return to.account(renter, { type: 'HoldFunds', user: renter, rental: id, amount, ...deadline }, stepId('hold'))
     const terms = {

@@ -6,7 +6,7 @@ import { isRefusal } from './errors.ts'
 import { encodeEvent, encodeNewEvent } from './events.ts'
 import { type Extreme, extremeOf, fills, type Leaf, leavesOf } from './limits.testing.ts'
 import { int32Max, limitWords, refuseAboveLimits, refuseOversized, shortened, uint256Max } from './limits.ts'
-import { costOf, type Money } from './money.ts'
+import { costAtMost, type Money } from './money.ts'
 import { hourlyRate } from './rental.ts'
 
 const names = Object.keys(aggregates) as AggregateName[]
@@ -176,6 +176,6 @@ test('a kind of schema that is not known is refused when it is declared, not ign
 test('the most GPUs at the highest price for the longest time cost less than a chain can count', () => {
   const schema = eventSchemas.PriceChanged?.schema ?? z.never()
   const { pricePerGpuHour } = extremeOf(schema, { largest: 'wide' }) as { pricePerGpuHour: Money }
-  const { amount } = costOf(hourlyRate({ pricePerGpuHour, gpuCount: int32Max }), BigInt(int32Max))
+  const { amount } = costAtMost(hourlyRate({ pricePerGpuHour, gpuCount: int32Max }), BigInt(int32Max))
   expect(amount).toBeLessThan(uint256Max)
 })

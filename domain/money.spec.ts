@@ -4,6 +4,7 @@ import { usd, usdc } from './money.testing.ts'
 import {
   add,
   assets,
+  costAtMost,
   costOf,
   decimalsOf,
   exceeds,
@@ -49,6 +50,14 @@ describe('cost', () => {
       fc.property(fc.bigInt(0n, 10n ** 24n), fc.bigInt(0n, 10n ** 9n), (price, seconds) => {
         const cost = costOf(usdc(price), seconds).amount
         expect(cost * 3600n <= price * seconds && price * seconds < (cost + 1n) * 3600n).toBe(true)
+      }),
+    ))
+  test('at most is no less than is owed, less than one minor unit above, and something for each price above zero', () =>
+    fc.assert(
+      fc.property(fc.bigInt(0n, 10n ** 24n), fc.bigInt(0n, 10n ** 9n), (price, seconds) => {
+        const most = costAtMost(usdc(price), seconds).amount
+        expect((most - 1n) * 3600n < price * seconds && price * seconds <= most * 3600n).toBe(true)
+        expect(most > 0n).toBe(price > 0n && seconds > 0n)
       }),
     ))
 })

@@ -38,6 +38,11 @@ export const exceeds = (a: Money, b: Money): boolean => {
 export const costOf = (pricePerHour: Money, seconds: bigint): Money =>
   money((pricePerHour.amount * seconds) / secondsPerHour, pricePerHour.asset)
 
+/** Returns the most that `seconds` can cost at a price per hour, rounded up: what is held covers each charge, and is at
+ *  least one minor unit where the price is above zero. */
+export const costAtMost = (pricePerHour: Money, seconds: bigint): Money =>
+  money((pricePerHour.amount * seconds + secondsPerHour - 1n) / secondsPerHour, pricePerHour.asset)
+
 /** How long the text of an amount may be: 30 whole digits, a point and 30 decimals, with some room for spaces. */
 export const amountCharactersMax = 80
 

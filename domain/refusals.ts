@@ -71,6 +71,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   JOB_OUTPUT_EXCEEDED: 'final',
   JOB_INTERRUPTED: 'final',
   JOB_DISK_EXCEEDED: 'final',
+  JOB_PORT_TAKEN: 'final',
   JOB_ISOLATION_MISSING: 'again',
   CLUSTER_UNAVAILABLE: 'again',
   JOB_REPORT_INVALID: 'final',

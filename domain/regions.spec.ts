@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { countries } from './regions/countries.ts'
+import { areas } from './regions.testing.ts'
 import { regionMatcher } from './regions.ts'
 
 const found = (asked: string, regions: readonly string[]) => regions.filter(regionMatcher(asked))
@@ -75,14 +75,8 @@ test('a part of a word, and what is no word, finds nothing', () => {
   for (const asked of ['u', 'ustral', 'eas', '%', '', ' ', '-', '.*', 'rance']) expect(found(asked, all)).toEqual([])
 })
 
-const names = Object.entries(countries).flatMap(([continent, list]) =>
-  list.split(',').map((line) => {
-    const [code = '', three = '', ...rest] = line.trim().split(' ')
-    return { code, three, continent, names: rest.join(' ').split('|') }
-  }),
-)
 test('each country is found by each of its names, in each form of a region', () => {
-  for (const { code, three, continent, names: spoken } of names)
+  for (const { code, three, continent, names: spoken } of areas)
     for (const asked of [code, code.toLowerCase(), three, ...spoken, spoken[0]?.toUpperCase() ?? '']) {
       const regions = [
         ...spoken,
@@ -95,7 +89,7 @@ test('each country is found by each of its names, in each form of a region', () 
 })
 
 test('no country is found by a region of another', () => {
-  const country = fc.constantFrom(...names)
+  const country = fc.constantFrom(...areas)
   fc.assert(
     fc.property(country, country, (one, other) => {
       if (one.code === other.code) return
@@ -112,9 +106,9 @@ test('whatever the texts, it answers at once', () => {
   )
   fc.assert(
     fc.property(text, text, (asked, region) => {
-      const began = performance.now()
+      const began = process.cpuUsage()
       expect(typeof regionMatcher(asked)(region)).toBe('boolean')
-      expect(performance.now() - began).toBeLessThan(200)
+      expect(process.cpuUsage(began).user).toBeLessThan(1_000_000)
     }),
     { numRuns: 100 },
   )

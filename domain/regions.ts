@@ -15,6 +15,8 @@ const wordsIn = (text: string): readonly string[] =>
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
     .toLowerCase()
+    // One character may have become eighteen, and a word must fit into an index.
+    .slice(0, regionCharactersMax)
     .match(/\p{L}+|\p{N}+/gu) ?? []
 
 const byCode = new Map<string, Country>()
@@ -97,13 +99,23 @@ const placeOf = (region: string): Place => {
   return { words, areas: withContinents(areas) }
 }
 
-/** Returns the function that decides whether a machine's region is what was asked for: whole words of it, in any case
- *  (`us-east`, `Texas`), or a country or continent by any of its names: `US` finds `Texas, US, NA` and
- *  `kansascity-usa-1`, and not `australia-east-1`; `EU` finds `Berlin, DE`. */
-export const regionMatcher = (asked: string): ((region: string) => boolean) => {
+/** Returns what a region is found by: the codes of its countries and continents (`US`, `-NA`), and then, between two
+ *  empty texts, its words in their order. Words have no capitals, so none is taken for a code. */
+export const regionTagsOf = (region: string): readonly string[] => {
+  const { words, areas } = placeOf(region)
+  return [...areas, '', ...words, '']
+}
+
+/** A question for regions: those that have one of these areas among their tags, and those that have these words one
+ *  after the other. Without words the areas alone count; without both there is none. */
+type RegionQuestion = { readonly areas: readonly string[]; readonly words: readonly string[] }
+
+/** Returns the question that a text asks: for whole words, in any case (`us-east`, `Texas`), or for a country or
+ *  continent by any of its names: `US` finds `Texas, US, NA` and `kansascity-usa-1`, and not `australia-east-1`; `EU`
+ *  finds `Berlin, DE`. */
+export const regionQuestionOf = (asked: string): RegionQuestion => {
   const words = wordsIn(asked.slice(0, regionCharactersMax)).flatMap(piecesOf)
   const written = words.join('')
-  if (written === '') return () => false
   const areas = [
     byCode.get(written)?.code,
     codes.get(written),
@@ -112,9 +124,17 @@ export const regionMatcher = (asked: string): ((region: string) => boolean) => {
   ].filter((area) => area !== undefined)
   // A code is no word: "GE" is Georgia in Asia, and `in` stands in many a name.
   const isCode = codes.has(written) || continents.has(written)
+  return { areas, words: isCode ? [] : words }
+}
+
+/** Returns the function that decides whether a machine's region is what was asked for: `regionQuestionOf` describes
+ *  it. */
+export const regionMatcher = (asked: string): ((region: string) => boolean) => {
+  const { areas, words } = regionQuestionOf(asked)
   return (region) => {
     const place = placeOf(region)
     if (areas.some((area) => place.areas.has(area))) return true
-    return !isCode && place.words.some((_, start) => words.every((word, index) => place.words[start + index] === word))
+    if (words.length === 0) return false
+    return place.words.some((_, start) => words.every((word, index) => place.words[start + index] === word))
   }
 }

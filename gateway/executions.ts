@@ -17,9 +17,10 @@ export type Client = {
   readonly onStream?: () => void
 }
 
-/** How many queries of one address are executed at the same time; others wait for them, in their order. Each may ask the
- *  database for many things at once, and other clients are answered after that. */
-const executionsPerAddressMax = 4
+/** How many operations of one address are executed at the same time; others of their kind wait for them, in their order.
+ *  Each may ask the database for many things at once, and other clients are answered after that. A mutation mostly waits
+ *  for the log, and many renters may share an address. */
+export const [queriesPerAddressMax, mutationsPerAddressMax] = [4, 16]
 /** A longer answer waits for its turn before it is written: a megabyte of JSON takes the event loop some milliseconds. */
 const answerAtOnceBytesMax = 256 * 1024
 
@@ -39,12 +40,16 @@ const createPlaces = (perKeyMax: number) => {
   }
 }
 
-/** Lets an address execute so many queries at the same time, and none for a client that has left. */
+/** Lets an address execute so many queries and mutations at the same time, and begins none for a client that has left. A
+ *  mutation that has begun goes on to its end. */
 export const executionsPlugin = (): Plugin<{
   readonly client: Client
   readonly answer: { readonly bytes: number }
 }> => {
-  const inPlace = createPlaces(executionsPerAddressMax)
+  const places = {
+    [OperationTypeNode.QUERY]: createPlaces(queriesPerAddressMax),
+    [OperationTypeNode.MUTATION]: createPlaces(mutationsPerAddressMax),
+  }
   const turn = createFairTurns()
   return {
     onExecute: ({ executeFn, setExecuteFn, args }) => {
@@ -55,13 +60,14 @@ export const executionsPlugin = (): Plugin<{
         return client.keep(answer.bytes) ? result : { errors: [graphQLErrorOf(new Failure('TOO_MANY_REQUESTS'))] }
       }
       setExecuteFn(async (given) => {
-        if (!isQuery(given)) return answerOf(given)
-        return inPlace(client.address, async () => (client.hasLeft() ? { data: null } : answerOf(given)))
+        const kind = kindOf(given)
+        if (kind === undefined || kind === OperationTypeNode.SUBSCRIPTION) return answerOf(given)
+        return places[kind](client.address, async () => (client.hasLeft() ? { data: null } : answerOf(given)))
       })
     },
     onSubscribe: ({ args }) => args.contextValue.client.onStream?.(),
   }
 }
 
-const isQuery = ({ document, operationName }: ExecutionArgs): boolean =>
-  getOperationAST(document, operationName)?.operation === OperationTypeNode.QUERY
+const kindOf = ({ document, operationName }: ExecutionArgs): OperationTypeNode | undefined =>
+  getOperationAST(document, operationName)?.operation

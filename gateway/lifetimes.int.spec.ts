@@ -11,6 +11,7 @@ import type { FastifyInstance } from 'fastify'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { eventually } from '../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
+import { mutationsPerAddressMax } from './executions.ts'
 import { limitUpgrades } from './upgrades.ts'
 
 const givenBackMsMax = 5_000
@@ -160,6 +161,53 @@ test('a connection that does not become a WebSocket in time is ended, one that d
   accepted.terminate()
   endAll()
   http.close()
+})
+
+test('of many mutations of an address a few begin, none once its clients have left, and then all is given back', async () => {
+  const { promise: gate, resolve: end } = Promise.withResolvers<void>()
+  let [begun, ended] = [0, 0]
+  const usual = server
+  onChannel('fastify.initialization', created)
+  const other = await createGatewayWorld({
+    services: ({ commands }) => ({
+      commands: {
+        ...commands,
+        execute: async (...asked) => {
+          begun += 1
+          await gate
+          const answer = await commands.execute(...asked)
+          ended += 1
+          return answer
+        },
+      },
+    }),
+  })
+  offChannel('fastify.initialization', created)
+  const connectionsOf = promisify(server.getConnections.bind(server))
+  server = usual
+  const { token } = await other.newUser()
+  const text = JSON.stringify({ query: 'mutation { registerProvider(input: { name: "a" }) { __typename } }' })
+  const sent = requestOf('POST', '/graphql', `Authorization: Bearer ${token}\r\n`, text)
+  const inUse = async () => {
+    const [, count] = /neuralmesh_gateway_in_use\{kind="requests"\} (\d+)/.exec(await other.registry.metrics()) ?? []
+    return Number(count)
+  }
+  // Those of newUser, which fetch keeps open.
+  const others = Number(await connectionsOf())
+  const sockets = await Promise.all(Array.from({ length: 100 }, () => open(other.port)))
+  for (const socket of sockets) socket.resume().write(sent)
+  await eventually('all are under way', async () => (await inUse()) === 100)
+  await eventually('some have begun', async () => begun === mutationsPerAddressMax)
+  const closed = Promise.all(sockets.map((socket) => first(socket, 'close')))
+  for (const socket of sockets) socket.destroy()
+  await closed
+  await eventually('the gateway has noticed', async () => Number(await connectionsOf()) <= others)
+  // Their work has not ended: it counts.
+  expect(await inUse()).toBe(100)
+  end()
+  await eventually('all is given back', async () => (await inUse()) === 0, givenBackMsMax)
+  expect([begun, ended]).toEqual([mutationsPerAddressMax, mutationsPerAddressMax])
+  await other.close()
 })
 
 test('the gateway closes whatever its connections wait for', async () => {

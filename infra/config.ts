@@ -118,6 +118,10 @@ export const readConfig = (env: Environment, { projectRoot, terminal }: ConfigEn
 export const settingWarnings = (env: Environment, files: readonly string[]): Promise<SettingWarning[]> =>
   unknownNames(Object.keys(settings.shape), Object.keys(env), files)
 
+/** Returns the ports that the platform listens on, without those that it does not choose itself. */
+export const portsOf = ({ port, chain }: Pick<Config, 'port' | 'chain'>): number[] =>
+  [port, chain.kind === 'rpc' ? 0 : chain.port].filter((one) => one !== 0)
+
 const readChain = (values: z.infer<typeof settings>, given: Environment): ChainConfig => {
   const { CHAIN_RPC_URL, CHAIN_ID, TOKEN_ADDRESS, MARKETPLACE_ADDRESS, CHAIN_CONFIRMATIONS } = values
   if (CHAIN_RPC_URL === undefined) {

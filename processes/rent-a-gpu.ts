@@ -4,7 +4,7 @@ import { type Commands, requestEnvelope } from '../commands/execute.ts'
 import { balanceOf } from '../domain/account.ts'
 import type { StateOf } from '../domain/aggregates.ts'
 import { type ErrorCode, isFailure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
-import { costOf, exceeds, formatMoney, type Money, money } from '../domain/money.ts'
+import { costAtMost, exceeds, formatMoney, type Money, money } from '../domain/money.ts'
 import { hourlyRate, type Placement } from '../domain/rental.ts'
 import { plusSeconds } from '../domain/time.ts'
 import type { Position } from '../infra/event-store/port.ts'
@@ -96,7 +96,7 @@ const unpayable = (
   const { pricePerGpuHour } = offer
   const { asset } = pricePerGpuHour
   if (asset !== maxPricePerGpuHour.asset || exceeds(pricePerGpuHour, maxPricePerGpuHour)) return undefined
-  const needed = costOf(hourlyRate({ pricePerGpuHour, gpuCount }), seconds)
+  const needed = costAtMost(hourlyRate({ pricePerGpuHour, gpuCount }), seconds)
   const available = money(balanceOf(account, asset).available, asset)
   if (!exceeds(needed, available)) return undefined
   return refuse('INSUFFICIENT_FUNDS', { needed: formatMoney(needed), available: formatMoney(available) })
@@ -142,7 +142,7 @@ export const rentAGpu: Saga<'rental', 'RentalRequested'> = {
       name: rentSteps.hold,
       invoke: (trigger, events, at) => {
         const { renter, seconds } = trigger.event
-        const amount = costOf(hourlyRate(requireEvent(events, 'CapacityReserved')), seconds)
+        const amount = costAtMost(hourlyRate(requireEvent(events, 'CapacityReserved')), seconds)
         const hold = { user: renter, rental: trigger.id, amount }
         return { to: 'account', id: renter, command: { type: 'HoldFunds', ...hold, at, notAfter: notAfter(trigger) } }
       },

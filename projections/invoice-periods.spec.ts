@@ -7,7 +7,7 @@ import type { Event } from '../domain/rental.ts'
 import { createMemoryEventStore } from '../infra/event-store/memory.ts'
 import { createSpecLog } from './engine/log.testing.ts'
 import { listInvoicePeriods } from './invoice-periods.ts'
-import { readAllPages } from './page.ts'
+import { type Page, type PageRequest, pageRowsMax } from './page.ts'
 
 const begin = '2026-01-01T12:00:00.000Z'
 const day = (number: number) => new Date(Date.parse(begin) + number * 86_400_000).toISOString()
@@ -62,6 +62,18 @@ const stored = async (events: readonly Event[]) => {
     amount: String(line.amount.amount),
   }))
   return { store, history, lines: json }
+}
+
+/** Reads all pages of a list, one after the other, and resolves to their rows. */
+const readAllPages = async <Row>(readPage: (request: PageRequest) => Promise<Page<Row>>): Promise<readonly Row[]> => {
+  const rows: Row[] = []
+  let after: string | undefined
+  do {
+    const page = await readPage({ first: pageRowsMax, after })
+    rows.push(...page.rows)
+    after = page.hasNextPage ? page.endCursor : undefined
+  } while (after)
+  return rows
 }
 
 describe('the periods of the lines of an invoice', () => {

@@ -1,6 +1,10 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
+import { gpuKeyOf, gpuNameOf, knownGpuKeys } from '../domain/gpu-models.ts'
 import type { Event } from '../domain/listing.ts'
 import { usdc } from '../domain/money.testing.ts'
+import { areas } from '../domain/regions.testing.ts'
+import { regionTagsOf } from '../domain/regions.ts'
 import { at, rowsOf, stampsOf } from './engine/log.testing.ts'
 import { listings } from './listings.ts'
 
@@ -17,6 +21,9 @@ const reserve = (rental: string, gpuCount: number): Event => ({
 const open = {
   id: 'l1',
   ...offer,
+  gpuKey: 'h100',
+  gpuModel: 'H100',
+  regionTags: ['FR', '-EU', '', 'fr', ''],
   status: 'open',
   freeGpus: 8,
   reservedBy: [],
@@ -61,3 +68,15 @@ describe('a listing', () => {
 
 test('a change before the beginning is corrupt history', () =>
   expect(rows({ type: 'ListingWithdrawn' })).rejects.toThrow('event 0 of listing-l1'))
+
+test('what names and regions mean is stored: where that changes, the version rises', () => {
+  const places = areas.flatMap(({ code, names }) => [`City, ${code}`, `${code.toLowerCase()}-east1`, ...names])
+  const meanings = [
+    knownGpuKeys.flatMap((key) =>
+      [key, `nvidia ${key} sxm`, `${key}-80gb`].map((name) => [gpuKeyOf(name), gpuNameOf(name)]),
+    ),
+    places.map(regionTagsOf),
+  ]
+  const hash = createHash('sha256').update(JSON.stringify(meanings)).digest('hex').slice(0, 12)
+  expect([listings.version, hash]).toEqual([3, 'af8094243d4c'])
+})

@@ -12,6 +12,11 @@ export const listingsTable = defineEntity({
     provider: key().index(),
     status: p.text().$type<'open' | 'withdrawn'>(),
     gpu: p.text(),
+    /** What listings are found by (domain/gpu-models.ts, domain/regions.ts): the key and the shown name of the model, and
+     *  the tags of the region. Null if an earlier version wrote the row, until it is built anew. */
+    gpuKey: key().strictNullable(),
+    gpuModel: key().strictNullable(),
+    regionTags: p.array().columnType('text[]').$type<readonly string[]>().strictNullable(),
     gpuCount: p.integer(),
     freeGpus: p.integer(),
     /** Empty since version 2, and a column only for version 1: who has reserved GPUs is in the rentals. */
@@ -25,6 +30,17 @@ export const listingsTable = defineEntity({
     listedAt: moment(),
     ...stamps(),
   },
-  indexes: [{ properties: ['pricePerGpuHour', 'id'] }, { properties: ['gpu'] }],
+  indexes: [
+    { properties: ['pricePerGpuHour', 'id'], where: "status = 'open'" },
+    { properties: ['gpuKey', 'pricePerGpuHour', 'id'], where: "status = 'open'" },
+    { properties: ['regionTags'], type: 'gin', where: "status = 'open'" },
+    { properties: ['gpuModel'] },
+    // What fits is found in this order, and what does not is passed over without its row.
+    {
+      name: 'listings_offers_index',
+      properties: ['gpuKey', 'asset', 'pricePerGpuHour', 'freeGpus', 'id', 'gpuCount', 'vramMib'],
+      where: "status = 'open'",
+    },
+  ],
 })
 export type ListingRow = InferEntity<typeof listingsTable>

@@ -23,20 +23,6 @@ export const isMoment = (text: string): boolean => {
   return !Number.isNaN(time.getTime()) && time.toISOString() === text
 }
 
-/** Reads all pages of a list, one after the other, and resolves to their rows. */
-export const readAllPages = async <Row>(
-  readPage: (request: PageRequest) => Promise<Page<Row>>,
-): Promise<readonly Row[]> => {
-  const rows: Row[] = []
-  let after: string | undefined
-  do {
-    const page = await readPage({ first: pageRowsMax, after })
-    rows.push(...page.rows)
-    after = page.hasNextPage ? page.endCursor : undefined
-  } while (after)
-  return rows
-}
-
 /** Returns the cursor of a row, which is its sort key: so a page starts where the last one ended, whatever was inserted
  *  meanwhile. */
 export const cursorOf = (sortKey: readonly string[]): string =>

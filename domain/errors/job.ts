@@ -31,6 +31,10 @@ export const jobErrors = {
     message: 'The job wrote more to the disk than it may and was stopped.',
     hint: 'Write less, or remove what is no longer needed.',
   },
+  JOB_PORT_TAKEN: {
+    message: 'The job listened on a port of the platform and was stopped.',
+    hint: 'Listen on another port.',
+  },
   JOB_ISOLATION_MISSING: {
     message: 'This machine cannot keep the job away from others, so it was not started.',
     hint: 'Let the provider see docs/jobs.md: what the machine must allow, and the setting JOB_TRUST for own jobs.',

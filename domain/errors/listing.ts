@@ -39,7 +39,7 @@ export const listingErrors = {
   },
   PRICE_ABOVE_MAXIMUM: {
     message: 'The price is above the given maximum.',
-    hint: 'Raise maxPricePerGpuHour or take another listing.',
+    hint: 'See the details. Raise maxPricePerGpuHour, name the asset of the offer, or take another listing.',
   },
   RESERVATION_UNKNOWN: {
     message: 'The listing has no such reservation.',

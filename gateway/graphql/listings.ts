@@ -3,15 +3,7 @@ import { aggregates, streamOf } from '../../domain/aggregates.ts'
 import { Failure, isRefusal, refuse } from '../../domain/errors.ts'
 import { gpuKeyOf, gpuNameOf } from '../../domain/gpu-models.ts'
 import { money } from '../../domain/money.ts'
-import {
-  findListing,
-  gpuModels,
-  gpuModelsMax,
-  gpuNamesLike,
-  listings,
-  regionsLike,
-  searchListings,
-} from '../../projections/listings.ts'
+import { findListing, gpuModels, gpuModelsMax, listings, searchListings } from '../../projections/listings.ts'
 import { asOfArgument, rowAt } from './as-of.ts'
 import { builder } from './builder.ts'
 import { reachPosition } from './context.ts'
@@ -103,13 +95,9 @@ builder.queryField('listings', (t) =>
         ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
         : undefined
       if (isRefusal(pricePerGpuHourMax)) throw new Failure(pricePerGpuHourMax.refused, pricePerGpuHourMax.details)
-      const { read } = context.services
-      const named = {
-        ...(gpu?.trim() && { gpus: await gpuNamesLike(read, gpu) }),
-        ...(region?.trim() && { regions: await regionsLike(read, region) }),
-      }
+      const named = { gpu: gpu?.trim() || undefined, region: region?.trim() || undefined }
       const request = { ...pageRequest(page), ...withoutNulls(conditions), ...named, pricePerGpuHourMax }
-      const found = await searchListings(read, request)
+      const found = await searchListings(context.services.read, request)
       return toConnection(found, request, ({ pricePerGpuHour, id }) => [String(pricePerGpuHour), id])
     },
   }),
@@ -235,12 +223,10 @@ builder.subscriptionField('listingChanged', (t) =>
     type: ListingUpdate,
     description: 'Each change of any listing, or of the listings of one model.',
     args: { gpu: t.arg.string({ description: 'The model, as people write it.' }), ...afterArgument },
-    subscribe: (_, { gpu, after }, context) =>
-      rowUpdates(context, {
-        projection: listings,
-        matches: (row) => !gpu || gpuKeyOf(row.gpu) === gpuKeyOf(gpu),
-        after,
-      }),
+    subscribe: (_, { gpu, after }, context) => {
+      const model = gpu && gpuKeyOf(gpu)
+      return rowUpdates(context, { projection: listings, matches: ({ gpuKey }) => !model || gpuKey === model, after })
+    },
     resolve: (update) => update,
   }),
 )

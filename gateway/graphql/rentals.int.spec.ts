@@ -144,6 +144,16 @@ describe('renting', () => {
       'LISTING_TOO_SMALL',
       { gpuCount: 'is 2, and the listing has 1 in all' },
     ])
+    // Raising the maximum helps where the asset is that of the offer.
+    const price = { maxPricePerGpuHour: 'is 1 USDC, and the listing costs 3.6 USDC' }
+    expect(await detailsOf(renter, { listing, maxPricePerGpuHour: '1' })).toMatchObject(['PRICE_ABOVE_MAXIMUM', price])
+    for (const asset of ['ETH/18', 'NMESH/18', 'USD/2']) {
+      const [code, { asset: named, maxPricePerGpuHour }] = await detailsOf(renter, { listing, asset })
+      expect([code, maxPricePerGpuHour]).toEqual(['PRICE_ABOVE_MAXIMUM', undefined])
+      expect(named).toBe(`is ${asset}, and the listing is offered for USDC/6`)
+      const byGpu = `is ${asset}, and what fits is offered for USDC/6`
+      expect(await detailsOf(renter, { gpu: 'H100', asset })).toMatchObject(['PRICE_ABOVE_MAXIMUM', { asset: byGpu }])
+    }
     expect(await detailsOf(await world.newUser(), { listing })).toMatchObject([
       'INSUFFICIENT_FUNDS',
       { needed: expect.stringMatching(/^[\d.]+ USDC$/), available: '0 USDC' },

@@ -25,3 +25,11 @@ test('at most so many run at once, in the order they came, also when some fail',
       expect(results.map(({ status }) => status === 'rejected')).toEqual(fails)
     }),
   ))
+
+test('keys take turns in a circle: one that waits for little is not behind one that waits for much', async () => {
+  const limited = createSemaphore(1)
+  const begun: string[] = []
+  const ask = (key: string) => limited(async () => void begun.push(key), key)
+  await Promise.all([...Array.from({ length: 6 }, () => ask('much')), ask('little'), ask('other'), ask('little')])
+  expect(begun.slice(0, 6)).toEqual(['much', 'much', 'little', 'other', 'much', 'little'])
+})

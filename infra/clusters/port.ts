@@ -26,7 +26,7 @@ export type JobOutcome =
   /** Ended because its `leaseSeconds` are over. */
   | { readonly ended: 'expired' }
   /** Failed by the cluster: JOB_COMMAND_NOT_FOUND, JOB_TIMED_OUT, JOB_MEMORY_EXCEEDED, JOB_OUTPUT_EXCEEDED,
-   *  JOB_DISK_EXCEEDED. */
+   *  JOB_DISK_EXCEEDED, JOB_PORT_TAKEN. */
   | { readonly ended: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** The process is gone, and how it ended is unknown. */
   | { readonly ended: 'lost' }

@@ -15,6 +15,7 @@ import { type ClusterLog, type Follower, follow } from './process/follow.ts'
 import { describeIsolation, type Isolation, type IsolationKind, type JobTrust } from './process/isolation.ts'
 import { jailWords } from './process/jail.ts'
 import { diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
+import { endListeners } from './process/listeners.ts'
 import { type PreparedMachine, prepareMachine } from './process/prepare.ts'
 import { type Launch, readProcess, readVerdict } from './process/reading.ts'
 import { diskBytesAtStart, makeRoom } from './process/room.ts'
@@ -40,6 +41,8 @@ export type ProcessClusterOptions = {
   readonly hidden?: readonly string[]
   /** More files that no job may read, wherever they lie and whatever links lead there. */
   readonly secretFiles?: readonly string[]
+  /** Ports of the platform, which shares its network with the jobs: one that listens there is ended. */
+  readonly ports?: readonly number[]
   /** Leaves out all ways to isolate but one, for tests. */
   readonly only?: IsolationKind
   /** Leaves control groups out, for tests. */
@@ -81,6 +84,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     hidden = [],
     secretFiles = [],
     withoutGroups = false,
+    ports = [],
     clock = Date.now,
     log = silent,
     graceMs: usualGraceMs = graceMsDefault,
@@ -116,6 +120,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   const key = ({ jobId, attempt }: JobHandle) => `${jobId}/${attempt}`
   const upkeep = createUpkeep({
     ready,
+    ports,
     isWatched: (handle) => followers.has(key(handle)),
     followerOf: (handle) => followers.get(key(handle))?.follower,
     isIdle: () => followers.size === 0,
@@ -264,17 +269,23 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   }
 }
 
-/** Makes room where the disk of a folder of attempts is nearly full, before anything else of a start writes there. Never
- *  throws: what cannot be done is logged. */
-export const makeRoomForStart = async (options: { readonly root: string; readonly log: ClusterLog }): Promise<void> => {
-  const { log } = options
+/** Makes way for a start: room where the disk of a folder of attempts is nearly full, before anything else writes there,
+ *  and these ports, where jobs that run since before listen. Never throws: what cannot be done is logged. */
+export const makeWayForStart = async (options: {
+  readonly root: string
+  readonly ports: readonly number[]
+  readonly log: ClusterLog
+}): Promise<void> => {
+  const { ports, log } = options
+  const onUnwritten = () => undefined
   try {
     if (!(await exists(options.root))) return
     const root = await realpath(options.root)
     const attempts = createAttempts({ root, table: createTableReader(), log, graceMs: graceMsDefault })
-    await makeRoom({ root, attempts, log, namelessDiskBytes: () => 0, onUnwritten: () => undefined })
+    await makeRoom({ root, attempts, log, endsAny: true, onUnwritten })
+    await endListeners({ ports, attempts, log, onUnwritten })
   } catch (error) {
-    log.warn({ err: error }, 'no room could be made on the disk of the jobs')
+    log.warn({ err: error }, 'no way could be made for a start: jobs may fill the disk, or hold ports')
   }
 }
 

@@ -7,7 +7,13 @@ const stat = (name: string, state = 'S') =>
   `4415 (${name}) ${state} 4409 4410 2676 0 -1 4194304 103 0 0 0 0 0 0 0 20 0 1 0 154860 3133440 415 18446744073709551615 1`
 
 test.each(['cat', 'a b', 'a) S 1 2 3', '((', ''])('the program name %j does not hide the fields', (name) =>
-  expect(parseStat(stat(name))).toEqual({ pid: 4415, parent: 4409, session: 2676, startTime: 154860, over: false }),
+  expect(parseStat(stat(name))).toMatchObject({
+    pid: 4415,
+    parent: 4409,
+    session: 2676,
+    startTime: 154860,
+    over: false,
+  }),
 )
 
 test.each([

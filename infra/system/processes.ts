@@ -18,6 +18,9 @@ export type ProcessEntry = {
   /** True for a zombie, which has ended and waits for its parent to collect it. Where its first thread alone has, the
    *  process runs on. */
   readonly over: boolean
+  /** Where Linux has put the program, its arguments and its environment: it changes with each program that the process
+   *  begins. Zeros where this user may not see it. */
+  readonly image: string
 }
 
 /** Parses the line in /proc/<pid>/stat. Returns undefined for any other text. */
@@ -28,8 +31,12 @@ export const parseStat = (text: string): ProcessEntry | undefined => {
   const [pid, startTime] = [Number.parseInt(text, 10), Number(fields[19])]
   if (state === undefined || !Number.isInteger(pid) || !Number.isInteger(startTime)) return undefined
   const over = (state === 'Z' || state === 'X') && !(Number(fields[17]) > 1)
-  return { pid, parent: Number(parent), session: Number(session), startTime, over }
+  const image = [23, 25, 45, 46, 47, 48].map((place) => fields[place]).join()
+  return { pid, parent: Number(parent), session: Number(session), startTime, over, image }
 }
+
+/** Returns whether this user sees where Linux has put the program of a process. */
+export const isShown = ({ image }: Pick<ProcessEntry, 'image'>): boolean => /[1-9]/.test(image)
 
 /** Reads /proc/<pid>/<name>. Returns an empty text when the process has ended or the file may not be read. */
 export const readProcessFile = (pid: number, name: string): string => {

@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { usdc } from '../../domain/money.testing.ts'
 import { money } from '../../domain/money.ts'
-import { type Candidate, type Needs, place } from './cheapest.ts'
+import { type Candidate, place } from './cheapest.testing.ts'
+import type { Needs } from './cheapest.ts'
 
 const offer = (listing: string, overrides: Partial<Candidate> = {}): Candidate => ({
   listing,

@@ -3,6 +3,10 @@
  *  that happens on its own line. */
 import type { JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
+import { closeInherited } from '../../infra/system/inherited.ts'
+
+// As the platform does.
+closeInherited()
 
 const [, , root = '', spec = '', only, ...secretFiles] = process.argv
 const print = (line: string) => process.stdout.write(`${line}\n`)

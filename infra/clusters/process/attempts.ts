@@ -3,10 +3,11 @@
 import { lstat } from 'node:fs/promises'
 import { uptime } from 'node:os'
 import { dirname, join } from 'node:path'
+import { type BoundedMap, createBoundedMap, registerBound } from '../../async/bounded.ts'
 import { createSemaphore } from '../../async/semaphore.ts'
 import { sleep } from '../../async/sleep.ts'
 import { exists, unlessMissing } from '../../system/files.ts'
-import { currentBootId, isAlive } from '../../system/processes.ts'
+import { currentBootId, isAlive, isShown } from '../../system/processes.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
 import { findGroup, withGroup } from './control-groups.ts'
 import { endAttempt, killProcesses } from './end.ts'
@@ -15,7 +16,7 @@ import type { ClusterLog } from './follow.ts'
 import { removeIpc } from './ipc.ts'
 import { createKernelReader } from './kernel-files.ts'
 import { type FirstProcess, type Launch, readLaunch, readProcess } from './reading.ts'
-import { membersOf, type ProcessTable } from './table.ts'
+import { folderIn, membersOf, type ProcessTable } from './table.ts'
 import { isClaimed } from './uids.ts'
 
 /** How many attempts are read at once: the folders of a month may be many. */
@@ -23,7 +24,8 @@ const readsAtOnceMax = 8
 /** How long a first process may take to write its file before it is adopted without one. */
 const claimMsMax = 2_000
 const lookAgainMs = 25
-const commandLineBytesMax = 8 * 1024 ** 2
+/** A first process has its folder in the beginning of its environment and of its command line. */
+const beginningBytes = 65_536
 /** Ticks of a process's start time in a second, as Linux shows them on every machine. */
 const ticksPerSecond = 100
 /** The files that the first process makes, in any state, show that it has begun. */
@@ -47,6 +49,10 @@ export type ListedAttempt = JobHandle & {
   readonly folder: string
   readonly running: boolean
   readonly hasBegun: boolean
+  /** The processes of the job that run. */
+  readonly job: readonly number[]
+  /** When the first process started, in milliseconds since 1970, as far as that is known. */
+  readonly startedMs: number | undefined
 }
 
 export type AttemptsOptions = {
@@ -64,6 +70,8 @@ export type Attempts = {
   find(folder: string): Promise<FoundAttempt>
   /** Resolves to all attempts that have a folder. */
   list(): Promise<ListedAttempt[]>
+  /** Resolves to the user of an attempt, where it has one of its own, and to all its processes that run. */
+  members(folder: string): Promise<{ readonly uid: number | undefined; readonly pids: readonly number[] }>
   /** Ends what runs of an attempt whose folder was removed. */
   endStrays(folder: string): Promise<void>
   /** Ends an attempt, watched or not. Calls `onUnwritten` before the first signal where the verdict could not be written. */
@@ -90,26 +98,42 @@ const hasBegun = async (folder: string): Promise<boolean> => {
 }
 
 type Leaders = ReadonlyMap<string, FirstProcess>
+type Leader = { readonly folder: string; readonly first: FirstProcess }
 
-/** Resolves to the first processes of all attempts, by folder. They are known by what they run: this program's user, their
- *  own session, and the folder in their environment and on their command line. Those of `before` are not read again. */
-const readLeaders = async (table: ProcessTable, before: Leaders): Promise<Leaders> => {
-  const known = new Map([...before].map(([folder, first]) => [first.pid, { folder, first }]))
-  const leaders = new Map<string, FirstProcess>()
+const leadersBound = registerBound({
+  name: 'first processes',
+  holds: 'which processes with a session of their own are the first ones of attempts, while they run the same program',
+  whenFull: 'evicts the least recently used',
+  entriesMax: 20_000,
+})
+
+/** Resolves to the attempt whose first process this is, and null where it is none; undefined where that cannot be read. It
+ *  is known by what it runs: the folder stands in its environment and on its command line. A job decides how long both are,
+ *  so their beginnings count, where a first process has it. */
+const readLeader = async ({ pid, startTime }: ProcessTable[number]): Promise<Leader | null | undefined> => {
   const kernel = createKernelReader()
+  const environment = await kernel.head(`/proc/${pid}/environ`, beginningBytes)
+  if ('unread' in environment) return undefined
+  const folder = folderIn(environment.value)
+  if (folder === undefined) return null
+  const line = await kernel.head(`/proc/${pid}/cmdline`, beginningBytes)
+  if ('unread' in line) return undefined
+  if (!Buffer.from(line.value, 'latin1').includes(`\0sh\0${folder}\0`)) return null
+  const startedMs = Date.now() - (uptime() - startTime / ticksPerSecond) * 1000
+  return { folder, first: { pid, startTime, bootId: currentBootId(), startedMs } }
+}
+
+/** Resolves to the first processes of all attempts, by folder: this program's user, with a session of their own. What was
+ *  read of one before is not read again, unless it has begun another program since. */
+const readLeaders = async (table: ProcessTable, known: BoundedMap<Leader | null>): Promise<Leaders> => {
+  const leaders = new Map<string, FirstProcess>()
   for (const entry of table) {
     if (entry.over || entry.session !== entry.pid || entry.uid() !== process.getuid?.()) continue
-    const same = known.get(entry.pid)
-    if (same?.first.startTime === entry.startTime) {
-      leaders.set(same.folder, same.first)
-      continue
-    }
-    const folder = await entry.folder()
-    if (folder === undefined) continue
-    const line = await kernel.text(`/proc/${entry.pid}/cmdline`, commandLineBytesMax)
-    if (!('value' in line) || !Buffer.from(line.value, 'latin1').includes(`\0sh\0${folder}\0`)) continue
-    const startedMs = Date.now() - (uptime() - entry.startTime / ticksPerSecond) * 1000
-    leaders.set(folder, { pid: entry.pid, startTime: entry.startTime, bootId: currentBootId(), startedMs })
+    const key = `${entry.pid} ${entry.startTime} ${entry.image}`
+    const before = known.get(key)
+    const leader = before === undefined ? await readLeader(entry) : before
+    if (leader !== undefined && isShown(entry)) known.set(key, leader)
+    if (leader) leaders.set(leader.folder, leader.first)
   }
   return leaders
 }
@@ -134,12 +158,10 @@ const findFirst = async (
 /** Makes the finder of the attempts of one folder. */
 export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): Attempts => {
   let latest: { readonly table: ProcessTable; readonly leaders: Promise<Leaders> } | undefined
+  const known = createBoundedMap<Leader | null>(leadersBound)
   const leadersOf = (now: ProcessTable) => {
-    if (latest?.table === now) return latest.leaders
-    const before = latest?.leaders ?? Promise.resolve(new Map())
-    const leaders = before.catch(() => new Map()).then((known: Leaders) => readLeaders(now, known))
-    latest = { table: now, leaders }
-    return leaders
+    if (latest?.table !== now) latest = { table: now, leaders: readLeaders(now, known) }
+    return latest.leaders
   }
   const readFiles = async (folder: string) => {
     const begun = await hasBegun(folder)
@@ -173,9 +195,15 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
       const first = await findFirst(folder, files.first, now, leadersOf)
       const { wrapper, job } = await membersAt(folder, { ...files, first }, now)
       const running = wrapper.length + job.length > 0
-      return { ...handle, folder, running, hasBegun: files.hasBegun }
+      return { ...handle, folder, running, hasBegun: files.hasBegun, job, startedMs: first?.startedMs }
     }
     return Promise.all(found.map((one) => limited(() => look(one))))
+  }
+
+  const members: Attempts['members'] = async (folder) => {
+    const found = await find(folder)
+    const { wrapper, job } = await membersAt(folder, found, await table(0))
+    return { uid: found.traces.uid, pids: [...wrapper, ...job] }
   }
 
   const end: Attempts['end'] = async (folder, verdict, onUnwritten) => {
@@ -190,10 +218,11 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     // After the verdict: a wrapper that claims from now on reads it, and the process of an earlier claim is read here.
     const found = await find(folder)
     const { launch, traces, first } = found
-    const members = async () => membersAt(folder, found, await table(0))
+    const membersNow = async () => membersAt(folder, found, await table(0))
     const isOverLimit = verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT'
     const patienceMs = isOverLimit ? 0 : graceMsOf(launch?.spec, graceMs)
-    await endAttempt({ first, members, graceMs: patienceMs, verdictWritten, group: await findGroup(folder) })
+    const group = await findGroup(folder)
+    await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten, group })
     await removeIpc(traces).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
   }
 
@@ -208,5 +237,5 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     })
   }
 
-  return { read: readFiles, find, list, endStrays, end }
+  return { read: readFiles, find, list, members, endStrays, end }
 }

@@ -11,8 +11,8 @@ const blockBytes = 512
 /** How many names of a folder are in memory at once. */
 const namesMax = 256
 
-/** `trouble` is why not everything could be measured. */
-export type DiskUse = { readonly bytes: number; readonly trouble?: string }
+/** `trouble` is why not everything could be measured, `cut` whether only for want of time. */
+export type DiskUse = { readonly bytes: number; readonly trouble?: string; readonly cut?: true }
 
 /** The path of the parent is one text for all folders in it. */
 type Waiting = { readonly parent: string; readonly name: string; readonly depth: number }
@@ -34,7 +34,7 @@ export const measureDisk = async (
     if (depth > depthMax) return { bytes, trouble: `folders more than ${depthMax} deep` }
     try {
       for await (const entry of await opendir(path, { bufferSize: namesMax })) {
-        if (signal?.aborted) return { bytes }
+        if (signal?.aborted) return { bytes, trouble: 'it takes too long', cut: true }
         entries += 1
         if (entries > entriesMax) return { bytes, trouble: `more than ${entriesMax} files` }
         if (entry.isDirectory()) open.push({ parent: path, name: entry.name, depth: depth + 1 })

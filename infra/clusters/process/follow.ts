@@ -56,8 +56,6 @@ export type Follower = {
   wake(): void
   /** Takes a verdict that could not be written down: it counts, whatever exit code the command leaves. */
   decide(verdict: JobOutcome): void
-  /** Returns what the attempt holds of the disk without a name, in bytes. */
-  namelessDiskBytes(): number
   /** Calls no watcher any more, and leaves the job as it is. */
   forget(): void
   /** Resolves when the end was reported, or after `forget`. */
@@ -261,7 +259,6 @@ export const follow = (options: FollowOptions): Follower => {
       decided ??= verdict
       unwritten = true
     },
-    namelessDiskBytes: memory.namelessDiskBytes,
     forget() {
       forgotten = true
       woken.notify()

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
 import { recorder, shellJob } from '../contract.ts'
 import { folderOf, graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
-import { makeRoomForStart, processCluster } from '../process.ts'
+import { makeWayForStart, processCluster } from '../process.ts'
 import { readRoom } from './room.ts'
 
 const run = promisify(execFile)
@@ -152,7 +152,7 @@ onSmallDisk('on a disk of 64 MiB (only root may mount one)', () => {
     const spec = shellJob(filler)
     await kill(await launchElsewhere(root, spec, 'started'))
     await eventually('the disk is full', async () => (await statfs(root)).bavail === 0)
-    await makeRoomForStart({ root, log: silent })
+    await makeWayForStart({ root, ports: [], log: silent })
     await expectRoom()
     expect(await runningOf(root, spec)).toEqual([])
     const [cluster, watcher] = [open(), recorder()]
@@ -161,15 +161,21 @@ onSmallDisk('on a disk of 64 MiB (only root may mount one)', () => {
     await cluster.close({ stopJobs: true })
   })
 
-  test('a disk that others have filled ends no job that takes little', async () => {
-    const [cluster, watcher] = [open(), recorder()]
-    const spec = shellJob('head -c 100000 /dev/zero > mine; echo ready; sleep 60')
-    await cluster.launch(spec, watcher)
-    await logged('ready', spec, cluster)
-    await fill()
-    await makeRoomForStart({ root, log: silent })
-    expect(watcher.calls).toEqual(['started'])
-    expect((await runningOf(root, spec)).length).toBeGreaterThan(0)
+  test('a disk that others have filled for 10 s ends the jobs too, those that started last first', async () => {
+    const cluster = open()
+    const little = () => shellJob('head -c 100000 /dev/zero > mine; echo ready; sleep 60')
+    const [early, late] = [recorder(), recorder()]
+    for (const watcher of [early, late]) {
+      const spec = little()
+      await cluster.launch(spec, watcher)
+      await logged('ready', spec, cluster)
+    }
+    const begun = performance.now()
+    const big = await fill()
+    expect(await late.end).toMatchObject({ ended: 'failed', code: 'JOB_DISK_EXCEEDED' })
+    expect(await early.end).toMatchObject({ ended: 'failed', code: 'JOB_DISK_EXCEEDED' })
+    expect(performance.now() - begun).toBeGreaterThan(9_000)
+    await rm(big)
     await cluster.close({ stopJobs: true })
   })
 })

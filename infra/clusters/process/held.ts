@@ -12,6 +12,7 @@ const mapsBytesMax = 64 * 1024 ** 2
 /** How long the reads of one look may take: what is taken meanwhile is not seen. */
 const lookMsMax = 30_000
 const filesAtOnce = 16
+const mountsBytesMax = 4 * 1024 ** 2
 const segmentsBytesMax = 16 * 1024 ** 2
 const socketBytesMax = 65_536
 /** What one pipe takes once the pipes of its user are over their common limit (pipe-user-pages-soft). */
@@ -54,11 +55,16 @@ export const segmentBytes = (text: string, uid: number): number => {
 
 const seen = <Value>(read: Read<Value>): Value | undefined => ('value' in read ? read.value : undefined)
 
-/** Returns the number of a device as stat has it, of "major:minor" in hexadecimal digits as mappings have it. */
-const deviceNumber = (text: string): bigint => {
-  const [major = 0n, minor = 0n] = text.split(':').map((part) => BigInt(`0x${part}`))
+/** Returns the number of a device as stat has it, of "major:minor" in hexadecimal digits as mappings have it, or in
+ *  others. */
+const deviceNumber = (text: string, prefix = '0x'): bigint => {
+  const [major = 0n, minor = 0n] = text.split(':').map((part) => BigInt(prefix + part))
   return (minor & 0xffn) | (major << 8n) | ((minor & ~0xffn) << 12n)
 }
+
+/** Returns the devices of all file systems in the text of /proc/self/mountinfo. */
+const mountedDevices = (text: string): ReadonlySet<bigint> =>
+  new Set([...text.matchAll(/^\d+ \d+ (\d+:\d+) /gm)].map(([, device = '']) => deviceNumber(device, '')))
 
 const hides = (what: string) => ({ hidden: `Its memory cannot be measured: ${what}.` })
 const never = (what: string) => ({ unmeasured: `Its memory cannot be measured: ${what}.` })
@@ -71,12 +77,15 @@ const reasonOf = (unread: Unread, pid: number) => {
 /** Resolves to what these processes hold. */
 export const lookAtHeld = async (pids: readonly number[], options: HeldOptions): Promise<Held> => {
   const { uid, folder, signal } = options
-  const kernel = createKernelReader()
+  const kernel = createKernelReader(folder)
   const home = seen(await kernel.file(folder))
   const machineShm = seen(await kernel.file('/dev/shm'))?.dev
   const kept = new Map<string, Kept>()
   const [pipes, sockets] = [new Set<string>(), new Set<string>()]
+  const mounts = seen(await kernel.text('/proc/self/mountinfo', mountsBytesMax))
+  const mounted = mounts === undefined ? undefined : mountedDevices(mounts)
   const fileSystems = new Map<bigint, { readonly type: number; readonly blocks: number } | undefined>()
+  const inMemory = new Map<bigint, boolean>()
   const ownShm = new Map<bigint, number>()
   let reasons: Pick<Held, 'hidden' | 'unmeasured'> = {}
   let [handles, mapsBytes] = [0, 0]
@@ -90,6 +99,9 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
     if (kernel.spentMs() > lookMsMax) note(never('Linux takes too long to show it'))
   }
 
+  /** Returns whether a file lies on a file system that is mounted neither on this machine nor for these processes: that of
+   *  another attempt, which may have ended. */
+  const isElsewhere = (device: bigint) => mounted !== undefined && !mounted.has(device) && !ownShm.has(device)
   const fileSystemOf = async (path: string, device: bigint) => {
     if (!fileSystems.has(device)) {
       const found = seen(await kernel.fileSystem(path))
@@ -98,6 +110,11 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
       fileSystems.set(device, { type: found.type, blocks: found.blocks })
     }
     return fileSystems.get(device)
+  }
+  /** Resolves to whether a file that is mapped lies in memory. Of each device, one file shows it. */
+  const isInMemory = async (path: string, device: bigint): Promise<boolean> => {
+    if (!inMemory.has(device)) inMemory.set(device, (await fileSystemOf(path, device))?.type === tmpfsType)
+    return inMemory.get(device) === true
   }
   /** Looks at a file behind a link of /proc. What has an inode on no disk is memory, whatever Linux calls it. */
   const lookBehind = async (pid: number, path: string, mapped: boolean, read: Read<BigIntStats>): Promise<void> => {
@@ -117,13 +134,14 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
       const system = dev === home?.dev ? undefined : await fileSystemOf(path, dev)
       const bytes = Number(blocks) * blockBytes
       if (system?.type === tmpfsType) {
-        if (nlink === 0n) kept.set(key, { bytes, of: 'memory', mapped })
+        if (nlink === 0n || isElsewhere(dev)) kept.set(key, { bytes, of: 'memory', mapped })
       } else if (system?.blocks === 0) {
         // Files of /proc and /sys have a path; all that has none lies on a file system of the kernel alone.
         const link = seen(await kernel.link(path)) ?? ''
         if (!link.startsWith('/') || link.endsWith(' (deleted)'))
           kept.set(key, { bytes: Math.max(bytes, Number(size)), of: 'memory', mapped })
-      } else if (nlink === 0n && owner === home?.uid) kept.set(key, { bytes, of: 'disk', mapped })
+        // Whichever job made it, it takes room as long as these hold it. Root makes none for a job.
+      } else if (nlink === 0n && (owner === home?.uid || owner !== 0n)) kept.set(key, { bytes, of: 'disk', mapped })
     }
   }
   const lookAtSocket = async (pid: number, key: string, path: string) => {
@@ -136,13 +154,20 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
 
   const lookAtMaps = async (pid: number, place: string) => {
     const removed = new Map<string, string>()
+    const elsewhere = new Map<string, bigint>()
     const unread = await kernel.lines(`${place}/maps`, mapsBytesMax - mapsBytes, (line) => {
       count()
       mapsBytes += line.length + 1
       const [, from = '', to = '', device, inode] = mapPattern.exec(line) ?? []
-      if (!inode || inode === '0' || !/ \(deleted\)$| [^/[\s]\S*$/.test(line)) return
-      const trimmed = [from, to].map((address) => address.replace(/^0+(?=.)/, '')).join('-')
-      removed.set(`${deviceNumber(device ?? '')}:${inode}`, trimmed)
+      if (!inode || inode === '0') return
+      const number = deviceNumber(device ?? '')
+      const key = `${number}:${inode}`
+      if (!/ \(deleted\)$| [^/[\s]\S*$/.test(line)) {
+        // A file system in memory has no major number.
+        if ((number & 0xfff00n) !== 0n || !isElsewhere(number)) return
+        elsewhere.set(key, number)
+      }
+      removed.set(key, [from, to].map((address) => address.replace(/^0+(?=.)/, '')).join('-'))
     })
     if (unread) note(reasonOf(unread, pid))
     // Linux shows what lies behind the mappings at the first thread alone.
@@ -153,6 +178,8 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
       if (known) known.mapped = true
       else {
         const path = `/proc/${pid}/map_files/${range}`
+        const device = elsewhere.get(key)
+        if (device !== undefined && !(await isInMemory(path, device))) continue
         await lookBehind(pid, path, true, await kernel.file(path))
       }
     }

@@ -48,8 +48,9 @@ const isEnded = (error: unknown): boolean => ['ENOENT', 'ESRCH'].includes(String
 const readOf = <Value>(value: Value): Read<Value> => ({ value })
 const unreadOf = (error: unknown): Read<never> => ({ unread: isEnded(error) ? 'ended' : 'closed' })
 
-/** Makes the reader of one look: it knows how long its reads took, without their wait for a turn. */
-export const createKernelReader = () => {
+/** Makes the reader of one look: it knows how long its reads took, without their wait for a turn.
+ *  @param owner whose look it is, such as the folder of an attempt: owners take turns. */
+export const createKernelReader = (owner = '') => {
   let spentMs = 0
 
   /** Resolves to what `work` reads, or to `slow` at the deadline. The turn is given back when the read has really ended. */
@@ -70,7 +71,7 @@ export const createKernelReader = () => {
           clearInterval(timer)
           spentMs += performance.now() - begun
         }
-      })
+      }, owner)
     })
 
   const readPieces = async (
@@ -116,6 +117,15 @@ export const createKernelReader = () => {
 
     /** Resolves to the text of a file of /proc, each byte a character. */
     text: (path: string, bytesMax: number): Promise<Read<string>> => readText(others, path, bytesMax),
+
+    /** Resolves to how a file of /proc begins, each byte a character: so many bytes at most, in one read. */
+    async head(path: string, bytesMax: number): Promise<Read<string>> {
+      let text = ''
+      const unread = await readPieces(others, path, 0, (piece) => {
+        text += piece.slice(0, bytesMax)
+      })
+      return unread === undefined || unread === 'long' ? { value: text } : { unread }
+    },
 
     /** Calls `line` with each line of a file of /proc, each byte a character. Resolves to why not all was read. */
     lines: (path: string, bytesMax: number, line: (text: string) => void): Promise<Unread | undefined> => {

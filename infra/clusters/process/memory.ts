@@ -69,7 +69,7 @@ export const createMemoryWatch = (
     const begun = performance.now()
     if (exact && begun < exactAtMs && usedMib(exact.pages) + residentMib - exact.residentMib <= memoryMib)
       return undefined
-    const pages = await proportionalPages(pids)
+    const pages = await proportionalPages(pids, options.folder)
     const now = performance.now()
     exactAtMs = now + Math.min(exactRestFactor * (now - begun), exactRestMsMax)
     if (typeof pages === 'string') tooMuch ??= 'Its memory cannot be measured: Linux takes too long to show it.'
@@ -85,7 +85,7 @@ export const createMemoryWatch = (
     const begun = performance.now()
     if (begun < watchesAtMs && !now) return watchesHidden
     watchesMax ??= await readWatchesMax()
-    const found = await lookAtWatches(pids, { countMax: watchesMax, signal: options.signal })
+    const found = await lookAtWatches(pids, { countMax: watchesMax, owner: options.folder, signal: options.signal })
     watchesMib = found.mib
     watchesHidden = found.hidden
     tooMuch ??= found.tooMany

@@ -52,8 +52,8 @@ export const residentPages = async (pids: readonly number[]): Promise<Pages> => 
 
 /** Resolves to the same with shared pages divided among their processes: exact, but slow, because the kernel visits every
  *  page. Where a process shows only the sum, that counts. Resolves to `slow` or `long` where one cannot be read. */
-export const proportionalPages = async (pids: readonly number[]): Promise<Pages | Unread> => {
-  const kernel = createKernelReader()
+export const proportionalPages = async (pids: readonly number[], owner?: string): Promise<Pages | Unread> => {
+  const kernel = createKernelReader(owner)
   const found: Pages[] = []
   for (const pid of pids) {
     const exact = await kernel.walked(`/proc/${pid}/smaps_rollup`, rollupBytesMax)

@@ -2,19 +2,22 @@
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
+import { sleep } from '../../async/sleep.ts'
 import type { JobHandle, JobOutcome } from '../port.ts'
 import type { Attempts, ListedAttempt } from './attempts.ts'
-import { measureDisk } from './disk.ts'
+import { type DiskUse, measureDisk } from './disk.ts'
 import type { ClusterLog } from './follow.ts'
+import { type Held, lookAtHeld } from './held.ts'
 import { removeFiles } from './retention.ts'
 
 /** How much of the disk stays free of jobs: this much, or this part of a smaller disk. */
 const reserveBytesMax = 512 * 1024 ** 2
 const reserveShare = 0.05
-/** A job that takes less than this part of the reserve is not ended for it. */
+/** A job that takes less than this part of the reserve is not what fills the disk. */
 const smallShare = 1 / 16
 /** How long all running jobs together are measured: meanwhile the disk goes on filling. */
 const measureMsMax = 1_000
+const lookAgainMs = 25
 /** How many jobs are ended in one look, one after the other. */
 const endsMax = 100
 
@@ -48,15 +51,15 @@ export type RoomOptions = {
   readonly root: string
   readonly attempts: Attempts
   readonly log: ClusterLog
-  /** Returns what an attempt holds of the disk without a name, in bytes. */
-  readonly namelessDiskBytes: (handle: JobHandle) => number
+  /** Whether jobs are ended too that take little. */
+  readonly endsAny: boolean
   /** Calls this before the first signal where the verdict could not be written. */
   readonly onUnwritten: (handle: JobHandle, verdict: JobOutcome) => void
   readonly signal?: AbortSignal
 }
 
 /** Makes room where less than the reserve is free: removes the files of the attempts that have ended, then ends running
- *  ones with JOB_DISK_EXCEEDED, the largest first. Resolves to whether there was too little. */
+ *  ones with JOB_DISK_EXCEEDED, one after the other, until there is room. Resolves to whether there was too little. */
 export const makeRoom = async (options: RoomOptions): Promise<boolean> => {
   const { root, attempts, log, signal } = options
   const room = await readRoom(root)
@@ -69,14 +72,12 @@ export const makeRoom = async (options: RoomOptions): Promise<boolean> => {
   for (let ends = 0; ends < endsMax && !signal?.aborted; ends++) {
     const { freeBytes, reserveBytes } = await readRoom(root)
     if (freeBytes >= reserveBytes) break
-    const largest = await findLargest(options)
-    if (!largest || largest.bytes < reserveBytes * smallShare) break
-    const { folder, jobId, attempt } = largest.handle
-    log.warn(
-      { jobId, attempt, bytes: largest.bytes, freeBytes, reserveBytes },
-      'the disk is nearly full: a job is ended',
-    )
-    const message = `The disk of the machine was nearly full, and of all jobs it took most, ${largest.bytes} bytes.`
+    const next = pickNext(await measureRunning(options), reserveBytes * smallShare, options.endsAny)
+    // One that was cut off by the end of this program is not measured.
+    if (!next || signal?.aborted) break
+    const { folder, jobId, attempt } = next.handle
+    const message = `The disk of the machine was nearly full, and ${next.reason}.`
+    log.warn({ jobId, attempt, bytes: next.bytes, freeBytes, reserveBytes }, `${message} The job is ended`)
     const verdict = { ended: 'failed', code: 'JOB_DISK_EXCEEDED', message } as const
     await attempts.end(folder, verdict, () => options.onUnwritten({ jobId, attempt }, verdict))
     await removeFiles([folder], signal)
@@ -84,16 +85,54 @@ export const makeRoom = async (options: RoomOptions): Promise<boolean> => {
   return true
 }
 
-/** Resolves to the running attempt that takes most of the disk, as far as it can be measured in time. */
-const findLargest = async ({ attempts, namelessDiskBytes, signal }: RoomOptions) => {
+/** What a running attempt takes of the disk. */
+export type Measured<Handle> = DiskUse & { readonly handle: Handle }
+
+/** Returns the attempt that is ended first, and why: what cannot be measured counts as the largest; then the largest; and
+ *  where no job takes much that can be seen and any may be ended, the one that started last. Pure. */
+export const pickNext = <Handle extends { readonly startedMs: number | undefined }>(
+  measured: readonly Measured<Handle>[],
+  smallBytes: number,
+  endsAny: boolean,
+): (Measured<Handle> & { readonly reason: string }) | undefined => {
+  const bySize = measured.toSorted((a, b) => b.bytes - a.bytes)
+  const hiding = bySize.find(({ trouble, cut }) => trouble && !cut) ?? bySize.find(({ trouble }) => trouble)
+  if (hiding) return { ...hiding, reason: `what this job takes cannot be measured: ${hiding.trouble}` }
+  const [largest] = bySize
+  if (largest && largest.bytes >= smallBytes)
+    return { ...largest, reason: `of all jobs it took most, ${largest.bytes} bytes` }
+  if (!endsAny) return undefined
+  const startOf = ({ handle }: Measured<Handle>) => handle.startedMs ?? Number.POSITIVE_INFINITY
+  const latest = measured.toSorted((a, b) => (startOf(a) < startOf(b) ? 1 : -1))[0]
+  return latest && { ...latest, reason: 'no job took much of it: those that started last are ended first' }
+}
+
+/** Resolves to what all running attempts take of the disk, with what they hold open there without a name. */
+const measureRunning = async ({ attempts, signal }: RoomOptions): Promise<Measured<ListedAttempt>[]> => {
   const running = (await attempts.list()).filter((one) => one.running)
   const timeout = AbortSignal.timeout(measureMsMax)
   const inTime = signal ? AbortSignal.any([signal, timeout]) : timeout
-  const measure = async (handle: ListedAttempt) => {
-    const folders = ['work', 'tmp'].map((name) => join(handle.folder, name))
-    const use = await measureDisk(folders, Number.MAX_SAFE_INTEGER, inTime)
-    return { handle, bytes: use.bytes + namelessDiskBytes(handle) }
+  return Promise.all(
+    running.map(async (handle): Promise<Measured<ListedAttempt>> => {
+      const [work, tmp] = [join(handle.folder, 'work'), join(handle.folder, 'tmp')]
+      const [use, held] = await Promise.all([
+        measureDisk([work, tmp], Number.MAX_SAFE_INTEGER, inTime),
+        lookUntilSeen(handle.job, work, inTime),
+      ])
+      const bytes = use.bytes + held.diskBytes
+      if (use.trouble !== undefined && !use.cut) return { ...use, bytes, handle }
+      if (held.unmeasured ?? held.hidden) return { bytes, trouble: 'it hides its open files', handle }
+      return { ...(inTime.aborted && { trouble: 'it takes too long', cut: true }), ...use, bytes, handle }
+    }),
+  )
+}
+
+/** Resolves to what these processes hold. A file on its way through a socket is out of sight for a moment: then it looks
+ *  again, as long as there is time. */
+const lookUntilSeen = async (pids: readonly number[], folder: string, inTime: AbortSignal): Promise<Held> => {
+  for (;;) {
+    const held = await lookAtHeld(pids, { uid: undefined, folder, signal: inTime })
+    if (held.hidden === undefined || inTime.aborted) return held
+    await sleep(lookAgainMs)
   }
-  const measured = await Promise.all(running.map(measure))
-  return measured.toSorted((a, b) => b.bytes - a.bytes)[0]
 }

@@ -8,7 +8,7 @@ const entry = (
   session: number,
   more: { startTime?: number; over?: boolean; at?: string; uid?: number } = {},
 ) => ({
-  ...{ pid, parent, session, startTime: more.startTime ?? 100, over: more.over ?? false },
+  ...{ pid, parent, session, startTime: more.startTime ?? 100, over: more.over ?? false, image: '1' },
   folder: async () => more.at,
   uid: () => more.uid ?? 0,
 })

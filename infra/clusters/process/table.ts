@@ -35,11 +35,16 @@ export const folderVariable = 'NEURALMESH_FOLDER'
 /** An environment that Linux lets a program start with is smaller. */
 const environmentBytesMax = 8 * 1024 ** 2
 
-const folderOf = async (pid: number): Promise<string | undefined> => {
-  const read = await createKernelReader().text(`/proc/${pid}/environ`, environmentBytesMax)
-  const found = 'value' in read ? read.value.split('\0').find((one) => one.startsWith(`${folderVariable}=`)) : undefined
+/** Returns the attempt that an environment names, as /proc shows it, each byte a character. */
+export const folderIn = (environment: string): string | undefined => {
+  const found = environment.split('\0').find((one) => one.startsWith(`${folderVariable}=`))
   // The bytes of the path: a folder may have any name.
   return found && Buffer.from(found.slice(folderVariable.length + 1), 'latin1').toString('utf8')
+}
+
+const folderOf = async (pid: number): Promise<string | undefined> => {
+  const read = await createKernelReader().text(`/proc/${pid}/environ`, environmentBytesMax)
+  return 'value' in read ? folderIn(read.value) : undefined
 }
 
 const once = <Value>(read: () => Value): (() => Value) => {

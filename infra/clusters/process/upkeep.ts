@@ -5,6 +5,7 @@ import type { Attempts } from './attempts.ts'
 import type { Delegation } from './delegation.ts'
 import { attemptFolder } from './folder.ts'
 import type { ClusterLog, Follower } from './follow.ts'
+import { endListeners } from './listeners.ts'
 import { removeOld } from './retention.ts'
 import { makeRoom } from './room.ts'
 
@@ -13,11 +14,17 @@ const sweepMs = 600_000
 /** How often it is looked whether the disk has room, while jobs run here and while none does. */
 const roomMs = 250
 const idleRoomMs = 10_000
+/** How often it is looked whether jobs listen where the platform does. */
+const portsMs = 5_000
 /** Where a look takes long, the next one comes no sooner than so many times that long. */
 const roomRestFactor = 4
+/** How long there may be little room that no job seems to take: another program may give it back. */
+const lowMsMax = 10_000
 
 export type UpkeepOptions = {
   readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts; readonly groups: Delegation }>
+  /** The ports on which no job may listen. */
+  readonly ports: readonly number[]
   /** Returns whether this program watches an attempt. */
   readonly isWatched: (handle: JobHandle) => boolean
   readonly followerOf: (handle: JobHandle) => Follower | undefined
@@ -34,14 +41,17 @@ export type Upkeep = {
   close(): Promise<void>
 }
 
-/** Keeps the disk of the attempts in order: removes what old ones have left, and makes room where there is little. */
-export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log }: UpkeepOptions): Upkeep => {
+/** Keeps order among the attempts: removes what old ones have left, makes room where the disk has little, and ends those
+ *  that listen where the platform does. */
+export const createUpkeep = (options: UpkeepOptions): Upkeep => {
+  const { ready, ports, isWatched, followerOf, isIdle, clock, log } = options
   const closing = new AbortController()
   const { signal } = closing
-  let sweptMs = Number.NEGATIVE_INFINITY
+  let [sweptMs, listenedMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   let [sweeping, looking] = [Promise.resolve(), Promise.resolve()]
   let timer: NodeJS.Timeout | undefined
   let runs = false
+  let lowSinceMs: number | undefined
 
   const sweep = async () => {
     const { root, attempts, groups } = await ready()
@@ -65,9 +75,14 @@ export const createUpkeep = ({ ready, isWatched, followerOf, isIdle, clock, log 
   const look = async (): Promise<number> => {
     const begun = performance.now()
     const { root, attempts } = await ready()
-    const namelessDiskBytes = (handle: JobHandle) => followerOf(handle)?.namelessDiskBytes() ?? 0
     const onUnwritten = (handle: JobHandle, verdict: JobOutcome) => followerOf(handle)?.decide(verdict)
-    await makeRoom({ root, attempts, log, namelessDiskBytes, onUnwritten, signal })
+    const endsAny = lowSinceMs !== undefined && begun - lowSinceMs > lowMsMax
+    const wasLow = await makeRoom({ root, attempts, log, endsAny, onUnwritten, signal })
+    lowSinceMs = wasLow ? (lowSinceMs ?? begun) : undefined
+    if (ports.length > 0 && begun - listenedMs >= portsMs) {
+      listenedMs = begun
+      await endListeners({ ports, attempts, log, onUnwritten })
+    }
     return isIdle() ? idleRoomMs : Math.max(roomMs, roomRestFactor * (performance.now() - begun))
   }
   const schedule = (ms: number) => {

@@ -45,9 +45,10 @@ export const readWatchesMax = async (): Promise<number> => {
  *  show which are the same. It ends as soon as there are more than `countMax`. */
 export const lookAtWatches = async (
   pids: readonly number[],
-  { countMax, signal }: { readonly countMax: number; readonly signal?: AbortSignal | undefined },
+  options: { readonly countMax: number; readonly owner?: string; readonly signal?: AbortSignal | undefined },
 ): Promise<Watches> => {
-  const kernel = createKernelReader()
+  const { countMax, owner, signal } = options
+  const kernel = createKernelReader(owner)
   let [count, files] = [0, 0]
   let tooMany: string | undefined
   let hidden: string | undefined

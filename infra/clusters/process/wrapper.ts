@@ -8,6 +8,10 @@ import { watchesMax } from './watches.ts'
 
 const blockBytes = 512
 const guardSeconds = 5
+/** How often all processes of a user are killed until none is left: Linux may not end one. */
+const sweepsMax = 30
+/** How long the output of a job is read on once no process of it runs. */
+const readSeconds = 5
 const tooManyWatches: JobOutcome = {
   ...{ ended: 'failed', code: 'JOB_MEMORY_EXCEEDED' },
   message: `It has more than ${watchesMax} watches of epoll and inotify, or hides them.`,
@@ -53,17 +57,36 @@ rm -f "$draft"
 mv "$late" "$folder/verdict.late"
 [ -e "$folder/verdict.json" ] && exit 0
 
-as_owner() { setpriv --reuid="$owner" --regid="$owner" --clear-groups /bin/sh -c "$1"; }
+# The processes of the job's user that run. They cannot change their user, nor signal this shell.
+owned() {
+  for found in $(echo /proc/[0-9]*/status | xargs grep -l -E "^Uid:[[:space:]]+$owner[[:space:]]"); do
+    found=\${found%/status}
+    grep -q -E '^State:[[:space:]]+[ZX]' "$found/status" || echo "\${found#/proc/}"
+  done
+}
 tree() { for kid in $(cat /proc/$1/task/*/children); do tree $kid; echo $kid; done; }
 inner() { read -r init _ < /proc/$child/task/$child/children; echo $init; }
 term() {
   case $kind in
-    uid) as_owner 'kill -s TERM -- -1';;
+    uid) kill -s TERM $(owned);;
     none) kill -s TERM $(tree $child) $child;;
     *) kill -s TERM $(inner);;
   esac
 }
-sweep() { tries=0; while [ $tries -lt 50 ] && as_owner 'kill -s KILL -- -1'; do tries=$((tries + 1)); done; }
+# Kills all processes of the job's user, until none is left. One that runs as that user kills all at once, also those that
+# start meanwhile, but the job may stop or kill it first: it has a second. Those found one by one are stopped first, so
+# that they start nothing.
+sweep() {
+  tries=0
+  while [ $tries -lt ${sweepsMax} ]; do
+    tries=$((tries + 1))
+    timeout -s KILL 1 setpriv --reuid="$owner" --regid="$owner" --clear-groups /bin/sh -c 'kill -s KILL -- -1'
+    left=$(owned)
+    [ -n "$left" ] || return 0
+    kill -s STOP $left
+    kill -s KILL $left $(owned)
+  done
+}
 slay() {
   case $kind in
     uid) sweep;;
@@ -150,7 +173,13 @@ done
 trap : TERM USR1 USR2
 for timer in $alarm $pause $guarding; do cancel $timer; done
 if [ "$kind" = uid ]; then sweep; forget; fi
+# Another job may have the pipe open: what this one has written is read by then.
+trap 'kill -s KILL $reader' USR1
+later USR1 ${readSeconds}
+alarm=$!
 [ "$kind" = none ] || wait $reader
+trap : USR1
+cancel $alarm
 echo $status 1<> "$folder/exit.draft" && mv "$folder/exit.draft" "$folder/exit"
 wait $reader
 `

@@ -226,7 +226,7 @@ const tryAddresses = async ({ host, port, roles, chain }: Config): Promise<void>
   })
 }
 
-/** Opens the cluster of this machine, and logs how it isolates jobs. */
+/** Opens the cluster of this machine, and logs how it isolates jobs and which control groups they have. */
 const openCluster = async (config: Config, log: Log) => {
   const cluster = processCluster({
     root: config.jobDir,
@@ -239,9 +239,9 @@ const openCluster = async (config: Config, log: Log) => {
     log,
   })
   if (!config.roles.includes('scheduler')) return cluster
-  const { kind, says, reasons } = await cluster.isolation()
-  if (kind === 'none' || kind === 'refused') log.warn({ isolation: kind, reasons }, says)
-  else log.info({ isolation: kind }, says)
+  const { kind, says, reasons, groups } = await cluster.isolation()
+  if (kind === 'none' || kind === 'refused') log.warn({ isolation: kind, reasons, ...groups }, says)
+  else log.info({ isolation: kind, ...groups }, says)
   return cluster
 }
 

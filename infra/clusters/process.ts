@@ -4,8 +4,11 @@ import { realpath } from 'node:fs/promises'
 import { Failure } from '../../domain/errors.ts'
 import { exists } from '../system/files.ts'
 import type { Cluster, JobHandle, JobOutcome, JobSpec, LaunchOutcome } from './port.ts'
+import { makeGroup } from './process/attempt-groups.ts'
 import { type Attempts, createAttempts, graceMsOf } from './process/attempts.ts'
 import { clusterIdOf } from './process/cluster-id.ts'
+import { findGroup } from './process/control-groups.ts'
+import { describeGroups } from './process/delegation.ts'
 import { explainFault } from './process/fault.ts'
 import * as folders from './process/folder.ts'
 import { type ClusterLog, type Follower, follow } from './process/follow.ts'
@@ -42,6 +45,8 @@ export type ProcessClusterOptions = {
   readonly ports?: readonly number[]
   /** Leaves out all ways to isolate but one, for tests. */
   readonly only?: IsolationKind
+  /** Leaves control groups out, for tests. */
+  readonly withoutGroups?: boolean
   /** Milliseconds since 1970. */
   readonly clock?: () => number
   readonly log?: ClusterLog
@@ -55,7 +60,13 @@ export type ProcessClusterOptions = {
 
 export type ProcessCluster = Cluster & {
   /** Resolves to how this machine isolates jobs, as a sentence, with the reasons where it cannot. */
-  isolation(): Promise<{ readonly kind: Isolation['kind']; readonly says: string; readonly reasons: string }>
+  isolation(): Promise<{
+    readonly kind: Isolation['kind']
+    readonly says: string
+    readonly reasons: string
+    /** Which control groups attempts have, what those do, and why they do not do more, as fields of the log. */
+    readonly groups: Readonly<Record<string, string>>
+  }>
 }
 
 type Opened = { readonly follower: Follower; readonly outcome: LaunchOutcome }
@@ -72,6 +83,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     trust = 'strangers',
     hidden = [],
     secretFiles = [],
+    withoutGroups = false,
     ports = [],
     clock = Date.now,
     log = silent,
@@ -85,7 +97,15 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
   let closed = false
 
   const prepare = async (): Promise<Prepared> => {
-    const machine = await prepareMachine({ root: options.root, trust, only: options.only, hidden, secretFiles, log })
+    const machine = await prepareMachine({
+      root: options.root,
+      trust,
+      only: options.only,
+      withoutGroups,
+      hidden,
+      secretFiles,
+      log,
+    })
     upkeep.wake()
     return { ...machine, attempts: createAttempts({ root: machine.root, table, log, graceMs: usualGraceMs }) }
   }
@@ -138,7 +158,7 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 
   const openAttempt = async (requested: JobSpec) => {
     const place = await ready()
-    const { root, limits, attempts, covered } = place
+    const { root, limits, attempts, covered, groups } = place
     const folder = folders.attemptFolder(root, requested)
     const isNew = await claim(place, requested)
     const found = isNew ? await attempts.read(folder) : await attempts.find(folder)
@@ -150,19 +170,33 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     let outcome: LaunchOutcome = 'adopted'
     let child: ChildProcess | undefined
     let bytesMax = diskBytesMax
+    let group = isNew ? undefined : await findGroup(folder)
+    await group?.thaw() // a program that was killed may have left its processes stopped
     // A claim without a process was cut off before its start. Of several starts the wrapper lets one through.
     if (found.launch && !found.first && !found.hasBegun && !(await readVerdict(folder))) {
       bytesMax = await diskBytesAtStart(root, diskBytesMax)
       if (!isNew) await folders.writeProgram(folder, launch)
       const jail = { kind, folder, uid, memoryMib: spec.memoryMib, hidden: await covered() }
-      const prefix = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(bytesMax)]
+      group = await makeGroup(folder, { spec, prefix: groups.prefix, below: groups.below, log })
+      const words = [...limits.outer(spec.cpuCores), ...jailWords(jail, existsSync), ...limits.inner(bytesMax)]
+      const prefix = [...(group?.enter ?? []), ...words]
       const end = wrapperEndOf(launch, clock())
       const graceSeconds = graceMs / 1000
       child = await start(folder, { folder, kind, uid, ...end, graceSeconds, outputBytesMax, prefix })
       outcome = (await readProcess(folder))?.pid === child.pid ? 'launched' : 'adopted'
     } else if (!found.launch) log.warn({ folder }, 'spec.json of an attempt is damaged: it is not started any more')
     const first = child ? await readProcess(folder) : found.first
-    const follower = follow({ folder, launch, first, log, table, graceMs, outputBytesMax, diskBytesMax: bytesMax })
+    const follower = follow({
+      folder,
+      launch,
+      first,
+      log,
+      table,
+      graceMs,
+      outputBytesMax,
+      diskBytesMax: bytesMax,
+      group,
+    })
     child?.once('exit', follower.wake)
     return { follower, outcome }
   }
@@ -209,9 +243,9 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
     },
 
     async isolation() {
-      const { isolation } = await ready()
+      const { isolation, groups } = await ready()
       const reasons = 'reasons' in isolation ? isolation.reasons.join('; ') : ''
-      return { kind: isolation.kind, says: describeIsolation(isolation), reasons }
+      return { kind: isolation.kind, says: describeIsolation(isolation), reasons, groups: describeGroups(groups) }
     },
 
     async readLog(handle, offset, bytesMax) {

@@ -9,6 +9,7 @@ import { sleep } from '../../async/sleep.ts'
 import { exists, unlessMissing } from '../../system/files.ts'
 import { currentBootId, isAlive, isShown } from '../../system/processes.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
+import { findGroup, withGroup } from './control-groups.ts'
 import { endAttempt, killProcesses } from './end.ts'
 import { attemptFolder, listFolders, passVerdict } from './folder.ts'
 import type { ClusterLog } from './follow.ts'
@@ -169,8 +170,8 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     const traces: Traces = launch ?? { kind: 'none', uid: await ownerOf(folder) }
     return { launch, traces, first, hasBegun: begun }
   }
-  const membersAt = (folder: string, { traces, first }: FoundAttempt, now: ProcessTable) =>
-    membersOf(now, { folder, ...traces, first })
+  const membersAt = async (folder: string, { traces, first }: FoundAttempt, now: ProcessTable) =>
+    withGroup(await membersOf(now, { folder, ...traces, first }), await findGroup(folder))
 
   const find: Attempts['find'] = async (folder) => {
     for (const giveUpAt = performance.now() + claimMsMax; ; await sleep(lookAgainMs)) {
@@ -220,7 +221,8 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     const membersNow = async () => membersAt(folder, found, await table(0))
     const isOverLimit = verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT'
     const patienceMs = isOverLimit ? 0 : graceMsOf(launch?.spec, graceMs)
-    await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten })
+    const group = await findGroup(folder)
+    await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten, group })
     await removeIpc(traces).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
   }
 

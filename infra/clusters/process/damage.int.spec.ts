@@ -16,7 +16,7 @@ import { killProcesses } from './end.ts'
 
 const names = [
   ...['spec.json', 'program', 'output', 'output.log', 'process.json', 'missing', 'exit', 'exit.draft'],
-  ...['verdict.json', 'verdict.late', 'verdict.room', 'work', 'tmp', 'jail', '.'],
+  ...['verdict.json', 'verdict.late', 'verdict.room', 'groups.json', 'work', 'tmp', 'jail', '.'],
 ]
 const ways = ['absent', 'empty', 'cut', 'other', 'folder', 'of another job'] as const
 type Way = (typeof ways)[number]

@@ -1,5 +1,6 @@
 import { sleep } from '../../async/sleep.ts'
 import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
+import type { Group } from './control-groups.ts'
 import type { Members } from './table.ts'
 
 const lookAgainMs = 25
@@ -17,10 +18,14 @@ const signal = (pid: number, name: 'SIGTERM' | 'SIGSTOP' | 'SIGKILL') => {
 
 /** Ends all processes that `find` returns with SIGKILL, until none is found. They are stopped first: what one of them
  *  starts until then is found while its parent still lives, for afterwards its session no longer names the attempt.
- *  Resolves to false when some are left after 10 s, because the kernel does not end them. */
-export const killProcesses = async (find: () => Promise<readonly number[]>): Promise<boolean> => {
+ *  Those in a control group end at once. Resolves to false when some are left after 10 s, because the kernel does not end them. */
+export const killProcesses = async (
+  find: () => Promise<readonly number[]>,
+  group?: Pick<Group, 'kill'>,
+): Promise<boolean> => {
   // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
+    await group?.kill()
     const pids = await find()
     if (pids.length === 0 && (await areGone(find))) return true
     for (const pid of pids) signal(pid, 'SIGSTOP')
@@ -43,8 +48,9 @@ export const endAttempt = async (options: {
   readonly members: () => Promise<Members>
   readonly graceMs: number
   readonly verdictWritten: boolean
+  readonly group?: Group | undefined
 }): Promise<boolean> => {
-  const { first, members, graceMs, verdictWritten } = options
+  const { first, members, graceMs, verdictWritten, group } = options
   const all = async () => {
     const { wrapper, job } = await members()
     return [...wrapper, ...job]
@@ -60,5 +66,5 @@ export const endAttempt = async (options: {
     if (wrapperRuns && !isAlive(first)) break
     await sleep(lookAgainMs)
   }
-  return killProcesses(all)
+  return killProcesses(all, group)
 }

@@ -14,6 +14,7 @@
  *                             verdict.json  the outcome, when the platform ends it: made once, before the first signal
  *                             verdict.late  the outcome when the first process itself ends it, written before the start
  *                             verdict.room  the room for a verdict, taken before the start
+ *                             groups.json   its control groups, as long as they are there
  */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -181,10 +182,15 @@ export const listFolders = async (root: string): Promise<JobHandle[]> => {
 /** Resolves to true when the command has ended by itself. */
 export const hasEnded = (folder: string): Promise<boolean> => exists(join(folder, 'exit'))
 
-/** Writes the verdict: why the platform ends the attempt. The first verdict that can be read counts; after the end of
- *  the command it writes none. On a full disk it takes the room that was kept for it. */
+/** Writes the verdict: why the platform ends the attempt. After the end of the command it writes none. */
 export const passVerdict = async (folder: string, outcome: JobOutcome): Promise<void> => {
-  if ((await hasEnded(folder)) || (await readVerdict(folder))) return
+  if (!(await hasEnded(folder))) await storeVerdict(folder, outcome)
+}
+
+/** Writes why the attempt ends or has ended. The first verdict that can be read counts. On a full disk it takes the room
+ *  that was kept for it. */
+export const storeVerdict = async (folder: string, outcome: JobOutcome): Promise<void> => {
+  if (await readVerdict(folder)) return
   const [draft, verdict] = [join(folder, `verdict.${randomUUID()}`), join(folder, 'verdict.json')]
   const text = JSON.stringify(outcome)
   try {

@@ -3,6 +3,8 @@ import { createSignal } from '../../async/signal.ts'
 import { sleep } from '../../async/sleep.ts'
 import { ageMs, isAlive } from '../../system/processes.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
+import { settleGroup } from './attempt-groups.ts'
+import { type Group, withGroup } from './control-groups.ts'
 import { type DiskUse, measureDisk } from './disk.ts'
 import { endAttempt, killProcesses } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
@@ -10,6 +12,7 @@ import { removeIpc } from './ipc.ts'
 import { createMemoryWatch } from './memory.ts'
 import { progressLines } from './progress-lines.ts'
 import { type FirstProcess, type Launch, readFailedStep, readOutcome, readVerdict } from './reading.ts'
+import { createSteadyLook } from './steady.ts'
 import { type Members, membersOf, type ProcessTable } from './table.ts'
 
 const pollMs = 100
@@ -42,6 +45,8 @@ export type FollowOptions = {
   readonly graceMs: number
   readonly outputBytesMax: number
   readonly diskBytesMax: number
+  /** The control group of the attempt, where it has one. */
+  readonly group?: Group | undefined
 }
 
 export type Follower = {
@@ -60,9 +65,10 @@ export type Follower = {
 /** Watches an attempt that was started, by this program or an earlier one, until none of its processes runs: reads its
  *  progress, enforces its limits, and reports its end to the watchers. It reads only the attempt's folder and /proc. */
 export const follow = (options: FollowOptions): Follower => {
-  const { folder, launch, first, log, table, graceMs, outputBytesMax, diskBytesMax } = options
+  const { folder, launch, first, log, table, graceMs, outputBytesMax, diskBytesMax, group } = options
   const { spec, kind, uid, endsAtMs } = launch
-  const members = async (): Promise<Members> => membersOf(await table(0), { folder, kind, uid, first })
+  const members = async (maxAgeMs = 0): Promise<Members> =>
+    withGroup(await membersOf(await table(maxAgeMs), { folder, kind, uid, first }), group)
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
@@ -79,7 +85,8 @@ export const follow = (options: FollowOptions): Follower => {
   let outcome: JobOutcome | undefined
   const woken = createSignal()
   const watched = { uid, folder: join(folder, 'work'), signal: over.signal }
-  const memory = createMemoryWatch(spec.memoryMib, watched, woken.notify)
+  const memory = createMemoryWatch(spec.memoryMib, watched, woken.notify, group)
+  const steady = createSteadyLook({ kin: { kind, uid }, group, memory })
 
   const call = (watcher: JobWatcher, report: (watcher: JobWatcher) => void) => {
     try {
@@ -135,9 +142,9 @@ export const follow = (options: FollowOptions): Follower => {
       const now = performance.now()
       if (now - memoryMs < memoryPollMs) return undefined
       memoryMs = now
-      memory.look((await membersOf(await table(pollMs), { folder, kind, uid, first })).job)
+      await steady.look(await members(pollMs))
     }
-    const tooMuch = memory.tooMuch()
+    const tooMuch = memory.tooMuch() ?? steady.tooMuch()
     return tooMuch === undefined ? undefined : failed('JOB_MEMORY_EXCEEDED', tooMuch)
   }
 
@@ -162,6 +169,9 @@ export const follow = (options: FollowOptions): Follower => {
   const warnOfRest = (ended: boolean) => {
     if (!ended) log.warn(details, 'processes of a job do not end although they were killed')
   }
+  const warnOfGroup = (removed: boolean) => {
+    if (!removed) log.warn(details, 'the control group of a job cannot be removed')
+  }
   /** Returns the grace time. A job over its limit of memory or output gets none: it could take more in that time. */
   const graceOf = (verdict: JobOutcome) =>
     verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT' ? 0 : graceMs
@@ -178,10 +188,10 @@ export const follow = (options: FollowOptions): Follower => {
     )
   /** Ends what the command left in the background, and waits until the wrapper has written the last output. */
   const endRest = async () => {
-    warnOfRest(await killProcesses(async () => (await members()).job))
+    warnOfRest(await killProcesses(async () => (await members()).job, group))
     const waitUntil = performance.now() + wrapperEndMsMax
     while (performance.now() < waitUntil && (await members()).wrapper.length > 0) await sleep(waitForWrapperMs)
-    warnOfRest(await killProcesses(async () => Object.values(await members()).flat()))
+    warnOfRest(await killProcesses(async () => Object.values(await members()).flat(), group))
     await removeIpc(launch).catch((error: unknown) => log.warn({ ...details, err: error }, 'a job has left something'))
   }
 
@@ -199,7 +209,7 @@ export const follow = (options: FollowOptions): Follower => {
       if (!verdict) return false
       decided ??= verdict
       const verdictWritten = await tryPassVerdict(verdict)
-      warnOfRest(await endAttempt({ first, members, graceMs: graceOf(verdict), verdictWritten }))
+      warnOfRest(await endAttempt({ first, members, graceMs: graceOf(verdict), verdictWritten, group }))
     }
     if (forgotten) return true
     await endRest()
@@ -208,6 +218,7 @@ export const follow = (options: FollowOptions): Follower => {
     if (size > outputBytesMax) await cutOutput(folder, outputBytesMax)
     const step = await readFailedStep(folder)
     if (step) log.warn({ ...details, step }, 'the walls of a job could not be built')
+    if (group) warnOfGroup(await settleGroup(folder, spec, group))
     const written = await readOutcome(folder)
     // Its pipe is closed at the limit, which ends most programs before this program sees the size.
     const exceeded = written.ended === 'exited' && size > outputBytesMax ? outputExceeded() : undefined
@@ -231,7 +242,7 @@ export const follow = (options: FollowOptions): Follower => {
       }
     }
     over.abort()
-    await measuring
+    await Promise.all([measuring, steady.settled()])
   }
 
   return {

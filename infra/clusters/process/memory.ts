@@ -1,6 +1,8 @@
 /** Measures the memory of an attempt by what /proc shows of its processes: their pages, and what they hold without mapping
  *  it. All of it runs in the background: how long Linux takes to show that is up to the job. */
 import { errorCode } from '../../system/errors.ts'
+import { overGroupLimit } from './attempt-groups.ts'
+import type { Group } from './control-groups.ts'
 import { type Held, type HeldOptions, lookAtHeld } from './held.ts'
 import { type Pages, proportionalPages, residentPages } from './pages.ts'
 import { lookAtWatches, readWatchesMax } from './watches.ts'
@@ -20,9 +22,12 @@ const watchesRestFactor = 4
 const watchesRestMsMax = 1_000
 const watchesHiddenMsMax = 1_000
 
+type Measure<Result = string | undefined> = (pids: readonly number[], now: boolean) => Promise<Result>
+
 export type MemoryWatch = {
-  /** Begins to look at these processes, where no look is under way. */
-  look(pids: readonly number[]): void
+  /** Begins to look at these processes, where no look is under way and where one is due. With `now` it looks at all of
+   *  them in any case. Resolves when that is done. */
+  look(pids: readonly number[], how?: { readonly now: boolean }): Promise<void>
   /** Returns why what was seen so far is too much; undefined when it is not. */
   tooMuch(): string | undefined
   /** Returns what they hold of the disk without a name, in bytes. */
@@ -30,7 +35,12 @@ export type MemoryWatch = {
 }
 
 /** Returns a watch of the memory of one attempt. It calls `found` when that is too much. */
-export const createMemoryWatch = (memoryMib: number, options: HeldOptions, found = () => {}): MemoryWatch => {
+export const createMemoryWatch = (
+  memoryMib: number,
+  options: HeldOptions,
+  found = () => {},
+  group?: Pick<Group, 'usedMib' | 'wasOverLimit'>,
+): MemoryWatch => {
   let held: Held = { mapped: 0, unmapped: 0, diskBytes: 0 }
   let exact: { readonly pages: Pages; readonly residentMib: number } | undefined
   let [heldAtMs, exactAtMs, watchesAtMs] = [0, 0, 0]
@@ -39,73 +49,90 @@ export const createMemoryWatch = (memoryMib: number, options: HeldOptions, found
   let watchesMax: number | undefined
   let tooMuch: string | undefined
 
-  const measureHeld = async (pids: readonly number[]): Promise<string | undefined> => {
+  const used = (mib: number) => `It used ${Math.ceil(mib)} MiB of ${memoryMib} MiB.`
+
+  const measureHeld: Measure = async (pids, now) => {
     const begun = performance.now()
-    if (begun < heldAtMs) return held.hidden
+    if (begun < heldAtMs && !now) return held.hidden
     held = await lookAtHeld(pids, options)
     tooMuch ??= held.unmeasured
-    const now = performance.now()
-    heldAtMs = now + Math.min(restFactor * (now - begun), restMsMax)
+    const ended = performance.now()
+    heldAtMs = ended + Math.min(restFactor * (ended - begun), restMsMax)
     return held.hidden
   }
 
-  const measurePages = async (pids: readonly number[]): Promise<undefined> => {
+  const measurePages: Measure = async (pids) => {
     const residentMib = (await residentPages(pids)).all
     const unmapped = held.unmapped + watchesMib
     const usedMib = ({ all, shared }: Pages) => all - shared + Math.max(shared, held.mapped) + unmapped
-    if (residentMib + held.mapped + unmapped <= memoryMib) return
+    if (residentMib + held.mapped + unmapped <= memoryMib) return undefined
     const begun = performance.now()
-    if (exact && begun < exactAtMs && usedMib(exact.pages) + residentMib - exact.residentMib <= memoryMib) return
+    if (exact && begun < exactAtMs && usedMib(exact.pages) + residentMib - exact.residentMib <= memoryMib)
+      return undefined
     const pages = await proportionalPages(pids, options.folder)
     const now = performance.now()
     exactAtMs = now + Math.min(exactRestFactor * (now - begun), exactRestMsMax)
     if (typeof pages === 'string') tooMuch ??= 'Its memory cannot be measured: Linux takes too long to show it.'
     else {
       exact = { pages, residentMib }
-      const used = Math.ceil(usedMib(pages))
-      if (used > memoryMib) tooMuch ??= `It used ${used} MiB of ${memoryMib} MiB.`
+      const mib = usedMib(pages)
+      if (mib > memoryMib) tooMuch ??= used(mib)
     }
+    return undefined
   }
 
-  const measureWatches = async (pids: readonly number[]): Promise<string | undefined> => {
+  const measureWatches: Measure = async (pids, now) => {
     const begun = performance.now()
-    if (begun < watchesAtMs) return watchesHidden
+    if (begun < watchesAtMs && !now) return watchesHidden
     watchesMax ??= await readWatchesMax()
     const found = await lookAtWatches(pids, { countMax: watchesMax, owner: options.folder, signal: options.signal })
     watchesMib = found.mib
     watchesHidden = found.hidden
     tooMuch ??= found.tooMany
-    const now = performance.now()
-    watchesAtMs = now + Math.min(watchesRestFactor * (now - begun), watchesRestMsMax)
+    const ended = performance.now()
+    watchesAtMs = ended + Math.min(watchesRestFactor * (ended - begun), watchesRestMsMax)
     return watchesHidden
   }
 
+  /** Reads what Linux counts for the group of the attempt, which is there also when no process can be read. */
+  const measureGroup: Measure = async () => {
+    const mib = (await group?.usedMib()) ?? 0
+    if (mib > memoryMib) tooMuch ??= used(mib)
+    if (await group?.wasOverLimit()) tooMuch ??= overGroupLimit(memoryMib).message
+    return undefined
+  }
+
   /** Makes a measurement that one look begins at a time. What it resolves to may stay so for a while. */
-  const inBackground = (measure: (pids: readonly number[]) => Promise<string | undefined>, unseenMsMax: number) => {
-    let runs = false
+  const inBackground = (measure: Measure, unseenMsMax: number): Measure<void> => {
+    let running: Promise<void> | undefined
     let hiddenSinceMs: number | undefined
-    return async (pids: readonly number[]) => {
-      if (runs) return
-      runs = true
-      const hidden = await measure(pids).catch(
+    const run = async (pids: readonly number[], now: boolean) => {
+      const hidden = await measure(pids, now).catch(
         (error: unknown) => `Its memory cannot be measured: ${errorCode(error) ?? 'an error'}.`,
       )
-      const now = performance.now()
-      hiddenSinceMs = hidden === undefined ? undefined : (hiddenSinceMs ?? now)
-      if (hiddenSinceMs !== undefined && now - hiddenSinceMs > unseenMsMax) tooMuch ??= hidden
-      runs = false
+      const ended = performance.now()
+      hiddenSinceMs = hidden === undefined ? undefined : (hiddenSinceMs ?? ended)
+      if (hiddenSinceMs !== undefined && ended - hiddenSinceMs > unseenMsMax) tooMuch ??= hidden
+      running = undefined
       if (tooMuch !== undefined) found()
+    }
+    return async (pids, now) => {
+      if (running && !now) return
+      await running
+      running = run(pids, now)
+      await running
     }
   }
   const measurements = [
     inBackground(measureWatches, watchesHiddenMsMax),
     inBackground(measureHeld, hiddenMsMax),
     inBackground(measurePages, hiddenMsMax),
+    inBackground(measureGroup, hiddenMsMax),
   ]
 
   return {
-    look(pids) {
-      for (const measure of measurements) void measure(pids)
+    async look(pids, { now } = { now: false }) {
+      await Promise.all(measurements.map((measure) => measure(pids, now)))
     },
     tooMuch: () => tooMuch,
     namelessDiskBytes: () => held.diskBytes,

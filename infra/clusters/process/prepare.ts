@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { sep } from 'node:path'
 import { closeToOthers, ownUser, privatePathsIn, secretFilesIn } from '../../system/secret-files.ts'
 import { leftover } from './attempts.ts'
+import { type Delegation, findDelegation, noDelegation } from './delegation.ts'
 import { prepareRoot } from './folder.ts'
 import type { ClusterLog } from './follow.ts'
 import { removeIpcOfEnded } from './ipc.ts'
@@ -15,6 +16,8 @@ export type PreparedMachine = {
   readonly root: string
   readonly limits: Limits
   readonly isolation: Isolation
+  /** The control groups that attempts may have. */
+  readonly groups: Delegation
   /** Resolves to the folders and files that jobs do not see where they have a file tree of their own. */
   covered(): Promise<readonly string[]>
 }
@@ -25,15 +28,20 @@ export const prepareMachine = async (options: {
   readonly root: string
   readonly trust: JobTrust
   readonly only: IsolationKind | undefined
+  readonly withoutGroups: boolean
   readonly hidden: readonly string[]
   readonly secretFiles: readonly string[]
   readonly log: ClusterLog
 }): Promise<PreparedMachine> => {
-  const { trust, only, hidden, secretFiles, log } = options
+  const { trust, only, withoutGroups, hidden, secretFiles, log } = options
   await prepareRoot(options.root)
   // Processes carry the folder's path in their environment, so it must be the same whatever links lead here.
   const root = await realpath(options.root)
-  const [limits, machine] = await Promise.all([probeLimits(), lookAtMachine(root, only)])
+  const [limits, machine, groups] = await Promise.all([
+    probeLimits(),
+    lookAtMachine(root, only),
+    withoutGroups ? noDelegation('left out') : findDelegation(root),
+  ])
   const isolation = decideIsolation(machine, trust)
   // Behind the other walls a job has another file tree, without the hidden folders.
   const seesAll = isolation.kind === 'uid' || isolation.kind === 'none'
@@ -51,5 +59,5 @@ export const prepareMachine = async (options: {
     log.warn({ folders: sharedFolders }, 'not all of these is searched for files that jobs must not see')
   // A file of settings may be made anew while this program runs.
   const covered = async () => [root, ...hidden, ...secretFiles, ...own.paths, ...(await secretFilesIn(hidden))]
-  return { root, limits, isolation, covered }
+  return { root, limits, isolation, groups, covered }
 }

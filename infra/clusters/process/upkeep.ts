@@ -1,5 +1,9 @@
+import { exists } from '../../system/files.ts'
 import type { JobHandle, JobOutcome } from '../port.ts'
+import { removeEndedGroups } from './attempt-groups.ts'
 import type { Attempts } from './attempts.ts'
+import type { Delegation } from './delegation.ts'
+import { attemptFolder } from './folder.ts'
 import type { ClusterLog, Follower } from './follow.ts'
 import { endListeners } from './listeners.ts'
 import { removeOld } from './retention.ts'
@@ -18,7 +22,7 @@ const roomRestFactor = 4
 const lowMsMax = 10_000
 
 export type UpkeepOptions = {
-  readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts }>
+  readonly ready: () => Promise<{ readonly root: string; readonly attempts: Attempts; readonly groups: Delegation }>
   /** The ports on which no job may listen. */
   readonly ports: readonly number[]
   /** Returns whether this program watches an attempt. */
@@ -50,8 +54,15 @@ export const createUpkeep = (options: UpkeepOptions): Upkeep => {
   let lowSinceMs: number | undefined
 
   const sweep = async () => {
-    const { root, attempts } = await ready()
+    const { root, attempts, groups } = await ready()
     const ended = (await attempts.list()).filter((one) => !one.running && !isWatched(one))
+    const begun = ended.filter((one) => one.hasBegun).map(({ folder }) => folder)
+    const isGone = async (jobId: string, attempt: number) => {
+      const folder = attemptFolder(root, { jobId, attempt })
+      return begun.includes(folder) || !(await exists(folder))
+    }
+    const left = await removeEndedGroups(groups, begun, isGone)
+    if (left > 0) log.warn({ left }, 'control groups of ended jobs cannot be removed')
     await removeOld(root, ended, clock(), signal)
   }
   const sweepNowAndThen = () => {

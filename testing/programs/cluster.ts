@@ -10,7 +10,9 @@ closeInherited()
 
 const [, , root = '', spec = '', only, ...secretFiles] = process.argv
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const cluster = processCluster({ root, trust: 'own', ...(only && { only: only as IsolationKind }), secretFiles })
+// Where the isolation asked for is not possible, a hostile job must not run without any.
+const trust = only === undefined || only === 'none' ? 'own' : 'strangers'
+const cluster = processCluster({ root, trust, ...(only && { only: only as IsolationKind }), secretFiles })
 print('launching')
 print(
   await cluster.launch(JSON.parse(spec) as JobSpec, {

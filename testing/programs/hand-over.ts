@@ -11,7 +11,7 @@ export const keeper = (name: string): readonly string[] => [
   ...['perl', '-e'],
   `${lead}
 socket(my $door, AF_UNIX, SOCK_STREAM, 0) or die;
-bind($door, pack('S a*', AF_UNIX, "\\0${name}")) or die; listen($door, 50) or die;
+bind($door, pack('S a*', AF_UNIX, "\\x00${name}")) or die; listen($door, 50) or die;
 my @kept;
 print "ready\\n";
 while (accept(my $giver, $door)) {
@@ -40,7 +40,7 @@ for my $turn (1 .. ${count}) {
   ${isRemoved ? `unlink "${path}$turn";` : ''}
   for (1 .. ${mib}) { syswrite($file, $page) or last }
   socket(my $keeper, AF_UNIX, SOCK_STREAM, 0) or die;
-  connect($keeper, pack('S a*', AF_UNIX, "\\0${name}")) or exit 0;
+  connect($keeper, pack('S a*', AF_UNIX, "\\x00${name}")) or exit 0;
   my ($byte, $rights) = ('x', pack('Q i i i x4', 20, 1, 1, fileno($file)));
   my $part = pack('P Q', $byte, 1);
   my $message = pack('Q L x4 P Q P Q i x4', 0, 0, $part, 1, $rights, 24, 0);

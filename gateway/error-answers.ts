@@ -54,6 +54,8 @@ export const errorBody = (code: ErrorCode, details: Details = {}) => {
 
 /** Writes a whole answer to a connection that no handler has, and ends it. */
 const endWith = (socket: Duplex, { status, code, details }: ErrorAnswer, headers: readonly string[] = []): void => {
+  // Node has taken its own handler away, and without one an error ends the process: the client may have left.
+  socket.on('error', () => socket.destroy())
   if (!socket.writable) {
     socket.destroy()
     return

@@ -175,3 +175,29 @@ test('an answer that is not taken in time is cut off, at each route', async () =
   while ((await inUse()) > 1) await new Promise((resolve) => setTimeout(resolve, 200))
   socket.destroy()
 }, 20_000)
+
+test.each([
+  ['a tunnel', 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n'],
+  ['a handshake that is none', 'GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
+  [
+    'a handshake of another version',
+    `GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket
+Sec-WebSocket-Version: 99\r\nSec-WebSocket-Key: x\r\n\r\n`,
+  ],
+  ['no HTTP', '\u0000\r\n\r\n'],
+  ['another expectation', 'GET /health HTTP/1.1\r\nHost: a\r\nExpect: nothing\r\n\r\n'],
+  ['a head that is too long', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`],
+])('a client that leaves before its answer to %s is written ends nothing', async (_, text) => {
+  const port = Number(new URL(world.url).port)
+  const leave = (delayMs: number) =>
+    new Promise<void>((resolve) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      socket.once('close', () => resolve())
+      socket.write(text.repeat(3))
+      setTimeout(() => socket.resetAndDestroy(), delayMs)
+    })
+  for (let round = 0; round < 10; round += 1)
+    await Promise.all(Array.from({ length: 12 }, (_, index) => leave(index % 4)))
+  expect((await fetch(`${world.url}/health`)).status).toBe(200)
+})

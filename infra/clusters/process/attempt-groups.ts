@@ -113,8 +113,7 @@ const isForsaken = async (group: string): Promise<boolean> => {
 }
 
 /** Removes the groups of attempts that have ended and are not watched, and those whose attempt is gone or has lost
- *  its file. Resolves to how
- *  many are still there. */
+ *  its file. Resolves to how many are still there. */
 export const removeEndedGroups = async (
   { prefix, below }: { readonly prefix: string; readonly below: GroupFolders },
   ended: readonly string[],

@@ -21,7 +21,7 @@ const stillRestMsMax = 3_000
 const stillMsMax = 5_000
 /** Each look at a job without a group looks so many times for orphans among the newest processes of the machine. */
 const samples = 12
-const newestMax = 16
+const newestMax = 4
 const sampleMs = 2
 /** An orphan that no look has read counts one, a look without such takes one off. */
 const escapesMax = 4

@@ -1,3 +1,5 @@
+import { createFairQueue } from './fair-queue.ts'
+
 /** Beside a crowd, what follows a turn is followed by so many times as much time without one, but at most by `restMsMax`. */
 const restFactor = 3
 const restMsMax = 50
@@ -22,25 +24,16 @@ export const createFairTurns = ({
   readonly isCrowded?: () => boolean
   readonly now?: () => number
 } = {}): ((key: string) => Promise<void>) => {
-  const waiting = new Map<string, (() => void)[]>()
+  const waiting = createFairQueue<() => void>()
   let isGiving = false
   /** When the last turns were given, until the round after. */
   let gaveMs: number | undefined
   let restUntilMs = 0
-  const next = (): (() => void) | undefined => {
-    const [first] = waiting
-    if (first === undefined) return undefined
-    const [key, queue] = first
-    const begin = queue.shift()
-    waiting.delete(key)
-    if (queue.length > 0) waiting.set(key, queue)
-    return begin
-  }
   const give = () => {
     const nowMs = now()
     if (gaveMs !== undefined) restUntilMs = nowMs + Math.min(restFactor * (nowMs - gaveMs), restMsMax)
     gaveMs = undefined
-    if (waiting.size === 0) {
+    if (waiting.isEmpty()) {
       isGiving = false
       return
     }
@@ -48,13 +41,11 @@ export const createFairTurns = ({
     setImmediate(give)
     if (isCrowded() && nowMs < restUntilMs) return
     gaveMs = nowMs
-    for (let given = 0; given < perRound; given += 1) next()?.()
+    for (let given = 0; given < perRound; given += 1) waiting.next()?.()
   }
   return (key) =>
     new Promise((resolve) => {
-      const queue = waiting.get(key)
-      if (queue) queue.push(resolve)
-      else waiting.set(key, [resolve])
+      waiting.add(key, resolve)
       if (isGiving) return
       isGiving = true
       setImmediate(give)

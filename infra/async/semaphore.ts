@@ -1,3 +1,5 @@
+import { createFairQueue } from './fair-queue.ts'
+
 /** Makes a function that runs work, at most `max` at once; the rest waits. Those who wait under one key have their turn in
  *  their order, and keys take turns in a circle: who has much to do holds up no other. Resolves and throws as the work
  *  does.
@@ -9,30 +11,16 @@
 export const createSemaphore = (
   max: number,
 ): (<Result>(work: () => Promise<Result>, key?: string) => Promise<Result>) => {
-  const waiting = new Map<string, (() => void)[]>()
+  const waiting = createFairQueue<() => void>()
   let free = max
-  const next = (): (() => void) | undefined => {
-    const [first] = waiting
-    if (first === undefined) return undefined
-    const [key, queue] = first
-    const begin = queue.shift()
-    waiting.delete(key)
-    if (queue.length > 0) waiting.set(key, queue)
-    return begin
-  }
   return async (work, key = '') => {
     if (free > 0) free -= 1
-    else
-      await new Promise<void>((resolve) => {
-        const queue = waiting.get(key)
-        if (queue) queue.push(resolve)
-        else waiting.set(key, [resolve])
-      })
+    else await new Promise<void>((resolve) => waiting.add(key, resolve))
     try {
       return await work()
     } finally {
       // Passed to the next waiter and not returned, so that no new caller overtakes it.
-      const begin = next()
+      const begin = waiting.next()
       if (begin) begin()
       else free += 1
     }

@@ -21,10 +21,9 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'infra/async/batch-loader.ts lets waiting':
     'an entry for each row that the operations under way ask for, emptied every turn',
   'infra/async/fair-places.ts lets lines': 'an entry for each key with work that runs or waits, which is bounded',
-  'infra/async/fair-turns.ts lets waiting': 'an entry for each request or message under way, which are bounded',
+  'infra/async/fair-queue.ts lets waiting': 'an entry for each caller that waits; callers bound what they start',
   'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',
-  'infra/async/semaphore.ts lets waiting': 'an entry for each caller that waits; callers bound what they start',
   'infra/async/signal.ts lets waiting': 'an entry for each caller that waits, until its signal or its time ends',
   'infra/clusters/process.ts lets followers': 'an entry for each job that runs on this machine',
   'infra/event-store/eventstoredb/client.ts lets reads': 'an entry for each read under way',

@@ -1,5 +1,5 @@
 /** Makes the control groups of attempts with their limits, and removes them. */
-import { lstat, readdir, readFile, writeFile } from 'node:fs/promises'
+import { lstat, readdir, writeFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { basename, join } from 'node:path'
 import { exists, makeFolders } from '../../system/files.ts'
@@ -12,6 +12,7 @@ import {
   type GroupFolders,
   groupsFileName,
   openGroup,
+  readGroupFile,
   removeGroupFolder,
   writeGroupFile,
 } from './control-groups.ts'
@@ -107,7 +108,7 @@ const isForsaken = async (group: string): Promise<boolean> => {
   const made = await lstat(group).catch(() => undefined)
   if (!made || Date.now() - made.mtimeMs < forsakenMsMin) return false
   const events = await Promise.all(
-    ['memory.events', 'memory.oom_control'].map((name) => readFile(join(group, name), 'utf8').catch(() => '')),
+    ['memory.events', 'memory.oom_control'].map((name) => readGroupFile(join(group, name))),
   )
   return events.every((text) => numberIn(text, 'oom_kill') === 0)
 }

@@ -71,7 +71,8 @@ export type Group = {
   remove(): Promise<boolean>
 }
 
-const read = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')
+/** Resolves to the text of a file of Linux; to an empty one where it cannot be read. */
+export const readGroupFile = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')
 /** Writes to a file of Linux, some of which may only be written. */
 export const writeGroupFile = (path: string, text: string): Promise<boolean> =>
   writeFile(path, text, { flag: constants.O_WRONLY }).then(
@@ -87,7 +88,7 @@ export const removeGroupFolder = async (path: string): Promise<boolean> => {
       (error: unknown) => errorCode(error),
     )
     if (code === undefined || code === 'ENOENT') return true
-    if (code !== 'EBUSY' || performance.now() > giveUpAt || (await read(join(path, 'cgroup.procs'))) !== '')
+    if (code !== 'EBUSY' || performance.now() > giveUpAt || (await readGroupFile(join(path, 'cgroup.procs'))) !== '')
       return false
   }
 }
@@ -104,12 +105,12 @@ export const openGroup = async (folder: string, folders: GroupFolders): Promise<
   const in2 = (name: string) => join(unified ?? '', name)
   const in1 = (name: string) => join(freezer ?? '', name)
 
-  const readList = async () => (await read(join(list, 'cgroup.procs'))).split('\n').filter(Boolean).map(Number)
+  const readList = async () => (await readGroupFile(join(list, 'cgroup.procs'))).split('\n').filter(Boolean).map(Number)
   const running = async () => (await readList()).filter(isRunning)
   const isFrozen = async () =>
     canFreeze
-      ? numberIn(await read(in2('cgroup.events')), 'frozen') === 1
-      : (await read(in1('freezer.state'))).trim() === 'FROZEN'
+      ? numberIn(await readGroupFile(in2('cgroup.events')), 'frozen') === 1
+      : (await readGroupFile(in1('freezer.state'))).trim() === 'FROZEN'
   const freezes = canFreeze || freezer !== undefined
   const freeze = async () => {
     if (
@@ -135,11 +136,11 @@ export const openGroup = async (folder: string, folders: GroupFolders): Promise<
     async usedMib() {
       return memoryFolder === undefined
         ? undefined
-        : keptBytes(await read(join(memoryFolder, 'memory.stat'))) / mebibyte
+        : keptBytes(await readGroupFile(join(memoryFolder, 'memory.stat'))) / mebibyte
     },
     async wasOverLimit() {
       if (memoryFolder === undefined) return false
-      const at = (name: string) => read(join(memoryFolder, name))
+      const at = (name: string) => readGroupFile(join(memoryFolder, name))
       const events = await at(isNew ? 'memory.events' : 'memory.oom_control')
       if (numberIn(events, 'oom_kill') === 0) return false
       // Where the machine itself had no memory left, the group did not reach its limit.
@@ -177,7 +178,7 @@ export const findGroup = async (folder: string): Promise<Group | undefined> => {
   const stored = await readPlainFile(join(folder, groupsFileName), smallBytesMax)
   const parsed = stored && foldersSchema.safeParse(parseJson(stored.text)).data
   if (!parsed) return undefined
-  const mountinfo = await read('/proc/self/mountinfo')
+  const mountinfo = await readGroupFile('/proc/self/mountinfo')
   const found: { [hierarchy in Hierarchy]?: string } = {}
   for (const hierarchy of hierarchies) {
     const path = parsed[hierarchy]

@@ -1,13 +1,13 @@
 /** Finds out which control groups this machine delegates to this program, by making one and moving a program into it. */
 import { execFile } from 'node:child_process'
-import { access, constants, readdir, readFile } from 'node:fs/promises'
+import { access, constants, readdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { errorCode } from '../../system/errors.ts'
 import { exists, makeFolders } from '../../system/files.ts'
 import { allPids, readProcess } from '../../system/processes.ts'
 import { clusterIdOf } from './cluster-id.ts'
-import { enterWords, type GroupFolders, removeGroupFolder, writeGroupFile } from './control-groups.ts'
+import { enterWords, type GroupFolders, readGroupFile, removeGroupFolder, writeGroupFile } from './control-groups.ts'
 import { findGroupPlaces, type Hierarchy } from './group-places.ts'
 
 /** The group of the platform itself: in version 2 a group with processes gives its own groups no controllers. */
@@ -28,8 +28,7 @@ export type Delegation = {
   readonly below: GroupFolders
 }
 
-const read = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')
-const wordsOf = async (path: string): Promise<string[]> => (await read(path)).split(/\s+/).filter(Boolean)
+const wordsOf = async (path: string): Promise<string[]> => (await readGroupFile(path)).split(/\s+/).filter(Boolean)
 
 /** Returns the processes that started this one, or that it started, and itself: those that it may move. */
 const ownFamily = (): ReadonlySet<number> => {
@@ -115,7 +114,10 @@ export const findDelegation = async (root: string): Promise<Delegation> => {
   const reasons: string[] = []
   try {
     const prefix = `neuralmesh-${await clusterIdOf(root)}`
-    const places = findGroupPlaces(await read('/proc/self/cgroup'), await read('/proc/self/mountinfo'))
+    const places = findGroupPlaces(
+      await readGroupFile('/proc/self/cgroup'),
+      await readGroupFile('/proc/self/mountinfo'),
+    )
     const below: { [hierarchy in Hierarchy]?: string } = {}
     const does = new Set<Delegation['does'][number]>()
     const use = async (hierarchy: Hierarchy, gives: Readonly<Record<string, Delegation['does'][number]>>) => {

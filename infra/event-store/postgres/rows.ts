@@ -36,14 +36,26 @@ export type EventQuery = {
 /** A page ends with the event that reaches so many bytes. */
 export const pageBytesMax = 4 * 1024 * 1024
 
+const columns = 'e.position, e.version, e.event_id, e.stream_id, e.type, e.data, e.metadata'
+const bytesOfRow = 'octet_length(r.data::text) + octet_length(r.metadata::text)'
+
 /** Returns the statement of a page. It is cut in the database: a client knows how large rows are only once they have
  *  arrived. */
 const textOf = ({ select, orderBy }: EventQuery, known: KnownInPostgres, bind: BindValue): string => `
-  select e.position, e.version, e.event_id, e.stream_id, e.type, e.data, e.metadata, e.running from (
+  select ${columns}, e.running from (
     select w.*, sum(w.bytes) over (order by w.${orderBy} rows unbounded preceding) as running from (
-      select r.*, octet_length(r.data::text) + octet_length(r.metadata::text) as bytes from (${select(bind)}) r offset 0
+      select r.*, ${bytesOfRow} as bytes from (${select(bind)}) r offset 0
     ) w
   ) e where e.running - e.bytes < ${bind(pageBytesMax)} and ${known.condition(bind)} order by e.${orderBy}`
+
+/** Returns the statement of a page that is not cut, with the bytes of all its events beside each. Where they are too
+ *  many it has the first event alone. To add them up once takes less than half of what a running sum takes. */
+const uncutTextOf = ({ select, orderBy }: EventQuery, known: KnownInPostgres, bind: BindValue): string => `
+  with page as materialized (${select(bind)}),
+  size as materialized (select sum(${bytesOfRow}) as bytes from page r)
+  select ${columns}, (select bytes from size) from page e
+  where ((select bytes from size) < ${bind(pageBytesMax)} or e.position = (select r.position from page r limit 1))
+    and ${known.condition(bind)} order by e.${orderBy}`
 
 export type EventRows = {
   /** Reads with bind variables, which is the fastest for a few events. `name` makes it a prepared statement. */
@@ -66,6 +78,17 @@ export const createEventRows = ({
     for (const event of [events[0], events.at(-1)]) if (event) known.add(event)
     return { events, bytes, isFull: events.length === rowsMax || bytes >= pageBytesMax }
   }
+  const copied = async (eventQuery: EventQuery, statementOf: typeof textOf): Promise<EventsRead> => {
+    let bytes = 0n
+    const decode = (fields: Fields) => {
+      const event = eventOfFields(fields, positions)
+      bytes = fields.int8()
+      return event
+    }
+    const options = { ...optionsOf(eventQuery), decode }
+    const events = await query<StoredEvent>(eventQuery.label, statementOf(eventQuery, known, literalOf), [], options)
+    return pageOf(eventQuery, events, Number(bytes))
+  }
   return {
     read: async (eventQuery, name) => {
       const values: unknown[] = []
@@ -77,15 +100,8 @@ export const createEventRows = ({
       return pageOf(eventQuery, events, Number(rows.at(-1)?.[7] ?? 0))
     },
     copy: async (eventQuery) => {
-      let bytes = 0n
-      const decode = (fields: Fields) => {
-        const event = eventOfFields(fields, positions)
-        bytes = fields.int8()
-        return event
-      }
-      const options = { ...optionsOf(eventQuery), decode }
-      const events = await query<StoredEvent>(eventQuery.label, textOf(eventQuery, known, literalOf), [], options)
-      return pageOf(eventQuery, events, Number(bytes))
+      const uncut = await copied(eventQuery, uncutTextOf)
+      return uncut.bytes < pageBytesMax ? uncut : copied(eventQuery, textOf)
     },
   }
 }

@@ -10,6 +10,7 @@ const shared = {
 }
 
 export default {
+  cacheDirectory: 'node_modules/.cache/jest',
   testTimeout: 60_000,
   maxWorkers: 2,
   // What a spec file loads stays in the memory of its worker: up to 3 GiB at the end of a whole run.

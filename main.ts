@@ -31,7 +31,7 @@ import { readHelp, takesSettings } from './infra/system/arguments.ts'
 import { closeInherited } from './infra/system/inherited.ts'
 import { tryListening } from './infra/system/listening.ts'
 import { returnMemory } from './infra/system/memory.ts'
-import { onUnreadOutput, printReport, reportOf } from './infra/system/report.ts'
+import { onLostOutput, printReport, reportOf } from './infra/system/report.ts'
 import { environmentFilesOf, keyFilesOf } from './infra/system/secret-files.ts'
 import { startTaskQueue, type TaskHandler } from './infra/task-queue.ts'
 import { createLog, createMetrics, type Log } from './infra/telemetry.ts'
@@ -273,7 +273,7 @@ const run = async (): Promise<void> => {
   shutdown.onSignals()
   onFaults({ log, shutdown, reason: faultReason })
   returnMemory()
-  onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(1)))
+  onLostOutput((lost) => void shutdown.stop(`its output is ${lost}`).then(() => process.exit(1)))
   try {
     for (const warning of await settingWarnings(process.env, environmentFilesOf(process.execArgv)))
       log.warn(warning, 'no setting has this name')

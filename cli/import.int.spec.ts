@@ -100,6 +100,10 @@ describe('npm run import', () => {
     expect(await open()).toHaveLength(2)
   })
 
+  test('ends with 1 where every line is refused', async () => {
+    expect(await imported(['b', 'c'])).toMatchObject({ code: 1, refused: 2 })
+  })
+
   test.each([
     ['no file', [], 'INPUT_INVALID'],
     ['a file that is not there', ['nowhere.csv'], 'PATH_UNUSABLE'],

@@ -16,11 +16,12 @@ const usage = `npm run import -- FILE [--whole] [--dry-run] [--url URL] [--key F
   FILE         offers in the SkyPilot catalog format (docs/offers.md); each line becomes a listing of the provider
   --whole      the file is all that the provider offers: prices are changed, and what is gone is withdrawn
   --dry-run    shows what would be done, and does nothing
-  --url URL    a running platform; http://127.0.0.1:4000 when left out
+  --url URL    a running platform; http://127.0.0.1:PORT when left out, with PORT 4000 unless set
   --key FILE   a file with the private key of the provider's wallet; on the embedded chain that of the tour when left out
   --name NAME  the name of a provider that is not registered yet
   --json       one JSON object per line; the last has the result
-  The same file again changes nothing, so it may be run again after it was cut off.`
+  The same file again changes nothing, so it may be run again after it was cut off.
+  The exit code is 1 when the file has no line that is an offer, and else 0: what is refused is listed by line.`
 
 const linesShownMax = 20
 const providerName = 'Northern Lights Compute'
@@ -59,6 +60,7 @@ if (import.meta.main)
   await runTool({
     usage,
     counted: 'lines',
+    stopped: 'Stopped. What was sent before stays as it is; run it again to go on.',
     options: {
       whole: { type: 'boolean' },
       'dry-run': { type: 'boolean' },
@@ -86,5 +88,6 @@ if (import.meta.main)
       progress.end()
       for (const line of inWords(result, dryRun)) printLine(line)
       answer({ dryRun, ...result })
+      if (result.refused > 0 && result.listed + result.changed + result.unchanged === 0) process.exitCode = 1
     },
   })

@@ -14,7 +14,7 @@ import { type ChainInfo, chainMoney, deposit, embeddedChainId, fund } from './wa
 
 const usage = `npm run seed -- [--url URL] [--json]
   Lists the offers of cli/tour/offers.csv and gives a renter 100 test dollars. Running it again adds only what is missing.
-  --url URL  a running platform on the embedded chain; http://127.0.0.1:4000 when left out
+  --url URL  a running platform on the embedded chain; http://127.0.0.1:PORT when left out, with PORT 4000 unless set
   --json     the result as one JSON object (npm run -s adds no lines of npm)`
 
 /** The provider is that of the tour, so that its offers are listed once. */
@@ -34,9 +34,11 @@ type Seeded = {
   /** USDC that the renter can spend. */
   readonly available: string
   readonly deposited: boolean
-  readonly listing: string
+  readonly listing: Listing
   readonly headers: { readonly Authorization: string }
 }
+
+type Listing = { readonly id: string; readonly pricePerGpuHour: Money }
 
 const seed = async (url: string): Promise<Seeded> => {
   const client = createClient(url)
@@ -119,15 +121,16 @@ const availableMoney = async (client: Client, atLeast: string | null = null): Pr
   return account.balances[0]?.available ?? { amount: '0', decimal: '0' }
 }
 
-const cheapestListing = async (client: Client, atLeast: string): Promise<string> => {
-  type Answer = { listings: { edges: { node: { id: string } }[] } }
+const cheapestListing = async (client: Client, atLeast: string): Promise<Listing> => {
+  type Answer = { listings: { edges: { node: Listing }[] } }
   const { listings } = await client.query<Answer>(
-    `query ($atLeast: Position) { listings(atLeast: $atLeast, filter: { onlyFree: true }, first: 1) { edges { node { id } } } }`,
+    `query ($atLeast: Position) { listings(atLeast: $atLeast, filter: { onlyFree: true }, first: 1) {
+      edges { node { id pricePerGpuHour { amount decimal } } } } }`,
     { atLeast },
   )
   const [cheapest] = listings.edges
   if (!cheapest) throw new Failure('NO_FITTING_OFFER', { reason: 'no listing is free: end a rental and try again' })
-  return cheapest.node.id
+  return cheapest.node
 }
 
 const inWords = ({ url, listed, unchanged, renter, available, deposited, listing, headers }: Seeded): string => `
@@ -143,7 +146,8 @@ Then try, for instance:
   { viewer { account { balances { available { decimal } held { decimal } } } } }
 
   mutation {
-    rentGpu(input: { listing: "${listing}", hours: 1, maxPricePerGpuHour: "3", idempotencyKey: "${crypto.randomUUID()}" }) {
+    rentGpu(input: { listing: "${listing.id}", hours: 1, maxPricePerGpuHour: "${listing.pricePerGpuHour.decimal}",
+        idempotencyKey: "${crypto.randomUUID()}" }) {
       ... on RentGpuSuccess { rental { id status endsAt } }
       ... on Error { code message hint }
     }

@@ -3,7 +3,7 @@ import { Failure } from '../domain/errors.ts'
 import { type Config, readConfig } from '../infra/config.ts'
 import { createShutdown, type Shutdown } from '../infra/shutdown.ts'
 import { readArguments } from '../infra/system/arguments.ts'
-import { onUnreadOutput, printReport } from '../infra/system/report.ts'
+import { onLostOutput, printReport } from '../infra/system/report.ts'
 import { createLog, type Log } from '../infra/telemetry.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { reportOf } from './report.ts'
@@ -42,6 +42,8 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
   readonly options: Options
   /** What its progress counts; events when left out. */
   readonly counted?: string
+  /** What to know after Ctrl-C. */
+  readonly stopped?: string
   /** Checks the arguments and opens what the work needs. */
   readonly open: (given: Arguments<Options>, context: ToolContext) => Promise<Opened>
   /** Does the work. What was opened stays open until it has ended, also after Ctrl-C: it may have to remove
@@ -81,7 +83,9 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
       exit: () => process.exit(interrupted),
     })
     const stopListening = shutdown.onSignals()
-    onUnreadOutput(() => void shutdown.stop('its output is not read').then(() => process.exit(unread)))
+    onLostOutput((lost) => {
+      void shutdown.stop(`its output is ${lost}`).then(() => process.exit(lost === 'unread' ? unread : 1))
+    })
     // Parts are closed in reverse order, so a part that was added before the work is closed after it.
     const waitedFor = <Result>(work: Promise<Result>): Promise<Result> => {
       shutdown.add('work', () => work.catch(() => undefined), { closeMs: stopMsMax })
@@ -94,6 +98,7 @@ export const runTool = async <const Options extends OptionTypes, Opened>(tool: {
       await waitedFor(tool.run(opened, given, context))
     } catch (error) {
       if (!shutdown.signal.aborted) fail(error)
+      else if (tool.stopped) process.stderr.write(`\n${tool.stopped}\n`)
     }
     await shutdown.stop('done')
     stopListening()

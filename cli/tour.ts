@@ -13,7 +13,7 @@ export { playTour } from './tour/story.ts'
 
 const usage = `npm run tour -- [--offers FILE] [--url URL] [--json]
   --offers FILE  offers in the SkyPilot catalog format; the project's own sample when left out
-  --url URL      a running platform; when left out, that at http://127.0.0.1:4000, or else one is started
+  --url URL      a running platform; when left out, that at http://127.0.0.1:PORT (4000), or one is started
   --json         one JSON object per line (npm run -s adds no lines of npm)`
 
 /** A platform ends its jobs in order. */

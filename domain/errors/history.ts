@@ -34,6 +34,6 @@ export const historyErrors = {
   },
   EXPORT_FOLDER_UNWRITABLE: {
     message: 'The export folder cannot be written.',
-    hint: 'See the details. The files written so far are complete, and the next run continues from there.',
+    hint: 'The details say why: give another folder, free space, or change its permissions. The next run goes on after the last complete file.',
   },
 } as const

@@ -35,7 +35,7 @@ export const listingErrors = {
   },
   NO_FITTING_OFFER: {
     message: 'No open listing of this GPU meets the requirements.',
-    hint: 'See the details for what failed: gpuCount, vramMibMin or region. Ask for less, or for another region.',
+    hint: 'The details have what no listing met, such as gpuCount, vramMibMin or region. Ask for less, or for another region.',
   },
   PRICE_ABOVE_MAXIMUM: {
     message: 'The price is above the given maximum.',

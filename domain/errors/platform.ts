@@ -2,7 +2,7 @@
 export const platformErrors = {
   CONFIG_INVALID: {
     message: 'A setting is not valid.',
-    hint: 'See the details for the variable, its value and its valid values.',
+    hint: 'Correct the variable that the details name: they have what it takes, or why its value cannot work.',
   },
   PORT_TAKEN: {
     message: 'The port is taken by another program.',
@@ -54,7 +54,7 @@ export const platformErrors = {
   },
   PATH_UNUSABLE: {
     message: 'A file or folder cannot be read or written.',
-    hint: 'See the details for the path and the reason.',
+    hint: 'The details name the path and the reason: choose another path, free space there, or change its permissions.',
   },
   LOG_NOT_FOUND: {
     message: 'There is no event log here yet.',
@@ -77,7 +77,7 @@ export const platformErrors = {
     hint: 'Look at the stream in the details on the server of the log, and restore the log from a backup.',
   },
   POSITION_FOREIGN: {
-    message: 'This position belongs to another event store.',
+    message: 'This is no position of this event store.',
     hint: 'Use a position that this store returned.',
   },
   POSITION_NOT_REACHED: {

@@ -32,14 +32,24 @@ export const printReport = ({ message, stack }: Report): void => {
   process.stderr.write(`\n${stack === undefined ? message : `${message}\n${stack}`}\n\n`)
 }
 
-/** Ends the program in order when its output is no longer read, as in `… | head`: instead of the stack of an EPIPE.
+/** Why output is lost: it is no longer read, as in `… | head`, or it cannot be written, as on a full disk. */
+export type LostOutput = 'unread' | 'unwritable'
+
+/** Ends the program in order when its output is lost, instead of the stack of an EPIPE or ENOSPC. Output that cannot be
+ *  written is reported on standard error first, unless that is what cannot be written.
  *  @param end ends it; called once. */
-export const onUnreadOutput = (end: () => void): void => {
-  let ended = false
-  for (const stream of [process.stdout, process.stderr])
+export const onLostOutput = (end: (lost: LostOutput) => void): void => {
+  let isLost = false
+  for (const [stream, name] of [
+    [process.stdout, 'standard output'],
+    [process.stderr, 'standard error'],
+  ] as const)
     stream.on('error', (error) => {
-      if (errorCode(error) !== 'EPIPE') throw error
-      if (!ended) end()
-      ended = true
+      if (isLost) return
+      isLost = true
+      const reason = errorCode(error) ?? error.message
+      if (reason === 'EPIPE') return end('unread')
+      if (stream === process.stdout) printReport(reportOf(new Failure('PATH_UNUSABLE', { path: name, reason }, error)))
+      end('unwritable')
     })
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { createClient } from '../../cli/client.ts'
 import { type ChainInfo, chainMoney, deposit, fund } from '../../cli/wallet.ts'
 import { devKeys } from '../../infra/chain/dev-keys.ts'
+import { runNode } from '../children.ts'
 import { createTestFolder, startTestPlatform, stopTestPlatforms, type TestPlatform } from '../worlds/platform.ts'
 import { availableUnits } from '../worlds/renter.ts'
 
@@ -52,11 +54,23 @@ describe('npm run seed', () => {
     expect(await availableUnits(client)).toBe(100_000_000n)
     const { rental } = await client.mutate<{ rental: { status: string } }>(
       'rentGpu',
-      { listing: again.listing, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() },
+      { listing: again.listing.id, hours: 1, maxPricePerGpuHour: '3', idempotencyKey: crypto.randomUUID() },
       'rental { status }',
     )
     expect(rental.status).toBe('active')
     await client.close()
+  })
+
+  test('lists again what the provider withdrew meanwhile, and names a price that rents it', async () => {
+    const [header, offer = ''] = (await readFile('cli/tour/offers.csv', 'utf8')).split('\n')
+    const file = join(folder.path, 'own.csv')
+    await writeFile(file, `${header}\n${offer.replace(/"[^"]*"$/, 'eu-north-9')}\n`)
+    const whole = await runNode(['cli/import.ts', file, '--whole', '--url', platform.url, '--json'])
+    expect(JSON.parse(whole.output.trim().split('\n').at(-1) ?? '').result).toMatchObject({ listed: 1, withdrawn: 6 })
+    const { output } = await runSeed('--url', platform.url, '--json')
+    const { result } = JSON.parse(output)
+    expect(result).toMatchObject({ listed: 5 })
+    expect(result.listing.pricePerGpuHour).toMatchObject({ decimal: expect.stringMatching(/^\d+(\.\d+)?$/) })
   })
 
   test('prints what to try next', async () => {

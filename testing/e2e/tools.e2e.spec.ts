@@ -203,3 +203,15 @@ test.each([1, 2])('a tool whose output is not read any more ends in order, witho
   expect(await readFile(join(folder.path, 'errors.txt'), 'utf8')).not.toContain('EPIPE')
   expect(await processesNaming(dataDir)).toEqual([])
 })
+
+test.each(['', '--json'])(
+  'a tool whose output cannot be written says so with a code, without a stack (%s)',
+  async (json) => {
+    const errors = join(folder.path, 'errors.txt')
+    expect(await runShell(`"${process.execPath}" cli/replay.ts ${example} ${json} > /dev/full 2> "${errors}"`)).toBe(1)
+    const text = await readFile(errors, 'utf8')
+    expect(text).toContain('PATH_UNUSABLE: ')
+    expect(text).toContain('path: standard output, reason: ENOSPC')
+    expect(text).not.toContain('    at ')
+  },
+)

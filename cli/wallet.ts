@@ -12,6 +12,7 @@ import { privateKeyToAddress } from 'viem/accounts'
 import { marketplace as marketplaceContract } from '../contracts/bindings/marketplace.ts'
 import { usdToken } from '../contracts/bindings/usd-token.ts'
 import { Failure } from '../domain/errors.ts'
+import { shortText } from '../domain/text.ts'
 import { devKeys } from '../infra/chain/dev-keys.ts'
 
 /** The chain as the gateway describes it. */
@@ -91,7 +92,7 @@ const connect = ({ chainId, rpcUrl }: ChainInfo, account: Account | Hex) => {
   const ask = <Answer>(work: Promise<Answer>): Promise<Answer> =>
     work.catch((error: unknown) => {
       if (!(error instanceof BaseError)) throw error
-      throw new Failure('CHAIN_UNAVAILABLE', { rpcUrl, reason: error.shortMessage }, error)
+      throw new Failure('CHAIN_UNAVAILABLE', { rpcUrl, reason: shortText(error.shortMessage) }, error)
     })
   return {
     reader,

@@ -12,3 +12,9 @@ export const withoutTrailing = (text: string, character: string): string => {
   while (length > 0 && text[length - 1] === character) length -= 1
   return text.slice(0, length)
 }
+
+const shortCharactersMax = 1_000
+
+/** Returns the beginning of a text, and how long it was: one that comes from outside may have megabytes. */
+export const shortText = (text: string, charactersMax = shortCharactersMax): string =>
+  text.length <= charactersMax ? text : `${text.slice(0, charactersMax).toWellFormed()}… (${text.length} characters)`

@@ -1,14 +1,15 @@
 import { pino } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { LogLevel } from './config.ts'
+import { shownInLine } from './telemetry/shown.ts'
 
 export type Log = pino.Logger
 export type Metrics = Registry
 type Destination = { write(text: string): void }
 
 /** Makes the log, which writes to standard output: one JSON object a line, or one line for people. `level` is a name in
- *  the JSON too. An error goes under `err`, with its code and details. `part` names the part of the program that logs:
- *  `log.child({ part: 'cluster' })`. */
+ *  the JSON too. An error goes under `err`, with its code and details. Of what is long a line has the beginning, and 32 KiB
+ *  at most. `part` names the part of the program that logs: `log.child({ part: 'cluster' })`. */
 export const createLog = (
   { level, format }: { level: LogLevel; format: 'pretty' | 'json' },
   destination: Destination = process.stdout,
@@ -19,6 +20,13 @@ export const createLog = (
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (name) => ({ level: name }) },
+      hooks: {
+        logMethod(given, method) {
+          method.apply(this, shownInLine(given) as typeof given)
+        },
+      },
+      // It is plain data by then.
+      serializers: { err: (shown) => shown },
     },
     format === 'json' ? destination : { write: (line: string) => destination.write(prettyLine(line)) },
   )

@@ -141,7 +141,10 @@ export const platformErrors = {
     message: 'The answer is larger than this platform sends at once.',
     hint: 'Ask for fewer nodes with first, or for fewer fields. A mutation was done all the same: query its result.',
   },
-  CHAIN_UNAVAILABLE: { message: 'The chain does not answer.', hint: 'The platform tries again; nothing was lost.' },
+  CHAIN_UNAVAILABLE: {
+    message: 'The chain does not answer.',
+    hint: 'Repeat the request or the command in a moment; nothing was lost. Deposits are looked for again without that.',
+  },
   CHAIN_ANSWER_TOO_LARGE: {
     message: 'A node of the chain does not answer for a single block: it holds too much, or the answer takes too long.',
     hint: 'The platform asks again; no deposit is lost meanwhile. Raise what the node answers at once for logs, or set CHAIN_RPC_URL to another node.',
@@ -152,11 +155,11 @@ export const platformErrors = {
   },
   CHAIN_NODES_DISAGREE: {
     message: 'The answers of the nodes of the chain do not fit together.',
-    hint: 'The platform asks again; no deposit is credited or called vanished meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
+    hint: 'A platform that runs asks again, and credits no deposit and calls none vanished meanwhile; start one again that was starting. If it stays so, set CHAIN_RPC_URL to another node.',
   },
   CHAIN_ANSWER_INVALID: {
     message: 'A node of the chain answered what is no answer to the request.',
-    hint: 'The platform asks again; no deposit is lost meanwhile. If it stays so, set CHAIN_RPC_URL to another node.',
+    hint: 'Repeat the request or the command in a moment; deposits are looked for again without that, and none is lost. If it stays so, set CHAIN_RPC_URL to another node.',
   },
   CHAIN_REPLACED: {
     message: 'This is another chain than the one whose deposits this database has credited.',

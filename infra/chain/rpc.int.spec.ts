@@ -10,7 +10,7 @@ import {
   parseAbiParameters,
 } from 'viem'
 import { marketplace as marketplaceBinding } from '../../contracts/bindings/marketplace.ts'
-import { Failure } from '../../domain/errors.ts'
+import { errors, Failure } from '../../domain/errors.ts'
 import { type Handle, rpcError } from './json-rpc.ts'
 import { type JsonRpcServer, serveJsonRpc } from './json-rpc-server.ts'
 import { type Header, hashOfHeader } from './rpc/header.ts'
@@ -215,6 +215,34 @@ describe('a chain that cannot be used', () => {
   ])('names its setting: %s, %s', async (variable, _, rules) => {
     const failure = await failureOf((await open(node(rules))).heights())
     expect(failure).toMatchObject({ code: 'CONFIG_INVALID', details: { variable } })
+  })
+})
+
+describe('a signature of a contract wallet', () => {
+  const check = async (rules: Parameters<typeof node>[0]) =>
+    (await open(node({ eth_chainId: () => hex(7), ...rules }))).hasSigned(payer, wordOf(1), '0x00', '192.0.2.1')
+  const ending = (code: number, message: string) => (params: readonly unknown[]) => {
+    const [{ to }] = params as [{ to?: Hex }]
+    if (to) return encodeFunctionResult({ abi, functionName: 'token', result: token })
+    throw rpcError(code, message)
+  }
+
+  test('is judged by the contract alone', async () => {
+    expect(await check({ eth_call: ending(3, 'execution reverted') })).toBe(false)
+    await close()
+    const failure = await failureOf(check({ eth_call: ending(-32603, 'the node is overloaded') }))
+    expect(failure).toMatchObject({ code: 'CHAIN_UNAVAILABLE', details: { question: 'signature' } })
+  })
+
+  test.each<[string, unknown]>([
+    ['nothing', null],
+    ['what is no bytes', { no: 'bytes' }],
+    ['too much', '0'.repeat(2_000_000)],
+    ['too many values', Array(200_000).fill(0)],
+  ])('that is not judged, as the node answers %s, is asked for again by who signs in, and told so', async (_, code) => {
+    const failure = await failureOf(check({ eth_getCode: () => code }))
+    expect(failure.code).toMatch(/^CHAIN_(UNAVAILABLE|ANSWER_INVALID)$/)
+    expect(errors[failure.code].hint).toMatch(/^Repeat the request/)
   })
 })
 

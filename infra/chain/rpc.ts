@@ -13,17 +13,18 @@ import { marketplace as marketplaceBinding } from '../../contracts/bindings/mark
 import { usdToken } from '../../contracts/bindings/usd-token.ts'
 import { Failure, refuse } from '../../domain/errors.ts'
 import type { Asset } from '../../domain/money.ts'
+import { shortText } from '../../domain/text.ts'
 import { within } from '../async/within.ts'
+import { causeOf } from '../system/errors.ts'
 import type { Chain, Deposit, DepositsRead } from './port.ts'
 import { checkedTransport, disagree, type HeaderCheck } from './rpc/answers.ts'
 import { createContractWallets } from './rpc/contract-wallets.ts'
 import { endingTransport, fetchWithoutPause } from './rpc/ending.ts'
 import { createPartsReader, rpcErrorIn } from './rpc/parts.ts'
 import { createProvedBlocks, depositsAmong } from './rpc/proved-blocks.ts'
+import { answerBytesMax, fetchSized } from './rpc/sized.ts'
 
 const requestMsMaxDefault = 10_000
-/** The largest answer that is taken. */
-const answerBytesMax = 10 * 1024 * 1024
 const requestRetriesMax = 2
 const signatureMsMax = 5_000
 /** How long a socket that is being opened may hold up the end. */
@@ -77,7 +78,7 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
   const overHttpSettings = {
     ...settings,
     maxResponseBodySize: answerBytesMax,
-    fetchFn: fetchWithoutPause,
+    fetchFn: fetchSized(fetchWithoutPause),
     fetchOptions: { headers: httpHeaders },
   }
   const overHttp = (more: HttpTransportConfig) => made(http(rpcUrl, { ...overHttpSettings, ...more }))
@@ -107,10 +108,11 @@ export const rpcChain = (options: RpcChainOptions): Chain => {
       return await work()
     } catch (error) {
       if (error instanceof Failure || !(error instanceof BaseError)) throw error
-      const refused = error.walk((cause) => cause instanceof Failure)
+      const refused = causeOf(error, Failure)
       if (refused) throw refused
       // The address may hold an access key, so only its host is shown.
-      throw new Failure('CHAIN_UNAVAILABLE', { question, host: new URL(rpcUrl).host, why: error.shortMessage }, error)
+      const why = shortText(error.shortMessage)
+      throw new Failure('CHAIN_UNAVAILABLE', { question, host: new URL(rpcUrl).host, why }, error)
     }
   }
 

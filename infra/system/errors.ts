@@ -4,3 +4,12 @@ export const errorCode = (error: unknown): string | undefined =>
   typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
     ? error.code
     : undefined
+
+type Kind = abstract new (...all: never[]) => Error
+
+/** Returns the first error of a kind: the error itself, or one of its causes. */
+export const causeOf = <Found extends Kind>(error: unknown, kind: Found): InstanceType<Found> | undefined => {
+  for (let cause = error; cause instanceof Error; cause = (cause as Error).cause)
+    if (cause instanceof kind) return cause as InstanceType<Found>
+  return undefined
+}

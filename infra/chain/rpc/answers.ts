@@ -1,36 +1,39 @@
 import type { Transport } from 'viem'
-import { z } from 'zod'
 import { type Details, Failure } from '../../../domain/errors.ts'
-import { address, bytes, hash, hashOfHeader, headerShape, quantity } from './header.ts'
+import { causeOf } from '../../system/errors.ts'
+import { address, bytes, type Form, hash, listOf, maybe, objectOf, quantity } from './forms.ts'
+import { type Header, hashOfHeader, headerShape } from './header.ts'
 
-const log = z.object({
+const topicsMax = 4
+const log = objectOf({
   address,
-  topics: z.array(hash),
+  topics: listOf(hash, topicsMax),
   data: bytes,
-  blockHash: hash.nullable(),
-  blockNumber: quantity.nullable(),
-  transactionHash: hash.nullable(),
-  logIndex: quantity.nullable(),
+  blockHash: maybe(hash),
+  blockNumber: maybe(quantity),
+  transactionHash: maybe(hash),
+  logIndex: maybe(quantity),
 })
-const receipt = z.object({ blockHash: hash, transactionHash: hash, logs: z.array(log) })
-const block = z.object({
+const receipt = objectOf({ blockHash: hash, transactionHash: hash, logs: listOf(log) })
+const blockShape = {
   hash,
   parentHash: hash,
   number: quantity,
   logsBloom: headerShape.logsBloom,
-  transactions: z.array(hash),
-})
-const wholeBlock = block.extend(headerShape)
+  transactions: listOf(hash),
+}
+const block = objectOf(blockShape)
+const wholeBlock = objectOf({ ...blockShape, ...headerShape })
 
 /** The forms of answers by method; an answer to another one is taken as it is. */
-const answers: Readonly<Record<string, z.ZodType>> = {
+const answers: Readonly<Record<string, Form>> = {
   eth_chainId: quantity,
   eth_blockNumber: quantity,
   eth_getCode: bytes,
   eth_call: bytes,
-  eth_getLogs: z.array(log),
-  eth_getTransactionReceipt: receipt.nullable(),
-  eth_getBlockReceipts: z.array(receipt).nullable(),
+  eth_getLogs: listOf(log),
+  eth_getTransactionReceipt: maybe(receipt),
+  eth_getBlockReceipts: maybe(listOf(receipt)),
 }
 const blockMethods = ['eth_getBlockByNumber', 'eth_getBlockByHash']
 
@@ -41,17 +44,18 @@ export const disagree = (why: string, details: Details = {}): Failure =>
 /** For a chain whose headers are of another form. */
 const ways = 'where the chain itself hashes its headers in another way, set CHAIN_HEADERS=unchecked'
 
-const parsed = <Value>(schema: z.ZodType<Value>, method: string, answer: unknown, more: Details = {}): Value => {
-  const read = schema.safeParse(answer)
-  if (read.success) return read.data
-  const { path, message } = read.error.issues[0] ?? { path: [], message: 'unknown' }
-  const at = path.map(String).join('.') || 'the answer'
-  throw new Failure('CHAIN_ANSWER_INVALID', { method, at, why: message, ...more })
+const check = (form: Form, method: string, answer: unknown, more: Details = {}): void => {
+  const wrong = form(answer)
+  if (!wrong) return
+  const at = wrong.path.join('.') || 'the answer'
+  throw new Failure('CHAIN_ANSWER_INVALID', { method, at, why: wrong.why, ...more })
 }
 
 const checkBlock = (method: string, asked: unknown, answer: unknown, headers: HeaderCheck): void => {
   if (answer === null) return
-  const { hash: shown, number } = parsed(block, method, answer)
+  check(block, method, answer)
+  const header = answer as Header & { readonly hash: string }
+  const { hash: shown, number } = header
   const named = String(asked).toLowerCase()
   const isByNumber = named.startsWith('0x') && method === 'eth_getBlockByNumber'
   const isAsked = isByNumber
@@ -59,7 +63,8 @@ const checkBlock = (method: string, asked: unknown, answer: unknown, headers: He
     : !named.startsWith('0x') || shown.toLowerCase() === named
   if (!isAsked) throw disagree('a node shows another block', { asked: String(asked), hash: shown })
   if (headers === 'unchecked') return
-  const found = hashOfHeader(parsed(wholeBlock, method, answer, { ways }))
+  check(wholeBlock, method, answer, { ways })
+  const found = hashOfHeader(header)
   if (found !== shown.toLowerCase())
     throw disagree('a block does not have the hash that it is shown with', { hash: shown, found, ways })
 }
@@ -75,10 +80,12 @@ export const checkedTransport = <Inner extends Transport>(inner: Inner, headers:
     const made = inner(...(options as Parameters<Transport>))
     const request = made.request as (asked: Asked, ...rest: unknown[]) => Promise<unknown>
     const checked = async (asked: Asked, ...rest: unknown[]): Promise<unknown> => {
-      const answer = await request(asked, ...rest)
       const { method, params } = asked
-      const schema = answers[method]
-      if (schema) parsed(schema, method, answer)
+      const answer = await request(asked, ...rest).catch((error: unknown) => {
+        throw causeOf(error, Failure) ?? error
+      })
+      const form = answers[method]
+      if (form) check(form, method, answer)
       if (blockMethods.includes(method)) checkBlock(method, params?.[0], answer, headers)
       return answer
     }

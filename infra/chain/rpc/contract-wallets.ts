@@ -6,7 +6,7 @@ import {
   type PublicClient,
 } from 'viem'
 import { createFairPlaces } from '../../async/fair-places.ts'
-import { errorCodes } from '../json-rpc.ts'
+import { isOfContract } from './reverts.ts'
 
 /** Enough to make a wallet (ERC-6492) and to ask it; the simulator takes half a second for as much. */
 const gasMax = 1_000_000n
@@ -18,7 +18,7 @@ const notYetThere = '6492'.repeat(16)
 /** Makes the check of signatures of wallets that are contracts: by ERC-1271 the contract itself confirms them, and by ERC-6492
  *  one that is not there yet is made first, in a simulation. What the contract does is a stranger's: it has a bound on
  *  gas, which bounds its answer, and few checks run at once, each client in its turn. Resolves to undefined when too
- *  many wait, of the client or in all. */
+ *  many wait, of the client or in all, and throws an error of the node: that is no answer of the contract. */
 export const createContractWallets = (client: PublicClient) => {
   const inPlace = createFairPlaces(places)
   const check = async (wallet: Hex, hash: Hex, signature: Hex): Promise<boolean> => {
@@ -36,20 +36,10 @@ export const createContractWallets = (client: PublicClient) => {
       })
       return answer === '0x01'
     } catch (error) {
-      if (isAnswer(error)) return false
+      if (isOfContract(error)) return false
       throw error
     }
   }
   return (wallet: Hex, hash: Hex, signature: Hex, address: string): Promise<boolean | undefined> =>
     inPlace(address, () => check(wallet, hash, signature))
-}
-
-/** Returns true for the error of a call that failed, and false for one of the connection or the node. */
-const isAnswer = (error: unknown): boolean => {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const code = 'code' in cause ? cause.code : undefined
-    if (code === errorCodes.reverted || code === -32000 || code === -32015 || code === -32603) return true
-    if (/revert|out of gas/i.test(cause.message)) return true
-  }
-  return false
 }

@@ -1,24 +1,10 @@
 import { type Hex, keccak256, numberToHex, toRlp } from 'viem'
-import { z } from 'zod'
+import { address, bytesUpTo, digits, hash, maybe, quantity } from './forms.ts'
 
-const digits = (count: number) => z.custom<Hex>((value) => typeof value === 'string' && isHex(value, count), 'not hex')
-const isHex = (text: string, count: number): boolean => text.length === count + 2 && /^0x[0-9a-f]*$/i.test(text)
+/** What is in it is for the chain to say: names of those who sign blocks, on some. */
+const extraBytesMax = 64 * 1024
 
-export const hash = digits(64)
-export const address = digits(40)
-/** 256 bits at most. */
-export const quantity = z.custom<Hex>(
-  (value) => typeof value === 'string' && /^0x[0-9a-f]{1,64}$/i.test(value),
-  'not a quantity',
-)
-export const bytes = z.custom<Hex>(
-  (value) => typeof value === 'string' && value.length % 2 === 0 && /^0x[0-9a-f]*$/i.test(value),
-  'not bytes',
-)
-
-/** A header as a node shows it, in the order in which its fields are hashed (Yellow Paper, section 4.3, and EIP-1559, 4895,
- *  4844, 4788, 7685, 7928, 7843). The fields of later forks may be absent. */
-export const headerShape = {
+const firstFields = {
   parentHash: hash,
   sha3Uncles: hash,
   miner: address,
@@ -31,20 +17,26 @@ export const headerShape = {
   gasLimit: quantity,
   gasUsed: quantity,
   timestamp: quantity,
-  extraData: bytes,
+  extraData: bytesUpTo(extraBytesMax),
   mixHash: hash,
   nonce: digits(16),
-  baseFeePerGas: quantity.nullish(),
-  withdrawalsRoot: hash.nullish(),
-  blobGasUsed: quantity.nullish(),
-  excessBlobGas: quantity.nullish(),
-  parentBeaconBlockRoot: hash.nullish(),
-  requestsHash: hash.nullish(),
-  blockAccessListHash: hash.nullish(),
-  slotNumber: quantity.nullish(),
 }
-const header = z.object(headerShape)
-export type Header = z.infer<typeof header>
+const laterFields = {
+  baseFeePerGas: maybe(quantity),
+  withdrawalsRoot: maybe(hash),
+  blobGasUsed: maybe(quantity),
+  excessBlobGas: maybe(quantity),
+  parentBeaconBlockRoot: maybe(hash),
+  requestsHash: maybe(hash),
+  blockAccessListHash: maybe(hash),
+  slotNumber: maybe(quantity),
+}
+/** A header as a node shows it, in the order in which its fields are hashed (Yellow Paper, section 4.3, and EIP-1559, 4895,
+ *  4844, 4788, 7685, 7928, 7843). The fields of later forks may be absent. */
+export const headerShape = { ...firstFields, ...laterFields }
+export type Header = { readonly [Name in keyof typeof firstFields]: Hex } & {
+  readonly [Name in keyof typeof laterFields]?: Hex | null | undefined
+}
 
 const names = Object.keys(headerShape) as (keyof Header)[]
 

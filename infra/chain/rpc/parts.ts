@@ -8,7 +8,8 @@ import {
   WebSocketRequestError,
 } from 'viem'
 import { Failure } from '../../../domain/errors.ts'
-import { errorCode } from '../../system/errors.ts'
+import { shortText } from '../../../domain/text.ts'
+import { causeOf, errorCode } from '../../system/errors.ts'
 
 /** After so many answers in a row a range of twice the width is tried. */
 const answersBeforeGrowth = 8
@@ -22,14 +23,8 @@ const sizeWords = /large|big|long|wide|size|limit|exceed|more than|too many|maxi
 const sizeStatuses: readonly number[] = [408, 413, 504]
 const limitExceededCode = -32005
 
-type Kind = abstract new (...all: never[]) => Error
-const findIn = <Found extends Kind>(error: unknown, kind: Found): InstanceType<Found> | undefined =>
-  error instanceof BaseError
-    ? ((error.walk((cause) => cause instanceof kind) as InstanceType<Found> | null) ?? undefined)
-    : undefined
-
 /** Returns the error that the node itself has answered; undefined when the node was not reached. */
-export const rpcErrorIn = (error: unknown): RpcRequestError | undefined => findIn(error, RpcRequestError)
+export const rpcErrorIn = (error: unknown): RpcRequestError | undefined => causeOf(error, RpcRequestError)
 
 const isAway = (error: unknown): boolean => {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
@@ -42,17 +37,17 @@ const isAway = (error: unknown): boolean => {
 const mayBeTooMuch = (error: unknown): boolean => {
   const answered = rpcErrorIn(error)
   if (answered) return !otherCodes.includes(answered.code) && !otherStatuses.includes(answered.status ?? 0)
-  const http = findIn(error, HttpRequestError)
+  const http = causeOf(error, HttpRequestError)
   if (http) return http.status === undefined ? !isAway(http) : !otherStatuses.includes(http.status)
   const kinds = [ResponseBodyTooLargeError, TimeoutError, SocketClosedError, WebSocketRequestError]
-  return kinds.some((kind) => findIn(error, kind) !== undefined)
+  return kinds.some((kind) => causeOf(error, kind) !== undefined)
 }
 
 /** Returns whether what was refused was surely too much, and not only perhaps. */
 const isTooMuch = (error: unknown): boolean => {
-  if (findIn(error, ResponseBodyTooLargeError) || findIn(error, TimeoutError)) return true
+  if (causeOf(error, ResponseBodyTooLargeError) || causeOf(error, TimeoutError)) return true
   const answered = rpcErrorIn(error)
-  const status = answered?.status ?? findIn(error, HttpRequestError)?.status
+  const status = answered?.status ?? causeOf(error, HttpRequestError)?.status
   if (status !== undefined && sizeStatuses.includes(status)) return true
   return answered !== undefined && (answered.code === limitExceededCode || sizeWords.test(answered.details))
 }
@@ -93,7 +88,7 @@ export const createPartsReader = (blocksMax: bigint) => {
     } catch (error) {
       if (!isOne && mayBeTooMuch(error)) return undefined
       if (!isOne || !isTooMuch(error)) throw error
-      const why = error instanceof BaseError ? error.shortMessage : String(error)
+      const why = error instanceof BaseError ? shortText(error.shortMessage) : 'unknown'
       throw new Failure('CHAIN_ANSWER_TOO_LARGE', { block: String(from), why }, error)
     }
   }

@@ -4,6 +4,7 @@ import { type Client, executionsPlugin } from './executions.ts'
 import { answerSizePlugin } from './graphql/answer-size.ts'
 import { type Context, createContext } from './graphql/context.ts'
 import { createDocumentCaches, documentSizePlugin } from './graphql/documents.ts'
+import { leftOutPlugin } from './graphql/left-out.ts'
 import { costPlugin, limitsPlugin, storableTextPlugin, validationErrorsPlugin } from './graphql/limits.ts'
 import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
@@ -32,6 +33,7 @@ export const createGraphQL = ({
       limitsPlugin(),
       storableTextPlugin(),
       variablesPlugin(),
+      leftOutPlugin(),
       costPlugin(),
       answerSizePlugin(),
       executionsPlugin(),

@@ -10,6 +10,7 @@ import { createErrorMask } from './graphql/mask.ts'
 import { schema } from './graphql/schema.ts'
 import { variablesPlugin } from './graphql/variables.ts'
 import { type GatewayMetrics, metricsPlugin } from './metrics.ts'
+import { shareCatchingUp, shareReadModels } from './shares.ts'
 
 /** What each transport passes with a request: its client, and the wallet of the token, undefined for a guest. */
 export type Caller = { readonly wallet: string | undefined; readonly client: Client }
@@ -19,14 +20,19 @@ export const createGraphQL = ({
   log,
   metrics,
   ...shared
-}: Omit<Context, 'wallet' | 'client' | 'privilege' | 'loaders' | 'answer'> & {
+}: Omit<Context, 'wallet' | 'client' | 'catchUp' | 'privilege' | 'loaders' | 'answer'> & {
   readonly log: Log
   readonly metrics: GatewayMetrics
 }) => {
   const maskError = createErrorMask(log)
+  const readOf = shareReadModels(shared.services.read)
+  const catchUpOf = shareCatchingUp()
   const yoga = createYoga<Caller, Context>({
     schema,
-    context: ({ wallet, client }) => createContext({ ...shared, wallet, client }),
+    context: ({ wallet, client }) => {
+      const services = { ...shared.services, read: readOf(client.address) }
+      return createContext({ ...shared, services, wallet, client, catchUp: catchUpOf(client.address) })
+    },
     plugins: [
       documentSizePlugin(),
       validationErrorsPlugin(),

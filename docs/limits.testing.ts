@@ -49,7 +49,7 @@ const requestRows = [
   `| fields and fragments that a document selects | ${number(selectionsMax)} |`,
   `| fields of a document with one name or alias | ${number(namesakesMax)} |`,
   `| fields within fields | ${number(limits.depthMax)} |`,
-  `| aliases | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
+  `| aliases, those of \`__typename\` too | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
   `| directives | ${number(limits.directivesMax)} |`,
   `| values in all variables; names in one object; levels | ${[variableValuesMax, variableKeysMax, variableDepthMax].map(number).join('; ')} |`,
   '| items of a list | 100, or what its description states |',

@@ -49,7 +49,7 @@ const requestRows = [
   `| fields and fragments that a document selects | ${number(selectionsMax)} |`,
   `| fields of a document with one name or alias | ${number(namesakesMax)} |`,
   `| fields within fields | ${number(limits.depthMax)} |`,
-  `| aliases | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
+  `| aliases, those of \`__typename\` too | ${number(limits.aliasesMax)}, each with ${number(limits.aliasCharactersMax)} characters |`,
   `| directives | ${number(limits.directivesMax)} |`,
   `| values in all variables; names in one object; levels | ${[variableValuesMax, variableKeysMax, variableDepthMax].map(number).join('; ')} |`,
   '| items of a list | 100, or what its description states |',
@@ -76,7 +76,9 @@ Values and bytes are estimated (\`gateway/graphql/cost.ts\`): a list counts with
 each text with the length that it may have (\`gateway/graphql/sizes.ts\`), so 20 jobs with all their files are fine and
 100 are not. A query above the limits is refused with \`QUERY_TOO_COSTLY\` and both figures. The bytes are counted again as
 the answer is made: beyond the limit nothing more is read, and the answer is \`ANSWER_TOO_LARGE\` alone. Each event of a
-subscription is an answer of its own.
+subscription is an answer of its own. What is asked of the schema itself is counted value by value before it is executed,
+for the schema is known (\`gateway/graphql/introspection.ts\`): each value costs as five, which leaves room for the
+standard queries of tools with all that they may ask for, and its bytes count as those of any answer.
 
 What is done for requests before they are executed, and the reading of long bodies and messages, waits for its turn:
 the loop takes one piece each time that it goes round, and addresses take turns in a circle
@@ -106,6 +108,10 @@ Per address of a client; behind proxies, set \`PROXIES\`. What is beyond is refu
 Of an address ${number(queriesPerAddressMax)} queries and ${number(mutationsPerAddressMax)} mutations are executed at the same time; others wait for them, in their order,
 and one whose client has left by then is not begun (\`gateway/executions.ts\`). A mutation that has begun goes on to its
 end, and counts until then.
+
+Whatever the operations of an address ask for, 2 of their statements run at the database of the read models at the same time,
+and 2 of its subscriptions read and fold a piece of the log that they missed, each in the turn of the address
+(\`gateway/shares.ts\`). What is appended after a subscription began is live, and waits for neither.
 
 A connection may have ${number(requestsPerConnectionMax)} HTTP requests under way: nothing more is read from it until some were answered. A request
 must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60

@@ -52,6 +52,12 @@ export const errorBody = (code: ErrorCode, details: Details = {}) => {
   return { errors: [{ message, extensions: { code, hint, details: shortDetails(details) } }] }
 }
 
+/** The headers of an answer with an error that fastify does not write: a page of another origin may read it as well. */
+export const errorHeaders = {
+  'access-control-allow-origin': '*',
+  'content-type': 'application/json; charset=utf-8',
+} as const
+
 /** Writes a whole answer to a connection that no handler has, and ends it. */
 const endWith = (socket: Duplex, { status, code, details }: ErrorAnswer, headers: readonly string[] = []): void => {
   // Node has taken its own handler away, and without one an error ends the process: the client may have left.
@@ -63,8 +69,7 @@ const endWith = (socket: Duplex, { status, code, details }: ErrorAnswer, headers
   const body = JSON.stringify(errorBody(code, details))
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    'access-control-allow-origin: *',
-    'content-type: application/json; charset=utf-8',
+    ...Object.entries(errorHeaders).map(([name, value]) => `${name}: ${value}`),
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
     ...headers,
@@ -113,8 +118,8 @@ export const answerOddRequests = (
   server.on('checkExpectation', ({ headers }, response: ServerResponse) => {
     const details = { expect: headers.expect ?? '', takes: '100-continue, or no Expect at all' }
     const body = JSON.stringify(errorBody('INPUT_INVALID', details))
-    const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }
-    response.writeHead(417, { connection: 'close', ...type }).end(body)
+    const length = { 'content-length': Buffer.byteLength(body) }
+    response.writeHead(417, { ...errorHeaders, ...length, connection: 'close' }).end(body)
   })
   server.on('connect', ({ method, url }, socket) => {
     if (isAnswering(socket)) socket.destroy()

@@ -2,7 +2,7 @@ import { type ExecutionArgs, getOperationAST, OperationTypeNode } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../domain/errors.ts'
 import { createFairTurns } from '../infra/async/fair-turns.ts'
-import { createSemaphore } from '../infra/async/semaphore.ts'
+import { createPlaces } from '../infra/async/places.ts'
 import { graphQLErrorOf } from './graphql/mask.ts'
 
 /** What a transport knows of the client of a request. */
@@ -23,22 +23,6 @@ export type Client = {
 export const [queriesPerAddressMax, mutationsPerAddressMax] = [4, 16]
 /** A longer answer waits for its turn before it is written: a megabyte of JSON takes the event loop some milliseconds. */
 const answerAtOnceBytesMax = 256 * 1024
-
-/** Runs work for a key while at most so many run for the same key; others wait, in their order. */
-const createPlaces = (perKeyMax: number) => {
-  const places = new Map<string, { readonly run: ReturnType<typeof createSemaphore>; users: number }>()
-  return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
-    const place = places.get(key) ?? { run: createSemaphore(perKeyMax), users: 0 }
-    places.set(key, place)
-    place.users += 1
-    try {
-      return await place.run(work)
-    } finally {
-      place.users -= 1
-      if (place.users === 0) places.delete(key)
-    }
-  }
-}
 
 /** Lets an address execute so many queries and mutations at the same time, and begins none for a client that has left. A
  *  mutation that has begun goes on to its end. */

@@ -8,16 +8,20 @@ import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway
 import { echoCharactersMax } from './shortened.ts'
 
 let world: GatewayWorld
+/** What the log waits for before it answers. */
+let stuck = Promise.resolve()
 beforeAll(async () => {
-  world = await createGatewayWorld({ times: { requestMsMax: 30_000, answerMsMax: 1_000 } })
+  world = await createGatewayWorld({
+    times: { requestMsMax: 30_000, answerMsMax: 1_000 },
+    services: ({ store }) => ({ store: { ...store, head: () => stuck.then(store.head) } }),
+  })
 })
 afterAll(() => world.close())
 
+type Answer = { readonly status: number; readonly head: string; readonly body: string }
+
 /** Sends a request as it is written, and resolves to the answer. */
-const send = async (
-  lines: readonly string[],
-  body = '',
-): Promise<{ readonly status: number; readonly body: string }> => {
+const send = async (lines: readonly string[], body = ''): Promise<Answer> => {
   const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
   const length = body === '' ? [] : [`Content-Length: ${Buffer.byteLength(body)}`, 'Content-Type: application/json']
   socket.write(`${[...lines, ...length, 'Connection: close'].join('\r\n')}\r\n\r\n${body}`)
@@ -27,13 +31,16 @@ const send = async (
   })
   socket.setTimeout(20_000, () => socket.destroy(new Error(`no end: ${lines.join('; ').slice(0, 300)}`)))
   await once(socket, 'close')
-  return { status: Number(/^HTTP\/1.1 (\d+)/.exec(answer)?.[1]), body: answer.slice(answer.indexOf('\r\n\r\n') + 4) }
+  const end = answer.indexOf('\r\n\r\n')
+  const status = Number(/^HTTP\/1.1 (\d+)/.exec(answer)?.[1])
+  return { status, head: answer.slice(0, end), body: answer.slice(end + 4) }
 }
 
 const expectRefused = async (lines: readonly string[], body?: string) => {
   const answer = await send(lines, body)
   expect(answer).toMatchObject({ status: 400, body: expect.stringContaining('"code":"INPUT_INVALID"') })
   expect(answer.body.length).toBeLessThan(echoCharactersMax + 1_000)
+  expectCode(answer)
   expect(world.logged).toEqual([])
 }
 
@@ -70,10 +77,12 @@ test('names like __proto__ are ignored as other unknown names are', async () => 
   expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
 })
 
-/** Expects that an answer which refuses has a code of the registry, its hint, and what is taken instead. */
-const expectCode = (answer: { readonly status: number; readonly body: string }) => {
+/** Expects that an answer which refuses has a code of the registry, its hint, and what is taken instead, and that pages of
+ *  other origins may read it. */
+const expectCode = (answer: Answer) => {
   expect(answer.status).toBeGreaterThanOrEqual(200)
   if (answer.status < 400 && !answer.body.startsWith('{"errors"')) return
+  expect(answer.head.match(/^access-control-allow-origin: \*$/gim)).toHaveLength(1)
   const [{ extensions }] = JSON.parse(answer.body).errors
   expect(errors[extensions.code as ErrorCode].hint).toBe(extensions.hint)
   if (extensions.code === 'INPUT_INVALID') expect(Object.keys(extensions.details)).not.toEqual([])
@@ -130,6 +139,15 @@ test.each<[status: number, code: string | undefined, lines: readonly string[], b
 ])('%d %s answers case %#', async (...[status, code, lines, body]) => {
   const answer = await send(lines, body)
   expect({ status: answer.status, code: /"code":"(\w+)"/.exec(answer.body)?.[1] }).toEqual({ status, code })
+  expectCode(answer)
+})
+
+test('an answer that takes too long is refused as any other', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  stuck = promise
+  const answer = await send([`GET ${head} HTTP/1.1`, local])
+  resolve()
+  expect([answer.status, answer.body]).toEqual([503, expect.stringContaining('ANSWER_TIMED_OUT')])
   expectCode(answer)
 })
 

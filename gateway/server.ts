@@ -15,7 +15,14 @@ import type { SignIn } from './auth/sign-in.ts'
 import { tokenOfHeader } from './auth/token.ts'
 import { readBody, refuseChunks } from './body.ts'
 import { type ConnectionSettings, connectionKinds, createConnections } from './connections.ts'
-import { answerOddRequests, createClientErrorHandler, errorAnswerTo, errorBody, withStatus } from './error-answers.ts'
+import {
+  answerOddRequests,
+  createClientErrorHandler,
+  errorAnswerTo,
+  errorBody,
+  errorHeaders,
+  withStatus,
+} from './error-answers.ts'
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
@@ -99,7 +106,8 @@ export const createGateway = ({
   const ends = new WeakMap<FastifyRequest, { cancel(): void }>()
   const answerError = (error: unknown, reply: FastifyReply) => {
     const { status, code, details } = errorAnswerTo(error, log)
-    return reply.status(status).send(errorBody(code, details))
+    // What is refused before the plugin for other origins was asked must be read by them as well.
+    return reply.status(status).headers(errorHeaders).send(errorBody(code, details))
   }
   const isAnswering = (socket: Duplex) => [...answersOf(socket)].some(({ headersSent }) => headersSent)
   const app = fastify({
@@ -266,8 +274,9 @@ const endAfter = ({ raw }: FastifyReply, ms: number): { cancel(): void } => {
         raw.destroy()
         return
       }
-      raw.writeHead(httpStatusOf('ANSWER_TIMED_OUT'), { 'content-type': 'application/json' })
-      raw.end(JSON.stringify(errorBody('ANSWER_TIMED_OUT')))
+      const body = JSON.stringify(errorBody('ANSWER_TIMED_OUT'))
+      const length = { 'content-length': Buffer.byteLength(body) }
+      raw.writeHead(httpStatusOf('ANSWER_TIMED_OUT'), { ...errorHeaders, ...length }).end(body)
     },
     Math.max(ms, 0),
   )

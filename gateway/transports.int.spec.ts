@@ -13,10 +13,14 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-type Errors = readonly { readonly extensions?: { readonly code?: string; readonly hint?: string } }[]
-/** The codes of the answer, each with its hint; none where it has no error. */
-type Outcome = readonly (readonly [code: string | undefined, hint: string | undefined])[]
-const outcomeOf = (errors: Errors = []): Outcome => errors.map(({ extensions }) => [extensions?.code, extensions?.hint])
+type Errors = readonly {
+  readonly message: string
+  readonly extensions?: { readonly code?: string; readonly hint?: string; readonly details?: object }
+}[]
+/** The codes of the answer, each with its hint, its text and its details; none where it has no error. */
+type Outcome = readonly (readonly [code: string | undefined, hint: string | undefined, ...unknown[]])[]
+const outcomeOf = (errors: Errors = []): Outcome =>
+  errors.map(({ message, extensions }) => [extensions?.code, extensions?.hint, message, extensions?.details])
 
 const overHttp = async (body: string): Promise<Outcome> => {
   const headers = { 'content-type': 'application/json' }

@@ -1,6 +1,7 @@
 import { isFailure } from '../domain/errors.ts'
 import { createBoundedMap, registerBound } from '../infra/async/bounded.ts'
 import type { EventStore, Position, StoredEvent } from '../infra/event-store/port.ts'
+import { atOnce, type CatchUp, inPieces } from './engine/catch-up.ts'
 import { toMoment } from './engine/table.ts'
 import type { EventFilter } from './event-list.ts'
 import { namingEvents, partyNamedBy } from './events.ts'
@@ -23,18 +24,33 @@ export async function* followEvents(options: {
   readonly party?: string | undefined
   /** The position after which to begin; without it, only live events are yielded. */
   readonly after?: Position | undefined
+  /** Runs the pieces of what is not live: at once, by default. */
+  readonly catchUp?: CatchUp | undefined
   readonly signal: AbortSignal
 }): AsyncGenerator<StoredEvent, void, undefined> {
-  const { store, filter, party, signal } = options
+  const { store, filter, party, catchUp = atOnce, signal } = options
   const after = options.after ?? (await store.head())
   const { types, stream } = filter
   const concernsParty = party === undefined ? async () => true : partyCheckOf(store, party)
   const narrowed = { ...(types && { types }), ...(stream !== undefined && { streamPrefix: stream }) }
-  for await (const batch of store.subscribe({ ...narrowed, after, batchSize, signal }))
-    for (const event of batch.events) {
+  for await (const { batch, run } of inPieces(store, {
+    ...narrowed,
+    after,
+    batchSize,
+    signal,
+    catchUp: options.after ? catchUp : atOnce,
+  })) {
+    const found = await run(async () => {
+      const events: StoredEvent[] = []
+      for (const event of batch.events)
+        if (!signal.aborted && passes(filter, event) && (await concernsParty(event))) events.push(event)
+      return events
+    })
+    for (const event of found) {
       if (signal.aborted) return
-      if (passes(filter, event) && (await concernsParty(event))) yield event
+      yield event
     }
+  }
 }
 
 const passes = (

@@ -1,5 +1,6 @@
 import { Failure } from '../../domain/errors.ts'
 import type { Position } from '../../infra/event-store/port.ts'
+import type { CatchUp } from '../../projections/engine/catch-up.ts'
 import { type Privilege, privilegeOf } from '../auth/privilege.ts'
 import type { SignIn } from '../auth/sign-in.ts'
 import type { Client } from '../executions.ts'
@@ -18,6 +19,8 @@ export type Context = {
   readonly wallet: string | undefined
   readonly privilege: Privilege
   readonly client: Client
+  /** Runs a piece of the work of a subscription that catches up, when it is the turn of its address. */
+  readonly catchUp: CatchUp
   readonly loaders: Loaders
   /** The bytes of the answer so far, counted by gateway/graphql/answer-size.ts. */
   readonly answer: { bytes: number }

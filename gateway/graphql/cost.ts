@@ -14,12 +14,11 @@ import {
   isNonNullType,
   isObjectType,
   Kind,
-  SchemaMetaFieldDef,
   type SelectionSetNode,
-  TypeMetaFieldDef,
   valueFromASTUntyped,
 } from 'graphql'
 import { pageRowsMax } from '../../projections/page.ts'
+import { createSchemaCost } from './introspection.ts'
 import { firstDefault } from './pages.ts'
 import { fieldCosts, leafBytes, listItems, textBytes } from './sizes.ts'
 
@@ -44,11 +43,16 @@ const punctuationBytes = 6
 
 const isList = (type: GraphQLOutputType): boolean => isListType(isNonNullType(type) ? type.ofType : type)
 
-/** Returns the cost of an operation. Lists count with as many items as their page has, other lists with as many as
+/** Returns the cost of an operation, and in `schemaBytes` how many bytes the schema itself takes in its answer. Lists count with as many items as their page has, other lists with as many as
  *  `listItems` has; a field that is left out by a directive counts, and so does each of two that are merged. */
-export const costOf = ({ schema, document, operationName, variableValues }: Operation): Cost => {
+export const costOf = ({
+  schema,
+  document,
+  operationName,
+  variableValues,
+}: Operation): Cost & { readonly schemaBytes: number } => {
   const operation = getOperationAST(document, operationName)
-  if (!operation) return nothing
+  if (!operation) return { ...nothing, schemaBytes: 0 }
   const fragments = new Map<string, FragmentDefinitionNode>()
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
@@ -56,6 +60,7 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
   for (const { variable, defaultValue } of operation.variableDefinitions ?? [])
     variables[variable.name.value] =
       variableValues?.[variable.name.value] ?? (defaultValue && valueFromASTUntyped(defaultValue))
+  const ofSchema = createSchemaCost(schema, fragments, variables)
   /** A fragment that is spread often is looked at once. */
   const known = new Map<string, Cost>()
 
@@ -82,7 +87,9 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
   const fieldCost = (field: FieldNode, type: GraphQLCompositeType, asked: number): Cost => {
     const name = field.name.value
     const key = (field.alias?.value ?? name).length + punctuationBytes
-    const definition = definitionOf(schema, type, name)
+    const schemaCost = type === schema.getQueryType() ? ofSchema.costOf(field) : undefined
+    if (schemaCost) return schemaCost
+    const definition = definitionOf(type, name)
     if (!definition) return { fields: 1, bytes: key + leafBytes.String }
     const path = `${type.name}.${name}`
     const own: Cost = { fields: 1 + (fieldCosts[path] ?? 0), bytes: key }
@@ -138,20 +145,12 @@ export const costOf = ({ schema, document, operationName, variableValues }: Oper
   }
 
   const root = schema.getRootType(operation.operation)
-  return root ? selectionCost(operation.selectionSet, root, firstDefault) : nothing
+  const cost = root ? selectionCost(operation.selectionSet, root, firstDefault) : nothing
+  return { ...cost, schemaBytes: ofSchema.bytes() }
 }
 
 const defaultFirst = ({ args }: GraphQLField<unknown, unknown>): number | undefined =>
   args.find(({ name }) => name === 'first')?.defaultValue as number | undefined
 
-const definitionOf = (
-  schema: GraphQLSchema,
-  type: GraphQLCompositeType,
-  name: string,
-): GraphQLField<unknown, unknown> | undefined => {
-  if (type === schema.getQueryType()) {
-    if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef
-    if (name === TypeMetaFieldDef.name) return TypeMetaFieldDef
-  }
-  return isObjectType(type) || isInterfaceType(type) ? type.getFields()[name] : undefined
-}
+const definitionOf = (type: GraphQLCompositeType, name: string): GraphQLField<unknown, unknown> | undefined =>
+  isObjectType(type) || isInterfaceType(type) ? type.getFields()[name] : undefined

@@ -157,7 +157,7 @@ builder.subscriptionField('events', (t) =>
       return cancellable(context.closing, async function* (signal) {
         // Those who may read the whole log may also resume anywhere.
         const resume = await resumePosition(context.services, after, { isBounded: context.privilege === 'none' })
-        const options = { store, filter, party, after: resume, signal }
+        const options = { store, filter, party, after: resume, catchUp: context.catchUp, signal }
         for await (const event of followEvents(options)) yield show(event, unredacted)
       })
     },

@@ -1,5 +1,6 @@
 import { type Refusal, refuse } from '../../domain/errors.ts'
-import type { Limit } from '../../domain/limits.ts'
+import { type Limit, shortened } from '../../domain/limits.ts'
+import { regionQuestionOf } from '../../domain/regions.ts'
 
 const keyCharactersMax = 200
 /** The limit of an idempotency key. */
@@ -11,6 +12,14 @@ export const streamLimit: Limit = { charactersMax: 250 }
 /** What a renter may write for a region. */
 export const regionInput =
   'A country or a continent by name or code ("US", "Europe"), or whole words of the region ("us-east", "Texas").'
+
+/** Refuses INPUT_INVALID for a region that asks for nothing, as blanks do. Without one, any region will do. */
+export const refuseBlankRegion = (region: string | null | undefined): Refusal | undefined => {
+  if (!region) return undefined
+  const { areas, words } = regionQuestionOf(region)
+  if (areas.length + words.length > 0) return undefined
+  return refuse('INPUT_INVALID', { region: shortened(region), takes: regionInput })
+}
 
 /** Refuses INPUT_INVALID for an idempotency key that is empty or too long. */
 export const refuseInvalidKey = (idempotencyKey: string): Refusal | undefined =>

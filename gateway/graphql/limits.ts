@@ -30,7 +30,8 @@ const onReject = [
 export const limitsPlugin = (): Plugin =>
   EnvelopArmorPlugin({
     maxDepth: { n: limits.depthMax, onReject },
-    maxAliases: { n: limits.aliasesMax, onReject },
+    // It allows any number of __typename by default, though each is a value.
+    maxAliases: { n: limits.aliasesMax, allowList: [], onReject },
     // The parser counts them itself: gateway/graphql/documents.ts.
     maxTokens: { enabled: false },
     maxDirectives: { n: limits.directivesMax, onReject },
@@ -51,13 +52,17 @@ const longestAliasOf = (document: DocumentNode): number => {
   return longest
 }
 
-/** Returns why an operation is refused before anything is read; undefined for one within the limits. */
-const refusalOf = (operation: Operation): Failure | undefined => {
+type Answer = { bytes: number }
+
+/** Returns why an operation is refused before anything is read; undefined for one within the limits. Counts what the answer
+ *  has of the schema itself: nothing counts it as it is made. */
+const refusalOf = (operation: Operation, answer: Answer): Failure | undefined => {
   const { aliasCharactersMax, fieldsMax, answerBytesMax } = limits
   const alias = longestAliasOf(operation.document)
   if (alias > aliasCharactersMax)
     return new Failure('INPUT_INVALID', { alias: `${alias} characters`, takes: `at most ${aliasCharactersMax}` })
-  const { fields, bytes } = costOf(operation)
+  const { fields, bytes, schemaBytes } = costOf(operation)
+  answer.bytes += schemaBytes
   if (fields <= fieldsMax && bytes <= answerBytesMax) return undefined
   return new Failure('QUERY_TOO_COSTLY', {
     fields: String(Math.round(fields)),
@@ -68,9 +73,10 @@ const refusalOf = (operation: Operation): Failure | undefined => {
 }
 
 /** Refuses an operation whose answer may be too large, before it is executed. */
-export const costPlugin = (): Plugin => {
-  const check = (args: Operation, stop: (result: { errors: GraphQLError[] }) => void) => {
-    const refusal = refusalOf(args)
+export const costPlugin = (): Plugin<{ readonly answer: Answer }> => {
+  type Args = Operation & { readonly contextValue: { readonly answer: Answer } }
+  const check = (args: Args, stop: (result: { errors: GraphQLError[] }) => void) => {
+    const refusal = refusalOf(args, args.contextValue.answer)
     if (refusal) stop({ errors: [graphQLErrorOf(refusal)] })
   }
   return {

@@ -9,7 +9,7 @@ import { builder } from './builder.ts'
 import { reachPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { limited } from './input-limits.ts'
-import { keyLimit, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
+import { keyLimit, refuseBlankRegion, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, parseMoney, priceInput } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
@@ -91,11 +91,12 @@ builder.queryField('listings', (t) =>
     resolve: async (_, { filter, atLeast, ...page }, context, info) => {
       await reachPosition(context, atLeast, info)
       const { maxPricePerGpuHour, asset, gpu, region, ...conditions } = filter ?? {}
-      const pricePerGpuHourMax = maxPricePerGpuHour
-        ? parseMoney('maxPricePerGpuHour', maxPricePerGpuHour, asset)
-        : undefined
-      if (isRefusal(pricePerGpuHourMax)) throw new Failure(pricePerGpuHourMax.refused, pricePerGpuHourMax.details)
-      const named = { gpu: gpu?.trim() || undefined, region: region?.trim() || undefined }
+      // The asset is looked at without a price too, though nothing is compared with it then.
+      const price = parseMoney('maxPricePerGpuHour', maxPricePerGpuHour || '0', asset)
+      const refusal = isRefusal(price) ? price : refuseBlankRegion(region)
+      if (refusal) throw new Failure(refusal.refused, refusal.details)
+      const pricePerGpuHourMax = maxPricePerGpuHour && !isRefusal(price) ? price : undefined
+      const named = { gpu: gpu?.trim() || undefined, region: region || undefined }
       const request = { ...pageRequest(page), ...withoutNulls(conditions), ...named, pricePerGpuHourMax }
       const found = await searchListings(context.services.read, request)
       return toConnection(found, request, ({ pricePerGpuHour, id }) => [String(pricePerGpuHour), id])

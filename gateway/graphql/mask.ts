@@ -40,8 +40,10 @@ export const withHint = (error: GraphQLError): GraphQLError => {
   const { extensions, message } = error
   // GraphQL gives none to what is wrong with a variable.
   const { code = 'BAD_USER_INPUT', http } = extensions
-  if (!isCode(code)) {
-    const shown = graphQLErrorOf(new Failure('INPUT_INVALID', { request: message }), locationOf(error))
+  // Yoga has a text of its own for an operation that is not found, on HTTP alone.
+  if (!isCode(code) || code === 'OPERATION_RESOLUTION_FAILURE') {
+    const failure = isCode(code) ? new Failure(code) : new Failure('INPUT_INVALID', { request: message })
+    const shown = graphQLErrorOf(failure, locationOf(error))
     return Object.assign(shown, { extensions: { ...shown.extensions, http } })
   }
   Object.assign(extensions, { code, hint: extensions.hint ?? errors[code].hint })

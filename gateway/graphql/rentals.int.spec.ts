@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { newId } from '../../commands/ids.ts'
 import { Failure } from '../../domain/errors.ts'
 import { createGatewayWorld, type GatewayWorld } from '../../testing/worlds/gateway.ts'
+import { regionInput } from './inputs.ts'
 
 type User = Awaited<ReturnType<GatewayWorld['newUser']>>
 let world: GatewayWorld
@@ -104,6 +105,8 @@ describe('renting', () => {
     ['takes exactly one of seconds and hours', { listing: 'a', hours: null }],
     ['takes at most 2147483647', { listing: 'a', hours: 2_000_000_000 }],
     ['takes no vramMibMin and no region beside it', { listing: 'a', region: 'FR' }],
+    [regionInput, { gpu: 'H100', region: '  ' }],
+    [regionInput, { gpu: 'H100', region: '-' }],
     ['a decimal number of USDC/6', { listing: 'a', maxPricePerGpuHour: '1e3' }],
     ['a decimal number of USDC/6', { listing: 'a', maxPricePerGpuHour: '0.0000001' }],
     ['USDC/6, NMESH/18, ETH/18, USD/2', { listing: 'a', asset: 'GOLD' }],

@@ -13,7 +13,7 @@ import { builder } from './builder.ts'
 import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
 import { limited } from './input-limits.ts'
-import { isExactlyOne, keyLimit, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
+import { isExactlyOne, keyLimit, refuseBlankRegion, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
 import { assetDefault, MoneyType, moneyOrNull, parseMoney, priceInput } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { requireOwner, sees, walletArgument } from './owners.ts'
@@ -237,6 +237,8 @@ const parseRentGpuInput = (input: typeof RentGpuInput.$inferInput) => {
   if (time > secondsMax) return refuse('INPUT_INVALID', { seconds: `takes at most ${secondsMax}` })
   const maxPricePerGpuHour = parseMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
   if (isRefusal(maxPricePerGpuHour)) return maxPricePerGpuHour
+  const refusedRegion = refuseBlankRegion(region)
+  if (refusedRegion) return refusedRegion
   const gpuCount = input.gpuCount ?? 1
   const terms = { idempotencyKey, gpuCount, seconds: BigInt(time), maxPricePerGpuHour }
   if (gpu)

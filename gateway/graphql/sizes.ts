@@ -64,16 +64,6 @@ export const listItems: Readonly<Record<string, number>> & { readonly default: n
   'Query.parkedTaskDecisions': 100,
   'Query.parkedTasks': 100,
   'Query.gpuModels': 1_000,
-  // Of the schema itself, what an average type has.
-  '__Schema.types': 130,
-  '__Schema.directives': 6,
-  '__Type.fields': 4,
-  '__Type.enumValues': 2,
-  '__Type.inputFields': 1,
-  '__Type.interfaces': 1,
-  '__Type.possibleTypes': 1,
-  '__Field.args': 1,
-  '__Directive.args': 2,
 }
 
 /** What reading a field costs besides the values that it returns, in values of fields. */

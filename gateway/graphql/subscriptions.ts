@@ -54,13 +54,13 @@ type RowUpdateOptions<Row extends AnyRow> = {
 /** Yields the changes of a read model to one subscriber, as fast as the subscriber takes them. Ends when the subscriber
  *  leaves or the gateway closes. Throws what `resumePosition` throws. */
 export const rowUpdates = <Row extends AnyRow>(
-  { services, closing }: Context,
+  { services, closing, catchUp }: Context,
   { after: text, ...options }: RowUpdateOptions<Row>,
 ): AsyncIterableIterator<Update<Row>> => {
   const { store, folds, parkedAsOf } = services
   return cancellable(closing, async function* (signal) {
     const after = await resumePosition(services, text)
-    yield* updates({ ...options, store, folds, parkedAsOf, after, signal })
+    yield* updates({ ...options, store, folds, parkedAsOf, after, catchUp, signal })
   })
 }
 

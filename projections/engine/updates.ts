@@ -1,10 +1,14 @@
-import type { EventStore, Position } from '../../infra/event-store/port.ts'
+import { chunksOf } from '../../infra/async/chunks.ts'
+import type { EventStore, Position, StoredEvent } from '../../infra/event-store/port.ts'
+import { atOnce, type CatchUp, inPieces } from './catch-up.ts'
 import type { ParkedLookup } from './parked-lookup.ts'
 import type { Projection } from './projection.ts'
 import type { StreamFolds } from './stream-folds.ts'
 import type { AnyRow } from './table.ts'
 
 const batchSize = 100
+/** How many events of a batch are folded one after the other: each may need a read of its stream. */
+const eventsPerPiece = 20
 
 /** `type` is the type of the event, or `Snapshot` for the row at the beginning of the subscription. A subscription that
  *  resumes after `position` yields what follows this update. */
@@ -16,7 +20,8 @@ export type Update<Row> = { readonly position: Position; readonly type: string; 
  *  is left out from the event on that cannot be read or folded, or whose row the database refuses, and the others go on.
  *  Reads at the pace of the caller. Ends when the signal aborts; throws what the store throws.
  *  @param folds shared by all subscriptions, so that each event is folded once.
- *  @param stream yields only changes by events of this stream. */
+ *  @param stream yields only changes by events of this stream.
+ *  @param catchUp runs the pieces of what is not live: at once, by default. */
 export async function* updates<Row extends AnyRow>(options: {
   readonly store: Pick<EventStore, 'subscribe' | 'head' | 'readStream'>
   readonly folds: StreamFolds
@@ -26,32 +31,49 @@ export async function* updates<Row extends AnyRow>(options: {
   readonly after?: Position | undefined
   readonly stream?: string | undefined
   readonly matches?: ((row: Row) => boolean) | undefined
+  readonly catchUp?: CatchUp | undefined
   readonly signal: AbortSignal
 }): AsyncGenerator<Update<Row>, void, undefined> {
-  const { store, folds, parkedAsOf, projection, stream, matches = () => true, signal } = options
+  const { store, folds, parkedAsOf, projection, stream, matches = () => true, catchUp = atOnce, signal } = options
   const { name } = projection
   const after = options.after ?? (await store.head())
   if (options.after === undefined && stream !== undefined) {
     const parked = await parkedAsOf(name, after, [stream], signal)
     if (!parked) return
     const untilPosition = await lastShown(store, stream, parked.get(stream)?.revision, after)
-    const rows = untilPosition && (await folds.fold({ projection, stream, untilPosition })).rows
+    const rows = untilPosition && (await catchUp(() => folds.fold({ projection, stream, untilPosition }))).rows
     for (const row of rows?.values() ?? []) if (matches(row)) yield { position: after, type: 'Snapshot', row }
   }
   const filter = { types: projection.types, ...(stream !== undefined && { streamPrefix: stream }) }
-  for await (const batch of store.subscribe({ ...filter, after, batchSize, signal })) {
+  for await (const { batch, run } of inPieces(store, {
+    ...filter,
+    after,
+    batchSize,
+    signal,
+    catchUp: options.after ? catchUp : atOnce,
+  })) {
     const events = batch.events.filter((stored) => stream === undefined || stored.stream === stream)
     const last = events.at(-1)
     if (!last) continue
     const streams = events.map((stored) => stored.stream)
     const parked = await parkedAsOf(name, last.position, streams, signal)
-    for (const stored of events) {
-      if (signal.aborted || !parked) return
-      const { position, type } = stored
-      const isParked = stored.revision >= (parked.get(stored.stream)?.revision ?? Number.POSITIVE_INFINITY)
-      if (isParked) continue
-      for (const row of (await folds.rowsAfter(projection, stored))?.values() ?? [])
-        if (row.position === position && matches(row)) yield { position, type, row }
+    if (!parked) return
+    const updatesOf = async (stored: StoredEvent): Promise<Update<Row>[]> => {
+      const { position, type, revision } = stored
+      if (revision >= (parked.get(stored.stream)?.revision ?? Number.POSITIVE_INFINITY)) return []
+      const rows = [...((await folds.rowsAfter(projection, stored))?.values() ?? [])]
+      return rows.flatMap((row) => (row.position === position && matches(row) ? [{ position, type, row }] : []))
+    }
+    for (const piece of chunksOf(events, eventsPerPiece)) {
+      const found = await run(async () => {
+        const all: Update<Row>[] = []
+        for (const stored of signal.aborted ? [] : piece) all.push(...(await updatesOf(stored)))
+        return all
+      })
+      for (const update of found) {
+        if (signal.aborted) return
+        yield update
+      }
     }
   }
 }

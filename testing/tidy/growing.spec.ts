@@ -9,8 +9,6 @@ const lets = (where: string) => `${where} grow: createBoundedMap bounds and regi
 /** By file and name, what bounds it instead. */
 const boundedOtherwise: Readonly<Record<string, string>> = {
   'commands/aggregate-cache.ts lets firstReads': 'an entry for each read under way, and the operations are bounded',
-  'gateway/executions.ts lets places':
-    'an entry for each address with an operation under way, and the requests are bounded',
   'gateway/request-uses.ts lets uses': 'an entry for each request under way, which are bounded',
   'gateway/server.ts lets ends': 'an entry for each request under way, which are bounded',
   'gateway/slices.ts lets connections': 'an entry for each connection, which are bounded',
@@ -24,6 +22,8 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'infra/async/fair-queue.ts lets waiting': 'an entry for each caller that waits; callers bound what they start',
   'infra/async/keyed-queue.ts lets queues': 'an entry for each piece of work under way',
   'infra/async/keyed-queue.ts lets behind': 'an entry for each piece of work under way',
+  'infra/async/places.ts lets places':
+    'an entry for each key with work that runs or waits; callers bound what they start',
   'infra/async/signal.ts lets waiting': 'an entry for each caller that waits, until its signal or its time ends',
   'infra/clusters/process.ts lets followers': 'an entry for each job that runs on this machine',
   'infra/event-store/eventstoredb/client.ts lets reads': 'an entry for each read under way',

@@ -1,0 +1,98 @@
+// What one caller makes the platform do at the same time, for everything in the schema.
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { newId } from '../commands/ids.ts'
+import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
+import { limits } from './graphql/limits.ts'
+import { queryOf, queryWays } from './graphql/schema-walk.testing.ts'
+import type { Services } from './services.ts'
+import { pagesPerAddressMax, statementsPerAddressMax } from './shares.ts'
+
+/** Creates a count of what is under way, and of the most that ever was. */
+const createGauge = () => {
+  const gauge = { now: 0, most: 0 }
+  const during = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    gauge.now += 1
+    gauge.most = Math.max(gauge.most, gauge.now)
+    try {
+      // So that others could begin meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      return await work()
+    } finally {
+      gauge.now -= 1
+    }
+  }
+  return { gauge, during }
+}
+const [statements, pages] = [createGauge(), createGauge()]
+
+/** Returns the services, and counts what they do. */
+const counted = ({ read, store, folds }: Services): Partial<Services> => ({
+  read: { ...read, run: (label, query) => statements.during(() => read.run(label, query)) },
+  folds: { ...folds, rowsAfter: (projection, event) => pages.during(() => folds.rowsAfter(projection, event)) },
+  store: {
+    ...store,
+    subscribe: async function* (options) {
+      const head = await store.head()
+      let at = options.after ?? store.start
+      const batches = store.subscribe(options)[Symbol.asyncIterator]()
+      try {
+        for (;;) {
+          const next = () => batches.next()
+          const found = at < head ? await pages.during(next) : await next()
+          if (found.done) return
+          at = found.value.position
+          yield found.value
+        }
+      } finally {
+        await batches.return?.()
+      }
+    },
+  },
+})
+
+let world: GatewayWorld
+let user: Awaited<ReturnType<GatewayWorld['newUser']>>
+beforeAll(async () => {
+  world = await createGatewayWorld({ services: counted })
+  user = await world.newUser()
+  for (let index = 0; index < 30; index += 1) await world.market.list(newId(), 1)
+})
+afterAll(() => world.close())
+
+test('however many things its queries ask for, a caller has a few statements at the database', async () => {
+  statements.gauge.most = 0
+  const first = new Map(queryWays().map((way) => [way[0]?.name, way]))
+  for (const way of first.values()) {
+    const query = queryOf(way, ({ args }) => argumentsOf(args), { aliases: limits.aliasesMax, at: 0 })
+    await Promise.all(Array.from({ length: 3 }, () => user.ask(query)))
+  }
+  expect(statements.gauge).toEqual({ now: 0, most: statementsPerAddressMax })
+}, 120_000)
+
+const argumentsOf = (args: readonly { readonly name: string }[]): string => {
+  const given = args.flatMap((argument) => (['id', 'rental'].includes(argument.name) ? [`${argument.name}: "a"`] : []))
+  return given.length === 0 ? '' : `(${given.join(', ')})`
+}
+
+test.each([
+  ['listings', 'subscription ($after: Position) { listingChanged(after: $after) { position } }', 30],
+  ['the log', 'subscription ($after: Position) { events(after: $after) { position } }', 1],
+])(
+  'subscriptions of one caller to %s, while they catch up, have a few pages under way',
+  async (...[, query, count]) => {
+    await user.ask('mutation { registerProvider(input: { name: "Paula" }) { __typename } }')
+    pages.gauge.most = 0
+    const socket = world.socket({ token: user.token })
+    const followers = Array.from({ length: 20 }, () =>
+      socket.iterate({ query, variables: { after: world.store.start } }),
+    )
+    await Promise.all(
+      followers.map(async (follower) => {
+        for (let seen = 0; seen < count; seen += 1) expect((await follower.next()).done).toBe(false)
+      }),
+    )
+    expect(pages.gauge.most).toBe(pagesPerAddressMax)
+    await socket.dispose()
+  },
+  60_000,
+)

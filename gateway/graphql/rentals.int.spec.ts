@@ -147,6 +147,18 @@ describe('renting', () => {
     // Raising the maximum helps where the asset is that of the offer.
     const price = { maxPricePerGpuHour: 'is 1 USDC, and the listing costs 3.6 USDC' }
     expect(await detailsOf(renter, { listing, maxPricePerGpuHour: '1' })).toMatchObject(['PRICE_ABOVE_MAXIMUM', price])
+    // The same key again, once the price is low: its rental stays rejected.
+    const request = { listing, maxPricePerGpuHour: '1', idempotencyKey: newId() }
+    const changePrice = 'mutation ($input: ChangePriceInput!) { changePrice(input: $input) { __typename } }'
+    for (const [pricePerGpuHour, now] of [
+      ['3.6', 'the listing costs 3.6 USDC'],
+      ['0.5', 'the listing cost more when it was asked, and 0.5 USDC now'],
+    ]) {
+      await provider.ask(changePrice, { input: { listing, pricePerGpuHour } })
+      const why = expect.stringContaining(`${now}`)
+      expect(await detailsOf(renter, request)).toMatchObject(['PRICE_ABOVE_MAXIMUM', { maxPricePerGpuHour: why }])
+    }
+    await provider.ask(changePrice, { input: { listing, pricePerGpuHour: '3.6' } })
     for (const asset of ['ETH/18', 'NMESH/18', 'USD/2']) {
       const [code, { asset: named, maxPricePerGpuHour }] = await detailsOf(renter, { listing, asset })
       expect([code, maxPricePerGpuHour]).toEqual(['PRICE_ABOVE_MAXIMUM', undefined])

@@ -49,6 +49,15 @@ describe('a line', () => {
     ])
   })
 
+  test('may have spaces around its numbers', async () => {
+    const spaced = offerLine({ count: ' 2 ', vcpus: ' 32', gib: ' 64.0 ', price: ' 3.73 ' })
+    expect((await offersOf(file(spaced))).map(({ offer }) => offer)).toEqual(
+      (await offersOf(file(offerLine({ count: '2', vcpus: '32', gib: '64.0', price: '3.73' })))).map(
+        ({ offer }) => offer,
+      ),
+    )
+  })
+
   test('may have a region without a state', async () => {
     const [first] = (await read(file(good.replace('France, FR, EU', ', US, NA')))).offers
     expect(first?.offer.region).toBe('US, NA')
@@ -94,6 +103,11 @@ describe('a line', () => {
 describe('a broken line is named by its number and column, and the others are read', () => {
   const wholeNumber = 'takes a whole number'
   const price = { column: 'Price', problem: 'takes a price above zero' }
+  const decimal = {
+    column: 'Price',
+    problem:
+      'takes a decimal number alone, such as 2.65: at most 30 digits before the point, and of an exponent at most 2',
+  }
   const memory = {
     column: 'GpuInfo',
     problem:
@@ -148,8 +162,7 @@ describe('a broken line is named by its number and column, and the others are re
       offerLine({ price: '9'.repeat(30) }),
       {
         column: 'Price',
-        problem: 'takes 1 to 1,000,000,000,000,000,000,000,000,000',
-        given: '499999999999999999999999999999500000',
+        problem: 'makes more than 1000000000000000000000 USD per GPU and hour',
       },
     ],
     ['the cores are no number', offerLine({ vcpus: 'many' }), { column: 'vCPUs', problem: 'takes a number' }],
@@ -158,12 +171,14 @@ describe('a broken line is named by its number and column, and the others are re
     ['the memory is endless', offerLine({ gib: '1e300' }), { column: 'MemoryGiB', problem: 'is too large' }],
     ['the GPU memory is missing', offerLine({ gpu: 'ZX-9000', mib: '' }), memory],
     ['the GPU memory is endless', offerLine({ gpu: 'ZX-9000', mib: '9'.repeat(400) }), memory],
-    ['the price is missing', offerLine({ price: '' }), price],
-    ['the price is a word', offerLine({ price: 'free' }), price],
+    ['the price is missing', offerLine({ price: '' }), { column: 'Price', problem: 'is empty' }],
+    ['the price is a word', offerLine({ price: 'free' }), decimal],
+    ['the price has a sign of money', offerLine({ price: '$2' }), decimal],
+    ['the price is endless', offerLine({ price: '1e308' }), decimal],
     ['the price is zero', offerLine({ price: '0.00' }), price],
-    ['the price is negative', offerLine({ price: '-3.73' }), price],
-    ['the price has only an exponent', offerLine({ price: 'e1' }), price],
-    ['the price is endless', offerLine({ price: '9'.repeat(400) }), price],
+    ['the price is negative', offerLine({ price: '-3.73' }), decimal],
+    ['the price has only an exponent', offerLine({ price: 'e1' }), decimal],
+    ['the price has no end of digits', offerLine({ price: '9'.repeat(400) }), decimal],
   ])('%s', async (_, broken, details) => {
     const csv = file(good, broken, good)
     expect(await refusals(csv)).toEqual([invalid(3, details)])

@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { aggregates } from '../domain/aggregates.ts'
 import { type Details, type Refusal, refuse } from '../domain/errors.ts'
+import { priceMax } from '../domain/events.ts'
 import { refuseAboveLimits } from '../domain/limits.ts'
 import type { Offer } from '../domain/listing.ts'
+import { formatAmount, money } from '../domain/money.ts'
 import { createBreather } from '../infra/async/breather.ts'
 import { type CsvRecord, csvRecords, linesOf } from './csv-records.ts'
 import type { Machine } from './derived-ids.ts'
@@ -133,11 +135,16 @@ const columnOf: Readonly<Record<string, (typeof columnsRead)[number]>> = {
   vcpus: 'vCPUs',
   memoryMib: 'MemoryGiB',
   region: 'Region',
-  'pricePerGpuHour.amount': 'Price',
 }
 
 /** Returns which column exceeds the limit of its field, what the field takes, and what the file has there. */
 const columnDetails = ({ takes = '', ...given }: Details): Details => {
   const [[field, value] = ['', '']] = Object.entries(given)
+  // The limit counts minor units, and the file has dollars.
+  if (field === 'pricePerGpuHour.amount')
+    return {
+      column: 'Price',
+      problem: `makes more than ${formatAmount(money(priceMax, 'USDC/6'))} USD per GPU and hour`,
+    }
   return { column: columnOf[field] ?? field, problem: `takes ${takes}`, given: value }
 }

@@ -53,7 +53,7 @@ const chartAccount = z
   .meta({ unit: 'account of the chart', personal: true, limit: { charactersMin: 1, charactersMax: 120 } })
 
 /** A billion ether an hour, or 10^21 dollars: with the most GPUs for the longest time it stays far below 78 digits. */
-const priceMax = 10n ** 27n
+export const priceMax = 10n ** 27n
 const walletCharactersMax = 42
 const bytes32CharactersMax = 66
 

@@ -46,6 +46,12 @@ export const costAtMost = (pricePerHour: Money, seconds: bigint): Money =>
 /** How long the text of an amount may be: 30 whole digits, a point and 30 decimals, with some room for spaces. */
 export const amountCharactersMax = 80
 
+const wholeDigitsMax = 30
+
+/** Returns what `parseAmount` reads, in words. */
+export const amountWords = (asset: Asset): string =>
+  `a plain decimal number of ${asset}, with at most ${wholeDigitsMax} digits before the point and ${decimalsOf(asset)} after it`
+
 /** Returns "2.65" of USDC/6 as 2650000n. Returns undefined for a text that is no plain decimal, finer than the asset, or
  *  longer than 80 characters. */
 export const parseAmount = (text: string, asset: Asset): Money | undefined => {

@@ -32,6 +32,7 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   NO_FITTING_OFFER: 'again',
   // As a value it comes from the rental alone, and the maximum of a rental never changes.
   PRICE_ABOVE_MAXIMUM: 'final',
+  OFFERS_CHANGED: 'again',
   RESERVATION_UNKNOWN: 'again',
   OFFER_LINE_INVALID: 'final',
   OFFERS_NOT_WITHDRAWN: 'again',

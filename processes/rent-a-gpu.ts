@@ -3,7 +3,7 @@ import { commandIds, ids } from '../commands/derived-ids.ts'
 import { type Commands, requestEnvelope } from '../commands/execute.ts'
 import { balanceOf } from '../domain/account.ts'
 import type { StateOf } from '../domain/aggregates.ts'
-import { type ErrorCode, isFailure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
+import { type Details, type ErrorCode, isFailure, isRefusal, type Refusal, refuse } from '../domain/errors.ts'
 import { costAtMost, exceeds, formatMoney, type Money, money } from '../domain/money.ts'
 import { hourlyRate, type Placement } from '../domain/rental.ts'
 import { plusSeconds } from '../domain/time.ts'
@@ -27,7 +27,7 @@ export type RentalRequest = {
 export type RequestedRental = { readonly rental: string; readonly position: Position | undefined } & (
   | { readonly outcome: 'active' }
   /** Refused by the listing or by the account; nothing is held. */
-  | { readonly outcome: 'rejected'; readonly code: ErrorCode }
+  | { readonly outcome: 'rejected'; readonly code: ErrorCode; readonly details?: Details }
 )
 
 /** Requests a rental and runs `rent-a-gpu` at once, so that the renter has the answer in one round trip. Refuses

@@ -9,8 +9,8 @@ import { rentOneOf } from './rent-one-of.ts'
 /** What the listing must be able to do, for whom and for how long. */
 export type PlacementRequest = Omit<RentalRequest, 'listing' | 'placement'> & { readonly needs: Needs }
 
-/** How many offers are tried when the cheapest ones are refused. */
-const offersTriedMax = 3
+/** How many offers are tried when the best ones are refused: as many providers, where there are so many. */
+const offersTriedMax = 8
 
 type Dependencies = { readonly commands: Commands; readonly read: ReadModels; readonly now: () => string }
 

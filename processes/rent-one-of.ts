@@ -38,6 +38,7 @@ type Terms = Omit<RentalRequest, 'listing' | 'placement'>
 
 /** Rents from the first of several listings that takes the request. The listings are stored with the first rental of the
  *  key, so the same key again, and the same request in another process, tries the same ones and gets the same answer.
+ *  Where each of them refuses because of what it offers, the rental is rejected with OFFERS_CHANGED and why they did.
  *  @param find resolves to the listings to try, the best first; asked only for a key without a rental.
  *  Refuses what `find` and `requestRental` refuse. */
 export const rentOneOf = async (
@@ -50,6 +51,7 @@ export const rentOneOf = async (
   if (isRefusal(found)) return found
   let answer = await rentFirst(dependencies, terms, asked, found)
   if (!isBecauseOfOffer(answer)) return answer
+  const codes: ErrorCode[] = [answer.code]
   // The same request in another process may have stored other listings a moment earlier.
   const listings = (await storedListings(dependencies.commands, terms)) ?? []
   for (const [index, listing] of listings.entries()) {
@@ -58,8 +60,10 @@ export const rentOneOf = async (
     const idempotencyKey = ids.keyOfTry(terms.idempotencyKey, index)
     answer = await requestRental(dependencies, { ...terms, listing, idempotencyKey })
     if (!isBecauseOfOffer(answer)) return answer
+    codes.push(answer.code)
   }
-  return answer
+  const refused = [...Map.groupBy(codes, (code) => code)].map(([code, of]) => `${of.length} ${code}`)
+  return { ...answer, code: 'OFFERS_CHANGED', details: { tried: String(codes.length), refused: refused.join(', ') } }
 }
 
 /** Requests the first rental of the key. Where a listing is refused before anything is stored, the next one is the first:
@@ -80,7 +84,9 @@ const rentFirst = async (
   }
 }
 
-const isBecauseOfOffer = (answer: RequestedRental | Refusal): boolean =>
+type Rejected = RequestedRental & { readonly outcome: 'rejected' }
+
+const isBecauseOfOffer = (answer: RequestedRental | Refusal): answer is Rejected =>
   !isRefusal(answer) && answer.outcome === 'rejected' && causeOf(answer.code) === 'offer'
 
 /** Resolves to the listings that were stored with the first rental of this key, or to undefined when it has none. */

@@ -61,9 +61,9 @@ export const listEvents = async (
   streamsMergedMax = streamsMergedMaxDefault,
 ): Promise<EventPage> => {
   const backwards = 'last' in list.take
-  const rowsMax = rowsToRead({ first: 'last' in list.take ? list.take.last : list.take.first })
+  const rowsMax = 'last' in list.take ? rowsToRead({ first: list.take.last }, 'last') : rowsToRead(list.take)
   const [after] = readCursor(list.after, [isStorable]) ?? []
-  const [before] = readCursor(list.before, [isStorable]) ?? []
+  const [before] = readCursor(list.before, [isStorable], 'before') ?? []
   const bounds = list.types?.length === 0 ? 'nothing' : await boundsOf(read, list)
   if (bounds === 'nothing') return { events: [], hasNextPage: false, hasPreviousPage: false }
   const range = { ...list, after, before, ...bounds }

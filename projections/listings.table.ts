@@ -35,10 +35,10 @@ export const listingsTable = defineEntity({
     { properties: ['gpuKey', 'pricePerGpuHour', 'id'], where: "status = 'open'" },
     { properties: ['regionTags'], type: 'gin', where: "status = 'open'" },
     { properties: ['gpuModel'] },
-    // What fits is found in this order, and what does not is passed over without its row.
+    // What fits is found in this order; what does not, and what a provider has besides, is passed over without its row.
     {
       name: 'listings_offers_index',
-      properties: ['gpuKey', 'asset', 'pricePerGpuHour', 'freeGpus', 'id', 'gpuCount', 'vramMib'],
+      properties: ['gpuKey', 'asset', 'pricePerGpuHour', 'freeGpus', 'id', 'gpuCount', 'vramMib', 'provider'],
       where: "status = 'open'",
     },
   ],

@@ -1,6 +1,7 @@
 import { gpuKeyOf } from '../domain/gpu-models.ts'
 import type { Asset, Money } from '../domain/money.ts'
 import type { ReadDatabase, ReadModels } from './database.ts'
+import type { ListingRow } from './listings.table.ts'
 import { isInRegion } from './listings.ts'
 
 /** What open listings must have. `gpu` is a model, however it is written, `region` a country, a continent, or words of
@@ -37,30 +38,46 @@ export const regionCharactersShown = 60
 const openOf = (db: ReadDatabase, gpu: string) =>
   db.selectFrom('Listing').where('status', '=', 'open').where('gpuKey', '=', gpuKeyOf(gpu))
 
-/** Resolves to the ids of the listings that fit, at most `max`: the cheapest first, of those with one price that with the
- *  fewest free GPUs, then by id. An index has them in this order; what does not fit is passed over in it, except another
- *  region. */
+type Found = Pick<ListingRow, 'id' | 'provider' | 'pricePerGpuHour' | 'freeGpus'>
+
+/** Resolves to the ids of listings that fit, at most `max`: first the cheapest one of each provider, then others. Both in
+ *  the order of an index: the cheapest first, of those with one price that with the fewest free GPUs, then by id. What does
+ *  not fit and what else a provider has is passed over in the index, and once; except what is in another region. */
 export const cheapestOffers = async (
   read: ReadModels,
   { gpu, gpuCount, vramMib, region, priceMax }: OfferSearch,
   max: number,
 ): Promise<readonly string[]> => {
-  const rows = await read.run('listings.cheapest', (db) => {
-    const fitting = openOf(db, gpu)
-      .select('id')
-      .where('asset', '=', priceMax.asset)
-      .where('pricePerGpuHour', '<=', priceMax.amount)
-      .where('freeGpus', '>=', gpuCount)
-      .where('gpuCount', '>=', gpuCount)
-      .where('vramMib', '>=', vramMib)
-    return (region ? fitting.where((eb) => isInRegion(eb, region)) : fitting)
-      .orderBy('pricePerGpuHour')
-      .orderBy('freeGpus')
-      .orderBy('id')
-      .limit(max)
-      .execute()
-  })
-  return rows.map(({ id }) => id)
+  const ofProvider = new Map<string, string>()
+  const others: string[] = []
+  let last: Found | undefined
+  for (;;) {
+    const from = last
+    const rows: readonly Found[] = await read.run('listings.cheapest', (db) => {
+      let fitting = openOf(db, gpu)
+        .select(['id', 'provider', 'pricePerGpuHour', 'freeGpus'])
+        .where('asset', '=', priceMax.asset)
+        .where('pricePerGpuHour', '<=', priceMax.amount)
+        .where('freeGpus', '>=', gpuCount)
+        .where('gpuCount', '>=', gpuCount)
+        .where('vramMib', '>=', vramMib)
+      if (region) fitting = fitting.where((eb) => isInRegion(eb, region))
+      if (from) {
+        const { pricePerGpuHour, freeGpus, id } = from
+        fitting = fitting
+          .where('provider', 'not in', [...ofProvider.keys()])
+          .where((eb) =>
+            eb(eb.refTuple('pricePerGpuHour', 'freeGpus', 'id'), '>', eb.tuple(pricePerGpuHour, freeGpus, id)),
+          )
+      }
+      return fitting.orderBy('pricePerGpuHour').orderBy('freeGpus').orderBy('id').limit(max).execute()
+    })
+    for (const { id, provider } of rows)
+      if (ofProvider.has(provider)) others.push(id)
+      else ofProvider.set(provider, id)
+    if (rows.length < max || ofProvider.size >= max) return [...ofProvider.values(), ...others].slice(0, max)
+    last = rows.at(-1)
+  }
 }
 
 /** Resolves to the figures of the open listings of a model. */

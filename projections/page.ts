@@ -31,27 +31,29 @@ export const cursorOf = (sortKey: readonly string[]): string =>
 /** A cursor holds a position or a moment, and an id, far below this. */
 export const cursorCharactersMax = 1_000
 
-/** Returns the sort key in a cursor from a client; undefined without a cursor. Throws INPUT_INVALID. */
+/** Returns the sort key in a cursor from a client; undefined without a cursor. Throws INPUT_INVALID, with the name of the
+ *  argument. */
 export const readCursor = (
-  after: string | undefined,
+  cursor: string | undefined,
   parts: readonly ((text: string) => boolean)[],
+  name = 'after',
 ): readonly string[] | undefined => {
-  if (after === undefined) return undefined
-  const isShort = after.length <= cursorCharactersMax
-  const sortKey = isShort ? parseJson(Buffer.from(after, 'base64url').toString()) : undefined
+  if (cursor === undefined) return undefined
+  const isShort = cursor.length <= cursorCharactersMax
+  const sortKey = isShort ? parseJson(Buffer.from(cursor, 'base64url').toString()) : undefined
   const fits =
     Array.isArray(sortKey) &&
     sortKey.length === parts.length &&
     parts.every((isPart, index) => typeof sortKey[index] === 'string' && isPart(sortKey[index]))
-  if (!fits) throw new Failure('INPUT_INVALID', { after: shortened(after), takes: 'the endCursor of an earlier page' })
+  if (!fits) throw new Failure('INPUT_INVALID', { [name]: shortened(cursor), takes: 'a cursor of an earlier page' })
   return sortKey
 }
 
 /** Returns the number of rows to read: one more than the page has, which shows whether another page follows. Throws
- *  INPUT_INVALID. */
-export const rowsToRead = ({ first }: PageRequest): number => {
+ *  INPUT_INVALID, with the name of the argument. */
+export const rowsToRead = ({ first }: PageRequest, name = 'first'): number => {
   if (!Number.isInteger(first) || first < 1 || first > pageRowsMax)
-    throw new Failure('INPUT_INVALID', { first: String(first), takes: `1 to ${pageRowsMax}` })
+    throw new Failure('INPUT_INVALID', { [name]: String(first), takes: `1 to ${pageRowsMax}` })
   return first + 1
 }
 

@@ -35,7 +35,7 @@ const [unitsPlausibleMin, unitsPlausibleMax] = [1_000n, 500_000_000n]
 const numberCharactersMax = 60
 
 /** Returns the value of a cell; empty for what programs write where a value is missing. */
-const given = (text: string): string => (/^(nan|none|null)$/i.test(text) ? '' : text)
+const given = (text: string): string => text.trim().replace(/^(nan|none|null)$/i, '')
 const otherAccelerator = /^(tpu|inferentia|trainium|neuron)/i
 
 /** Returns the offer of one line, or the column that cannot be read. */
@@ -54,7 +54,7 @@ export const readLine = (fields: Fields): ReadLine => {
   const gpuCount = Number(count)
   if (gpuCount < 1) return broken('AcceleratorCount', 'must be at least 1')
   if (!Number.isSafeInteger(gpuCount)) return broken('AcceleratorCount', 'is too large')
-  if (!/^\d+(\.\d+)?$/.test(fields.vCPUs)) return broken('vCPUs', 'takes a number')
+  if (!/^\d+(\.\d+)?$/.test(fields.vCPUs.trim())) return broken('vCPUs', 'takes a number')
   const vcpus = Math.floor(Number(fields.vCPUs))
   if (!Number.isSafeInteger(vcpus)) return broken('vCPUs', 'is too large')
   const memoryGib = Number(given(fields.MemoryGiB))
@@ -70,13 +70,11 @@ export const readLine = (fields: Fields): ReadLine => {
       "does not say the memory, and that of this model is not known: takes {'Gpus': [{'MemoryInfo': {'SizeInMiB': …}}]}",
     )
   const price = priceOf(given(fields.Price), BigInt(gpuCount))
-  if (price === undefined) {
-    const isSpot = priceOf(given(fields.SpotPrice), 1n) !== undefined && /^[0.]*$/.test(given(fields.Price))
+  if (typeof price === 'string') {
+    const isSpot = typeof priceOf(given(fields.SpotPrice), 1n) !== 'string' && /^[0.]*$/.test(given(fields.Price))
     return broken(
       'Price',
-      isSpot
-        ? 'is empty: the machine has a spot price alone, and spot is not offered here'
-        : 'takes a price above zero',
+      isSpot ? 'is empty: the machine has a spot price alone, and spot is not offered here' : price,
     )
   }
   const warnings = [
@@ -104,13 +102,16 @@ export const readLine = (fields: Fields): ReadLine => {
 const unitsPerUsd = 1_000_000n
 
 /** Returns the price of one GPU, rounded up to a millionth of a dollar: all GPUs together never cost less than the
- *  machine. Takes decimals as programs write them, however many, with an exponent too; undefined for what is no price
- *  above zero. */
-const priceOf = (text: string, gpuCount: bigint): Money | undefined => {
-  if (text.length > numberCharactersMax) return undefined
-  const [, digits = '', decimals = '', exponent = '0'] = /^(\d{1,30})(?:\.(\d*))?(?:e([+-]?\d\d?))?$/i.exec(text) ?? []
+ *  machine. Takes decimals as programs write them, however many, with an exponent too; for what is no price above zero,
+ *  returns what is wrong with it. */
+const priceOf = (text: string, gpuCount: bigint): Money | string => {
+  if (text === '') return 'is empty'
+  const match = text.length > numberCharactersMax ? null : /^(\d{1,30})(?:\.(\d*))?(?:e([+-]?\d\d?))?$/i.exec(text)
+  if (!match)
+    return 'takes a decimal number alone, such as 2.65: at most 30 digits before the point, and of an exponent at most 2'
+  const [, digits = '', decimals = '', exponent = '0'] = match
   const scale = decimals.length - Number(exponent)
   const machine = BigInt(digits + decimals) * unitsPerUsd * 10n ** BigInt(Math.max(0, -scale))
   const parts = gpuCount * 10n ** BigInt(Math.max(0, scale))
-  return machine > 0n ? money((machine + parts - 1n) / parts, 'USDC/6') : undefined
+  return machine > 0n ? money((machine + parts - 1n) / parts, 'USDC/6') : 'takes a price above zero'
 }

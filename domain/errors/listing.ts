@@ -41,6 +41,10 @@ export const listingErrors = {
     message: 'The price is above the given maximum.',
     hint: 'See the details. Raise maxPricePerGpuHour, name the asset of the offer, or take another listing.',
   },
+  OFFERS_CHANGED: {
+    message: 'Each offer that was tried had changed by then: its price, its free GPUs, or it was withdrawn.',
+    hint: 'See the details for why each was refused. Ask again with a new idempotencyKey.',
+  },
   RESERVATION_UNKNOWN: {
     message: 'The listing has no such reservation.',
     hint: 'It was freed before, or never made.',

@@ -10,7 +10,7 @@ import { reachPosition } from './context.ts'
 import { dispatch } from './dispatch.ts'
 import { limited } from './input-limits.ts'
 import { keyLimit, refuseBlankRegion, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
-import { assetDefault, MoneyType, parseMoney, priceInput } from './money.ts'
+import { assetDefault, MoneyType, parsePrice, priceInput } from './money.ts'
 import { Listing, Provider } from './nodes.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
 import { nodePayloadOf } from './payloads.ts'
@@ -92,7 +92,7 @@ builder.queryField('listings', (t) =>
       await reachPosition(context, atLeast, info)
       const { maxPricePerGpuHour, asset, gpu, region, ...conditions } = filter ?? {}
       // The asset is looked at without a price too, though nothing is compared with it then.
-      const price = parseMoney('maxPricePerGpuHour', maxPricePerGpuHour || '0', asset)
+      const price = parsePrice('maxPricePerGpuHour', maxPricePerGpuHour || '0', asset)
       const refusal = isRefusal(price) ? price : refuseBlankRegion(region)
       if (refusal) throw new Failure(refusal.refused, refusal.details)
       const pricePerGpuHourMax = maxPricePerGpuHour && !isRefusal(price) ? price : undefined
@@ -161,7 +161,7 @@ builder.mutationField('listGpus', (t) =>
       }
       for (const [field, value] of Object.entries(numbers))
         if (value < 0) return refuse('LISTING_INVALID', { [field]: String(value) })
-      const pricePerGpuHour = parseMoney('pricePerGpuHour', price, asset)
+      const pricePerGpuHour = parsePrice('pricePerGpuHour', price, asset)
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
       if ((await services.commands.current('provider', wallet)).state.status === 'none')
         return refuse('PROVIDER_NOT_REGISTERED')
@@ -194,7 +194,7 @@ builder.mutationField('changePrice', (t) =>
     description: 'Changes the price of a listing. Running rentals keep their price.',
     args: { input: t.arg({ type: ChangePriceInput, required: true }) },
     resolve: async (_, { input: { listing, pricePerGpuHour: price, asset } }, context) => {
-      const pricePerGpuHour = parseMoney('pricePerGpuHour', price, asset)
+      const pricePerGpuHour = parsePrice('pricePerGpuHour', price, asset)
       if (isRefusal(pricePerGpuHour)) return pricePerGpuHour
       return dispatch(context, 'listing', listing, () => ({ type: 'ChangePrice', pricePerGpuHour }))
     },

@@ -1,10 +1,14 @@
 import { type Refusal, refuse } from '../../domain/errors.ts'
+import { priceMax } from '../../domain/events.ts'
 import { shortened } from '../../domain/limits.ts'
 import {
   type Asset,
   amountCharactersMax,
+  amountWords,
   assets,
+  exceeds,
   formatAmount,
+  formatMoney,
   type Money,
   money,
   parseAmount,
@@ -41,16 +45,17 @@ export const assetDefault = 'USDC/6'
 
 const isAsset = (text: string): text is Asset => (assets as readonly string[]).includes(text)
 
-/** Parses a decimal text such as "2.65" as an amount of an asset. Refuses INPUT_INVALID, with the name of the field. */
-export const parseMoney = (
+/** Parses a decimal text such as "2.65" as a price in an asset. Refuses INPUT_INVALID, with the name of the field. */
+export const parsePrice = (
   field: string,
   text: string,
   asset: string | null | undefined = assetDefault,
 ): Money | Refusal => {
   const named = asset ?? assetDefault
   if (!isAsset(named)) return refuse('INPUT_INVALID', { asset: shortened(named), takes: assets.join(', ') })
-  return (
-    parseAmount(text, named) ??
-    refuse('INPUT_INVALID', { [field]: shortened(text), takes: `a decimal number of ${named}` })
-  )
+  const price = parseAmount(text, named)
+  if (!price) return refuse('INPUT_INVALID', { [field]: shortened(text), takes: amountWords(named) })
+  const most = money(priceMax, named)
+  if (!exceeds(price, most)) return price
+  return refuse('INPUT_INVALID', { [field]: shortened(text), takes: `at most ${formatMoney(most)}` })
 }

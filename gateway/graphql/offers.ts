@@ -128,9 +128,10 @@ type Part = typeof OfferFilePart.$inferInput
 
 /** Refuses INPUT_INVALID for a part whose numbers no file can have. */
 const refuseInvalidPart = ({ firstLine, equalsBefore }: Part): Refusal | undefined => {
-  if (firstLine < 2 || firstLine > linesOfPartMax) return refuse('INPUT_INVALID', { firstLine: 'takes 2 or more' })
+  if (firstLine < 2 || firstLine > linesOfPartMax)
+    return refuse('INPUT_INVALID', { 'part.firstLine': `takes 2 to ${linesOfPartMax}` })
   if (equalsBefore.some((count) => count < 0 || count > equalsBeforeMax))
-    return refuse('INPUT_INVALID', { equalsBefore: `takes numbers from 0 to ${equalsBeforeMax}` })
+    return refuse('INPUT_INVALID', { 'part.equalsBefore': `takes numbers from 0 to ${equalsBeforeMax}` })
   return undefined
 }
 

@@ -7,12 +7,13 @@ import type { Services } from '../services.ts'
 
 /** Resolves to what a rejection is about, in figures: for INSUFFICIENT_FUNDS the amount that was to be held, and what the
  *  renter can spend now; for LISTING_TOO_SMALL and LISTING_FULL the GPUs of the listing; for PRICE_ABOVE_MAXIMUM the
- *  maximum and the present price, or their assets. */
+ *  maximum and the present price, or their assets; for OFFERS_CHANGED how many were tried, and why each was refused. */
 export const detailsOfRejection = async (
   { commands }: Pick<Services, 'commands'>,
   answer: RequestedRental,
 ): Promise<Details> => {
   if (answer.outcome !== 'rejected') return {}
+  if (answer.details) return answer.details
   const { state: rental, first } = await commands.current('rental', answer.rental)
   if (rental.status === 'none') return {}
   const { state: listing } = await commands.current('listing', rental.listing)
@@ -29,10 +30,13 @@ export const detailsOfRejection = async (
   return { needed: formatMoney(needed), available: formatMoney(available) }
 }
 
-/** Returns nothing for a price that has changed since, and is below the maximum now. */
 const detailsOfPrice = (maximum: Money, price: Money): Details => {
   if (price.asset !== maximum.asset)
     return { asset: `is ${maximum.asset}, and the listing is offered for ${price.asset}` }
-  if (!exceeds(price, maximum)) return {}
-  return { maxPricePerGpuHour: `is ${formatMoney(maximum)}, and the listing costs ${formatMoney(price)}` }
+  const costs = formatMoney(price)
+  if (!exceeds(price, maximum))
+    return {
+      maxPricePerGpuHour: `is ${formatMoney(maximum)}: the listing cost more when it was asked, and ${costs} now`,
+    }
+  return { maxPricePerGpuHour: `is ${formatMoney(maximum)}, and the listing costs ${costs}` }
 }

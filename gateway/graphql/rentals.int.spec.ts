@@ -47,6 +47,8 @@ const rentalOf = (user: User, id: string, selection: string, atLeast?: string) =
     atLeast,
   })
 
+const plainDecimal = 'a plain decimal number of USDC/6, with at most 30 digits before the point and 6 after it'
+
 describe('renting', () => {
   test('a listing by id gives an active rental with the money held, in one answer', async () => {
     const listing = await newListing()
@@ -103,12 +105,14 @@ describe('renting', () => {
     ['takes exactly one of listing and gpu', { listing: '' }],
     ['takes exactly one of seconds and hours', { listing: 'a', seconds: 60 }],
     ['takes exactly one of seconds and hours', { listing: 'a', hours: null }],
-    ['takes at most 2147483647', { listing: 'a', hours: 2_000_000_000 }],
+    ['takes at most 596523', { listing: 'a', hours: 2_000_000_000 }],
     ['takes no vramMibMin and no region beside it', { listing: 'a', region: 'FR' }],
     [regionInput, { gpu: 'H100', region: '  ' }],
     [regionInput, { gpu: 'H100', region: '-' }],
-    ['a decimal number of USDC/6', { listing: 'a', maxPricePerGpuHour: '1e3' }],
-    ['a decimal number of USDC/6', { listing: 'a', maxPricePerGpuHour: '0.0000001' }],
+    [plainDecimal, { listing: 'a', maxPricePerGpuHour: '1e3' }],
+    [plainDecimal, { listing: 'a', maxPricePerGpuHour: '0.0000001' }],
+    ['at most 1000000000000000000000 USDC', { listing: 'a', maxPricePerGpuHour: '9'.repeat(30) }],
+    ['takes at least 0', { gpu: 'H100', vramMibMin: -1 }],
     ['USDC/6, NMESH/18, ETH/18, USD/2', { listing: 'a', asset: 'GOLD' }],
     ['takes 1 to 200 characters', { listing: 'a', idempotencyKey: '' }],
   ])('is refused with INPUT_INVALID: it %s', async (takes, request) => {
@@ -150,6 +154,18 @@ describe('renting', () => {
     // Raising the maximum helps where the asset is that of the offer.
     const price = { maxPricePerGpuHour: 'is 1 USDC, and the listing costs 3.6 USDC' }
     expect(await detailsOf(renter, { listing, maxPricePerGpuHour: '1' })).toMatchObject(['PRICE_ABOVE_MAXIMUM', price])
+    // The same key again, once the price is low: its rental stays rejected.
+    const request = { listing, maxPricePerGpuHour: '1', idempotencyKey: newId() }
+    const changePrice = 'mutation ($input: ChangePriceInput!) { changePrice(input: $input) { __typename } }'
+    for (const [pricePerGpuHour, now] of [
+      ['3.6', 'the listing costs 3.6 USDC'],
+      ['0.5', 'the listing cost more when it was asked, and 0.5 USDC now'],
+    ]) {
+      await provider.ask(changePrice, { input: { listing, pricePerGpuHour } })
+      const why = expect.stringContaining(`${now}`)
+      expect(await detailsOf(renter, request)).toMatchObject(['PRICE_ABOVE_MAXIMUM', { maxPricePerGpuHour: why }])
+    }
+    await provider.ask(changePrice, { input: { listing, pricePerGpuHour: '3.6' } })
     for (const asset of ['ETH/18', 'NMESH/18', 'USD/2']) {
       const [code, { asset: named, maxPricePerGpuHour }] = await detailsOf(renter, { listing, asset })
       expect([code, maxPricePerGpuHour]).toEqual(['PRICE_ABOVE_MAXIMUM', undefined])

@@ -14,7 +14,7 @@ import { reachPosition, requireWallet, resultPosition } from './context.ts'
 import { ErrorCodeType, requireState, unknownIfMissing } from './errors.ts'
 import { limited } from './input-limits.ts'
 import { isExactlyOne, keyLimit, refuseBlankRegion, refuseInvalidKey, regionInput, withoutNulls } from './inputs.ts'
-import { assetDefault, MoneyType, moneyOrNull, parseMoney, priceInput } from './money.ts'
+import { assetDefault, MoneyType, moneyOrNull, parsePrice, priceInput } from './money.ts'
 import { Invoice, Listing, Provider, Rental } from './nodes.ts'
 import { requireOwner, sees, walletArgument } from './owners.ts'
 import { atLeastArgument, connectionOf, pageArguments, pageRequest, toConnection } from './pages.ts'
@@ -233,14 +233,17 @@ const parseRentGpuInput = (input: typeof RentGpuInput.$inferInput) => {
     return refuse('INPUT_INVALID', { listing: 'takes exactly one of listing and gpu' })
   if (!isExactlyOne(seconds, hours))
     return refuse('INPUT_INVALID', { seconds: 'takes exactly one of seconds and hours' })
+  const hoursMax = Math.floor(secondsMax / secondsPerHour)
+  if ((hours ?? 0) > hoursMax) return refuse('INPUT_INVALID', { hours: `takes at most ${hoursMax}` })
+  if ((hours ?? 1) < 1) return refuse('RENTAL_INVALID', { hours: String(hours) })
   const time = seconds ?? (hours ?? 0) * secondsPerHour
-  if (time > secondsMax) return refuse('INPUT_INVALID', { seconds: `takes at most ${secondsMax}` })
-  const maxPricePerGpuHour = parseMoney('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
+  const maxPricePerGpuHour = parsePrice('maxPricePerGpuHour', input.maxPricePerGpuHour, input.asset)
   if (isRefusal(maxPricePerGpuHour)) return maxPricePerGpuHour
   const refusedRegion = refuseBlankRegion(region)
   if (refusedRegion) return refusedRegion
   const gpuCount = input.gpuCount ?? 1
   const terms = { idempotencyKey, gpuCount, seconds: BigInt(time), maxPricePerGpuHour }
+  if ((vramMibMin ?? 0) < 0) return refuse('INPUT_INVALID', { vramMibMin: 'takes at least 0' })
   if (gpu)
     return { ...terms, needs: { gpu, gpuCount, maxPricePerGpuHour, ...withoutNulls({ vramMib: vramMibMin, region }) } }
   if (vramMibMin || region) return refuse('INPUT_INVALID', { listing: 'takes no vramMibMin and no region beside it' })

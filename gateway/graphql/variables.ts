@@ -3,6 +3,7 @@
 import { type ExecutionArgs, type GraphQLError, getOperationAST, getVariableValues } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { Failure } from '../../domain/errors.ts'
+import { shortened } from '../../domain/limits.ts'
 import { isStorable } from '../../domain/text.ts'
 import { asGraphQLError, graphQLErrorOf, shortError, withHint } from './mask.ts'
 
@@ -20,20 +21,24 @@ const tooMany = (count: string, most: number) =>
 
 /** Returns why variables are refused, whatever their types; undefined for those within the limits. */
 const refusalOf = (variables: unknown): Failure | undefined => {
-  const open = [{ value: variables, depth: 0 }]
+  const open = [{ value: variables, depth: 0, path: '' }]
   let values = 0
-  for (const { value, depth } of open) {
+  for (const { value, depth, path } of open) {
     if (typeof value === 'string' && !isStorable(value))
-      return new Failure('INPUT_INVALID', { takes: 'well-formed text without NUL' })
+      return new Failure('INPUT_INVALID', {
+        [shortened(path)]: shortened(value),
+        takes: 'well-formed text without NUL',
+      })
     if (typeof value !== 'object' || value === null) continue
-    const within = Object.values(value)
+    const within = Object.entries(value)
     if (!Array.isArray(value) && within.length > variableKeysMax)
       return tooMany(`${within.length} names in one object`, variableKeysMax)
     values += within.length
     if (values > variableValuesMax) return tooMany(`more than ${variableValuesMax} values`, variableValuesMax)
     if (depth === variableDepthMax)
       return tooMany(`values within more than ${variableDepthMax} others`, variableDepthMax)
-    for (const each of within) open.push({ value: each, depth: depth + 1 })
+    for (const [name, each] of within)
+      open.push({ value: each, depth: depth + 1, path: path === '' ? name : `${path}.${name}` })
   }
   return undefined
 }

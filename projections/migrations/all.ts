@@ -6,6 +6,7 @@ import { Endings } from './2026-11-28-endings.ts'
 import { TransactionsOfPayments } from './2026-11-28-transactions-of-payments.ts'
 import { NamesOfListings } from './2026-11-29-names-of-listings.ts'
 import { Offers } from './2026-11-29-offers.ts'
+import { OffersByProvider } from './2026-11-30-offers-by-provider.ts'
 
 /** The migrations in the order in which they run. Neither the name nor the effect of a released migration ever
  *  changes. */
@@ -18,4 +19,5 @@ export const migrations = [
   { name: '2026-11-28-transactions-of-payments', class: TransactionsOfPayments },
   { name: '2026-11-29-names-of-listings', class: NamesOfListings },
   { name: '2026-11-29-offers', class: Offers },
+  { name: '2026-11-30-offers-by-provider', class: OffersByProvider },
 ]

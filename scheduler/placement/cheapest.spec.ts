@@ -7,6 +7,7 @@ import type { Needs } from './cheapest.ts'
 
 const offer = (listing: string, overrides: Partial<Candidate> = {}): Candidate => ({
   listing,
+  provider: 'p',
   gpu: 'H100',
   gpuCount: 8,
   freeGpus: 8,
@@ -131,6 +132,7 @@ test('all fitting listings are returned, no other, the cheapest first', () => {
   const candidates = fc.array(
     fc.record({
       listing: fc.uuid(),
+      provider: fc.constantFrom('p', 'q'),
       gpu: fc.constantFrom('H100', 'A100'),
       gpuCount: fc.constant(4),
       freeGpus: fc.nat(4),

@@ -7,6 +7,7 @@ import { type Needs, regionsFoundMax, whyNone } from './cheapest.ts'
 /** An open listing, as placement compares it. */
 export type Candidate = {
   readonly listing: string
+  readonly provider: string
   readonly gpu: string
   readonly gpuCount: number
   readonly freeGpus: number

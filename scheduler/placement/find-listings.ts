@@ -9,9 +9,9 @@ const [gpuCharactersShown, modelsShownMax] = [100, 5]
 /** A listing may come between two looks: then the first look finds it the next time. */
 const looksMax = 3
 
-/** Resolves to the listings that fit, at most `max`, the cheapest first; among those of one price, the one with the fewest
- *  free GPUs comes first, so that the rental fills it best. Reads these alone: what refused listings have is asked of the
- *  database in figures. Refuses GPU_UNKNOWN, NO_FITTING_OFFER, PRICE_ABOVE_MAXIMUM, LISTING_FULL, and names the
+/** Resolves to the listings that fit, at most `max`: first the cheapest of each provider, then others. The cheapest comes
+ *  first; among those of one price, the one with the fewest free GPUs, so that the rental fills it best. Reads these alone:
+ *  what refused listings have is asked of the database in figures. Refuses GPU_UNKNOWN, NO_FITTING_OFFER, PRICE_ABOVE_MAXIMUM, LISTING_FULL, and names the
  *  requirement that failed. */
 export const findListings = async (
   read: ReadModels,

@@ -39,10 +39,16 @@ export const createMarket = (store: EventStore = createMemoryEventStore()) => {
     pass: (seconds: number) => {
       time += seconds * 1000
     },
-    list: async (listing: string, gpuCount: number, pricePerGpuHour = usdc(3_600_000n), provider = 'provider') => {
+    list: async (
+      listing: string,
+      gpuCount: number,
+      pricePerGpuHour = usdc(3_600_000n),
+      provider = 'provider',
+      gpu = 'H100',
+    ) => {
       const offer = {
         provider,
-        gpu: 'H100',
+        gpu,
         gpuCount,
         vramMib: 81_559,
         vcpus: 32,

@@ -124,6 +124,9 @@ more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off
 (4408), and the client resumes at the last position. A socket is closed when its token expires (4401), and so is a stream
 of events.
 
+A job may have 500,000 files, or a quarter of those that its disk may have where that is less; what else it may use:
+[jobs](jobs.md#what-a-job-may-use).
+
 ## What grows in memory
 
 Everything in the memory of a process that grows with what strangers do is made by \`createBoundedMap\`

@@ -8,11 +8,15 @@ import type { ClusterHarness } from './contract.ts'
 import type { JobHandle, JobSpec } from './port.ts'
 import { killProcesses } from './process/end.ts'
 import type { IsolationKind } from './process/isolation.ts'
+import { removeFiles } from './process/retention.ts'
 import { membersOf, readProcessTable } from './process/table.ts'
 import { processCluster } from './process.ts'
 
 export { measureDisk } from './process/disk.ts'
 export { parseProgressLine, progressLines } from './process/progress-lines.ts'
+
+/** Removes the files of one attempt as the platform does. */
+export const removeFilesOf = (folder: string): Promise<void> => removeFiles([folder])
 
 /** How long a job in a test may take to end. */
 export const graceMs = 300

@@ -29,7 +29,7 @@ const look = setInterval(() => {
   gapMs = Math.max(gapMs, performance.now() - lastMs)
   lastMs = performance.now()
 }, 5)
-const use = await measureDisk([folder], Number.MAX_SAFE_INTEGER)
+const use = await measureDisk([folder], {})
 await new Promise((resolve) => setTimeout(resolve, 20))
 clearInterval(look)
 process.stdout.write(JSON.stringify({ use, gapMs, grownMib: residentMib() - before } satisfies DiskReport))

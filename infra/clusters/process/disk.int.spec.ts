@@ -28,10 +28,10 @@ test('what cannot be told is trouble: too many folders beside each other, or too
   const beside = join(folder, 'beside')
   const script = 'mkdir "$1" && cd "$1" && seq 50002 | xargs mkdir'
   await promisify(execFile)('sh', ['-c', script, 'sh', beside])
-  expect((await measureDisk([beside], Number.MAX_SAFE_INTEGER)).trouble).toMatch(/folders beside/)
+  expect((await measureDisk([beside], {})).trouble).toMatch(/folders beside/)
   const deep = join(folder, ...Array.from({ length: 202 }, () => 'd'))
   await mkdir(deep, { recursive: true })
-  expect((await measureDisk([join(folder, 'd')], Number.MAX_SAFE_INTEGER)).trouble).toMatch(/200 deep/)
+  expect((await measureDisk([join(folder, 'd')], {})).trouble).toMatch(/200 deep/)
 }, 120_000)
 
 test('it counts the blocks of all files, and ends early at the limit or when it is stopped', async () => {
@@ -39,12 +39,12 @@ test('it counts the blocks of all files, and ends early at the limit or when it 
     await mkdir(join(folder, name), { recursive: true })
     await writeFile(join(folder, name, 'file'), Buffer.alloc(1_000_000, 1))
   }
-  const { bytes } = await measureDisk([folder, join(folder, 'missing')], Number.MAX_SAFE_INTEGER)
+  const { bytes } = await measureDisk([folder, join(folder, 'missing')], {})
   expect(bytes).toBeGreaterThanOrEqual(2_000_000)
-  expect((await measureDisk([folder], 500_000)).bytes).toBeLessThan(bytes)
-  expect(await measureDisk([folder], bytes, AbortSignal.abort())).toMatchObject({ bytes: 0, cut: true })
+  expect((await measureDisk([folder], { bytesMax: 500_000 })).bytes).toBeLessThan(bytes)
+  expect(await measureDisk([folder], { bytesMax: bytes }, AbortSignal.abort())).toMatchObject({ bytes: 0, cut: true })
   await rm(join(folder, 'a'), { recursive: true })
-  expect((await measureDisk([folder], bytes)).bytes).toBeLessThan(bytes)
+  expect((await measureDisk([folder], { bytesMax: bytes })).bytes).toBeLessThan(bytes)
 })
 
 test('a file that vanishes during the look hides no other one', async () => {
@@ -53,9 +53,34 @@ test('a file that vanishes during the look hides no other one', async () => {
   const churn = spawn('sh', ['-c', script, 'sh', folder], { stdio: 'ignore' })
   try {
     for (let times = 0; times < 300; times++)
-      expect((await measureDisk([folder], Number.MAX_SAFE_INTEGER)).bytes).toBeGreaterThanOrEqual(4_000_000)
+      expect((await measureDisk([folder], {})).bytes).toBeGreaterThanOrEqual(4_000_000)
   } finally {
     churn.kill('SIGKILL')
     await once(churn, 'exit')
+  }
+}, 60_000)
+
+test('whatever bytes names have, files count and so do those in folders', async () => {
+  const odd = (...bytes: number[]) => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(bytes)])
+  await mkdir(odd(0xff, 0x41))
+  await writeFile(Buffer.concat([odd(0xff, 0x41), Buffer.from('/large')]), Buffer.alloc(1_000_000, 1))
+  await writeFile(odd(0xc3), Buffer.alloc(1_000_000, 1))
+  expect((await measureDisk([folder], {})).bytes).toBeGreaterThanOrEqual(2_000_000)
+})
+
+test('more files than allowed are trouble, and none is counted behind a link that takes the place of a folder', async () => {
+  for (const name of ['a', 'b', 'c']) await writeFile(join(folder, name), '')
+  expect(await measureDisk([folder], { filesMax: 3 })).toMatchObject({ files: 3 })
+  expect((await measureDisk([folder], { filesMax: 2 })).trouble).toMatch(/more than 2 files/)
+  const [mine, other] = [join(folder, 'mine'), join(folder, 'other')]
+  for (const path of [join(mine, 'd', 'e'), join(other, 'e')]) await mkdir(path, { recursive: true })
+  await writeFile(join(other, 'e', 'large'), Buffer.alloc(1_000_000, 1))
+  const script = 'cd "$1"; ln -s "$2" l; while :; do mv -T d k; mv -T l d; mv -T d l; mv -T k d; done 2> /dev/null'
+  const swaps = spawn('sh', ['-c', script, 'sh', mine, other], { stdio: 'ignore' })
+  try {
+    for (let times = 0; times < 500; times++) expect((await measureDisk([mine], {})).bytes).toBeLessThan(1_000_000)
+  } finally {
+    swaps.kill('SIGKILL')
+    await once(swaps, 'exit')
   }
 }, 60_000)

@@ -198,8 +198,8 @@ export const storeVerdict = async (folder: string, outcome: JobOutcome): Promise
       if (!isFaultOfMachine(error) || !(await writeInRoom(folder, draft, text))) throw error
     })
     await link(draft, verdict).catch(async (error: unknown) => {
-      if (errorCode(error) !== 'EEXIST') throw error
-      // A power cut may have left an empty one.
+      if (errorCode(error) !== 'EEXIST' && !isFaultOfMachine(error)) throw error
+      // A power cut may have left an empty one, and a full disk may have no room for a second name.
       if (!(await readVerdict(folder))) await rename(draft, verdict)
     })
   } finally {

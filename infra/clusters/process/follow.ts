@@ -5,7 +5,7 @@ import { ageMs, isAlive } from '../../system/processes.ts'
 import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { settleGroup } from './attempt-groups.ts'
 import { type Group, withGroup } from './control-groups.ts'
-import { type DiskUse, measureDisk } from './disk.ts'
+import { type DiskUse, measureDisk, readRoom } from './disk.ts'
 import { endAttempt, killProcesses } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
 import { removeIpc } from './ipc.ts'
@@ -153,11 +153,14 @@ export const follow = (options: FollowOptions): Follower => {
     const begun = performance.now()
     if (measuring || begun < measureAtMs) return
     // Known before the look at the folders begins: what has lost its name by then has none in them.
-    const nameless = memory.namelessDiskBytes()
-    measuring = measureDisk([join(folder, 'work'), join(folder, 'tmp')], diskBytesMax - nameless, over.signal)
-      .then((use) => {
-        disk = { ...use, bytes: use.bytes + nameless }
-      })
+    const { diskBytes, diskFiles } = memory.nameless()
+    const measureAll = async () => {
+      const filesMax = (await readRoom(folder)).filesMax - diskFiles
+      const limits = { bytesMax: diskBytesMax - diskBytes, filesMax }
+      const use = await measureDisk([join(folder, 'work'), join(folder, 'tmp')], limits, over.signal)
+      disk = { ...use, bytes: use.bytes + diskBytes }
+    }
+    measuring = measureAll()
       .catch((error: unknown) => log.warn({ ...details, err: error }, 'the files of a job cannot be measured'))
       .finally(() => {
         const now = performance.now()

@@ -7,7 +7,7 @@ import { eventually } from '../../../testing/eventually.ts'
 import { recorder, shellJob } from '../contract.ts'
 import { folderOf, graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
 import { makeWayForStart, processCluster } from '../process.ts'
-import { readRoom } from './room.ts'
+import { readRoom, scarceIn } from './disk.ts'
 
 const run = promisify(execFile)
 const mount = (folder: string, size: string) =>
@@ -148,6 +148,20 @@ onSmallDisk('on a disk of 64 MiB (only root may mount one)', () => {
     await cluster.close({ stopJobs: true })
   })
 
+  test('what fills the disk is ended also where the files of an ended job cannot be removed', async () => {
+    const [cluster, over, large] = [open(), recorder(), recorder()]
+    const [ended, greedy] = [shellJob('mkdir held'), shellJob(filler)]
+    await cluster.launch(ended, over)
+    await over.end
+    const held = join(folderOf(root, ended), 'work', 'held')
+    await mount(held, '1m')
+    await cluster.launch(greedy, large)
+    expect(await large.end).toMatchObject({ ended: 'failed', code: 'JOB_DISK_EXCEEDED' })
+    await expectRoom()
+    await run('umount', [held])
+    await cluster.close({ stopJobs: true })
+  })
+
   test('a start makes room before anything else: it ends what fills the disk while no program watches', async () => {
     const spec = shellJob(filler)
     await kill(await launchElsewhere(root, spec, 'started'))
@@ -177,5 +191,42 @@ onSmallDisk('on a disk of 64 MiB (only root may mount one)', () => {
     expect(performance.now() - begun).toBeGreaterThan(9_000)
     await rm(big)
     await cluster.close({ stopJobs: true })
+  })
+})
+
+onSmallDisk('on a disk of 64 MiB for 20,000 files (only root may mount one)', () => {
+  useDisk('64m,nr_inodes=20000')
+  const many = (count: number) => `mkdir m; cd m; seq ${count} | xargs touch; echo made; sleep 60`
+  const silentRun = shellJob('echo ready; sleep 60')
+
+  test('a job that makes too many is ended, and one that may go on takes no harm', async () => {
+    const [cluster, quiet, watcher] = [open(), recorder(), recorder()]
+    await cluster.launch(silentRun, quiet)
+    await logged('ready', silentRun, cluster)
+    await cluster.launch(shellJob(many(6000)), watcher)
+    expect(await watcher.end).toMatchObject({ ended: 'failed', code: 'JOB_DISK_EXCEEDED' })
+    expect(quiet.calls).toEqual(['started'])
+    await cluster.close({ stopJobs: true })
+  })
+
+  test('the job with most of them is ended where few are left, and no other one', async () => {
+    const [cluster, modest, greedy] = [open(), recorder(), recorder()]
+    const first = shellJob('head -c 2000000 /dev/zero > mine; echo ready; sleep 60')
+    await cluster.launch(first, modest)
+    await logged('ready', first, cluster)
+    await cluster.launch(shellJob(many(30_000)), greedy)
+    expect(await greedy.end).toMatchObject({ ended: 'failed', code: 'JOB_DISK_EXCEEDED' })
+    await eventually('there is room for files', async () => scarceIn(await readRoom(root)) === undefined)
+    expect(modest.calls).toEqual(['started'])
+    await cluster.close({ stopJobs: true })
+  })
+
+  test('a start makes room for files before anything else', async () => {
+    const spec = shellJob(many(30_000))
+    await kill(await launchElsewhere(root, spec, 'started'))
+    await eventually('no file can be made', async () => (await statfs(root)).ffree === 0)
+    await makeWayForStart({ root, ports: [], log: silent })
+    expect(scarceIn(await readRoom(root))).toBeUndefined()
+    expect(await runningOf(root, spec)).toEqual([])
   })
 })

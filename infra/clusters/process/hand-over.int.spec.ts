@@ -10,7 +10,7 @@ import { jobSpec, recorder, shellJob } from '../contract.ts'
 import type { JobSpec } from '../port.ts'
 import { graceMs, kill, launchElsewhere, makeRoot } from '../process.testing.ts'
 import { type IsolationKind, makeWayForStart, processCluster } from '../process.ts'
-import { readRoom } from './room.ts'
+import { readRoom } from './disk.ts'
 
 const run = promisify(execFile)
 const mount = (folder: string) => run('mount', ['-t', 'tmpfs', '-o', 'size=64m,mode=755', 'small', folder])

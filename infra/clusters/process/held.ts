@@ -26,12 +26,13 @@ const typeMask = 0o170_000n
 const [fifoType, socketType, plainType, noType] = [0o010_000n, 0o140_000n, 0o100_000n, 0n]
 
 /** What processes hold beside their pages, in MiB: `mapped` is shared memory of which pages may be counted too.
- *  `diskBytes` is what they hold of the disk without a name. `hidden` is what could not be seen this time, `unmeasured`
+ *  `diskBytes` is what they hold of the disk without a name, in `diskFiles` files. `hidden` is what could not be seen this time, `unmeasured`
  *  what never can. */
 export type Held = {
   readonly mapped: number
   readonly unmapped: number
   readonly diskBytes: number
+  readonly diskFiles: number
   readonly hidden?: string
   readonly unmeasured?: string
 }
@@ -223,6 +224,7 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
     mapped: (sum('memory', true) + shm + ofUser) / mebibyte,
     unmapped: (sum('memory', false) + pipes.size * pipeBytes) / mebibyte,
     diskBytes: sum('disk'),
+    diskFiles: [...kept.values()].filter((file) => file.of === 'disk').length,
     ...reasons,
   }
 }

@@ -34,12 +34,14 @@ echo 64 > "\${kernel%/*}/user/max_inotify_instances" || :
 `
 
 /** Process 1 of the attempt: sh -c SUPERVISE init <command…>. It passes one SIGTERM to all processes of the attempt, and
- *  ends with its command; then Linux ends all others. */
+ *  ends with its command; then Linux ends all others. The command may see what it has open, and where it is the same user
+ *  open that again, to write too: so it does not begin before the channels of the wrapper are closed here. */
 const SUPERVISE = `
 trap 'kill -s TERM -- -1' TERM
 trap : HUP INT QUIT
-"$@" &
+(while [ -h /proc/1/fd/3 ] || [ -h /proc/1/fd/5 ]; do sleep 0.01; done; exec "$@") &
 main=$!
+exec 3>&- 5<&-
 while :; do
   wait $main; status=$?
   kill -s 0 $main 2> /dev/null || exit $status

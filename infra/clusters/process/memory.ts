@@ -30,8 +30,8 @@ export type MemoryWatch = {
   look(pids: readonly number[], how?: { readonly now: boolean }): Promise<void>
   /** Returns why what was seen so far is too much; undefined when it is not. */
   tooMuch(): string | undefined
-  /** Returns what they hold of the disk without a name, in bytes. */
-  namelessDiskBytes(): number
+  /** Returns what they hold of the disk without a name. */
+  nameless(): Pick<Held, 'diskBytes' | 'diskFiles'>
 }
 
 /** Returns a watch of the memory of one attempt. It calls `found` when that is too much. */
@@ -41,7 +41,7 @@ export const createMemoryWatch = (
   found = () => {},
   group?: Pick<Group, 'usedMib' | 'wasOverLimit'>,
 ): MemoryWatch => {
-  let held: Held = { mapped: 0, unmapped: 0, diskBytes: 0 }
+  let held: Held = { mapped: 0, unmapped: 0, diskBytes: 0, diskFiles: 0 }
   let exact: { readonly pages: Pages; readonly residentMib: number } | undefined
   let [heldAtMs, exactAtMs, watchesAtMs] = [0, 0, 0]
   let watchesMib = 0
@@ -135,6 +135,6 @@ export const createMemoryWatch = (
       await Promise.all(measurements.map((measure) => measure(pids, now)))
     },
     tooMuch: () => tooMuch,
-    namelessDiskBytes: () => held.diskBytes,
+    nameless: () => held,
   }
 }

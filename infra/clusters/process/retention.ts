@@ -1,12 +1,10 @@
 /** Removes what attempts have left: the files of the job soon after its end, its log when that is old. */
-import { execFile } from 'node:child_process'
 import { lstat, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
-import { exists } from '../../system/files.ts'
 import type { JobHandle } from '../port.ts'
 import { attemptFolder, outputBytes } from './folder.ts'
 import { readLaunch } from './reading.ts'
+import { removeFolders, removeJobFiles } from './removal.ts'
 import { releaseUid } from './uids.ts'
 
 const hourMs = 3_600_000
@@ -43,25 +41,19 @@ export const pickRemovals = (
   return { files, whole }
 }
 
-/** Removes folders as `rm` does: however deep, through no link, on no other file system. Another process does the work,
- *  piece by piece, so that the loop does not feel how many files there are. */
-const removeFolders = async (paths: readonly string[], signal: AbortSignal | undefined): Promise<void> => {
-  const there: string[] = []
-  for (const path of paths) if (await exists(path)) there.push(path)
-  if (there.length === 0) return
-  // A job may have closed its folders to their owner. Silent: a program that prints too much is ended.
-  await promisify(execFile)('chmod', ['-Rf', 'u+rwx', '--', ...there], { signal }).catch(() => undefined)
-  await promisify(execFile)('rm', ['-rf', '--one-file-system', '--', ...there], { signal })
-}
-
-/** Removes the files of attempts that have ended, whatever their age; their logs and outcomes stay. Throws as `removeOld`
- *  does. */
+/** Removes the files of attempts that have ended, whatever their age; their logs and outcomes stay. What of one cannot be
+ *  removed holds up no other. Throws as `removeOld` does. */
 export const removeFiles = async (folders: readonly string[], signal?: AbortSignal): Promise<void> => {
-  const paths = folders.flatMap((folder) => filesOf(folder))
-  if (!signal?.aborted) await removeFolders(paths, signal)
+  const errors: unknown[] = []
+  for (const folder of folders)
+    if (!signal?.aborted) await removeJobFiles(folder, signal).catch((error: unknown) => errors.push(error))
+  throwAll(errors, signal)
 }
 
-const filesOf = (folder: string): string[] => ['work', 'tmp', 'jail'].map((name) => join(folder, name))
+const throwAll = (errors: readonly unknown[], signal: AbortSignal | undefined): void => {
+  if (errors.length > 0 && !signal?.aborted)
+    throw new AggregateError(errors.slice(0, errorsMax), `${errors.length} attempts cannot be removed`)
+}
 
 /** Removes what is due of the attempts, none of which has a process. What of one cannot be removed holds up no other;
  *  throws it at the end. When the signal aborts it leaves the rest for the next time. */
@@ -85,17 +77,17 @@ export const removeOld = async (
   }
   for (const { handle } of files) {
     const folder = attemptFolder(root, handle)
-    await attempt(() => removeFolders(filesOf(folder), signal))
+    await attempt(() => removeJobFiles(folder, signal))
   }
   for (const { handle } of whole)
     await attempt(async () => {
       const folder = attemptFolder(root, handle)
       const uid = (await readLaunch(folder))?.uid
+      await removeJobFiles(folder, signal)
       await removeFolders([folder], signal)
       if (uid !== undefined) await releaseUid(root, uid)
       // Other attempts of the job may be left.
       await rmdir(dirname(folder)).catch(() => undefined)
     })
-  if (errors.length > 0 && !signal?.aborted)
-    throw new AggregateError(errors.slice(0, errorsMax), `${errors.length} attempts cannot be removed`)
+  throwAll(errors, signal)
 }

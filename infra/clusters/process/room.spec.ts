@@ -1,16 +1,17 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { scarceIn } from './disk.ts'
 import { type Measured, pickNext } from './room.ts'
 
 type Handle = { readonly name: string; readonly startedMs: number | undefined }
 const smallBytes = 100
 const job = (name: string, bytes: number, rest: Partial<Measured<Handle>> = {}, startedMs?: number) => ({
-  ...{ bytes, handle: { name, startedMs } },
+  ...{ bytes, files: 0, handle: { name, startedMs } },
   ...rest,
 })
 /** Returns the jobs in the order in which they are ended while there is no room. */
 const order = (jobs: readonly Measured<Handle>[], endsAny = true): string[] => {
-  const next = pickNext(jobs, smallBytes, endsAny)
+  const next = pickNext(jobs, { of: 'bytes', least: smallBytes }, endsAny)
   return next
     ? [
         next.handle.name,
@@ -53,3 +54,17 @@ test('no job hides from it by what it takes: each is ended once, as long as ther
       },
     ),
   ))
+
+test('where files are scarce the job with most of them is ended first, however little it wrote', () => {
+  const jobs = [job('large', 5000, { files: 3 }), job('many', 0, { files: 900 }), job('more', 10, { files: 1000 })]
+  const next = (of: 'bytes' | 'files') => pickNext(jobs, { of, least: 100 }, false)?.handle.name
+  expect([next('files'), next('bytes')]).toEqual(['more', 'large'])
+})
+
+test('a disk lacks files or bytes where less than the reserve is free, and no files where it has no number of them', () => {
+  const room = { freeBytes: 10, reserveBytes: 5, freeFiles: 10, reserveFiles: 5, filesMax: 1 }
+  expect(scarceIn(room)).toBeUndefined()
+  expect(scarceIn({ ...room, freeFiles: 4 })).toBe('files')
+  expect(scarceIn({ ...room, freeBytes: 4, freeFiles: 4 })).toBe('bytes')
+  expect(scarceIn({ ...room, freeFiles: Number.POSITIVE_INFINITY, reserveFiles: 0 })).toBeUndefined()
+})

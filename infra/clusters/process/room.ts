@@ -1,18 +1,17 @@
 /** Keeps room on the disk of the jobs: on the same disk lie, as a rule, the database and the log of the platform. */
-import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../../../domain/errors.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { JobHandle, JobOutcome } from '../port.ts'
 import type { Attempts, ListedAttempt } from './attempts.ts'
-import { type DiskUse, measureDisk } from './disk.ts'
+import { type DiskUse, measureDisk, type Room, readRoom, type Scarce, scarceIn } from './disk.ts'
 import type { ClusterLog } from './follow.ts'
 import { type Held, lookAtHeld } from './held.ts'
 import { removeFiles } from './retention.ts'
 
-/** How much of the disk stays free of jobs: this much, or this part of a smaller disk. */
-const reserveBytesMax = 512 * 1024 ** 2
-const reserveShare = 0.05
+/** How long the removal of what ended jobs have left may hold up the end of those that run: one of these may go on writing
+ *  there. */
+const removeMsMax = 60_000
 /** A job that takes less than this part of the reserve is not what fills the disk. */
 const smallShare = 1 / 16
 /** How long all running jobs together are measured: meanwhile the disk goes on filling. */
@@ -21,30 +20,22 @@ const lookAgainMs = 25
 /** How many jobs are ended in one look, one after the other. */
 const endsMax = 100
 
-export type Room = { readonly freeBytes: number; readonly reserveBytes: number }
-
-/** Resolves to what other users than root may still write to the disk of a folder, and how much of it jobs leave. */
-export const readRoom = async (root: string): Promise<Room> => {
-  const { bavail, blocks, bsize } = await statfs(root)
-  // Some file systems have no size.
-  if (blocks === 0) return { freeBytes: Number.POSITIVE_INFINITY, reserveBytes: 0 }
-  return { freeBytes: bavail * bsize, reserveBytes: Math.min(reserveBytesMax, reserveShare * blocks * bsize) }
-}
-
-const isLow = ({ freeBytes, reserveBytes }: Room): boolean => freeBytes < reserveBytes
-
 const mib = (bytes: number): string => `${Math.floor(bytes / 1024 ** 2)} MiB`
+const leftOf = (scarce: Scarce, { freeBytes, reserveBytes, freeFiles, reserveFiles }: Room): string =>
+  scarce === 'bytes'
+    ? `${mib(freeBytes)} free, and ${mib(reserveBytes)}`
+    : `room for ${freeFiles} files, and that for ${reserveFiles}`
 
 /** Resolves to how much a job that starts now may write. Throws CLUSTER_UNAVAILABLE where the reserve is all that is
  *  left. */
 export const diskBytesAtStart = async (root: string, bytesMax: number): Promise<number> => {
   const room = await readRoom(root)
-  const { freeBytes, reserveBytes } = room
-  if (isLow(room))
+  const scarce = scarceIn(room)
+  if (scarce)
     throw new Failure('CLUSTER_UNAVAILABLE', {
-      reason: `the disk of the jobs has ${mib(freeBytes)} free, and ${mib(reserveBytes)} of it are kept for the platform`,
+      reason: `the disk of the jobs has ${leftOf(scarce, room)} of it are kept for the platform`,
     })
-  return Math.min(bytesMax, Math.floor(freeBytes - reserveBytes))
+  return Math.min(bytesMax, Math.floor(room.freeBytes - room.reserveBytes))
 }
 
 export type RoomOptions = {
@@ -62,45 +53,52 @@ export type RoomOptions = {
  *  ones with JOB_DISK_EXCEEDED, one after the other, until there is room. Resolves to whether there was too little. */
 export const makeRoom = async (options: RoomOptions): Promise<boolean> => {
   const { root, attempts, log, signal } = options
-  const room = await readRoom(root)
-  if (!isLow(room)) return false
+  if (!scarceIn(await readRoom(root))) return false
+  const remove = async (folders: readonly string[]) => {
+    const timeout = AbortSignal.timeout(removeMsMax)
+    const inTime = signal ? AbortSignal.any([signal, timeout]) : timeout
+    // A job that writes there meanwhile must not keep itself from being ended.
+    await removeFiles(folders, inTime).catch((error: unknown) => log.warn({ err: error }, unremoved))
+  }
   const ended = (await attempts.list()).filter(({ running, hasBegun }) => !running && hasBegun)
-  await removeFiles(
-    ended.map(({ folder }) => folder),
-    signal,
-  )
+  await remove(ended.map(({ folder }) => folder))
   for (let ends = 0; ends < endsMax && !signal?.aborted; ends++) {
-    const { freeBytes, reserveBytes } = await readRoom(root)
-    if (freeBytes >= reserveBytes) break
-    const next = pickNext(await measureRunning(options), reserveBytes * smallShare, options.endsAny)
+    const room = await readRoom(root)
+    const scarce = scarceIn(room)
+    if (!scarce) break
+    const reserve = scarce === 'bytes' ? room.reserveBytes : room.reserveFiles
+    const small = { of: scarce, least: reserve * smallShare }
+    const next = pickNext(await measureRunning(options), small, options.endsAny)
     // One that was cut off by the end of this program is not measured.
     if (!next || signal?.aborted) break
     const { folder, jobId, attempt } = next.handle
     const message = `The disk of the machine was nearly full, and ${next.reason}.`
-    log.warn({ jobId, attempt, bytes: next.bytes, freeBytes, reserveBytes }, `${message} The job is ended`)
+    log.warn({ jobId, attempt, bytes: next.bytes, files: next.files, ...room }, `${message} The job is ended`)
     const verdict = { ended: 'failed', code: 'JOB_DISK_EXCEEDED', message } as const
     await attempts.end(folder, verdict, () => options.onUnwritten({ jobId, attempt }, verdict))
-    await removeFiles([folder], signal)
+    await remove([folder])
   }
   return true
 }
 
+const unremoved = 'not all files of ended jobs can be removed'
+
 /** What a running attempt takes of the disk. */
 export type Measured<Handle> = DiskUse & { readonly handle: Handle }
 
-/** Returns the attempt that is ended first, and why: what cannot be measured counts as the largest; then the largest; and
- *  where no job takes much that can be seen and any may be ended, the one that started last. Pure. */
+/** Returns the attempt that is ended first, and why: what cannot be measured counts as the largest; then the one that takes
+ *  most of what is scarce, where that is not less than `least`; and where no job takes much that can be seen and any may be ended, the one that started last. Pure. */
 export const pickNext = <Handle extends { readonly startedMs: number | undefined }>(
   measured: readonly Measured<Handle>[],
-  smallBytes: number,
+  small: { readonly of: Scarce; readonly least: number },
   endsAny: boolean,
 ): (Measured<Handle> & { readonly reason: string }) | undefined => {
-  const bySize = measured.toSorted((a, b) => b.bytes - a.bytes)
+  const bySize = measured.toSorted((a, b) => b[small.of] - a[small.of])
   const hiding = bySize.find(({ trouble, cut }) => trouble && !cut) ?? bySize.find(({ trouble }) => trouble)
   if (hiding) return { ...hiding, reason: `what this job takes cannot be measured: ${hiding.trouble}` }
   const [largest] = bySize
-  if (largest && largest.bytes >= smallBytes)
-    return { ...largest, reason: `of all jobs it took most, ${largest.bytes} bytes` }
+  if (largest && largest[small.of] >= small.least)
+    return { ...largest, reason: `of all jobs it took most, ${largest[small.of]} ${small.of}` }
   if (!endsAny) return undefined
   const startOf = ({ handle }: Measured<Handle>) => handle.startedMs ?? Number.POSITIVE_INFINITY
   const latest = measured.toSorted((a, b) => (startOf(a) < startOf(b) ? 1 : -1))[0]
@@ -114,15 +112,15 @@ const measureRunning = async ({ attempts, signal }: RoomOptions): Promise<Measur
   const inTime = signal ? AbortSignal.any([signal, timeout]) : timeout
   return Promise.all(
     running.map(async (handle): Promise<Measured<ListedAttempt>> => {
-      const [work, tmp] = [join(handle.folder, 'work'), join(handle.folder, 'tmp')]
       const [use, held] = await Promise.all([
-        measureDisk([work, tmp], Number.MAX_SAFE_INTEGER, inTime),
-        lookUntilSeen(handle.job, work, inTime),
+        // Its log and all else that lies beside its own folders.
+        measureDisk([handle.folder], {}, inTime),
+        lookUntilSeen(handle.job, join(handle.folder, 'work'), inTime),
       ])
-      const bytes = use.bytes + held.diskBytes
-      if (use.trouble !== undefined && !use.cut) return { ...use, bytes, handle }
-      if (held.unmeasured ?? held.hidden) return { bytes, trouble: 'it hides its open files', handle }
-      return { ...(inTime.aborted && { trouble: 'it takes too long', cut: true }), ...use, bytes, handle }
+      const sum = { bytes: use.bytes + held.diskBytes, files: use.files + held.diskFiles }
+      if (use.trouble !== undefined && !use.cut) return { ...use, ...sum, handle }
+      if (held.unmeasured ?? held.hidden) return { ...sum, trouble: 'it hides its open files', handle }
+      return { ...(inTime.aborted && { trouble: 'it takes too long', cut: true }), ...use, ...sum, handle }
     }),
   )
 }

@@ -2,7 +2,6 @@
 // other, wires them, and closes them in reverse order. No other file of the project chooses the engine behind a port.
 import { join } from 'node:path'
 import { createCommands } from './commands/execute.ts'
-import { isFailure } from './domain/errors.ts'
 import { logBus } from './infra/bus/log.ts'
 import { postgresChainCursor } from './infra/chain/cursor.ts'
 import { startEmbeddedChain } from './infra/chain/embedded.ts'
@@ -29,7 +28,6 @@ import { checkDatabase, connectPostgres, migrateOperations } from './infra/postg
 import { createShutdown, type Shutdown } from './infra/shutdown.ts'
 import { readHelp, takesSettings } from './infra/system/arguments.ts'
 import { closeInherited } from './infra/system/inherited.ts'
-import { tryListening } from './infra/system/listening.ts'
 import { returnMemory } from './infra/system/memory.ts'
 import { onLostOutput, printReport, reportOf } from './infra/system/report.ts'
 import { environmentFilesOf, keyFilesOf } from './infra/system/secret-files.ts'
@@ -41,6 +39,7 @@ import { refuseOtherChain } from './processes/watch-deposits.ts'
 import { allProjections } from './projections/all.ts'
 import { openReadModels } from './projections/database.ts'
 import { followProjections, startProjections } from './projections/engine/start.ts'
+import { addressesOf } from './roles/addresses.ts'
 import { startGateway } from './roles/gateway.ts'
 import { faultReason, type Platform } from './roles/platform.ts'
 import { startScheduler } from './roles/scheduler.ts'
@@ -77,14 +76,20 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
     return part
   }
 
+  const addresses = addressesOf(config)
   if (config.roles.includes('scheduler'))
-    await makeWayForStart({ root: config.jobDir, ports: portsOf(config), log: log.child({ part: 'cluster' }) })
+    await makeWayForStart({
+      root: config.jobDir,
+      ports: portsOf(config),
+      addresses: addresses.all,
+      log: log.child({ part: 'cluster' }),
+    })
   const folder = await open(
     'data folder',
     () => openDataFolder(config.dataDir, log),
     (opened) => opened.close(),
   )
-  await tryAddresses(config)
+  await addresses.take() // before it has opened a database
   if (config.databaseUrl === undefined) dropClientVariables(process.env)
   const databaseUrl =
     config.databaseUrl ??
@@ -161,6 +166,7 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const cluster = await open('cluster', () => openCluster(config, log.child({ part: 'cluster' })))
   const parts: Omit<Platform, 'schedule' | 'cancel'> = {
     config,
+    address: addresses.gateway,
     log,
     metrics,
     shutdown,
@@ -214,16 +220,6 @@ const start = async (config: Config, log: Log, shutdown: Shutdown): Promise<void
   const ms = Math.round(performance.now() - began)
   const roles = config.roles.join(',')
   log.info({ ms, roles, ...(url && { graphql: `${url}/graphql` }) }, 'NeuralMesh is up')
-}
-
-/** Throws CONFIG_INVALID or PORT_TAKEN where this process cannot listen, before it has opened a database. */
-const tryAddresses = async ({ host, port, roles, chain }: Config): Promise<void> => {
-  if (roles.includes('gateway')) await tryListening({ host, port, hostVariable: 'HOST', portVariable: 'PORT' })
-  if (chain.kind === 'rpc') return
-  await tryListening({ host: '127.0.0.1', port: chain.port, portVariable: 'CHAIN_PORT' }).catch((error) => {
-    // The chain then takes another one.
-    if (!isFailure(error, 'PORT_TAKEN')) throw error
-  })
 }
 
 /** Opens the cluster of this machine, and logs how it isolates jobs and which control groups they have. */

@@ -8,7 +8,7 @@ import type { Registry } from 'prom-client'
 import { Failure } from '../domain/errors.ts'
 import { createFairTurns } from '../infra/async/fair-turns.ts'
 import { createSnapshot } from '../infra/async/snapshot.ts'
-import { listenFailureOf } from '../infra/system/listening.ts'
+import { type KeptAddress, listenFailureOf } from '../infra/system/listening.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { privilegeOf } from './auth/privilege.ts'
 import type { SignIn } from './auth/sign-in.ts'
@@ -69,6 +69,7 @@ export const createGateway = ({
   log,
   metricsRegistry,
   health,
+  address,
   times = { requestMsMax, answerMsMax, metricsMsMax },
 }: {
   readonly services: Services
@@ -81,6 +82,8 @@ export const createGateway = ({
   readonly log: Log
   readonly metricsRegistry: Registry
   readonly health: Health
+  /** The address, where this program has taken it already. */
+  readonly address?: KeptAddress | undefined
   /** How long a client may take to send its request, and the gateway to answer it; how old its metrics may be. */
   readonly times?: { readonly requestMsMax: number; readonly answerMsMax: number; readonly metricsMsMax: number }
 }): Gateway => {
@@ -249,7 +252,8 @@ export const createGateway = ({
     listen: async () => {
       const { host, port } = config
       try {
-        await app.listen({ host, port })
+        await app.listen({ host, port, ...address?.handOver() })
+        app.server.ref()
       } catch (error) {
         throw listenFailureOf(error, { host, port, hostVariable: 'HOST', portVariable: 'PORT' })
       }

@@ -31,6 +31,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
     config,
     log: log.child({ part: 'gateway' }),
     metricsRegistry: metrics,
+    address: platform.address,
     health: createHealth({
       projections,
       parkedTasks: platform.parkedTasks,

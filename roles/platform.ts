@@ -9,6 +9,7 @@ import type { UsedNonces } from '../infra/nonces/port.ts'
 import type { ParkedTasks } from '../infra/parked-tasks/port.ts'
 import type { Database } from '../infra/postgres.ts'
 import type { Shutdown } from '../infra/shutdown.ts'
+import type { KeptAddress } from '../infra/system/listening.ts'
 import type { Log, Metrics } from '../infra/telemetry.ts'
 import type { Cancel, Schedule } from '../processes/timers.ts'
 import type { ReadModels } from '../projections/database.ts'
@@ -21,6 +22,8 @@ export const faultReason = 'a fault that nothing has caught'
  *  starts. */
 export type Platform = {
   readonly config: Config
+  /** The address of the gateway, where this program has that role and has taken it already. */
+  readonly address?: KeptAddress | undefined
   readonly log: Log
   readonly metrics: Metrics
   readonly shutdown: Shutdown

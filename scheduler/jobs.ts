@@ -64,9 +64,10 @@ export const createJobRunner = ({ commands, cluster, heartbeats, now, log, limit
   const slots = createSlots()
   let closing = false
 
-  /** Gives the slot of a job back, and lets the next ones of its rental start. */
+  /** Gives the slot of a job back, and lets the next ones of its rental start. One that does not start gives way. */
   const leave = (job: string): void => {
-    for (const next of slots.release(job)) void reconciliations.track(reconcile(next))
+    const start = (next: string) => reconcile(next).then(() => slots.has(next) || leave(next))
+    for (const next of closing ? [] : slots.release(job)) void reconciliations.track(start(next))
   }
 
   const launch = async (spec: JobSpec): Promise<void> => {
@@ -233,9 +234,8 @@ export const createJobRunner = ({ commands, cluster, heartbeats, now, log, limit
 
   let isListed = false
   const stopEnded: JobRunner['stopEnded'] = async (open) => {
-    const found = isListed ? [] : await cluster.list()
+    const running = (isListed ? [] : await cluster.list()).filter((handle) => handle.running)
     isListed = true
-    const running = found.filter((handle) => handle.running)
     const attempts = new Map(running.map(({ jobId, attempt }) => [jobId, attempt]))
     for (const [job, attempt] of watchedAttempts) attempts.set(job, attempt)
     const looked = new Set([...attempts.keys(), ...slots.holders()])

@@ -1,13 +1,24 @@
 /** The turns of the jobs of each rental: as many run at once as GPUs were rented, and the others wait in order. */
 export type Slots = {
-  /** Takes a slot for a job. Returns false when all are taken: the job waits then. A job that has one keeps it. */
+  /** Takes a slot for a job. Returns false when none is free for it: the job waits then. A job that has one keeps it. */
   take(rental: string, job: string, slotsMax: number): boolean
   /** Takes a slot for a job that runs already, though none may be free. */
   hold(rental: string, job: string): void
+  /** Returns whether a job has a slot. */
+  has(job: string): boolean
   /** Returns the jobs that have a slot. */
   holders(): readonly string[]
-  /** Gives the slot of a job back. Returns the jobs of its rental that wait, the first one first; they no longer wait. */
+  /** Gives back the slot of a job, or the one that is kept for it. Returns the jobs that are next, for which the free slots
+   *  are kept now: each takes its own or is released. */
   release(job: string): readonly string[]
+}
+
+type Turns = {
+  readonly held: Set<string>
+  /** Those whose turn it is, and which have not taken their slot yet. */
+  readonly called: Set<string>
+  readonly waiting: Set<string>
+  slotsMax: number
 }
 
 /** Creates the slots. They live in memory: who starts anew holds the running jobs first and takes for the others then.
@@ -17,25 +28,32 @@ export type Slots = {
  *  slots.take('r', 'b', 1) // false
  *  slots.release('a') // ['b'] */
 export const createSlots = (): Slots => {
-  const rentals = new Map<string, { readonly held: Set<string>; readonly waiting: Set<string> }>()
+  const rentals = new Map<string, Turns>()
+  /** By job, where it has a slot or one is kept for it. */
   const rentalOf = new Map<string, string>()
   const of = (rental: string) => {
-    const known = rentals.get(rental) ?? { held: new Set(), waiting: new Set() }
+    const known = rentals.get(rental) ?? { held: new Set(), called: new Set(), waiting: new Set(), slotsMax: 0 }
     rentals.set(rental, known)
     return known
   }
   const hold: Slots['hold'] = (rental, job) => {
-    const { held, waiting } = of(rental)
+    const { held, called, waiting } = of(rental)
+    called.delete(job)
     waiting.delete(job)
     held.add(job)
     rentalOf.set(job, rental)
   }
   return {
     hold,
-    holders: () => [...rentalOf.keys()],
+    has: (job) => rentals.get(rentalOf.get(job) ?? '')?.held.has(job) === true,
+    holders: () => [...rentals.values()].flatMap(({ held }) => [...held]),
     take: (rental, job, slotsMax) => {
-      const { held, waiting } = of(rental)
-      if (!held.has(job) && held.size >= slotsMax) {
+      const turns = of(rental)
+      const { held, called, waiting } = turns
+      turns.slotsMax = slotsMax
+      const others = called.has(job) ? called.size - 1 : called.size
+      if (!held.has(job) && held.size + others >= slotsMax) {
+        if (called.delete(job)) rentalOf.delete(job)
         waiting.add(job)
         return false
       }
@@ -44,13 +62,21 @@ export const createSlots = (): Slots => {
     },
     release: (job) => {
       const rental = rentalOf.get(job)
-      const known = rental === undefined ? undefined : rentals.get(rental)
-      if (rental === undefined || known === undefined) return []
-      known.held.delete(job)
+      const turns = rental === undefined ? undefined : rentals.get(rental)
+      if (rental === undefined || turns === undefined) return []
+      const { held, called, waiting, slotsMax } = turns
+      held.delete(job)
+      called.delete(job)
       rentalOf.delete(job)
-      const next = [...known.waiting]
-      known.waiting.clear()
-      if (known.held.size === 0) rentals.delete(rental)
+      const next: string[] = []
+      for (const one of waiting) {
+        if (held.size + called.size >= slotsMax) break
+        waiting.delete(one)
+        called.add(one)
+        rentalOf.set(one, rental)
+        next.push(one)
+      }
+      if (held.size + called.size === 0) rentals.delete(rental)
       return next
     },
   }

@@ -15,7 +15,7 @@ import { type ClusterLog, type Follower, follow } from './process/follow.ts'
 import { describeIsolation, type Isolation, type IsolationKind, type JobTrust } from './process/isolation.ts'
 import { jailWords } from './process/jail.ts'
 import { diskBytesMax as usualDiskBytesMax, withinMachine } from './process/limits.ts'
-import { endListeners } from './process/listeners.ts'
+import { type AddressToTake, endListeners, takeAddresses } from './process/listeners.ts'
 import { type PreparedMachine, prepareMachine } from './process/prepare.ts'
 import { type Launch, readProcess, readVerdict } from './process/reading.ts'
 import { diskBytesAtStart, makeRoom } from './process/room.ts'
@@ -270,13 +270,15 @@ export const processCluster = (options: ProcessClusterOptions): ProcessCluster =
 }
 
 /** Makes way for a start: room where the disk of a folder of attempts is nearly full, before anything else writes there,
- *  and these ports, where jobs that run since before listen. Never throws: what cannot be done is logged. */
+ *  and these ports, where jobs that run since before listen. Then takes these addresses, which such a job may hold in
+ *  another way. Never throws: what cannot be done is logged, and an address that stays taken is not. */
 export const makeWayForStart = async (options: {
   readonly root: string
   readonly ports: readonly number[]
+  readonly addresses?: readonly AddressToTake[]
   readonly log: ClusterLog
 }): Promise<void> => {
-  const { ports, log } = options
+  const { ports, addresses = [], log } = options
   const onUnwritten = () => undefined
   try {
     if (!(await exists(options.root))) return
@@ -284,6 +286,7 @@ export const makeWayForStart = async (options: {
     const attempts = createAttempts({ root, table: createTableReader(), log, graceMs: graceMsDefault })
     await makeRoom({ root, attempts, log, endsAny: true, onUnwritten })
     await endListeners({ ports, attempts, log, onUnwritten })
+    await takeAddresses({ addresses, attempts, log, onUnwritten })
   } catch (error) {
     log.warn({ err: error }, 'no way could be made for a start: jobs may fill the disk, or hold ports')
   }

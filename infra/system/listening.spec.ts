@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../domain/errors.ts'
-import { type ListenAddress, listenFailureOf, tryListening } from './listening.ts'
+import { keepAddress, type ListenAddress, listenFailureOf, tryListening } from './listening.ts'
 
 const settings = { hostVariable: 'HOST', portVariable: 'PORT' }
 
@@ -75,4 +75,32 @@ test.each([
 test('an error of another kind stays what it is', () => {
   const error = Object.assign(new Error('too many files'), { code: 'EMFILE' })
   expect(listenFailureOf(error, { host: 'h', port: 80, ...settings })).toBe(error)
+})
+
+test('an address that is kept is taken for others, closes connections, and is handed over without a gap', async () => {
+  const free = createServer().listen(0, '127.0.0.1')
+  await once(free, 'listening')
+  const address = { host: '127.0.0.1', port: (free.address() as AddressInfo).port, ...settings }
+  const kept = keepAddress(address)
+  await expect(kept.take()).rejects.toMatchObject({ code: 'PORT_TAKEN' })
+  free.close()
+  await once(free, 'close')
+  await kept.take()
+  await kept.take()
+  expect(await refusalOf(address)).toMatchObject({ code: 'PORT_TAKEN' })
+  await once(connect(address.port, address.host).resume(), 'close')
+  const server = createServer((socket) => socket.end('served')).listen({ ...address, ...kept.handOver() })
+  await once(server, 'listening')
+  expect(kept.handOver()).toEqual({})
+  const [answer] = await once(connect(address.port, address.host), 'data')
+  expect(String(answer)).toBe('served')
+  server.close()
+  await once(server, 'close')
+  await tryListening(address)
+})
+
+test('of port 0 nothing is kept', async () => {
+  const kept = keepAddress({ host: '127.0.0.1', port: 0, ...settings })
+  await kept.take()
+  expect(kept.handOver()).toEqual({})
 })

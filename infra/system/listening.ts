@@ -1,6 +1,6 @@
 /** Where a program cannot listen: as a failure that names the setting, and tried before anything else is opened. */
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { Failure } from '../../domain/errors.ts'
 import { errorCode } from './errors.ts'
 
@@ -36,15 +36,45 @@ export const listenFailureOf = (error: unknown, address: ListenAddress): unknown
   return new Failure('CONFIG_INVALID', { variable: hostVariable, value: host, why: `${why} (${code})` }, error)
 }
 
-/** Listens for a moment. Throws what `listenFailureOf` returns. */
-export const tryListening = async (address: ListenAddress): Promise<void> => {
-  const server = createServer()
+const listenAt = async (address: ListenAddress): Promise<Server> => {
+  const server = createServer((socket) => socket.destroy())
   try {
     server.listen({ host: address.host, port: address.port })
     await once(server, 'listening')
   } catch (error) {
     throw listenFailureOf(error, address)
   }
+  return server
+}
+
+/** Listens for a moment. Throws what `listenFailureOf` returns. */
+export const tryListening = async (address: ListenAddress): Promise<void> => {
+  const server = await listenAt(address)
   server.close()
   await once(server, 'close')
+}
+
+/** An address that is this program's from its start on: between a look and the server another program could take it. */
+export type KeptAddress = {
+  /** Listens from now on, where it does not yet, and closes every connection. Throws what `listenFailureOf` returns. */
+  take(): Promise<void>
+  /** Returns what the server listens with instead, as an option for its `listen`: nothing where none is kept. It is the
+   *  server's then. */
+  handOver(): { readonly handle?: unknown }
+}
+
+/** Makes an address that can be kept. With port 0 it is only tried, since the server gets any free one. */
+export const keepAddress = (address: ListenAddress): KeptAddress => {
+  let kept: Server | undefined
+  return {
+    async take() {
+      if (address.port === 0) return tryListening(address)
+      kept ??= (await listenAt(address)).unref()
+    },
+    handOver() {
+      const handle = kept && '_handle' in kept ? kept._handle : undefined
+      kept = undefined
+      return handle ? { handle } : {}
+    },
+  }
 }

@@ -1,86 +1,190 @@
-/** Finds the jobs that listen where the platform does. They share its network: a job that has outlived a platform could
- *  take its port, keep the next one from starting, and read what clients send. */
+/** Ends the jobs that hold a port of the platform. They share its network: a job that has outlived a platform could take
+ *  its port, keep the next one from starting, and read what clients send. */
+import { lookup } from 'node:dns/promises'
+import { isFailure } from '../../../domain/errors.ts'
+import { sleep } from '../../async/sleep.ts'
+import { allPids } from '../../system/processes.ts'
 import type { JobHandle, JobOutcome } from '../port.ts'
-import type { Attempts } from './attempts.ts'
+import type { Attempts, ListedAttempt } from './attempts.ts'
 import type { ClusterLog } from './follow.ts'
 import { createKernelReader } from './kernel-files.ts'
+import { hidersOf, type OpenSockets, openSocketsOf, readSockets, type Socket } from './sockets.ts'
+import { findUidRange } from './uids.ts'
 
-/** What is read of the connections of the machine: a line has 150 bytes. */
-const connectionsBytesMax = 64 * 1024 ** 2
-/** The open files of a process that are looked at; one with more hides them. */
-const filesMax = 500_000
-const linksAtOnce = 256
-/** The state of a socket that listens, and where a line of /proc/net/tcp has its fields. */
-const listening = '0A'
-const [localField, stateField, uidField, inodeField] = [1, 3, 7, 9]
-
-export type Listener = { readonly port: number; readonly uid: number; readonly inode: string }
-
-/** Parses a line of /proc/net/tcp or tcp6. Returns undefined for one of no socket that listens. */
-export const parseListener = (line: string): Listener | undefined => {
-  const fields = line.trim().split(/\s+/)
-  const [local = '', inode = ''] = [fields[localField], fields[inodeField]]
-  const port = Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)
-  if (fields[stateField] !== listening || !Number.isInteger(port) || !/^\d+$/.test(inode)) return undefined
-  return { port, uid: Number(fields[uidField]), inode }
-}
+/** How soon Linux closes what an ended job had open. */
+const closeMsMax = 500
+/** How long Linux keeps a connection that was closed, and with it its port. */
+const waitMsMax = 65_000
+const lookAgainMs = 25
 
 export type ListenersOptions = {
-  readonly ports: readonly number[]
   readonly attempts: Attempts
   readonly log: ClusterLog
   /** Calls this before the first signal where the verdict could not be written. */
   readonly onUnwritten: (handle: JobHandle, verdict: JobOutcome) => void
 }
 
-/** Ends the jobs that listen on one of these ports, at whatever address, with JOB_PORT_TAKEN. Resolves to how many. */
-export const endListeners = async ({ ports, attempts, log, onUnwritten }: ListenersOptions): Promise<number> => {
-  const kernel = createKernelReader()
-  let listeners: Listener[] = []
-  for (const path of ['/proc/net/tcp', '/proc/net/tcp6'])
-    await kernel.lines(path, connectionsBytesMax, (line) => {
-      const listener = parseListener(line)
-      if (listener && ports.includes(listener.port)) listeners.push(listener)
-    })
-  const own = await socketsOf(kernel, process.pid)
-  listeners = listeners.filter(({ inode }) => !own.sockets.has(inode))
-  if (listeners.length === 0) return 0
-  const running = (await attempts.list()).filter((one) => one.running)
-  let ends = 0
-  for (const { folder, jobId, attempt } of running) {
-    const { uid, pids } = await attempts.members(folder)
-    const held = new Set<string>()
-    let hides = false
-    for (const pid of pids) {
-      const { sockets, isHidden } = await socketsOf(kernel, pid)
-      for (const inode of sockets) held.add(inode)
-      hides ||= isHidden
-    }
-    // A job that hides its open files has no other user where it has no own one.
-    const found = listeners.find(
-      (one) => held.has(one.inode) || one.uid === uid || (hides && uid === undefined && one.uid === process.getuid?.()),
-    )
-    if (!found) continue
-    const message = `It listened on port ${found.port}, which is one of the platform.`
-    const verdict = { ended: 'failed', code: 'JOB_PORT_TAKEN', message } as const
-    log.warn({ jobId, attempt, port: found.port }, 'a job listens on a port of the platform: it is ended')
-    await attempts.end(folder, verdict, () => onUnwritten({ jobId, attempt }, verdict))
-    ends += 1
-  }
-  return ends
+/** An address of the platform. `take` listens there, and throws PORT_TAKEN where another program has it. */
+export type AddressToTake = { readonly host: string; readonly port: number; readonly take: () => Promise<void> }
+
+type Job = ListedAttempt & {
+  readonly uid: number | undefined
+  readonly pids: readonly number[]
+  readonly open: OpenSockets
 }
 
-/** Resolves to the sockets that a process has open, by their inodes, and whether some of its open files cannot be seen. */
-const socketsOf = async (kernel: ReturnType<typeof createKernelReader>, pid: number) => {
-  const sockets = new Set<string>()
-  const names = await kernel.names(`/proc/${pid}/fd`, filesMax)
-  if ('unread' in names) return { sockets, isHidden: names.unread !== 'ended' }
-  for (let from = 0; from < names.value.length; from += linksAtOnce) {
-    const paths = names.value.slice(from, from + linksAtOnce).map((name) => `/proc/${pid}/fd/${name}`)
-    for (const link of await kernel.links(paths)) {
-      const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1]
-      if (inode !== undefined) sockets.add(inode)
+const runningJobs = async (attempts: Attempts): Promise<Job[]> => {
+  const jobs: Job[] = []
+  for (const one of (await attempts.list()).filter(({ running }) => running)) {
+    const { uid, pids } = await attempts.members(one.folder)
+    jobs.push({ ...one, uid, pids, open: await openSocketsOf(pids, one.folder) })
+  }
+  return jobs
+}
+
+/** Resolves to jobs in the order in which they are suspected: first those that may hide a socket, and the newest first. */
+const inOrderOfSuspicion = async (jobs: readonly Job[]): Promise<Job[]> => {
+  const hiders = await hidersOf(jobs)
+  const rank = (job: Job) => (hiders.has(job) ? 0 : 1)
+  const begin = ({ startedMs = Number.POSITIVE_INFINITY }: Job) => startedMs
+  return [...jobs].sort((one, other) => rank(one) - rank(other) || (begin(one) < begin(other) ? 1 : -1))
+}
+
+/** Resolves to whether nothing of it runs any more. */
+const endJob = async ({ attempts, log, onUnwritten }: ListenersOptions, job: Job, port: number, isFound: boolean) => {
+  const { folder, jobId, attempt } = job
+  const message = isFound
+    ? `It listened on port ${port}, which is one of the platform.`
+    : `A job held port ${port}, which is one of the platform, and hid it. This one may have been it.`
+  const verdict = { ended: 'failed', code: 'JOB_PORT_TAKEN', message } as const
+  const line = isFound
+    ? 'a job listens on a port of the platform: it is ended'
+    : 'a job that cannot be found out holds a port of the platform: one that may be it is ended'
+  log.warn({ jobId, attempt, port }, line)
+  await attempts.end(folder, verdict, () => onUnwritten({ jobId, attempt }, verdict))
+  return (await attempts.members(folder)).pids.length === 0
+}
+
+/** Resolves to whether `isOver` was true within so many milliseconds. */
+const within = async (ms: number, isOver: () => Promise<boolean>): Promise<boolean> => {
+  for (const giveUpAt = performance.now() + ms; !(await isOver()); await sleep(lookAgainMs))
+    if (performance.now() >= giveUpAt) return false
+  return true
+}
+
+/** Resolves to which of these sockets a program has open that is no job: their inodes. */
+const heldByOthers = async (sockets: readonly Socket[], jobs: readonly Job[]): Promise<ReadonlySet<string>> => {
+  const ofJobs = new Set(jobs.flatMap(({ pids }) => pids))
+  const held = new Set<string>()
+  for (const pid of allPids()) {
+    if (ofJobs.has(pid)) continue
+    const { places } = await openSocketsOf([pid])
+    for (const { inode } of sockets) if (places.has(inode)) held.add(inode)
+  }
+  return held
+}
+
+/** Ends the jobs that listen on one of these ports, at whatever address, with JOB_PORT_TAKEN. Where no program shows that
+ *  it has a socket which a job may have made, those jobs are ended one after the other that may hold it, until it is
+ *  closed. Resolves to how many, and to the sockets that are no job's, by their inodes.
+ *  @param others sockets that are not looked at: those of the look before. */
+export const endListeners = async (
+  options: ListenersOptions & { readonly ports: readonly number[]; readonly others?: ReadonlySet<string> },
+): Promise<{ readonly ends: number; readonly others: ReadonlySet<string> }> => {
+  const { ports, attempts, others: known = new Set() } = options
+  const listening = async () => (await readSockets(createKernelReader(), ports)).filter(({ listens }) => listens)
+  const found = await listening()
+  const own = (await openSocketsOf([process.pid])).places
+  const others = new Set(found.map(({ inode }) => inode).filter((inode) => known.has(inode)))
+  let left = found.filter(({ inode }) => !own.has(inode) && !known.has(inode))
+  if (left.length === 0) return { ends: 0, others }
+  const areClosed = () =>
+    within(closeMsMax, async () => {
+      const open = new Set((await listening()).map(({ inode }) => inode))
+      left = left.filter(({ inode }) => open.has(inode))
+      return left.length === 0
+    })
+  const jobs = await runningJobs(attempts)
+  const ended = new Set<Job>()
+  const end = async (job: Job, port: number, isFound: boolean) => {
+    if (await endJob(options, job, port, isFound)) ended.add(job)
+  }
+  for (const job of jobs) {
+    const its = left.find(({ inode, uid }) => job.open.places.has(inode) || uid === job.uid)
+    if (its) await end(job, its.port, true)
+  }
+  if (ended.size > 0 && (await areClosed())) return { ends: ended.size, others }
+  const range = process.getuid?.() === 0 ? await findUidRange() : undefined
+  const isOwnUser = jobs.some(({ uid }) => uid === undefined)
+  const byOthers = await heldByOthers(left, jobs)
+  const mayBeOfJob = ({ uid, inode }: Socket) =>
+    !byOthers.has(inode) &&
+    ((isOwnUser && uid === process.getuid?.()) || (range && uid >= range.first && uid < range.first + range.count))
+  for (const { inode } of left.filter((one) => !mayBeOfJob(one))) others.add(inode)
+  left = left.filter(mayBeOfJob)
+  for (const job of left.length === 0 ? [] : await inOrderOfSuspicion(jobs.filter((one) => !ended.has(one)))) {
+    await end(job, left[0]?.port ?? 0, false)
+    if (await areClosed()) break
+  }
+  // One that was handed to a job which began meanwhile is looked for again.
+  const hasNew = (await attempts.list()).some(
+    ({ running, folder }) => running && !jobs.some((one) => one.folder === folder),
+  )
+  if (!hasNew) for (const { inode } of left) others.add(inode)
+  return { ends: ended.size, others }
+}
+
+/** Takes these addresses. Where one is taken, ends jobs with JOB_PORT_TAKEN until it is free, or until it shows that another
+ *  program has it: also jobs that only bind it, for Linux shows no socket that does, and lets no one else have the address.
+ *  An address that stays taken is no error here. */
+export const takeAddresses = async (options: ListenersOptions & { readonly addresses: readonly AddressToTake[] }) => {
+  for (const { host, port, take } of options.addresses) {
+    const isTaken = () =>
+      take().then(
+        () => false,
+        (error: unknown) => isFailure(error, 'PORT_TAKEN'),
+      )
+    const tried = new Set<string>()
+    let hasWaited = false
+    while (await isTaken()) {
+      if ((await endListeners({ ...options, ports: [port] })).ends > 0) continue
+      const sockets = await readSockets(createKernelReader(), [port])
+      const address = await lookup(host).then(
+        (one) => canonical(one.address),
+        () => any,
+      )
+      if (sockets.some((one) => one.listens && meet(addressOf(one), address))) break
+      const jobs = (await runningJobs(options.attempts)).filter(({ folder }) => !tried.has(folder))
+      const connected = jobs.filter(({ open }) => sockets.some(({ inode }) => open.places.has(inode)))
+      if (connected.length === 0 && !hasWaited && sockets.some(({ inode }) => inode === '0')) {
+        hasWaited = true
+        if (await within(waitMsMax, async () => !(await isTaken()))) break
+      }
+      const [job] = connected.length > 0 ? connected : await inOrderOfSuspicion(jobs)
+      if (!job) break
+      tried.add(job.folder)
+      await endJob(options, job, port, connected.length > 0)
+      await within(closeMsMax, async () => !(await isTaken()))
     }
   }
-  return { sockets, isHidden: false }
+}
+
+const any = ''
+const meet = (one: string, other: string): boolean => one === any || other === any || one === other
+
+/** Returns an address as one text, and the empty one for all addresses of the machine. */
+const canonical = (address: string): string => {
+  if (address === '0.0.0.0') return any
+  if (!address.includes(':')) return address
+  const text = new URL(`http://[${address}]`).hostname.slice(1, -1)
+  return text === '::' ? any : text
+}
+
+/** Returns the local address of a socket. Linux writes each four bytes as the machine has them in memory: the last first. */
+const addressOf = ({ address }: Socket): string => {
+  const bytes = (address.match(/.{8}/g) ?? []).flatMap((word) => [...Buffer.from(word, 'hex').reverse()])
+  const digits = Buffer.from(bytes).toString('hex')
+  if (bytes.length === 4) return canonical(bytes.join('.'))
+  if (digits.startsWith('00000000000000000000ffff')) return canonical(bytes.slice(-4).join('.'))
+  return canonical((digits.match(/.{4}/g) ?? []).join(':'))
 }

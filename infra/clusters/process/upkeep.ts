@@ -52,6 +52,7 @@ export const createUpkeep = (options: UpkeepOptions): Upkeep => {
   let timer: NodeJS.Timeout | undefined
   let runs = false
   let lowSinceMs: number | undefined
+  let others: ReadonlySet<string> = new Set()
 
   const sweep = async () => {
     const { root, attempts, groups } = await ready()
@@ -81,7 +82,7 @@ export const createUpkeep = (options: UpkeepOptions): Upkeep => {
     lowSinceMs = wasLow ? (lowSinceMs ?? begun) : undefined
     if (ports.length > 0 && begun - listenedMs >= portsMs) {
       listenedMs = begun
-      await endListeners({ ports, attempts, log, onUnwritten })
+      others = (await endListeners({ ports, attempts, log, onUnwritten, others })).others
     }
     return isIdle() ? idleRoomMs : Math.max(roomMs, roomRestFactor * (performance.now() - begun))
   }

@@ -4,7 +4,6 @@ import {
   type GraphQLField,
   type GraphQLSchema,
   getNamedType,
-  isLeafType,
   isObjectType,
   Kind,
   SchemaMetaFieldDef,
@@ -23,8 +22,8 @@ const metaFields: Readonly<Record<string, Field | undefined>> = {
 /** What each value of the schema itself costs, in values of fields: a few characters ask for ten thousands of them, and all
  *  are made at once. The standard queries for the whole schema fit into the limits, and little more. */
 const valueCost = 5
-/** Where counting ends, in the same unit: above what any answer may have. */
-const costMax = 100_000
+/** Where counting ends, in the same unit: just above the `fieldsMax` of the limits. */
+const costMax = 60_100
 /** The quotes, the colon and the comma of a field; the brackets of an object or a list. */
 const [fieldBytes, bracketBytes] = [4, 2]
 
@@ -40,7 +39,7 @@ export const createSchemaCost = (
   const cost = () => Math.max(values * valueCost, steps)
 
   const select = (
-    { selections }: SelectionSetNode,
+    { selections }: Pick<SelectionSetNode, 'selections'>,
     source: unknown,
     fields: Readonly<Record<string, Field | undefined>>,
   ): void => {
@@ -55,26 +54,43 @@ export const createSchemaCost = (
       }
     }
   }
+  /** What is known of a field before its values; it stands for thousands of them. */
+  const known = new Map<FieldNode, ReturnType<typeof prepare>>()
+  const prepare = (node: FieldNode, field: Field | undefined) => {
+    const type = field && getNamedType(field.type)
+    return {
+      keyBytes: (node.alias ?? node.name).value.length + fieldBytes,
+      resolve: field?.resolve,
+      given: Object.fromEntries(
+        (node.arguments ?? []).map(({ name, value }) => [name.value, valueFromASTUntyped(value, variables)]),
+      ),
+      within: isObjectType(type) && node.selectionSet ? { ...node.selectionSet, fields: type.getFields() } : undefined,
+    }
+  }
   const add = (node: FieldNode, source: unknown, field: Field | undefined): void => {
+    const prepared = known.get(node) ?? prepare(node, field)
+    known.set(node, prepared)
+    const { keyBytes, resolve, given, within } = prepared
     values += 1
-    bytes += (node.alias ?? node.name).value.length + fieldBytes
+    bytes += keyBytes
     // Validation refuses what is no field; __typename has a value that is as short as a name.
-    if (!field?.resolve) {
+    if (!resolve) {
       bytes += '"__EnumValue"'.length
       return
     }
-    const given = Object.fromEntries(
-      (node.arguments ?? []).map(({ name, value }) => [name.value, valueFromASTUntyped(value, variables)]),
-    )
-    const found: unknown = field.resolve(source, given, undefined, { schema } as never)
-    const type = getNamedType(field.type)
-    bytes += bracketBytes
-    for (const item of Array.isArray(found) ? found : [found])
-      if (isLeafType(type) || !item) bytes += Buffer.byteLength(JSON.stringify(item) ?? 'null')
-      else {
-        bytes += bracketBytes + 1
-        if (node.selectionSet && isObjectType(type)) select(node.selectionSet, item, type.getFields())
-      }
+    const found: unknown = resolve(source, given, undefined, { schema } as never)
+    if (Array.isArray(found)) {
+      bytes += bracketBytes
+      for (const item of found) addItem(item, within)
+    } else addItem(found, within)
+  }
+  const addItem = (item: unknown, within: ReturnType<typeof prepare>['within']): void => {
+    if (typeof item === 'string') bytes += Buffer.byteLength(item) + bracketBytes + 1
+    else if (!within || !item) bytes += 'false,'.length
+    else {
+      bytes += bracketBytes + 1
+      select(within, item, within.fields)
+    }
   }
 
   return {

@@ -55,7 +55,7 @@ export const createSchemaCost = (
     }
   }
   /** What is known of a field before its values; it stands for thousands of them. */
-  const known = new WeakMap<FieldNode, ReturnType<typeof prepare>>()
+  const known = new Map<FieldNode, ReturnType<typeof prepare>>()
   const prepare = (node: FieldNode, field: Field | undefined) => {
     const type = field && getNamedType(field.type)
     return {

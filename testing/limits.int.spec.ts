@@ -329,7 +329,7 @@ describe('a client that exceeds a limit', () => {
   test.each([
     ['a name of 5,000 letters', 'gpu', { gpu: 'x'.repeat(5_000) }],
     ['a region of 201 letters', 'region', { region: 'x'.repeat(201) }],
-    ['a price of 30 digits', 'pricePerGpuHour.amount', { pricePerGpuHour: '9'.repeat(30) }],
+    ['a price of 30 digits', 'pricePerGpuHour', { pricePerGpuHour: '9'.repeat(30) }],
     ['a price of 160,000 zeros', 'pricePerGpuHour', { pricePerGpuHour: `1.${'0'.repeat(160_000)}1` }],
   ])('is refused for %s, with the field and what it takes', async (title, field, input) => {
     const answer = await list(title, input)

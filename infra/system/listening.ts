@@ -58,9 +58,9 @@ export const tryListening = async (address: ListenAddress): Promise<void> => {
 export type KeptAddress = {
   /** Listens from now on, where it does not yet, and closes every connection. Throws what `listenFailureOf` returns. */
   take(): Promise<void>
-  /** Returns what the server listens with instead, as an option for its `listen`: nothing where none is kept. It is the
-   *  server's then. */
-  handOver(): { readonly handle?: unknown }
+  /** Returns what the server listens with instead, as options for its `listen`: nothing where none is kept. It is the
+   *  server's then. The host is the address that the name has: of a name with several, a server would listen at each. */
+  handOver(): { readonly handle?: unknown; readonly host?: string }
 }
 
 /** Makes an address that can be kept. With port 0 it is only tried, since the server gets any free one. */
@@ -73,8 +73,9 @@ export const keepAddress = (address: ListenAddress): KeptAddress => {
     },
     handOver() {
       const handle = kept && '_handle' in kept ? kept._handle : undefined
+      const address = kept?.address()
       kept = undefined
-      return handle ? { handle } : {}
+      return handle && typeof address === 'object' && address ? { handle, host: address.address } : {}
     },
   }
 }

@@ -60,6 +60,24 @@ test('a file that vanishes during the look hides no other one', async () => {
   }
 }, 60_000)
 
+test('folders that move while they are measured hide no files, or it is said that they moved', async () => {
+  const [top, names] = [join(folder, 'top'), Array.from({ length: 8 }, (_, index) => `d${index}`)]
+  await mkdir(join(top, ...names), { recursive: true })
+  const many = 'cd "$1" && seq 1000 | xargs touch'
+  await promisify(execFile)('sh', ['-c', many, 'sh', join(top, ...names)])
+  const script = `cd "$1"; while :; do mv d0 x; mv x d0; mv d0/d1 d0/x; mv d0/x d0/d1; done`
+  const moves = spawn('sh', ['-c', script, 'sh', top], { stdio: 'ignore' })
+  try {
+    for (let times = 0; times < 100; times++) {
+      const { files, moved } = await measureDisk([top], {})
+      expect(moved ?? files > 1_000).toBe(true)
+    }
+  } finally {
+    moves.kill('SIGKILL')
+    await once(moves, 'exit')
+  }
+}, 60_000)
+
 test('whatever bytes names have, files count and so do those in folders', async () => {
   const odd = (...bytes: number[]) => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(bytes)])
   await mkdir(odd(0xff, 0x41))

@@ -51,8 +51,17 @@ export const scarceIn = ({ freeBytes, reserveBytes, freeFiles, reserveFiles }: R
   return freeFiles < reserveFiles ? 'files' : undefined
 }
 
-/** `files` are the names that were found. `trouble` is why not everything could be measured, `cut` whether only for want of time. */
-export type DiskUse = { readonly bytes: number; readonly files: number; readonly trouble?: string; readonly cut?: true }
+/** `files` are the names that were found. `trouble` is why not everything could be measured, `cut` whether only for want of
+ *  time. `moved` is true where a folder was not where it had been found a moment before, each time. */
+export type DiskUse = {
+  readonly bytes: number
+  readonly files: number
+  readonly trouble?: string
+  readonly cut?: true
+  readonly moved?: true
+}
+/** How often it is measured anew where folders have moved meanwhile. */
+const looksMax = 4
 
 /** The path of the parent is one text for all folders in it. Each of its characters is a byte: a name need not be UTF-8. */
 type Waiting = { readonly parent: string; readonly name: string; readonly depth: number }
@@ -60,21 +69,35 @@ type Waiting = { readonly parent: string; readonly name: string; readonly depth:
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1')
 
+/** `levelsAbove` is how many levels the folders lie above those of the job. */
+type Limits = { readonly bytesMax?: number; readonly filesMax?: number; readonly levelsAbove?: number }
+
 /** Measures what the folders take on the disk, without following links, also where a job puts one in the place of a folder
  *  meanwhile. Stops once that is more than `bytesMax`, at more than `filesMax` files, or at folders that are too many, too
- *  deep or closed to this program: a job could hide files there. Reads a folder piece by piece, so that neither the loop
- *  nor the memory feels how large it is. When the signal aborts it resolves early, to what it has measured. */
+ *  deep or closed to this program: a job could hide files there. Where folders move meanwhile it looks again, and takes the
+ *  most that it has found. Reads a folder piece by piece, so that neither the loop nor the memory feels how large it is.
+ *  When the signal aborts it resolves early, to what it has measured. */
 export const measureDisk = async (
   folders: readonly string[],
-  limits: { readonly bytesMax?: number; readonly filesMax?: number },
+  limits: Limits,
   signal?: AbortSignal,
 ): Promise<DiskUse> => {
-  const { bytesMax = Number.POSITIVE_INFINITY, filesMax = entriesMax } = limits
+  let use = await measureOnce(folders, limits, signal)
+  for (let looks = 1; use.moved && looks < looksMax && !signal?.aborted; looks++) {
+    const next = await measureOnce(folders, limits, signal)
+    use = { ...next, bytes: Math.max(use.bytes, next.bytes), files: Math.max(use.files, next.files) }
+  }
+  return use
+}
+
+const measureOnce = async (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> => {
+  const { bytesMax = Number.POSITIVE_INFINITY, filesMax = entriesMax, levelsAbove = 0 } = limits
   let [bytes, files] = [0, 0]
+  let hasMoved = false
   const waiting: Waiting[] = folders.map((path) => ({
     parent: Buffer.from(path).toString('latin1'),
     name: '',
-    depth: 0,
+    depth: -levelsAbove,
   }))
   for (let next = waiting.pop(); next; next = waiting.pop()) {
     const { parent, name, depth } = next
@@ -86,7 +109,10 @@ export const measureDisk = async (
       const here = `/proc/self/fd/${folder.fd}`
       const place = await readlink(here, 'latin1')
       // A link on the way has led elsewhere, or the job has moved it.
-      if (depth > 0 && place !== join(parent, name)) continue
+      if (name !== '' && place !== join(parent, name)) {
+        hasMoved = true
+        continue
+      }
       for await (const entry of await opendir(here, { bufferSize: namesMax, encoding: 'latin1' as BufferEncoding })) {
         if (signal?.aborted) return { bytes, files, trouble: 'it takes too long', cut: true }
         files += 1
@@ -100,12 +126,15 @@ export const measureDisk = async (
       }
     } catch (error) {
       const code = errorCode(error)
-      // The job has removed it meanwhile.
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') continue
+      // The job has removed or moved it meanwhile.
+      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
+        hasMoved ||= name !== ''
+        continue
+      }
       return { bytes, files, trouble: `a folder cannot be read (${code})` }
     } finally {
       await folder?.close()
     }
   }
-  return { bytes, files }
+  return { bytes, files, ...(hasMoved && { moved: true }) }
 }

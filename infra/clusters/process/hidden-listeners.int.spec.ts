@@ -125,16 +125,37 @@ describeWhere(`behind %s${possible.length > 0 ? '' : ' (left out: no isolation, 
   })
 })
 
+/** What another program may have at the port, and how it is given up. */
+const ofOthers: Readonly<Record<string, () => Promise<() => unknown>>> = {
+  'listens at': async () => {
+    const other = createServer().listen(port, '127.0.0.1')
+    await once(other, 'listening')
+    return () => other.close()
+  },
+  'is connected from': async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const accepted = once(server, 'connection')
+    const client = connect((server.address() as { port: number }).port, '127.0.0.1')
+    const [peer] = await accepted
+    port = client.localPort ?? 0
+    return () => {
+      client.destroy()
+      peer.destroy()
+      server.close()
+    }
+  },
+}
 const testWhere = possible.length > 0 ? test : test.skip
-testWhere('where another program has the port no job is ended', async () => {
+testWhere.each(Object.keys(ofOthers))('where another program %s the port no job is ended', async (how) => {
   const [kind] = possible
   if (kind === undefined) throw new Error('one is possible')
-  const other = createServer().listen(port, '127.0.0.1')
-  await once(other, 'listening')
+  const giveUp = await ofOthers[how]?.()
+  expect(await isFree()).toBe(false)
   const [cluster, watcher] = [open(kind), recorder()]
   await cluster.launch(bystander(), watcher)
   await makeWay()
   expect(watcher.calls).toEqual(['started'])
-  other.close()
+  giveUp?.()
   await cluster.close({ stopJobs: true })
 })

@@ -16,6 +16,8 @@ const closeMsMax = 500
 /** How long Linux keeps a connection that was closed, and with it its port. */
 const waitMsMax = 65_000
 const lookAgainMs = 25
+/** How long a start takes at most to free its addresses. */
+const takeMsMax = 180_000
 
 export type ListenersOptions = {
   readonly attempts: Attempts
@@ -33,11 +35,14 @@ type Job = ListedAttempt & {
   readonly open: OpenSockets
 }
 
-const runningJobs = async (attempts: Attempts): Promise<Job[]> => {
+/** Resolves to the jobs that run.
+ *  @param known those that are taken as they were found before: to look at one may take seconds. */
+const runningJobs = async (attempts: Attempts, known: readonly Job[] = []): Promise<Job[]> => {
   const jobs: Job[] = []
   for (const one of (await attempts.list()).filter(({ running }) => running)) {
-    const { uid, pids } = await attempts.members(one.folder)
-    jobs.push({ ...one, uid, pids, open: await openSocketsOf(pids, one.folder) })
+    const before = known.find(({ folder }) => folder === one.folder)
+    const { uid, pids } = before ?? (await attempts.members(one.folder))
+    jobs.push(before ?? { ...one, uid, pids, open: await openSocketsOf(pids, one.folder) })
   }
   return jobs
 }
@@ -72,15 +77,26 @@ const within = async (ms: number, isOver: () => Promise<boolean>): Promise<boole
   return true
 }
 
-/** Resolves to which of these sockets a program has open that is no job: their inodes. */
-const heldByOthers = async (sockets: readonly Socket[], jobs: readonly Job[]): Promise<ReadonlySet<string>> => {
+/** Resolves to which of these sockets a program has open that is no job: their inodes. A job may hand a socket on from one
+ *  short-lived process to the next: one that was not seen before is looked for among the jobs, and must have it still. */
+const heldByOthers = async (
+  attempts: Attempts,
+  sockets: readonly Socket[],
+  jobs: readonly Job[],
+): Promise<ReadonlySet<string>> => {
   const ofJobs = new Set(jobs.flatMap(({ pids }) => pids))
-  const held = new Set<string>()
-  for (const pid of allPids()) {
-    if (ofJobs.has(pid)) continue
-    const { places } = await openSocketsOf([pid])
-    for (const { inode } of sockets) if (places.has(inode)) held.add(inode)
+  const isOfJob = async (pid: number) => {
+    for (const { folder } of jobs) if ((await attempts.members(folder)).pids.includes(pid)) return true
+    return false
   }
+  const heldBy = async (pid: number) => {
+    const { places } = await openSocketsOf([pid])
+    return sockets.filter(({ inode }) => places.has(inode))
+  }
+  const held = new Set<string>()
+  for (const pid of allPids())
+    if (!ofJobs.has(pid) && (await heldBy(pid)).length > 0 && !(await isOfJob(pid)))
+      for (const { inode } of await heldBy(pid)) held.add(inode)
   return held
 }
 
@@ -98,12 +114,12 @@ export const endListeners = async (
   const others = new Set(found.map(({ inode }) => inode).filter((inode) => known.has(inode)))
   let left = found.filter(({ inode }) => !own.has(inode) && !known.has(inode))
   if (left.length === 0) return { ends: 0, others }
-  const areClosed = () =>
-    within(closeMsMax, async () => {
-      const open = new Set((await listening()).map(({ inode }) => inode))
-      left = left.filter(({ inode }) => open.has(inode))
-      return left.length === 0
-    })
+  const isClosed = async () => {
+    const open = new Set((await listening()).map(({ inode }) => inode))
+    left = left.filter(({ inode }) => open.has(inode))
+    return left.length === 0
+  }
+  const areClosed = () => within(closeMsMax, isClosed)
   const jobs = await runningJobs(attempts)
   const ended = new Set<Job>()
   const end = async (job: Job, port: number, isFound: boolean) => {
@@ -116,12 +132,14 @@ export const endListeners = async (
   if (ended.size > 0 && (await areClosed())) return { ends: ended.size, others }
   const range = process.getuid?.() === 0 ? await findUidRange() : undefined
   const isOwnUser = jobs.some(({ uid }) => uid === undefined)
-  const byOthers = await heldByOthers(left, jobs)
+  const byOthers = await heldByOthers(attempts, left, jobs)
   const mayBeOfJob = ({ uid, inode }: Socket) =>
     !byOthers.has(inode) &&
     ((isOwnUser && uid === process.getuid?.()) || (range && uid >= range.first && uid < range.first + range.count))
   for (const { inode } of left.filter((one) => !mayBeOfJob(one))) others.add(inode)
   left = left.filter(mayBeOfJob)
+  // Another program may have closed its own meanwhile: then none shows it, and no job is to blame.
+  await isClosed()
   for (const job of left.length === 0 ? [] : await inOrderOfSuspicion(jobs.filter((one) => !ended.has(one)))) {
     await end(job, left[0]?.port ?? 0, false)
     if (await areClosed()) break
@@ -136,8 +154,10 @@ export const endListeners = async (
 
 /** Takes these addresses. Where one is taken, ends jobs with JOB_PORT_TAKEN until it is free, or until it shows that another
  *  program has it: also jobs that only bind it, for Linux shows no socket that does, and lets no one else have the address.
- *  An address that stays taken is no error here. */
+ *  An address that stays taken is no error here, nor one for which this takes too long. */
 export const takeAddresses = async (options: ListenersOptions & { readonly addresses: readonly AddressToTake[] }) => {
+  const giveUpAt = performance.now() + takeMsMax
+  let known: readonly Job[] = []
   for (const { host, port, take } of options.addresses) {
     const isTaken = () =>
       take().then(
@@ -146,15 +166,18 @@ export const takeAddresses = async (options: ListenersOptions & { readonly addre
       )
     const tried = new Set<string>()
     let hasWaited = false
-    while (await isTaken()) {
+    while ((await isTaken()) && performance.now() < giveUpAt) {
       if ((await endListeners({ ...options, ports: [port] })).ends > 0) continue
       const sockets = await readSockets(createKernelReader(), [port])
       const address = await lookup(host).then(
         (one) => canonical(one.address),
         () => any,
       )
-      if (sockets.some((one) => one.listens && meet(addressOf(one), address))) break
-      const jobs = (await runningJobs(options.attempts)).filter(({ folder }) => !tried.has(folder))
+      known = await runningJobs(options.attempts, known)
+      const inTheWay = sockets.filter((one) => meet(addressOf(one), address))
+      const byOthers = await heldByOthers(options.attempts, inTheWay, known)
+      if (inTheWay.some(({ listens, inode }) => listens || byOthers.has(inode))) break
+      const jobs = known.filter(({ folder }) => !tried.has(folder))
       const connected = jobs.filter(({ open }) => sockets.some(({ inode }) => open.places.has(inode)))
       if (connected.length === 0 && !hasWaited && sockets.some(({ inode }) => inode === '0')) {
         hasWaited = true

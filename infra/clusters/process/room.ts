@@ -114,11 +114,12 @@ const measureRunning = async ({ attempts, signal }: RoomOptions): Promise<Measur
     running.map(async (handle): Promise<Measured<ListedAttempt>> => {
       const [use, held] = await Promise.all([
         // Its log and all else that lies beside its own folders.
-        measureDisk([handle.folder], {}, inTime),
+        measureDisk([handle.folder], { levelsAbove: 1 }, inTime),
         lookUntilSeen(handle.job, join(handle.folder, 'work'), inTime),
       ])
       const sum = { bytes: use.bytes + held.diskBytes, files: use.files + held.diskFiles }
       if (use.trouble !== undefined && !use.cut) return { ...use, ...sum, handle }
+      if (use.moved) return { ...sum, trouble: 'its folders move while they are measured', handle }
       if (held.unmeasured ?? held.hidden) return { ...sum, trouble: 'it hides its open files', handle }
       return { ...(inTime.aborted && { trouble: 'it takes too long', cut: true }), ...use, ...sum, handle }
     }),

@@ -101,11 +101,13 @@ export const hidersOf = async <Holder extends { readonly open: OpenSockets }>(
       unlisted.delete(line.trim().split(/\s+/)[field] ?? '')
     })
   const hiders = new Set([...unlisted.values(), ...holders.filter(({ open }) => open.isHidden)])
-  for (const holder of holders)
-    for (const place of [...holder.open.places.values()].slice(0, detailsMax)) {
+  for (const holder of holders) {
+    if (holder.open.places.size > detailsMax) hiders.add(holder)
+    for (const place of holder.open.places.values()) {
       if (hiders.has(holder)) break
       const info = await kernel.text(place.replace('/fd/', '/fdinfo/'), detailBytesMax)
-      if ('value' in info && /^scm_fds:\s+[1-9]/m.test(info.value)) hiders.add(holder)
+      if ('value' in info ? /^scm_fds:\s+[1-9]/m.test(info.value) : info.unread !== 'ended') hiders.add(holder)
     }
+  }
   return hiders
 }

@@ -81,6 +81,11 @@ describe('npm run import', () => {
     expect(new Set((await open()).map(({ id }) => id))).toEqual(new Set(former))
   }, 120_000)
 
+  test.each([[[]], [[',,,8,32,,0.1,,eu']]])('exits with 1 where no line is an offer: %j', async (lines) => {
+    const counts = { listed: 0, refused: 0, withoutGpu: lines.length }
+    expect(await imported(lines, '--name', 'Paula')).toMatchObject({ code: 1, ...counts })
+  })
+
   test('tells what is refused and what is doubtful by line, and withdraws nothing after a line that cannot be read', async () => {
     await imported([line('a', '16.00'), line('b', '16.00')])
     const doubtful = await imported([line('a', '16.00', 'eu', 9_999), line('b', ''), ',,,8,32,,0.1,,eu'], '--whole')

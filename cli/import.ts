@@ -88,6 +88,6 @@ if (import.meta.main)
       progress.end()
       for (const line of inWords(result, dryRun)) printLine(line)
       answer({ dryRun, ...result })
-      if (result.refused > 0 && result.listed + result.changed + result.unchanged === 0) process.exitCode = 1
+      if (result.listed + result.changed + result.unchanged === 0) process.exitCode = 1
     },
   })

@@ -111,7 +111,8 @@ end, and counts until then.
 
 Whatever the operations of an address ask for, 2 of their statements run at the database of the read models at the same time,
 and 2 of its subscriptions read and fold a piece of the log that they missed, each in the turn of the address
-(\`gateway/shares.ts\`). What is appended after a subscription began is live, and waits for neither.
+(\`gateway/shares.ts\`). What is appended after a subscription began is live: it is read and folded
+without waiting for either. Nested fields of its updates are read by the statements of the address.
 
 A connection may have ${number(requestsPerConnectionMax)} HTTP requests under way: nothing more is read from it until some were answered. A request
 must have arrived after 30 seconds, and so must a message of a WebSocket; a request is answered within 60

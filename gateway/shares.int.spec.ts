@@ -1,11 +1,19 @@
 // What one caller makes the platform do at the same time, for everything in the schema.
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { newId } from '../commands/ids.ts'
+import { shareReader } from '../infra/event-store/one-reader.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
+import { connectPostgres, type Database, type Query } from '../infra/postgres.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
+import { silentLog } from '../testing/worlds/silent-log.ts'
 import { limits } from './graphql/limits.ts'
 import { queryOf, queryWays } from './graphql/schema-walk.testing.ts'
 import type { Services } from './services.ts'
 import { pagesPerAddressMax, statementsPerAddressMax } from './shares.ts'
+
+/** More than two pages of a subscription. */
+const listingCount = 210
 
 /** Creates a count of what is under way, and of the most that ever was. */
 const createGauge = () => {
@@ -23,7 +31,7 @@ const createGauge = () => {
   }
   return { gauge, during }
 }
-const [statements, pages] = [createGauge(), createGauge()]
+const [statements, pages, pageStatements] = [createGauge(), createGauge(), createGauge()]
 
 /** Returns the services, and counts what they do. */
 const counted = ({ read, store, folds }: Services): Partial<Services> => ({
@@ -34,7 +42,7 @@ const counted = ({ read, store, folds }: Services): Partial<Services> => ({
     subscribe: async function* (options) {
       const head = await store.head()
       let at = options.after ?? store.start
-      const batches = store.subscribe(options)[Symbol.asyncIterator]()
+      const batches = reading.subscribe(options)[Symbol.asyncIterator]()
       try {
         for (;;) {
           const next = () => batches.next()
@@ -51,13 +59,26 @@ const counted = ({ read, store, folds }: Services): Partial<Services> => ({
 })
 
 let world: GatewayWorld
+/** Another store of the same log, which knows nothing that was appended here: each page that it reads is a statement. */
+let reading: EventStore
+let database: Database
 let user: Awaited<ReturnType<GatewayWorld['newUser']>>
 beforeAll(async () => {
   world = await createGatewayWorld({ services: counted })
   user = await world.newUser()
-  for (let index = 0; index < 30; index += 1) await world.market.list(newId(), 1)
+  for (let index = 0; index < listingCount; index += 1) await world.market.list(newId(), 1)
+  database = connectPostgres({ url: world.databaseUrl, log: silentLog, poolSize: 10 })
+  const query: Query = (label, ...statement) => {
+    const ask = () => database.query<never>(label, ...statement)
+    return label === 'eventStore.readAll' ? pageStatements.during(ask) : ask()
+  }
+  reading = shareReader(await openPostgresEventStore({ database: { ...database, query }, pollMs: 50 }))
 })
-afterAll(() => world.close())
+afterAll(async () => {
+  await reading.close()
+  await database.close()
+  await world.close()
+})
 
 test('however many things its queries ask for, a caller has a few statements at the database', async () => {
   statements.gauge.most = 0
@@ -75,15 +96,16 @@ const argumentsOf = (args: readonly { readonly name: string }[]): string => {
 }
 
 test.each([
-  ['listings', 'subscription ($after: Position) { listingChanged(after: $after) { position } }', 30],
+  ['listings', 'subscription ($after: Position) { listingChanged(after: $after) { position } }', listingCount],
   ['the log', 'subscription ($after: Position) { events(after: $after) { position } }', 1],
 ])(
   'subscriptions of one caller to %s, while they catch up, have a few pages under way',
   async (...[, query, count]) => {
     await user.ask('mutation { registerProvider(input: { name: "Paula" }) { __typename } }')
     pages.gauge.most = 0
+    pageStatements.gauge.most = 0
     const socket = world.socket({ token: user.token })
-    const followers = Array.from({ length: 20 }, () =>
+    const followers = Array.from({ length: 8 }, () =>
       socket.iterate({ query, variables: { after: world.store.start } }),
     )
     await Promise.all(
@@ -92,6 +114,7 @@ test.each([
       }),
     )
     expect(pages.gauge.most).toBe(pagesPerAddressMax)
+    expect(pageStatements.gauge.most).toBe(pagesPerAddressMax)
     await socket.dispose()
   },
   60_000,

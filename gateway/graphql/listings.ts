@@ -92,7 +92,7 @@ builder.queryField('listings', (t) =>
       await reachPosition(context, atLeast, info)
       const { maxPricePerGpuHour, asset, gpu, region, ...conditions } = filter ?? {}
       // The asset is looked at without a price too, though nothing is compared with it then.
-      const price = parsePrice('maxPricePerGpuHour', maxPricePerGpuHour || '0', asset)
+      const price = parsePrice('maxPricePerGpuHour', maxPricePerGpuHour || '0', asset || undefined)
       const refusal = isRefusal(price) ? price : refuseBlankRegion(region)
       if (refusal) throw new Failure(refusal.refused, refusal.details)
       const pricePerGpuHourMax = maxPricePerGpuHour && !isRefusal(price) ? price : undefined

@@ -88,6 +88,8 @@ export type SubscribeOptions = Filter & {
   /** Exclusive. Without it, the subscription starts at the beginning. */
   readonly after?: Position
   readonly batchSize?: number
+  /** With false, nothing is read while the caller holds a batch: only while it waits for the next. */
+  readonly readAhead?: boolean
   readonly signal: AbortSignal
 }
 

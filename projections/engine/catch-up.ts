@@ -16,8 +16,10 @@ export async function* inPieces(
   store: Pick<EventStore, 'subscribe' | 'head'>,
   { catchUp, ...options }: SubscribeOptions & { readonly after: Position; readonly catchUp: CatchUp },
 ): AsyncGenerator<{ readonly batch: Batch; readonly run: CatchUp }, void, undefined> {
-  const head = catchUp === atOnce ? options.after : await store.head()
-  const batches = store.subscribe(options)[Symbol.asyncIterator]()
+  const isShared = catchUp !== atOnce
+  const head = isShared ? await store.head() : options.after
+  // What is read ahead would be read outside the pieces.
+  const batches = store.subscribe({ ...options, readAhead: !isShared })[Symbol.asyncIterator]()
   let at = options.after
   try {
     for (;;) {

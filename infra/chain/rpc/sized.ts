@@ -40,7 +40,8 @@ const textOf = async (answer: Response, bytesMax: number): Promise<string> => {
       pieces.push(piece)
     }
   if (announced > bytesMax || bytes > bytesMax) throw tooLarge(bytesMax, Math.max(announced, bytes))
-  return Buffer.concat(pieces).toString('utf8')
+  // Unlike a buffer, it leaves out a byte order mark.
+  return new TextDecoder().decode(Buffer.concat(pieces))
 }
 
 /** Makes a fetch for JSON-RPC whose answers are as large as the methods in its body need. It throws a

@@ -122,19 +122,23 @@ export const subscribeCases = ({ store, tailedEvents, openFaulty }: World): void
       }
     })
 
-    test('a consumer that stalls during concurrent appends receives everything', async () => {
-      const after = await store().head()
-      const events = newEvents(300)
-      const stream = newStream()
-      await store().append(to(stream, 'any', events[0] ?? newEvent()))
-      const received: StoredEvent[] = []
-      for await (const batch of store().subscribe({ after, batchSize: 7, signal: AbortSignal.timeout(60_000) })) {
-        if (received.length === 0) for (const event of events.slice(1)) await store().append(to(stream, 'any', event))
-        received.push(...batch.events)
-        if (received.length >= events.length) break
-      }
-      expect(idsOf(received)).toEqual(idsOf(events))
-    })
+    test.each([true, false])(
+      'a consumer that stalls during concurrent appends receives everything, read ahead: %j',
+      async (readAhead) => {
+        const after = await store().head()
+        const events = newEvents(300)
+        const stream = newStream()
+        await store().append(to(stream, 'any', events[0] ?? newEvent()))
+        const received: StoredEvent[] = []
+        const signal = AbortSignal.timeout(60_000)
+        for await (const batch of store().subscribe({ after, batchSize: 7, readAhead, signal })) {
+          if (received.length === 0) for (const event of events.slice(1)) await store().append(to(stream, 'any', event))
+          received.push(...batch.events)
+          if (received.length >= events.length) break
+        }
+        expect(idsOf(received)).toEqual(idsOf(events))
+      },
+    )
 
     test('batches are cut by bytes as well, and no event is left out or repeated, however large its neighbours are', async () => {
       const after = await store().head()

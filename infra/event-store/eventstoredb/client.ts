@@ -46,7 +46,7 @@ export type Connection = {
   ): Promise<ServerPage>
   /** Subscribes to the events after a position. `window` is how many events the server scans between two
    *  checkpoints. */
-  subscribe(after: LogPosition | 'start', filter: ServerFilter, window: number): ServerSubscription
+  subscribe(after: LogPosition | 'start', filter: ServerFilter, window: number, readAhead?: boolean): ServerSubscription
   /** Returns a number for the connection over which calls go at this moment, another one after each connect; undefined
    *  while it is not connected. */
   link(): number | undefined
@@ -241,9 +241,10 @@ export const connectEventStoreDb = ({ forClient, options }: EventStoreDbAddress)
         readPage({ direction, from, count, filter: { by, window: searchWindow } }, { retry }),
       ),
 
-    subscribe: (from, by, window) => {
+    subscribe: (from, by, window, readAhead) => {
       const request = { direction: 'forwards', from, count: 'subscription', filter: { by, window } } as const
-      const subscription = openServerSubscription(() => openRead(request, Number.POSITIVE_INFINITY), positionOf(from))
+      const open = () => openRead(request, Number.POSITIVE_INFINITY)
+      const subscription = openServerSubscription(open, { context: positionOf(from), readAhead })
       subscriptions.add(subscription)
       return {
         ...subscription,

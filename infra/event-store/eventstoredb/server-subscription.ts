@@ -27,10 +27,14 @@ const bufferedItemsMax = 1_000
 const bufferedBytesMax = 2 * 1024 * 1024
 
 /** Opens a subscription to $all. The caller sets the pace: a caller that takes nothing stops the server.
- *  @param context the position from which on it is, for POSITION_FOREIGN. */
+ *  @param context the position from which on it is, for POSITION_FOREIGN.
+ *  @param readAhead with false, items are taken from the server only while `next` waits for some. */
 export const openServerSubscription = (
   open: () => Promise<ReadCall>,
-  context: ErrorContext = {},
+  {
+    context = {},
+    readAhead = true,
+  }: { readonly context?: ErrorContext; readonly readAhead?: boolean | undefined } = {},
 ): ServerSubscription => {
   const changed = createSignal()
   let failed: unknown
@@ -58,16 +62,23 @@ export const openServerSubscription = (
       changed.notify()
     })
   }
+  const pause = () => {
+    if (isPaused || !call) return
+    isPaused = true
+    call.pause()
+  }
+  const resume = () => {
+    if (!isPaused) return
+    isPaused = false
+    call?.resume()
+  }
   const begin = async () => {
     const opened = await open()
     call = opened
     opened.on('data', (item) => {
       items.push(item)
       if (item.kind === 'event') bytes += item.bytes
-      if (!isPaused && (items.length >= bufferedItemsMax || bytes >= bufferedBytesMax)) {
-        isPaused = true
-        opened.pause()
-      }
+      if (items.length >= bufferedItemsMax || bytes >= bufferedBytesMax) pause()
       wakeSoon()
     })
     opened.on('error', fail)
@@ -81,24 +92,29 @@ export const openServerSubscription = (
     const taken = items
     items = []
     bytes = 0
-    if (isPaused) {
-      isPaused = false
-      call?.resume()
-    }
+    if (readAhead) resume()
     return taken
+  }
+  const taking: ServerSubscription['next'] = async ({ ms, signal }) => {
+    for (let waited = false; ; waited = true) {
+      if (items.length > 0) return take()
+      if (signal.aborted) return undefined
+      if (failed) throw toStoreFailure(failed, context)
+      if (isClosed) throw storeUnavailable('the subscription was dropped')
+      if (waited && ms !== undefined) return undefined
+      // The items of one network packet arrive in several turns of the event loop.
+      if (ms === 0) await new Promise((resolve) => setImmediate(resolve))
+      else await changed.wait({ signal, ...(ms === undefined ? {} : { ms }) })
+    }
   }
 
   return {
-    next: async ({ ms, signal }) => {
-      for (let waited = false; ; waited = true) {
-        if (items.length > 0) return take()
-        if (signal.aborted) return undefined
-        if (failed) throw toStoreFailure(failed, context)
-        if (isClosed) throw storeUnavailable('the subscription was dropped')
-        if (waited && ms !== undefined) return undefined
-        // The items of one network packet arrive in several turns of the event loop.
-        if (ms === 0) await new Promise((resolve) => setImmediate(resolve))
-        else await changed.wait({ signal, ...(ms === undefined ? {} : { ms }) })
+    next: async (options) => {
+      if (items.length === 0) resume()
+      try {
+        return await taking(options)
+      } finally {
+        if (!readAhead) pause()
       }
     },
     drop: () => {

@@ -50,7 +50,8 @@ export const createTail = (options: Options): Tail => {
   const { connection, reader, positions, onStrange, onRetry = () => undefined, idleMs = idleMsDefault } = options
   const closing = new AbortController()
 
-  async function* subscribe({ signal: callerSignal, batchSize = batchSizeDefault, ...options }: SubscribeOptions) {
+  async function* subscribe(asked: SubscribeOptions) {
+    const { signal: callerSignal, batchSize = batchSizeDefault, readAhead = true, ...options } = asked
     const signal = AbortSignal.any([callerSignal, closing.signal])
     const batchMax = Math.max(1, batchSize)
     const isFiltered = options.types !== undefined || Boolean(options.streamPrefix)
@@ -81,6 +82,7 @@ export const createTail = (options: Options): Tail => {
         from,
         filter,
         isLive ? windowLive : windowCatchingUp,
+        readAhead,
       )
       let events: StoredEvent[] = []
       let bytes = 0

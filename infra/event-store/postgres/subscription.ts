@@ -126,7 +126,8 @@ export const createTail = ({
     return undefined
   }
 
-  async function* subscribe({ batchSize = batchSizeDefault, ...options }: SubscribeOptions): AsyncGenerator<Batch> {
+  async function* subscribe(asked: SubscribeOptions): AsyncGenerator<Batch> {
+    const { batchSize = batchSizeDefault, readAhead = true, ...options } = asked
     const batchMax = Math.max(1, batchSize)
     const signal = AbortSignal.any([options.signal, closing.signal])
     const pages = reader.pages(options)
@@ -169,7 +170,8 @@ export const createTail = ({
         const gathered = events.length + page.events.length
         const isWhole = !page.isFull || gathered >= batchTarget || bytes >= batchBytesMax || after >= latestHead
         // Requested before the caller gets this batch, so that the database is not idle meanwhile.
-        if (after < latestHead) prefetched = nextPage(after + 1n, latestHead, rowsToFetch(isWhole ? 0 : gathered))
+        if (after < latestHead && (readAhead || !isWhole))
+          prefetched = nextPage(after + 1n, latestHead, rowsToFetch(isWhole ? 0 : gathered))
         prefetched?.catch(() => undefined)
         events = events.length === 0 ? page.events : [...events, ...page.events]
         if (!isWhole) continue

@@ -90,7 +90,7 @@ describe('npm run import', () => {
     await imported([line('a', '16.00'), line('b', '16.00')])
     const doubtful = await imported([line('a', '16.00', 'eu', 9_999), line('b', ''), ',,,8,32,,0.1,,eu'], '--whole')
     expect(doubtful).toMatchObject({ code: 0, refused: 1, withoutGpu: 1, withdrawn: 0 })
-    expect(doubtful.refusedLines).toEqual([{ line: 3, reason: 'Price takes a price above zero' }])
+    expect(doubtful.refusedLines).toEqual([{ line: 3, reason: 'Price is empty' }])
     expect(doubtful.warningLines).toMatchObject([{ line: 2, warning: expect.stringContaining('9999 MiB') }])
     expect(await open()).toHaveLength(2)
 

@@ -5,6 +5,7 @@ import { shareReader } from '../infra/event-store/one-reader.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../infra/event-store/postgres.ts'
 import { connectPostgres, type Database, type Query } from '../infra/postgres.ts'
+import type { ReadDatabase } from '../projections/database.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { silentLog } from '../testing/worlds/silent-log.ts'
 import { limits } from './graphql/limits.ts'
@@ -33,9 +34,39 @@ const createGauge = () => {
 }
 const [statements, pages, pageStatements] = [createGauge(), createGauge(), createGauge()]
 
+/** Runs a query, and counts it from when it first uses the database on. */
+const runCounted = async <Result>(db: ReadDatabase, query: (db: ReadDatabase) => Promise<Result>): Promise<Result> => {
+  const { gauge } = statements
+  const states = { isUsed: false, isCounted: false, hasEnded: false }
+  const used = () => {
+    if (states.isUsed) return
+    states.isUsed = true
+    // One that has just given its place back is no longer counted then.
+    setImmediate(() => {
+      if (states.hasEnded) return
+      states.isCounted = true
+      gauge.now += 1
+      gauge.most = Math.max(gauge.most, gauge.now)
+    })
+  }
+  const watched = new Proxy(db, {
+    get: (target, name) => {
+      used()
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  try {
+    return await query(watched)
+  } finally {
+    if (states.isCounted) gauge.now -= 1
+    states.hasEnded = true
+  }
+}
+
 /** Returns the services, and counts what they do. */
 const counted = ({ read, store, folds }: Services): Partial<Services> => ({
-  read: { ...read, run: (label, query) => statements.during(() => read.run(label, query)) },
+  read: { ...read, run: (label, query) => read.run(label, (db) => runCounted(db, query)) },
   folds: { ...folds, rowsAfter: (projection, event) => pages.during(() => folds.rowsAfter(projection, event)) },
   store: {
     ...store,

@@ -86,3 +86,27 @@ test('pages of addresses come in a circle, one each time that the loop goes roun
   expect(begun).toEqual(['a', 'b', 'c', 'a'])
   expect(seen.every((count, at) => count - (seen[at - 1] ?? 0) <= 1)).toBe(true)
 })
+
+test('a statement that waits for a read model which is built keeps no place from others', async () => {
+  const built = Promise.withResolvers<void>()
+  let isBuilt = false
+  const run = async (_: string, query: () => Promise<unknown>): Promise<unknown> => {
+    try {
+      return await query()
+    } catch {
+      await built.promise
+      return run(_, query)
+    }
+  }
+  const reader = shareReadModels({ run } as unknown as ReadModels)('a')
+  const building = Array.from({ length: 20 }, () =>
+    reader.run('building', async () => {
+      if (!isBuilt) throw new Error('it is not served yet')
+      return 'built'
+    }),
+  )
+  expect(await reader.run('served', async () => 'served')).toBe('served')
+  isBuilt = true
+  built.resolve()
+  expect(new Set(await Promise.all(building))).toEqual(new Set(['built']))
+})

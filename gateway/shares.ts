@@ -27,7 +27,11 @@ export const shareReadModels = (read: ReadModels): ((address: string) => ReadMod
   return (address) => {
     const known = readers.get(address)
     if (known) return known
-    const reader: ReadModels = { ...read, run: (label, query) => inPlace(address, () => read.run(label, query)) }
+    // A place is kept by each try alone, and not while it is waited for the database or for a read model that is built.
+    const reader: ReadModels = {
+      ...read,
+      run: (label, query) => read.run(label, (db) => inPlace(address, () => query(db))),
+    }
     readers.set(address, reader)
     return reader
   }

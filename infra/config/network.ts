@@ -18,7 +18,8 @@ const hasWalletHost = (text: string): boolean => {
 /** Settings: where the gateway listens. */
 export const networkSettings = {
   HOST: setting(z.string().regex(/^[\w.:-]+$/), {
-    description: 'The address to listen on. `0.0.0.0` opens the gateway to the network.',
+    description:
+      'The address to listen on; of a name with several, the first. `0.0.0.0` opens the gateway to the network.',
     takes: 'an IP address or a host name',
     example: '0.0.0.0',
     unset: '127.0.0.1',

@@ -1,6 +1,7 @@
 // Documents that are many, long, or ask for much.
+import { getIntrospectionQuery } from 'graphql'
 import { worstDocuments } from '../worst-documents.ts'
-import { type Attack, ask, noLongerThan, onlyCodes, times } from './attack.ts'
+import { type Attack, ask, noLongerThan, onlyCodes, times, unless } from './attack.ts'
 
 const answerBytesMax = 8 * 1024 * 1024
 const refusalBytesMax = 20_000
@@ -106,4 +107,39 @@ const aliases: Attack = {
   },
 }
 
-export const documentAttacks: readonly Attack[] = [different, ofFields, hardest, long, variables, aliases]
+const typeFields =
+  'name kind description fields(includeDeprecated: true) { name description args { name description } }'
+
+const schema: Attack = {
+  name: 'the whole schema 400 times, and more of it than an answer may have',
+  run: async (target) => {
+    const standard = getIntrospectionQuery({ specifiedByUrl: true, directiveIsRepeatable: true })
+    const much = `{ __schema { ${Array.from({ length: 20 }, (_, at) => `a${at}: types { ${typeFields} }`).join(' ')} } }`
+    const answers = await times(target.much(400, 8), 8, (index) => ask(target, index % 2 === 0 ? standard : much))
+    const given = answers.filter(({ data }) => data?.__schema).length
+    return [
+      ...onlyCodes(answers, [undefined, 'QUERY_TOO_COSTLY', 'TOO_MANY_REQUESTS']),
+      ...unless(given > 0, 'the standard query for the schema is never answered'),
+      ...noLongerThan(answers, answerBytesMax),
+    ]
+  },
+}
+
+/** Operations of which a directive leaves nothing. */
+const leftOut: Attack = {
+  name: 'operations of which directives leave nothing',
+  run: async (target) => {
+    const documents = ['query', 'mutation', 'subscription'].flatMap((kind) =>
+      ['@skip(if: true)', '@include(if: false)'].map((directive) => `${kind} { ... ${directive} { __typename } }`),
+    )
+    const answers = await times(target.much(600, 12), 8, (index) =>
+      ask(target, documents[index % documents.length] ?? ''),
+    )
+    return onlyCodes(answers, [undefined, 'INPUT_INVALID', 'GRAPHQL_VALIDATION_FAILED', 'OPERATION_RESOLUTION_FAILURE'])
+  },
+}
+
+export const documentAttacks: readonly Attack[] = [
+  ...[different, ofFields, hardest, long, variables, aliases],
+  ...[schema, leftOut],
+]

@@ -2,7 +2,17 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WebSocket } from 'ws'
-import { type Attack, attackerAddress, bystanderAddress, inUse, type Target, times, unless } from './attack.ts'
+import {
+  type Attack,
+  ask,
+  attackerAddress,
+  bystanderAddress,
+  inUse,
+  onlyCodes,
+  type Target,
+  times,
+  unless,
+} from './attack.ts'
 
 const subscription = 'subscription { listingChanged { position } }'
 const socketsPerAddressMax = 300
@@ -138,4 +148,24 @@ const variables: Attack = {
   },
 }
 
-export const socketAttacks: readonly Attack[] = [storm, pings, many, inits, variables]
+const resuming: Attack = {
+  name: '500 subscriptions of one guest that resume at the beginning of the log',
+  run: async (target) => {
+    const head = (await ask(target, '{ head }')).data.head as string
+    const after = head.replace(/\d+$/, (digits) => '0'.repeat(digits.length))
+    const query = 'subscription ($after: Position) { listingChanged(gpu: "nothing", after: $after) { position } }'
+    const sockets = await times(5, 5, () => open(target))
+    for (let index = 0; index < target.much(500, 20); index++)
+      sockets[index % sockets.length]?.send(
+        JSON.stringify({ type: 'subscribe', id: String(index), payload: { query, variables: { after } } }),
+      )
+    const answers = await times(target.much(200, 10), 2, () =>
+      ask(target, '{ listings { nodes { id } } }', {}, { from: bystanderAddress }),
+    )
+    const served = await othersConnect(target)
+    end(sockets)
+    return [...onlyCodes(answers, [undefined]), ...served]
+  },
+}
+
+export const socketAttacks: readonly Attack[] = [storm, pings, many, inits, variables, resuming]

@@ -32,9 +32,10 @@ beforeEach(async () => {
   lines = []
   opened = []
 })
+const ownProcesses = () => processesIn(folder, ['postgres', 'initdb', 'sh', 'dash'])
 afterEach(async () => {
   for (const { close } of opened.toReversed()) await close()
-  expect(await processesIn(folder, ['postgres', 'initdb', 'sh', 'dash'])).toEqual([])
+  expect(await ownProcesses()).toEqual([])
   await rm(parent, { recursive: true })
 })
 
@@ -138,6 +139,7 @@ describe('when the platform is killed', () => {
     const pid = Number(await platform.firstLine)
     await platform.kill()
     await eventually('the server to end', async () => !isRunning(pid), 2_000)
+    await eventually('what watched it to end', async () => (await ownProcesses()).length === 0)
   })
 
   test('and started again at once, every acknowledged write is there', async () => {

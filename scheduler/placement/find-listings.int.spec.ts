@@ -107,7 +107,7 @@ test('the database finds what place() does, and why there is none', async () => 
         expect([found.refused, details]).toEqual([placed.code, placed.details])
       }
     }),
-    { numRuns: 80 },
+    { numRuns: 200 },
   )
   // A property that never gets anywhere proves nothing.
   expect([...seen]).toEqual(

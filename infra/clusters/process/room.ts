@@ -14,6 +14,8 @@ import { removeFiles } from './retention.ts'
 const removeMsMax = 60_000
 /** A job that takes less than this part of the reserve is not what fills the disk. */
 const smallShare = 1 / 16
+/** Nor is one that takes less than this: the platform's own files of an attempt take some of it. */
+const smallMax: Readonly<Record<Scarce, number>> = { bytes: 256 * 1024, files: 64 }
 /** How long all running jobs together are measured: meanwhile the disk goes on filling. */
 const measureMsMax = 1_000
 const lookAgainMs = 25
@@ -67,7 +69,7 @@ export const makeRoom = async (options: RoomOptions): Promise<boolean> => {
     const scarce = scarceIn(room)
     if (!scarce) break
     const reserve = scarce === 'bytes' ? room.reserveBytes : room.reserveFiles
-    const small = { of: scarce, least: reserve * smallShare }
+    const small = { of: scarce, least: Math.max(reserve * smallShare, smallMax[scarce]) }
     const next = pickNext(await measureRunning(options), small, options.endsAny)
     // One that was cut off by the end of this program is not measured.
     if (!next || signal?.aborted) break

@@ -1,11 +1,11 @@
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure, errors as failures } from '../domain/errors.ts'
 import { keepAddress } from '../infra/system/listening.ts'
 import { createMetrics } from '../infra/telemetry.ts'
+import { freePort } from '../testing/free-port.ts'
 import { connectionSettings, createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 import { bodyBytesMax, createGateway } from './server.ts'
 
@@ -302,11 +302,7 @@ test('a port that is in use fails with PORT_TAKEN and the port', async () => {
 })
 
 test('an address that was taken at the start becomes the one of the gateway', async () => {
-  const free = createServer().listen(0, '127.0.0.1')
-  await once(free, 'listening')
-  const { port } = free.address() as AddressInfo
-  free.close()
-  await once(free, 'close')
+  const port = await freePort()
   const address = keepAddress({ host: '127.0.0.1', port, portVariable: 'PORT' })
   await address.take()
   const gateway = createGateway({

@@ -1,5 +1,4 @@
 import {
-  BaseError,
   encodeAbiParameters,
   encodeEventTopics,
   formatTransactionReceipt,
@@ -9,7 +8,6 @@ import {
   type PublicClient,
   parseAbiParameters,
   parseEventLogs,
-  RpcRequestError,
   type RpcTransactionReceipt,
 } from 'viem'
 import { marketplace as marketplaceBinding } from '../../../contracts/bindings/marketplace.ts'
@@ -18,6 +16,7 @@ import { createSemaphore } from '../../async/semaphore.ts'
 import type { Deposit } from '../port.ts'
 import { disagree, type HeaderCheck } from './answers.ts'
 import { bloomOf, bloomOfLogs, mayHold, sameBloom } from './bloom.ts'
+import { rpcErrorIn } from './parts.ts'
 
 const { abi } = marketplaceBinding
 /** A block with more transactions is not proved: on such a chain its filter excludes nothing. */
@@ -104,8 +103,7 @@ export const createProvedBlocks = (client: PublicClient, contract: Contract, hea
         ? (found as RpcTransactionReceipt[]).map((one) => formatTransactionReceipt(one))
         : undefined
     } catch (error) {
-      const answered = error instanceof BaseError && error.walk((cause) => cause instanceof RpcRequestError) !== null
-      if (answered) receiptsByBlock = false
+      if (rpcErrorIn(error)) receiptsByBlock = false
       return undefined
     }
   }

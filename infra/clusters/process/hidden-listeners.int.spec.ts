@@ -7,6 +7,7 @@ import { connect, createServer } from 'node:net'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
+import { freePort } from '../../../testing/free-port.ts'
 import { givePort, type HoldTrick, holdPort, keepPort } from '../../../testing/programs/hold-port.ts'
 import { keepAddress, tryListening } from '../../system/listening.ts'
 import { jobSpec, recorder, shellJob } from '../contract.ts'
@@ -36,11 +37,7 @@ let root: string
 let port: number
 beforeEach(async () => {
   root = await makeRoot()
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  port = (server.address() as { port: number }).port
-  server.close()
-  await once(server, 'close')
+  port = await freePort()
 })
 afterEach(() => rm(root, { recursive: true }))
 

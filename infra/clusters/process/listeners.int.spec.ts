@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
+import { freePort } from '../../../testing/free-port.ts'
 import { tryListening } from '../../system/listening.ts'
 import { jobSpec, recorder } from '../contract.ts'
 import { kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
@@ -18,11 +19,7 @@ let root: string
 let port: number
 beforeEach(async () => {
   root = await makeRoot()
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  port = (server.address() as { port: number }).port
-  server.close()
-  await once(server, 'close')
+  port = await freePort()
 })
 afterEach(() => rm(root, { recursive: true }))
 

@@ -3,13 +3,11 @@ import { Failure } from '../domain/errors.ts'
 import { withStatus } from './error-answers.ts'
 
 /** Throws LENGTH_REQUIRED for a request whose body has no length in its head (the chunked coding of HTTP/1.1): each chunk
- *  is work, and 64 KiB on the wire have 10,000. Its connection ends with the answer, and nothing more is read from it. */
+ *  is work, and 64 KiB on the wire have 10,000. Its connection ends with the answer, and nothing more is parsed of it. */
 export const refuseChunks = ({ headers, socket }: IncomingMessage, answer: ServerResponse): void => {
   if (headers['transfer-encoding'] === undefined) return
   socket.pause()
   answer.setHeader('connection', 'close')
-  // At once: Node reads on until the connection is closed from both sides.
-  answer.once('finish', () => socket.destroy())
   throw new Failure('LENGTH_REQUIRED')
 }
 

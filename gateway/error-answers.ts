@@ -7,11 +7,9 @@ import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.
 import { errorCode } from '../infra/system/errors.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { httpStatusOf } from './http-status.ts'
+import { closeLingering } from './lingering-close.ts'
 import { originFormOf } from './request-checks.ts'
 import { shortDetails } from './shortened.ts'
-
-/** How long a client has to take the answer before its connection ends. */
-const endMsMax = 500
 
 /** An answer with an error, before it is written. */
 export type ErrorAnswer = { readonly status: number; readonly code: ErrorCode; readonly details: Details }
@@ -74,11 +72,8 @@ const endWith = (socket: Duplex, { status, code, details }: ErrorAnswer, headers
     'connection: close',
     ...headers,
   ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // What is still unread would make Linux drop the answer with the connection.
-  socket.resume()
-  socket.once('end', () => socket.destroy())
-  setTimeout(() => socket.destroy(), endMsMax).unref()
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  closeLingering(socket)
 }
 
 /** Returns the answer to what the HTTP parser refuses, or what does not come in time. */

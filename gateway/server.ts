@@ -26,6 +26,7 @@ import {
 import { addGraphiqlPage, wantsPage } from './graphiql-page.ts'
 import type { Health } from './health.ts'
 import { httpStatusOf } from './http-status.ts'
+import { lingerConnections } from './lingering-close.ts'
 import { createGatewayMetrics, observeQuotas } from './metrics.ts'
 import { parametersIn, refuseHost, refuseOther, refuseParameters, sizeOfJson } from './request-checks.ts'
 import { addRequestUses, healthPath } from './request-uses.ts'
@@ -136,6 +137,7 @@ export const createGateway = ({
     arrivals += 1
     if (!connections.accept(socket)) socket.destroy()
   })
+  lingerConnections(app.server)
   const answersOf = sliceConnections(
     app.server,
     createFairTurns({ perRound: slicesPerRoundMax, isCrowded: createCrowdCheck() }),

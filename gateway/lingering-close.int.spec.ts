@@ -40,7 +40,7 @@ const refused: readonly (readonly [method: string, path: string, headers: readon
   ['CONNECT', 'a:1', []],
 ]
 
-test.each(refused)('an answer reaches a client that sends on: %s %s %j', (method, path, headers) =>
+test.each(refused)('an answer reaches a client that sends on: %s %s, case %#', (method, path, headers) =>
   fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1_100_000, max: 12_000_000 }),

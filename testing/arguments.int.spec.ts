@@ -15,9 +15,6 @@ const files = Object.entries(scripts).flatMap(([script, command]) => {
 })
 const msMax = 240_000
 
-/** Finds compiled modules where npm run dev has them. */
-const run = (given: readonly string[]) => runNode(given, { NODE_COMPILE_CACHE: 'node_modules/.cache/node' })
-
 /** Resolves to the answers in the order of the questions, few at a time. */
 const askAll = async <Question, Answer>(questions: readonly Question[], ask: (one: Question) => Promise<Answer>) => {
   const waiting = questions.map((question, index) => ({ question, index }))
@@ -62,7 +59,7 @@ test.each([
   ['cli/replay.ts', ['analysis']],
   ['testing/chaos.ts', ['--eventstore', 'analysis']],
 ])('%s %j names a folder as one', async (file, given) => {
-  const { code, errors } = await run([file, ...given])
+  const { code, errors } = await runNode([file, ...given])
   expect(code).not.toBe(0)
   expect(errors).toContain('it is a folder')
   expect(errors).not.toMatch(/^\s+at |INTERNAL/m)
@@ -73,7 +70,7 @@ test('programs are found', () => expect(files.length).toBeGreaterThan(10))
 test(
   'each tells its options, in rows, and refuses others and options without their value',
   async () => {
-    const usages = await askAll(files, ({ file }) => run([file, '--help']))
+    const usages = await askAll(files, ({ file }) => runNode([file, '--help']))
     const complaints = files.flatMap(({ script }, index) => {
       const { code, output = '', errors = '' } = usages[index] ?? {}
       return [
@@ -85,7 +82,7 @@ test(
       const option = /^ +(--[a-z-]+) [A-Z]/m.exec(usages[index]?.output ?? '')?.[1]
       return [[file, '--nonsens', 'x'], ...(option ? [[file, option]] : [])]
     })
-    const ended = await askAll(wrong, run)
+    const ended = await askAll(wrong, runNode)
     expect(wrong.length).toBeGreaterThan(files.length + 5)
     expect([
       ...complaints,

@@ -9,9 +9,11 @@ export const eventually = async <T>(
 ): Promise<T> => {
   const until = performance.now() + timeoutMs
   for (;;) {
+    const began = performance.now()
     const found = await look()
     if (found !== undefined && found !== false) return found
     if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms without success: ${what}`)
-    await delay(20)
+    // What is waited for needs the machine as well.
+    await delay(Math.max(20, 2 * (performance.now() - began)))
   }
 }

@@ -67,7 +67,7 @@ describe.each([undefined, 'none'] as const)('behind the walls %s', (only) => {
       const seed = Math.floor(performance.now() * 1000)
       const jobs = names.map((_, index) => sleeper(seed + index))
       const other = sleeper(seed + names.length)
-      for (const spec of [...jobs, other]) await began.launch(spec, recorder())
+      await Promise.all([...jobs, other].map((spec) => began.launch(spec, recorder())))
       const runs = async () => (await readRunning([...jobs, other])).every(({ length }) => length === 1)
       await eventually('all of them run', runs)
       const before = await readRunning(jobs)

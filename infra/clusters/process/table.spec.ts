@@ -1,6 +1,7 @@
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { currentBootId } from '../../system/processes.ts'
-import { type AttemptIdentity, membersOf, type ProcessTable } from './table.ts'
+import { type AttemptIdentity, createTableReader, membersOf, type ProcessTable } from './table.ts'
 
 const entry = (
   pid: number,
@@ -65,4 +66,28 @@ test("what is left of the wrapper's session without its leader belongs to the at
   const left = [entry(15, 1, 10, { at: '/job' }), entry(16, 15, 10, { at: '/job' }), entry(17, 1, 10, { at: '/other' })]
   for (const kind of ['none', 'root-namespaces', 'uid', 'user-namespaces', 'bubblewrap'] as const)
     expect((await membersOf(left, attempt({ kind }))).wrapper).toEqual([15, 16])
+})
+
+test('all that ask during a read share the next one, which begins after they asked', async () => {
+  const reads: ((end: 'works' | 'fails') => void)[] = []
+  const reader = createTableReader(async () => {
+    const { promise, resolve, reject } = Promise.withResolvers<ProcessTable>()
+    reads.push((end) => (end === 'works' ? resolve([]) : reject(new Error(end))))
+    return promise
+  })
+  const first = reader(0)
+  await setImmediate()
+  const others = [reader(0), reader(0), reader(0)]
+  const recent = reader(60_000)
+  await setImmediate()
+  expect(reads).toHaveLength(1)
+  reads[0]?.('fails')
+  await expect(first).rejects.toThrow('fails')
+  await expect(recent).rejects.toThrow('fails')
+  await setImmediate()
+  expect(reads).toHaveLength(2)
+  reads[1]?.('works')
+  await Promise.all(others)
+  expect(await reader(60_000)).toBe(await others[0])
+  expect(reads).toHaveLength(2)
 })

@@ -70,17 +70,24 @@ export const readProcessTable = async (): Promise<ProcessTable> => {
   return table
 }
 
-/** Returns a reader of all processes that gives what it read at most `maxAgeMs` ago. */
-export const createTableReader = (): ((maxAgeMs: number) => Promise<ProcessTable>) => {
-  let readAtMs = Number.NEGATIVE_INFINITY
-  let entries: Promise<ProcessTable> = Promise.resolve([])
+/** Returns a reader of all processes that gives what it began to read at most `maxAgeMs` ago. One read at a time: all
+ *  that ask during one share the next. */
+export const createTableReader = (
+  read: () => Promise<ProcessTable> = readProcessTable,
+): ((maxAgeMs: number) => Promise<ProcessTable>) => {
+  let begunAtMs = Number.NEGATIVE_INFINITY
+  let latest: Promise<ProcessTable> = Promise.resolve([])
+  let next: Promise<ProcessTable> | undefined
+  const readNext = () => {
+    begunAtMs = performance.now()
+    next = undefined
+    latest = read()
+    return latest
+  }
   return (maxAgeMs) => {
-    const now = performance.now()
-    if (now - readAtMs >= maxAgeMs) {
-      readAtMs = now
-      entries = readProcessTable()
-    }
-    return entries
+    if (performance.now() - begunAtMs < maxAgeMs) return latest
+    next ??= latest.then(readNext, readNext)
+    return next
   }
 }
 

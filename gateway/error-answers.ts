@@ -99,8 +99,8 @@ export const createClientErrorHandler =
     else endWith(socket, answerToParser(error, requestMsMax))
   }
 
-/** Takes requests whose URL is a whole one, as for a proxy, and answers what Node and the WebSocket server would end without a code: other expectations, tunnels, and handshakes that
- *  are none. */
+/** Takes requests whose URL is a whole one, as for a proxy, and answers what Node and the WebSocket server would end
+ *  without a code: other expectations, tunnels, and handshakes that are none. */
 export const answerOddRequests = (
   server: Server,
   webSocketServer: WebSocketServer,

@@ -1,5 +1,5 @@
 import { Logger, runMigrations, type TaskList } from 'graphile-worker'
-import { Failure } from '../domain/errors.ts'
+import { type ErrorCode, Failure } from '../domain/errors.ts'
 import { createBackoff } from './async/backoff.ts'
 import { gather } from './async/gather.ts'
 import { sleep } from './async/sleep.ts'
@@ -9,6 +9,7 @@ import {
   CANCEL,
   CANCEL_RUNNING,
   columnsOf,
+  HASTEN,
   SCHEDULE,
   SCHEDULE_LATER,
   type TaskRow,
@@ -25,6 +26,18 @@ const restartDelayMsMin = 200
 const restartDelayMsMax = 5_000
 /** How long the holder of a running task may be unknown before the task is given to another process. */
 const graceMs = 5_000
+/** Outages that end without anything being done to the task. One that met them is tried again soon, however long they
+ *  have lasted. */
+const outages: readonly ErrorCode[] = [
+  'DATABASE_UNAVAILABLE',
+  'LOG_REPLACED',
+  'CHAIN_UNAVAILABLE',
+  'CLUSTER_UNAVAILABLE',
+]
+/** How long after an outage its tasks are tried again, about: these are looked for every `graceMs`. */
+const outagePauseMs = 5_000
+/** In an outage a task has so many tries: a day or more. Then it is parked, in case the outage is its own doing. */
+const outageTriesMax = 10_000
 
 /** Runs a task that is due; `payload` is the JSON that was scheduled. It may be called again for the same task (after a
  *  throw, a crash or a lost connection), so it must be idempotent. */
@@ -46,8 +59,9 @@ export type TaskQueue = {
 }
 
 /** Opens the durable task queue in the schema `jobs`, and starts workers when there are handlers. A handler that throws
- *  is called again after 3, 7, 20, … seconds, 25 times at most; after that the task stays in the table, parked. When a
- *  process is killed, another one runs its tasks again after a few seconds. Throws DATABASE_UNAVAILABLE. */
+ *  is called again after 3, 7, 20, … seconds, 25 times at most; after that the task stays in the table, parked. One that
+ *  throws the code of an outage is called again every 5 to 10 seconds, 10,000 times at most. When a process is killed,
+ *  another one runs its tasks again after a few seconds. Throws DATABASE_UNAVAILABLE. */
 export const startTaskQueue = async (options: {
   readonly url: string
   readonly database: Database
@@ -74,7 +88,7 @@ export const startTaskQueue = async (options: {
             ? 'a task has failed for good and is parked'
             : 'a task has failed and is tried again later'
           log.warn({ err, task: name, key: job.key, attempt: job.attempts }, message)
-          throw err
+          throw withCode(err)
         }
       },
     ]),
@@ -119,13 +133,17 @@ export const startTaskQueue = async (options: {
     }
   }
 
-  /** Gives the tasks of processes that are gone to others, and removes what no process will run again. */
+  /** Gives the tasks of processes that are gone to others, shortens the pauses of those that met an outage, and removes
+   *  what no process will run again. */
   const keepFreeing = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       const [freed] = await database
         .query<{ holders: string[] | null }>('jobs.free', freeSql, [graceMs])
         .catch(() => [{ holders: null }])
       if (freed?.holders) log.warn({ holders: freed.holders }, 'tasks of a process that is gone are given to others')
+      await database
+        .query('jobs.hasten', HASTEN, [outages, outagePauseMs, outageTriesMax])
+        .catch((err: unknown) => log.debug({ err }, 'tasks of an outage wait'))
       await database.query('jobs.clean', cleanSql).catch((err: unknown) => log.debug({ err }, 'old tasks stay'))
       await sleep(graceMs, closing.signal)
     }
@@ -165,6 +183,10 @@ export const startTaskQueue = async (options: {
     },
   }
 }
+
+/** The library keeps the message alone. */
+const withCode = (error: unknown): unknown =>
+  error instanceof Failure ? new Error(`${error.code}: ${error.message}`, { cause: error }) : error
 
 /** Throws the error of a library as the queue's own: DATABASE_UNAVAILABLE when the connection failed. */
 const throwAsFailure = (error: unknown): never => {

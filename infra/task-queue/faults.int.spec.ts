@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { type ErrorCode, Failure } from '../../domain/errors.ts'
 import { runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { endOtherConnections } from '../../testing/servers/database.ts'
@@ -138,6 +139,26 @@ test('the ends of two tasks cannot be stored while a third one fails: both run a
   await eventually('its connections to be gone', async () => (await listening()).length === 0)
   await other.close()
 }, 30_000)
+
+test('after an outage a task is tried again soon, however often it has failed; with another error it is parked', async () => {
+  const codes: Record<string, string[]> = {}
+  const queue = await world.open({
+    fail: async (payload) => {
+      const code = String(payload) as ErrorCode
+      codes[code] = [...(codes[code] ?? []), code]
+      if (codes[code].length < 3) throw new Failure(code)
+    },
+  })
+  const outages = ['DATABASE_UNAVAILABLE', 'LOG_REPLACED', 'CHAIN_UNAVAILABLE', 'CLUSTER_UNAVAILABLE']
+  const runAt = new Date(Date.now() + 3_600_000)
+  for (const code of [...outages, 'INTERNAL']) await queue.schedule('fail', code, { key: code, runAt })
+  await world.database.query('test.fail', 'update jobs._private_jobs set attempts = max_attempts - 1, run_at = now()')
+  await eventually('the others to end', async () => (await world.left()).join() === 'INTERNAL', 40_000)
+  expect(Object.values(codes).map(({ length }) => length)).toEqual([3, 3, 3, 3, 1])
+  expect(await world.database.query('test.parked', 'select attempts, last_error from jobs.jobs')).toMatchObject([
+    { attempts: 25, last_error: expect.stringMatching(/^INTERNAL: /) },
+  ])
+}, 60_000)
 
 test('a database server that dies while a handler runs, and comes back', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-tasks-'))

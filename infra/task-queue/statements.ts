@@ -52,3 +52,12 @@ export const CANCEL = `
 
 /** Lets running tasks end, and not run again. */
 export const CANCEL_RUNNING = `select from unnest($1::text[]) as t(key), ${schema}.remove_job(t.key)`
+
+/** Makes tasks whose last try failed with one of these codes due within so many milliseconds, and gives them more tries,
+ *  up to a number in all. The library lets the pauses grow to six hours. */
+export const HASTEN = `
+  update ${schema}._private_jobs set
+    run_at = least(run_at, now() + $2::int * interval '1 millisecond'),
+    max_attempts = greatest(max_attempts, least(attempts + 25, $3::int))
+  where locked_at is null and key is not null and split_part(last_error, ': ', 1) = any($1::text[])
+    and (run_at > now() + $2::int * interval '1 millisecond' or attempts >= max_attempts) and attempts < $3::int`

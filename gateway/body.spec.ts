@@ -29,7 +29,7 @@ beforeAll(async () => {
       response.end()
     }
   })
-  lingerConnections(server)
+  lingerConnections(server, () => [])
   await once(server.listen(0, '127.0.0.1'), 'listening')
 })
 afterAll(() => {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
@@ -28,6 +29,13 @@ test('closing ends every connection and subscription at once, with the code on w
   silent.pause()
   const idle = connect(world.port, '127.0.0.1')
   await new Promise((resolve) => idle.once('connect', resolve))
+  // One that keeps its side open after an answer that ends the connection, of which Node has left the first.
+  const lingering = ['CONNECT a:1 HTTP/1.1', 'GET /nothing HTTP/1.1', 'NONSENSE'].map((line) => {
+    const socket = connect({ port: world.port, host: '127.0.0.1', allowHalfOpen: true })
+    socket.write(`${line}\r\nHost: a:1\r\nConnection: close\r\n\r\n`)
+    return socket
+  })
+  await Promise.all(lingering.map((socket) => once(socket, 'readable')))
   await eventually('both subscriptions are open', () => open.count === 2)
 
   const began = performance.now()
@@ -41,7 +49,7 @@ test('closing ends every connection and subscription at once, with the code on w
   await expect(fetch(`${world.url}/health`)).rejects.toThrow()
 
   silent.terminate()
-  idle.destroy()
+  for (const socket of [idle, ...lingering]) socket.destroy()
   await client.dispose()
   await world.close()
 })

@@ -1,5 +1,6 @@
 // Answers to what fails before GraphQL executes it. Each has a code and a hint, whatever was sent.
 import { maxHeaderSize, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocketServer } from 'ws'
 import { newId } from '../commands/ids.ts'
@@ -7,7 +8,6 @@ import { type Details, type ErrorCode, errors, Failure } from '../domain/errors.
 import { errorCode } from '../infra/system/errors.ts'
 import type { Log } from '../infra/telemetry.ts'
 import { httpStatusOf } from './http-status.ts'
-import { closeLingering } from './lingering-close.ts'
 import { originFormOf } from './request-checks.ts'
 import { shortDetails } from './shortened.ts'
 
@@ -73,7 +73,7 @@ const endWith = (socket: Duplex, { status, code, details }: ErrorAnswer, headers
     ...headers,
   ]
   socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
-  closeLingering(socket)
+  ;(socket as Socket).destroySoon()
 }
 
 /** Returns the answer to what the HTTP parser refuses, or what does not come in time. */

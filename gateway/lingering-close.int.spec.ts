@@ -1,7 +1,9 @@
 // A client that sends all of its request before it reads gets the answer, however early the request was refused.
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { eventually } from '../testing/eventually.ts'
 import { createGatewayWorld, type GatewayWorld } from '../testing/worlds/gateway.ts'
 
 let world: GatewayWorld
@@ -61,6 +63,20 @@ test('chunks are refused, and what a client sends of them is dropped', async () 
   const chunks = '1\r\na\r\n'.repeat(500_000)
   const head = `POST /graphql HTTP/1.1\r\nHost: localhost\r\n${json}\r\nTransfer-Encoding: chunked\r\n\r\n`
   expect(await sendThenRead(Buffer.from(head + chunks))).toMatch(/^HTTP\/1.1 411 /)
+})
+
+test('requests behind the last answer of a connection are not under way any more', async () => {
+  const refused = `POST /graphql HTTP/1.1\r\nHost: localhost\r\n${json}\r\nContent-Length: 1\r\n\r\n{`
+  const behind = 'GET /graphql?query=%7Bhead%7D HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const socket = connect({ port: world.port, host: '127.0.0.1', allowHalfOpen: true })
+  socket.write(`${behind.repeat(2)}${refused}${behind.repeat(10)}`)
+  const began = performance.now()
+  const inUse = async () =>
+    Number(/in_use\{kind="requests"\} (\d+)/.exec(await (await fetch(`${world.url}/metrics`)).text())?.[1])
+  await once(socket, 'readable')
+  await eventually('none is under way', async () => (await inUse()) <= 1)
+  expect(performance.now() - began).toBeLessThan(4_000)
+  socket.destroy()
 })
 
 test('a client that sends for ever is left', async () => {

@@ -1,6 +1,5 @@
-import type { Server } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 
 /** How long a client that still sends has to take the answer before its connection ends. */
 const lingerMsMax = 5_000
@@ -9,7 +8,7 @@ const lingerBytesMax = 16 * 1024 * 1024
 
 /** Ends a connection once its client has taken the answer: what it sends meanwhile is read and dropped. Linux would throw
  *  an answer away together with a connection that is closed with something unread. */
-export const closeLingering = (socket: Duplex): void => {
+const closeLingering = (socket: Socket): void => {
   socket.removeAllListeners('data')
   socket.end()
   let left = lingerBytesMax
@@ -23,11 +22,26 @@ export const closeLingering = (socket: Duplex): void => {
   socket.once('close', () => clearTimeout(timer))
 }
 
-/** Lets each connection that a server ends with an answer linger, as `closeLingering` does: a request may be refused
- *  before all of it has come. */
-export const lingerConnections = (server: Server): void => {
+/** Has `destroySoon` of each connection wait until its client has taken the answer, at most 5 seconds: a request may be
+ *  refused before all of it has come. Requests behind that answer are answered no more.
+ *  @param answersOf returns the responses of a connection that are under way.
+ *  @returns the function that ends all connections that wait so. */
+export const lingerConnections = (
+  server: Server,
+  answersOf: (socket: Socket) => Iterable<ServerResponse>,
+): (() => void) => {
+  const lingering = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     // Node calls it after the answer with "connection: close".
-    socket.destroySoon = () => closeLingering(socket)
+    socket.destroySoon = () => {
+      lingering.add(socket)
+      socket.once('close', () => lingering.delete(socket))
+      closeLingering(socket)
+      // One that has the connection would end it.
+      for (const answer of answersOf(socket)) if (answer.socket === null) answer.destroy().emit('close')
+    }
   })
+  return () => {
+    for (const socket of lingering) socket.destroy()
+  }
 }

@@ -137,11 +137,11 @@ export const createGateway = ({
     arrivals += 1
     if (!connections.accept(socket)) socket.destroy()
   })
-  lingerConnections(app.server)
   const answersOf = sliceConnections(
     app.server,
     createFairTurns({ perRound: slicesPerRoundMax, isCrowded: createCrowdCheck() }),
   )
+  const endLingering = lingerConnections(app.server, answersOf)
 
   // Before all other work, also that of the plugins.
   app.addHook('onRequest', async (request, reply) => {
@@ -219,7 +219,10 @@ export const createGateway = ({
   app.after(() => {
     answerOddRequests(app.server, app.websocketServer, isAnswering)
     const endUpgrades = limitUpgrades(app.server, app.websocketServer)
-    app.addHook('preClose', async () => endUpgrades())
+    app.addHook('preClose', async () => {
+      endUpgrades()
+      endLingering()
+    })
     app.route({
       method: 'GET',
       url: graphqlPath,

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, open, opendir, readlink, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat, open, opendir, statfs } from 'node:fs/promises'
+import { createSemaphore } from '../../async/semaphore.ts'
 import { errorCode } from '../../system/errors.ts'
 import { unlessMissing } from '../../system/files.ts'
 
@@ -52,7 +52,7 @@ export const scarceIn = ({ freeBytes, reserveBytes, freeFiles, reserveFiles }: R
 }
 
 /** `files` are the names that were found. `trouble` is why not everything could be measured, `cut` whether only for want of
- *  time. `moved` is true where a folder was not where it had been found a moment before, each time. */
+ *  time. `moved` is true where a folder was gone each time that it was to be opened. */
 export type DiskUse = {
   readonly bytes: number
   readonly files: number
@@ -60,81 +60,105 @@ export type DiskUse = {
   readonly cut?: true
   readonly moved?: true
 }
-/** How often it is measured anew where folders have moved meanwhile. */
-const looksMax = 4
-
-/** The path of the parent is one text for all folders in it. Each of its characters is a byte: a name need not be UTF-8. */
-type Waiting = { readonly parent: string; readonly name: string; readonly depth: number }
+/** How often the names of a folder are read anew where a folder in it has moved meanwhile. */
+const looksMax = 8
+/** So many attempts are measured at once: each has a descriptor open for each level of its folders. */
+const limited = createSemaphore(4)
 
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1')
+/** What opening a folder says whose name leads to it no more. */
+const goneCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP'])
 
 /** `levelsAbove` is how many levels the folders lie above those of the job. */
 type Limits = { readonly bytesMax?: number; readonly filesMax?: number; readonly levelsAbove?: number }
 
 /** Measures what the folders take on the disk, without following links, also where a job puts one in the place of a folder
  *  meanwhile. Stops once that is more than `bytesMax`, at more than `filesMax` files, or at folders that are too many, too
- *  deep or closed to this program: a job could hide files there. Where folders move meanwhile it looks again, and takes the
- *  most that it has found. Reads a folder piece by piece, so that neither the loop nor the memory feels how large it is.
- *  When the signal aborts it resolves early, to what it has measured. */
-export const measureDisk = async (
-  folders: readonly string[],
-  limits: Limits,
-  signal?: AbortSignal,
-): Promise<DiskUse> => {
-  let use = await measureOnce(folders, limits, signal)
-  for (let looks = 1; use.moved && looks < looksMax && !signal?.aborted; looks++) {
-    const next = await measureOnce(folders, limits, signal)
-    use = { ...next, bytes: Math.max(use.bytes, next.bytes), files: Math.max(use.files, next.files) }
+ *  deep or closed to this program: a job could hide files there. Goes from folder to folder by their descriptors, so that
+ *  one that moves hides nothing that lies in it. Reads a folder piece by piece, so that neither the loop nor the memory
+ *  feels how large it is. When the signal aborts it resolves early, to what it has measured. */
+export const measureDisk = (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> =>
+  limited(() => measureNow(folders, limits, signal))
+
+/** Ends the walk through all folders. */
+class Stop extends Error {
+  readonly use: { readonly trouble?: string; readonly cut?: true }
+  constructor(use: { readonly trouble?: string; readonly cut?: true }) {
+    super('the walk ends')
+    this.use = use
   }
-  return use
 }
 
-const measureOnce = async (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> => {
+const measureNow = async (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> => {
   const { bytesMax = Number.POSITIVE_INFINITY, filesMax = entriesMax, levelsAbove = 0 } = limits
-  let [bytes, files] = [0, 0]
+  let [bytes, files, waiting] = [0, 0, 0]
   let hasMoved = false
-  const waiting: Waiting[] = folders.map((path) => ({
-    parent: Buffer.from(path).toString('latin1'),
-    name: '',
-    depth: -levelsAbove,
-  }))
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    const { parent, name, depth } = next
-    if (depth > depthMax) return { bytes, files, trouble: `folders more than ${depthMax} deep` }
-    let folder: FileHandle | undefined
-    try {
-      folder = await open(bytesOf(join(parent, name)), folderFlags)
-      // The way through the descriptor stays the same folder, wherever its name leads by now.
-      const here = `/proc/self/fd/${folder.fd}`
-      const place = await readlink(here, 'latin1')
-      // A link on the way has led elsewhere, or the job has moved it.
-      if (name !== '' && place !== join(parent, name)) {
-        hasMoved = true
-        continue
-      }
-      for await (const entry of await opendir(here, { bufferSize: namesMax, encoding: 'latin1' as BufferEncoding })) {
-        if (signal?.aborted) return { bytes, files, trouble: 'it takes too long', cut: true }
-        files += 1
-        if (files > filesMax) return { bytes, files, trouble: `more than ${filesMax} files` }
-        if (entry.isDirectory()) waiting.push({ parent: place, name: entry.name, depth: depth + 1 })
-        if (waiting.length > foldersMax)
-          return { bytes, files, trouble: `more than ${foldersMax} folders beside each other` }
-        // The loop goes round for each file: its size comes from another thread.
-        bytes += ((await lstat(bytesOf(join(here, entry.name))).catch(unlessMissing))?.blocks ?? 0) * blockBytes
-        if (bytes > bytesMax) return { bytes, files }
-      }
-    } catch (error) {
-      const code = errorCode(error)
-      // The job has removed or moved it meanwhile.
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
-        hasMoved ||= name !== ''
-        continue
-      }
-      return { bytes, files, trouble: `a folder cannot be read (${code})` }
-    } finally {
-      await folder?.close()
-    }
+
+  const addFile = async (path: Buffer) => {
+    files += 1
+    if (files > filesMax) throw new Stop({ trouble: `more than ${filesMax} files` })
+    // The loop goes round for each file: its size comes from another thread.
+    bytes += ((await lstat(path).catch(unlessMissing))?.blocks ?? 0) * blockBytes
+    if (bytes > bytesMax) throw new Stop({})
   }
-  return { bytes, files, ...(hasMoved && { moved: true }) }
+  /** Resolves to the names of the folders in a folder. Counts what is in it, unless that was done. */
+  const readNames = async (here: string, isCounted: boolean): Promise<readonly string[]> => {
+    const names: string[] = []
+    for await (const entry of await opendir(here, { bufferSize: namesMax, encoding: 'latin1' as BufferEncoding })) {
+      if (signal?.aborted) throw new Stop({ trouble: 'it takes too long', cut: true })
+      if (!isCounted) await addFile(childOf(here, entry.name))
+      if (!entry.isDirectory()) continue
+      names.push(entry.name)
+      if (waiting + names.length > foldersMax)
+        throw new Stop({ trouble: `more than ${foldersMax} folders beside each other` })
+    }
+    return names
+  }
+  /** Measures a folder, unless its inode is in `known`, and adds it. Resolves to false where it is gone. */
+  const measureFolder = async (path: Buffer, depth: number, known: Set<number>): Promise<boolean> => {
+    if (depth > depthMax) throw new Stop({ trouble: `folders more than ${depthMax} deep` })
+    const opened = await open(path, folderFlags).catch((error: unknown) => {
+      if (goneCodes.has(errorCode(error))) return undefined
+      throw new Stop({ trouble: `a folder cannot be read (${errorCode(error)})` })
+    })
+    if (!opened) return false
+    try {
+      const { ino } = await opened.stat()
+      if (known.has(ino)) return true
+      known.add(ino)
+      await measureBelow(`/proc/self/fd/${opened.fd}`, depth)
+    } finally {
+      await opened.close()
+    }
+    return true
+  }
+  const measureBelow = async (here: string, depth: number): Promise<void> => {
+    const known = new Set<number>()
+    let isWhole = false
+    for (let looks = 0; !isWhole && looks < looksMax; looks++) {
+      const names = await readNames(here, looks > 0)
+      waiting += names.length
+      isWhole = true
+      for (const name of names) isWhole = (await measureFolder(childOf(here, name), depth + 1, known)) && isWhole
+      waiting -= names.length
+    }
+    hasMoved ||= !isWhole
+  }
+
+  const outcome = (use: Pick<DiskUse, 'trouble' | 'cut'>) => ({
+    bytes,
+    files,
+    ...use,
+    ...(hasMoved && { moved: true as const }),
+  })
+  try {
+    for (const folder of folders) await measureFolder(Buffer.from(folder), -levelsAbove, new Set())
+    return outcome({})
+  } catch (error) {
+    if (error instanceof Stop) return outcome(error.use)
+    throw error
+  }
 }
+
+/** Returns the path of a name in a folder. Each character of a name is a byte: it need not be UTF-8. */
+const childOf = (folder: string, name: string): Buffer => Buffer.from(`${folder}/${name}`, 'latin1')

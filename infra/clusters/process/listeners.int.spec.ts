@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -8,6 +9,8 @@ import { tryListening } from '../../system/listening.ts'
 import { jobSpec, recorder } from '../contract.ts'
 import { kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
 import { type IsolationKind, makeWayForStart, processCluster } from '../process.ts'
+import type { Attempts, ListedAttempt } from './attempts.ts'
+import { endListeners } from './listeners.ts'
 
 const silent = { info() {}, warn() {} }
 const asRoot = process.getuid?.() === 0
@@ -84,4 +87,33 @@ test('a job that listens beside the running platform is ended, and one of anothe
   expect(platform.listening).toBe(true)
   platform.close()
   await cluster.close({ stopJobs: true })
+})
+
+test('a socket that was handed to a job which began during the look is looked for again', async () => {
+  const program = spawn(process.execPath, ['-e', `require('net').createServer().listen(${port})`])
+  await eventually('it listens', async () => !(await isFree('::')))
+  const ended: string[] = []
+  let lists = 0
+  const listed = (folder: string): ListedAttempt => ({
+    ...{ jobId: folder, attempt: 1, folder, running: true, hasBegun: true, job: [], startedMs: 1 },
+  })
+  const attempts = {
+    list: async () => {
+      lists += 1
+      return lists === 1 ? [listed('first')] : [listed('first'), listed('second')]
+    },
+    members: async (folder: string) => ({
+      uid: undefined,
+      pids: folder === 'second' && ended.length === 0 ? [program.pid as number] : [],
+    }),
+    end: async (folder: string) => {
+      ended.push(folder)
+      program.kill('SIGKILL')
+      await once(program, 'exit')
+    },
+  } as unknown as Attempts
+  const options = { attempts, log: silent, ports: [port], onUnwritten: () => undefined }
+  const { others } = await endListeners(options)
+  await endListeners({ ...options, others })
+  expect(ended).toEqual(['second'])
 })

@@ -136,7 +136,7 @@ export const endListeners = async (
   const mayBeOfJob = ({ uid, inode }: Socket) =>
     !byOthers.has(inode) &&
     ((isOwnUser && uid === process.getuid?.()) || (range && uid >= range.first && uid < range.first + range.count))
-  for (const { inode } of left.filter((one) => !mayBeOfJob(one))) others.add(inode)
+  const notOfJobs = left.filter((one) => !mayBeOfJob(one))
   left = left.filter(mayBeOfJob)
   // Another program may have closed its own meanwhile: then none shows it, and no job is to blame.
   await isClosed()
@@ -144,11 +144,11 @@ export const endListeners = async (
     await end(job, left[0]?.port ?? 0, false)
     if (await areClosed()) break
   }
-  // One that was handed to a job which began meanwhile is looked for again.
+  // One that was handed to a job which began meanwhile is looked for again: that job was no job yet.
   const hasNew = (await attempts.list()).some(
     ({ running, folder }) => running && !jobs.some((one) => one.folder === folder),
   )
-  if (!hasNew) for (const { inode } of left) others.add(inode)
+  if (!hasNew) for (const { inode } of [...notOfJobs, ...left]) others.add(inode)
   return { ends: ended.size, others }
 }
 

@@ -223,7 +223,7 @@ export const createJobRunner = ({ commands, cluster, heartbeats, now, log, limit
     try {
       await reconcileNow(job)
     } catch (error) {
-      const pauseMs = troubled.failed(job)
+      const pauseMs = troubled.failed(job, error)
       log.warn({ job, err: error, pauseMs }, 'a job could not be reconciled, and is looked at again later')
     }
   }

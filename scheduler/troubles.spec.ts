@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals'
+import { Failure } from '../domain/errors.ts'
 import { createTroubles } from './troubles.ts'
 
 const limits = { pauseMsMin: 10, pauseMsMax: 35 }
@@ -11,6 +12,13 @@ test('each failure makes a longer pause, up to the longest', () => {
   expect(troubles.isPaused('other')).toBe(false)
   now = 35
   expect(troubles.isPaused('job')).toBe(false)
+})
+
+test('no pause is long while the log is away, however often it was', () => {
+  const troubles = createTroubles({ pauseMsMin: 5_000, pauseMsMax: 600_000 }, () => 0)
+  const away = new Failure('DATABASE_UNAVAILABLE')
+  expect([1, 2, 3, 4, 5, 6].map(() => troubles.failed('job', away))).toEqual([5_000, ...Array(5).fill(10_000)])
+  expect(troubles.failed('job', new Failure('CLUSTER_UNAVAILABLE'))).toBe(320_000)
 })
 
 test('a failure long ago is forgotten', () => {

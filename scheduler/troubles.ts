@@ -1,13 +1,16 @@
+import { isFailure } from '../domain/errors.ts'
 import { type Backoff, createBackoff } from '../infra/async/backoff.ts'
 
 /** The oldest trouble is forgotten beyond this many: its job is then tried once too often. */
 const troublesMax = 10_000
 /** A job without a failure for so many of its longest pauses begins again with the shortest one. */
 const forgottenAfterPauses = 2
+const outagePauseMsMax = 10_000
 
 export type Troubles = {
-  /** Records a failure. Returns how long the pause is that begins now, in milliseconds. */
-  failed(key: string): number
+  /** Records a failure, and its error if there is one. Returns how long the pause is that begins now, in milliseconds:
+   *  none is long while the log is away, so that no job waits for long once it is back. */
+  failed(key: string, error?: unknown): number
   /** Returns whether the pause after the last failure still lasts. */
   isPaused(key: string): boolean
   /** Returns how many keys failed lately. */
@@ -30,9 +33,10 @@ export const createTroubles = (
       else return
   }
   return {
-    failed: (key) => {
+    failed: (key, error) => {
       const backoff = troubles.get(key)?.backoff ?? createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
-      const pauseMs = backoff.take()
+      const longestMs = isFailure(error, 'DATABASE_UNAVAILABLE') ? outagePauseMsMax : pauseMsMax
+      const pauseMs = Math.min(backoff.take(), longestMs)
       troubles.delete(key) // the newest stands last
       troubles.set(key, { backoff, until: clock() + pauseMs })
       forget()

@@ -21,7 +21,7 @@ import type { Committed } from './own-events.ts'
 const writersMax = 2
 /** With fewer pending requests, one batch of all is faster than two halves: then the commit is most of the cost of a
  *  batch. */
-const secondWriterFrom = 24
+const secondWriterFrom = 150
 const batchEventsMax = 2_000
 const batchCharactersMax = 8 * 1024 * 1024
 /** How many batches skip the optimistic attempt after a conflict or repetition: more are likely to follow, and a

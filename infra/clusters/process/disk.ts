@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { lstat, open, opendir, statfs } from 'node:fs/promises'
+import { type FileHandle, lstat, open, opendir, statfs } from 'node:fs/promises'
 import { createSemaphore } from '../../async/semaphore.ts'
 import { errorCode } from '../../system/errors.ts'
 import { unlessMissing } from '../../system/files.ts'
@@ -63,7 +63,7 @@ export type DiskUse = {
 /** How often the names of a folder are read anew where a folder in it has moved meanwhile. */
 const looksMax = 8
 /** So many attempts are measured at once: each has a descriptor open for each level of its folders. */
-const limited = createSemaphore(4)
+const limited = createSemaphore(16)
 
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 /** What opening a folder says whose name leads to it no more. */
@@ -75,7 +75,7 @@ type Limits = { readonly bytesMax?: number; readonly filesMax?: number; readonly
 /** Measures what the folders take on the disk, without following links, also where a job puts one in the place of a folder
  *  meanwhile. Stops once that is more than `bytesMax`, at more than `filesMax` files, or at folders that are too many, too
  *  deep or closed to this program: a job could hide files there. Goes from folder to folder by their descriptors, so that
- *  one that moves hides nothing that lies in it. Reads a folder piece by piece, so that neither the loop nor the memory
+ *  one that moves hides what lies in it from one look at most, and not from all. Reads a folder piece by piece, so that neither the loop nor the memory
  *  feels how large it is. When the signal aborts it resolves early, to what it has measured. */
 export const measureDisk = (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> =>
   limited(() => measureNow(folders, limits, signal))
@@ -114,26 +114,27 @@ const measureNow = async (folders: readonly string[], limits: Limits, signal?: A
     }
     return names
   }
-  /** Measures a folder, unless its inode is in `known`, and adds it. Resolves to false where it is gone. */
-  const measureFolder = async (path: Buffer, depth: number, known: Set<number>): Promise<boolean> => {
+  /** Measures a folder, unless it is in `known`, and adds it. Resolves to false where it is gone. */
+  const measureFolder = async (path: Buffer, depth: number, known: Set<string>): Promise<boolean> => {
     if (depth > depthMax) throw new Stop({ trouble: `folders more than ${depthMax} deep` })
-    const opened = await open(path, folderFlags).catch((error: unknown) => {
-      if (goneCodes.has(errorCode(error))) return undefined
-      throw new Stop({ trouble: `a folder cannot be read (${errorCode(error)})` })
-    })
-    if (!opened) return false
+    let folder: FileHandle | undefined
     try {
-      const { ino } = await opened.stat()
-      if (known.has(ino)) return true
-      known.add(ino)
-      await measureBelow(`/proc/self/fd/${opened.fd}`, depth)
+      folder = await open(path, folderFlags)
+      const { dev, ino } = await folder.stat()
+      if (known.has(`${dev}/${ino}`)) return true
+      known.add(`${dev}/${ino}`)
+      await measureBelow(`/proc/self/fd/${folder.fd}`, depth)
+      return true
+    } catch (error) {
+      if (error instanceof Stop) throw error
+      if (goneCodes.has(errorCode(error))) return false
+      throw new Stop({ trouble: `a folder cannot be read (${errorCode(error)})` })
     } finally {
-      await opened.close()
+      await folder?.close()
     }
-    return true
   }
   const measureBelow = async (here: string, depth: number): Promise<void> => {
-    const known = new Set<number>()
+    const known = new Set<string>()
     let isWhole = false
     for (let looks = 0; !isWhole && looks < looksMax; looks++) {
       const names = await readNames(here, looks > 0)

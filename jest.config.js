@@ -1,8 +1,3 @@
-import { join } from 'node:path'
-
-// As cli/node sets it, for the programs that tests start without it.
-process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules', '.cache', 'node')
-
 /** Three kinds of test beside the source: x.spec.ts is pure, x.int.spec.ts needs a server, x.e2e.spec.ts the whole platform.
  *  Pure ones run without any server; the other two share the servers that testing/servers/start.ts starts once per run. */
 const shared = {

@@ -123,7 +123,9 @@ seconds; what asks for another protocol, or elsewhere than at \`/graphql\`, is a
 is not finished counts with all that came since it began (\`gateway/websocket/intake.ts\`). A socket takes 100 messages, pings and pongs a second. While its client leaves
 more than 1 MiB unread, nothing is read from it; beyond 24 MiB it is cut off
 (4408), and the client resumes at the last position. A socket is closed when its token expires (4401), and so is a stream
-of events.
+of events. A connection that the gateway ends with an answer lingers until
+its client has closed it, at most 5 seconds and 16 MiB (\`gateway/lingering-close.ts\`): what is still sent is dropped, and the
+answer is not lost.
 
 A job may have 500,000 files, or a quarter of those that its disk may have where that is less; what else it may use:
 [jobs](jobs.md#what-a-job-may-use).

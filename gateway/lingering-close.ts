@@ -29,7 +29,7 @@ const closeLingering = (socket: Socket): void => {
 export const lingerConnections = (
   server: Server,
   answersOf: (socket: Socket) => Iterable<ServerResponse>,
-): (() => void) => {
+): (() => Promise<void>) => {
   const lingering = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     // Node calls it after the answer with "connection: close".
@@ -41,7 +41,7 @@ export const lingerConnections = (
       for (const answer of answersOf(socket)) if (answer.socket === null) answer.destroy().emit('close')
     }
   })
-  return () => {
+  return async () => {
     for (const socket of lingering) socket.destroy()
   }
 }

@@ -141,7 +141,7 @@ export const createGateway = ({
     app.server,
     createFairTurns({ perRound: slicesPerRoundMax, isCrowded: createCrowdCheck() }),
   )
-  const endLingering = lingerConnections(app.server, answersOf)
+  app.addHook('preClose', lingerConnections(app.server, answersOf))
 
   // Before all other work, also that of the plugins.
   app.addHook('onRequest', async (request, reply) => {
@@ -219,10 +219,7 @@ export const createGateway = ({
   app.after(() => {
     answerOddRequests(app.server, app.websocketServer, isAnswering)
     const endUpgrades = limitUpgrades(app.server, app.websocketServer)
-    app.addHook('preClose', async () => {
-      endUpgrades()
-      endLingering()
-    })
+    app.addHook('preClose', async () => endUpgrades())
     app.route({
       method: 'GET',
       url: graphqlPath,

@@ -184,7 +184,7 @@ export const startTaskQueue = async (options: {
   }
 }
 
-/** The library keeps the message alone. */
+/** Returns an error whose message begins with the code: the library keeps the message alone. */
 const withCode = (error: unknown): unknown =>
   error instanceof Failure ? new Error(`${error.code}: ${error.message}`, { cause: error }) : error
 

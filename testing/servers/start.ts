@@ -12,6 +12,8 @@ const startServers = async (): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-test-servers-'))
   await chmod(folder, 0o755)
   process.env.TEST_LEFT_OUT = join(folder, 'left-out.txt')
+  // As cli/node sets it, for the programs that tests start without it.
+  process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'node')
   if (process.env.TEST_DATABASE_URL) return keepRun({ folder })
   const log = createLog({ level: 'warn', format: 'pretty' }, process.stderr)
   const server = await startEmbeddedPostgres({ folder, log, durable: false })

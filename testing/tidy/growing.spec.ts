@@ -10,6 +10,8 @@ const lets = (where: string) => `${where} grow: createBoundedMap bounds and regi
 const boundedOtherwise: Readonly<Record<string, string>> = {
   'commands/aggregate-cache.ts lets firstReads': 'an entry for each read under way, and the operations are bounded',
   'gateway/graphql/introspection.ts lets known': 'belongs to one operation; an entry for each field of its document',
+  'gateway/lingering-close.ts lets lingering':
+    'an entry for each connection that ends, which are bounded, for 5 seconds',
   'gateway/request-uses.ts lets uses': 'an entry for each request under way, which are bounded',
   'gateway/server.ts lets ends': 'an entry for each request under way, which are bounded',
   'gateway/slices.ts lets connections': 'an entry for each connection, which are bounded',

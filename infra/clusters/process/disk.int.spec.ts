@@ -80,7 +80,7 @@ test.each([
       const looks: boolean[] = []
       for (let times = 0; times < 60; times++) looks.push((await measureDisk([top], {})).files > 1_000)
       // One that is moved from what is still to be read to what was read is missed, now and then.
-    expect(looks.filter((seen) => !seen).length).toBeLessThan(20)
+      expect(looks.filter((seen) => !seen).length).toBeLessThan(20)
     } finally {
       mover.kill('SIGKILL')
       await once(mover, 'exit')

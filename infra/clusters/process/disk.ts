@@ -66,7 +66,7 @@ const looksMax = 8
 const limited = createSemaphore(16)
 
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-/** What opening a folder says whose name leads to it no more. */
+/** The codes of a folder whose name leads to it no more. */
 const goneCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP'])
 
 /** `levelsAbove` is how many levels the folders lie above those of the job. */
@@ -75,16 +75,17 @@ type Limits = { readonly bytesMax?: number; readonly filesMax?: number; readonly
 /** Measures what the folders take on the disk, without following links, also where a job puts one in the place of a folder
  *  meanwhile. Stops once that is more than `bytesMax`, at more than `filesMax` files, or at folders that are too many, too
  *  deep or closed to this program: a job could hide files there. Goes from folder to folder by their descriptors, so that
- *  one that moves hides what lies in it from one look at most, and not from all. Reads a folder piece by piece, so that neither the loop nor the memory
- *  feels how large it is. When the signal aborts it resolves early, to what it has measured. */
+ *  one that moves hides what lies in it from one look at most, and not from all. Reads a folder piece by piece, so that
+ *  neither the loop nor the memory feels how large it is. When the signal aborts it resolves early, to what it has
+ *  measured. */
 export const measureDisk = (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> =>
   limited(() => measureNow(folders, limits, signal))
 
-/** Ends the walk through all folders. */
+/** Ends the measurement early. */
 class Stop extends Error {
   readonly use: { readonly trouble?: string; readonly cut?: true }
   constructor(use: { readonly trouble?: string; readonly cut?: true }) {
-    super('the walk ends')
+    super('the measurement ends')
     this.use = use
   }
 }

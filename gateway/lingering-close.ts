@@ -16,6 +16,8 @@ const closeLingering = (socket: Socket): void => {
     left -= data.length
     if (left < 0) socket.destroy()
   })
+  // Nothing else decides any more when it is read.
+  socket.on('pause', () => socket.resume())
   socket.resume()
   socket.once('end', () => socket.destroy())
   const timer = setTimeout(() => socket.destroy(), lingerMsMax).unref()

@@ -31,6 +31,8 @@ export const addRequestUses = (
       if (request.ws) return
       // A probe of whether the process lives is answered also when all requests of others are taken.
       if (request.routeOptions.url === healthPath) return
+      // It is closed already: what it took now would never be given back.
+      if (reply.raw.destroyed) throw new Failure('TOO_MANY_REQUESTS')
       const giveBack = quotas.take('requests', { address: request.ip })
       if (giveBack === undefined) throw new Failure('TOO_MANY_REQUESTS')
       const use = createRequestUse(giveBack, (bytes) => quotas.take('requestBytes', { address: request.ip }, bytes))

@@ -42,11 +42,16 @@ afterAll(async () => {
 describe('event store on Postgres', () => {
   const fixture = useStoreFixture()
 
-  test('64 concurrent appends share a few commits', async () => {
+  test.each([
+    [64, 1],
+    [300, 2],
+  ])('%i concurrent appends share a few commits: %i', async (count, commits) => {
     const store = await fixture.openStore({ database: fixture.database })
-    const answers = await Promise.all(newEvents(64).map((event) => store.append(to(newStream(), 'no stream', event))))
-    expect(new Set(answers.map((answer) => 'position' in answer && answer.position)).size).toBe(64)
-    expect(fixture.database.queryCounts.get('eventStore.append')).toBe(2)
+    const answers = await Promise.all(
+      newEvents(count).map((event) => store.append(to(newStream(), 'no stream', event))),
+    )
+    expect(new Set(answers.map((answer) => 'position' in answer && answer.position)).size).toBe(count)
+    expect(fixture.database.queryCounts.get('eventStore.append')).toBe(commits)
   })
 
   test('an append that the database refuses does not make the others of its batch fail', async () => {

@@ -51,6 +51,13 @@ const numbersIn = (status: string, name: string): number[] =>
     ?.map(Number) ?? []
 const statusOf = (pid: number): string => readProcessFile(pid, 'status')
 
+/** Returns whether the walls of an attempt stand. Until then its first process runs the commands that build them, and
+ *  these are no orphans, however long that takes. */
+const wallsStand = (reaper: number): boolean => {
+  const mounts = readProcessFile(reaper, 'mountinfo')
+  return mounts === '' || /^\S+ \S+ \S+ \S+ \/ .* - tmpfs jail /m.test(mounts)
+}
+
 /** Returns the process that orphans of the job are given to, where it has a process table of its own. */
 const reaperOf = (pids: readonly number[]): number | undefined =>
   pids.find((pid) => {
@@ -70,6 +77,7 @@ export const createSteadyLook = (options: {
   let newest = lastPid()
   let unread: readonly number[] = []
   let reaper: number | undefined
+  let isBuilt = kin.kind !== 'root-namespaces' && kin.kind !== 'user-namespaces'
 
   const lookWhileStill = async (stopping: Group): Promise<void> => {
     const begun = performance.now()
@@ -102,6 +110,11 @@ export const createSteadyLook = (options: {
   }
   const lookForEscapes = async (members: Members): Promise<void> => {
     reaper = reaper !== undefined && isRunning(reaper) ? reaper : reaperOf(members.job)
+    isBuilt ||= reaper !== undefined && wallsStand(reaper)
+    if (!isBuilt) {
+      newest = lastPid()
+      return
+    }
     const has = unread.some((pid) => !members.job.includes(pid))
     escapes = has ? escapes + 1 : Math.max(escapes - 1, 0)
     const orphans = new Set<number>()

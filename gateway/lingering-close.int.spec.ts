@@ -15,7 +15,7 @@ afterAll(() => world.close())
 /** Sends bytes, reads nothing until they are taken, and resolves to the answer; rejects when the connection breaks. */
 const sendThenRead = (bytes: Buffer): Promise<string> =>
   new Promise((resolve, reject) => {
-    const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
+    const socket = connect(world.port, '127.0.0.1')
     socket.pause()
     socket.once('error', reject)
     socket.write(bytes, () => setTimeout(() => socket.resume(), 20))
@@ -80,7 +80,7 @@ test('requests behind the last answer of a connection are not under way any more
 })
 
 test('a client that sends for ever is left', async () => {
-  const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
+  const socket = connect(world.port, '127.0.0.1')
   const closed = new Promise((resolve) => socket.once('close', resolve))
   socket.on('error', () => undefined)
   socket.on('data', () => undefined)

@@ -81,10 +81,12 @@ type Limits = { readonly bytesMax?: number; readonly filesMax?: number; readonly
 export const measureDisk = (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> =>
   limited(() => measureNow(folders, limits, signal))
 
+type Trouble = Pick<DiskUse, 'trouble' | 'cut'>
+
 /** Ends the measurement early. */
 class Stop extends Error {
-  readonly use: { readonly trouble?: string; readonly cut?: true }
-  constructor(use: { readonly trouble?: string; readonly cut?: true }) {
+  readonly use: Trouble
+  constructor(use: Trouble) {
     super('the measurement ends')
     this.use = use
   }
@@ -147,7 +149,7 @@ const measureNow = async (folders: readonly string[], limits: Limits, signal?: A
     hasMoved ||= !isWhole
   }
 
-  const outcome = (use: Pick<DiskUse, 'trouble' | 'cut'>) => ({
+  const outcome = (use: Trouble) => ({
     bytes,
     files,
     ...use,

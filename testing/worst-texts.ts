@@ -56,7 +56,8 @@ const factor = 8
 const slowDivisor = 10
 /** Linear time is 8 times as much; quadratic time 64 times. */
 export const growthMax = 20
-const triesMax = 5
+/** As many as a busy machine needs for one that nothing disturbs; only growth that is not linear takes them all. */
+const triesMax = 20
 
 const cpuMs = async (reader: Reader, texts: readonly string[]): Promise<number> => {
   const began = process.cpuUsage()
@@ -72,7 +73,7 @@ const cpuMs = async (reader: Reader, texts: readonly string[]): Promise<number> 
 }
 
 /** Resolves to the CPU time of one reader for all worst texts of `characters` and of 8 times as many. Both are the best
- *  of five tries; it stops earlier when the growth is linear. */
+ *  of twenty tries; it stops earlier when the growth is linear. */
 export const growthOf = async (
   reader: Reader,
   characters: number,

@@ -1,13 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { processesNaming } from '../../testing/processes.ts'
 import type { ClusterHarness } from './contract.ts'
 import type { JobHandle, JobSpec } from './port.ts'
 import { killProcesses } from './process/end.ts'
 import type { IsolationKind } from './process/isolation.ts'
+import { killUser } from './process/kill-user.ts'
 import { removeFiles } from './process/retention.ts'
 import { membersOf, readProcessTable } from './process/table.ts'
 import { processCluster } from './process.ts'
@@ -22,12 +25,26 @@ export const removeFilesOf = (folder: string): Promise<void> => removeFiles([fol
 export const graceMs = 300
 const program = join(import.meta.dirname, '../../testing/programs/cluster.ts')
 
+const roots: string[] = []
+
 /** Makes a folder for attempts that any user may pass through. */
 export const makeRoot = async () => {
   const root = await mkdtemp(join(tmpdir(), 'neuralmesh-clusters-'))
   await chmod(root, 0o755)
+  roots.push(root)
   return root
 }
+
+const endLeftJobs = async () => {
+  for (const root of roots.filter((path) => existsSync(path))) {
+    for (const uid of await readdir(join(root, '.uids')).catch(() => [])) await killUser(Number(uid))
+    await killProcesses(async () => (await processesNaming(root)).map(({ pid }) => pid))
+    await rm(root, { recursive: true, force: true })
+  }
+}
+// A job that a failed test has left burdens the machine for all tests that follow. Programs load this file without Jest.
+const { afterAll } = globalThis as { afterAll?: (hook: () => Promise<void>) => void }
+afterAll?.(endLeftJobs)
 
 /** Returns the folder of an attempt. */
 export const folderOf = (root: string, { jobId, attempt }: JobHandle) => join(root, jobId, String(attempt))

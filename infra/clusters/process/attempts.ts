@@ -221,8 +221,8 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     const membersNow = async () => membersAt(folder, found, await table(0))
     const isOverLimit = verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT'
     const patienceMs = isOverLimit ? 0 : graceMsOf(launch?.spec, graceMs)
-    const group = await findGroup(folder)
-    await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten, group })
+    const whole = { group: await findGroup(folder), uid: traces.uid }
+    await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten, whole })
     await removeIpc(traces).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
   }
 

@@ -1,6 +1,7 @@
 import { sleep } from '../../async/sleep.ts'
 import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
 import type { Group } from './control-groups.ts'
+import { killUser } from './kill-user.ts'
 import type { Members } from './table.ts'
 
 const lookAgainMs = 25
@@ -16,16 +17,27 @@ const signal = (pid: number, name: 'SIGTERM' | 'SIGSTOP' | 'SIGKILL') => {
   }
 }
 
+/** What has all processes of an attempt in it and no other: Linux ends those at once. */
+export type Whole = {
+  /** The control group of the attempt, where it has one. */
+  readonly group?: Pick<Group, 'kill'> | undefined
+  /** The user of the attempt, where it has one of its own. */
+  readonly uid?: number | undefined
+}
+
 /** Ends all processes that `find` returns with SIGKILL, until none is found. They are stopped first: what one of them
  *  starts until then is found while its parent still lives, for afterwards its session no longer names the attempt.
- *  Those in a control group end at once. Resolves to false when some are left after 10 s, because the kernel does not end them. */
+ *  Those in a control group, or of a user that is left after that, end at once. Resolves to false when some are left after
+ *  10 s, because the kernel does not end them. */
 export const killProcesses = async (
   find: () => Promise<readonly number[]>,
-  group?: Pick<Group, 'kill'>,
+  { group, uid }: Whole = {},
 ): Promise<boolean> => {
+  let looks = 0
   // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
     await group?.kill()
+    if (looks++ > 0 && uid !== undefined) await killUser(uid)
     const pids = await find()
     if (pids.length === 0 && (await areGone(find))) return true
     for (const pid of pids) signal(pid, 'SIGSTOP')
@@ -48,9 +60,9 @@ export const endAttempt = async (options: {
   readonly members: () => Promise<Members>
   readonly graceMs: number
   readonly verdictWritten: boolean
-  readonly group?: Group | undefined
+  readonly whole: Whole
 }): Promise<boolean> => {
-  const { first, members, graceMs, verdictWritten, group } = options
+  const { first, members, graceMs, verdictWritten, whole } = options
   const all = async () => {
     const { wrapper, job } = await members()
     return [...wrapper, ...job]
@@ -66,5 +78,5 @@ export const endAttempt = async (options: {
     if (wrapperRuns && !isAlive(first)) break
     await sleep(lookAgainMs)
   }
-  return killProcesses(all, group)
+  return killProcesses(all, whole)
 }

@@ -69,6 +69,7 @@ export const follow = (options: FollowOptions): Follower => {
   const { spec, kind, uid, endsAtMs } = launch
   const members = async (maxAgeMs = 0): Promise<Members> =>
     withGroup(await membersOf(await table(maxAgeMs), { folder, kind, uid, first }), group)
+  const whole = { group, uid }
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
@@ -191,10 +192,10 @@ export const follow = (options: FollowOptions): Follower => {
     )
   /** Ends what the command left in the background, and waits until the wrapper has written the last output. */
   const endRest = async () => {
-    warnOfRest(await killProcesses(async () => (await members()).job, group))
+    warnOfRest(await killProcesses(async () => (await members()).job, whole))
     const waitUntil = performance.now() + wrapperEndMsMax
     while (performance.now() < waitUntil && (await members()).wrapper.length > 0) await sleep(waitForWrapperMs)
-    warnOfRest(await killProcesses(async () => Object.values(await members()).flat(), group))
+    warnOfRest(await killProcesses(async () => Object.values(await members()).flat(), whole))
     await removeIpc(launch).catch((error: unknown) => log.warn({ ...details, err: error }, 'a job has left something'))
   }
 
@@ -212,7 +213,7 @@ export const follow = (options: FollowOptions): Follower => {
       if (!verdict) return false
       decided ??= verdict
       const verdictWritten = await tryPassVerdict(verdict)
-      warnOfRest(await endAttempt({ first, members, graceMs: graceOf(verdict), verdictWritten, group }))
+      warnOfRest(await endAttempt({ first, members, graceMs: graceOf(verdict), verdictWritten, whole }))
     }
     if (forgotten) return true
     await endRest()

@@ -5,9 +5,11 @@ import { eventually } from '../../../testing/eventually.ts'
 import { readProcesses } from '../../../testing/processes.ts'
 import { readProcessFile } from '../../system/processes.ts'
 import { jobSpec, recorder } from '../contract.ts'
-import { graceMs, kill, launchElsewhere, makeRoot } from '../process.testing.ts'
+import type { JobSpec } from '../port.ts'
+import { graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
 import { type IsolationKind, processCluster } from '../process.ts'
-import { readLaunch } from './reading.ts'
+import { killProcesses } from './end.ts'
+import { readLaunch, readProcess } from './reading.ts'
 
 const kinds: IsolationKind[] = []
 for (const kind of ['root-namespaces', 'uid', 'user-namespaces', 'bubblewrap'] as const) {
@@ -23,37 +25,72 @@ const endMsMax = 30_000
 const ignoring = `$SIG{$_} = 'IGNORE' for qw(HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU); use POSIX;`
 /** Signals all from a session of its own, again and again. */
 const looper = (signal: string) => `${ignoring} fork and exit 0; POSIX::setsid(); kill '${signal}', -1 while 1`
-/** Signals all from another process each time. */
+/** Signals all from another process each time, in several chains at once. */
 const hopper = (signal: string) =>
-  `${ignoring} fork and exit 0; POSIX::setsid(); while (1) { kill '${signal}', -1 for 1 .. 5; fork and exit 0 }`
+  `${ignoring} fork and exit 0; POSIX::setsid(); fork; fork; fork;
+while (1) { kill '${signal}', -1 for 1 .. 5; fork and exit 0 }`
 const scripts = ['STOP', 'KILL', 'TERM', 'INT'].flatMap((signal) => [
-  [`a loop of ${signal}`, looper(signal)] as const,
-  ...(signal === 'TERM' ? [[`${signal} from one process after the other`, hopper(signal)] as const] : []),
+  { name: `a loop of ${signal}`, script: looper(signal), hops: false },
+  { name: `${signal} from one process after the other`, script: hopper(signal), hops: true },
 ])
 
 /** Returns how many processes carry this mark on their command line. */
 const marked = (mark: string) =>
   readProcesses().filter(({ pid, over }) => !over && readProcessFile(pid, 'cmdline').includes(mark)).length
 
-const cases = (kinds.length > 0 ? kinds : (['none'] as const)).flatMap((kind) =>
-  scripts.map(([name, script]) => [kind, name, script] as const),
-)
-// Nothing keeps such a job from signalling all processes of the machine where nothing isolates it.
-const testIsolated = kinds.length > 0 ? test : test.skip
-testIsolated.each(cases)('behind %s: %s', async (kind, name, script) => {
+/** Launches such a job from a program that is killed then, and calls `attempt` once it runs. Whatever happens there, the job
+ *  is gone afterwards: it would burden the machine forever. */
+const withJob = async (
+  { kind, name, script, timeoutSeconds }: { kind: IsolationKind; name: string; script: string; timeoutSeconds: number },
+  attempt: (job: { root: string; spec: JobSpec; folder: string; isOver: () => boolean }) => Promise<void>,
+) => {
   const root = await makeRoot()
   const mark = `signals-${process.pid}-${kind}-${name.replaceAll(' ', '-')}`
   const command = ['sh', '-c', `perl -e "$0" ${mark}; sleep 100`, script]
-  const spec = jobSpec({ command, timeoutSeconds: 2, graceSeconds: 1 })
+  const spec = jobSpec({ command, timeoutSeconds, graceSeconds: 1 })
   await kill(await launchElsewhere(root, spec, 'started', kind))
   const folder = `${root}/${spec.jobId}/1`
-  expect((await readLaunch(folder))?.kind).toBe(kind)
-  const isOver = () => marked(mark) + marked(folder) === 0
-  await eventually('all has ended', isOver, endMsMax)
-  const [cluster, watcher] = [processCluster({ root, graceMs, only: kind }), recorder()]
-  await cluster.launch(spec, watcher)
-  // It may have ended its own first process.
-  expect(['failed', 'exited']).toContain((await watcher.end).ended)
-  await cluster.close({ stopJobs: true })
+  const launch = await readLaunch(folder)
+  try {
+    expect(launch?.kind).toBe(kind)
+    await attempt({ root, spec, folder, isOver: () => marked(mark) + marked(folder) === 0 })
+  } finally {
+    await killProcesses(() => runningOf(root, spec), { uid: launch?.uid })
+  }
   await rm(root, { recursive: true })
-})
+}
+
+// A namespace of processes ends with its first process, however many there are.
+const cases = (kinds.length > 0 ? kinds : (['none'] as const)).flatMap((kind) =>
+  scripts
+    .filter(({ name, hops }) => !hops || kind === 'uid' || name.startsWith('TERM'))
+    .map(({ name, script }) => [kind, name, script] as const),
+)
+// Nothing keeps such a job from signalling all processes of the machine where nothing isolates it.
+const testIsolated = kinds.length > 0 ? test : test.skip
+testIsolated.each(cases)('behind %s: %s', (kind, name, script) =>
+  withJob({ kind, name, script, timeoutSeconds: 2 }, async ({ root, spec, isOver }) => {
+    await eventually('all has ended', isOver, endMsMax)
+    const [cluster, watcher] = [processCluster({ root, graceMs, only: kind }), recorder()]
+    await cluster.launch(spec, watcher)
+    // It may have ended its own first process.
+    expect(['failed', 'exited']).toContain((await watcher.end).ended)
+    await cluster.close({ stopJobs: true })
+  }),
+)
+
+const testUid = kinds.includes('uid') ? test : test.skip
+testUid.each(scripts)('without its first process, behind uid: $name', ({ name, script }) =>
+  withJob(
+    { kind: 'uid', name: `alone ${name}`, script, timeoutSeconds: 100 },
+    async ({ root, spec, folder, isOver }) => {
+      const first = await readProcess(folder)
+      if (first === undefined) throw new Error('the job has no first process')
+      process.kill(first.pid, 'SIGKILL')
+      const cluster = processCluster({ root, graceMs, only: 'uid' })
+      await cluster.stop(spec)
+      expect(isOver()).toBe(true)
+      await cluster.close({ stopJobs: true })
+    },
+  ),
+)

@@ -10,6 +10,8 @@ export type UidRange = { readonly first: number; readonly count: number }
 
 const claimsName = '.uids'
 const claimTriesMax = 1000
+/** An attempt has two ids: that of its job, and the next one. */
+const idsEach = 2
 
 /** Ranges that Linux distributions leave free, the best first: above all ids for containers; between the system's
  *  own ranges and those of containers; and, where a container has 65,536 ids, the end of those for people. */
@@ -63,12 +65,12 @@ export const findUidRange = async (): Promise<UidRange | undefined> => {
   return pickUidRange([parseIdMap(uidMap), parseIdMap(gidMap)], [...users, ...groups])
 }
 
-/** Claims an id of the range for one attempt. No other attempt of this folder gets it until it is released. Throws when
- *  every tried id is taken. */
+/** Claims an id of the range for one attempt. No other attempt of this folder gets it until it is released, and none the
+ *  one after it, which belongs to the process that kills all of that user. Throws when every tried id is taken. */
 export const claimUid = async (root: string, range: UidRange, inUse: ReadonlySet<number>): Promise<number> => {
   await makeFolders(join(root, claimsName), 0o700)
   for (let tries = 0; tries < claimTriesMax; tries++) {
-    const uid = range.first + randomInt(range.count)
+    const uid = range.first + idsEach * randomInt(Math.floor(range.count / idsEach))
     if (inUse.has(uid)) continue
     try {
       await writeFile(join(root, claimsName, String(uid)), '', { flag: 'wx', mode: 0o600 })

@@ -3,6 +3,7 @@ import { quoted } from '../../system/shell.ts'
 import type { JobOutcome, JobSpec } from '../port.ts'
 import type { IsolationKind } from './isolation.ts'
 import { homeOf } from './jail.ts'
+import { KILL_USER } from './kill-user.ts'
 import { folderVariable } from './table.ts'
 import { watchesMax } from './watches.ts'
 
@@ -73,14 +74,19 @@ term() {
     *) kill -s TERM $(inner);;
   esac
 }
-# Kills all processes of the job's user, until none is left. One that runs as that user kills all at once, also those that
-# start meanwhile, but the job may stop or kill it first: it has a second. Those found one by one are stopped first, so
-# that they start nothing.
+${KILL_USER}
+# Kills all processes of the job's user, until none is left. Most end by one that runs as that user, which takes little
+# time; but the job may stop or kill it first: it has a second. Those found one by one are stopped first, so that they
+# start nothing.
 sweep() {
   tries=0
   while [ $tries -lt ${sweepsMax} ]; do
     tries=$((tries + 1))
-    timeout -s KILL 1 setpriv --reuid="$owner" --regid="$owner" --clear-groups /bin/sh -c 'kill -s KILL -- -1'
+    if [ $tries = 1 ]; then
+      timeout -s KILL 1 setpriv --reuid="$owner" --regid="$owner" --clear-groups /bin/sh -c 'kill -s KILL -- -1'
+    else
+      kill_user "$owner"
+    fi
     left=$(owned)
     [ -n "$left" ] || return 0
     kill -s STOP $left

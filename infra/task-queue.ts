@@ -36,8 +36,8 @@ const outages: readonly ErrorCode[] = [
 ]
 /** How long after an outage its tasks are tried again, about: these are looked for every `graceMs`. */
 const outagePauseMs = 5_000
-/** In an outage a task has so many tries: a day or more. Then it is parked, in case the outage is its own doing. */
-const outageTriesMax = 10_000
+/** In an outage a task has so many tries: two days or more. Then it is parked, in case the outage is its own doing. */
+const outageTriesMax = 30_000
 
 /** Runs a task that is due; `payload` is the JSON that was scheduled. It may be called again for the same task (after a
  *  throw, a crash or a lost connection), so it must be idempotent. */
@@ -60,7 +60,7 @@ export type TaskQueue = {
 
 /** Opens the durable task queue in the schema `jobs`, and starts workers when there are handlers. A handler that throws
  *  is called again after 3, 7, 20, … seconds, 25 times at most; after that the task stays in the table, parked. One that
- *  throws the code of an outage is called again every 5 to 10 seconds, 10,000 times at most. When a process is killed,
+ *  throws the code of an outage is called again every 5 to 10 seconds, 30,000 times at most. When a process is killed,
  *  another one runs its tasks again after a few seconds. Throws DATABASE_UNAVAILABLE. */
 export const startTaskQueue = async (options: {
   readonly url: string

@@ -54,10 +54,15 @@ export const CANCEL = `
 export const CANCEL_RUNNING = `select from unnest($1::text[]) as t(key), ${schema}.remove_job(t.key)`
 
 /** Makes tasks whose last try failed with one of these codes due within so many milliseconds, and gives them more tries,
- *  up to a number in all. The library lets the pauses grow to six hours. */
+ *  up to a number in all. The library lets the pauses grow to six hours. Tasks that another process writes just now are left
+ *  for the next time. */
 export const HASTEN = `
   update ${schema}._private_jobs set
     run_at = least(run_at, now() + $2::int * interval '1 millisecond'),
     max_attempts = greatest(max_attempts, least(attempts + 25, $3::int))
-  where locked_at is null and key is not null and split_part(last_error, ': ', 1) = any($1::text[])
-    and (run_at > now() + $2::int * interval '1 millisecond' or attempts >= max_attempts) and attempts < $3::int`
+  where id in (
+    select id from ${schema}._private_jobs
+    where locked_at is null and key is not null and split_part(last_error, ': ', 1) = any($1::text[])
+      and (run_at > now() + $2::int * interval '1 millisecond' or attempts >= max_attempts) and attempts < $3::int
+    for update skip locked
+  )`

@@ -10,7 +10,7 @@ import { exists, unlessMissing } from '../../system/files.ts'
 import { currentBootId, isAlive, isShown } from '../../system/processes.ts'
 import type { JobHandle, JobOutcome, JobSpec } from '../port.ts'
 import { findGroup, withGroup } from './control-groups.ts'
-import { endAttempt, killProcesses } from './end.ts'
+import { endAttempt, killProcesses, wholeOf } from './end.ts'
 import { attemptFolder, listFolders, passVerdict } from './folder.ts'
 import type { ClusterLog } from './follow.ts'
 import { removeIpc } from './ipc.ts'
@@ -221,7 +221,7 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     const membersNow = async () => membersAt(folder, found, await table(0))
     const isOverLimit = verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT'
     const patienceMs = isOverLimit ? 0 : graceMsOf(launch?.spec, graceMs)
-    const whole = { group: await findGroup(folder), uid: traces.uid }
+    const whole = wholeOf(traces, await findGroup(folder))
     await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten, whole })
     await removeIpc(traces).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
   }

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -89,7 +89,19 @@ test.each([
   60_000,
 )
 
-test('a folder that cannot be read is trouble, and never an error', async () => {
+test('a folder that cannot be read is trouble', async () => {
+  await mkdir(join(folder, 'a'))
+  await chmod(join(folder, 'a'), 0)
+  const asRoot = process.getuid?.() === 0
+  if (asRoot) process.seteuid?.(65_534)
+  try {
+    expect((await measureDisk([folder], {})).trouble).toMatch(/cannot be read/)
+  } finally {
+    if (asRoot) process.seteuid?.(0)
+  }
+})
+
+test('a folder that comes and goes is never an error', async () => {
   await mkdir(join(folder, 'a', 'b'), { recursive: true })
   const churn = spawn(
     'sh',

@@ -62,15 +62,21 @@ export type DiskUse = {
 }
 /** How often the names of a folder are read anew where a folder in it has moved meanwhile. */
 const looksMax = 8
-/** So many attempts are measured at once: each has a descriptor open for each level of its folders. */
-const limited = createSemaphore(16)
+/** So many attempts are measured at once: each has a descriptor open for each level of its folders. What cannot wait for
+ *  jobs that take minutes to measure has its own places. */
+const [usual, urgent] = [createSemaphore(16), createSemaphore(16)]
 
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 /** The codes of a folder whose name leads to it no more. */
 const goneCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP'])
 
-/** `levelsAbove` is how many levels the folders lie above those of the job. */
-type Limits = { readonly bytesMax?: number; readonly filesMax?: number; readonly levelsAbove?: number }
+/** `levelsAbove` is how many levels the folders lie above those of the job; `isUrgent` whether it cannot wait for others. */
+type Limits = {
+  readonly bytesMax?: number
+  readonly filesMax?: number
+  readonly levelsAbove?: number
+  readonly isUrgent?: boolean
+}
 
 /** Measures what the folders take on the disk, without following links, also where a job puts one in the place of a folder
  *  meanwhile. Stops once that is more than `bytesMax`, at more than `filesMax` files, or at folders that are too many, too
@@ -79,7 +85,7 @@ type Limits = { readonly bytesMax?: number; readonly filesMax?: number; readonly
  *  neither the loop nor the memory feels how large it is. When the signal aborts it resolves early, to what it has
  *  measured. */
 export const measureDisk = (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> =>
-  limited(() => measureNow(folders, limits, signal))
+  (limits.isUrgent ? urgent : usual)(() => measureNow(folders, limits, signal))
 
 type Trouble = Pick<DiskUse, 'trouble' | 'cut'>
 

@@ -2,6 +2,7 @@ import { sleep } from '../../async/sleep.ts'
 import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
 import type { Group } from './control-groups.ts'
 import { killUser } from './kill-user.ts'
+import type { Launch } from './reading.ts'
 import type { Members } from './table.ts'
 
 const lookAgainMs = 25
@@ -21,29 +22,35 @@ const signal = (pid: number, name: 'SIGTERM' | 'SIGSTOP' | 'SIGKILL') => {
 export type Whole = {
   /** The control group of the attempt, where it has one. */
   readonly group?: Pick<Group, 'kill'> | undefined
-  /** The user of the attempt, where it has one of its own. */
+  /** The user of the attempt, where its processes end with nothing else. */
   readonly uid?: number | undefined
 }
 
+/** Returns what has all processes of an attempt in it. A namespace of processes ends with its first one. */
+export const wholeOf = ({ kind, uid }: Pick<Launch, 'kind' | 'uid'>, group: Whole['group']): Whole => ({
+  group,
+  uid: kind === 'root-namespaces' ? undefined : uid,
+})
+
 /** Ends all processes that `find` returns with SIGKILL, until none is found. They are stopped first: what one of them
  *  starts until then is found while its parent still lives, for afterwards its session no longer names the attempt.
- *  Those in a control group, or of a user that is left after that, end at once. Resolves to false when some are left after
- *  10 s, because the kernel does not end them. */
+ *  Those of a whole end at once, also where none is found: each may end before it is read. Resolves to false when some are
+ *  left after 10 s, because the kernel does not end them. */
 export const killProcesses = async (
   find: () => Promise<readonly number[]>,
   { group, uid }: Whole = {},
 ): Promise<boolean> => {
-  let looks = 0
+  let isUserKilled = uid === undefined
   // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
     await group?.kill()
-    if (looks++ > 0 && uid !== undefined) await killUser(uid)
+    if (!isUserKilled && uid !== undefined) isUserKilled = await killUser(uid)
     const pids = await find()
-    if (pids.length === 0 && (await areGone(find))) return true
+    if (isUserKilled && pids.length === 0 && (await areGone(find))) return true
     for (const pid of pids) signal(pid, 'SIGSTOP')
     for (const pid of new Set([...pids, ...(await find())])) signal(pid, 'SIGKILL')
   }
-  return (await find()).length === 0
+  return isUserKilled && (await find()).length === 0
 }
 
 /** Resolves to whether a second look finds no process either. /proc is read entry by entry: one look may miss a process
@@ -67,16 +74,16 @@ export const endAttempt = async (options: {
     const { wrapper, job } = await members()
     return [...wrapper, ...job]
   }
-  const pids = await all()
-  if (pids.length === 0 && (await areGone(all))) return true
-  const wrapperRuns = first !== undefined && isAlive(first)
-  if (wrapperRuns && verdictWritten) signal(first.pid, 'SIGTERM')
-  else if (graceMs > 0) for (const pid of (await members()).job) signal(pid, 'SIGTERM')
-  const waitUntil = performance.now() + graceMs + (wrapperRuns && verdictWritten ? wrapperMsMax : 0)
-  while (performance.now() < waitUntil) {
-    if ((await all()).length === 0 && (await areGone(all))) return true
-    if (wrapperRuns && !isAlive(first)) break
-    await sleep(lookAgainMs)
+  if ((await all()).length > 0 || !(await areGone(all))) {
+    const wrapperRuns = first !== undefined && isAlive(first)
+    if (wrapperRuns && verdictWritten) signal(first.pid, 'SIGTERM')
+    else if (graceMs > 0) for (const pid of (await members()).job) signal(pid, 'SIGTERM')
+    const waitUntil = performance.now() + graceMs + (wrapperRuns && verdictWritten ? wrapperMsMax : 0)
+    while (performance.now() < waitUntil) {
+      if ((await all()).length === 0 && (await areGone(all))) break
+      if (wrapperRuns && !isAlive(first)) break
+      await sleep(lookAgainMs)
+    }
   }
   return killProcesses(all, whole)
 }

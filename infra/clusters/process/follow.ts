@@ -6,7 +6,7 @@ import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { settleGroup } from './attempt-groups.ts'
 import { type Group, withGroup } from './control-groups.ts'
 import { type DiskUse, measureDisk, readRoom } from './disk.ts'
-import { endAttempt, killProcesses } from './end.ts'
+import { endAttempt, killProcesses, wholeOf } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
 import { removeIpc } from './ipc.ts'
 import { createMemoryWatch } from './memory.ts'
@@ -69,7 +69,7 @@ export const follow = (options: FollowOptions): Follower => {
   const { spec, kind, uid, endsAtMs } = launch
   const members = async (maxAgeMs = 0): Promise<Members> =>
     withGroup(await membersOf(await table(maxAgeMs), { folder, kind, uid, first }), group)
-  const whole = { group, uid }
+  const whole = wholeOf(launch, group)
   const details = { jobId: spec.jobId, attempt: spec.attempt }
   const watchers = new Set<JobWatcher>()
   const lines = progressLines()
@@ -192,10 +192,11 @@ export const follow = (options: FollowOptions): Follower => {
     )
   /** Ends what the command left in the background, and waits until the wrapper has written the last output. */
   const endRest = async () => {
-    warnOfRest(await killProcesses(async () => (await members()).job, whole))
+    const rest = (await hasEnded(folder)) ? { group } : whole
+    warnOfRest(await killProcesses(async () => (await members()).job, rest))
     const waitUntil = performance.now() + wrapperEndMsMax
     while (performance.now() < waitUntil && (await members()).wrapper.length > 0) await sleep(waitForWrapperMs)
-    warnOfRest(await killProcesses(async () => Object.values(await members()).flat(), whole))
+    warnOfRest(await killProcesses(async () => Object.values(await members()).flat(), rest))
     await removeIpc(launch).catch((error: unknown) => log.warn({ ...details, err: error }, 'a job has left something'))
   }
 

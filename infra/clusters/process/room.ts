@@ -116,7 +116,7 @@ const measureRunning = async ({ attempts, signal }: RoomOptions): Promise<Measur
     running.map(async (handle): Promise<Measured<ListedAttempt>> => {
       const [use, held] = await Promise.all([
         // Its log and all else that lies beside its own folders.
-        measureDisk([handle.folder], { levelsAbove: 1 }, inTime),
+        measureDisk([handle.folder], { levelsAbove: 1, isUrgent: true }, inTime),
         lookUntilSeen(handle.job, join(handle.folder, 'work'), inTime),
       ])
       const sum = { bytes: use.bytes + held.diskBytes, files: use.files + held.diskFiles }

@@ -51,12 +51,10 @@ const numbersIn = (status: string, name: string): number[] =>
     ?.map(Number) ?? []
 const statusOf = (pid: number): string => readProcessFile(pid, 'status')
 
-/** Returns whether the walls of an attempt stand. Until then its first process runs the commands that build them, and
- *  these are no orphans, however long that takes. */
-const wallsStand = (reaper: number): boolean => {
-  const mounts = readProcessFile(reaper, 'mountinfo')
-  return mounts === '' || /^\S+ \S+ \S+ \S+ \/ .* - tmpfs jail /m.test(mounts)
-}
+/** Returns whether the walls of an attempt stand, by the mounts of its first process (proc(5), mountinfo). Until then that
+ *  one runs the commands that build them, and these are no orphans, however long that takes. */
+export const wallsStand = (mounts: string): boolean =>
+  mounts === '' || /^\S+ \S+ \S+ \S+ \/ .* - tmpfs jail /m.test(mounts)
 
 /** Returns the process that orphans of the job are given to, where it has a process table of its own. */
 const reaperOf = (pids: readonly number[]): number | undefined =>
@@ -110,7 +108,7 @@ export const createSteadyLook = (options: {
   }
   const lookForEscapes = async (members: Members): Promise<void> => {
     reaper = reaper !== undefined && isRunning(reaper) ? reaper : reaperOf(members.job)
-    isBuilt ||= reaper !== undefined && wallsStand(reaper)
+    isBuilt ||= reaper !== undefined && wallsStand(readProcessFile(reaper, 'mountinfo'))
     if (!isBuilt) {
       newest = lastPid()
       return

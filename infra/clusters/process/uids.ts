@@ -21,6 +21,9 @@ const candidates: readonly UidRange[] = [
   { first: 40_000, count: 19_000 },
 ]
 
+/** No attempt has a lower id. */
+export const lowestUid = Math.min(...candidates.map(({ first }) => first))
+
 /** Parses /proc/self/uid_map: lines of "first here, first outside, count". */
 export const parseIdMap = (text: string): UidRange[] =>
   text
@@ -71,7 +74,7 @@ export const claimUid = async (root: string, range: UidRange, inUse: ReadonlySet
   await makeFolders(join(root, claimsName), 0o700)
   for (let tries = 0; tries < claimTriesMax; tries++) {
     const uid = range.first + idsEach * randomInt(Math.floor(range.count / idsEach))
-    if (inUse.has(uid)) continue
+    if (inUse.has(uid) || inUse.has(uid + 1)) continue
     try {
       await writeFile(join(root, claimsName, String(uid)), '', { flag: 'wx', mode: 0o600 })
       return uid

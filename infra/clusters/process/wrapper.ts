@@ -9,8 +9,9 @@ import { watchesMax } from './watches.ts'
 
 const blockBytes = 512
 const guardSeconds = 5
-/** How often all processes of a user are killed until none is left: Linux may not end one. */
-const sweepsMax = 30
+/** How often all processes of a user are to be killed where the machine cannot do it: a second apart, or a minute where it
+ *  is too busy. */
+const sweepsMax = 60
 /** How long the output of a job is read on once no process of it runs. */
 const readSeconds = 5
 const tooManyWatches: JobOutcome = {
@@ -36,12 +37,14 @@ const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:
  *  - The command has its own session. All else in the session of this process belongs to the wrapper.
  *  - The exit code is written over what stands in its file, which takes no room on a full disk.
  *  - Channel 3 reports a missing program. Exit code 127 alone does not show that, because programs use it too.
- *    Channel 5 has the program and its environment, which stand on no command line. */
+ *    Channel 5 has the program and its environment, which stand on no command line.
+ *  - An exit code shows also that none of the job's processes is left, where it has a user of its own. */
 const OUTER = `
 folder=$1 owner=$2 seconds=$3 sentence=$4 grace=$5 blocks=$6 kind=$7; shift 7
 exec 2> /dev/null
 umask 022
 ulimit -c 0
+[ "$kind" != uid ] || exec 9< ${quoted(process.execPath)}
 trap : HUP INT QUIT TERM USR1 USR2
 read -r stat < /proc/$$/stat
 read -r boot < /proc/sys/kernel/random/boot_id
@@ -75,22 +78,14 @@ term() {
   esac
 }
 ${KILL_USER}
-# Kills all processes of the job's user, until none is left. Most end by one that runs as that user, which takes little
-# time; but the job may stop or kill it first: it has a second. Those found one by one are stopped first, so that they
-# start nothing.
+# Kills all processes of the job's user, those too that are not seen. Fails where it cannot.
 sweep() {
   tries=0
-  while [ $tries -lt ${sweepsMax} ]; do
+  until kill_user "$owner"; do
     tries=$((tries + 1))
-    if [ $tries = 1 ]; then
-      timeout -s KILL 1 setpriv --reuid="$owner" --regid="$owner" --clear-groups /bin/sh -c 'kill -s KILL -- -1'
-    else
-      kill_user "$owner"
-    fi
-    left=$(owned)
-    [ -n "$left" ] || return 0
-    kill -s STOP $left
-    kill -s KILL $left $(owned)
+    [ $tries -lt ${sweepsMax} ] || return 1
+    kill -s KILL $(owned)
+    sleep 1
   done
 }
 slay() {
@@ -162,7 +157,7 @@ mkfifo -m 600 "$folder/output" || exit 1
 [ -z "$owner" ] || chown -h "$owner:$owner" "$folder/output" || exit 1
 (ulimit -f "$blocks"; exec cat) < "$folder/output" >> "$folder/output.log" &
 reader=$!
-setsid "$@" > "$folder/output" 2>&1 3> "$folder/missing" 5< "$folder/program" &
+setsid "$@" > "$folder/output" 2>&1 3> "$folder/missing" 5< "$folder/program" 9<&- &
 child=$!
 trap look TERM
 trap late USR1
@@ -178,7 +173,7 @@ while :; do
 done
 trap : TERM USR1 USR2
 for timer in $alarm $pause $guarding; do cancel $timer; done
-if [ "$kind" = uid ]; then sweep; forget; fi
+if [ "$kind" = uid ]; then sweep || exit 1; forget; fi
 # Another job may have the pipe open: what this one has written is read by then.
 trap 'kill -s KILL $reader' USR1
 later USR1 ${readSeconds}

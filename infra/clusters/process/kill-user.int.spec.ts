@@ -1,0 +1,38 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { expect, test } from '@jest/globals'
+import { killUser } from './kill-user.ts'
+
+const user = 1_900_000_000
+const testAsRoot = process.getuid?.() === 0 ? test : test.skip
+
+/** Starts a program of a user, and resolves once it runs. */
+const start = async (uid: number): Promise<ChildProcess> => {
+  const words = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'sh', '-c', 'trap "" TERM; echo; exec sleep 60']
+  const child = spawn('setpriv', words, { stdio: ['ignore', 'pipe', 'ignore'] })
+  await once(child.stdout, 'data')
+  return child
+}
+
+testAsRoot('all processes of a user end, and none of another one', async () => {
+  const [own, others] = [
+    await Promise.all([start(user), start(user)]),
+    await Promise.all([start(0), start(user - 1), start(user + 2), start(65_534)]),
+  ]
+  const ended = Promise.all(own.map((child) => once(child, 'exit')))
+  expect(await killUser(user)).toBe(true)
+  expect((await ended).map(([, signal]) => signal)).toEqual(['SIGKILL', 'SIGKILL'])
+  expect(others.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).toEqual([null, null, null, null])
+  const over = Promise.all(others.map((child) => once(child, 'exit')))
+  for (const child of others) child.kill('SIGKILL')
+  await over
+})
+
+testAsRoot.each([0, 1_000, 39_999, Number.NaN])('no process of a user who is no job’s ends: %s', async (uid) => {
+  const own = await Promise.all([start(0), start(1_000)])
+  expect(await killUser(uid)).toBe(false)
+  expect(own.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).toEqual([null, null])
+  const over = Promise.all(own.map((child) => once(child, 'exit')))
+  for (const child of own) child.kill('SIGKILL')
+  await over
+})

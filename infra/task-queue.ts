@@ -36,7 +36,7 @@ const outages: readonly ErrorCode[] = [
 ]
 /** How long after an outage its tasks are tried again, about: these are looked for every `graceMs`. */
 const outagePauseMs = 5_000
-/** In an outage a task has so many tries: two days or more. Then it is parked, in case the outage is its own doing. */
+/** In an outage a task has so many tries: a day and a half or more. Then it is parked, in case the outage is its own doing. */
 const outageTriesMax = 30_000
 
 /** Runs a task that is due; `payload` is the JSON that was scheduled. It may be called again for the same task (after a

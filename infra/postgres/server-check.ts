@@ -9,7 +9,8 @@ import { prepareSession } from './session.ts'
 
 const pauseMsMin = 50
 const pauseMsMax = 1_000
-const pidRounds = 3
+/** Beside other clients a pooler may give two clients two processes, a few times in a row. */
+const pidRounds = 12
 const versionMin = 150_000
 /** A process of the platform and one tool beside it. */
 const connectionsNeeded = 36

@@ -60,6 +60,12 @@ export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random
 /** Returns true while a process with this pid runs. A zombie does not. */
 export const isRunning = (pid: number): boolean => readProcess(pid)?.over === false
 
+/** Returns the real user of a process; undefined where it has ended. */
+export const userOf = (pid: number): number | undefined => {
+  const found = /^Uid:\s*(\d+)/m.exec(readProcessFile(pid, 'status'))?.[1]
+  return found === undefined ? undefined : Number(found)
+}
+
 /** Sends a signal to a process, or to a group by its negative number; it is no error when that has ended. */
 export const sendSignal = (pid: number, signal: NodeJS.Signals): void => {
   try {

@@ -1,5 +1,6 @@
+import { Failure } from '../../../domain/errors.ts'
 import { sleep } from '../../async/sleep.ts'
-import { isAlive, type ProcessIdentity } from '../../system/processes.ts'
+import { isAlive, type ProcessIdentity, userOf } from '../../system/processes.ts'
 import type { Group } from './control-groups.ts'
 import { killUser } from './kill-user.ts'
 import type { Launch } from './reading.ts'
@@ -35,22 +36,39 @@ export const wholeOf = ({ kind, uid }: Pick<Launch, 'kind' | 'uid'>, group: Whol
 /** Ends all processes that `find` returns with SIGKILL, until none is found. They are stopped first: what one of them
  *  starts until then is found while its parent still lives, for afterwards its session no longer names the attempt.
  *  Those of a whole end at once, also where none is found: each may end before it is read. Resolves to false when some are
- *  left after 10 s, because the kernel does not end them. */
+ *  left after 10 s, because the kernel does not end them. Throws CLUSTER_UNAVAILABLE where a user's cannot be killed: then
+ *  it is not known whether any runs, and what watches over them is left alone. */
 export const killProcesses = async (
   find: () => Promise<readonly number[]>,
   { group, uid }: Whole = {},
 ): Promise<boolean> => {
-  let isUserKilled = uid === undefined
+  if (uid !== undefined) await killAllOf(uid, find, group)
   // Children that start between a look and its signals are found by the next look.
   for (const giveUpAt = performance.now() + killMsMax; performance.now() < giveUpAt; await sleep(lookAgainMs)) {
     await group?.kill()
-    if (!isUserKilled && uid !== undefined) isUserKilled = await killUser(uid)
     const pids = await find()
-    if (isUserKilled && pids.length === 0 && (await areGone(find))) return true
+    if (pids.length === 0 && (await areGone(find))) return true
     for (const pid of pids) signal(pid, 'SIGSTOP')
     for (const pid of new Set([...pids, ...(await find())])) signal(pid, 'SIGKILL')
   }
-  return isUserKilled && (await find()).length === 0
+  return (await find()).length === 0
+}
+
+const killAllOf = async (uid: number, find: () => Promise<readonly number[]>, group: Whole['group']): Promise<void> => {
+  const stop = async () => {
+    for (const pid of await find()) if (userOf(pid) === uid) signal(pid, 'SIGSTOP')
+  }
+  const giveUpAt = performance.now() + killMsMax
+  for (;;) {
+    await group?.kill()
+    // So many may run that nothing else gets on.
+    await stop()
+    const failed = await killUser(uid)
+    if (failed === undefined) return
+    if (performance.now() > giveUpAt)
+      throw new Failure('CLUSTER_UNAVAILABLE', { reason: `the processes of user ${uid} cannot be killed: ${failed}` })
+    await sleep(lookAgainMs)
+  }
 }
 
 /** Resolves to whether a second look finds no process either. /proc is read entry by entry: one look may miss a process

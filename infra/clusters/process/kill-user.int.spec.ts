@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from '@jest/globals'
+import { killProcesses } from './end.ts'
 import { killUser } from './kill-user.ts'
+import { findUidRange } from './uids.ts'
 
-const user = 1_900_000_000
-const testAsRoot = process.getuid?.() === 0 ? test : test.skip
+const range = process.getuid?.() === 0 ? await findUidRange() : undefined
+const user = (range?.first ?? 0) + 2
+const testAsRoot = range ? test : test.skip
 
 /** Starts a program of a user, and resolves once it runs. */
 const start = async (uid: number): Promise<ChildProcess> => {
@@ -20,7 +23,7 @@ testAsRoot('all processes of a user end, and none of another one', async () => {
     await Promise.all([start(0), start(user - 1), start(user + 2), start(65_534)]),
   ]
   const ended = Promise.all(own.map((child) => once(child, 'exit')))
-  expect(await killUser(user)).toBe(true)
+  expect(await killUser(user)).toBeUndefined()
   expect((await ended).map(([, signal]) => signal)).toEqual(['SIGKILL', 'SIGKILL'])
   expect(others.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).toEqual([null, null, null, null])
   const over = Promise.all(others.map((child) => once(child, 'exit')))
@@ -28,11 +31,20 @@ testAsRoot('all processes of a user end, and none of another one', async () => {
   await over
 })
 
-testAsRoot.each([0, 1_000, 39_999, Number.NaN])('no process of a user who is no job’s ends: %s', async (uid) => {
-  const own = await Promise.all([start(0), start(1_000)])
-  expect(await killUser(uid)).toBe(false)
+testAsRoot.each([1, 39_999, Number.NaN])('no process of a user who is no job’s ends: %s', async (uid) => {
+  const own = await Promise.all([start(0), start(39_999)])
+  expect(await killUser(uid)).toMatch(/ended with 1/)
   expect(own.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).toEqual([null, null])
   const over = Promise.all(own.map((child) => once(child, 'exit')))
   for (const child of own) child.kill('SIGKILL')
   await over
+})
+
+test('an attempt whose user cannot be killed has not ended, and what watches over it is left alone', async () => {
+  const wrapper = spawn('sleep', ['60'], { stdio: 'ignore' })
+  const find = async () => (wrapper.pid === undefined ? [] : [wrapper.pid])
+  const kills = [find, async () => []].map((seen) => killProcesses(seen, { uid: 1 }))
+  for (const kill of kills) await expect(kill).rejects.toMatchObject({ code: 'CLUSTER_UNAVAILABLE' })
+  expect(wrapper.exitCode ?? wrapper.signalCode).toBe(null)
+  wrapper.kill('SIGKILL')
 })

@@ -6,10 +6,12 @@ import { chmod, lchown, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { makeFolders } from '../../system/files.ts'
+import { allPids, userOf } from '../../system/processes.ts'
 import { trialsName } from './folder.ts'
 import type { IsolationKind, Machine, Trial } from './isolation.ts'
 import { homeOf, jailWords } from './jail.ts'
-import { findUidRange } from './uids.ts'
+import { killUser } from './kill-user.ts'
+import { claimUid, findUidRange, releaseUid } from './uids.ts'
 
 const trialMsMax = 10_000
 /** How often a trial is made that does not end in time: a busy machine proves nothing. */
@@ -43,11 +45,18 @@ const tryCommand = async (command: readonly string[], triesLeft = trialsMax): Pr
   return { works: false, reason: (lines.at(-1) || `it ended with ${status}`).slice(0, reasonCharactersMax) }
 }
 
+/** Resolves to whether all processes of a user can be killed, where one can be started at all. */
+const tryUser = async (started: Trial, uid: number): Promise<Trial> => {
+  if (!started.works) return started
+  const reason = await killUser(uid)
+  return reason === undefined ? started : { works: false, reason: `its processes cannot be killed: ${reason}` }
+}
+
 /** Finds out what this machine allows for jobs below `root`. `only` leaves out all ways but one. */
 export const lookAtMachine = async (root: string, only: IsolationKind | undefined): Promise<Machine> => {
   const asRoot = process.getuid?.() === 0
   const uids = asRoot ? await findUidRange() : undefined
-  const uid = uids?.first
+  const uid = uids && (await claimUid(root, uids, new Set(allPids().flatMap((pid) => userOf(pid) ?? []))))
   const folder = join(root, trialsName, `${process.pid}-${randomUUID()}`)
   const work = join(folder, 'work')
   const attempt = async (kind: IsolationKind, ...command: string[]): Promise<Trial> => {
@@ -70,14 +79,17 @@ export const lookAtMachine = async (root: string, only: IsolationKind | undefine
       }
     const reach = ['/bin/sh', '-c', 'touch "$0/trial" && cd "$1" && ./node --version', work, dirname(process.execPath)]
     const none: Trial = { works: false, reason: 'no user id is free' }
+    const namespaces = uids ? await attempt('root-namespaces', ...writeIn(homeOf('root-namespaces', folder))) : none
+    const started = uids ? await attempt('uid', ...reach) : none
     return {
       root: true,
       uids,
       bubblewrap: { works: false, reason: 'not needed as root' },
-      namespaces: uids ? await attempt('root-namespaces', ...writeIn(homeOf('root-namespaces', folder))) : none,
-      otherUser: uids ? await attempt('uid', ...reach) : none,
+      namespaces,
+      otherUser: uid === undefined || namespaces.works ? started : await tryUser(started, uid),
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
+    if (uid !== undefined) await releaseUid(root, uid)
   }
 }

@@ -11,6 +11,7 @@ import { parseJson } from '../../system/json.ts'
 import type { ProcessIdentity } from '../../system/processes.ts'
 import type { JobOutcome, JobSpec } from '../port.ts'
 import type { IsolationKind } from './isolation.ts'
+import { isClaimed } from './uids.ts'
 
 /** A job's files are 64 KiB; escaped as JSON, with its environment, they may take several times as much. */
 const specBytesMax = 16 * 1024 ** 2
@@ -101,6 +102,8 @@ export const readLaunch = async (folder: string): Promise<Launch | undefined> =>
   if (!found || join(found.jobId, String(found.attempt)) !== join(basename(dirname(folder)), basename(folder)))
     return undefined
   const { isolation, uid, endsAtMs, ...spec } = found
+  // All processes of that user are killed at the end of the attempt.
+  if (uid !== undefined && !(await isClaimed(dirname(dirname(folder)), uid))) return undefined
   return { spec: spec as JobSpec, kind: isolation, uid, endsAtMs }
 }
 

@@ -5,7 +5,7 @@ import {
   type ProcessEntry,
   type ProcessIdentity,
   readProcess,
-  readProcessFile,
+  userOf,
 } from '../../system/processes.ts'
 import type { IsolationKind } from './isolation.ts'
 import { createKernelReader } from './kernel-files.ts'
@@ -55,9 +55,6 @@ const once = <Value>(read: () => Value): (() => Value) => {
   }
 }
 
-const realUid = (pid: number): number =>
-  Number(/^Uid:\s+(\d+)/m.exec(readProcessFile(pid, 'status'))?.[1] ?? Number.NaN)
-
 /** Resolves to all processes of this machine that this user may see. */
 export const readProcessTable = async (): Promise<ProcessTable> => {
   const breathe = createBreather()
@@ -65,7 +62,7 @@ export const readProcessTable = async (): Promise<ProcessTable> => {
   for (const pid of allPids()) {
     await breathe()
     const entry = readProcess(pid)
-    if (entry) table.push({ ...entry, folder: once(() => folderOf(pid)), uid: once(() => realUid(pid)) })
+    if (entry) table.push({ ...entry, folder: once(() => folderOf(pid)), uid: once(() => userOf(pid) ?? Number.NaN) })
   }
   return table
 }

@@ -74,7 +74,8 @@ export const claimUid = async (root: string, range: UidRange, inUse: ReadonlySet
   await makeFolders(join(root, claimsName), 0o700)
   for (let tries = 0; tries < claimTriesMax; tries++) {
     const uid = range.first + idsEach * randomInt(Math.floor(range.count / idsEach))
-    if (inUse.has(uid) || inUse.has(uid + 1)) continue
+    const isTaken = async (id: number) => inUse.has(id) || (await isClaimed(root, id))
+    if ((await isTaken(uid - 1)) || inUse.has(uid) || (await isTaken(uid + 1))) continue
     try {
       await writeFile(join(root, claimsName, String(uid)), '', { flag: 'wx', mode: 0o600 })
       return uid

@@ -9,9 +9,6 @@ import { watchesMax } from './watches.ts'
 
 const blockBytes = 512
 const guardSeconds = 5
-/** How often all processes of a user are to be killed where the machine cannot do it: a second apart, or a minute where it
- *  is too busy. */
-const sweepsMax = 60
 /** How long the output of a job is read on once no process of it runs. */
 const readSeconds = 5
 const tooManyWatches: JobOutcome = {
@@ -78,12 +75,9 @@ term() {
   esac
 }
 ${KILL_USER}
-# Kills all processes of the job's user, those too that are not seen. Fails where it cannot.
+# Kills all processes of the job's user, those too that are not seen. Until it can, there is nothing else to do here.
 sweep() {
-  tries=0
   until kill_user "$owner"; do
-    tries=$((tries + 1))
-    [ $tries -lt ${sweepsMax} ] || return 1
     kill -s KILL $(owned)
     sleep 1
   done
@@ -173,7 +167,7 @@ while :; do
 done
 trap : TERM USR1 USR2
 for timer in $alarm $pause $guarding; do cancel $timer; done
-if [ "$kind" = uid ]; then sweep || exit 1; forget; fi
+if [ "$kind" = uid ]; then sweep; forget; fi
 # Another job may have the pipe open: what this one has written is read by then.
 trap 'kill -s KILL $reader' USR1
 later USR1 ${readSeconds}

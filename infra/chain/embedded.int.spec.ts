@@ -8,6 +8,7 @@ import { isRunning, runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { type ChainProcess, startChainProcess } from '../../testing/programs/chain.ts'
 import { chainWallet } from '../../testing/worlds/chain-wallet.ts'
+import { sleep } from '../async/sleep.ts'
 import { chainContract } from './contract.ts'
 import { devKeys } from './dev-keys.ts'
 import type { ChainDescription } from './port.ts'
@@ -130,6 +131,25 @@ describe('the embedded chain', () => {
     expect(await durableState(second, head)).toEqual(before)
     await payIn(second, 9n)
     expect((await second.chain.deposits(0n, head + 10n)).map(({ amount }) => amount)).toEqual([5n, 7n, 9n])
+  })
+
+  test('mines as many blocks after a transaction as confirm it, and no more', async () => {
+    const started = await start({ blockIntervalMs: 1 })
+    const { chain, wallet } = started
+    const other = `0x${'77'.repeat(20)}`
+    for (let deposits = 0; deposits < 6; deposits++) {
+      let isPaid = false
+      // Writes that mine nothing, between those that do.
+      const writes = Array.from({ length: 8 }, async () => {
+        while (!isPaid) await wallet.rpc('hardhat_setBalance', [other, '0x1'])
+      })
+      const { blockNumber } = await payIn(started, 5n)
+      await eventually('it is final', async () => (await chain.heights()).final >= blockNumber)
+      isPaid = true
+      await Promise.all(writes)
+      await sleep(50)
+      expect((await chain.heights()).head - blockNumber).toBe(BigInt(confirmations))
+    }
   })
 
   test('does not depend on reads: they leave no trace in later blocks', async () => {

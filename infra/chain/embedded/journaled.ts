@@ -66,6 +66,8 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
   let executionMs = 0
   let blocksOwed = 0
   let timer: NodeJS.Timeout | undefined
+  /** Whether a block is about to be mined, from the pause before it to its end: two at once would be one too many. */
+  let confirming = false
   let state: 'open' | 'closing' | 'broken' = 'open'
   /** One write at a time, so that the journal's order is the order of execution. */
   const oneAtATime = createSemaphore(1)
@@ -109,6 +111,8 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
 
   const write = (method: string, params: readonly unknown[], kind: WriteKind = 'asked'): Promise<unknown> =>
     oneAtATime(async () => {
+      // What was asked for meanwhile may have mined it.
+      if (kind === 'confirmation' && blocksOwed === 0) return
       if (state !== 'open') throw rpcError(errorCodes.internal, 'The chain is closing')
       refuseWhenFull(kind)
       const at = Math.max(head.timestamp, Math.floor(clock() / 1000))
@@ -130,14 +134,16 @@ export const openJournaledChain = async (options: JournaledOptions): Promise<Jou
     })
 
   const confirmLater = () => {
-    if (blocksOwed === 0 || timer || state !== 'open') return
-    timer = setTimeout(() => {
-      timer = undefined
-      write('evm_mine', [], 'confirmation').catch((error: unknown) => {
-        if (state !== 'open') return
-        log(`no block was mined, trying again: ${error}`)
-        confirmLater()
-      })
+    if (blocksOwed === 0 || confirming || state !== 'open') return
+    confirming = true
+    timer = setTimeout(async () => {
+      try {
+        await write('evm_mine', [], 'confirmation')
+      } catch (error) {
+        if (state === 'open') log(`no block was mined, trying again: ${error}`)
+      }
+      confirming = false
+      confirmLater()
     }, blockIntervalMs)
   }
   confirmLater()

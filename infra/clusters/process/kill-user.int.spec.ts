@@ -43,8 +43,9 @@ testAsRoot.each([1, 39_999, Number.NaN])('no process of a user who is no job’s
 test('an attempt whose user cannot be killed has not ended, and what watches over it is left alone', async () => {
   const wrapper = spawn('sleep', ['60'], { stdio: 'ignore' })
   const find = async () => (wrapper.pid === undefined ? [] : [wrapper.pid])
-  const kills = [find, async () => []].map((seen) => killProcesses(seen, { uid: 1 }))
-  for (const kill of kills) await expect(kill).rejects.toMatchObject({ code: 'CLUSTER_UNAVAILABLE' })
+  const refused = (seen: () => Promise<number[]>) =>
+    expect(killProcesses(seen, { uid: 1 })).rejects.toMatchObject({ code: 'CLUSTER_UNAVAILABLE' })
+  await Promise.all([refused(find), refused(async () => [])])
   expect(wrapper.exitCode ?? wrapper.signalCode).toBe(null)
   wrapper.kill('SIGKILL')
 })

@@ -75,6 +75,8 @@ const swaps = async () => {
   await cluster.close({ stopJobs: true })
   await removeFilesOf(job.folder)
   const modes = await Promise.all([file, tree, join(tree, 'e')].map(async (path) => (await stat(path)).mode & 0o7777))
+  // Else an ordinary user could not remove it.
+  await chmod(join(tree, 'e'), 0o700)
   return {
     ...{ modes: modes.map((mode) => mode.toString(8)), text: await readFile(file, 'utf8') },
     ...{ kept: await readdir(join(tree, 'e')), left: await readdir(job.folder) },

@@ -1,6 +1,6 @@
 import { Failure } from '../../../domain/errors.ts'
 import { sleep } from '../../async/sleep.ts'
-import { isAlive, type ProcessIdentity, userOf } from '../../system/processes.ts'
+import { isAlive, type ProcessIdentity, sendSignal, userOf } from '../../system/processes.ts'
 import type { Group } from './control-groups.ts'
 import { killUser } from './kill-user.ts'
 import type { Launch } from './reading.ts'
@@ -10,14 +10,6 @@ const lookAgainMs = 25
 const killMsMax = 10_000
 /** How long the wrapper may take beyond the grace. */
 const wrapperMsMax = 3_000
-
-const signal = (pid: number, name: 'SIGTERM' | 'SIGSTOP' | 'SIGKILL') => {
-  try {
-    process.kill(pid, name)
-  } catch {
-    // It ended by itself meanwhile.
-  }
-}
 
 /** What has all processes of an attempt in it and no other: Linux ends those at once. */
 export type Whole = {
@@ -48,21 +40,18 @@ export const killProcesses = async (
     await group?.kill()
     const pids = await find()
     if (pids.length === 0 && (await areGone(find))) return true
-    for (const pid of pids) signal(pid, 'SIGSTOP')
-    for (const pid of new Set([...pids, ...(await find())])) signal(pid, 'SIGKILL')
+    for (const pid of pids) sendSignal(pid, 'SIGSTOP')
+    for (const pid of new Set([...pids, ...(await find())])) sendSignal(pid, 'SIGKILL')
   }
   return (await find()).length === 0
 }
 
 const killAllOf = async (uid: number, find: () => Promise<readonly number[]>, group: Whole['group']): Promise<void> => {
-  const stop = async () => {
-    for (const pid of await find()) if (userOf(pid) === uid) signal(pid, 'SIGSTOP')
-  }
   const giveUpAt = performance.now() + killMsMax
   for (;;) {
     await group?.kill()
     // So many may run that nothing else gets on.
-    await stop()
+    for (const pid of await find()) if (userOf(pid) === uid) sendSignal(pid, 'SIGSTOP')
     const failed = await killUser(uid)
     if (failed === undefined) return
     if (performance.now() > giveUpAt)
@@ -92,13 +81,13 @@ export const endAttempt = async (options: {
     const { wrapper, job } = await members()
     return [...wrapper, ...job]
   }
-  if ((await all()).length > 0 || !(await areGone(all))) {
+  const isOver = async () => (await all()).length === 0 && (await areGone(all))
+  if (!(await isOver())) {
     const wrapperRuns = first !== undefined && isAlive(first)
-    if (wrapperRuns && verdictWritten) signal(first.pid, 'SIGTERM')
-    else if (graceMs > 0) for (const pid of (await members()).job) signal(pid, 'SIGTERM')
+    if (wrapperRuns && verdictWritten) sendSignal(first.pid, 'SIGTERM')
+    else if (graceMs > 0) for (const pid of (await members()).job) sendSignal(pid, 'SIGTERM')
     const waitUntil = performance.now() + graceMs + (wrapperRuns && verdictWritten ? wrapperMsMax : 0)
-    while (performance.now() < waitUntil) {
-      if ((await all()).length === 0 && (await areGone(all))) break
+    while (performance.now() < waitUntil && !(await isOver())) {
       if (wrapperRuns && !isAlive(first)) break
       await sleep(lookAgainMs)
     }

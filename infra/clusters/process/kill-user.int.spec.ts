@@ -17,6 +17,14 @@ const start = async (uid: number): Promise<ChildProcess> => {
   return child
 }
 
+/** Ends programs, and resolves once they are over. */
+const end = async (children: readonly ChildProcess[]): Promise<void> => {
+  const over = Promise.all(children.map((child) => once(child, 'exit')))
+  for (const child of children) child.kill('SIGKILL')
+  await over
+}
+const ends = (children: readonly ChildProcess[]) => children.map(({ exitCode, signalCode }) => exitCode ?? signalCode)
+
 testAsRoot('all processes of a user end, and none of another one', async () => {
   const [own, others] = [
     await Promise.all([start(user), start(user)]),
@@ -25,19 +33,15 @@ testAsRoot('all processes of a user end, and none of another one', async () => {
   const ended = Promise.all(own.map((child) => once(child, 'exit')))
   expect(await killUser(user)).toBeUndefined()
   expect((await ended).map(([, signal]) => signal)).toEqual(['SIGKILL', 'SIGKILL'])
-  expect(others.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).toEqual([null, null, null, null])
-  const over = Promise.all(others.map((child) => once(child, 'exit')))
-  for (const child of others) child.kill('SIGKILL')
-  await over
+  expect(ends(others)).toEqual([null, null, null, null])
+  await end(others)
 })
 
 testAsRoot.each([1, 39_999, Number.NaN])('no process of a user who is no job’s ends: %s', async (uid) => {
   const own = await Promise.all([start(0), start(39_999)])
   expect(await killUser(uid)).toMatch(/ended with 1/)
-  expect(own.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).toEqual([null, null])
-  const over = Promise.all(own.map((child) => once(child, 'exit')))
-  for (const child of own) child.kill('SIGKILL')
-  await over
+  expect(ends(own)).toEqual([null, null])
+  await end(own)
 })
 
 test('an attempt whose user cannot be killed has not ended, and what watches over it is left alone', async () => {

@@ -5,7 +5,7 @@
  *  it can signal no other user's processes (capabilities(7)). */
 import { spawn } from 'node:child_process'
 import { type FileHandle, open } from 'node:fs/promises'
-import { quoted } from '../../system/shell.ts'
+import { machinePath, quoted } from '../../system/shell.ts'
 import { lowestUid } from './uids.ts'
 
 /** How long a machine that a job keeps busy may take to start node. */
@@ -44,7 +44,7 @@ export const killUser = async (uid: number): Promise<string | undefined> => {
     const [file = '', ...words] = [...wordsOf(String(uid + killerOf), 3), '-e', SCRIPT, String(uid)]
     const child = spawn(file, words, {
       cwd: '/',
-      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
+      env: { PATH: machinePath },
       stdio: ['ignore', 'ignore', 'ignore', node.fd],
       timeout: killSecondsMax * 1000,
       killSignal: 'SIGKILL',

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { makeFolders } from '../../system/files.ts'
 import { allPids, userOf } from '../../system/processes.ts'
+import { machinePath } from '../../system/shell.ts'
 import { trialsName } from './folder.ts'
 import type { IsolationKind, Machine, Trial } from './isolation.ts'
 import { homeOf, jailWords } from './jail.ts'
@@ -25,7 +26,7 @@ const tryCommand = async (command: readonly string[], triesLeft = trialsMax): Pr
   const [file = '', ...args] = command
   const child = spawn(file, args, {
     cwd: '/',
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
+    env: { PATH: machinePath },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     timeout: trialMsMax,
     killSignal: 'SIGKILL',

@@ -3,7 +3,7 @@
  *  Without one, a job whose orphans end before they can be read, look after look, cannot be measured. */
 import { readFileSync } from 'node:fs'
 import { sleep } from '../../async/sleep.ts'
-import { isRunning, readProcessFile } from '../../system/processes.ts'
+import { isRunning, readProcessFile, userOf } from '../../system/processes.ts'
 import type { Group } from './control-groups.ts'
 import type { IsolationKind } from './isolation.ts'
 import type { MemoryWatch } from './memory.ts'
@@ -103,7 +103,7 @@ export const createSteadyLook = (options: {
     if (parent === undefined || /^State:\s+[ZX]/m.test(status)) return false
     if (kin.kind !== 'uid') return parent === reaper
     if (wrapper.includes(parent) || numbersIn(status, 'Uid')[0] !== kin.uid) return false
-    const [user] = numbersIn(statusOf(parent), 'Uid')
+    const user = userOf(parent)
     return user !== undefined && user !== kin.uid
   }
   const lookForEscapes = async (members: Members): Promise<void> => {

@@ -72,9 +72,9 @@ export const findUidRange = async (): Promise<UidRange | undefined> => {
  *  one after it, which belongs to the process that kills all of that user. Throws when every tried id is taken. */
 export const claimUid = async (root: string, range: UidRange, inUse: ReadonlySet<number>): Promise<number> => {
   await makeFolders(join(root, claimsName), 0o700)
+  const isTaken = async (id: number) => inUse.has(id) || (await isClaimed(root, id))
   for (let tries = 0; tries < claimTriesMax; tries++) {
     const uid = range.first + idsEach * randomInt(Math.floor(range.count / idsEach))
-    const isTaken = async (id: number) => inUse.has(id) || (await isClaimed(root, id))
     if ((await isTaken(uid - 1)) || inUse.has(uid) || (await isTaken(uid + 1))) continue
     try {
       await writeFile(join(root, claimsName, String(uid)), '', { flag: 'wx', mode: 0o600 })

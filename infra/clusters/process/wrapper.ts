@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { quoted } from '../../system/shell.ts'
+import { machinePath, quoted } from '../../system/shell.ts'
 import type { JobOutcome, JobSpec } from '../port.ts'
 import type { IsolationKind } from './isolation.ts'
 import { homeOf } from './jail.ts'
@@ -17,7 +17,7 @@ const tooManyWatches: JobOutcome = {
 }
 
 /** The PATH of a job. The folder of the running node is first, so that `node` is always found. */
-const searchPath = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
+const searchPath = `${dirname(process.execPath)}:${machinePath}`
 
 /** The first process of an attempt, outside its walls:
  *  sh -c OUTER sh <folder> <owner> <seconds> <verdict> <grace> <blocks> <kind> <command…>.

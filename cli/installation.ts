@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { Failure, isFailure } from '../domain/errors.ts'
 import { sleep } from '../infra/async/sleep.ts'
+import { readConsumers } from '../infra/bus/ahead.ts'
 import type { Config } from '../infra/config.ts'
 import { openDataFolder } from '../infra/data-folder.ts'
 import {
@@ -14,7 +15,7 @@ import {
 } from '../infra/embedded-postgres.ts'
 import { type Keeper, keepInDatabase, keepInFolder, loadKept } from '../infra/event-store/keeper.ts'
 import type { KnownEvent } from '../infra/event-store/known-log.ts'
-import { beginEpochOf, openEventStore } from '../infra/event-store/open.ts'
+import { beginEpochOf, openEventStore, refuseOtherEngine } from '../infra/event-store/open.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import { nextEpochName } from '../infra/event-store/position.ts'
 import { readOrCreateSecret } from '../infra/keys/file.ts'
@@ -73,7 +74,8 @@ export type AdoptableLog = Omit<Installation, 'server'> & {
 }
 
 /** Opens the log and the database of the settings for an adoption: their schemas are made or migrated, since a backup
- *  may be of an older version. Throws LOG_IN_USE, and what `openInstallation` throws. */
+ *  may be of an older version. Throws LOG_IN_USE, CONFIG_INVALID where the settings select another engine than that of the
+ *  log that was known, before anything of a log is made, and what `openInstallation` throws. */
 export const openAdoptable = async (options: Options): Promise<AdoptableLog> => {
   const { config, log, shutdown } = options
   const { eventStoreUrl } = config
@@ -82,12 +84,17 @@ export const openAdoptable = async (options: Options): Promise<AdoptableLog> => 
   if (server === 'running') throw new Failure('LOG_IN_USE', { folder: config.dataDir })
   await refuseOthers(database, shutdown.signal)
   await migrateOperations(database)
+  const keepers: readonly Keeper[] = [keepInFolder(config.dataDir), keepInDatabase(database)]
+  const kept = (await loadKept(keepers)).map(({ event }) => event)
+  const known = [...kept, ...(await readConsumers(database))]
+  refuseOtherEngine(
+    known.map(({ position }) => position),
+    eventStoreUrl,
+  )
   const open = () => openEventStore({ database, eventStoreUrl, log })
   const store = await open()
   let current = store
   shutdown.add('event store', () => current.close())
-  const keepers: readonly Keeper[] = [keepInFolder(config.dataDir), keepInDatabase(database)]
-  const kept = (await loadKept(keepers)).map(({ event }) => event)
   return {
     database,
     databaseUrl,

@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../domain/errors.ts'
 import type { ProjectionsStatus } from '../projections/engine/status.ts'
 import { createHealth } from './health.ts'
@@ -112,4 +112,37 @@ test('a database that has stopped answering keeps nobody waiting, and is no seco
     expect(await health.status(true)).toMatchObject({ ready: false, parts, head: null, parkedTasks: null })
   }
   expect(asked).toBe(2)
+})
+
+describe('a log on a server of its own', () => {
+  const never = () => new Promise<never>(() => undefined)
+  const healthOf = (isUp: () => Promise<boolean>, status: () => Promise<ProjectionsStatus>) =>
+    createHealth({
+      projections: { status },
+      parkedTasks: { counts: async () => ({}) },
+      isUp,
+      hasLogServer: true,
+      roles: ['gateway'],
+      now: () => '2026-01-01T00:00:00.000Z',
+      waitMs: 20,
+    })
+  const unavailable = () => Promise.reject(new Failure('DATABASE_UNAVAILABLE'))
+  const running = async () => ({ head: 'esdb-1', projections: [] }) as unknown as ProjectionsStatus
+  const [up, down] = [async () => true, async () => false]
+
+  test.each([
+    ['both answer', up, running, true, { database: 'up', log: 'up', projections: 'up' }],
+    ['its server is away', up, unavailable, false, { database: 'up', log: 'down', projections: 'unknown' }],
+    ['its server is silent', up, never, false, { database: 'up', log: 'no answer', projections: 'unknown' }],
+    ['the database is away', down, running, false, { database: 'down', log: 'unknown', projections: 'unknown' }],
+    [
+      'the database is silent',
+      never,
+      running,
+      false,
+      { database: 'no answer', log: 'unknown', projections: 'unknown' },
+    ],
+  ])('is a part of its own where %s', async (_, isUp, status, ready, parts) => {
+    expect(await healthOf(isUp, status).ready()).toEqual({ ready, parts })
+  })
 })

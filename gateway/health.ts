@@ -50,13 +50,15 @@ type Snapshot = {
  *  up to date. A parked stream is listed, but the platform stays ready. Answers are at most a second old, and come
  *  after three seconds at the latest.
  *  @param isUp resolves to whether the database answers.
- *  @param isFull returns whether its disk is full, so that it stores nothing. */
+ *  @param isFull returns whether its disk is full, so that it stores nothing.
+ *  @param hasLogServer true when the log is not in the database, but on a server of its own: it is then a part of its own. */
 export const createHealth = ({
   projections,
   parkedTasks,
   custody = async () => undefined,
   isUp,
   isFull = () => false,
+  hasLogServer = false,
   roles,
   now,
   ageMs = snapshotMsMax,
@@ -67,29 +69,48 @@ export const createHealth = ({
   readonly custody?: () => Promise<CustodyReport | undefined>
   readonly isUp: () => Promise<boolean>
   readonly isFull?: () => boolean
+  readonly hasLogServer?: boolean
   readonly roles: readonly string[]
   readonly now: () => string
   readonly ageMs?: number
   readonly waitMs?: number
 }): Health => {
+  let isDatabaseUp = false
   const read = async (): Promise<Snapshot> => {
-    const reading = (await isUp()) ? await projections.status().catch((error: unknown) => ({ error })) : undefined
+    isDatabaseUp = false
+    isDatabaseUp = await isUp()
+    const reading = isDatabaseUp ? await projections.status().catch((error: unknown) => ({ error })) : undefined
     const status = reading && 'error' in reading ? undefined : reading
     const isReplaced = reading !== undefined && 'error' in reading && isFailure(reading.error, 'LOG_REPLACED')
     const readiness: Readiness = status
       ? {
           ready: !isFull() && status.projections.every(({ state }) => state === 'running'),
-          parts: { database: isFull() ? 'DATABASE_FULL' : 'up', projections: summaryOf(status.projections) },
+          parts: {
+            database: isFull() ? 'DATABASE_FULL' : 'up',
+            ...(hasLogServer && { log: 'up' }),
+            projections: summaryOf(status.projections),
+          },
         }
       : isReplaced
         ? { ready: false, parts: { database: 'up', log: 'LOG_REPLACED', projections: 'unknown' } }
-        : { ready: false, parts: { database: 'down', projections: 'unknown' } }
+        : awayAs('down')
     const tasks = status ? await parkedTasks.counts().catch(() => null) : null
     const held = status ? await custody().then(custodyEntryOf, () => null) : null
     return { status, readiness, tasks, held, time: now() }
   }
-  const noAnswer: Readiness = { ready: false, parts: { database: 'no answer', projections: 'unknown' } }
-  const late = (): Snapshot => ({ status: undefined, readiness: noAnswer, tasks: null, held: null, time: now() })
+  // What is away is the log's server where the database has just answered.
+  const awayAs = (word: string): Readiness => {
+    const database = hasLogServer && isDatabaseUp ? 'up' : word
+    const log = isDatabaseUp ? word : 'unknown'
+    return { ready: false, parts: { database, ...(hasLogServer && { log }), projections: 'unknown' } }
+  }
+  const late = (): Snapshot => ({
+    status: undefined,
+    readiness: awayAs('no answer'),
+    tasks: null,
+    held: null,
+    time: now(),
+  })
   const snapshot = createSnapshot(read, ageMs, { msMax: waitMs, value: late })
   return {
     ready: async () => (await snapshot()).readiness,

@@ -38,6 +38,7 @@ export const startGateway = async (platform: Platform): Promise<string> => {
       custody: platform.chainCursor.loadCustody,
       isUp,
       isFull: platform.database.isFull,
+      hasLogServer: config.eventStoreUrl !== undefined,
       roles: config.roles,
       now,
     }),

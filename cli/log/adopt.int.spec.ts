@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { collect, newEvent, newEvents, newStream, to } from '../../infra/event-store/contract.ts'
-import { keepInFolder } from '../../infra/event-store/keeper.ts'
-import type { Appended, EventStore } from '../../infra/event-store/port.ts'
+import { keepInDatabase, keepInFolder } from '../../infra/event-store/keeper.ts'
+import type { Appended, EventStore, Position } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { type Database, migrateOperations } from '../../infra/postgres.ts'
 import { startTaskQueue } from '../../infra/task-queue.ts'
@@ -46,14 +46,18 @@ const begin = async (
 }
 
 const adopt = async (
-  { url, dataDir }: { readonly url: string; readonly dataDir: string },
+  {
+    url,
+    dataDir,
+    eventStoreUrl,
+  }: { readonly url: string; readonly dataDir: string; readonly eventStoreUrl?: string | undefined },
   nowMs = Date.now(),
   isKilled = false,
 ) => {
   const closeMs = 15_000
   const closes: (() => unknown)[] = []
   const options = {
-    config: { dataDir, databaseUrl: url, eventStoreUrl: undefined },
+    config: { dataDir, databaseUrl: url, eventStoreUrl },
     log: silentLog,
     shutdown: {
       add: (_: string, close: (reason: string, msMax: number) => unknown) => void closes.push(() => close('', closeMs)),
@@ -216,6 +220,35 @@ describe('a log in PostgreSQL that was put back', () => {
     expect(await collect(store.readAll())).toEqual([])
     expect(await store.append(to(newStream(), 'no stream', newEvent()))).toMatchObject({ outcome: 'appended' })
     expect(await collect(store.readAll())).toHaveLength(1)
+  })
+
+  test.each([
+    ['kept in the data folder, on EventStoreDB', 'folder', 'esdb', undefined],
+    ['kept in the database, on EventStoreDB', 'database', 'esdb', undefined],
+    ['where a consumer stood, on EventStoreDB', 'consumer', 'esdb', undefined],
+    ['kept in the data folder, in PostgreSQL', 'folder', 'pg', 'esdb://127.0.0.1:1?tls=false'],
+    ['where a consumer stood, in PostgreSQL', 'consumer', 'pg', 'esdb://127.0.0.1:1?tls=false'],
+  ])('a log of the other engine than the one known (%s) is not adopted, and nothing is made', async (...row) => {
+    const [, place, engine, eventStoreUrl] = row
+    const [created, dataDir] = [await createTestDatabase(), await mkdtemp(join(tmpdir(), 'neuralmesh-adopt-'))]
+    stops.push(created.drop, () => rm(dataDir, { recursive: true }))
+    const database = created.connect({ poolSize: 1 })
+    await migrateOperations(database)
+    const number = '00000000000000000007'
+    const position = (engine === 'esdb' ? `esdb-a-${number}-${number}` : `pg-a-${number}`) as Position
+    const known = { position, id: crypto.randomUUID(), stream: 's', revision: 1n }
+    if (place === 'folder') await keepInFolder(dataDir).save(known)
+    else if (place === 'database') await keepInDatabase(database).save(known)
+    else await database.query('spec', `insert into ops.consumers (name, position) values ('processes', $1)`, [position])
+    await database.close()
+    await expect(adopt({ ...created, dataDir, eventStoreUrl })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      details: { variable: 'EVENTSTORE_URL', position },
+    })
+    const after = created.connect({ poolSize: 1 })
+    stops.push(after.close)
+    expect(await after.query('spec', `select to_regclass('log.events') as log`)).toEqual([{ log: null }])
+    if (place === 'folder') expect(await keepInFolder(dataDir).load()).toEqual(known)
   })
 
   test('is not adopted while a process works with it', async () => {

@@ -58,7 +58,7 @@ export const platformErrors = {
   },
   LOG_NOT_FOUND: {
     message: 'There is no event log here yet.',
-    hint: 'Start the platform once, or set DATA_DIR or DATABASE_URL to where its log is.',
+    hint: 'Start the platform once, or set DATA_DIR, DATABASE_URL or EVENTSTORE_URL to where its log is.',
   },
   LOG_DAMAGED: {
     message: 'Something is wrong with the log.',
@@ -77,8 +77,8 @@ export const platformErrors = {
     hint: 'Look at the stream in the details on the server of the log, and restore the log from a backup.',
   },
   POSITION_FOREIGN: {
-    message: 'This is no position of this event store.',
-    hint: 'Use a position that this store returned.',
+    message: 'This is no position of this log, or of a part of it that was lost.',
+    hint: 'Take one that this log returned, or begin again without one. Read models and consumers of another log belong to that one.',
   },
   POSITION_NOT_REACHED: {
     message: 'The read model has not reached this position in time.',

@@ -25,7 +25,8 @@ export const storageSettings = {
   }),
   EVENTSTORE_URL: setting(eventStoreAddress, {
     description: 'An EventStoreDB or KurrentDB server that holds the log. Read models and timers stay in the database.',
-    takes: 'an esdb:// or kurrentdb:// address, of a cluster with commas between its nodes',
+    takes:
+      'an esdb:// or kurrentdb:// address, of a cluster with commas between its nodes, or esdb+discover:// with its name',
     example: 'esdb://localhost:2113?tls=false',
     unset: 'the log lies in the database',
     secret: true,

@@ -19,7 +19,7 @@ import { createWriter } from './eventstoredb/writer.ts'
 import { type Keeper, keepLatest, loadKept } from './keeper.ts'
 import { acknowledgedBy, refuseLogWithout } from './known-log.ts'
 import type { Capabilities, EventStore } from './port.ts'
-import { isLossKnown } from './position.ts'
+import { isLossKnown, storePrefixes } from './position.ts'
 import { logRetries } from './retry-log.ts'
 import { checkAppends } from './validation.ts'
 
@@ -85,7 +85,7 @@ export const openEventStoreDb = async ({
     }
     const identity = identityWithin(identify, { address, openMs, signal: opening.signal }, log)
     const { storeId, epochs, event, missed } = await Promise.race([identity, refuseUnusable(address)])
-    const positions = logPositionsOf(`esdb-${storeId}`, epochs)
+    const positions = logPositionsOf(`${storePrefixes.eventStoreDb}${storeId}`, epochs)
     for (const each of missed) known.add(each.event)
     known.add({ ...event, position: positions.of(event.position) })
     const connection = guardConnection(direct, known, positions)
@@ -158,7 +158,7 @@ const readAdopted = async (connection: Connection) => {
   const found = await readIdentity(connection, false).catch((error: unknown) => {
     if (!isFailure(error, 'LOG_NOT_FOUND')) throw error
   })
-  return found && { ...found, store: `esdb-${found.storeId}` }
+  return found && { ...found, store: `${storePrefixes.eventStoreDb}${found.storeId}` }
 }
 
 /** Begins an epoch of this name after the last event of the log on a server. Throws the failures of opening it, and
@@ -169,7 +169,7 @@ export const beginEpochOnServer = async (url: string, name: string): Promise<voi
   const connection = connect(address)
   try {
     const identity = await readIdentity(connection, false)
-    const positions = logPositionsOf(`esdb-${identity.storeId}`, identity.epochs)
+    const positions = logPositionsOf(`${storePrefixes.eventStoreDb}${identity.storeId}`, identity.epochs)
     const reader = createReader({ connection, positions, knownIds: createKnownIds(), onStrange: () => undefined })
     await appendEpoch(connection, { name, after: (await reader.head())?.commit ?? 0n }, identity)
   } finally {

@@ -1,8 +1,9 @@
-import type { Failure } from '../../domain/errors.ts'
+import { Failure } from '../../domain/errors.ts'
 import type { Database } from '../postgres.ts'
 import type { Log } from '../telemetry.ts'
 import type { Keeper } from './keeper.ts'
 import type { EventStore } from './port.ts'
+import { storePrefixes } from './position.ts'
 import { beginEpoch, openPostgresEventStore } from './postgres.ts'
 
 export type OpenEventStoreOptions = {
@@ -33,6 +34,17 @@ export const beginEpochOf = async (
   if (eventStoreUrl === undefined) return beginEpoch(database, name)
   const { beginEpochOnServer } = await import('./eventstoredb.ts')
   return beginEpochOnServer(eventStoreUrl, name)
+}
+
+/** Refuses positions of another engine than the one that the settings select: they were made with EVENTSTORE_URL, and it
+ *  is not set now, or the reverse. Throws CONFIG_INVALID. */
+export const refuseOtherEngine = (positions: readonly string[], eventStoreUrl: string | undefined): void => {
+  const [prefix, why] =
+    eventStoreUrl === undefined
+      ? [storePrefixes.eventStoreDb, 'it is not set, and the log was on the server of an address before']
+      : [storePrefixes.postgres, 'it is set, and the log was in PostgreSQL before']
+  const position = positions.find((text) => text.startsWith(prefix))
+  if (position !== undefined) throw new Failure('CONFIG_INVALID', { variable: 'EVENTSTORE_URL', why, position })
 }
 
 /** Opens the event store that the settings select: a separate server, or else the database. Throws the failures of

@@ -4,7 +4,7 @@ import type { Log } from '../telemetry.ts'
 import { type Keeper, keepLatest, loadKept } from './keeper.ts'
 import { type KeptEvent, refuseLogWithout } from './known-log.ts'
 import type { Appended, Capabilities, EventStore } from './port.ts'
-import { isLossKnown, positionsOf } from './position.ts'
+import { isLossKnown, positionsOf, storePrefixes } from './position.ts'
 import { createKnownInPostgres } from './postgres/known.ts'
 import { createReader } from './postgres/reader.ts'
 import { checkEventStore, migrateEventStore, readEpochs } from './postgres/schema.ts'
@@ -65,7 +65,7 @@ export const openPostgresEventStore = async ({
   for (const each of missed) await refuseLogWithout(each, known.has, lookPauseMs)
   const identity = await (migrate ? migrateEventStore(database) : checkEventStore(database))
   storeId = identity.storeId
-  const positions = positionsOf(`pg-${storeId}`, identity.epochs)
+  const positions = positionsOf(`${storePrefixes.postgres}${storeId}`, identity.epochs)
   for (const { event } of missed) known.add(event)
   const stopKeeping = keepLatest(keepers, known, log)
   const reader = createReader({ known, positions })

@@ -1,6 +1,6 @@
 import { Failure } from '../../../domain/errors.ts'
 import type { Position } from '../port.ts'
-import { createEpochs, type Epoch, partsOfPosition, positionDigitCount } from '../position.ts'
+import { createEpochs, type Epoch, partsOfPosition, positionDigitCount, storePrefixes } from '../position.ts'
 
 /** A position in the server's log, in bytes. `prepare` is never above `commit`; it is 0 for a checkpoint between two
  *  events. */
@@ -20,7 +20,7 @@ const commitMax = 2n ** 63n - 2n
 
 /** Returns the parts of a position of this engine, whichever store made it; undefined for another engine. */
 export const partsOfAny = (position: string): LogPosition | undefined => {
-  const parts = position.startsWith('esdb-') ? partsOfPosition(position, 2) : undefined
+  const parts = position.startsWith(storePrefixes.eventStoreDb) ? partsOfPosition(position, 2) : undefined
   const [commit, prepare] = parts?.numbers ?? []
   return commit === undefined || prepare === undefined ? undefined : { commit, prepare }
 }

@@ -2,7 +2,7 @@ import { Failure } from '../../../domain/errors.ts'
 import type { Query } from '../../postgres.ts'
 import { errorCode } from '../../system/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
-import { partsOfPosition } from '../position.ts'
+import { partsOfPosition, storePrefixes } from '../position.ts'
 
 /** What this process knows of the log in PostgreSQL. */
 export type KnownInPostgres = Omit<KnownLog, 'look'> & {
@@ -32,7 +32,7 @@ const LOOK_FOR_STORE = `select pg_is_in_recovery() as "isStandby",
 
 /** Returns the number in a position of this engine, whichever store made it; undefined for another engine. */
 const numberIn = (position: string): bigint | undefined =>
-  position.startsWith('pg-') ? partsOfPosition(position, 1)?.numbers[0] : undefined
+  position.startsWith(storePrefixes.postgres) ? partsOfPosition(position, 1)?.numbers[0] : undefined
 
 /** Creates what this process knows of the log in PostgreSQL. The condition is part of the very statements that append and
  *  read: so nothing is written to another log, or taken from it, not even by a connection that was open before.

@@ -1,7 +1,7 @@
 import { Failure } from '../../../domain/errors.ts'
 import { locks } from '../../locks.ts'
 import { type Database, migrateSchema, type Query } from '../../postgres.ts'
-import type { Epoch } from '../position.ts'
+import { type Epoch, storePrefixes } from '../position.ts'
 import { functionAppend, functionAppendBatch, functionAppendExpected } from './append-functions.ts'
 
 /** One row per event. Positions have no gaps: they are handed out under the lock of the append, so an append that is
@@ -103,7 +103,7 @@ export const readEpochs = async ({
   const [table] = await look(`select to_regclass('log.epochs') is not null as there`)
   if (!table?.there) return undefined
   const { storeId, epochs } = await readIdentity(look)
-  return { store: `pg-${storeId}`, epochs }
+  return { store: `${storePrefixes.postgres}${storeId}`, epochs }
 }
 
 /** Begins an epoch after the last event of the log. */

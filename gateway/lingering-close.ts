@@ -15,9 +15,10 @@ const closeLingering = (socket: Socket): void => {
   socket.on('data', (data: Buffer) => {
     left -= data.length
     if (left < 0) socket.destroy()
+    else socket.pause()
   })
-  // Nothing else decides any more when it is read.
-  socket.on('pause', () => socket.resume())
+  // A piece each time that the loop goes round, also where Node has it pause: many such connections must not hold up all others.
+  socket.on('pause', () => setImmediate(() => socket.resume()))
   socket.resume()
   socket.once('end', () => socket.destroy())
   const timer = setTimeout(() => socket.destroy(), lingerMsMax).unref()

@@ -5,11 +5,13 @@ import { gather } from './async/gather.ts'
 import { sleep } from './async/sleep.ts'
 import { TAKE_TEXT_LOCK, textLocks } from './locks.ts'
 import { type Database, isConnectionError, openPool } from './postgres.ts'
+import { errorClassOf } from './system/database-errors.ts'
 import {
   CANCEL,
   CANCEL_RUNNING,
   columnsOf,
   HASTEN,
+  RECOUNT,
   SCHEDULE,
   SCHEDULE_LATER,
   type TaskRow,
@@ -30,6 +32,7 @@ const graceMs = 5_000
  *  have lasted. */
 const outages: readonly ErrorCode[] = [
   'DATABASE_UNAVAILABLE',
+  'DATABASE_FULL',
   'LOG_REPLACED',
   'CHAIN_UNAVAILABLE',
   'CLUSTER_UNAVAILABLE',
@@ -83,12 +86,13 @@ export const startTaskQueue = async (options: {
         try {
           await handler(payload)
         } catch (err) {
-          const last = job.attempts >= job.max_attempts
+          const failure = withCode(err)
+          const last = job.attempts >= (isOutage(failure) ? outageTriesMax : job.max_attempts)
           const message = last
             ? 'a task has failed for good and is parked'
             : 'a task has failed and is tried again later'
           log.warn({ err, task: name, key: job.key, attempt: job.attempts }, message)
-          throw withCode(err)
+          throw failure
         }
       },
     ]),
@@ -144,6 +148,9 @@ export const startTaskQueue = async (options: {
       await database
         .query('jobs.hasten', HASTEN, [outages, outagePauseMs, outageTriesMax])
         .catch((err: unknown) => log.debug({ err }, 'tasks of an outage wait'))
+      await database
+        .query('jobs.recount', RECOUNT, [outages])
+        .catch((err: unknown) => log.debug({ err }, 'tasks that met an outage before wait'))
       await database.query('jobs.clean', cleanSql).catch((err: unknown) => log.debug({ err }, 'old tasks stay'))
       await sleep(graceMs, closing.signal)
     }
@@ -185,8 +192,14 @@ export const startTaskQueue = async (options: {
 }
 
 /** Returns an error whose message begins with the code: the library keeps the message alone. */
-const withCode = (error: unknown): unknown =>
-  error instanceof Failure ? new Error(`${error.code}: ${error.message}`, { cause: error }) : error
+const withCode = (error: unknown): unknown => {
+  if (error instanceof Failure) return new Error(`${error.code}: ${error.message}`, { cause: error })
+  if (!(error instanceof Error) || errorClassOf(error) !== 'outage') return error
+  return new Error(`DATABASE_UNAVAILABLE: ${error.message}`, { cause: error })
+}
+
+const isOutage = (failure: unknown): boolean =>
+  failure instanceof Error && outages.some((code) => failure.message.startsWith(`${code}: `))
 
 /** Throws the error of a library as the queue's own: DATABASE_UNAVAILABLE when the connection failed. */
 const throwAsFailure = (error: unknown): never => {

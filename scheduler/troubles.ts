@@ -35,7 +35,8 @@ export const createTroubles = (
   return {
     failed: (key, error) => {
       const backoff = troubles.get(key)?.backoff ?? createBackoff({ minMs: pauseMsMin, maxMs: pauseMsMax })
-      const longestMs = isFailure(error, 'DATABASE_UNAVAILABLE') ? outagePauseMsMax : pauseMsMax
+      const isOutage = isFailure(error, 'DATABASE_UNAVAILABLE') || isFailure(error, 'DATABASE_FULL')
+      const longestMs = isOutage ? outagePauseMsMax : pauseMsMax
       const pauseMs = Math.min(backoff.take(), longestMs)
       troubles.delete(key) // the newest stands last
       troubles.set(key, { backoff, until: clock() + pauseMs })

@@ -66,3 +66,18 @@ export const HASTEN = `
       and (run_at > now() + $2::int * interval '1 millisecond' or attempts >= max_attempts) and attempts < $3::int
     for update skip locked
   )`
+
+/** How long the library waits after the failed try of a task, counted from the last one that met an outage: HASTEN has given
+ *  it 25 tries more since. */
+const pause = `exp(least(attempts - (max_attempts - 25), 10)) * interval '1 second'`
+
+/** Shortens the pauses of tasks that have met an outage before and then failed with another error: the tries of the outage
+ *  do not count for them, or the first conflict after it would take hours. */
+export const RECOUNT = `
+  update ${schema}._private_jobs set run_at = now() + ${pause}
+  where id in (
+    select id from ${schema}._private_jobs
+    where locked_at is null and key is not null and max_attempts > 25 and attempts < max_attempts
+      and split_part(last_error, ': ', 1) <> all($1::text[]) and run_at > now() + ${pause}
+    for update skip locked
+  )`

@@ -97,8 +97,9 @@ const hasBegun = async (folder: string): Promise<boolean> => {
   return false
 }
 
-type Leaders = ReadonlyMap<string, FirstProcess>
-type Leader = { readonly folder: string; readonly first: FirstProcess }
+type Leaders = ReadonlyMap<string, Leader>
+/** `owner` is the user of the attempt, where it has one of its own. */
+type Leader = { readonly folder: string; readonly owner: number | undefined; readonly first: FirstProcess }
 
 const leadersBound = registerBound({
   name: 'first processes',
@@ -118,22 +119,29 @@ const readLeader = async ({ pid, startTime }: ProcessTable[number]): Promise<Lea
   if (folder === undefined) return null
   const line = await kernel.head(`/proc/${pid}/cmdline`, beginningBytes)
   if ('unread' in line) return undefined
-  if (!Buffer.from(line.value, 'latin1').includes(`\0sh\0${folder}\0`)) return null
+  const beginning = `\0sh\0${folder}\0`
+  const [, words] = Buffer.from(line.value, 'latin1').toString().split(beginning)
+  if (words === undefined) return null
+  const [owner = ''] = words.split('\0')
   const startedMs = Date.now() - (uptime() - startTime / ticksPerSecond) * 1000
-  return { folder, first: { pid, startTime, bootId: currentBootId(), startedMs } }
+  return {
+    folder,
+    owner: /^\d+$/.test(owner) ? Number(owner) : undefined,
+    first: { pid, startTime, bootId: currentBootId(), startedMs },
+  }
 }
 
 /** Resolves to the first processes of all attempts, by folder: this program's user, with a session of their own. What was
  *  read of one before is not read again, unless it has begun another program since. */
 const readLeaders = async (table: ProcessTable, known: BoundedMap<Leader | null>): Promise<Leaders> => {
-  const leaders = new Map<string, FirstProcess>()
+  const leaders = new Map<string, Leader>()
   for (const entry of table) {
     if (entry.over || entry.session !== entry.pid || entry.uid() !== process.getuid?.()) continue
     const key = `${entry.pid} ${entry.startTime} ${entry.image}`
     const before = known.get(key)
     const leader = before === undefined ? await readLeader(entry) : before
     if (leader !== undefined && isShown(entry)) known.set(key, leader)
-    if (leader) leaders.set(leader.folder, leader.first)
+    if (leader) leaders.set(leader.folder, leader)
   }
   return leaders
 }
@@ -152,7 +160,7 @@ const findFirst = async (
     // The folder of all attempts may have been moved meanwhile.
     if (itsFolder === undefined || itsFolder === folder || !(await exists(itsFolder))) return named
   }
-  return (await leaders(table)).get(folder) ?? (isRunning ? undefined : named)
+  return (await leaders(table)).get(folder)?.first ?? (isRunning ? undefined : named)
 }
 
 /** Makes the finder of the attempts of one folder. */
@@ -222,19 +230,23 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     const isOverLimit = verdict.ended === 'failed' && verdict.code !== 'JOB_TIMED_OUT'
     const patienceMs = isOverLimit ? 0 : graceMsOf(launch?.spec, graceMs)
     const whole = wholeOf(traces, await findGroup(folder))
-    await endAttempt({ first, members: membersNow, graceMs: patienceMs, verdictWritten, whole })
+    await endAttempt({ folder, first, members: membersNow, graceMs: patienceMs, verdictWritten, whole })
     await removeIpc(traces).catch((error: unknown) => log.warn({ folder, err: error }, leftover))
   }
 
   const endStrays = async (folder: string): Promise<void> => {
-    const traces = { kind: 'none', uid: undefined } as const
-    const first = await findFirst(folder, undefined, await table(0), leadersOf)
-    if (!first) return
+    const leader = (await leadersOf(await table(0))).get(folder)
+    if (!leader) return
     log.warn({ folder }, 'the folder of an attempt that runs was removed: it is ended')
-    await killProcesses(async () => {
-      const { wrapper, job } = await membersOf(await table(0), { folder, ...traces, first })
-      return [...wrapper, ...job]
-    })
+    const { owner, first } = leader
+    const uid = owner !== undefined && (await isClaimed(root, owner)) ? owner : undefined
+    await killProcesses(
+      async () => {
+        const { wrapper, job } = await membersOf(await table(0), { folder, kind: 'none', uid, first })
+        return [...wrapper, ...job]
+      },
+      { uid },
+    )
   }
 
   return { read: readFiles, find, list, members, endStrays, end }

@@ -3,6 +3,7 @@ import { type FileHandle, lstat, open, opendir, statfs } from 'node:fs/promises'
 import { createSemaphore } from '../../async/semaphore.ts'
 import { errorCode } from '../../system/errors.ts'
 import { unlessMissing } from '../../system/files.ts'
+import { isFaultOfMachine } from './fault.ts'
 
 /** How many files one attempt may have, where the disk has no number of files. */
 const entriesMax = 500_000
@@ -83,7 +84,8 @@ type Limits = {
  *  deep or closed to this program: a job could hide files there. Goes from folder to folder by their descriptors, so that
  *  one that moves hides what lies in it from one look at most, and not from all. Reads a folder piece by piece, so that
  *  neither the loop nor the memory feels how large it is. When the signal aborts it resolves early, to what it has
- *  measured. */
+ *  measured. Throws the error of a machine that has no descriptor or memory left, or cannot read its disk: it shows nothing of
+ *  the job. */
 export const measureDisk = (folders: readonly string[], limits: Limits, signal?: AbortSignal): Promise<DiskUse> =>
   (limits.isUrgent ? urgent : usual)(() => measureNow(folders, limits, signal))
 
@@ -137,6 +139,7 @@ const measureNow = async (folders: readonly string[], limits: Limits, signal?: A
     } catch (error) {
       if (error instanceof Stop) throw error
       if (goneCodes.has(errorCode(error))) return false
+      if (isFaultOfMachine(error)) throw error
       throw new Stop({ trouble: `a folder cannot be read (${errorCode(error)})` })
     } finally {
       await folder?.close()

@@ -2,6 +2,7 @@ import { Failure } from '../../../domain/errors.ts'
 import { sleep } from '../../async/sleep.ts'
 import { isAlive, type ProcessIdentity, sendSignal, userOf } from '../../system/processes.ts'
 import type { Group } from './control-groups.ts'
+import { hasEnded } from './folder.ts'
 import { killUser } from './kill-user.ts'
 import type { Launch } from './reading.ts'
 import type { Members } from './table.ts'
@@ -25,11 +26,15 @@ export const wholeOf = ({ kind, uid }: Pick<Launch, 'kind' | 'uid'>, group: Whol
   uid: kind === 'root-namespaces' ? undefined : uid,
 })
 
+/** Resolves to what is left of a whole: a first process writes the exit code once it has ended all of the user. */
+export const restOf = async (folder: string, { group, uid }: Whole): Promise<Whole> =>
+  (await hasEnded(folder)) ? { group } : { group, uid }
+
 /** Ends all processes that `find` returns with SIGKILL, until none is found. They are stopped first: what one of them
  *  starts until then is found while its parent still lives, for afterwards its session no longer names the attempt.
  *  Those of a whole end at once, also where none is found: each may end before it is read. Resolves to false when some are
- *  left after 10 s, because the kernel does not end them. Throws CLUSTER_UNAVAILABLE where a user's cannot be killed: then
- *  it is not known whether any runs, and what watches over them is left alone. */
+ *  left after 10 s, because the kernel does not end them. Throws CLUSTER_UNAVAILABLE where a user's cannot be killed as one:
+ *  then it is not known whether any runs, those that were found are killed, and what watches over them is left alone. */
 export const killProcesses = async (
   find: () => Promise<readonly number[]>,
   { group, uid }: Whole = {},
@@ -54,6 +59,8 @@ const killAllOf = async (uid: number, find: () => Promise<readonly number[]>, gr
     for (const pid of await find()) if (userOf(pid) === uid) sendSignal(pid, 'SIGSTOP')
     const failed = await killUser(uid)
     if (failed === undefined) return
+    // Where the machine has no room for one process more, their end makes it.
+    for (const pid of await find()) if (userOf(pid) === uid) sendSignal(pid, 'SIGKILL')
     if (performance.now() > giveUpAt)
       throw new Failure('CLUSTER_UNAVAILABLE', { reason: `the processes of user ${uid} cannot be killed: ${failed}` })
     await sleep(lookAgainMs)
@@ -70,13 +77,14 @@ const areGone = async (find: () => Promise<readonly number[]>): Promise<boolean>
 /** Has the wrapper carry out the verdict that was written: SIGTERM, the grace, SIGKILL. Where it does not, because it is
  *  gone or the verdict could not be written, this program does. Resolves to false when processes are left. */
 export const endAttempt = async (options: {
+  readonly folder: string
   readonly first: ProcessIdentity | undefined
   readonly members: () => Promise<Members>
   readonly graceMs: number
   readonly verdictWritten: boolean
   readonly whole: Whole
 }): Promise<boolean> => {
-  const { first, members, graceMs, verdictWritten, whole } = options
+  const { folder, first, members, graceMs, verdictWritten, whole } = options
   const all = async () => {
     const { wrapper, job } = await members()
     return [...wrapper, ...job]
@@ -92,5 +100,5 @@ export const endAttempt = async (options: {
       await sleep(lookAgainMs)
     }
   }
-  return killProcesses(all, whole)
+  return killProcesses(all, await restOf(folder, whole))
 }

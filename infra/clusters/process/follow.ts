@@ -6,7 +6,7 @@ import type { JobOutcome, JobProgress, JobWatcher } from '../port.ts'
 import { settleGroup } from './attempt-groups.ts'
 import { type Group, withGroup } from './control-groups.ts'
 import { type DiskUse, measureDisk, readRoom } from './disk.ts'
-import { endAttempt, killProcesses, wholeOf } from './end.ts'
+import { endAttempt, killProcesses, restOf, wholeOf } from './end.ts'
 import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
 import { removeIpc } from './ipc.ts'
 import { createMemoryWatch } from './memory.ts'
@@ -192,7 +192,7 @@ export const follow = (options: FollowOptions): Follower => {
     )
   /** Ends what the command left in the background, and waits until the wrapper has written the last output. */
   const endRest = async () => {
-    const rest = (await hasEnded(folder)) ? { group } : whole
+    const rest = await restOf(folder, whole)
     warnOfRest(await killProcesses(async () => (await members()).job, rest))
     const waitUntil = performance.now() + wrapperEndMsMax
     while (performance.now() < waitUntil && (await members()).wrapper.length > 0) await sleep(waitForWrapperMs)
@@ -214,7 +214,7 @@ export const follow = (options: FollowOptions): Follower => {
       if (!verdict) return false
       decided ??= verdict
       const verdictWritten = await tryPassVerdict(verdict)
-      warnOfRest(await endAttempt({ first, members, graceMs: graceOf(verdict), verdictWritten, whole }))
+      warnOfRest(await endAttempt({ folder, first, members, graceMs: graceOf(verdict), verdictWritten, whole }))
     }
     if (forgotten) return true
     await endRest()

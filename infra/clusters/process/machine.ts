@@ -46,10 +46,26 @@ const tryCommand = async (command: readonly string[], triesLeft = trialsMax): Pr
   return { works: false, reason: (lines.at(-1) || `it ended with ${status}`).slice(0, reasonCharactersMax) }
 }
 
-/** Resolves to whether all processes of a user can be killed, where one can be started at all. */
-const tryUser = async (started: Trial, uid: number): Promise<Trial> => {
+/** Resolves to whether all processes of a user can be killed, where one can be started at all. Linux reports no error for
+ *  processes that a security module has spared, so one is started.
+ *  @param words run a command as the user. */
+const tryUser = async (started: Trial, uid: number, words: readonly string[]): Promise<Trial> => {
   if (!started.works) return started
-  const reason = await killUser(uid)
+  const [file = '', ...args] = [...words, '/bin/sh', '-c', 'echo; exec sleep 60']
+  const child = spawn(file, args, {
+    cwd: '/',
+    env: { PATH: machinePath },
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: trialMsMax,
+  })
+  const ended = new Promise<unknown>((resolve) => {
+    child.once('error', resolve)
+    child.once('close', (_, signal) => resolve(signal))
+  })
+  await Promise.race([new Promise((resolve) => child.stdout.once('data', resolve)), ended])
+  const failed = await killUser(uid)
+  const end = await ended
+  const reason = failed ?? (end === 'SIGKILL' ? undefined : `one has ended with ${end}`)
   return reason === undefined ? started : { works: false, reason: `its processes cannot be killed: ${reason}` }
 }
 
@@ -60,10 +76,11 @@ export const lookAtMachine = async (root: string, only: IsolationKind | undefine
   const uid = uids && (await claimUid(root, uids, new Set(allPids().flatMap((pid) => userOf(pid) ?? []))))
   const folder = join(root, trialsName, `${process.pid}-${randomUUID()}`)
   const work = join(folder, 'work')
+  const words = (kind: IsolationKind) =>
+    jailWords({ kind, folder, uid, memoryMib: trialMemoryMib, hidden: [root] }, existsSync)
   const attempt = async (kind: IsolationKind, ...command: string[]): Promise<Trial> => {
     if (only !== undefined && only !== kind) return { works: false, reason: `only ${only} was asked for` }
-    const options = { kind, folder, uid, memoryMib: trialMemoryMib, hidden: [root] }
-    return tryCommand([...jailWords(options, existsSync), ...command])
+    return tryCommand([...words(kind), ...command])
   }
   try {
     for (const path of [work, join(folder, 'tmp'), join(folder, 'jail')]) await makeFolders(path)
@@ -87,7 +104,7 @@ export const lookAtMachine = async (root: string, only: IsolationKind | undefine
       uids,
       bubblewrap: { works: false, reason: 'not needed as root' },
       namespaces,
-      otherUser: uid === undefined || namespaces.works ? started : await tryUser(started, uid),
+      otherUser: uid === undefined || namespaces.works ? started : await tryUser(started, uid, words('uid')),
     }
   } finally {
     await rm(folder, { recursive: true, force: true })

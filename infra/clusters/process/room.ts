@@ -64,21 +64,29 @@ export const makeRoom = async (options: RoomOptions): Promise<boolean> => {
   }
   const ended = (await attempts.list()).filter(({ running, hasBegun }) => !running && hasBegun)
   await remove(ended.map(({ folder }) => folder))
+  const kept = new Set<string>()
   for (let ends = 0; ends < endsMax && !signal?.aborted; ends++) {
     const room = await readRoom(root)
     const scarce = scarceIn(room)
     if (!scarce) break
     const reserve = scarce === 'bytes' ? room.reserveBytes : room.reserveFiles
     const small = { of: scarce, least: Math.max(reserve * smallShare, smallMax[scarce]) }
-    const next = pickNext(await measureRunning(options), small, options.endsAny)
+    const measured = (await measureRunning(options)).filter(({ handle }) => !kept.has(handle.folder))
+    const next = pickNext(measured, small, options.endsAny)
     // One that was cut off by the end of this program is not measured.
     if (!next || signal?.aborted) break
     const { folder, jobId, attempt } = next.handle
     const message = `The disk of the machine was nearly full, and ${next.reason}.`
     log.warn({ jobId, attempt, bytes: next.bytes, files: next.files, ...room }, `${message} The job is ended`)
     const verdict = { ended: 'failed', code: 'JOB_DISK_EXCEEDED', message } as const
-    await attempts.end(folder, verdict, () => options.onUnwritten({ jobId, attempt }, verdict))
-    await remove([folder])
+    const isEnded = await attempts
+      .end(folder, verdict, () => options.onUnwritten({ jobId, attempt }, verdict))
+      .then(
+        () => true,
+        (error: unknown) => log.warn({ jobId, attempt, err: error }, 'a job cannot be ended: the next one is'),
+      )
+    if (isEnded) await remove([folder])
+    else kept.add(folder)
   }
   return true
 }
@@ -116,7 +124,7 @@ const measureRunning = async ({ attempts, signal }: RoomOptions): Promise<Measur
     running.map(async (handle): Promise<Measured<ListedAttempt>> => {
       const [use, held] = await Promise.all([
         // Its log and all else that lies beside its own folders.
-        measureDisk([handle.folder], { levelsAbove: 1, isUrgent: true }, inTime),
+        measureDisk([handle.folder], { levelsAbove: 1, isUrgent: true }, inTime).catch(unmeasured),
         lookUntilSeen(handle.job, join(handle.folder, 'work'), inTime),
       ])
       const sum = { bytes: use.bytes + held.diskBytes, files: use.files + held.diskFiles }
@@ -127,6 +135,9 @@ const measureRunning = async ({ attempts, signal }: RoomOptions): Promise<Measur
     }),
   )
 }
+
+/** Returns what is known of a job that the machine cannot measure now: it is ended after those that hide something. */
+const unmeasured = (error: unknown): DiskUse => ({ bytes: 0, files: 0, trouble: String(error), cut: true })
 
 /** Resolves to what these processes hold. A file on its way through a socket is out of sight for a moment: then it looks
  *  again, as long as there is time. */

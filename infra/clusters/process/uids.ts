@@ -8,7 +8,8 @@ import { exists, makeFolders, unlessMissing } from '../../system/files.ts'
 /** The ids from `first` on, `count` of them. */
 export type UidRange = { readonly first: number; readonly count: number }
 
-const claimsName = '.uids'
+/** The folder of the ids that are given to attempts, in that of all attempts. Only the platform may enter it. */
+export const claimsName = '.uids'
 const claimTriesMax = 1000
 /** An attempt has two ids: that of its job, and the next one. */
 const idsEach = 2

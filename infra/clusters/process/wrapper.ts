@@ -5,6 +5,7 @@ import type { IsolationKind } from './isolation.ts'
 import { homeOf } from './jail.ts'
 import { KILL_USER } from './kill-user.ts'
 import { folderVariable } from './table.ts'
+import { claimsName } from './uids.ts'
 import { watchesMax } from './watches.ts'
 
 const blockBytes = 512
@@ -77,7 +78,7 @@ term() {
 ${KILL_USER}
 # Kills all processes of the job's user, those too that are not seen. Until it can, there is nothing else to do here.
 sweep() {
-  until kill_user "$owner"; do
+  until kill_user "$owner" "$folder/../${claimsName}"; do
     kill -s KILL $(owned)
     sleep 1
   done

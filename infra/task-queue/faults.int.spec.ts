@@ -149,16 +149,33 @@ test('after an outage a task is tried again soon, however often it has failed; w
       if (codes[code].length < 3) throw new Failure(code)
     },
   })
-  const outages = ['DATABASE_UNAVAILABLE', 'LOG_REPLACED', 'CHAIN_UNAVAILABLE', 'CLUSTER_UNAVAILABLE']
+  const outages = ['DATABASE_UNAVAILABLE', 'DATABASE_FULL', 'LOG_REPLACED', 'CHAIN_UNAVAILABLE', 'CLUSTER_UNAVAILABLE']
   const runAt = new Date(Date.now() + 3_600_000)
   for (const code of [...outages, 'INTERNAL']) await queue.schedule('fail', code, { key: code, runAt })
   await world.database.query('test.fail', 'update jobs._private_jobs set attempts = max_attempts - 1, run_at = now()')
   await eventually('the others to end', async () => (await world.left()).join() === 'INTERNAL', 40_000)
-  expect(Object.values(codes).map(({ length }) => length)).toEqual([3, 3, 3, 3, 1])
+  expect(Object.values(codes).map(({ length }) => length)).toEqual([3, 3, 3, 3, 3, 1])
   expect(await world.database.query('test.parked', 'select attempts, last_error from jobs.jobs')).toMatchObject([
     { attempts: 25, last_error: expect.stringMatching(/^INTERNAL: /) },
   ])
 }, 60_000)
+
+test('the tries of an outage make no later pause longer, and an error of the database that is an outage counts as one', async () => {
+  const met: string[] = []
+  const deadlock = Object.assign(new Error('deadlock detected'), { code: '40P01' })
+  const errors = [new Failure('DATABASE_UNAVAILABLE'), new Failure('CONFLICT_UNRESOLVED'), deadlock, new Error('other')]
+  const queue = await world.open({
+    fail: async () => {
+      const error = errors[met.length]
+      met.push(error?.message ?? 'none')
+      if (error) throw error
+    },
+  })
+  await queue.schedule('fail', 0, { key: 'fail', runAt: new Date(Date.now() + 3_600_000) })
+  await world.database.query('test.tries', 'update jobs._private_jobs set attempts = 20, run_at = now()')
+  await eventually('the task to end', async () => (await world.left()).length === 0, 80_000)
+  expect(met).toHaveLength(errors.length + 1)
+}, 100_000)
 
 test('a database server that dies while a handler runs, and comes back', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'neuralmesh-tasks-'))

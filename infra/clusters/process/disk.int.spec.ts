@@ -101,6 +101,15 @@ test('a folder that cannot be read is trouble', async () => {
   }
 })
 
+test('a machine without descriptors or memory is an error, and no trouble of the job', async () => {
+  await mkdir(join(folder, ...Array.from({ length: 100 }, () => 'd')), { recursive: true })
+  const script = `import { measureDisk } from ${JSON.stringify(join(import.meta.dirname, 'disk.ts'))}
+    console.log(await measureDisk([process.argv[1]], {}).then(JSON.stringify, ({ code }) => code))`
+  const words = ['--nofile=80', process.execPath, '--input-type=module', '-e', script, folder]
+  const { stdout } = await promisify(execFile)('prlimit', words)
+  expect(stdout).toBe('EMFILE\n')
+})
+
 test('a folder that comes and goes is never an error', async () => {
   await mkdir(join(folder, 'a', 'b'), { recursive: true })
   const churn = spawn(

@@ -3,11 +3,15 @@ import { readdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { Failure } from '../../../domain/errors.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { recorder, shellJob } from '../contract.ts'
 import { folderOf, graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
 import { makeWayForStart, processCluster } from '../process.ts'
+import { type Attempts, createAttempts } from './attempts.ts'
 import { readRoom, scarceIn } from './disk.ts'
+import { makeRoom } from './room.ts'
+import { createTableReader } from './table.ts'
 
 const run = promisify(execFile)
 const mount = (folder: string, size: string) =>
@@ -66,6 +70,24 @@ onSmallDisk('on a disk of 1 MiB that is full (only root may mount one)', () => {
   })
 
   const polite = 'trap "exit 0" TERM; echo ready; while :; do sleep 0.05; done'
+
+  test('a job that cannot be ended does not keep the next one from being ended', async () => {
+    const specs = [shellJob('sleep 60'), shellJob('sleep 60')]
+    for (const spec of specs) await kill(await launchElsewhere(root, spec, 'started'))
+    await fill()
+    const attempts = createAttempts({ root, table: createTableReader(), log: silent, graceMs })
+    const asked: string[] = []
+    const end: Attempts['end'] = async (folder, ...more) => {
+      asked.push(folder)
+      if (asked.length === 1) throw new Failure('CLUSTER_UNAVAILABLE')
+      await attempts.end(folder, ...more)
+    }
+    const onUnwritten = () => undefined
+    await makeRoom({ root, attempts: { ...attempts, end }, log: silent, endsAny: true, onUnwritten })
+    expect(new Set(asked)).toEqual(new Set(specs.map((spec) => folderOf(root, spec))))
+    expect((await attempts.list()).filter(({ running }) => running).map(({ folder }) => folder)).toEqual([asked[0]])
+    for (const folder of asked) await attempts.end(folder, { ended: 'stopped' })
+  })
 
   test('the stop of a job is no exit of it, also for the next program', async () => {
     const [cluster, watcher, next] = [open(), recorder(), recorder()]

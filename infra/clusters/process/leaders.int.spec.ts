@@ -4,11 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { eventually } from '../../../testing/eventually.ts'
 import { recorder, shellJob } from '../contract.ts'
-import { folderOf, graceMs, kill, launchElsewhere, makeRoot } from '../process.testing.ts'
+import { folderOf, graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
 import { processCluster } from '../process.ts'
 import { createAttempts } from './attempts.ts'
-import { createTableReader, folderVariable } from './table.ts'
+import { createTableReader, folderVariable, readProcessTable } from './table.ts'
 
 const sessions = 40
 const mebibyte = 1024 ** 2
@@ -64,4 +65,23 @@ test('one that was looked at before it began the program of an attempt is found'
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error('it was not found')
+})
+
+const testAsRoot = process.getuid?.() === 0 ? test : test.skip
+
+testAsRoot('one whose folder was removed ends with all of its user, those too that nothing else leads to', async () => {
+  const spec = shellJob('(env -i setsid sleep 60 &); sleep 60')
+  await kill(await launchElsewhere(root, spec, 'started', 'uid'))
+  const folder = folderOf(root, spec)
+  const attempts = attemptsOf()
+  const { uid } = (await attempts.find(folder)).traces
+  const owned = async () => (await readProcessTable()).filter((entry) => !entry.over && entry.uid() === uid)
+  await eventually('a process that only its user leads to', async () => {
+    const found = await runningOf(root, spec)
+    return (await owned()).some(({ pid }) => !found.includes(pid))
+  })
+  rmSync(folder, { recursive: true })
+  await attempts.endStrays(folder)
+  expect(await owned()).toEqual([])
+  expect(await attempts.list()).toEqual([])
 })

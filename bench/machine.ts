@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +14,10 @@ export type Machine = {
   /** Of the last minute, before we began: what else was going on. */
   readonly load: number
   readonly node: string
+  /** The day of the run (UTC), as `2026-11-30`. */
+  readonly date: string
+  /** The commit that was measured, with `+` where files differed from it; empty where there is no repository. */
+  readonly commit: string
 }
 
 const pageBytes = 8192
@@ -39,6 +44,19 @@ const measureSyncs = (forMs: number): number => {
   }
 }
 
+const figuresFiles = ['figures.jsonl', 'README.md'].map((name) => `:(top,exclude)bench/${name}`)
+
+const readCommit = (): string => {
+  const git = (...words: string[]) =>
+    execFileSync('git', words, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  try {
+    const differs = git('status', '--porcelain', '--untracked-files=no', '--', ':/', ...figuresFiles) !== ''
+    return `${git('rev-parse', '--short', 'HEAD').trim()}${differs ? '+' : ''}`
+  } catch {
+    return ''
+  }
+}
+
 export const describeMachine = (syncMs: number): Machine => ({
   processor: cpus()[0]?.model.trim() ?? 'unknown',
   cores: cpus().length,
@@ -46,4 +64,6 @@ export const describeMachine = (syncMs: number): Machine => ({
   syncsPerSecond: Math.round(measureSyncs(syncMs)),
   load: Number((loadavg()[0] ?? 0).toFixed(2)),
   node: process.version,
+  date: new Date().toISOString().slice(0, 10),
+  commit: readCommit(),
 })

@@ -37,6 +37,16 @@ const machineText = (machines: readonly Line['machine'][]): string => {
   return `${[...new Set(kinds)].join('; ')}. Its disk took ${syncs} writes of 8 KiB with fdatasync per second before the runs, and its load average was ${load}.`
 }
 
+/** Returns when, and of which commit, the rows are: the benches of each run. */
+const runsText = (rows: readonly Line[]): string => {
+  const runs = new Map<string, Set<string>>()
+  for (const { bench, machine } of rows) {
+    const run = `on ${machine.date} of ${machine.commit || 'files without a commit'}`
+    runs.set(run, (runs.get(run) ?? new Set()).add(bench.split(/,| of /)[0] ?? bench))
+  }
+  return `Measured ${[...runs].map(([run, names]) => `${run}: ${[...names].join(', ')}`).join('; ')}.`
+}
+
 /** Returns the figures of a file of JSON lines as a part of the page. The last line of a repeated bench counts. */
 export const figuresText = (lines: string): string => {
   const rows = new Map<string, Line>()
@@ -46,7 +56,7 @@ export const figuresText = (lines: string): string => {
     rows.set(`${row.bench} ${row.callers}`, row)
   }
   const all = [...rows.values()]
-  return `${markdownTable(all)}\n\n${machineText(all.map(({ machine }) => machine))}`
+  return `${markdownTable(all)}\n\n${runsText(all)} ${machineText(all.map(({ machine }) => machine))}`
 }
 
 /** Returns the page with the figures between its marks. Throws when the marks are missing. */

@@ -20,7 +20,7 @@ const nameWidth = Math.max(...benches.map(({ name }) => name.length))
 const usage = `npm run bench -- NAME… [--rounds N] [--events N] [--json] [--quick] [--without-peer] [--eventstore FILE]
   NAME               ${benches.map(({ name }) => name).join(', ')}, or all
   --rounds N         how often each is measured; the figure is the median (5)
-  --events N         another size for catch-up, project and growth
+  --events N         another size for catch-up, project, growth and eventstoredb
   --json             one JSON object per line
   --quick            tiny sizes, one round, no peer: only whether everything runs
   --without-peer     do not install and measure the peer

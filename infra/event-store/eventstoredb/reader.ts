@@ -6,6 +6,7 @@ import type { Connection } from './client.ts'
 import { damaged } from './errors.ts'
 import { isOurs, type ServerEvent, type ServerPage, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
+import { createHead } from './head.ts'
 import type { KnownIds } from './known-ids.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
 
@@ -121,17 +122,7 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
       }
   }
 
-  const head = async (): Promise<LogPosition | undefined> => {
-    let from: LogPosition | 'end' = 'end'
-    for (let count = 1; ; count = Math.min(count * 10, allPageMax)) {
-      const { events: page, isCut }: ServerPage = await connection.readAll('backwards', from, count, serverFilter({}))
-      const found = page.find(isOurs)
-      if (found) return found.position
-      const last = page.at(-1)?.position
-      if (last === undefined || (page.length < count && !isCut)) return undefined
-      from = last
-    }
-  }
+  const head = createHead(connection)
 
   async function* readAll(range: AllRange = {}): AsyncGenerator<StoredEvent> {
     const { direction = 'forwards', limit = Number.POSITIVE_INFINITY } = range

@@ -69,7 +69,7 @@ export const createSettle = (
       try {
         return await Promise.race([sent, lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
       } catch (error) {
-        if (!isFailure(error, 'DATABASE_UNAVAILABLE') || over.aborted) throw error
+        if ((sent === first ? !isOutage(error) : isFinal(error)) || over.aborted) throw error
         const found = await look(...asked).catch(() => undefined)
         if (found) return found
         if (over.aborted) throw error
@@ -102,6 +102,12 @@ export const createSettle = (
   }
 }
 
+const isOutage = (error: unknown) => isFailure(error, 'DATABASE_UNAVAILABLE')
+/** Returns whether the answer to an append that was sent again holds for the first time too. That it is denied now, for
+ *  one, does not: the first may have been written. */
+const isFinal = (error: unknown) =>
+  isFailure(error, 'LOG_REPLACED') || isFailure(error, 'STREAM_DAMAGED') || isFailure(error, 'EVENT_INVALID')
+
 /** Resolves to the answer, or to undefined when it is not there in time or the outcome is open. */
 const answerWithin = (answer: Promise<WriteOutcome>, ms: number): Promise<WriteOutcome | undefined> =>
   new Promise((resolve, reject) => {
@@ -113,7 +119,7 @@ const answerWithin = (answer: Promise<WriteOutcome>, ms: number): Promise<WriteO
       },
       (error) => {
         clearTimeout(timer)
-        if (isFailure(error, 'DATABASE_UNAVAILABLE')) resolve(undefined)
+        if (isOutage(error)) resolve(undefined)
         else reject(error)
       },
     )

@@ -39,6 +39,34 @@ const statuses = [
   'UNAUTHENTICATED',
 ] as const
 
+describe.each(statuses)('while a new connection answers reads with %s', (status) => {
+  test('the log is not taken for another one, and all goes on when that is over', async () => {
+    const { server, store, failures } = await begin(100)
+    await store.append(to(newStream(), 'no stream', newEvent()))
+    await server.restart()
+    server.failReads(status)
+    const append = to(newStream(), 'no stream', newEvent())
+    expect(['LOG_REPLACED', 'EVENT_INVALID']).not.toContain(await codeThrownBy(() => store.append(append)))
+    expect(server.log.streamOf(append.stream)).toEqual([])
+    server.failReads(undefined)
+    await appendUntilAnswered(store, append)
+    expect(idsOf(await collect(store.readStream(append.stream)))).toEqual(append.events.map(({ id }) => id))
+    expect(failures).toEqual([])
+  })
+
+  test('an append that was stored just before is open, and its repetition is one', async () => {
+    const { server, store, failures } = await begin(600)
+    await store.append(to(newStream(), 'no stream', newEvent()))
+    const append = to(newStream(), 'no stream', newEvent())
+    server.failNextAppend('cut after')
+    server.failReads(status)
+    expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+    server.failReads(undefined)
+    expect(await store.append(append)).toMatchObject({ outcome: 'appended', revision: 0n, repeated: true })
+    expect(failures).toEqual([])
+  })
+})
+
 test.each(statuses.flatMap((status) => (['before', 'after'] as const).map((when) => [status, when] as const)))(
   'a call of many appends that ends with %s, %s one of them was stored: each is stored once',
   async (status, when) => {

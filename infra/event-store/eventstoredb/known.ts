@@ -42,10 +42,11 @@ export const createKnownOnServer = ({
   return { log: createKnownLog({ isThere, ...options }), has: isThere }
 }
 
-/** Returns no events for a position that the log does not have, and for a stream that was deleted forever. */
+/** Returns no events for a position that the log does not have, and for a stream that was deleted forever. Throws any other
+ *  error: it tells nothing about the log. */
 const noneWhereNotThere = (error: unknown) => {
-  if (isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
-  return { events: [] }
+  if (isFailure(error, 'POSITION_FOREIGN') || isFailure(error, 'STREAM_DAMAGED')) return { events: [] }
+  throw error
 }
 
 /** Returns the connection to the log that is known. A log can only be put back or replaced while its server is away, or

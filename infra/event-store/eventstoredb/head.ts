@@ -19,8 +19,8 @@ export const createHead = ({
 }: Pick<Connection, 'readAll' | 'readStream'>): (() => Promise<LogPosition | undefined>) => {
   let before: Found | undefined
 
-  /** Resolves to whether an event is still in the log, also where an operator has cut its stream. Who is told that it is not
-   *  searches all, and meets there what fails here. */
+  /** Resolves to whether an event is still in the log, also where an operator has cut its stream. False for a
+   *  look that fails too: the search of all that follows fails likewise. */
   const isThere = async ({ stream, revision, id, position }: OurEvent): Promise<boolean> => {
     const isIt = (event: ServerEvent) =>
       event.id === id && event.position?.commit === position.commit && event.position.prepare === position.prepare

@@ -57,8 +57,8 @@ export const createTail = (options: Options): Tail => {
     const isFiltered = options.types !== undefined || Boolean(options.streamPrefix)
     const filter = serverFilter(options)
     let delivered = options.after === undefined ? origin : positions.partsOf(options.after)
-    /** Where the server's log is read on. Without a filter this is beyond `delivered` by the events of other programs: who
-     *  began there again would read them for ever. */
+    /** Where the server's log is read on. Without a filter this is beyond `delivered` by the events of other programs: a
+     *  subscription that began there again would read them again and again. */
     let scanned = delivered
 
     /** Resolves to the head of the log when no event after the position passes the filter, else to the position. The

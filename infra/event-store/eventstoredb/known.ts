@@ -43,7 +43,7 @@ export const createKnownOnServer = ({
 }
 
 /** Returns no events for a position that the log does not have, and for a stream that was deleted forever. Throws any other
- *  error: it tells nothing about the log. */
+ *  error: it shows nothing about the log. */
 const noneWhereNotThere = (error: unknown) => {
   if (isFailure(error, 'POSITION_FOREIGN') || isFailure(error, 'STREAM_DAMAGED')) return { events: [] }
   throw error

@@ -1,4 +1,5 @@
 import { Failure, isFailure } from '../../../domain/errors.ts'
+import type { ServerEvent } from './events.ts'
 
 /** The codes of https://grpc.github.io/grpc/core/md_doc_statuscodes.html that have a meaning for an append or a read
  *  here. */
@@ -67,8 +68,8 @@ export const isNotLeader = (error: unknown): boolean =>
 export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
   new Failure('DATABASE_UNAVAILABLE', { database: 'the event store of EVENTSTORE_URL', reason }, cause)
 
-/** Returns the failure of an append whose events may have been written: another error than that of an outage says nothing
- *  about that. LOG_REPLACED stays. */
+/** Returns the failure of an append whose events may have been written: no error after they were
+ *  sent shows that they were not. LOG_REPLACED stays. */
 export const openOutcome = (error: unknown): Failure => {
   if (isFailure(error, 'DATABASE_UNAVAILABLE') || isFailure(error, 'LOG_REPLACED')) return error
   return storeUnavailable(error instanceof Error ? error.message : String(error), error)
@@ -83,6 +84,13 @@ export const errorOfCall = (error: unknown, wasAnswered: boolean): unknown =>
 /** Returns the failure for a stream that lacks events. */
 export const damaged = (stream: string, why: string, cause?: unknown): Failure =>
   new Failure('STREAM_DAMAGED', { stream, why }, cause)
+
+/** Returns the failure for a stream with an event of another program: revisions are counted on, and what others write
+ *  there is nothing that a command could be decided on. `foreignEvent` is its id on the server. */
+export const holdsForeign = ({ stream, revision, type, serverId }: ServerEvent): Failure => {
+  const why = `revision ${revision} is an event of another program: ${serverId}, of type ${type}`
+  return new Failure('STREAM_DAMAGED', { stream, why, foreignEvent: serverId })
+}
 
 /** The server's names for refusals in its answers to appends, and those of its errors for the same. */
 const exceptionOfRefusal: Readonly<Record<string, string>> = {

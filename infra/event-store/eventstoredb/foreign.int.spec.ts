@@ -3,8 +3,8 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { parseEventStoreDbAddress } from '../../event-store-address.ts'
-import type { Log } from '../../telemetry.ts'
-import { idsOf, newEvent, to } from '../contract.ts'
+import { createLog, type Log } from '../../telemetry.ts'
+import { codeThrownBy, collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
 import { openEventStoreDb } from '../eventstoredb.ts'
 import { connectEventStoreDb } from './client.ts'
 import { createKnownIds } from './known-ids.ts'
@@ -31,6 +31,9 @@ const begin = async (log?: Log) => {
   return { server, store, write }
 }
 
+const time = '2026-01-01T00:00:00Z'
+const ours = { commandId: 'a', correlationId: 'b', causationId: 'c', actor: 'd', schemaVersion: 1 }
+const appendId = '0e4b1a6c-6a39-4b1c-8b3c-1c59f5a0c1de'
 const ordered = (count: number) => Array.from({ length: count }, (_, n) => ({ type: 'Ordered', data: { n } }))
 
 describe('thousands of events of other programs after the last of ours', () => {
@@ -100,5 +103,102 @@ describe('thousands of events of other programs after the last of ours', () => {
     const before = asked()
     expect(await store.head()).toBe(last)
     expect(asked() - before).toBeLessThanOrEqual(3)
+  })
+})
+
+describe('events of other programs on the same server', () => {
+  test('are never returned with those of all streams, also those in our streams', async () => {
+    const { server, store, write } = await begin()
+    const [one, two] = newEvents(2)
+    if (!one || !two) throw new Error('two events')
+    await store.append(to('s', 'no stream', one))
+    await write('s', ordered(1))
+    await store.append(to('t', 'no stream', two))
+    const all = await collect(store.readAll())
+    expect(idsOf(all)).toEqual([one.id, two.id])
+    expect(idsOf(await eventsUntil(store, {}, 2))).toEqual([one.id, two.id])
+    expect(server.log.records.length).toBeGreaterThan(8)
+    expect(all.some(({ metadata }) => 'appendId' in metadata)).toBe(false)
+  })
+
+  test('that carry our mark and are not ours are left out, and logged once a stream', async () => {
+    const lines: string[] = []
+    const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => void lines.push(line) })
+    const { store, write } = await begin(log)
+    for (const metadata of [
+      { appendId },
+      { appendId: 'mine', ...ours, time },
+      { appendId, ...ours },
+      { appendId, ...ours, time: 'yesterday' },
+      { appendId, ...ours, time, actor: 7 },
+    ])
+      await write('theirs', [{ type: 'Foreign', data: {}, metadata }])
+    const event = newEvent()
+    await store.append(to('s', 'no stream', event))
+    expect(idsOf(await collect(store.readAll()))).toEqual([event.id])
+    expect(idsOf(await eventsUntil(store, {}, 1))).toEqual([event.id])
+    const said = lines
+      .map((line) => JSON.parse(line))
+      .filter(({ msg }) => msg === 'events of another program are left out')
+    expect(said).toMatchObject([{ stream: 'theirs', revision: '0' }])
+  })
+})
+
+describe('a stream with an event of another program', () => {
+  const kinds = {
+    ours: { type: 'Happened', data: {}, metadata: { ...ours, appendId, time } },
+    theirs: { type: 'Ordered', data: {} },
+    marked: { type: 'Ordered', data: {}, metadata: { appendId } },
+  }
+  const appends = ['any', 'stream exists', 'no stream', 0n, 1n, 2n] as const
+
+  test.each([
+    [['theirs', 'ours', 'ours'], 0n],
+    [['ours', 'theirs', 'ours'], 1n],
+    [['ours', 'marked', 'ours'], 1n],
+    [['ours', 'ours', 'theirs'], 2n],
+    [['theirs'], 0n],
+  ] as const)('(%s) is damaged: reads and appends name that event at once, and nothing is written', async (row, at) => {
+    const { server, store, write } = await begin()
+    const stream = newStream()
+    for (const kind of row) await write(stream, [kinds[kind]])
+    const foreign = server.log.streamOf(stream)[Number(at)]
+    const failure = {
+      code: 'STREAM_DAMAGED',
+      details: {
+        stream,
+        why: expect.stringContaining(`revision ${at} is an event of another program`),
+        foreignEvent: foreign?.id,
+      },
+    }
+    for (const range of [
+      {},
+      { direction: 'backwards' },
+      { from: at },
+      { from: at, limit: 1 },
+      { untilTime: time },
+    ] as const)
+      await expect(collect(store.readStream(stream, range))).rejects.toMatchObject(failure)
+    for (const expected of appends)
+      expect(await codeThrownBy(() => store.append(to(stream, expected, newEvent())))).toBe('STREAM_DAMAGED')
+    expect(server.log.streamOf(stream)).toHaveLength(row.length)
+    if (at > 0n) expect(await collect(store.readStream(stream, { limit: Number(at) }))).toHaveLength(Number(at))
+    expect(await collect(store.readAll())).toHaveLength(row.filter((kind) => kind === 'ours').length)
+  })
+
+  test('written after ours, is named to a process that has written those', async () => {
+    const { server, store, write } = await begin()
+    const events = newEvents(2)
+    for (const expected of appends) {
+      const stream = newStream()
+      const first = to(stream, 'no stream', ...events)
+      const appended = await store.append(first)
+      await write(stream, ordered(1))
+      await expect(collect(store.readStream(stream, { from: 2n }))).rejects.toMatchObject({ code: 'STREAM_DAMAGED' })
+      for (let round = 0; round < 2; round += 1)
+        expect(await codeThrownBy(() => store.append(to(stream, expected, newEvent())))).toBe('STREAM_DAMAGED')
+      expect(await store.append(first)).toMatchObject({ ...appended, repeated: true })
+      expect(server.log.streamOf(stream)).toHaveLength(3)
+    }
   })
 })

@@ -54,11 +54,15 @@ describe('a stream that an operator cut', () => {
     await expect(read(store, { direction: 'backwards', limit: 5 })()).rejects.toMatchObject(damaged)
   })
 
-  test('deleted, and written to by one who takes it for a new one: that is noticed', async () => {
-    const { server, store } = await cut()
-    server.log.truncate('s', 'all')
-    await expect(store.append(to('s', 'no stream', newEvent()))).rejects.toMatchObject(damaged)
-  })
+  test.each([undefined, 'cut after', 'hang'] as const)(
+    'deleted, and written to by one who takes it for a new one (%s): that is noticed',
+    async (fault) => {
+      const { server, store } = await cut()
+      server.log.truncate('s', 'all')
+      if (fault) server.failNextAppend(fault)
+      await expect(store.append(to('s', 'no stream', newEvent()))).rejects.toMatchObject(damaged)
+    },
+  )
 
   test('never was one: it is empty', async () => {
     const { server, store } = await cut()

@@ -80,6 +80,18 @@ describe('event store on EventStoreDB when things break', () => {
       },
     )
 
+    test.each(['cut after', 'late quorum'] as const)(
+      'larger than a page of a read, and %s, is found to be stored',
+      async (fault) => {
+        const { server, store } = await begin({ appendBytesMax: 16_000_000, commitMsMax: 200 })
+        const stream = newStream()
+        await store.append(to(stream, 'no stream', newEvent()))
+        server.failNextAppend(fault)
+        const events = newEvents(4).map((event) => ({ ...event, data: { text: 'x'.repeat(3_500_000) } }))
+        expect(await store.append(to(stream, 0n, ...events))).toMatchObject({ revision: 4n, repeated: false })
+      },
+    )
+
     test('whose server stays away is DATABASE_UNAVAILABLE after the time that was given, and not before', async () => {
       const server = await startServer()
       const store = await open(server.url, { settleMs: 600 })

@@ -39,10 +39,16 @@ export const createSettle = (
   /** Resolves to what stands in the stream where the events would be; to undefined when nothing does. */
   const look = async (...[stream, expected, events]: Parameters<Settle>): Promise<WriteOutcome | undefined> => {
     const first = expected === 'no stream' ? 0n : expected + 1n
-    const { events: there } = await readStream(stream, 'forwards', first, events.length, once)
-    if (there.length === 0) return undefined
-    if (there.length === events.length && there.every(({ serverId }, index) => serverId === events[index]?.serverId))
-      return { outcome: 'written', revision: first + BigInt(events.length - 1), position: there.at(-1)?.position }
+    const { events: there, isCut } = await readStream(stream, 'forwards', first, events.length, once)
+    const [found] = there
+    if (!found) return undefined
+    // All are written or none: of a page that is cut, those that came stand for the others.
+    const isWhole = isCut || there.length === events.length
+    if (isWhole && there.every(({ serverId }, index) => serverId === events[index]?.serverId)) {
+      // A deleted stream goes on where it ended.
+      const revision = found.revision + BigInt(events.length - 1)
+      return { outcome: 'written', revision, position: isCut ? undefined : there.at(-1)?.position }
+    }
     const [last] = (await readStream(stream, 'backwards', 'end', 1, once)).events
     return { outcome: 'conflict', actual: last?.revision }
   }

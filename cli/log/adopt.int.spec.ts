@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { collect, newEvent, newEvents, newStream, to } from '../../infra/event-store/contract.ts'
+import { openEventStoreDb } from '../../infra/event-store/eventstoredb.ts'
 import { keepInDatabase, keepInFolder } from '../../infra/event-store/keeper.ts'
 import type { Appended, EventStore, Position } from '../../infra/event-store/port.ts'
 import { openPostgresEventStore } from '../../infra/event-store/postgres.ts'
 import { type Database, migrateOperations } from '../../infra/postgres.ts'
 import { startTaskQueue } from '../../infra/task-queue.ts'
+import { createServerLog } from '../../testing/eventstoredb/log.ts'
+import { startEventStoreDbServer } from '../../testing/eventstoredb/server.ts'
 import { createTestDatabase } from '../../testing/servers/database.ts'
 import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { openAdoptable } from '../installation.ts'
@@ -269,5 +272,38 @@ describe('a log in PostgreSQL that was put back', () => {
     await database.close()
     const { consumers } = await adopt(world)
     expect(consumers.map(({ name }) => name)).toEqual(['at 1', 'at 2', 'at 3', 'at 4', 'at 5', 'at 6', 'processes'])
+  })
+})
+
+describe('a log on EventStoreDB', () => {
+  /** Makes a log of two events with a consumer at its end, and a process that has only opened it. */
+  const beginOnServer = async () => {
+    const [created, dataDir] = [await createTestDatabase(), await mkdtemp(join(tmpdir(), 'neuralmesh-adopt-'))]
+    stops.push(created.drop, () => rm(dataDir, { recursive: true }))
+    const server = await startEventStoreDbServer()
+    stops.push(server.stop)
+    const writer = await openEventStoreDb({ url: server.url })
+    const { position } = (await writer.append(to(newStream(), 'no stream', ...newEvents(2)))) as Appended
+    await writer.close()
+    const keepers = [keepInFolder(dataDir)]
+    await (await openEventStoreDb({ url: server.url, keepers })).close()
+    const kept = await keepers[0]?.load()
+    const database = created.connect({ poolSize: 1 })
+    await migrateOperations(database)
+    await database.query('spec', `insert into ops.consumers (name, position) values ('processes', $1)`, [position])
+    await database.close()
+    return { server, position, kept, adopt: () => adopt({ ...created, dataDir, eventStoreUrl: server.url }) }
+  }
+
+  test('that has lost nothing is adopted so, also by what a process knows that has only opened it', async () => {
+    const world = await beginOnServer()
+    expect(world.kept && world.kept.position < world.position).toBe(true)
+    expect(await world.adopt()).toMatchObject({ position: world.position, lost: [], consumers: [], rescans: [] })
+  })
+
+  test('that is another one has lost what the process knew of it', async () => {
+    const world = await beginOnServer()
+    await world.server.replaceLog(createServerLog())
+    expect(await world.adopt()).toMatchObject({ lost: [world.kept], consumers: [{ name: 'processes' }] })
   })
 })

@@ -68,14 +68,20 @@ export const setBackToLog = async ({ database, store, epoch, kept }: Dependencie
   return { epoch, position, lost, readModels, consumers: behind, timers, rescans }
 }
 
-/** Returns whether a position lies beyond the end of the log, or is not one of this log. */
-const isBeyond = (store: EventStore, stored: string, end: Position): boolean => {
+/** Returns a position of the log; undefined for one of another log, or of a part that was lost. */
+const positionIn = (store: EventStore, stored: string): Position | undefined => {
   try {
-    return store.parsePosition(stored) > end
+    return store.parsePosition(stored)
   } catch (error) {
-    if (error instanceof Failure) return true
+    if (error instanceof Failure) return undefined
     throw error
   }
+}
+
+/** Returns whether a position lies beyond the end of the log, or is not one of this log. */
+const isBeyond = (store: EventStore, stored: string, end: Position): boolean => {
+  const position = positionIn(store, stored)
+  return position === undefined || position > end
 }
 
 const firstOf = async (store: EventStore, stream: string, from = 0n) => {
@@ -83,8 +89,15 @@ const firstOf = async (store: EventStore, stream: string, from = 0n) => {
   return undefined
 }
 
-const isThere = async (store: EventStore, { stream, revision, id }: KnownEvent): Promise<boolean> =>
-  (await firstOf(store, stream, revision))?.id === id
+/** The stream of EventStoreDB that holds the id of the log, which the store returns to no caller: what a process knows that
+ *  has seen no event yet. */
+const streamOfLogId = 'neuralmesh-event-store'
+
+const isThere = async (store: EventStore, { stream, revision, id, position }: KnownEvent): Promise<boolean> => {
+  // Each position has the id of its log.
+  if (stream === streamOfLogId) return positionIn(store, position) !== undefined
+  return (await firstOf(store, stream, revision))?.id === id
+}
 
 /** Requests that the blocks are read again from the last one whose deposits the log has all. */
 const rescanDeposits = async (database: Pick<Database, 'query'>, store: EventStore): Promise<Adoption['rescans']> => {

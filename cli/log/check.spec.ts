@@ -34,6 +34,7 @@ const golden = async (): Promise<readonly StoredEvent[]> => {
   return Array.fromAsync(store.readAll())
 }
 const events = await golden()
+const lengthOf = (stream: string) => events.filter((event) => event.stream === stream).length
 const indexOf = (type: string) => events.findIndex((event) => event.type === type)
 const changed = (index: number, change: (event: StoredEvent) => Partial<StoredEvent>) =>
   events.map((event, at) => (at === index ? { ...event, ...change(event) } : event))
@@ -93,6 +94,27 @@ describe('a log is looked through', () => {
       }),
     )
     expect(problems).toEqual([{ kind: 'stream damaged', count: 1, first: [`${stream}: it was deleted`] }])
+  })
+
+  test.each([
+    ['at its beginning', 0],
+    ['in the middle', 1],
+    ['at its end', lengthOf(stream) - 1],
+  ])('a stream with an event of another program %s is named, as nothing else and once', async (_, at) => {
+    const isForeign = (event: StoredEvent) => event.stream === stream && event.revision === BigInt(at)
+    const why = `revision ${at} is an event of another program: its id, of type Ordered`
+    const store = storeOf(events.filter((event) => !isForeign(event)))
+    const readStream: typeof store.readStream = async function* (name, { direction, from = 0n, limit } = {}) {
+      const all = events.filter(
+        (event) => event.stream === name && (direction === 'backwards' || event.revision >= from),
+      )
+      for (const event of (direction === 'backwards' ? all.toReversed() : all).slice(0, limit)) {
+        if (isForeign(event)) throw new Failure('STREAM_DAMAGED', { stream: name, why, foreignEvent: 'its id' })
+        yield event
+      }
+    }
+    const { problems } = await ask({ ...store, readStream })
+    expect(problems).toEqual([{ kind: 'event of another program', count: 1, first: [`${stream}: ${why}`] }])
   })
 
   test('an outage is no damage', async () => {

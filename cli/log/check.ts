@@ -2,7 +2,7 @@ import type { DomainEvent } from '../../domain/aggregates.ts'
 import { Failure, isFailure } from '../../domain/errors.ts'
 import type { Posting } from '../../domain/ledger.ts'
 import { inChunks } from '../../infra/async/chunks.ts'
-import type { EventStore, StoredEvent } from '../../infra/event-store/port.ts'
+import type { EventStore, StoredEvent, StreamRange } from '../../infra/event-store/port.ts'
 import { decodeStored } from '../../projections/engine/projection.ts'
 import { createIdSet } from './id-set.ts'
 
@@ -13,6 +13,7 @@ export const problemKinds = [
   'event id twice',
   'event unreadable',
   'stream damaged',
+  'event of another program',
   'balance below zero',
 ] as const
 export type ProblemKind = (typeof problemKinds)[number]
@@ -49,8 +50,8 @@ const createProblems = () => {
 }
 
 /** Looks through a whole log, up to its present end: positions grow, the revisions of each stream are those from 0 on,
- *  each event id is there once, every event can be read, each stream read by itself is as long as in the log, and no
- *  account of a user is below zero. Resolves to what was found.
+ *  each event id is there once, every event can be read, each stream read by itself is as long as in the log and has no
+ *  event of another program, and no account of a user is below zero. Resolves to what was found.
  *  @param onProgress called with the part that is done, from 0 to 1, and the number of events so far. */
 export const checkLog = async (
   store: Pick<EventStore, 'head' | 'start' | 'readAll' | 'readStream' | 'distance'>,
@@ -64,14 +65,24 @@ export const checkLog = async (
   const suspects = new Set<string>()
   const balances = new Map<string, bigint>()
   let [events, before] = [0, '']
+  const shared = new Set<string>()
+  const addShared = (stream: string, foreign: string) => {
+    if (!shared.has(stream)) problems.add('event of another program', `${stream}: ${foreign}`)
+    shared.add(stream)
+  }
 
-  const lookAt = (event: StoredEvent) => {
+  const lookAt = async (event: StoredEvent): Promise<void> => {
     const { id, stream, revision, position } = event
     const where = `${stream} ${revision} at ${position}`
     if (position <= before) problems.add('position out of order', where)
     before = position
     const expected = (lastRevisions.get(stream) ?? -1n) + 1n
-    if (revision !== expected) problems.add('revision missing or repeated', `${where}, expected ${expected}`)
+    if (revision !== expected) {
+      // The log leaves out events of other programs, and a read of the stream by itself fails with them.
+      const foreign = revision > expected ? await foreignIn(store, stream, { from: expected, limit: 1 }) : undefined
+      if (foreign !== undefined) addShared(stream, foreign)
+      else problems.add('revision missing or repeated', `${where}, expected ${expected}`)
+    }
     lastRevisions.set(stream, revision)
     if (!ids.add(id)) suspects.add(id)
     const read = readable(event)
@@ -81,7 +92,7 @@ export const checkLog = async (
 
   for await (const event of store.readAll()) {
     signal.throwIfAborted()
-    lookAt(event)
+    await lookAt(event)
     events += 1
     if (events % 1000 === 0) onProgress((store.distance(store.start, event.position) / whole) * eventsShare, events)
   }
@@ -92,8 +103,9 @@ export const checkLog = async (
     Promise.all(
       chunk.map(async ([stream, last]) => {
         signal.throwIfAborted()
-        const damage = await damageOf(store, stream, last)
-        if (damage !== undefined) problems.add('stream damaged', `${stream}: ${damage}`)
+        const damage = shared.has(stream) ? undefined : await damageOf(store, stream, last)
+        if (damage?.isForeign) addShared(stream, damage.why)
+        else if (damage) problems.add('stream damaged', `${stream}: ${damage.why}`)
         looked += 1
         if (looked % 100 === 0) onProgress(eventsShare + (looked / lastRevisions.size) * (1 - eventsShare), events)
       }),
@@ -140,21 +152,44 @@ const idsStoredTwice = async (
   return [...counts].flatMap(([id, count]) => (count > 1 ? [id] : []))
 }
 
+type Damage = { readonly why: string; readonly isForeign: boolean }
+
+/** Returns what an engine that refuses to read a stream has found there. Throws any other error. */
+const damageIn = (error: unknown): Damage => {
+  if (!isFailure(error, 'STREAM_DAMAGED')) throw error
+  return { why: String(error.details.why), isForeign: error.details.foreignEvent !== undefined }
+}
+
+/** Resolves to the event of another program in a part of a stream, in words; undefined when there is none. */
+const foreignIn = async (
+  store: Pick<EventStore, 'readStream'>,
+  stream: string,
+  range: StreamRange,
+): Promise<string | undefined> => {
+  try {
+    for await (const _ of store.readStream(stream, range));
+    return undefined
+  } catch (error) {
+    const { why, isForeign } = damageIn(error)
+    return isForeign ? why : undefined
+  }
+}
+
 /** Resolves to what is wrong with a stream that is read by itself, as commands read it; undefined when nothing is. */
 const damageOf = async (
   store: Pick<EventStore, 'readStream'>,
   stream: string,
   last: bigint,
-): Promise<string | undefined> => {
+): Promise<Damage | undefined> => {
+  const damage = (why: string) => ({ why, isForeign: false })
   try {
     const [first] = await Array.fromAsync(store.readStream(stream, { limit: 1 }))
-    if (first?.revision !== 0n) return `it begins with revision ${first?.revision ?? 'none'}`
+    if (first?.revision !== 0n) return damage(`it begins with revision ${first?.revision ?? 'none'}`)
     const [newest] = await Array.fromAsync(store.readStream(stream, { direction: 'backwards', limit: 1 }))
     if (newest === undefined || newest.revision < last)
-      return `it ends with revision ${newest?.revision ?? 'none'}, and the log has ${last}`
+      return damage(`it ends with revision ${newest?.revision ?? 'none'}, and the log has ${last}`)
     return undefined
   } catch (error) {
-    if (isFailure(error, 'STREAM_DAMAGED')) return String(error.details.why)
-    throw error
+    return damageIn(error)
   }
 }

@@ -5,6 +5,7 @@ import { tellWhileWaiting } from '../async/waiting.ts'
 import { type EventStoreDbAddress, parseEventStoreDbAddress } from '../event-store-address.ts'
 import type { Log } from '../telemetry.ts'
 import { type Connection, connectEventStoreDb } from './eventstoredb/client.ts'
+import { openOutcome } from './eventstoredb/errors.ts'
 import type { ServerEvent } from './eventstoredb/events.ts'
 import { serverFilter } from './eventstoredb/filter.ts'
 import { appendEpoch, readIdentity } from './eventstoredb/identity.ts'
@@ -112,7 +113,8 @@ export const openEventStoreDb = async ({
         const outcome = await writer.append(checked)
         if (outcome.outcome !== 'appended') return outcome
         // A proxy may have gone over to another server, with the connection to here intact.
-        if (!outcome.repeated && before !== undefined && outcome.position <= before) await known.look()
+        if (!outcome.repeated && before !== undefined && outcome.position <= before)
+          await known.look().catch((error: unknown) => Promise.reject(openOutcome(error)))
         for (const stored of acknowledgedBy([append], [outcome])) known.add(stored)
         return outcome
       },

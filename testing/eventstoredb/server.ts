@@ -35,8 +35,17 @@ type DeleteReq = InstanceType<typeof messages.DeleteReq>
 /** What becomes of an append: `cut before` and `cut after` break all connections before or after it was stored, without
  *  an answer; `hang` never answers, though it is stored; `busy` and `not ready` are answers before it did
  *  anything; `no quorum` gives up waiting for the followers, and what was written is lost; `late quorum` gives up too,
- *  and then the followers come back and write it. */
-export type Fault = 'cut before' | 'cut after' | 'hang' | 'busy' | 'not ready' | 'no quorum' | 'late quorum'
+ *  and then the followers come back and write it; with the name of a gRPC status, its call ends with that before or after
+ *  it was stored, and with the call all other appends on it, as by a proxy. */
+export type Fault =
+  | 'cut before'
+  | 'cut after'
+  | 'hang'
+  | 'busy'
+  | 'not ready'
+  | 'no quorum'
+  | 'late quorum'
+  | `${keyof typeof grpc.status} ${'before' | 'after'}`
 
 export type EventStoreDbServer = {
   readonly url: string
@@ -126,7 +135,12 @@ export const startEventStoreDbServer = async ({
         }
         if (fault === 'no quorum') node.loseFollowers(commitMsMax + lateMs, 'lost')
         if (fault === 'late quorum') node.loseFollowers(commitMsMax + lateMs, 'back')
+        const [status, when] = fault.split(' ')
+        const code = grpc.status[status as keyof typeof grpc.status]
+        const error = code === undefined ? undefined : rpcError(code, 'ended by the spec')
+        if (error && when === 'before') throw error
         const written = await node.write(append)
+        if (error) throw error
         if (fault === 'cut after') void restart()
         return fault === 'cut after' || fault === 'hang' ? never : written
       },

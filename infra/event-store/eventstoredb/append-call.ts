@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { storeUnavailable } from './errors.ts'
+import { errorOfCall, storeUnavailable } from './errors.ts'
 import { type AppendAnswer, type AppendRequest, encodeAppend } from './messages.ts'
 
 /** A call in which both sides send messages, as grpc-js returns it. */
@@ -12,8 +12,9 @@ export type DuplexCall = {
 }
 
 export type AppendCall = {
-  /** Throws the error of the call when it breaks before the answer, and DATABASE_UNAVAILABLE when none comes in time:
-   *  then it is not known whether the events were written. */
+  /** Throws DATABASE_UNAVAILABLE when the call ends before the answer, whatever the reason, and when none comes in time:
+   *  then it is not known whether the events were written. Throws the error of the call where it was denied from the
+   *  beginning, or another node leads. */
   append(request: Omit<AppendRequest, 'call'>): Promise<AppendAnswer>
   /** Ends the call, unless something has come on it since a moment: what waits for an answer fails, and the next append
    *  opens another. */
@@ -32,6 +33,7 @@ type Running = {
   readonly waiting: Map<string, Waiting>
   /** When the last answer came. */
   heardMs: number
+  wasAnswered: boolean
   isOver: boolean
 }
 
@@ -50,7 +52,7 @@ export const createAppendCall = (
 
   const begin = async (): Promise<Running> => {
     const call = await open()
-    const begun: Running = { call, waiting: new Map(), heardMs: performance.now(), isOver: false }
+    const begun: Running = { call, waiting: new Map(), heardMs: performance.now(), wasAnswered: false, isOver: false }
     const sweeping = setInterval(() => giveUp(begun, answerMsMax), answerMsMax / 4)
     sweeping.unref()
     const end = (error: unknown) => {
@@ -59,10 +61,11 @@ export const createAppendCall = (
       if (running === begun) running = undefined
       const left = [...begun.waiting.values()]
       begun.waiting.clear()
-      for (const { reject } of left) reject(error)
+      for (const { reject } of left) reject(errorOfCall(error, begun.wasAnswered))
     }
     call.on('data', ({ call: id, answer }) => {
       begun.heardMs = performance.now()
+      begun.wasAnswered = true
       const waiter = begun.waiting.get(id)
       begun.waiting.delete(id)
       waiter?.resolve(answer)

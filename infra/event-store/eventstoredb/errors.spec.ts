@@ -26,7 +26,17 @@ test.each<[string, Error, string | undefined]>([
   ['no node found', error({}, 'Failed to discover after 10 attempts.'), 'DATABASE_UNAVAILABLE'],
   ['too large', error({ code: 3, exception: 'maximum-append-size-exceeded' }), 'EVENT_INVALID'],
   ['one event too large', error({ code: 3, exception: 'maximum-append-event-size-exceeded' }), 'EVENT_INVALID'],
-  ['larger than a message may be', error({ code: 8 }), 'EVENT_INVALID'],
+  ['larger than a message may be', error({ code: 8 }, 'Received message larger than max (9 vs. 8)'), 'EVENT_INVALID'],
+  [
+    'larger than the server takes',
+    error({ code: 8 }, 'Received message exceeds the maximum configured message size.'),
+    'EVENT_INVALID',
+  ],
+  [
+    'a server that has too much to do',
+    error({ code: 8 }, 'Bandwidth exhausted or memory limit'),
+    'DATABASE_UNAVAILABLE',
+  ],
   ['denied', error({ code: 7, exception: 'access-denied' }), 'CONFIG_INVALID'],
   ['not authenticated', error({ code: 16 }), 'CONFIG_INVALID'],
   ['a position beyond the log', error({ code: 3 }, 'Trying to read from an invalid position.'), 'POSITION_FOREIGN'],

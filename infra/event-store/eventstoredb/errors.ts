@@ -1,4 +1,5 @@
-import { Failure } from '../../../domain/errors.ts'
+import { Failure, isFailure } from '../../../domain/errors.ts'
+import type { ServerEvent } from './events.ts'
 
 /** The codes of https://grpc.github.io/grpc/core/md_doc_statuscodes.html that have a meaning for an append or a read
  *  here. */
@@ -22,6 +23,7 @@ const unavailableCodes: ReadonlySet<unknown> = new Set([
   grpc.cancelled,
   grpc.unknown,
   grpc.deadlineExceeded,
+  grpc.resourceExhausted,
   grpc.aborted,
   grpc.internal,
   grpc.unavailable,
@@ -52,6 +54,11 @@ const exceptionOf = (error: ClientError): string | undefined => {
   return named === undefined ? error.type : String(named)
 }
 
+const isDenial = (error: ClientError): boolean => {
+  const code = error.code ?? error._raw?.code
+  return exceptionOf(error) === 'access-denied' || code === grpc.permissionDenied || code === grpc.unauthenticated
+}
+
 /** Returns true when the called server is not the leader: nothing was done, and the client reconnects to the leader. */
 export const isNotLeader = (error: unknown): boolean =>
   error instanceof Error && exceptionOf(error as ClientError) === 'not-leader'
@@ -61,9 +68,29 @@ export const isNotLeader = (error: unknown): boolean =>
 export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
   new Failure('DATABASE_UNAVAILABLE', { database: 'the event store of EVENTSTORE_URL', reason }, cause)
 
+/** Returns the failure of an append whose events may have been written: no error after they were
+ *  sent shows that they were not. LOG_REPLACED stays. */
+export const openOutcome = (error: unknown): Failure => {
+  if (isFailure(error, 'DATABASE_UNAVAILABLE') || isFailure(error, 'LOG_REPLACED')) return error
+  return storeUnavailable(error instanceof Error ? error.message : String(error), error)
+}
+
+/** Returns the error for each append that waits on a call which has ended with this error: what another append or a server
+ *  between has to do with it is not known. Returns it unchanged where it came from a node that is not the leader, and
+ *  where the call was denied before anything was answered on it: no append got through. */
+export const errorOfCall = (error: unknown, wasAnswered: boolean): unknown =>
+  isNotLeader(error) || (error instanceof Error && isDenial(error) && !wasAnswered) ? error : openOutcome(error)
+
 /** Returns the failure for a stream that lacks events. */
 export const damaged = (stream: string, why: string, cause?: unknown): Failure =>
   new Failure('STREAM_DAMAGED', { stream, why }, cause)
+
+/** Returns the failure for a stream with an event of another program: revisions are counted on, and what others write
+ *  there is nothing that a command could be decided on. `foreignEvent` is its id on the server. */
+export const holdsForeign = ({ stream, revision, type, serverId }: ServerEvent): Failure => {
+  const why = `revision ${revision} is an event of another program: ${serverId}, of type ${type}`
+  return new Failure('STREAM_DAMAGED', { stream, why, foreignEvent: serverId })
+}
 
 /** The server's names for refusals in its answers to appends, and those of its errors for the same. */
 const exceptionOfRefusal: Readonly<Record<string, string>> = {
@@ -94,13 +121,15 @@ export const toStoreFailure = (error: unknown, context: ErrorContext = {}) => {
   const exception = exceptionOf(clientError)
   const code = clientError.code ?? clientError._raw?.code
   const { message } = clientError
-  if (exception?.startsWith('maximum-append') || code === grpc.resourceExhausted)
+  // A server or one between that has too much to do has the same code.
+  const isTooLarge = code === grpc.resourceExhausted && /message (?:larger|exceeds|with a size larger)/i.test(message)
+  if (exception?.startsWith('maximum-append') || isTooLarge)
     return new Failure(
       'EVENT_INVALID',
       { stream: context.stream ?? '', reason: `too large for the server: ${message}` },
       error,
     )
-  if (exception === 'access-denied' || code === grpc.permissionDenied || code === grpc.unauthenticated)
+  if (isDenial(clientError))
     return new Failure(
       'CONFIG_INVALID',
       {

@@ -1,8 +1,7 @@
-import { EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
 import { eventually } from '../../../testing/eventually.ts'
-import { createLog, type Log } from '../../telemetry.ts'
+import type { Log } from '../../telemetry.ts'
 import {
   appendUntilAnswered,
   codeThrownBy,
@@ -78,6 +77,18 @@ describe('event store on EventStoreDB when things break', () => {
         expect(answers.map(({ outcome }) => outcome).toSorted()).toEqual(['appended', 'conflict'])
         const winner = answers[0].outcome === 'appended' ? mine : theirs
         expect(idsOf(await collect(store.readStream(stream))).slice(1)).toEqual([winner.id])
+      },
+    )
+
+    test.each(['cut after', 'late quorum'] as const)(
+      'larger than a page of a read, and %s, is found to be stored',
+      async (fault) => {
+        const { server, store } = await begin({ appendBytesMax: 16_000_000, commitMsMax: 200 })
+        const stream = newStream()
+        await store.append(to(stream, 'no stream', newEvent()))
+        server.failNextAppend(fault)
+        const events = newEvents(4).map((event) => ({ ...event, data: { text: 'x'.repeat(3_500_000) } }))
+        expect(await store.append(to(stream, 0n, ...events))).toMatchObject({ revision: 4n, repeated: false })
       },
     )
 
@@ -276,55 +287,6 @@ describe('event store on EventStoreDB when things break', () => {
       const server = await startServer()
       const stores = await Promise.all(Array.from({ length: 5 }, () => open(server.url)))
       expect(new Set(stores.map(({ start }) => start)).size).toBe(1)
-    })
-
-    test('may hold events of other clients, also in our streams: they are never returned', async () => {
-      const { server, store } = await begin()
-      const other = EventStoreDBClient.connectionString(server.url)
-      stops.push(() => other.dispose())
-      const [one, two] = newEvents(2)
-      if (!one || !two) throw new Error('two events')
-      await store.append(to('s', 'no stream', one))
-      await other.appendToStream('s', jsonEvent({ type: 'Foreign', data: {} }), {
-        credentials: { username: 'a', password: 'b' },
-      })
-      await store.append(to('s', 1n, two))
-      expect((await collect(store.readStream('s'))).map(({ id, revision }) => [id, revision])).toEqual([
-        [one.id, 0n],
-        [two.id, 2n],
-      ])
-      const all = await collect(store.readAll())
-      expect(idsOf(all)).toEqual([one.id, two.id])
-      expect(idsOf(await eventsUntil(store, {}, 2))).toEqual([one.id, two.id])
-      expect(server.log.records.length).toBeGreaterThan(8)
-      expect(all.some(({ metadata }) => 'appendId' in metadata)).toBe(false)
-    })
-
-    test('may hold events that carry our mark and are not ours: they are left out, and logged once a stream', async () => {
-      const server = await startServer()
-      const lines: string[] = []
-      const log = createLog({ level: 'warn', format: 'json' }, { write: (line) => void lines.push(line) })
-      const store = await open(server.url, { log })
-      const other = EventStoreDBClient.connectionString(server.url)
-      stops.push(() => other.dispose())
-      const ours = { commandId: 'a', correlationId: 'b', causationId: 'c', actor: 'd', schemaVersion: 1 }
-      const appendId = '0e4b1a6c-6a39-4b1c-8b3c-1c59f5a0c1de'
-      for (const metadata of [
-        { appendId },
-        { appendId: 'mine', ...ours, time: '2026-01-01T00:00:00Z' },
-        { appendId, ...ours },
-        { appendId, ...ours, time: 'yesterday' },
-        { appendId, ...ours, time: '2026-01-01T00:00:00Z', actor: 7 },
-      ])
-        await other.appendToStream('theirs', jsonEvent({ type: 'Foreign', data: {}, metadata }), {
-          credentials: { username: 'a', password: 'b' },
-        })
-      expect(await collect(store.readStream('theirs'))).toEqual([])
-      expect(await collect(store.readAll())).toEqual([])
-      const said = lines
-        .map((line) => JSON.parse(line))
-        .filter(({ msg }) => msg === 'events of another program are left out')
-      expect(said).toMatchObject([{ stream: 'theirs', revision: '0' }])
     })
 
     test('reads backwards from between two events as from the end of the first', async () => {

@@ -1,6 +1,7 @@
 import { type Failure, isFailure } from '../../../domain/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import type { Connection } from './client.ts'
+import { openOutcome } from './errors.ts'
 import { isOurs, type ServerEvent } from './events.ts'
 import { serverFilter } from './filter.ts'
 import { throughOutage } from './outage.ts'
@@ -31,18 +32,21 @@ export const createKnownOnServer = ({
     if (!event) return true
     const at = partsOfAny(event.position)
     if (!at) return false
-    const inStream = await connection.readStream(event.stream, 'forwards', event.revision, 1, once).catch(unlessOutage)
+    const inStream = await connection
+      .readStream(event.stream, 'forwards', event.revision, 1, once)
+      .catch(noneWhereNotThere)
     if (inStream.events.some(isEvent(event, at))) return true
-    const inLog = await connection.readAll('forwards', at, 1, serverFilter({}), once).catch(unlessOutage)
+    const inLog = await connection.readAll('forwards', at, 1, serverFilter({}), once).catch(noneWhereNotThere)
     return inLog.events.some(isEvent(event, at))
   }
   return { log: createKnownLog({ isThere, ...options }), has: isThere }
 }
 
-/** Returns no events for a position that the log does not have, and for a stream that was deleted forever. */
-const unlessOutage = (error: unknown) => {
-  if (isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
-  return { events: [] }
+/** Returns no events for a position that the log does not have, and for a stream that was deleted forever. Throws any other
+ *  error: it shows nothing about the log. */
+const noneWhereNotThere = (error: unknown) => {
+  if (isFailure(error, 'POSITION_FOREIGN') || isFailure(error, 'STREAM_DAMAGED')) return { events: [] }
+  throw error
 }
 
 /** Returns the connection to the log that is known. A log can only be put back or replaced while its server is away, or
@@ -80,7 +84,7 @@ export const guardConnection = (
     append: async (...append) => {
       await lookWhenNew()
       const outcome = await connection.append(...append)
-      await lookWhenNew()
+      await lookWhenNew().catch((error: unknown) => Promise.reject(openOutcome(error)))
       return outcome
     },
     readStream: (...read) => taken(connection.readStream(...read)),

@@ -3,9 +3,10 @@ import { maxOf, minOf } from '../bigint.ts'
 import type { AllRange, Metadata, StoredEvent, StreamRange } from '../port.ts'
 import { isName, isUtcTime, revisionMax } from '../validation.ts'
 import type { Connection } from './client.ts'
-import { damaged } from './errors.ts'
-import { isOurs, type ServerEvent, type ServerPage, toStored } from './events.ts'
+import { damaged, holdsForeign } from './errors.ts'
+import { identityStream, isOurs, type ServerEvent, type ServerPage, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
+import { createHead } from './head.ts'
 import type { KnownIds } from './known-ids.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
 
@@ -17,7 +18,8 @@ export type Reader = {
   head(): Promise<LogPosition | undefined>
   readStream(stream: string, range?: StreamRange): AsyncGenerator<StoredEvent>
   readAll(range?: AllRange): AsyncGenerator<StoredEvent>
-  /** Yields the events of a stream as the server returns them, page by page from a revision on. */
+  /** Yields the events of a stream as the server returns them, page by page from a revision on, at most as many as are
+   *  wanted. Throws STREAM_DAMAGED for an event of another program among them. */
   streamPages(
     stream: string,
     direction: 'forwards' | 'backwards',
@@ -25,6 +27,8 @@ export type Reader = {
     wanted?: number,
   ): AsyncGenerator<readonly ServerEvent[]>
 }
+
+type PagesAsked = Parameters<Reader['streamPages']>
 
 type Options = {
   readonly connection: Connection
@@ -58,7 +62,9 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
         if (revision !== expected) throw damaged(stream, `revision ${expected} is missing`)
         expected = revision + step
       }
-      if (direction === 'forwards') knownIds.add(stream, page)
+      // Ids behind an event of another program stay unknown, so that who asks for them meets it again.
+      const foreign = page.findIndex((event) => !isOurs(event))
+      if (direction === 'forwards') knownIds.add(stream, foreign < 0 ? page : page.slice(0, foreign))
       const last = page.at(-1)
       const isLastPage = last === undefined || (page.length < pageMax && !isCut)
       const goesOn = last !== undefined && !isLastPage && last.revision + step >= 0n && (read + 1) * pageMax < wanted
@@ -74,6 +80,18 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
       if (isLastPage) return
       next = last.revision + step
       if (next < 0n) return
+    }
+  }
+
+  async function* ourPages(...[stream, direction, from, wanted = Number.POSITIVE_INFINITY]: PagesAsked) {
+    let left = wanted
+    for await (const page of streamPages(stream, direction, from, wanted)) {
+      const events = page.slice(0, left)
+      const foreign = events.find((event) => !isOurs(event))
+      if (foreign) throw holdsForeign(foreign)
+      yield events
+      left -= events.length
+      if (left <= 0) return
     }
   }
 
@@ -101,7 +119,7 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
     const { direction = 'forwards', from, limit = Number.POSITIVE_INFINITY, untilTime, untilPosition } = range
     const until = untilPosition === undefined ? undefined : positions.partsOf(untilPosition)
     if (untilTime !== undefined && !isUtcTime(untilTime)) throw new Failure('INPUT_INVALID', { untilTime })
-    if (!isReadable(stream) || limit <= 0) return
+    if (!isReadable(stream) || stream === identityStream || limit <= 0) return
     const top = untilTime === undefined ? revisionMax : await lastRevisionUntil(stream, Date.parse(untilTime))
     const backwards = direction === 'backwards'
     if (top < 0n || (from !== undefined && (backwards ? from < 0n : from > top))) return
@@ -114,24 +132,14 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
           if (backwards) continue
           return
         }
-        if (!stored) continue
+        if (!stored) throw holdsForeign(event)
         yield stored
         remaining -= 1
         if (remaining <= 0) return
       }
   }
 
-  const head = async (): Promise<LogPosition | undefined> => {
-    let from: LogPosition | 'end' = 'end'
-    for (let count = 1; ; count = Math.min(count * 10, allPageMax)) {
-      const { events: page, isCut }: ServerPage = await connection.readAll('backwards', from, count, serverFilter({}))
-      const found = page.find(isOurs)
-      if (found) return found.position
-      const last = page.at(-1)?.position
-      if (last === undefined || (page.length < count && !isCut)) return undefined
-      from = last
-    }
-  }
+  const head = createHead(connection)
 
   async function* readAll(range: AllRange = {}): AsyncGenerator<StoredEvent> {
     const { direction = 'forwards', limit = Number.POSITIVE_INFINITY } = range
@@ -173,7 +181,7 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
     }
   }
 
-  return { head, readStream, readAll, streamPages }
+  return { head, readStream, readAll, streamPages: ourPages }
 }
 
 /** Returns a read that goes on while its result is not awaited yet, and may never be. */

@@ -39,10 +39,16 @@ export const createSettle = (
   /** Resolves to what stands in the stream where the events would be; to undefined when nothing does. */
   const look = async (...[stream, expected, events]: Parameters<Settle>): Promise<WriteOutcome | undefined> => {
     const first = expected === 'no stream' ? 0n : expected + 1n
-    const { events: there } = await readStream(stream, 'forwards', first, events.length, once)
-    if (there.length === 0) return undefined
-    if (there.length === events.length && there.every(({ serverId }, index) => serverId === events[index]?.serverId))
-      return { outcome: 'written', revision: first + BigInt(events.length - 1), position: there.at(-1)?.position }
+    const { events: there, isCut } = await readStream(stream, 'forwards', first, events.length, once)
+    const [found] = there
+    if (!found) return undefined
+    // All are written or none: of a page that is cut, those that came stand for the others.
+    const isWhole = isCut || there.length === events.length
+    if (isWhole && there.every(({ serverId }, index) => serverId === events[index]?.serverId)) {
+      // A deleted stream goes on where it ended.
+      const revision = found.revision + BigInt(events.length - 1)
+      return { outcome: 'written', revision, position: isCut ? undefined : there.at(-1)?.position }
+    }
     const [last] = (await readStream(stream, 'backwards', 'end', 1, once)).events
     return { outcome: 'conflict', actual: last?.revision }
   }
@@ -69,7 +75,7 @@ export const createSettle = (
       try {
         return await Promise.race([sent, lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
       } catch (error) {
-        if (!isFailure(error, 'DATABASE_UNAVAILABLE') || over.aborted) throw error
+        if ((sent === first ? !isOutage(error) : isFinal(error)) || over.aborted) throw error
         const found = await look(...asked).catch(() => undefined)
         if (found) return found
         if (over.aborted) throw error
@@ -102,6 +108,12 @@ export const createSettle = (
   }
 }
 
+const isOutage = (error: unknown) => isFailure(error, 'DATABASE_UNAVAILABLE')
+/** Returns whether the answer to an append that was sent again holds for the first time too. That it is denied now, for
+ *  one, does not: the first may have been written. */
+const isFinal = (error: unknown) =>
+  isFailure(error, 'LOG_REPLACED') || isFailure(error, 'STREAM_DAMAGED') || isFailure(error, 'EVENT_INVALID')
+
 /** Resolves to the answer, or to undefined when it is not there in time or the outcome is open. */
 const answerWithin = (answer: Promise<WriteOutcome>, ms: number): Promise<WriteOutcome | undefined> =>
   new Promise((resolve, reject) => {
@@ -113,7 +125,7 @@ const answerWithin = (answer: Promise<WriteOutcome>, ms: number): Promise<WriteO
       },
       (error) => {
         clearTimeout(timer)
-        if (isFailure(error, 'DATABASE_UNAVAILABLE')) resolve(undefined)
+        if (isOutage(error)) resolve(undefined)
         else reject(error)
       },
     )

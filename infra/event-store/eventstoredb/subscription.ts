@@ -45,7 +45,7 @@ export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
 
 /** Creates the source of all subscriptions of the store. Each uses a subscription of the server, which filters
  *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
- *  When the server drops one, the next starts at the position of the last batch. */
+ *  When the server drops one, the next starts where that one was. */
 export const createTail = (options: Options): Tail => {
   const { connection, reader, positions, onStrange, onRetry = () => undefined, idleMs = idleMsDefault } = options
   const closing = new AbortController()
@@ -57,6 +57,9 @@ export const createTail = (options: Options): Tail => {
     const isFiltered = options.types !== undefined || Boolean(options.streamPrefix)
     const filter = serverFilter(options)
     let delivered = options.after === undefined ? origin : positions.partsOf(options.after)
+    /** Where the server's log is read on. Without a filter this is beyond `delivered` by the events of other programs: a
+     *  subscription that began there again would read them again and again. */
+    let scanned = delivered
 
     /** Resolves to the head of the log when no event after the position passes the filter, else to the position. The
      *  server sends no checkpoint for the events on its last page before it caught up. */
@@ -76,17 +79,15 @@ export const createTail = (options: Options): Tail => {
     /** Yields batches until it has caught up with the log, or, when live, until it has fallen far behind. */
     async function* readBatches(isLive: boolean): AsyncGenerator<Batch> {
       const end = isLive ? undefined : await unlessAborted(reader.head(), signal)
-      if (!isLive && (end === undefined || !isBeyond(end, delivered))) return
-      const from = delivered.commit === 0n ? 'start' : delivered
+      if (!isLive && (end === undefined || !isBeyond(end, scanned))) return
       const subscription: ServerSubscription = connection.subscribe(
-        from,
+        scanned.commit === 0n ? 'start' : scanned,
         filter,
         isLive ? windowLive : windowCatchingUp,
         readAhead,
       )
       let events: StoredEvent[] = []
       let bytes = 0
-      let scanned: LogPosition = delivered
       const hasAdvanced = () => isFiltered && isBeyond(scanned, delivered)
       const flush = (): Batch => {
         const last = events.at(-1)
@@ -101,8 +102,8 @@ export const createTail = (options: Options): Tail => {
       const accept = (item: ReadItem): void => {
         if (item.kind === 'checkpoint') scanned = laterOf(scanned, item.position)
         if (item.kind !== 'event' || !item.event.position || !isBeyond(item.event.position, scanned)) return
-        scanned = item.event.position
         const stored = passes(options, item.event) ? toStored(item.event, positions, onStrange) : undefined
+        scanned = item.event.position
         if (!stored) return
         events.push(stored)
         bytes += item.bytes

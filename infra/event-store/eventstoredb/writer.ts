@@ -79,9 +79,10 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
   }
 
   const readNewestIds = async (stream: string): Promise<void> => {
-    const newest: ServerEvent[] = []
+    // Whole events would be as large as the stream.
+    const newest: Pick<ServerEvent, 'id' | 'revision'>[] = []
     for await (const page of reader.streamPages(stream, 'backwards', 'end')) {
-      newest.push(...page)
+      for (const { id, revision } of page) newest.push({ id, revision })
       if (newest.length >= idsPerStreamMax) break
     }
     knownIds.begin(stream, newest.reverse())

@@ -1,0 +1,57 @@
+import type { Connection } from './client.ts'
+import { isOurs, type ServerEvent, type ServerPage } from './events.ts'
+import { serverFilter } from './filter.ts'
+import { isBeyond, type LogPosition } from './position.ts'
+
+const pageMax = 500
+const once = { retry: false }
+
+type OurEvent = ServerEvent & { readonly position: LogPosition }
+/** The last event of this log among all events of the server up to a position. */
+type Found = { readonly last: OurEvent | undefined; readonly through: LogPosition }
+
+/** Creates the search for the position of the last event of this log, undefined when there is none. It goes backwards
+ *  from the end of the server's log, and only to where the one before it began: other programs may have written a million
+ *  events after the last of ours. */
+export const createHead = ({
+  readAll,
+  readStream,
+}: Pick<Connection, 'readAll' | 'readStream'>): (() => Promise<LogPosition | undefined>) => {
+  let before: Found | undefined
+
+  /** Resolves to whether an event is still in the log, also where an operator has cut its stream. False for a
+   *  look that fails too: the search of all that follows fails likewise. */
+  const isThere = async ({ stream, revision, id, position }: OurEvent): Promise<boolean> => {
+    const isIt = (event: ServerEvent) =>
+      event.id === id && event.position?.commit === position.commit && event.position.prepare === position.prepare
+    const none = () => ({ events: [] })
+    const inStream = await readStream(stream, 'forwards', revision, 1, once).catch(none)
+    if (inStream.events.some(isIt)) return true
+    const inLog = await readAll('forwards', position, 1, serverFilter({}), once).catch(none)
+    return inLog.events.some(isIt)
+  }
+
+  const search = async (known: Found | undefined): Promise<Found | undefined> => {
+    let from: LogPosition | 'end' = 'end'
+    let through: LogPosition | undefined
+    for (let count = 1; ; count = Math.min(count * 10, pageMax)) {
+      const { events: page, isCut }: ServerPage = await readAll('backwards', from, count, serverFilter({}))
+      through ??= page[0]?.position
+      if (through === undefined) return undefined
+      const last = page.find(isOurs)
+      if (last) return { last, through }
+      const end = page.at(-1)?.position
+      // Another log may have taken its place.
+      if (known && end && !isBeyond(known.through, through) && !isBeyond(end, known.through))
+        return !known.last || (await isThere(known.last)) ? { last: known.last, through } : search(undefined)
+      if (end === undefined || (page.length < count && !isCut)) return { last: undefined, through }
+      from = end
+    }
+  }
+
+  return async () => {
+    const found = await search(before)
+    before = found
+    return found?.last?.position
+  }
+}

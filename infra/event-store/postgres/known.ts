@@ -1,12 +1,14 @@
 import { Failure } from '../../../domain/errors.ts'
 import type { Query } from '../../postgres.ts'
+import { errorClassOf } from '../../system/database-errors.ts'
 import { errorCode } from '../../system/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import { partsOfPosition, storePrefixes } from '../position.ts'
 
 /** What this process knows of the log in PostgreSQL. */
 export type KnownInPostgres = Omit<KnownLog, 'look'> & {
-  /** Runs a statement on the log. Throws LOG_REPLACED when the log turns out to be another one. */
+  /** Runs a statement on the log. Throws LOG_REPLACED when the log turns out to be another one, and DATABASE_UNAVAILABLE
+   *  for every error of the class `outage`. */
   readonly query: Query
   /** Returns a condition for a statement on the log: true where the log has the latest event that this process knows,
    *  else an error ends the statement. */
@@ -69,7 +71,7 @@ export const createKnownInPostgres = ({
       try {
         return await query(label, text, values, queryOptions)
       } catch (error) {
-        if (errorCode(error) !== divisionByZero) throw error
+        if (errorCode(error) !== divisionByZero) throw asFailure(error)
         await known.look()
         throw unavailable('the log lacked what this process knows, and has it again')
       }
@@ -88,6 +90,13 @@ export const createKnownInPostgres = ({
       return `1 / coalesce((select 1 ${found}), 0) = 1`
     },
   }
+}
+
+/** Turns an error that shows nothing about the values of its statement into a Failure, whatever its code is: the same
+ *  statement succeeds later. */
+const asFailure = (error: unknown): unknown => {
+  if (error instanceof Failure || errorClassOf(error) !== 'outage') return error
+  return new Failure('DATABASE_UNAVAILABLE', { reason: (error as Error).message, sent: 'perhaps' }, error)
 }
 
 const unavailable = (reason: string) => new Failure('DATABASE_UNAVAILABLE', { reason })

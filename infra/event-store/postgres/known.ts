@@ -24,7 +24,14 @@ export type KnownInPostgres = Omit<KnownLog, 'look'> & {
 
 const HAS_LOG = `select to_regclass('log.events') is not null as "hasLog"`
 
+/** A database in which neither is there holds no log of ours. Where only one is missing, the log is damaged. */
+const LOOK_FOR_LOG = `select pg_is_in_recovery() as "isStandby",
+  to_regclass('log.events') is not null or to_regclass('log.store') is not null as "isThere"`
+
 const divisionByZero = '22012'
+/** undefined_table, undefined_function, invalid_schema_name */
+const missingCodes: readonly unknown[] = ['42P01', '42883', '3F000']
+const isMissing = (error: unknown): boolean => missingCodes.includes(errorCode(error))
 
 const LOOK = `select pg_is_in_recovery() as "isStandby",
   exists (select from log.events e where e.position = $1 and e.event_id = $2::uuid) as "isThere"`
@@ -49,14 +56,21 @@ export const createKnownInPostgres = ({
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly pauseMs?: number | undefined
 }): KnownInPostgres => {
-  const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
-    const number = event && numberIn(event.position)
-    if (event && number === undefined) return false
-    const [text, values] = event ? [LOOK, [number, event.id]] : [LOOK_FOR_STORE, [storeId()]]
+  const ask = async (text: string, values: readonly unknown[]): Promise<boolean> => {
     const [found] = await query<{ isStandby: boolean; isThere: boolean }>('eventStore.look', text, values)
     // A standby shows an event some time after its primary.
     if (!found?.isThere && found?.isStandby) throw unavailable('a standby answers, which is behind')
     return found?.isThere === true
+  }
+  const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
+    const number = event && numberIn(event.position)
+    if (event && number === undefined) return false
+    try {
+      return await (event ? ask(LOOK, [number, event.id]) : ask(LOOK_FOR_STORE, [storeId()]))
+    } catch (error) {
+      if (!isMissing(error) || (await ask(LOOK_FOR_LOG, []))) throw error
+      return false
+    }
   }
   const known = createKnownLog({ isThere, ...options })
 
@@ -71,8 +85,9 @@ export const createKnownInPostgres = ({
       try {
         return await query(label, text, values, queryOptions)
       } catch (error) {
-        if (errorCode(error) !== divisionByZero) throw asFailure(error)
+        if (errorCode(error) !== divisionByZero && !isMissing(error)) throw asFailure(error)
         await known.look()
+        if (isMissing(error)) throw error
         throw unavailable('the log lacked what this process knows, and has it again')
       }
     },

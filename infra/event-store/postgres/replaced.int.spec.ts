@@ -104,6 +104,44 @@ describe('a log in PostgreSQL that is put back or replaced under an open store',
     expect(seen).toEqual(idsOf(events))
   })
 
+  const gone: [string, string[]][] = [
+    ['a database of the same name without a log answers', ['drop schema log cascade']],
+    [
+      'a database of another program answers, which has a schema of that name',
+      ['drop schema log cascade', 'create schema log', 'create table log.entries ()'],
+    ],
+  ]
+
+  test.each(gone)('%s: all that uses the log finds that', async (_, statements) => {
+    await fixture.openStore().then((store) => store.append(to(stream, 'no stream', ...newEvents(6))))
+    const opened = await Promise.all(
+      Object.entries(paths).map(async ([path, ask]) => ({ path, ask, ...(await open()) })),
+    )
+    for (const { store } of opened) await collect(store.readStream(stream))
+    const { store: empty, failures } = await open()
+    const followed = opened.slice(0, 1).map(({ store }) =>
+      codeThrownBy(async () => {
+        for await (const _batch of store.subscribe({ signal: fixture.stop.signal }));
+      }),
+    )
+    await admin(...statements)
+    for (const { path, store, ask } of opened)
+      expect([path, await codeThrownBy(() => ask(store))]).toEqual([path, 'LOG_REPLACED'])
+    expect(await Promise.all(followed)).toEqual(['LOG_REPLACED'])
+    expect(await codeThrownBy(() => append(empty, newEvent()))).toBe('LOG_REPLACED')
+    expect(failures).toHaveLength(1)
+  })
+
+  test('a log whose table of events alone is missing is no other log: what it lacks is named', async () => {
+    const { store, failures } = await open()
+    await append(store, newEvent())
+    await admin('alter table log.events rename to elsewhere')
+    await expect(store.head()).rejects.toMatchObject({ code: '42P01' })
+    await admin('alter table log.elsewhere rename to events')
+    expect(await collect(store.readAll())).toHaveLength(1)
+    expect(failures).toEqual([])
+  })
+
   test('a log without an event that is replaced by another one is noticed before the first append', async () => {
     const { store } = await open()
     await admin('alter table log.store disable trigger append_only', `update log.store set id = 'another'`)

@@ -83,7 +83,7 @@ test('when the others have gone, that is found by asking once a minute', async (
   expect(await channel.after(one, 4n)).toEqual(['4'])
 })
 
-test('one that took itself for alone because an answer was lost asks again, and announces nothing for that', async () => {
+test('one that is alone, perhaps because an answer was lost, asks again and announces nothing', async () => {
   const channel = createChannel()
   const [one, two] = [channel.create(), channel.create()]
   await channel.listen(one)

@@ -64,8 +64,8 @@ export const createAnnouncements = ({
     void send(`listening ${id}`)
   }
 
-  /** Asks again after a while, also when it is alone: the answer may have been lost. Until there is one, it stays alone, so
-   *  that nothing is announced but the question. */
+  /** Asks again after a while, also when it is alone: the answer may have been lost. Until there is one, it stays alone,
+   *  so that nothing is announced but the question. */
   const isAlone = (): boolean => {
     if (!listens) return false
     if (nowMs() - latestMs > quietMsMax) ask()

@@ -84,7 +84,7 @@ describe('event store on Postgres when things break', () => {
     })
   })
 
-  test('a primary that has become a standby: appends are unavailable, and its connections are not used again', async () => {
+  test('a primary that has become a standby: appends are unavailable, and its connections discarded', async () => {
     const admin = await fixture.specDatabase.connect()
     const store = await fixture.openStore({ database: fixture.database })
     const { rows } = await admin.query('select current_database() as name')

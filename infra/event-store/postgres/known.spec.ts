@@ -17,7 +17,7 @@ test('a standby that is behind is no finding, and the primary that lost the even
   expect(await codeThrownBy(known.look)).toBe('LOG_REPLACED')
 })
 
-test('a standby that has not the schema of the log yet is no finding either, and a primary without it is one', async () => {
+test('a standby that lacks the schema of the log is no finding either, and a primary is one', async () => {
   const answer = { isStandby: true, isThere: false }
   const query = (async (_label: string, text: string) => {
     if (/from log\./.test(text)) throw Object.assign(new Error('schema "log" does not exist'), { code: '3F000' })

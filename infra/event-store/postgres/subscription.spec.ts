@@ -8,8 +8,8 @@ import { createKnownInPostgres } from './known.ts'
 import type { Reader } from './reader.ts'
 import { createTail } from './subscription.ts'
 
-/** Creates a tail on a log without events that pass, to which other processes append: `move` gives it a new end and sends
- *  the NOTIFY. */
+/** Creates a tail on a log to which other processes append: `move` gives it a new end and sends the NOTIFY. No event
+ *  passes the filter. */
 const createWorld = () => {
   let end = 0n
   let asked = 0

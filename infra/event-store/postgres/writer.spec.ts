@@ -18,8 +18,8 @@ const codes = [...sqlStateClasses.keys()].flatMap((code) =>
 const ofClass = (kind: string) => codes.filter((code) => errorClassOf(errorWith(code)) === kind)
 const errorWith = (code: string) => Object.assign(new Error('refused by the spec'), { code })
 
-/** Resolves to what three appends of one turn are answered with, and to how many statements they took, when the database
- *  answers each with this code. */
+/** Resolves to what three appends of one turn are answered with, and to how many statements they took, when each meets
+ *  this code. */
 const appendThree = async (code: string) => {
   let statements = 0
   const query = (async () => {

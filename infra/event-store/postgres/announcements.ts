@@ -41,7 +41,7 @@ export const createAnnouncements = ({
   const closing = new AbortController()
   const id = randomBytes(6).toString('hex')
   let sending: Promise<unknown> = Promise.resolve()
-  /** When it has last asked or heard something. */
+  /** When it has last asked, or received anything. */
   let latestMs = 0
   /** When it asked first of what was not answered yet. */
   let unansweredMs: number | undefined

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Failure } from '../../domain/errors.ts'
-import { createMemoryEventStore } from '../../infra/event-store/memory.ts'
+import { createMemoryEventStore, memoryCapabilities } from '../../infra/event-store/memory.ts'
 import type { EventStore, Json, Position, StoredEvent } from '../../infra/event-store/port.ts'
+import { positionsOf } from '../../infra/event-store/position.ts'
 import { loadGoldenLog } from '../../testing/golden/log.ts'
 import { checkLog } from './check.ts'
 import { createIdSet } from './id-set.ts'
@@ -10,15 +11,19 @@ import { createIdSet } from './id-set.ts'
 const signal = new AbortController().signal
 const ask = (store: Parameters<typeof checkLog>[0]) => checkLog(store, { signal, onProgress: () => undefined })
 
+const id = 'golden'
+const positions = positionsOf(`memory-${id}`)
+
 /** Returns a store that has exactly these events, in this order. */
 const storeOf = (
   events: readonly StoredEvent[],
   readStream: (stream: string) => readonly StoredEvent[] = (stream) =>
     events.filter((event) => event.stream === stream),
 ): Parameters<typeof checkLog>[0] => ({
-  start: '' as Position,
-  head: async () => events.at(-1)?.position ?? ('' as Position),
-  distance: () => events.length,
+  capabilities: memoryCapabilities,
+  start: positions.start,
+  head: async () => events.at(-1)?.position ?? positions.start,
+  distance: positions.distance,
   async *readAll() {
     yield* events
   },
@@ -29,7 +34,7 @@ const storeOf = (
 })
 
 const golden = async (): Promise<readonly StoredEvent[]> => {
-  const store: EventStore = createMemoryEventStore()
+  const store: EventStore = createMemoryEventStore({ id })
   await loadGoldenLog(store)
   return Array.fromAsync(store.readAll())
 }
@@ -53,10 +58,43 @@ describe('a log is looked through', () => {
   test('an empty one has none', async () =>
     expect(await ask(createMemoryEventStore())).toMatchObject({ events: 0, streams: 0, problems: [] }))
 
+  test('one that was adopted has none, and what is missing there is found', async () => {
+    const adopted = positionsOf(`memory-${id}`, [
+      { name: 'e1800000000000', after: 4n },
+      { name: 'e1800000000001', after: 9n },
+    ])
+    const moved = events.map((event) => ({ ...event, position: adopted.of(positions.numberOf(event.position)) }))
+    const storeOfAdopted = (some: readonly StoredEvent[]) => ({ ...storeOf(some), distance: adopted.distance })
+    expect(new Set(moved.map(({ position }) => position.length)).size).toBe(2)
+    expect(await ask(storeOfAdopted(moved))).toMatchObject({ events: events.length, problems: [] })
+    const { problems } = await ask(storeOfAdopted(moved.filter((_, index) => index !== 4)))
+    expect(problems[0]).toMatchObject({ kind: 'position missing', count: 1 })
+  })
+
+  test('one whose positions are no numbers of events has gaps by itself', async () => {
+    const spread = events.map((event) => ({
+      ...event,
+      position: positions.of(positions.numberOf(event.position) * 9n),
+    }))
+    const store = { ...storeOf(spread), capabilities: { ...memoryCapabilities, distanceIn: 'bytes' as const } }
+    expect(await ask(store)).toMatchObject({ problems: [] })
+  })
+
+  // Nothing else shows that it was there.
+  const lasts = [...new Map(events.map((event, index) => [event.stream, index])).values()]
+  test.each([
+    ['the last event of a stream', events.filter((_, index) => index !== lasts[0])],
+    ['a whole stream', events.filter((event) => event.stream !== events[0]?.stream)],
+  ])('%s that is missing', async (_, damaged) => {
+    const { problems } = await ask(storeOf(damaged))
+    expect(problems).toContainEqual(expect.objectContaining({ kind: 'position missing' }))
+  })
+
   const { stream = '' } = events.find(({ revision }) => revision === 3n) ?? {}
   const longest = events.findIndex((event) => event.stream === stream && event.revision === 1n)
   test.each([
     ['position out of order', changed(5, () => ({ position: events[2]?.position ?? ('' as Position) }))],
+    ['position missing', events.slice(1)],
     ['revision missing or repeated', events.filter((_, index) => index !== longest)],
     ['revision missing or repeated', changed(longest, () => ({ revision: 2n }))],
     ['event id twice', changed(9, () => ({ id: events[1]?.id ?? '' }))],

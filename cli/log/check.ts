@@ -9,6 +9,7 @@ import { createIdSet } from './id-set.ts'
 /** What is wrong with a log, by kind. */
 export const problemKinds = [
   'position out of order',
+  'position missing',
   'revision missing or repeated',
   'event id twice',
   'event unreadable',
@@ -49,12 +50,13 @@ const createProblems = () => {
   }
 }
 
-/** Looks through a whole log, up to its present end: positions grow, the revisions of each stream are those from 0 on,
- *  each event id is there once, every event can be read, each stream read by itself is as long as in the log and has no
- *  event of another program, and no account of a user is below zero. Resolves to what was found.
+/** Looks through a whole log, up to its present end: positions grow, without a gap where the engine numbers events, the
+ *  revisions of each stream are those from 0 on, each event id is there once, every event can be read, each stream read by
+ *  itself is as long as in the log and has no event of another program, and no account of a user is below zero. Resolves
+ *  to what was found.
  *  @param onProgress called with the part that is done, from 0 to 1, and the number of events so far. */
 export const checkLog = async (
-  store: Pick<EventStore, 'head' | 'start' | 'readAll' | 'readStream' | 'distance'>,
+  store: Pick<EventStore, 'capabilities' | 'head' | 'start' | 'readAll' | 'readStream' | 'distance'>,
   { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (done: number, events: number) => void },
 ): Promise<LogCheck> => {
   const problems = createProblems()
@@ -64,7 +66,9 @@ export const checkLog = async (
   const ids = createIdSet()
   const suspects = new Set<string>()
   const balances = new Map<string, bigint>()
-  let [events, before] = [0, '']
+  // No adoption leaves a gap: the first event of an epoch has the number after the last one that was left.
+  const hasNumbers = store.capabilities.distanceIn === 'events'
+  let [events, before] = [0, store.start]
   const shared = new Set<string>()
   const addShared = (stream: string, foreign: string) => {
     if (!shared.has(stream)) problems.add('event of another program', `${stream}: ${foreign}`)
@@ -74,7 +78,10 @@ export const checkLog = async (
   const lookAt = async (event: StoredEvent): Promise<void> => {
     const { id, stream, revision, position } = event
     const where = `${stream} ${revision} at ${position}`
+    // PostgreSQL sorts by it, so this shows what the server of another engine answers.
     if (position <= before) problems.add('position out of order', where)
+    else if (hasNumbers && store.distance(before, position) !== 1)
+      problems.add('position missing', `${store.distance(before, position) - 1} before ${where}`)
     before = position
     const expected = (lastRevisions.get(stream) ?? -1n) + 1n
     if (revision !== expected) {

@@ -263,6 +263,94 @@ describe('subscribers of a shared reader', () => {
     expect(await ended).toBe('ended')
   })
 
+  describe('while the store does not tell where its log ends', () => {
+    /** Makes a store with one event, whose head is answered when the spec decides. */
+    const hanging = async () => {
+      const inner = createMemoryEventStore()
+      await append(inner, 1)
+      const heads: PromiseWithResolvers<Position>[] = []
+      const head = () => {
+        const asked = Promise.withResolvers<Position>()
+        heads.push(asked)
+        return asked.promise
+      }
+      return { shared: shareReader({ ...inner, head }), inner, heads }
+    }
+    const begin = (store: EventStore, signal: AbortSignal) => store.subscribe({ signal })[Symbol.asyncIterator]()
+    const done = { done: true, value: undefined }
+
+    test('end at once when they are aborted, and a later error is met by none', async () => {
+      const unhandled: unknown[] = []
+      const note = (reason: unknown) => unhandled.push(reason)
+      process.on('unhandledRejection', note)
+      const { shared, heads } = await hanging()
+      const stop = new AbortController()
+      const ended = [begin(shared, stop.signal).next(), begin(shared, stop.signal).next()]
+      stop.abort()
+      expect(await Promise.all(ended)).toEqual([done, done])
+      expect(heads).toHaveLength(1)
+      heads[0]?.reject(new Error('no connection'))
+      await sleep(1)
+      process.off('unhandledRejection', note)
+      expect(unhandled).toEqual([])
+    })
+
+    test('end at once when they are aborted after a batch', async () => {
+      const { shared, heads } = await hanging()
+      const stop = new AbortController()
+      const subscription = begin(shared, stop.signal)
+      const first = subscription.next()
+      heads[0]?.reject(new Error('no connection'))
+      expect(await first).toMatchObject({ done: false })
+      const ended = subscription.next()
+      await eventually('the head is asked again', () => heads.length === 2)
+      stop.abort()
+      expect(await ended).toEqual(done)
+    })
+
+    test('end at once when the store is closed', async () => {
+      const { shared } = await hanging()
+      const ended = begin(shared, new AbortController().signal).next()
+      await shared.close()
+      expect(await ended).toEqual(done)
+    })
+
+    test('and one that joins then goes on when it is told', async () => {
+      const { shared, inner, heads } = await hanging()
+      const stop = new AbortController()
+      const left = begin(shared, stop.signal).next()
+      stop.abort()
+      expect(await left).toEqual(done)
+      const follower = follow(shared)
+      heads[0]?.resolve(await inner.head())
+      await follower.sees(1)
+      await append(shared, 2)
+      await eventually('what is left to be asked is answered', async () => {
+        for (const asked of heads) asked.resolve(await inner.head())
+        return follower.seen.length === 3
+      })
+      expect(follower.seen).toEqual(await positionsOf(inner))
+      await follower.end()
+    })
+  })
+
+  test('that are ahead of the log wait until it has passed them', async () => {
+    const id = 'same'
+    const longer = createMemoryEventStore({ id })
+    await append(longer, 5)
+    const after = await longer.head()
+    const shared = shareReader(createMemoryEventStore({ id }))
+    const [ahead, other] = [follow(shared, { after }), follow(shared)]
+    await append(shared, 3)
+    await other.sees(3)
+    // Some of these come in one page with the last one that it has seen already.
+    await append(shared, 4)
+    await other.sees(7)
+    await ahead.sees(2)
+    expect(ahead.seen).toEqual(other.seen.slice(5))
+    for (const { end } of [ahead, other]) await end()
+  })
+
   test('are refused with a position of another store', async () => {
     const shared = shareReader(createMemoryEventStore())
     const after = await createMemoryEventStore().head()

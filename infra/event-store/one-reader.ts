@@ -1,5 +1,5 @@
 import { type Bound, registerBound } from '../async/bounded.ts'
-import { createSignal } from '../async/signal.ts'
+import { createSignal, unlessAborted } from '../async/signal.ts'
 import type { Batch, EventStore, Filter, Position, StoredEvent, SubscribeOptions } from './port.ts'
 import { isNamePrefix } from './validation.ts'
 
@@ -43,10 +43,10 @@ export const shareReader = (
   { entriesMax = 0, bytesMax = 0 }: Pick<Bound, 'entriesMax' | 'bytesMax'> = bound,
 ): EventStore => {
   const moved = createSignal()
+  const closing = new AbortController()
   let tail: Tail | undefined
   let starting: Promise<void> | undefined
   let subscribers = 0
-  let closed = false
 
   const add = (to: Tail, batch: Batch) => {
     to.pages.push({ ...batch, after: to.end })
@@ -83,7 +83,7 @@ export const shareReader = (
     starting ??= store
       .head()
       .then((head) => {
-        if (subscribers === 0 || closed) return
+        if (subscribers === 0 || closing.signal.aborted) return
         const stop = new AbortController()
         tail = { stop, pages: [], begin: head, end: head, bytes: 0, events: 0, hasEnded: false }
         void read(tail)
@@ -99,7 +99,7 @@ export const shareReader = (
   async function* fromWindow(from: Tail, after: Position, wanted: Wanted): AsyncGenerator<Batch, Position> {
     const { signal } = wanted
     let at = after
-    while (!signal.aborted && !closed && at >= from.begin) {
+    while (!signal.aborted && at >= from.begin) {
       const batch = nextBatch(from.pages, at, wanted)
       if (batch) {
         at = batch.position
@@ -111,23 +111,25 @@ export const shareReader = (
   }
 
   async function* subscribe(asked: SubscribeOptions): AsyncGenerator<Batch> {
-    const wanted = wantedOf(asked)
+    const stopped = AbortSignal.any([asked.signal, closing.signal])
+    const wanted = wantedOf({ ...asked, signal: stopped })
     let at = asked.after === undefined ? store.start : store.parsePosition(asked.after)
     const isInside = () => tail !== undefined && at >= tail.begin
     subscribers += 1
     try {
-      while (!asked.signal.aborted && !closed) {
-        await ensureTail()
+      while (!stopped.aborted) {
+        // The store may not answer: one that leaves waits no longer for what it has asked together with others.
+        await unlessAborted(ensureTail(), stopped)
         if (tail && isInside()) at = yield* fromWindow(tail, at, wanted)
-        if (closed) return
+        if (stopped.aborted) return
         const own = new AbortController()
-        const signal = AbortSignal.any([asked.signal, own.signal])
+        const signal = AbortSignal.any([stopped, own.signal])
         let hasRead = false
         for await (const batch of store.subscribe({ ...asked, after: at, signal })) {
           hasRead = true
           at = batch.position
           yield batch
-          await ensureTail()
+          await unlessAborted(ensureTail(), stopped)
           if (isInside()) break
         }
         own.abort()
@@ -147,9 +149,8 @@ export const shareReader = (
     ...store,
     subscribe,
     close: () => {
-      closed = true
+      closing.abort()
       tail?.stop.abort()
-      moved.notify()
       return store.close()
     },
   }

@@ -26,7 +26,7 @@ eventStoreContract({
   openCuttable: async () => {
     const database = first().open()
     const store = await openPostgresEventStore({ database })
-    return { store, cutNext: () => database.loseResponseTo('eventStore.append') }
+    return { store, cutNext: () => database.loseResponseTo('eventStore.append'), cuts: database.lostCount }
   },
   openFaulty: async () => {
     const database = first().open()

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals'
-import type { Failure } from '../../domain/errors.ts'
+import { Failure } from '../../domain/errors.ts'
 import { isConnectionError, toFailure } from './errors.ts'
 
 const errorWith = (code: string | undefined, message = 'x') => Object.assign(new Error(message), { code })
 
-test.each(['ECONNREFUSED', 'ECONNRESET', '57P01', '57P02', '57P03', '08006', '08P01', '53300'])(
+test.each(['ECONNREFUSED', 'ECONNRESET', '57P01', '57P02', '57P03', '08006', '08P01', '53300', '25006', '57P05'])(
   '%s is about the connection',
   (code) => expect(isConnectionError(errorWith(code))).toBe(true),
 )
@@ -29,6 +29,15 @@ test('a failure shows whether the statement was sent, and keeps its cause', () =
     error,
   ])
   expect(toFailure(failure, 'perhaps')).toBe(failure)
+})
+
+test('a failure of a statement in a transaction is about the connection, as its cause is', () => {
+  for (const [code, isConnection] of [
+    ['25006', true],
+    ['53100', false],
+  ] as const)
+    expect(isConnectionError(toFailure(errorWith(code), 'perhaps'))).toBe(isConnection)
+  expect(isConnectionError(new Failure('POSITION_FOREIGN', {}, errorWith('25006')))).toBe(false)
 })
 
 test('a full disk has its own failure', () => {

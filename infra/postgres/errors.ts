@@ -1,4 +1,4 @@
-import { Failure } from '../../domain/errors.ts'
+import { Failure, isFailure } from '../../domain/errors.ts'
 import { errorCode } from '../system/errors.ts'
 
 const connectionCodes = new Set([
@@ -14,6 +14,8 @@ const connectionCodes = new Set([
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
+  '57P05', // idle_session_timeout
+  '25006', // read_only_sql_transaction: the connection leads to a primary that has become a standby
   '53300', // too_many_connections
   '25P03', // idle_in_transaction_session_timeout
   '25P04', // transaction_timeout
@@ -28,9 +30,11 @@ const connectionMessages = [
   'Cannot use a pool after calling end',
 ]
 
-/** Returns true when the connection failed, as opposed to the statement. */
+/** Returns true when the connection failed, or is of no use any more, as opposed to the statement. The failure that
+ *  toFailure has made of such an error counts as well. */
 export const isConnectionError = (error: unknown): boolean => {
   if (typeof error !== 'object' || error === null) return false
+  if (isFailure(error, 'DATABASE_UNAVAILABLE')) return isConnectionError(error.cause)
   const code = errorCode(error)
   if (code !== undefined) return connectionCodes.has(code) || code.startsWith('08')
   const { message } = error as { message?: unknown }

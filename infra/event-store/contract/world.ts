@@ -27,8 +27,13 @@ export type Engine = {
   /** Opens the log of a closed store, as another process would. For durable engines only. */
   reopen?(): Promise<EventStore>
   /** Opens the same log once more, over a connection that can be cut: `cutNext` breaks it while the next append is
-   *  answered. For durable engines only, where this is possible. */
-  openCuttable?(): Promise<{ readonly store: EventStore; readonly cutNext: () => void }>
+   *  answered, and `cuts` returns how often that was done, where it can be known. For durable engines only, where this is
+   *  possible. */
+  openCuttable?(): Promise<{
+    readonly store: EventStore
+    readonly cutNext: () => void
+    readonly cuts?: () => number
+  }>
   /** Opens the same log once more. While `fail` has a fault, its reads are answered with that error; each of `faults` is
    *  one that the server may answer with. For engines with a server. */
   openFaulty?(): Promise<{

@@ -22,6 +22,8 @@ const createChannel = () => {
       process.listening()
       await turns()
     },
+    /** Makes it listen, while what it asks is lost. */
+    listenUnheard: (process: Announcements) => void listeners.push(process),
     leave: (process: Announcements) => void listeners.splice(listeners.indexOf(process), 1),
     pass: (ms: number) => {
       time += ms
@@ -79,6 +81,26 @@ test('when the others have gone, that is found by asking once a minute', async (
   expect(await channel.after(one, 3n)).toEqual([])
   await channel.listen(two)
   expect(await channel.after(one, 4n)).toEqual(['4'])
+})
+
+test('one that is alone, perhaps because an answer was lost, asks again and announces nothing', async () => {
+  const channel = createChannel()
+  const [one, two] = [channel.create(), channel.create()]
+  await channel.listen(one)
+  channel.pass(2_001)
+  for (let minute = 1n; minute <= 3n; minute += 1n) {
+    expect(await channel.after(one, 3n * minute)).toEqual([])
+    channel.pass(60_000)
+    // It is alone until another one answers.
+    expect(await channel.after(one, 3n * minute + 1n)).toEqual(['listening'])
+    channel.pass(1)
+    expect(await channel.after(one, 3n * minute + 2n)).toEqual([])
+  }
+  channel.listenUnheard(two)
+  expect(await channel.after(one, 13n)).toEqual([])
+  channel.pass(60_000)
+  expect(await channel.after(one, 14n)).toEqual(['listening', 'here', '14'])
+  expect(await channel.after(one, 15n)).toEqual(['15'])
 })
 
 test('a process of an older version sends numbers alone, and is told as well', async () => {

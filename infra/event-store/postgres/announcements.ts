@@ -41,8 +41,11 @@ export const createAnnouncements = ({
   const closing = new AbortController()
   const id = randomBytes(6).toString('hex')
   let sending: Promise<unknown> = Promise.resolve()
-  let askedMs: number | undefined
-  let heardMs = Number.NEGATIVE_INFINITY
+  /** When it has last asked, or received anything. */
+  let latestMs = 0
+  /** When it asked first of what was not answered yet. */
+  let unansweredMs: number | undefined
+  let listens = false
   let head = 0n
   let announcing: Promise<void> | undefined
 
@@ -56,14 +59,17 @@ export const createAnnouncements = ({
   }
 
   const ask = (): void => {
-    askedMs = nowMs()
+    latestMs = nowMs()
+    unansweredMs ??= latestMs
     void send(`listening ${id}`)
   }
 
+  /** Asks again after a while, also when it is alone: the answer may have been lost. Until there is one, it stays alone,
+   *  so that nothing is announced but the question. */
   const isAlone = (): boolean => {
-    if (askedMs === undefined) return false
-    if (heardMs >= askedMs && nowMs() - heardMs > quietMsMax) ask()
-    return heardMs < askedMs && nowMs() - askedMs > answerMsMax
+    if (!listens) return false
+    if (nowMs() - latestMs > quietMsMax) ask()
+    return unansweredMs !== undefined && nowMs() - unansweredMs > answerMsMax
   }
 
   const announce = async (): Promise<void> => {
@@ -80,11 +86,17 @@ export const createAnnouncements = ({
       if (position > head) head = position
       if (!isAlone()) announcing ??= announce()
     },
-    listening: ask,
+    listening: () => {
+      listens = true
+      // What others asked before may have been missed.
+      unansweredMs = undefined
+      ask()
+    },
     heard: (payload) => {
       const [word = '', sender] = payload.split(' ')
       if (sender === id) return undefined
-      heardMs = nowMs()
+      latestMs = nowMs()
+      unansweredMs = undefined
       if (word === 'here') return undefined
       // It looks for itself when it begins to listen.
       if (word === 'listening') return void send(`here ${id}`)

@@ -9,6 +9,8 @@ export type ObservedDatabase = Database & {
   readonly queryCounts: ReadonlyMap<string, number>
   /** Runs the next statement with this label, and then throws as if the connection broke before the response came. */
   loseResponseTo(label: string): void
+  /** Returns how many responses were lost so. */
+  lostCount(): number
   /** Makes the database unavailable or available again. While it is unavailable, every query throws
    *  DATABASE_UNAVAILABLE. */
   setUnavailable(unavailable: boolean): void
@@ -27,12 +29,14 @@ export type SpecDatabase = {
 const observe = (database: Database): ObservedDatabase => {
   const queryCounts = new Map<string, number>()
   const lostResponses = new Set<string>()
+  let lost = 0
   let isUnavailable = false
   let readFault: string | undefined
   return {
     ...database,
     queryCounts,
     loseResponseTo: (label) => lostResponses.add(label),
+    lostCount: () => lost,
     setUnavailable: (unavailable) => {
       isUnavailable = unavailable
     },
@@ -45,8 +49,9 @@ const observe = (database: Database): ObservedDatabase => {
       if (readFault !== undefined && /^eventStore\.(head|read|asOf)/.test(label))
         throw Object.assign(new Error('refused by the spec'), { code: readFault })
       const rows = await database.query<never>(label, ...rest)
-      if (lostResponses.delete(label)) throw new Failure('DATABASE_UNAVAILABLE')
-      return rows
+      if (!lostResponses.delete(label)) return rows
+      lost += 1
+      throw new Failure('DATABASE_UNAVAILABLE')
     },
   }
 }

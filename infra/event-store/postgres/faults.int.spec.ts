@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
+import { endOtherConnections } from '../../../testing/servers/database.ts'
 import {
   appendUntilAnswered,
   codeThrownBy,
@@ -81,6 +82,26 @@ describe('event store on Postgres when things break', () => {
         expect(idsOf(await collect(store.readStream(stream)))).toEqual(idsOf(events))
       expect(await tailed).toEqual(await collect(follower.readAll()))
     })
+  })
+
+  test('a primary that has become a standby: appends are unavailable, and its connections discarded', async () => {
+    const admin = await fixture.specDatabase.connect()
+    const store = await fixture.openStore({ database: fixture.database })
+    const { rows } = await admin.query('select current_database() as name')
+    // Holds for the connections that are made from then on, as they would be on the standby.
+    await admin.query(`alter database ${rows[0].name} set default_transaction_read_only = on`)
+    await admin.query(endOtherConnections)
+    const appends = newEvents(3).map((event) => to(newStream(), 'no stream', event))
+    const appendAll = () => Promise.all(appends.map((append) => codeThrownBy(() => store.append(append))))
+    // The first round may meet a connection that was ended.
+    for (let round = 0; round < 2; round += 1)
+      expect(await appendAll()).toEqual(appends.map(() => 'DATABASE_UNAVAILABLE'))
+    const write = () => fixture.database.transaction('spec', (query) => query('spec', 'create table made ()'))
+    expect(await codeThrownBy(write)).toBe('DATABASE_UNAVAILABLE')
+    await admin.query(`alter database ${rows[0].name} reset default_transaction_read_only`)
+    expect(await appendAll()).toEqual(appends.map(() => undefined))
+    await write()
+    expect(await collect(store.readAll())).toHaveLength(3)
   })
 
   describe('a subscription', () => {

@@ -17,6 +17,18 @@ test('a standby that is behind is no finding, and the primary that lost the even
   expect(await codeThrownBy(known.look)).toBe('LOG_REPLACED')
 })
 
+test('a standby that lacks the schema of the log is no finding either, and a primary is one', async () => {
+  const answer = { isStandby: true, isThere: false }
+  const query = (async (_label: string, text: string) => {
+    if (/from log\./.test(text)) throw Object.assign(new Error('schema "log" does not exist'), { code: '3F000' })
+    return [answer]
+  }) as unknown as Query
+  const known = createKnownInPostgres({ query, storeId: () => 'a', pauseMs: 1 })
+  expect(await codeThrownBy(known.look)).toBe('DATABASE_UNAVAILABLE')
+  answer.isStandby = false
+  expect(await codeThrownBy(known.look)).toBe('LOG_REPLACED')
+})
+
 test('an event of another engine is not in the database', async () => {
   const query = (() => Promise.reject(new Error('nothing is asked'))) as unknown as Query
   const known = createKnownInPostgres({ query, storeId: () => 'a', pauseMs: 1 })

@@ -1,12 +1,14 @@
 import { Failure } from '../../../domain/errors.ts'
 import type { Query } from '../../postgres.ts'
+import { errorClassOf } from '../../system/database-errors.ts'
 import { errorCode } from '../../system/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import { partsOfPosition, storePrefixes } from '../position.ts'
 
 /** What this process knows of the log in PostgreSQL. */
 export type KnownInPostgres = Omit<KnownLog, 'look'> & {
-  /** Runs a statement on the log. Throws LOG_REPLACED when the log turns out to be another one. */
+  /** Runs a statement on the log. Throws LOG_REPLACED when the log turns out to be another one, and DATABASE_UNAVAILABLE
+   *  for every error of the class `outage`. */
   readonly query: Query
   /** Returns a condition for a statement on the log: true where the log has the latest event that this process knows,
    *  else an error ends the statement. */
@@ -22,7 +24,14 @@ export type KnownInPostgres = Omit<KnownLog, 'look'> & {
 
 const HAS_LOG = `select to_regclass('log.events') is not null as "hasLog"`
 
+/** A database in which neither is there holds no log of ours. Where only one is missing, the log is damaged. */
+const LOOK_FOR_LOG = `select pg_is_in_recovery() as "isStandby",
+  to_regclass('log.events') is not null or to_regclass('log.store') is not null as "isThere"`
+
 const divisionByZero = '22012'
+/** undefined_table, undefined_function, invalid_schema_name */
+const missingCodes: readonly unknown[] = ['42P01', '42883', '3F000']
+const isMissing = (error: unknown): boolean => missingCodes.includes(errorCode(error))
 
 const LOOK = `select pg_is_in_recovery() as "isStandby",
   exists (select from log.events e where e.position = $1 and e.event_id = $2::uuid) as "isThere"`
@@ -47,14 +56,21 @@ export const createKnownInPostgres = ({
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly pauseMs?: number | undefined
 }): KnownInPostgres => {
-  const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
-    const number = event && numberIn(event.position)
-    if (event && number === undefined) return false
-    const [text, values] = event ? [LOOK, [number, event.id]] : [LOOK_FOR_STORE, [storeId()]]
+  const ask = async (text: string, values: readonly unknown[]): Promise<boolean> => {
     const [found] = await query<{ isStandby: boolean; isThere: boolean }>('eventStore.look', text, values)
     // A standby shows an event some time after its primary.
     if (!found?.isThere && found?.isStandby) throw unavailable('a standby answers, which is behind')
     return found?.isThere === true
+  }
+  const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
+    const number = event && numberIn(event.position)
+    if (event && number === undefined) return false
+    try {
+      return await (event ? ask(LOOK, [number, event.id]) : ask(LOOK_FOR_STORE, [storeId()]))
+    } catch (error) {
+      if (!isMissing(error) || (await ask(LOOK_FOR_LOG, []))) throw error
+      return false
+    }
   }
   const known = createKnownLog({ isThere, ...options })
 
@@ -69,8 +85,9 @@ export const createKnownInPostgres = ({
       try {
         return await query(label, text, values, queryOptions)
       } catch (error) {
-        if (errorCode(error) !== divisionByZero) throw error
+        if (errorCode(error) !== divisionByZero && !isMissing(error)) throw asFailure(error)
         await known.look()
+        if (isMissing(error)) throw error
         throw unavailable('the log lacked what this process knows, and has it again')
       }
     },
@@ -88,6 +105,13 @@ export const createKnownInPostgres = ({
       return `1 / coalesce((select 1 ${found}), 0) = 1`
     },
   }
+}
+
+/** Turns an error that shows nothing about the values of its statement into a Failure, whatever its code is: the same
+ *  statement succeeds later. */
+const asFailure = (error: unknown): unknown => {
+  if (error instanceof Failure || errorClassOf(error) !== 'outage') return error
+  return new Failure('DATABASE_UNAVAILABLE', { reason: (error as Error).message, sent: 'perhaps' }, error)
 }
 
 const unavailable = (reason: string) => new Failure('DATABASE_UNAVAILABLE', { reason })

@@ -52,19 +52,42 @@ describe('a log in PostgreSQL that is put back or replaced under an open store',
     ],
   ]
 
+  const stream = 'before'
+  const paths: Record<string, (store: EventStore) => Promise<unknown>> = {
+    ...Object.fromEntries(
+      (['no stream', 'any', 5n, 'stream exists'] as const).map((expected) => [
+        `an append expecting ${expected}`,
+        (store: EventStore) => store.append(to(stream, expected, newEvent())),
+      ]),
+    ),
+    'an append to another stream': (store) => append(store, newEvent()),
+    'an append of many': (store) =>
+      store.appendToMany([to(newStream(), 'no stream', newEvent()), to(stream, 'any', newEvent())]),
+    readAll: (store) => collect(store.readAll()),
+    'readAll backwards': (store) => collect(store.readAll({ direction: 'backwards', limit: 1 })),
+    readStream: (store) => collect(store.readStream(stream)),
+    'readStream of a stream that never was': (store) => collect(store.readStream(newStream())),
+    head: (store) => store.head(),
+  }
+
   test.each(ways)('%s: nothing is written, nothing is read, and it says so', async (_, statements, eventsLeft) => {
-    const { store, failures } = await open()
-    const stream = newStream()
-    await store.append(to(stream, 'no stream', ...newEvents(6)))
+    await fixture.openStore().then((store) => store.append(to(stream, 'no stream', ...newEvents(6))))
+    // A store of its own for each: what one has found, it does not look for again.
+    const opened = await Promise.all(
+      Object.entries(paths).map(async ([path, ask]) => {
+        const { store, failures } = await open()
+        await collect(store.readStream(stream))
+        return { path, store, failures, ask }
+      }),
+    )
     await admin(...statements)
-    for (const expected of ['no stream', 'any', 5n, 'stream exists'] as const)
-      expect(await codeThrownBy(() => store.append(to(stream, expected, newEvent())))).toBe('LOG_REPLACED')
-    expect(await codeThrownBy(() => append(store, newEvent()))).toBe('LOG_REPLACED')
-    expect(await codeThrownBy(() => collect(store.readAll()))).toBe('LOG_REPLACED')
-    expect(await codeThrownBy(() => collect(store.readStream(stream)))).toBe('LOG_REPLACED')
-    expect(await codeThrownBy(store.head)).toBe('LOG_REPLACED')
+    for (const { path, store, failures, ask } of opened) {
+      expect([path, await codeThrownBy(() => ask(store))]).toEqual([path, 'LOG_REPLACED'])
+      expect([path, await codeThrownBy(store.head)]).toEqual([path, 'LOG_REPLACED'])
+      expect(failures).toHaveLength(1)
+      await store.close()
+    }
     expect(await countEvents()).toBe(eventsLeft)
-    expect(failures).toHaveLength(1)
   })
 
   test.each(ways)('%s: a subscription ends with it, without an event of the other log', async (_, statements) => {
@@ -79,6 +102,44 @@ describe('a log in PostgreSQL that is put back or replaced under an open store',
     await admin(...statements)
     expect(await code).toBe('LOG_REPLACED')
     expect(seen).toEqual(idsOf(events))
+  })
+
+  const gone: [string, string[]][] = [
+    ['a database of the same name without a log answers', ['drop schema log cascade']],
+    [
+      'a database of another program answers, which has a schema of that name',
+      ['drop schema log cascade', 'create schema log', 'create table log.entries ()'],
+    ],
+  ]
+
+  test.each(gone)('%s: all that uses the log finds that', async (_, statements) => {
+    await fixture.openStore().then((store) => store.append(to(stream, 'no stream', ...newEvents(6))))
+    const opened = await Promise.all(
+      Object.entries(paths).map(async ([path, ask]) => ({ path, ask, ...(await open()) })),
+    )
+    for (const { store } of opened) await collect(store.readStream(stream))
+    const { store: empty, failures } = await open()
+    const followed = opened.slice(0, 1).map(({ store }) =>
+      codeThrownBy(async () => {
+        for await (const _batch of store.subscribe({ signal: fixture.stop.signal }));
+      }),
+    )
+    await admin(...statements)
+    for (const { path, store, ask } of opened)
+      expect([path, await codeThrownBy(() => ask(store))]).toEqual([path, 'LOG_REPLACED'])
+    expect(await Promise.all(followed)).toEqual(['LOG_REPLACED'])
+    expect(await codeThrownBy(() => append(empty, newEvent()))).toBe('LOG_REPLACED')
+    expect(failures).toHaveLength(1)
+  })
+
+  test('a log whose table of events alone is missing is no other log: what it lacks is named', async () => {
+    const { store, failures } = await open()
+    await append(store, newEvent())
+    await admin('alter table log.events rename to elsewhere')
+    await expect(store.head()).rejects.toMatchObject({ code: '42P01' })
+    await admin('alter table log.elsewhere rename to events')
+    expect(await collect(store.readAll())).toHaveLength(1)
+    expect(failures).toEqual([])
   })
 
   test('a log without an event that is replaced by another one is noticed before the first append', async () => {

@@ -93,26 +93,29 @@ export const createTail = ({
 
   const pollHead = async (): Promise<void> => {
     const backoff = createBackoff(retryDelay)
-    while (subscribers > 0 && !closing.signal.aborted) {
-      const requestsBefore = pollRequests
-      let waitMs = pollMs
-      try {
-        advanceHead(await reader.head())
-        backoff.reset()
-        void ensureListening()
-      } catch (error) {
-        if (isFailure(error, 'LOG_REPLACED')) return headMoved.notify()
-        onRetry(error)
-        waitMs = backoff.take()
+    try {
+      while (subscribers > 0 && !closing.signal.aborted) {
+        const requestsBefore = pollRequests
+        let waitMs = pollMs
+        try {
+          advanceHead(await reader.head())
+          backoff.reset()
+          void ensureListening()
+        } catch (error) {
+          if (isFailure(error, 'LOG_REPLACED')) return headMoved.notify()
+          onRetry(error)
+          waitMs = backoff.take()
+        }
+        if (requestsBefore === pollRequests) await pollRequested.wait({ ms: waitMs, signal: closing.signal })
       }
-      if (requestsBefore === pollRequests) await pollRequested.wait({ ms: waitMs, signal: closing.signal })
+    } finally {
+      // In the turn in which it has found no subscriber: one that comes in the next must not take it for running.
+      polling = undefined
     }
   }
 
   const ensurePolling = () => {
-    polling ??= pollHead().finally(() => {
-      polling = undefined
-    })
+    polling ??= pollHead()
   }
 
   /** Resolves to the latest head as soon as it is beyond the position, or to undefined when the signal aborts first. */

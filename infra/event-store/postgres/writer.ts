@@ -181,7 +181,7 @@ export const createWriter = ({
     } catch (error) {
       const answers: (() => void)[] = []
       // One request is poison, and nothing was written: run each on its own, so that only the poison one is refused.
-      if (requests.length === 1 || isFailure(error, 'DATABASE_UNAVAILABLE'))
+      if (requests.length === 1 || isFailure(error, 'DATABASE_UNAVAILABLE') || isFailure(error, 'DATABASE_FULL'))
         for (const request of requests) answers.push(() => request.reject(error))
       else for (const request of requests) answers.push(await runBatch([request]))
       return () => {

@@ -73,7 +73,8 @@ export const platformErrors = {
     hint: 'Nothing is written to it. Bring the former log back and start again, or adopt this one as it is: npm run log -- adopt.',
   },
   STREAM_DAMAGED: {
-    message: 'Events of this stream are missing: it was deleted or truncated, or the log is damaged.',
+    message:
+      'This stream is not whole: it was deleted or truncated, another program has written to it, or the log is damaged.',
     hint: 'Look at the stream in the details on the server of the log, and restore the log from a backup.',
   },
   POSITION_FOREIGN: {

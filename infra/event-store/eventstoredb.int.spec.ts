@@ -27,10 +27,14 @@ eventStoreContract({
   open: () => openEventStoreDb({ url: first().url }),
   openEmpty: async () => openEventStoreDb({ url: (await newServer()).url }),
   reopen: () => openEventStoreDb({ url: first().url }),
-  openCuttable: async () => ({
-    store: await openEventStoreDb({ url: first().url }),
-    cutNext: () => first().failNextAppend('cut after'),
-  }),
+  openCuttable: async () => {
+    const before = first().faultsMet()
+    return {
+      store: await openEventStoreDb({ url: first().url }),
+      cutNext: () => first().failNextAppend('cut after'),
+      cuts: () => first().faultsMet() - before,
+    }
+  },
   openFaulty: async () => ({
     store: await openEventStoreDb({ url: first().url }),
     faults: ['UNKNOWN', 'INTERNAL', 'PERMISSION_DENIED', 'NOT_FOUND', 'RESOURCE_EXHAUSTED'],

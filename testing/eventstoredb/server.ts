@@ -57,6 +57,8 @@ export type EventStoreDbServer = {
   failReads(status: string | undefined): void
   /** Makes the next append fail in this way. */
   failNextAppend(fault: Fault): void
+  /** Returns how many appends have met such a fault. */
+  faultsMet(): number
   /** Names another server as the leader from now on, or none. */
   follow(leader: { readonly port: number } | 'nobody' | 'myself'): void
   /** Refuses to name the nodes, as during an election, until it is called with false. */
@@ -107,6 +109,7 @@ export const startEventStoreDbServer = async ({
   let log = first
   const asked = new Map<string, number>()
   const faults: Fault[] = []
+  let faultsMet = 0
   const dropping = createSignal()
   let readFault: string | undefined
   let refusesGossip = false
@@ -123,6 +126,7 @@ export const startEventStoreDbServer = async ({
   /** Returns what decides on one append, with the next fault. Its `write` never resolves when the answer is not sent. */
   const faulty = (): Pick<Node, 'denialOf' | 'write'> => {
     const fault = faults.shift()
+    if (fault) faultsMet += 1
     if (fault === undefined) return node
     const denied: Denial | undefined = fault === 'busy' || fault === 'not ready' ? fault : undefined
     const never = new Promise<never>(() => undefined)
@@ -311,6 +315,7 @@ export const startEventStoreDbServer = async ({
       if (status !== undefined) dropping.notify()
     },
     failNextAppend: (fault) => faults.push(fault),
+    faultsMet: () => faultsMet,
     follow: (leader) => node.become(leader === 'myself' ? 'leader' : leader === 'nobody' ? 'no leader' : leader),
     resign: async (next) => {
       node.become('resigning')

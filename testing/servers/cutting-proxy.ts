@@ -5,6 +5,8 @@ export type CuttingProxy = {
   readonly port: number
   /** Lets the next request through, and breaks all connections when the server begins to answer it. */
   cutNext(): void
+  /** Returns how often that was done. */
+  cuts(): number
   stop(): Promise<void>
 }
 
@@ -13,8 +15,10 @@ export const startCuttingProxy = async (target: { host: string; port: number }):
   const open = new Set<Socket>()
   let armed: 'no' | 'until a request' | 'until its answer' = 'no'
 
+  let cuts = 0
   const cut = () => {
     armed = 'no'
+    cuts += 1
     for (const socket of open) socket.destroy()
   }
 
@@ -48,6 +52,7 @@ export const startCuttingProxy = async (target: { host: string; port: number }):
     cutNext: () => {
       armed = 'until a request'
     },
+    cuts: () => cuts,
     stop: async () => {
       for (const socket of open) socket.destroy()
       server.close()

@@ -45,9 +45,10 @@ const engineOn = (urlOf: () => string, canCut: boolean): Engine => {
           proxy = await startCuttingProxy({ host: url.hostname, port: Number(url.port || httpPort) })
           stops.push(proxy.stop)
         }
-        const { port, cutNext } = proxy
+        const { port, cutNext, cuts } = proxy
+        const before = cuts()
         const proxied = urlOf().replace(url.host, `127.0.0.1:${port}`)
-        return { store: await openEventStoreDb({ url: proxied }), cutNext }
+        return { store: await openEventStoreDb({ url: proxied }), cutNext, cuts: () => cuts() - before }
       },
     }),
   }

@@ -1,6 +1,8 @@
+import { randomInt } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
 import { endOtherConnections } from '../../../testing/servers/database.ts'
+import { sleep } from '../../async/sleep.ts'
 import {
   appendUntilAnswered,
   codeThrownBy,
@@ -54,15 +56,19 @@ describe('event store on Postgres when things break', () => {
       const [store, follower] = [await fixture.openStore({ database: fixture.database }), await fixture.openStore()]
       const admin = await fixture.specDatabase.connect()
       const tailed = eventsUntil(follower, { batchSize: 7, signal: fixture.stop.signal }, 600)
-      let cutting = true
+      let [cutting, answered] = [true, 0]
       const cuts = (async () => {
-        let count = 0
-        while (cutting)
+        let [count, before] = [0, -1]
+        for (; cutting; await sleep(randomInt(30))) {
+          // Where a new connection takes longer than the pause, one more cut would end each before it has done anything.
+          if (answered === before) continue
+          before = answered
           count += (
-            await admin.query(`select pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
+            await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity
               where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
                 and state = 'active' limit 2`)
           ).rows.length
+        }
         return count
       })()
       const streams = await Promise.all(
@@ -72,6 +78,7 @@ describe('event store on Postgres when things break', () => {
           for (const [n, event] of events.entries()) {
             const answer = await appendUntilAnswered(store, to(stream, n === 0 ? 'no stream' : BigInt(n - 1), event))
             expect(answer).toMatchObject({ outcome: 'appended', revision: BigInt(n) })
+            answered += 1
           }
           return { stream, events }
         }),

@@ -55,9 +55,15 @@ export type Growth = { readonly name: string; readonly smallMs: number; readonly
 const factor = 8
 const slowDivisor = 10
 /** Linear time is 8 times as much; quadratic time 64 times. */
-export const growthMax = 20
+const growthMax = 20
+/** What takes less is not told apart from the memory that the kernel gives for a longer text, whose cost grows faster. No
+ *  quadratic time for texts of this size is so short. */
+const smallMsMin = 2
 /** As many as a busy machine needs for one that nothing disturbs; only growth that is not linear takes them all. */
 const triesMax = 20
+
+/** Returns whether the time grows no faster than the text. */
+export const isLinear = ({ smallMs, largeMs }: Growth): boolean => largeMs / Math.max(smallMs, smallMsMin) < growthMax
 
 const cpuMs = async (reader: Reader, texts: readonly string[]): Promise<number> => {
   const began = process.cpuUsage()
@@ -86,7 +92,7 @@ export const growthOf = async (
     const smallMs = Math.min(growth.smallMs, await cpuMs(reader, small))
     const largeMs = Math.min(growth.largeMs, await cpuMs(reader, large))
     growth = { name: reader.name, smallMs, largeMs }
-    if (largeMs / smallMs < growthMax) break
+    if (isLinear(growth)) break
   }
   return growth
 }

@@ -151,7 +151,9 @@ describe('a log is looked through', () => {
         yield event
       }
     }
-    const { problems } = await ask({ ...store, readStream })
+    // As with the only engine on which others write.
+    const capabilities = { ...memoryCapabilities, distanceIn: 'bytes' as const }
+    const { problems } = await ask({ ...store, readStream, capabilities })
     expect(problems).toEqual([{ kind: 'event of another program', count: 1, first: [`${stream}: ${why}`] }])
   })
 

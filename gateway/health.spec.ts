@@ -145,4 +145,18 @@ describe('a log on a server of its own', () => {
   ])('is a part of its own where %s', async (_, isUp, status, ready, parts) => {
     expect(await healthOf(isUp, status).ready()).toEqual({ ready, parts })
   })
+
+  test('is not what is silent once it was read', async () => {
+    const health = createHealth({
+      projections: { status: running },
+      parkedTasks: { counts: never },
+      isUp: up,
+      hasLogServer: true,
+      roles: ['gateway'],
+      now: () => '2026-01-01T00:00:00.000Z',
+      waitMs: 20,
+    })
+    const parts = { database: 'no answer', log: 'unknown', projections: 'unknown' }
+    expect(await health.ready()).toEqual({ ready: false, parts })
+  })
 })

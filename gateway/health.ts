@@ -75,6 +75,7 @@ export const createHealth = ({
   readonly ageMs?: number
   readonly waitMs?: number
 }): Health => {
+  /** Whether the database has answered, and the log is asked. */
   let isDatabaseUp = false
   const read = async (): Promise<Snapshot> => {
     isDatabaseUp = false
@@ -94,6 +95,7 @@ export const createHealth = ({
       : isReplaced
         ? { ready: false, parts: { database: 'up', log: 'LOG_REPLACED', projections: 'unknown' } }
         : awayAs('down')
+    isDatabaseUp = false
     const tasks = status ? await parkedTasks.counts().catch(() => null) : null
     const held = status ? await custody().then(custodyEntryOf, () => null) : null
     return { status, readiness, tasks, held, time: now() }

@@ -82,13 +82,15 @@ export const checkLog = async (
     if (position <= before) problems.add('position out of order', where)
     else if (hasNumbers && store.distance(before, position) !== 1)
       problems.add('position missing', `${store.distance(before, position) - 1} before ${where}`)
-    before = position
+    if (position > before) before = position
     const expected = (lastRevisions.get(stream) ?? -1n) + 1n
     if (revision !== expected) {
       // The log leaves out events of other programs, and a read of the stream by itself fails with them.
-      const foreign = revision > expected ? await foreignIn(store, stream, { from: expected, limit: 1 }) : undefined
+      const isAsked = revision > expected && !shared.has(stream)
+      const foreign = isAsked ? await foreignIn(store, stream, { from: expected, limit: 1 }) : undefined
       if (foreign !== undefined) addShared(stream, foreign)
-      else problems.add('revision missing or repeated', `${where}, expected ${expected}`)
+      else if (revision < expected || !shared.has(stream))
+        problems.add('revision missing or repeated', `${where}, expected ${expected}`)
     }
     lastRevisions.set(stream, revision)
     if (!ids.add(id)) suspects.add(id)

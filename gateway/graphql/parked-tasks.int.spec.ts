@@ -95,6 +95,16 @@ describe('an operator', () => {
     })
   })
 
+  test('has one run again that an outage had given more attempts, with as many as at first', async () => {
+    await world.database.query('test.outage', 'update jobs._private_jobs set attempts = 900, max_attempts = 900')
+    await operator.ask(retryMutation, { input: { key, reason: 'the outage is over' } })
+    await eventually('the task to run', () => calls.length === 2)
+    const left = 'select attempts::int as attempts, max_attempts::int as most, locked_at from jobs.jobs where key = $1'
+    const read = () => world.database.query<{ locked_at: Date | null }>('test.left', left, [key])
+    await eventually('its failure to be stored', async () => (await read())[0]?.locked_at === null)
+    expect(await read()).toMatchObject([{ attempts: 1, most: 25 }])
+  })
+
   test('gives it up, and the reason stays, up to 1,000 characters', async () => {
     const reason = 'paid by hand'.padEnd(1_000, '.')
     const input = { key, reason }

@@ -93,7 +93,8 @@ const LIST_PARKED = `select ${columns} from ${fromParked} order by tasks.updated
 const FIND_PARKED = `select tasks.id, ${columns} from ${fromParked} and tasks.key = $1 for update of tasks`
 
 const changes: Readonly<Record<Decision, string>> = {
-  retry: `select id from ${taskSchema}.reschedule_jobs(array[$1::bigint], run_at => now(), attempts => 0)`,
+  retry: `select id from ${taskSchema}.reschedule_jobs(array[$1::bigint], run_at => now(), attempts => 0,
+    max_attempts => 25)`,
   'give up': `select id from ${taskSchema}.complete_jobs(array[$1::bigint])`,
 }
 

@@ -68,8 +68,8 @@ export const HASTEN = `
   )`
 
 /** How long the library waits after the failed try of a task, counted from the last one that met an outage: HASTEN has given
- *  it 25 tries more since. */
-const pause = `exp(least(attempts - (max_attempts - 25), 10)) * interval '1 second'`
+ *  it 25 tries more since. An operator's retry begins to count from 0. */
+const pause = `exp(greatest(least(attempts - (max_attempts - 25), 10), 1)) * interval '1 second'`
 
 /** Shortens the pauses of tasks that have met an outage before and then failed with another error: the tries of the outage
  *  do not count for them, or the first conflict after it would take hours. */

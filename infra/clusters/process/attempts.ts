@@ -98,8 +98,13 @@ const hasBegun = async (folder: string): Promise<boolean> => {
 }
 
 type Leaders = ReadonlyMap<string, Leader>
-/** `owner` is the user of the attempt, where it has one of its own. */
-type Leader = { readonly folder: string; readonly owner: number | undefined; readonly first: FirstProcess }
+/** `owner` is the user of the attempt, where it has one of its own; `hasUid` whether that is all that isolates it. */
+type Leader = {
+  readonly folder: string
+  readonly owner: number | undefined
+  readonly hasUid: boolean
+  readonly first: FirstProcess
+}
 
 const leadersBound = registerBound({
   name: 'first processes',
@@ -122,11 +127,12 @@ const readLeader = async ({ pid, startTime }: ProcessTable[number]): Promise<Lea
   const beginning = `\0sh\0${folder}\0`
   const [, words] = Buffer.from(line.value, 'latin1').toString().split(beginning)
   if (words === undefined) return null
-  const [owner = ''] = words.split('\0')
+  const [owner = '', , , , , kind] = words.split('\0')
   const startedMs = Date.now() - (uptime() - startTime / ticksPerSecond) * 1000
   return {
     folder,
     owner: /^\d+$/.test(owner) ? Number(owner) : undefined,
+    hasUid: kind === 'uid',
     first: { pid, startTime, bootId: currentBootId(), startedMs },
   }
 }
@@ -238,14 +244,14 @@ export const createAttempts = ({ root, table, log, graceMs }: AttemptsOptions): 
     const leader = (await leadersOf(await table(0))).get(folder)
     if (!leader) return
     log.warn({ folder }, 'the folder of an attempt that runs was removed: it is ended')
-    const { owner, first } = leader
+    const { owner, hasUid, first } = leader
     const uid = owner !== undefined && (await isClaimed(root, owner)) ? owner : undefined
     await killProcesses(
       async () => {
         const { wrapper, job } = await membersOf(await table(0), { folder, kind: 'none', uid, first })
         return [...wrapper, ...job]
       },
-      { uid },
+      { uid: hasUid ? uid : undefined },
     )
   }
 

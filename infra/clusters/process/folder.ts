@@ -182,6 +182,9 @@ export const listFolders = async (root: string): Promise<JobHandle[]> => {
 /** Resolves to true when the command has ended by itself. */
 export const hasEnded = (folder: string): Promise<boolean> => exists(join(folder, 'exit'))
 
+/** Resolves to whether the command is over, and what it has left is being ended. */
+export const isCommandOver = (folder: string): Promise<boolean> => exists(join(folder, 'over'))
+
 /** Writes the verdict: why the platform ends the attempt. After the end of the command it writes none. */
 export const passVerdict = async (folder: string, outcome: JobOutcome): Promise<void> => {
   if (!(await hasEnded(folder))) await storeVerdict(folder, outcome)

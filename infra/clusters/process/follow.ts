@@ -7,7 +7,7 @@ import { settleGroup } from './attempt-groups.ts'
 import { type Group, withGroup } from './control-groups.ts'
 import { type DiskUse, measureDisk, readRoom } from './disk.ts'
 import { endAttempt, killProcesses, restOf, wholeOf } from './end.ts'
-import { cutOutput, hasEnded, outputBytes, passVerdict, readOutput } from './folder.ts'
+import { cutOutput, hasEnded, isCommandOver, outputBytes, passVerdict, readOutput } from './folder.ts'
 import { removeIpc } from './ipc.ts'
 import { createMemoryWatch } from './memory.ts'
 import { progressLines } from './progress-lines.ts'
@@ -27,6 +27,8 @@ const diskPollMs = 5_000
 const diskRestFactor = 20
 const diskRestMsMax = 60_000
 const wrapperEndMsMax = 5_000
+/** How long the first process may take to end what a command has left that was over in time. */
+const sweepMsMax = 60_000
 const waitForWrapperMs = 10
 
 export type ClusterLog = {
@@ -131,10 +133,14 @@ export const follow = (options: FollowOptions): Follower => {
     const failed = (code: 'JOB_TIMED_OUT' | 'JOB_MEMORY_EXCEEDED' | 'JOB_DISK_EXCEEDED', message: string) =>
       ({ ended: 'failed', code, message }) as const
     const ranMs = first ? ageMs(first) : 0
-    if (ranMs >= spec.timeoutSeconds * 1000)
-      return failed('JOB_TIMED_OUT', `It ran longer than ${spec.timeoutSeconds} s.`)
+    const timeoutMs = spec.timeoutSeconds * 1000
     // The wall clock may be set while the job runs; when both times were written, it was one clock.
-    if (first && endsAtMs !== undefined && ranMs >= endsAtMs - first.startedMs) return { ended: 'expired' }
+    const leaseMs = first && endsAtMs !== undefined ? endsAtMs - first.startedMs : Number.POSITIVE_INFINITY
+    const lateMs = ranMs - Math.min(timeoutMs, leaseMs)
+    if (lateMs >= 0 && (lateMs > sweepMsMax || !(await isCommandOver(folder))))
+      return ranMs >= timeoutMs
+        ? failed('JOB_TIMED_OUT', `It ran longer than ${spec.timeoutSeconds} s.`)
+        : { ended: 'expired' }
     if (size > outputBytesMax) return outputExceeded()
     if (disk && disk.bytes > diskBytesMax)
       return failed('JOB_DISK_EXCEEDED', `It takes ${disk.bytes} bytes of disk, ${diskBytesMax} are allowed.`)

@@ -12,6 +12,10 @@ import { lowestUid } from './uids.ts'
 /** How long node may take to start in its turn, and how long where a job keeps the machine busy. */
 const gentleSecondsMax = 2
 const killSecondsMax = 60
+/** How long a shell waits for its turn before it kills beside others. */
+const turnSecondsMax = 20
+/** How long after its time one may take that the kernel does not end. */
+const lateMsMax = 5_000
 /** How many of these processes this program runs at once: each is a whole node, and jobs may end all at once. */
 const killersMax = 2
 /** The real user of the process that kills: no process runs as this one, see `claimUid`. */
@@ -35,13 +39,11 @@ const wordsOf = (uid: string, channel: number): string[] => [
 const shellWords = `${wordsOf(`$(($1 + ${killerOf}))`, 9).join(' ')} -e ${quoted(SCRIPT)} "$1"`
 
 /** The same for a shell, as a function: kill_user <uid> <folder>. Its channel 9 is node. Of all shells with the same folder,
- *  which no job may enter, one does it at a time. */
+ *  which no job may enter, one does it at a time, first; where there are no turns, or none in time, each does it at once. */
 export const KILL_USER = `
 kill_user() {
-  turn=
-  if command -v flock > /dev/null && [ -d "$2" ]; then turn=1; fi
-  \${turn:+flock "$2"} timeout -s KILL ${gentleSecondsMax} ${shellWords} ||
-    \${turn:+flock "$2"} timeout -s KILL ${killSecondsMax} ${preferred.join(' ')} ${shellWords}
+  [ -d "$2" ] && flock -w ${turnSecondsMax} "$2" timeout -s KILL ${gentleSecondsMax} ${shellWords} ||
+    timeout -s KILL ${killSecondsMax} ${preferred.join(' ')} ${shellWords}
 }
 `
 
@@ -65,6 +67,8 @@ const killOnce = async (uid: number, before: readonly string[], secondsMax: numb
       killSignal: 'SIGKILL',
     })
     return await new Promise((resolve) => {
+      const late = setTimeout(() => resolve('setpriv or node does not end'), secondsMax * 1000 + lateMsMax)
+      child.once('close', () => clearTimeout(late))
       child.once('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) =>
         resolve(code === 0 ? undefined : `setpriv or node ended with ${code ?? signal}`),

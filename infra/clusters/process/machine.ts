@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { chmod, lchown, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { within } from '../../async/within.ts'
 import { makeFolders } from '../../system/files.ts'
 import { allPids, userOf } from '../../system/processes.ts'
 import { machinePath } from '../../system/shell.ts'
@@ -18,6 +19,8 @@ const trialMsMax = 10_000
 /** How often a trial is made that does not end in time: a busy machine proves nothing. */
 const trialsMax = 3
 const trialMemoryMib = 64
+/** How long the process lives that is killed: longer than that may take. */
+const sleepSeconds = 600
 const reasonCharactersMax = 200
 
 /** Runs a command, again where it does not end in time. Resolves to a trial whose reason is the last line that it
@@ -49,24 +52,30 @@ const tryCommand = async (command: readonly string[], triesLeft = trialsMax): Pr
 /** Resolves to whether all processes of a user can be killed, where one can be started at all. Linux reports no error for
  *  processes that a security module has spared, so one is started.
  *  @param words run a command as the user. */
-const tryUser = async (started: Trial, uid: number, words: readonly string[]): Promise<Trial> => {
+const tryUser = async (
+  started: Trial,
+  uid: number,
+  words: readonly string[],
+  triesLeft = trialsMax,
+): Promise<Trial> => {
   if (!started.works) return started
-  const [file = '', ...args] = [...words, '/bin/sh', '-c', 'echo; exec sleep 60']
-  const child = spawn(file, args, {
-    cwd: '/',
-    env: { PATH: machinePath },
-    stdio: ['ignore', 'pipe', 'ignore'],
-    timeout: trialMsMax,
-  })
+  const [file = '', ...args] = [...words, '/bin/sh', '-c', `echo; exec sleep ${sleepSeconds}`]
+  const child = spawn(file, args, { cwd: '/', env: { PATH: machinePath }, stdio: ['ignore', 'pipe', 'ignore'] })
   const ended = new Promise<unknown>((resolve) => {
     child.once('error', resolve)
     child.once('close', (_, signal) => resolve(signal))
   })
-  await Promise.race([new Promise((resolve) => child.stdout.once('data', resolve)), ended])
-  const failed = await killUser(uid)
-  const end = await ended
-  const reason = failed ?? (end === 'SIGKILL' ? undefined : `one has ended with ${end}`)
-  return reason === undefined ? started : { works: false, reason: `its processes cannot be killed: ${reason}` }
+  try {
+    // Without descriptors Node starts nothing, and there is no channel either.
+    await Promise.race([new Promise((resolve) => child.stdout?.once('data', resolve)), ended])
+    const failed = await killUser(uid)
+    const end = failed ?? (await within(ended, trialMsMax, () => 'nothing'))
+    if (end === 'SIGKILL') return started
+    if (triesLeft > 1) return await tryUser(started, uid, words, triesLeft - 1)
+    return { works: false, reason: `its processes cannot be killed: ${failed ?? `one has ended with ${end}`}` }
+  } finally {
+    child.kill('SIGKILL')
+  }
 }
 
 /** Finds out what this machine allows for jobs below `root`. `only` leaves out all ways but one. */

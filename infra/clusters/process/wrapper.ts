@@ -36,7 +36,8 @@ const searchPath = `${dirname(process.execPath)}:${machinePath}`
  *  - The exit code is written over what stands in its file, which takes no room on a full disk.
  *  - Channel 3 reports a missing program. Exit code 127 alone does not show that, because programs use it too.
  *    Channel 5 has the program and its environment, which stand on no command line.
- *  - An exit code shows also that none of the job's processes is left, where it has a user of its own. */
+ *  - An exit code shows also that none of the job's processes is left, where it has a user of its own. That the command is
+ *    over shows before: the end of the others may take its time. */
 const OUTER = `
 folder=$1 owner=$2 seconds=$3 sentence=$4 grace=$5 blocks=$6 kind=$7; shift 7
 exec 2> /dev/null
@@ -168,7 +169,11 @@ while :; do
 done
 trap : TERM USR1 USR2
 for timer in $alarm $pause $guarding; do cancel $timer; done
-if [ "$kind" = uid ]; then sweep; forget; fi
+if [ "$kind" = uid ]; then
+  printf "" > "$folder/over"
+  sweep
+  forget
+fi
 # Another job may have the pipe open: what this one has written is read by then.
 trap 'kill -s KILL $reader' USR1
 later USR1 ${readSeconds}

@@ -1,11 +1,14 @@
 import { EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { createServerLog } from '../../../testing/eventstoredb/log.ts'
 import { startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
 import { eventually } from '../../../testing/eventually.ts'
+import { sleep } from '../../async/sleep.ts'
 import { parseEventStoreDbAddress } from '../../event-store-address.ts'
 import { createLog, type Log } from '../../telemetry.ts'
 import { codeThrownBy, collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
 import { openEventStoreDb } from '../eventstoredb.ts'
+import type { Appended } from '../port.ts'
 import { connectEventStoreDb } from './client.ts'
 import { createKnownIds } from './known-ids.ts'
 import { logPositionsOf } from './position.ts'
@@ -103,6 +106,46 @@ describe('thousands of events of other programs after the last of ours', () => {
     const before = asked()
     expect(await store.head()).toBe(last)
     expect(asked() - before).toBeLessThanOrEqual(3)
+  })
+})
+
+describe('a log that was put back to before events of other programs, and has all of ours', () => {
+  test('what follows of ours comes to a subscription that had read on', async () => {
+    const { server, store, write } = await begin()
+    await store.append(to('s', 'no stream', newEvent()))
+    const backup = [...server.log.records]
+    const received: string[] = []
+    const stop = new AbortController()
+    const reading = (async () => {
+      for await (const { events } of store.subscribe({ signal: stop.signal })) received.push(...idsOf(events))
+    })()
+    await eventually('the event of ours', () => received.length === 1)
+    const read = () => server.log.records.length
+    for (let round = 0; round < 3; round += 1) {
+      const before = read()
+      await write('orders', ordered(500))
+      await eventually('the events of others', () => read() >= before + 500)
+    }
+    await sleep(500)
+    await server.replaceLog(createServerLog(backup))
+    const event = newEvent()
+    await store.append(to('s', 0n, event))
+    await eventually('the next event of ours', () => received.length === 2, 30_000)
+    expect(received[1]).toBe(event.id)
+    stop.abort()
+    await reading
+  }, 60_000)
+
+  test('the head is the last of ours, however many events of others follow it again', async () => {
+    const { server, store, write } = await begin()
+    await store.append(to('s', 'no stream', newEvent()))
+    const backup = [...server.log.records]
+    await write('orders', ordered(500))
+    await store.head()
+    await server.replaceLog(createServerLog(backup))
+    const { position } = (await store.append(to('s', 0n, newEvent()))) as Appended
+    for (let page = 0; page < 3; page += 1) await write('orders', ordered(500))
+    expect(await store.head()).toBe(position)
   })
 })
 

@@ -1,33 +1,33 @@
 import type { Connection } from './client.ts'
+import { noneWhereNotThere } from './errors.ts'
 import { isOurs, type ServerEvent, type ServerPage } from './events.ts'
 import { serverFilter } from './filter.ts'
 import { isBeyond, type LogPosition } from './position.ts'
 
 const pageMax = 500
-const once = { retry: false }
 
 type OurEvent = ServerEvent & { readonly position: LogPosition }
-/** The last event of this log among all events of the server up to a position. */
-type Found = { readonly last: OurEvent | undefined; readonly through: LogPosition }
+/** The last event of this log among all events of the server up to a position, as a connection has shown it. */
+type Found = { readonly last: OurEvent | undefined; readonly through: LogPosition; readonly link?: number | undefined }
 
 /** Creates the search for the position of the last event of this log, undefined when there is none. It goes backwards
  *  from the end of the server's log, and only to where the one before it began: other programs may have written a million
- *  events after the last of ours. */
+ *  events after the last of ours. What another connection has shown counts no more: the log may have been put back to
+ *  before what others had written. */
 export const createHead = ({
   readAll,
   readStream,
-}: Pick<Connection, 'readAll' | 'readStream'>): (() => Promise<LogPosition | undefined>) => {
+  link,
+}: Pick<Connection, 'readAll' | 'readStream' | 'link'>): (() => Promise<LogPosition | undefined>) => {
   let before: Found | undefined
 
-  /** Resolves to whether an event is still in the log, also where an operator has cut its stream. False for a
-   *  look that fails too: the search of all that follows fails likewise. */
+  /** Resolves to whether an event is still in the log, also where an operator has cut its stream. */
   const isThere = async ({ stream, revision, id, position }: OurEvent): Promise<boolean> => {
     const isIt = (event: ServerEvent) =>
       event.id === id && event.position?.commit === position.commit && event.position.prepare === position.prepare
-    const none = () => ({ events: [] })
-    const inStream = await readStream(stream, 'forwards', revision, 1, once).catch(none)
+    const inStream = await readStream(stream, 'forwards', revision, 1).catch(noneWhereNotThere)
     if (inStream.events.some(isIt)) return true
-    const inLog = await readAll('forwards', position, 1, serverFilter({}), once).catch(none)
+    const inLog = await readAll('forwards', position, 1, serverFilter({})).catch(noneWhereNotThere)
     return inLog.events.some(isIt)
   }
 
@@ -50,8 +50,9 @@ export const createHead = ({
   }
 
   return async () => {
-    const found = await search(before)
-    before = found
+    const now = link()
+    const found = await search(now !== undefined && before?.link === now ? before : undefined)
+    before = found && { ...found, link: now === link() ? now : undefined }
     return found?.last?.position
   }
 }

@@ -1,7 +1,7 @@
-import { type Failure, isFailure } from '../../../domain/errors.ts'
+import type { Failure } from '../../../domain/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import type { Connection } from './client.ts'
-import { openOutcome } from './errors.ts'
+import { noneWhereNotThere, openOutcome } from './errors.ts'
 import { isOurs, type ServerEvent } from './events.ts'
 import { serverFilter } from './filter.ts'
 import { throughOutage } from './outage.ts'
@@ -40,13 +40,6 @@ export const createKnownOnServer = ({
     return inLog.events.some(isEvent(event, at))
   }
   return { log: createKnownLog({ isThere, ...options }), has: isThere }
-}
-
-/** Returns no events for a position that the log does not have, and for a stream that was deleted forever. Throws any other
- *  error: it shows nothing about the log. */
-const noneWhereNotThere = (error: unknown) => {
-  if (isFailure(error, 'POSITION_FOREIGN') || isFailure(error, 'STREAM_DAMAGED')) return { events: [] }
-  throw error
 }
 
 /** Returns the connection to the log that is known. A log can only be put back or replaced while its server is away, or

@@ -60,6 +60,14 @@ export const createTail = (options: Options): Tail => {
     /** Where the server's log is read on. Without a filter this is beyond `delivered` by the events of other programs: a
      *  subscription that began there again would read them again and again. */
     let scanned = delivered
+    let link = connection.link()
+    /** Reads on behind the last event of ours where the connection is a new one: the log may have been put back to before
+     *  what others had written. */
+    const distrustNewConnection = () => {
+      const now = connection.link()
+      if (now === undefined || now !== link) scanned = delivered
+      link = now
+    }
 
     /** Resolves to the head of the log when no event after the position passes the filter, else to the position. The
      *  server sends no checkpoint for the events on its last page before it caught up. */
@@ -78,6 +86,7 @@ export const createTail = (options: Options): Tail => {
 
     /** Yields batches until it has caught up with the log, or, when live, until it has fallen far behind. */
     async function* readBatches(isLive: boolean): AsyncGenerator<Batch> {
+      distrustNewConnection()
       const end = isLive ? undefined : await unlessAborted(reader.head(), signal)
       if (!isLive && (end === undefined || !isBeyond(end, scanned))) return
       const subscription: ServerSubscription = connection.subscribe(

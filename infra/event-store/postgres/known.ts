@@ -57,7 +57,8 @@ export const createKnownInPostgres = ({
   readonly pauseMs?: number | undefined
 }): KnownInPostgres => {
   const ask = async (text: string, values: readonly unknown[]): Promise<boolean> => {
-    const [found] = await query<{ isStandby: boolean; isThere: boolean }>('eventStore.look', text, values)
+    const asked = query<{ isStandby: boolean; isThere: boolean }>('eventStore.look', text, values)
+    const [found] = await asked.catch((error: unknown) => Promise.reject(asFailure(error)))
     // A standby shows an event some time after its primary.
     if (!found?.isThere && found?.isStandby) throw unavailable('a standby answers, which is behind')
     return found?.isThere === true

@@ -56,6 +56,10 @@ export const errorHeaders = {
   'content-type': 'application/json; charset=utf-8',
 } as const
 
+/** Connections with an answer that nothing can follow, from before the request was read: what is refused of the rest of it
+ *  gets none. */
+const answered = new WeakSet<Duplex>()
+
 /** Writes a whole answer to a connection that no handler has, and ends it. */
 const endWith = (socket: Duplex, { status, code, details }: ErrorAnswer, headers: readonly string[] = []): void => {
   // Node has taken its own handler away, and without one an error ends the process: the client may have left.
@@ -96,7 +100,7 @@ export const createClientErrorHandler =
   (requestMsMax: number, isAnswering: (socket: Duplex) => boolean) =>
   (error: Error, socket: Duplex): void => {
     if (errorCode(error) === 'ECONNRESET' || isAnswering(socket)) socket.destroy()
-    else endWith(socket, answerToParser(error, requestMsMax))
+    else if (!answered.has(socket)) endWith(socket, answerToParser(error, requestMsMax))
   }
 
 /** Takes requests whose URL is a whole one, as for a proxy, and answers what Node and the WebSocket server would end
@@ -110,7 +114,8 @@ export const answerOddRequests = (
   server.prependListener('request', (request) => {
     request.url = originFormOf(request.url ?? '/')
   })
-  server.on('checkExpectation', ({ headers }, response: ServerResponse) => {
+  server.on('checkExpectation', ({ headers, socket }, response: ServerResponse) => {
+    answered.add(socket)
     const details = { expect: headers.expect ?? '', takes: '100-continue, or no Expect at all' }
     const body = JSON.stringify(errorBody('INPUT_INVALID', details))
     const length = { 'content-length': Buffer.byteLength(body) }

@@ -126,6 +126,7 @@ test.each<[status: number, code: string | undefined, lines: readonly string[], b
   [411, 'LENGTH_REQUIRED', ['POST /graphql HTTP/1.1', local, json, 'Transfer-Encoding: chunked']],
   [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, json, 'Transfer-Encoding: identity', 'Content-Length: 2']],
   [417, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local, 'Expect: foo'], '{}'],
+  [417, 'INPUT_INVALID', ['GET / HTTP/1.1', local, 'Transfer-Encoding: x', 'Expect: x']],
   [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local], '{}'],
   [400, 'INPUT_INVALID', ['POST /graphql HTTP/1.1', local], '{'],
   [431, 'INPUT_INVALID', ['GET /health HTTP/1.1', local, `X: ${'y'.repeat(20_000)}`]],

@@ -9,6 +9,7 @@ const lets = (where: string) => `${where} grow: createBoundedMap bounds and regi
 /** By file and name, what bounds it instead. */
 const boundedOtherwise: Readonly<Record<string, string>> = {
   'commands/aggregate-cache.ts lets firstReads': 'an entry for each read under way, and the operations are bounded',
+  'gateway/error-answers.ts lets answered': 'an entry for each connection that is about to end, which are bounded',
   'gateway/graphql/introspection.ts lets known': 'belongs to one operation; an entry for each field of its document',
   'gateway/lingering-close.ts lets lingering':
     'an entry for each connection that ends, which are bounded, for 5 seconds',

@@ -67,7 +67,7 @@ const killOnce = async (uid: number, before: readonly string[], secondsMax: numb
       killSignal: 'SIGKILL',
     })
     return await new Promise((resolve) => {
-      const late = setTimeout(() => resolve('setpriv or node does not end'), secondsMax * 1000 + lateMsMax)
+      const late = setTimeout(() => resolve('setpriv or node does not end'), secondsMax * 1000 + lateMsMax).unref()
       child.once('close', () => clearTimeout(late))
       child.once('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) =>

@@ -16,6 +16,17 @@ beforeEach(async () => {
 // Another process removes them: so many files would hold up the loop.
 afterEach(() => promisify(execFile)('rm', ['-rf', folder]), 120_000)
 
+/** Runs a script that changes files again and again. Returns what ends it with the program that it runs just then, which
+ *  would go on otherwise. */
+const keepRunning = (script: string, ...folders: readonly string[]): (() => Promise<unknown>) => {
+  const child = spawn('sh', ['-c', script, 'sh', ...folders], { stdio: 'ignore', detached: true })
+  const ended = once(child, 'exit')
+  return () => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    return ended
+  }
+}
+
 test('one folder with 200,000 names holds up neither the loop nor the memory', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [program, join(folder, 'many'), '200000'])
   const { use, gapMs, grownMib } = JSON.parse(stdout) as DiskReport
@@ -50,13 +61,12 @@ test('it counts the blocks of all files, and ends early at the limit or when it 
 test('a file that vanishes during the look hides no other one', async () => {
   for (const name of ['a', 'b', 'c', 'd']) await writeFile(join(folder, name), Buffer.alloc(1_000_000, 1))
   const script = 'cd "$1"; while :; do for i in 1 2 3 4 5 6 7 8 9; do : > y$i; done; rm -f y*; done'
-  const churn = spawn('sh', ['-c', script, 'sh', folder], { stdio: 'ignore' })
+  const end = keepRunning(script, folder)
   try {
     for (let times = 0; times < 300; times++)
       expect((await measureDisk([folder], {})).bytes).toBeGreaterThanOrEqual(4_000_000)
   } finally {
-    churn.kill('SIGKILL')
-    await once(churn, 'exit')
+    await end()
   }
 }, 60_000)
 
@@ -75,15 +85,14 @@ test.each([
     await mkdir(join(top, 'e0'))
     const many = 'cd "$1" && seq 1000 | xargs touch'
     await promisify(execFile)('sh', ['-c', many, 'sh', join(top, ...names)])
-    const mover = spawn('sh', ['-c', `cd "$1"; while :; do ${moves}; done`, 'sh', top], { stdio: 'ignore' })
+    const end = keepRunning(`cd "$1"; while :; do ${moves}; done`, top)
     try {
       const looks: boolean[] = []
       for (let times = 0; times < 60; times++) looks.push((await measureDisk([top], {})).files > 1_000)
       // One that is moved from what is still to be read to what was read is missed, now and then.
       expect(looks.filter((seen) => !seen).length).toBeLessThan(20)
     } finally {
-      mover.kill('SIGKILL')
-      await once(mover, 'exit')
+      await end()
     }
   },
   60_000,
@@ -112,18 +121,11 @@ test('a machine without descriptors or memory is an error, and no trouble of the
 
 test('a folder that comes and goes is never an error', async () => {
   await mkdir(join(folder, 'a', 'b'), { recursive: true })
-  const churn = spawn(
-    'sh',
-    ['-c', 'cd "$1"; while :; do chmod 0 a/b; chmod 700 a/b; rmdir a/b; mkdir a/b; done', 'sh', folder],
-    {
-      stdio: 'ignore',
-    },
-  )
+  const end = keepRunning('cd "$1"; while :; do chmod 0 a/b; chmod 700 a/b; rmdir a/b; mkdir a/b; done', folder)
   try {
     for (let times = 0; times < 300; times++) expect((await measureDisk([folder], {})).bytes).toBeGreaterThan(0)
   } finally {
-    churn.kill('SIGKILL')
-    await once(churn, 'exit')
+    await end()
   }
 }, 60_000)
 
@@ -143,11 +145,10 @@ test('more files than allowed are trouble, and none is counted behind a link tha
   for (const path of [join(mine, 'd', 'e'), join(other, 'e')]) await mkdir(path, { recursive: true })
   await writeFile(join(other, 'e', 'large'), Buffer.alloc(1_000_000, 1))
   const script = 'cd "$1"; ln -s "$2" l; while :; do mv -T d k; mv -T l d; mv -T d l; mv -T k d; done 2> /dev/null'
-  const swaps = spawn('sh', ['-c', script, 'sh', mine, other], { stdio: 'ignore' })
+  const end = keepRunning(script, mine, other)
   try {
     for (let times = 0; times < 500; times++) expect((await measureDisk([mine], {})).bytes).toBeLessThan(1_000_000)
   } finally {
-    swaps.kill('SIGKILL')
-    await once(swaps, 'exit')
+    await end()
   }
 }, 60_000)

@@ -27,6 +27,7 @@ import type { Log } from '../infra/telemetry.ts'
 export { readConsumers, setConsumer } from '../infra/bus/ahead.ts'
 export { readCursors, requestRescan, rescanProgress } from '../infra/chain/rescans.ts'
 export type { KnownEvent } from '../infra/event-store/known-log.ts'
+export { identityStream } from '../infra/event-store/position.ts'
 export { readRentalTimers, removeTimer } from '../infra/task-queue.ts'
 
 const connectionsMax = 6

@@ -21,7 +21,7 @@ import { startTaskWorkers, type TaskWorkers } from './task-queue/workers.ts'
 import type { Log } from './telemetry.ts'
 
 export { readRentalTimers, removeTimer } from './task-queue/rentals.ts'
-export { taskSchema } from './task-queue/statements.ts'
+export { taskSchema, taskTriesMax } from './task-queue/statements.ts'
 
 const schema = taskSchema
 const restartDelayMsMin = 200

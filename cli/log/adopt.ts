@@ -5,6 +5,7 @@ import type { Database } from '../../infra/postgres.ts'
 import { consumers } from '../../processes/names.ts'
 import { rebuildAhead } from '../../projections/engine/ahead.ts'
 import {
+  identityStream,
   type KnownEvent,
   readConsumers,
   readCursors,
@@ -89,13 +90,9 @@ const firstOf = async (store: EventStore, stream: string, from = 0n) => {
   return undefined
 }
 
-/** The stream of EventStoreDB that holds the id of the log, which the store returns to no caller: what a process knows that
- *  has seen no event yet. */
-const streamOfLogId = 'neuralmesh-event-store'
-
 const isThere = async (store: EventStore, { stream, revision, id, position }: KnownEvent): Promise<boolean> => {
-  // Each position has the id of its log.
-  if (stream === streamOfLogId) return positionIn(store, position) !== undefined
+  // What a process knows that has seen no event yet. Each position has the id of its log.
+  if (stream === identityStream) return positionIn(store, position) !== undefined
   return (await firstOf(store, stream, revision))?.id === id
 }
 

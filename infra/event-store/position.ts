@@ -10,6 +10,9 @@ const numberMax = 2n ** 63n - 2n
 /** How the ids of stores of each engine begin, and so their positions. */
 export const storePrefixes = { postgres: 'pg-', eventStoreDb: 'esdb-' } as const
 
+/** The one internal stream of the engine on EventStoreDB: it holds the id of the store. The port never returns its events. */
+export const identityStream = 'neuralmesh-event-store'
+
 /** What follows in a log that was put back to an earlier state and adopted. `name` is in the text of each position
  *  `after` the last event that the log still had, which has the number of a position. */
 export type Epoch = { readonly name: string; readonly after: bigint }

@@ -1,7 +1,7 @@
 import { Gauge } from 'prom-client'
 import { within } from '../async/within.ts'
 import type { Database } from '../postgres.ts'
-import { taskSchema } from '../task-queue.ts'
+import { taskSchema, taskTriesMax } from '../task-queue.ts'
 import type { Metrics } from '../telemetry.ts'
 import type { Decision, ParkedTask, ParkedTasks } from './port.ts'
 
@@ -94,7 +94,7 @@ const FIND_PARKED = `select tasks.id, ${columns} from ${fromParked} and tasks.ke
 
 const changes: Readonly<Record<Decision, string>> = {
   retry: `select id from ${taskSchema}.reschedule_jobs(array[$1::bigint], run_at => now(), attempts => 0,
-    max_attempts => 25)`,
+    max_attempts => ${taskTriesMax})`,
   'give up': `select id from ${taskSchema}.complete_jobs(array[$1::bigint])`,
 }
 

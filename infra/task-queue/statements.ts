@@ -1,6 +1,8 @@
 /** The name is data, like the query labels: graphile-worker calls a task a job. */
 export const taskSchema = 'jobs'
 const schema = taskSchema
+/** How often the library tries a task. */
+export const taskTriesMax = 25
 
 /** A task as columns of text: name, payload, time and key. */
 export type TaskRow = readonly [name: string, payload: string, runAt: string | null, key: string]
@@ -59,7 +61,7 @@ export const CANCEL_RUNNING = `select from unnest($1::text[]) as t(key), ${schem
 export const HASTEN = `
   update ${schema}._private_jobs set
     run_at = least(run_at, now() + $2::int * interval '1 millisecond'),
-    max_attempts = greatest(max_attempts, least(attempts + 25, $3::int))
+    max_attempts = greatest(max_attempts, least(attempts + ${taskTriesMax}, $3::int))
   where id in (
     select id from ${schema}._private_jobs
     where locked_at is null and key is not null and split_part(last_error, ': ', 1) = any($1::text[])
@@ -68,8 +70,8 @@ export const HASTEN = `
   )`
 
 /** How long the library waits after the failed try of a task, counted from the last one that met an outage: HASTEN has given
- *  it 25 tries more since. An operator's retry begins to count from 0. */
-const pause = `exp(greatest(least(attempts - (max_attempts - 25), 10), 1)) * interval '1 second'`
+ *  it `taskTriesMax` more since. An operator's retry begins to count from 0. */
+const pause = `exp(greatest(least(attempts - (max_attempts - ${taskTriesMax}), 10), 1)) * interval '1 second'`
 
 /** Shortens the pauses of tasks that have met an outage before and then failed with another error: the tries of the outage
  *  do not count for them, or the first conflict after it would take hours. */
@@ -77,7 +79,7 @@ export const RECOUNT = `
   update ${schema}._private_jobs set run_at = now() + ${pause}
   where id in (
     select id from ${schema}._private_jobs
-    where locked_at is null and key is not null and max_attempts > 25 and attempts < max_attempts
+    where locked_at is null and key is not null and max_attempts > ${taskTriesMax} and attempts < max_attempts
       and split_part(last_error, ': ', 1) <> all($1::text[]) and run_at > now() + ${pause}
     for update skip locked
   )`

@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Json, Metadata, StoredEvent } from '../port.ts'
+import { identityStream } from '../position.ts'
 import { type CheckedEvent, isUtcTime, isUuid } from '../validation.ts'
 import type { LogPosition, LogPositions } from './position.ts'
-
-/** The one internal stream of this engine: it holds the id of the store. The port never returns its events. */
-export const identityStream = 'neuralmesh-event-store'
 
 /** An event as the server returns it. `position` is undefined with servers before 22.6. */
 export type ServerEvent = {

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { Failure } from '../../../domain/errors.ts'
 import type { Epoch } from '../position.ts'
+import { identityStream } from '../position.ts'
 import type { Connection } from './client.ts'
-import { identityStream, type ServerEvent } from './events.ts'
+import type { ServerEvent } from './events.ts'
 import type { LogPosition } from './position.ts'
 
 const identified = 'EventStoreIdentified'

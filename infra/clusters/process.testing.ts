@@ -35,10 +35,15 @@ export const makeRoot = async () => {
   return root
 }
 
+/** Ends all that runs of the attempts in a folder. */
+export const endJobsIn = async (root: string) => {
+  for (const uid of await readdir(join(root, '.uids')).catch(() => [])) await killUser(Number(uid))
+  await killProcesses(async () => (await processesNaming(root)).map(({ pid }) => pid))
+}
+
 const endLeftJobs = async () => {
   for (const root of roots.filter((path) => existsSync(path))) {
-    for (const uid of await readdir(join(root, '.uids')).catch(() => [])) await killUser(Number(uid))
-    await killProcesses(async () => (await processesNaming(root)).map(({ pid }) => pid))
+    await endJobsIn(root)
     await rm(root, { recursive: true, force: true })
   }
 }

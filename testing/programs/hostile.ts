@@ -1,10 +1,13 @@
 /** A platform of its own that runs hostile jobs, and prints what came of each as a line of JSON:
  *  node testing/programs/hostile.ts <folder> <isolation> [look]. With `look` it only prints the isolation. It is run as
- *  root and as an ordinary user. */
+ *  root and as an ordinary user. What takes too long is named on standard error, also at a SIGUSR2. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { createSemaphore } from '../../infra/async/semaphore.ts'
+import { sleep } from '../../infra/async/sleep.ts'
+import { within } from '../../infra/async/within.ts'
 import type { JobOutcome, JobSpec } from '../../infra/clusters/port.ts'
 import { type IsolationKind, processCluster } from '../../infra/clusters/process.ts'
 import { readProcessFile } from '../../infra/system/processes.ts'
@@ -36,6 +39,27 @@ export type Report = {
 
 const [, , folder = '', only = '', mode] = process.argv
 const print = (value: object) => process.stdout.write(`${JSON.stringify(value)}\n`)
+/** How long one step may take: longer than the longest job and its end on a busy machine. */
+const stepMsMax = 150_000
+const steps = new Set<string>()
+const warnings: string[] = []
+/** Names what has not come to its end, and what the platform has logged since. */
+const tell = () => {
+  const said = warnings.splice(0).join('\n')
+  console.error(`not over: ${[...steps].join(', ')}; open: ${process.getActiveResourcesInfo().join(', ')}\n${said}`)
+}
+process.on('SIGUSR2', tell)
+/** Resolves as the work does. Throws when that takes too long. */
+const step = async <Value>(name: string, work: Promise<Value>): Promise<Value> => {
+  steps.add(name)
+  const late = (): never => {
+    tell()
+    throw new Error(`${name}: it takes longer than ${stepMsMax} ms`)
+  }
+  const value = await within(work, stepMsMax, late)
+  steps.delete(name)
+  return value
+}
 const data = join(folder, 'data')
 const keys = join(data, 'keys', 'jwt')
 const outside = join(folder, 'outside')
@@ -54,6 +78,10 @@ const cluster = processCluster({
     graceMs: 500,
     diskBytesMax,
     outputBytesMax,
+    log: {
+      info: () => undefined,
+      warn: (details, message) => void warnings.push(`${message}: ${inspect(details)}`),
+    },
   },
 })
 const { kind, reasons } = await cluster.isolation()
@@ -75,13 +103,16 @@ const launch = async (spec: JobSpec) => {
 const textOf = async (spec: JobSpec) => (await cluster.readLog(spec, 0, outputBytesMax * 2)).text
 
 const victim = specOf({
-  timeoutSeconds: 3600,
+  timeoutSeconds: 600,
   command: ['sh', '-c', 'echo ready $1; while :; do sleep 0.2; done', 'sh', 'victim-nap'],
   files: [{ path: 'secret', content: marker }],
   environment: { SECRET: marker },
 })
-await launch(victim)
-while (!(await textOf(victim)).includes('ready')) await new Promise((resolve) => setTimeout(resolve, 20))
+const { end: victimEnd } = await step('the start of the victim', launch(victim))
+const isReady = async () => {
+  while (!(await textOf(victim)).includes('ready')) await sleep(20)
+}
+await step('the victim', Promise.race([isReady(), victimEnd.then((end) => Promise.reject(new Error(inspect(end))))]))
 const victimPid = readProcesses().find(({ pid }) =>
   readProcessFile(pid, 'cmdline').startsWith('sh\0-c\0echo ready'),
 )?.pid
@@ -101,9 +132,9 @@ const perform = async ({ name, spec }: Attack) => {
   for (const [variable, value] of Object.entries(environment))
     environment[variable as keyof typeof environment] = value.replaceAll('$HOME', home)
   const attack = specOf({ ...spec, jobId, environment })
-  const { end } = await launch(attack)
+  const { end } = await step(`the start of: ${name}`, launch(attack))
   const secretShown = commandLines().some((line) => line.includes(`${marker}-of-the-job`))
-  const outcome = await end
+  const outcome = await step(name, end)
   const left = commandLines().filter((line) => line.startsWith(nap)).length
   const text = await textOf(attack)
   const logBytes = Buffer.byteLength(text)
@@ -122,8 +153,8 @@ const carrier = specOf({
   command: ['sh', '-c', 'echo ready; sleep 30', 'sh', join(root, victim.jobId, '1')],
   environment: { NEURALMESH_FOLDER: join(root, victim.jobId, '1') },
 })
-await launch(carrier)
-await cluster.stop(victim)
+await step('the start of the carrier', launch(carrier))
+await step('the stop of the victim', cluster.stop(victim))
 const carried = (await cluster.list()).find(({ jobId }) => jobId === carrier.jobId)?.running
 print({ carrierRuns: carried, victimRuns: await victimRuns() })
-await cluster.close({ stopJobs: true })
+await step('the close', cluster.close({ stopJobs: true }))

@@ -1,7 +1,7 @@
 /** What processes hold without a name and without mapping it: files in memory, pipes, and files of the disk that are
  *  removed but open. */
 import type { BigIntStats } from 'node:fs'
-import { isRunning } from '../../system/processes.ts'
+import { hasMemory } from '../../system/processes.ts'
 import { readIpcTable } from './ipc-table.ts'
 import { createKernelReader, placeOf, type Read, type Unread } from './kernel-files.ts'
 
@@ -72,7 +72,7 @@ const never = (what: string) => ({ unmeasured: `Its memory cannot be measured: $
 const reasonOf = (unread: Unread, pid: number) => {
   if (unread === 'slow') return never('Linux takes too long to show it')
   if (unread === 'long') return never('its mappings or open files are too many')
-  return unread === 'closed' && isRunning(pid) ? hides('a process hides its open files') : {}
+  return unread === 'closed' && hasMemory(pid) ? hides('a process hides its open files') : {}
 }
 
 /** Resolves to what these processes hold. */

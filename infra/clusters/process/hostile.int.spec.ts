@@ -2,15 +2,20 @@
 // an ordinary user. The user is one without a name, who may read the project but own nothing in it.
 import { spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { chown } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Report } from '../../../testing/programs/hostile.ts'
 import { outputBytesMax, quickAttacks, slowAttacks } from '../../../testing/programs/hostile-attacks.ts'
 import { memoryAttacks } from '../../../testing/programs/hostile-memory.ts'
 import { watchAttacks } from '../../../testing/programs/hostile-watches.ts'
+import { sleep } from '../../async/sleep.ts'
+import { readProcessFile } from '../../system/processes.ts'
+import { endJobsIn } from '../process.testing.ts'
 import type { IsolationKind } from '../process.ts'
 
 const program = join(import.meta.dirname, '../../../testing/programs/hostile.ts')
@@ -20,6 +25,9 @@ const secret = `hostile-${randomUUID()}`
 const ordinaryUid = 44_444
 const asRoot = process.getuid?.() === 0
 const runMsMax = 300_000
+/** When the program is asked what it waits for, and how long it has for the answer: then it is ended. */
+const askMs = 250_000
+const answerMs = 10_000
 
 const ways: readonly { readonly kind: IsolationKind; readonly uid: number | undefined }[] = asRoot
   ? [
@@ -59,6 +67,28 @@ const missing = (kind: IsolationKind, uid: number | undefined): string | undefin
   }
 }
 
+/** Runs the program to its end. Resolves to what it prints; throws where it fails or does not end, with its errors. */
+const runProgram = async (words: readonly string[], uid: number | undefined): Promise<string> => {
+  const child = spawn(process.execPath, [program, ...words], { ...optionsOf(uid), stdio: ['ignore', 'pipe', 'pipe'] })
+  const [printed, said] = [text(child.stdout), text(child.stderr)]
+  const ended = once(child, 'exit')
+  const over = new AbortController()
+  let shown = ''
+  void (async () => {
+    await sleep(askMs, over.signal)
+    if (over.signal.aborted) return
+    child.kill('SIGUSR2')
+    await sleep(answerMs, over.signal)
+    const files = ['status', 'wchan', 'syscall', 'stack']
+    shown = files.map((name) => readProcessFile(child.pid ?? 0, name)).join('\n')
+    child.kill('SIGKILL')
+  })()
+  const [code, signal] = await ended
+  over.abort()
+  if (code !== 0) throw new Error(`It ended with ${code ?? signal}: ${await said}\n${await printed}\n${shown}`)
+  return printed
+}
+
 for (const { kind, uid } of ways) {
   const why = missing(kind, uid)
   const register = why === undefined ? describe : describe.skip
@@ -70,20 +100,17 @@ for (const { kind, uid } of ways) {
     beforeAll(async () => {
       folder = makeFolder()
       if (uid !== undefined) await chown(folder, uid, uid)
-      const child = spawn(process.execPath, [program, folder, kind], {
-        ...optionsOf(uid),
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      let printed = ''
-      for await (const chunk of child.stdout) printed += String(chunk)
+      const printed = await runProgram([folder, kind], uid)
       for (const line of printed.trim().split('\n')) {
         const report = JSON.parse(line)
         if ('name' in report) reports.set(report.name, report)
         if ('carrierRuns' in report) end = report
       }
     }, runMsMax)
-    afterAll(() => {
-      if (folder) rmSync(folder, { recursive: true })
+    afterAll(async () => {
+      if (!folder) return
+      await endJobsIn(join(folder, 'data', 'jobs'))
+      rmSync(folder, { recursive: true })
     })
 
     test.each([...attacks, ...memoryAttacks(kind)].map((attack) => [attack.name, attack] as const))(

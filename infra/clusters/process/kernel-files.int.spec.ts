@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { expect, test } from '@jest/globals'
 import { lookAtHeld } from './held.ts'
 import { createKernelReader } from './kernel-files.ts'
@@ -84,3 +85,45 @@ test('what has ended is nothing; what lives and cannot be read is not', async ()
   const none = await lookAtHeld([999_999_999], { uid: undefined, folder: '/' })
   expect(none).toEqual({ mapped: 0, unmapped: 0, diskBytes: 0, diskFiles: 0 })
 })
+
+/** Looks at processes while Linux takes back what they had. Prints how often their open files were closed to it meanwhile,
+ *  and what it took for hidden. */
+const LOOK_AT_ENDING = `
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { lookAtHeld } from ${JSON.stringify(new URL('held.ts', import.meta.url).href)}
+import { lookAtWatches } from ${JSON.stringify(new URL('watches.ts', import.meta.url).href)}
+let closed = 0
+const hidden = []
+for (let count = 0; count < 10; count++) {
+  const child = spawn('perl', ['-e', '$| = 1; my $taken = "x" x (256 * 1024 ** 2); print "ready"; sleep 60'])
+  await once(child.stdout, 'data')
+  child.kill('SIGKILL')
+  while (child.signalCode === null) {
+    try {
+      readdirSync('/proc/' + child.pid + '/fd')
+    } catch (error) {
+      if (error.code === 'EACCES') closed++
+    }
+    const found = [
+      await lookAtWatches([child.pid], { countMax: 1000 }),
+      await lookAtHeld([child.pid], { uid: undefined, folder: '/' }),
+    ]
+    hidden.push(...found.flatMap((one) => one.hidden ?? []))
+  }
+}
+console.log(JSON.stringify({ closed, hidden }))`
+
+test('a process that is ending hides nothing, also from those who may not see its files', async () => {
+  const user = process.getuid?.() === 0 ? { uid: 44_447, gid: 44_447 } : {}
+  const child = spawn(process.execPath, ['--input-type=module', '-e', LOOK_AT_ENDING], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH },
+    cwd: '/',
+    ...user,
+  })
+  const { closed, hidden } = JSON.parse(await text(child.stdout))
+  expect(closed).toBeGreaterThan(0)
+  expect(hidden).toEqual([])
+}, 120_000)

@@ -14,7 +14,8 @@ import { folderOf, makeRoot, runningOf } from '../process.testing.ts'
 import { readOutcome } from './reading.ts'
 
 const program = join(import.meta.dirname, '../../../testing/programs/cluster.ts')
-const ordinaryUid = 44_444
+// Its own: what it takes, Linux counts for a user, and other specs have jobs of an ordinary one.
+const ordinaryUid = 44_446
 const testAsRoot = process.getuid?.() === 0 ? test : test.skip
 const hasBubblewrap = spawnSync('bwrap', ['--version']).status === 0
 const leftOut = (kind: string) => (kind === 'bubblewrap' && !hasBubblewrap ? ' (left out: no bwrap is here)' : '')

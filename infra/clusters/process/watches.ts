@@ -1,7 +1,7 @@
 /** What the kernel keeps for a process that waits for files: a watch for each file that an epoll or an inotify waits for.
  *  Linux limits them for one user, not for one job. */
 import { randomInt } from 'node:crypto'
-import { isRunning } from '../../system/processes.ts'
+import { hasMemory } from '../../system/processes.ts'
 import { createKernelReader, placeOf, type Unread } from './kernel-files.ts'
 
 /** Watches of one attempt: a server with as many connections has them. */
@@ -65,7 +65,7 @@ export const lookAtWatches = async (
     const names = await kernel.names(`${place}/fd`, openFilesOfAttemptMax)
     if ('unread' in names) {
       if (names.unread === 'long') files = Number.POSITIVE_INFINITY
-      if (names.unread === 'closed' && isRunning(pid)) hidden = 'Its watches cannot be counted: a process hides them.'
+      if (names.unread === 'closed' && hasMemory(pid)) hidden = 'Its watches cannot be counted: a process hides them.'
       return note(names.unread === 'long' ? undefined : names.unread)
     }
     const open = shuffled(names.value)

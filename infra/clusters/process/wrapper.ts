@@ -137,7 +137,8 @@ guard() {
     set -- \${stat##*) }
     [ "$2" != "$PPID" ] || continue
     kids=$(tree $child)
-    for kid in $kids; do [ -x /proc/$kid/fdinfo/ ] || [ ! -d /proc/$kid ] || break; kid=; done
+    # One without memory is ending, and hides nothing.
+    for kid in $kids; do [ -x /proc/$kid/fdinfo/ ] || ! grep -q ^VmSize: /proc/$kid/status || break; kid=; done
     if [ -n "$kid" ]; then closed=$((closed + 1)); else closed=0; fi
     count=$(for kid in $kids; do (cd /proc/$kid/fdinfo && exec cat *); done |
       grep -E -c -m ${watchesMax + 1} '^(tfd|inotify wd):')

@@ -66,7 +66,7 @@ describe('event store on Postgres when things break', () => {
           count += (
             await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity
               where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
-                and state = 'active' limit 2`)
+              order by state = 'active' desc limit 2`)
           ).rows.length
         }
         return count

@@ -22,7 +22,7 @@ const leftOut = (kind: string) => (kind === 'bubblewrap' && !hasBubblewrap ? ' (
 const endMsMax = 40_000
 const startMsMax = 30_000
 const jobs = [
-  ...watchAttacks.filter(({ name }) => /all watches of epoll$|hides/.test(name)),
+  ...watchAttacks.filter(({ name }) => /all watches of epoll$|hides|outlives/.test(name)),
   {
     name: 'works on for a while',
     spec: { command: ['sh', '-c', 'sleep 18 & sleep 17; wait'] },

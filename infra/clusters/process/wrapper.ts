@@ -128,6 +128,13 @@ late() {
   stop
 }
 
+# Finds the thread that shows the open files of a process: the first one, or another where that has ended.
+at() {
+  for thread in /proc/$1/task/$1 /proc/$1/task/*; do
+    while read -r name state _; do [ "$name" != State: ] || break; done < $thread/status
+    case $state in Z|X) ;; *) break;; esac
+  done
+}
 # Counts the watches of epoll and inotify while the platform that started this is gone. Where a job is the user of the
 # platform, one without watches cannot start again.
 guard() {
@@ -137,10 +144,9 @@ guard() {
     set -- \${stat##*) }
     [ "$2" != "$PPID" ] || continue
     kids=$(tree $child)
-    # One without memory is ending, and hides nothing.
-    for kid in $kids; do [ -x /proc/$kid/fdinfo/ ] || ! grep -q ^VmSize: /proc/$kid/status || break; kid=; done
+    for kid in $kids; do at $kid; [ -x $thread/fdinfo/ ] || [ ! -d $thread ] || break; kid=; done
     if [ -n "$kid" ]; then closed=$((closed + 1)); else closed=0; fi
-    count=$(for kid in $kids; do (cd /proc/$kid/fdinfo && exec cat *); done |
+    count=$(for kid in $kids; do at $kid; (cd $thread/fdinfo && exec cat *); done |
       grep -E -c -m ${watchesMax + 1} '^(tfd|inotify wd):')
     [ $count -gt ${watchesMax} ] || [ $closed -gt 1 ] || continue
     echo '${JSON.stringify(tooManyWatches)}' > "$folder/verdict.guard" && ln "$folder/verdict.guard" "$folder/verdict.json"

@@ -20,6 +20,8 @@ export type Attack = {
   readonly ends?: object
   /** Ways to isolate that do not promise this. */
   readonly notPromised?: readonly IsolationKind[]
+  /** Why it cannot be tried here. */
+  readonly leftOut?: string | undefined
 }
 
 const shell = (script: string): readonly string[] => ['sh', '-c', `${script}\necho done`]

@@ -146,7 +146,7 @@ await Promise.all([
   ...memoryAttacks(kind).map(perform),
   ...quickAttacks.map((attack) => oneOfFour(() => perform(attack))),
 ])
-for (const attack of [...slowAttacks, ...watchAttacks]) await perform(attack)
+for (const attack of [...slowAttacks, ...watchAttacks]) if (!attack.leftOut) await perform(attack)
 
 // A job that carries the folder of another one in its arguments and environment survives the end of that one.
 const carrier = specOf({

@@ -9,10 +9,10 @@ import { readProcesses } from '../../../testing/processes.ts'
 import { currentBootId, isAlive, type ProcessIdentity, readProcess } from '../../system/processes.ts'
 import { jobSpec, recorder, shellJob } from '../contract.ts'
 import type { JobSpec } from '../port.ts'
-import { folderOf, graceMs, kill, launchElsewhere, makeRoot } from '../process.testing.ts'
+import { folderOf, graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
 import { processCluster } from '../process.ts'
 import { claimFolder, passVerdict } from './folder.ts'
-import type { Launch } from './reading.ts'
+import { type Launch, readOutcome } from './reading.ts'
 import { type WrapperOptions, wrapperCommand } from './wrapper.ts'
 
 const unwalled = (spec: JobSpec): Launch => ({ spec, kind: 'none', uid: undefined, endsAtMs: undefined })
@@ -77,6 +77,14 @@ describe('however the launch was cut off, the command runs once', () => {
     await cluster.close({ stopJobs: true })
     expect(await readFile(join(folder, 'work', 'ran'), 'utf8')).toBe('ran\n')
     expect((await readdir(folder)).filter((name) => name.startsWith('process.'))).toEqual(['process.json'])
+  })
+
+  test('killed for good: at the timeout all ends, what lies between its shells too', async () => {
+    const script = "trap '' TERM; sh -c 'while :; do sleep 1; done' & wait"
+    const spec = shellJob(script, { timeoutSeconds: 1, graceSeconds: 1 })
+    await kill(await launchElsewhere(root, spec, 'started', 'none'))
+    await eventually('nothing of it runs', async () => (await runningOf(root, spec)).length === 0)
+    expect(await readOutcome(folderOf(root, spec))).toMatchObject({ ended: 'failed', code: 'JOB_TIMED_OUT' })
   })
 
   test('stopped before it started: it never does', async () => {

@@ -1,9 +1,8 @@
 /** What processes hold without a name and without mapping it: files in memory, pipes, and files of the disk that are
  *  removed but open. */
 import type { BigIntStats } from 'node:fs'
-import { hasMemory } from '../../system/processes.ts'
 import { readIpcTable } from './ipc-table.ts'
-import { createKernelReader, placeOf, type Read, type Unread } from './kernel-files.ts'
+import { closedBy, createKernelReader, hasLeft, placeOf, type Read, type Unread } from './kernel-files.ts'
 
 /** Open files and mappings that are looked at; an attempt with more cannot be measured. */
 export const handlesMax = 500_000
@@ -27,13 +26,14 @@ const [fifoType, socketType, plainType, noType] = [0o010_000n, 0o140_000n, 0o100
 
 /** What processes hold beside their pages, in MiB: `mapped` is shared memory of which pages may be counted too.
  *  `diskBytes` is what they hold of the disk without a name, in `diskFiles` files. `hidden` is what could not be seen this time, `unmeasured`
- *  what never can. */
+ *  what never can; `ending` are the processes that have not shown what they hold but are about to give it back. */
 export type Held = {
   readonly mapped: number
   readonly unmapped: number
   readonly diskBytes: number
   readonly diskFiles: number
   readonly hidden?: string
+  readonly ending?: readonly number[]
   readonly unmeasured?: string
 }
 
@@ -72,7 +72,7 @@ const never = (what: string) => ({ unmeasured: `Its memory cannot be measured: $
 const reasonOf = (unread: Unread, pid: number) => {
   if (unread === 'slow') return never('Linux takes too long to show it')
   if (unread === 'long') return never('its mappings or open files are too many')
-  return unread === 'closed' && hasMemory(pid) ? hides('a process hides its open files') : {}
+  return unread === 'closed' && closedBy(pid) === 'hiding' ? hides('a process hides its open files') : {}
 }
 
 /** Resolves to what these processes hold. */
@@ -89,6 +89,7 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
   const inMemory = new Map<bigint, boolean>()
   const ownShm = new Map<bigint, number>()
   let reasons: Pick<Held, 'hidden' | 'unmeasured'> = {}
+  const ending: number[] = []
   let [handles, mapsBytes] = [0, 0]
   const isOver = () => signal?.aborted || reasons.unmeasured !== undefined
   const note = (found: typeof reasons) => {
@@ -199,7 +200,10 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
     const place = placeOf(pid)
     await lookAtShm(place)
     const names = await kernel.names(`${place}/fd`, handlesMax)
-    if ('unread' in names) note(reasonOf(names.unread, pid))
+    if ('unread' in names) {
+      note(reasonOf(names.unread, pid))
+      if (names.unread === 'closed' && closedBy(pid) === 'ending') ending.push(pid)
+    }
     const paths = (seen(names) ?? []).map((name) => `${place}/fd/${name}`)
     for (let from = 0; from < paths.length && !isOver(); from += filesAtOnce) {
       const some = paths.slice(from, from + filesAtOnce)
@@ -210,6 +214,7 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
       }
     }
     if (!isOver()) await lookAtMaps(pid, place)
+    if (hasLeft(pid, place)) note(hides('a process ends its threads before they are read'))
   }
   const segments = uid === undefined ? undefined : await kernel.text('/proc/sysvipc/shm', segmentsBytesMax)
   if (segments && 'unread' in segments && segments.unread !== 'ended') note(hides('its segments cannot be read'))
@@ -225,6 +230,7 @@ export const lookAtHeld = async (pids: readonly number[], options: HeldOptions):
     unmapped: (sum('memory', false) + pipes.size * pipeBytes) / mebibyte,
     diskBytes: sum('disk'),
     diskFiles: [...kept.values()].filter((file) => file.of === 'disk').length,
+    ...(ending.length > 0 && { ending }),
     ...reasons,
   }
 }

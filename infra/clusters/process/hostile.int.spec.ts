@@ -113,9 +113,10 @@ for (const { kind, uid } of ways) {
       rmSync(folder, { recursive: true })
     })
 
-    test.each([...attacks, ...memoryAttacks(kind)].map((attack) => [attack.name, attack] as const))(
-      '%s',
-      (name, attack) => {
+    for (const attack of [...attacks, ...memoryAttacks(kind)]) {
+      const { name, leftOut } = attack
+      const testHere = leftOut ? test.skip : test
+      testHere(`${name}${leftOut ? ` (left out: ${leftOut})` : ''}`, () => {
         const report = reports.get(name)
         expect(report).toMatchObject({ left: 0, victimRuns: true, secretShown: false })
         if (attack.ends) expect(report?.outcome).toMatchObject(attack.ends)
@@ -123,8 +124,8 @@ for (const { kind, uid } of ways) {
         if (report?.outcome.ended === 'exited' && report.outcome.exitCode === 0) expect(report.text).toContain('done')
         expect(report?.logBytes).toBeLessThanOrEqual(outputBytesMax)
         if (report?.outcome.ended === 'failed') expect(report.outcome.message.length).toBeLessThan(500)
-      },
-    )
+      })
+    }
 
     test('a job that carries the folder of another one does not end with it', () =>
       expect(end).toEqual({ carrierRuns: true, victimRuns: false }))

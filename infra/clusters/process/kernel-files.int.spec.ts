@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { expect, test } from '@jest/globals'
 import { lookAtHeld } from './held.ts'
-import { createKernelReader } from './kernel-files.ts'
+import { createKernelReader, hasLeft } from './kernel-files.ts'
 import { proportionalPages } from './pages.ts'
 
 const mebibyte = 1024 ** 2
@@ -86,34 +86,38 @@ test('what has ended is nothing; what lives and cannot be read is not', async ()
   expect(none).toEqual({ mapped: 0, unmapped: 0, diskBytes: 0, diskFiles: 0 })
 })
 
-/** Looks at processes while Linux takes back what they had. Prints how often their open files were closed to it meanwhile,
- *  and what it took for hidden. */
+test('a process at whose thread it was read, and which runs on without that thread, was not read', () =>
+  withPerl('1', async (pid) => {
+    expect(hasLeft(pid, `/proc/${pid}/task/${pid}`)).toBe(false)
+    expect(hasLeft(pid, `/proc/${pid}/task/999999999`)).toBe(true)
+    expect(hasLeft(999_999_999, '/proc/999999999/task/999999999')).toBe(false)
+  }))
+
+/** Looks at processes while Linux takes back what they had: slowly, page by page. Prints how often it met one that
+ *  was ending, and what it took for hidden. */
 const LOOK_AT_ENDING = `
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import { lookAtHeld } from ${JSON.stringify(new URL('held.ts', import.meta.url).href)}
 import { lookAtWatches } from ${JSON.stringify(new URL('watches.ts', import.meta.url).href)}
-let closed = 0
+const [withoutLargePages, prctl] = [41, ${process.arch === 'arm64' ? 167 : 157}]
 const hidden = []
+let ending = 0
 for (let count = 0; count < 10; count++) {
-  const child = spawn('perl', ['-e', '$| = 1; my $taken = "x" x (256 * 1024 ** 2); print "ready"; sleep 60'])
+  const slowly = 'syscall(' + prctl + ', ' + withoutLargePages + ', 1, 0, 0, 0);'
+  const child = spawn('perl', ['-e', '$| = 1;' + slowly + 'my $taken = "x" x (512 * 1024 ** 2); print "ready"; sleep 60'])
   await once(child.stdout, 'data')
   child.kill('SIGKILL')
   while (child.signalCode === null) {
-    try {
-      readdirSync('/proc/' + child.pid + '/fd')
-    } catch (error) {
-      if (error.code === 'EACCES') closed++
-    }
     const found = [
       await lookAtWatches([child.pid], { countMax: 1000 }),
       await lookAtHeld([child.pid], { uid: undefined, folder: '/' }),
     ]
     hidden.push(...found.flatMap((one) => one.hidden ?? []))
+    ending += found.filter((one) => one.ending?.length === 1).length
   }
 }
-console.log(JSON.stringify({ closed, hidden }))`
+console.log(JSON.stringify({ ending, hidden }))`
 
 test('a process that is ending hides nothing, also from those who may not see its files', async () => {
   const user = process.getuid?.() === 0 ? { uid: 44_447, gid: 44_447 } : {}
@@ -123,7 +127,7 @@ test('a process that is ending hides nothing, also from those who may not see it
     cwd: '/',
     ...user,
   })
-  const { closed, hidden } = JSON.parse(await text(child.stdout))
-  expect(closed).toBeGreaterThan(0)
+  const { ending, hidden } = JSON.parse(await text(child.stdout))
+  expect(ending).toBeGreaterThan(0)
   expect(hidden).toEqual([])
 }, 120_000)

@@ -1,11 +1,11 @@
 /** Reads what a job decides the size and the cost of: files of /proc that describe its memory, and its open files. Linux
  *  visits the pages and mappings of the process for it, which may take seconds. So each read runs in another thread, with
  *  a limit and a deadline. Of the threads of this program (4) those that may take long use three. */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { open, opendir, readlink, stat, statfs } from 'node:fs/promises'
 import { createSemaphore } from '../../async/semaphore.ts'
 import { errorCode } from '../../system/errors.ts'
-import { readProcessFile } from '../../system/processes.ts'
+import { hasMemory, isRunning, readProcessFile } from '../../system/processes.ts'
 
 /** The deadline of one read, in steps: after a stop of this program, what was read meanwhile still counts. */
 const deadlineSteps = 5
@@ -34,6 +34,15 @@ export const placeOf = (pid: number): string => {
   const alive = tasks.find((task) => /^State:\s+[^ZX]/m.test(readProcessFile(pid, `task/${task}/status`)))
   return alive === undefined ? own : `${own}/task/${alive}`
 }
+
+/** Returns why the open files of a process that were not shown may be more than those of one that has ended: `hiding` where
+ *  it runs and hides them, `ending` where it has given back its memory and closes them next. */
+export const closedBy = (pid: number): 'hiding' | 'ending' | undefined =>
+  isRunning(pid) ? (hasMemory(pid) ? 'hiding' : 'ending') : undefined
+
+/** Returns whether a process runs on without the thread at which it was read: a job may end each before it is read. */
+export const hasLeft = (pid: number, place: string): boolean =>
+  place !== `/proc/${pid}` && !existsSync(place) && isRunning(pid)
 
 const attemptedNames = (path: string): readonly string[] => {
   try {

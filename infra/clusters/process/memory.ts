@@ -3,6 +3,7 @@
 import { errorCode } from '../../system/errors.ts'
 import { overGroupLimit } from './attempt-groups.ts'
 import type { Group } from './control-groups.ts'
+import { createEndingWatch } from './ending.ts'
 import { type Held, type HeldOptions, lookAtHeld } from './held.ts'
 import { type Pages, proportionalPages, residentPages } from './pages.ts'
 import { lookAtWatches, readWatchesMax } from './watches.ts'
@@ -22,7 +23,9 @@ const watchesRestFactor = 4
 const watchesRestMsMax = 1_000
 const watchesHiddenMsMax = 1_000
 
-type Measure<Result = string | undefined> = (pids: readonly number[], now: boolean) => Promise<Result>
+/** Why a measurement did not see all: it may stay so for a while. */
+type Unseen = Pick<Held, 'hidden' | 'ending'>
+type Measure<Result = Unseen> = (pids: readonly number[], now: boolean) => Promise<Result>
 
 export type MemoryWatch = {
   /** Begins to look at these processes, where no look is under way and where one is due. With `now` it looks at all of
@@ -45,7 +48,7 @@ export const createMemoryWatch = (
   let exact: { readonly pages: Pages; readonly residentMib: number } | undefined
   let [heldAtMs, exactAtMs, watchesAtMs] = [0, 0, 0]
   let watchesMib = 0
-  let watchesHidden: string | undefined
+  let watchesUnseen: Unseen = {}
   let watchesMax: number | undefined
   let tooMuch: string | undefined
 
@@ -53,22 +56,21 @@ export const createMemoryWatch = (
 
   const measureHeld: Measure = async (pids, now) => {
     const begun = performance.now()
-    if (begun < heldAtMs && !now) return held.hidden
+    if (begun < heldAtMs && !now) return held
     held = await lookAtHeld(pids, options)
     tooMuch ??= held.unmeasured
     const ended = performance.now()
     heldAtMs = ended + Math.min(restFactor * (ended - begun), restMsMax)
-    return held.hidden
+    return held
   }
 
   const measurePages: Measure = async (pids) => {
     const residentMib = (await residentPages(pids)).all
     const unmapped = held.unmapped + watchesMib
     const usedMib = ({ all, shared }: Pages) => all - shared + Math.max(shared, held.mapped) + unmapped
-    if (residentMib + held.mapped + unmapped <= memoryMib) return undefined
+    if (residentMib + held.mapped + unmapped <= memoryMib) return {}
     const begun = performance.now()
-    if (exact && begun < exactAtMs && usedMib(exact.pages) + residentMib - exact.residentMib <= memoryMib)
-      return undefined
+    if (exact && begun < exactAtMs && usedMib(exact.pages) + residentMib - exact.residentMib <= memoryMib) return {}
     const pages = await proportionalPages(pids, options.folder)
     const now = performance.now()
     exactAtMs = now + Math.min(exactRestFactor * (now - begun), exactRestMsMax)
@@ -78,20 +80,20 @@ export const createMemoryWatch = (
       const mib = usedMib(pages)
       if (mib > memoryMib) tooMuch ??= used(mib)
     }
-    return undefined
+    return {}
   }
 
   const measureWatches: Measure = async (pids, now) => {
     const begun = performance.now()
-    if (begun < watchesAtMs && !now) return watchesHidden
+    if (begun < watchesAtMs && !now) return watchesUnseen
     watchesMax ??= await readWatchesMax()
     const found = await lookAtWatches(pids, { countMax: watchesMax, owner: options.folder, signal: options.signal })
     watchesMib = found.mib
-    watchesHidden = found.hidden
+    watchesUnseen = found
     tooMuch ??= found.tooMany
     const ended = performance.now()
     watchesAtMs = ended + Math.min(watchesRestFactor * (ended - begun), watchesRestMsMax)
-    return watchesHidden
+    return watchesUnseen
   }
 
   /** Reads what Linux counts for the group of the attempt, which is there also when no process can be read. */
@@ -99,20 +101,22 @@ export const createMemoryWatch = (
     const mib = (await group?.usedMib()) ?? 0
     if (mib > memoryMib) tooMuch ??= used(mib)
     if (await group?.wasOverLimit()) tooMuch ??= overGroupLimit(memoryMib).message
-    return undefined
+    return {}
   }
 
-  /** Makes a measurement that one look begins at a time. What it resolves to may stay so for a while. */
+  /** Makes a measurement that one look begins at a time. */
   const inBackground = (measure: Measure, unseenMsMax: number): Measure<void> => {
     let running: Promise<void> | undefined
     let hiddenSinceMs: number | undefined
+    const tooSlow = createEndingWatch(unseenMsMax)
     const run = async (pids: readonly number[], now: boolean) => {
-      const hidden = await measure(pids, now).catch(
-        (error: unknown) => `Its memory cannot be measured: ${errorCode(error) ?? 'an error'}.`,
-      )
+      const unseen: Unseen = await measure(pids, now).catch((error: unknown) => ({
+        hidden: `Its memory cannot be measured: ${errorCode(error) ?? 'an error'}.`,
+      }))
       const ended = performance.now()
-      hiddenSinceMs = hidden === undefined ? undefined : (hiddenSinceMs ?? ended)
-      if (hiddenSinceMs !== undefined && ended - hiddenSinceMs > unseenMsMax) tooMuch ??= hidden
+      hiddenSinceMs = unseen.hidden === undefined ? undefined : (hiddenSinceMs ?? ended)
+      if (hiddenSinceMs !== undefined && ended - hiddenSinceMs > unseenMsMax) tooMuch ??= unseen.hidden
+      tooMuch ??= tooSlow(unseen.ending ?? [], ended)
       running = undefined
       if (tooMuch !== undefined) found()
     }

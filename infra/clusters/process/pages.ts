@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createBreather } from '../../async/breather.ts'
 import { errorCode } from '../../system/errors.ts'
+import { isRunning } from '../../system/processes.ts'
 import { createKernelReader, placeOf, type Unread } from './kernel-files.ts'
 
 const rollupBytesMax = 65_536
@@ -35,6 +36,7 @@ const statusOf = (pid: number): string => {
 
 const residentKibibytes = (pid: number): Pages => {
   const status = statusOf(pid)
+  if (status === '' && isRunning(pid)) throw new Error(`no thread of process ${pid} can be read: each has ended before`)
   return { all: kibibytes(status, 'VmRSS') + kibibytes(status, 'VmPTE'), shared: kibibytes(status, 'RssShmem') }
 }
 

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { expect, test } from '@jest/globals'
-import { watchAttacks } from '../../../testing/programs/hostile-watches.ts'
+import type { Attack } from '../../../testing/programs/hostile-attacks.ts'
+import { manyWatches, watchAttacks } from '../../../testing/programs/hostile-watches.ts'
 import { sleep } from '../../async/sleep.ts'
 import { jobSpec } from '../contract.ts'
 import { folderOf, makeRoot, runningOf } from '../process.testing.ts'
@@ -18,14 +19,17 @@ const program = join(import.meta.dirname, '../../../testing/programs/cluster.ts'
 const ordinaryUid = 44_446
 const testAsRoot = process.getuid?.() === 0 ? test : test.skip
 const hasBubblewrap = spawnSync('bwrap', ['--version']).status === 0
-const leftOut = (kind: string) => (kind === 'bubblewrap' && !hasBubblewrap ? ' (left out: no bwrap is here)' : '')
+const missing = (kind: string, why?: string): string => {
+  const reason = why ?? (kind === 'bubblewrap' && !hasBubblewrap ? 'no bwrap is here' : undefined)
+  return reason === undefined ? '' : ` (left out: ${reason})`
+}
 const endMsMax = 40_000
 const startMsMax = 30_000
-const jobs = [
-  ...watchAttacks.filter(({ name }) => /all watches of epoll$|hides|outlives/.test(name)),
+const jobs: readonly Attack[] = [
+  ...watchAttacks.filter(({ name }) => /all watches of epoll$|hides|outlives|beside/.test(name)),
   {
-    name: 'works on for a while',
-    spec: { command: ['sh', '-c', 'sleep 18 & sleep 17; wait'] },
+    name: 'works on for a while with many watches, below a shell and beside others,',
+    spec: { command: ['sh', '-c', 'sleep 18 & "$@"; wait', 'sh', ...manyWatches] },
     ends: { ended: 'exited', exitCode: 0 },
   },
 ]
@@ -43,9 +47,9 @@ const startPlatform = async <Platform extends ChildProcessByStdio<null, Readable
 }
 
 for (const kind of ['bubblewrap', 'user-namespaces'])
-  for (const { name, spec: job, ends = {} } of jobs)
-    (leftOut(kind) === '' ? testAsRoot : test.skip)(
-      `behind ${kind} a job that ${name} ends as it should while no platform runs${leftOut(kind)}`,
+  for (const { name, spec: job, ends = {}, leftOut } of jobs)
+    (missing(kind, leftOut) === '' ? testAsRoot : test.skip)(
+      `behind ${kind} a job that ${name} ends as it should while no platform runs${missing(kind, leftOut)}`,
       async () => {
         const root = await makeRoot()
         chownSync(root, ordinaryUid, ordinaryUid)

@@ -1,8 +1,7 @@
 /** What the kernel keeps for a process that waits for files: a watch for each file that an epoll or an inotify waits for.
  *  Linux limits them for one user, not for one job. */
 import { randomInt } from 'node:crypto'
-import { hasMemory } from '../../system/processes.ts'
-import { createKernelReader, placeOf, type Unread } from './kernel-files.ts'
+import { closedBy, createKernelReader, hasLeft, placeOf, type Unread } from './kernel-files.ts'
 
 /** Watches of one attempt: a server with as many connections has them. */
 export const watchesMax = 100_000
@@ -24,8 +23,15 @@ const kindPattern = /^anon_inode:\[?(eventpoll|inotify)\]?$/
 const watchPattern = /^(tfd:|inotify wd:)/
 
 /** What the watches of an attempt take, in MiB. `tooMany` is why they are too many, or can never be counted; `hidden` why
- *  not all could be counted this time. */
-export type Watches = { readonly mib: number; readonly tooMany?: string; readonly hidden?: string }
+ *  not all could be counted this time, `ending` the processes that have not shown theirs but are about to close them. */
+export type Watches = {
+  readonly mib: number
+  readonly tooMany?: string
+  readonly hidden?: string
+  readonly ending: readonly number[]
+}
+
+const threadsEnd = 'Its watches cannot be counted: a process ends its threads before they are read.'
 
 /** Returns these in another order each time: in an order that a job knows, it would put what it hides last. */
 const shuffled = <Value>(values: readonly Value[]): Value[] =>
@@ -50,6 +56,7 @@ export const lookAtWatches = async (
   const { countMax, owner, signal } = options
   const kernel = createKernelReader(owner)
   let [count, files] = [0, 0]
+  const ending: number[] = []
   let tooMany: string | undefined
   let hidden: string | undefined
   const note = (unread: Unread | undefined) => {
@@ -65,7 +72,10 @@ export const lookAtWatches = async (
     const names = await kernel.names(`${place}/fd`, openFilesOfAttemptMax)
     if ('unread' in names) {
       if (names.unread === 'long') files = Number.POSITIVE_INFINITY
-      if (names.unread === 'closed' && hasMemory(pid)) hidden = 'Its watches cannot be counted: a process hides them.'
+      const by = names.unread === 'closed' ? closedBy(pid) : undefined
+      if (by === 'hiding') hidden = 'Its watches cannot be counted: a process hides them.'
+      if (by === 'ending') ending.push(pid)
+      if (hasLeft(pid, place)) hidden = threadsEnd
       return note(names.unread === 'long' ? undefined : names.unread)
     }
     const open = shuffled(names.value)
@@ -84,6 +94,7 @@ export const lookAtWatches = async (
         note(unread)
       }
     }
+    if (hasLeft(pid, place)) hidden = threadsEnd
   }
 
   for (const pid of shuffled(pids)) {
@@ -94,5 +105,6 @@ export const lookAtWatches = async (
     mib: (count * watchBytes) / mebibyte,
     ...(tooMany !== undefined && { tooMany }),
     ...(hidden !== undefined && { hidden }),
+    ending,
   }
 }

@@ -67,7 +67,7 @@ owned() {
     grep -q -E '^State:[[:space:]]+[ZX]' "$found/status" || echo "\${found#/proc/}"
   done
 }
-tree() { for kid in $(cat /proc/$1/task/*/children); do tree $kid; echo $kid; done; }
+tree() { for kid in $(cat /proc/$1/task/*/children); do echo $kid; tree $kid; done; }
 inner() { read -r init _ < /proc/$child/task/$child/children; echo $init; }
 term() {
   case $kind in
@@ -128,12 +128,25 @@ late() {
   stop
 }
 
-# Finds the thread that shows the open files of a process: the first one, or another where that has ended.
+# Finds the thread that shows the open files of a process: the first one, or another where that has ended. Is false where
+# none that runs can be read.
 at() {
   for thread in /proc/$1/task/$1 /proc/$1/task/*; do
-    while read -r name state _; do [ "$name" != State: ] || break; done < $thread/status
-    case $state in Z|X) ;; *) break;; esac
+    field State $thread
+    case $value in ''|Z|X) ;; *) return 0;; esac
   done
+  return 1
+}
+field() {
+  value=
+  while read -r name value _; do [ "$name" != $1: ] || return 0; done < $2/status
+  value=
+}
+# A process that ends, or has ended, hides nothing: it has no memory any more.
+hides() {
+  if at $1; then [ ! -x $thread/fdinfo/ ] && field VmSize $thread && [ -n "$value" ]
+  else field Threads /proc/$1; [ "\${value:-0}" -gt 1 ]
+  fi
 }
 # Counts the watches of epoll and inotify while the platform that started this is gone. Where a job is the user of the
 # platform, one without watches cannot start again.
@@ -144,8 +157,9 @@ guard() {
     set -- \${stat##*) }
     [ "$2" != "$PPID" ] || continue
     kids=$(tree $child)
-    for kid in $kids; do at $kid; [ -x $thread/fdinfo/ ] || [ ! -d $thread ] || break; kid=; done
-    if [ -n "$kid" ]; then closed=$((closed + 1)); else closed=0; fi
+    hidden=
+    for kid in $kids; do ! hides $kid || hidden=$kid; done
+    if [ -n "$hidden" ]; then closed=$((closed + 1)); else closed=0; fi
     count=$(for kid in $kids; do at $kid; (cd $thread/fdinfo && exec cat *); done |
       grep -E -c -m ${watchesMax + 1} '^(tfd|inotify wd):')
     [ $count -gt ${watchesMax} ] || [ $closed -gt 1 ] || continue

@@ -112,17 +112,18 @@ export const codeThrownBy = async (work: () => unknown): Promise<string | undefi
   return undefined
 }
 
-/** Subscribes until it has received so many events, and resolves to them. Throws when the signal aborts first;
- *  without a signal, after a minute. */
+/** Subscribes until it has received so many events, and resolves to them; how many may be known later. Throws when the signal
+ *  aborts first; without a signal, after a minute. */
 export const eventsUntil = async (
   store: EventStore,
   { signal = AbortSignal.timeout(60_000), ...options }: Partial<SubscribeOptions>,
-  count: number,
+  count: number | (() => number),
 ): Promise<StoredEvent[]> => {
+  const isAll = (length: number) => length >= (typeof count === 'number' ? count : count())
   const events: StoredEvent[] = []
   for await (const batch of store.subscribe({ ...options, signal })) {
     events.push(...batch.events)
-    if (events.length >= count) return events
+    if (isAll(events.length)) return events
   }
-  throw new Error(`The subscription ended before it had received ${count} events.`)
+  throw new Error(`The subscription ended before it had received all events, and after ${events.length}.`)
 }

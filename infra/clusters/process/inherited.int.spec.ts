@@ -10,6 +10,8 @@ import { type IsolationKind, processCluster } from '../process.ts'
 
 const project = join(import.meta.dirname, '../../..')
 const numbers = [3, 9, 30, 251]
+/** How long the platform may take to begin on a busy machine. */
+const startMsMax = 60_000
 const kinds = ['none', 'root-namespaces', 'uid', 'user-namespaces', 'bubblewrap'] as const
 const withSecret = async <Value>(
   work: (root: string, secret: string, stdio: ('pipe' | 'ignore' | number)[]) => Value,
@@ -30,7 +32,7 @@ const withSecret = async <Value>(
   }
 }
 
-test('the platform closes them before anything else', () =>
+const closesThem = () =>
   withSecret(async (root, secret, stdio) => {
     const env = { PATH: process.env.PATH ?? '', DATA_DIR: join(root, 'data'), PORT: '0', CHAIN_PORT: '0' }
     const child = spawn(process.execPath, [join(project, 'main.ts')], { cwd: root, env, stdio })
@@ -46,9 +48,10 @@ test('the platform closes them before anything else', () =>
     }
     // Node itself closes none, so that 30 and 251 are open at first.
     expect(open().length).toBeGreaterThan(0)
-    await eventually('they are closed', () => !open().some((number) => Number(number) >= 16))
+    await eventually('they are closed', () => !open().some((number) => Number(number) >= 16), startMsMax)
     await kill(child)
-  }))
+  })
+test('the platform closes them before anything else', closesThem, startMsMax + 10_000)
 
 test.each(kinds)('no job can read them: %s', (kind) =>
   withSecret(async (root, secret, stdio) => {

@@ -60,19 +60,6 @@ export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random
 /** Returns true while a process with this pid runs. A zombie does not. */
 export const isRunning = (pid: number): boolean => readProcess(pid)?.over === false
 
-/** Returns whether a process has its memory still. One that is ending gives it back first, which may take seconds: until
- *  it is over, it runs nothing any more, and Linux shows its open files to root alone. */
-export const hasMemory = (pid: number): boolean =>
-  ['', ...threadsOf(pid)].some((place) => /^VmSize:/m.test(readProcessFile(pid, `${place}status`)))
-
-const threadsOf = (pid: number): readonly string[] => {
-  try {
-    return readdirSync(`/proc/${pid}/task`).map((thread) => `task/${thread}/`)
-  } catch {
-    return []
-  }
-}
-
 /** Returns the real user of a process; undefined where it has ended. */
 export const userOf = (pid: number): number | undefined => {
   const found = /^Uid:\s*(\d+)/m.exec(readProcessFile(pid, 'status'))?.[1]

@@ -21,6 +21,10 @@ sub hold { for (1 .. ${heldSeconds * 10}) { select(undef, undef, undef, 0.1) } p
 pipe(my $from, my $to) or die;
 my $pipe = fileno($from);
 sub copies { map { POSIX::dup($pipe) // () } 1 .. $_[0] }
+sub take {
+  my @copies = copies(10_000);
+  while ((my $epoll = epoll()) >= 0) { for (@copies) { add($epoll, $_) or return } }
+}
 `
 const perl = (script: string): readonly string[] => ['perl', '-e', `${lead}${script}\nprint "done\\n";`]
 
@@ -53,19 +57,13 @@ if (!fork) {
 } else { for (1 .. 4) { next if fork; copies(12_000); last } }`,
   'takes all watches of epoll in a process that hides its open files': `
 syscall($prctl, 4, 0, 0, 0, 0);
-my @copies = copies(10_000);
-TAKE: while ((my $epoll = epoll()) >= 0) { for (@copies) { add($epoll, $_) or last TAKE } }`,
+take();`,
   'takes all watches of epoll beside a process that it has started': `
 fork or exec 'sleep', 60;
-my @copies = copies(10_000);
-TAKE: while ((my $epoll = epoll()) >= 0) { for (@copies) { add($epoll, $_) or last TAKE } }`,
+take();`,
   [inThread]: `
 require threads;
-threads->create(sub {
-  my @copies = copies(10_000);
-  TAKE: while ((my $epoll = epoll()) >= 0) { for (@copies) { add($epoll, $_) or last TAKE } }
-  hold();
-})->detach;
+threads->create(sub { take(); hold() })->detach;
 syscall($exit, 0);`,
 }
 

@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { open, opendir, readlink, stat, statfs } from 'node:fs/promises'
 import { createSemaphore } from '../../async/semaphore.ts'
 import { errorCode } from '../../system/errors.ts'
-import { hasMemory, isRunning, readProcessFile } from '../../system/processes.ts'
+import { isRunning, readProcessFile } from '../../system/processes.ts'
 
 /** The deadline of one read, in steps: after a stop of this program, what was read meanwhile still counts. */
 const deadlineSteps = 5
@@ -39,6 +39,13 @@ export const placeOf = (pid: number): string => {
  *  it runs and hides them, `ending` where it has given back its memory and closes them next. */
 export const closedBy = (pid: number): 'hiding' | 'ending' | undefined =>
   isRunning(pid) ? (hasMemory(pid) ? 'hiding' : 'ending') : undefined
+
+/** Returns whether a process has its memory still. One that is ending gives it back first, which may take seconds: until
+ *  it is over, it runs nothing any more, and Linux shows its open files to root alone. */
+const hasMemory = (pid: number): boolean =>
+  ['', ...attemptedNames(`/proc/${pid}/task`).map((thread) => `task/${thread}/`)].some((place) =>
+    /^VmSize:/m.test(readProcessFile(pid, `${place}status`)),
+  )
 
 /** Returns whether a process runs on without the thread at which it was read: a job may end each before it is read. */
 export const hasLeft = (pid: number, place: string): boolean =>

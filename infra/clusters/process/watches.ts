@@ -31,8 +31,6 @@ export type Watches = {
   readonly ending: readonly number[]
 }
 
-const threadsEnd = 'Its watches cannot be counted: a process ends its threads before they are read.'
-
 /** Returns these in another order each time: in an order that a job knows, it would put what it hides last. */
 const shuffled = <Value>(values: readonly Value[]): Value[] =>
   values
@@ -67,15 +65,13 @@ export const lookAtWatches = async (
   }
   const isOver = () => signal?.aborted || tooMany !== undefined
 
-  const lookAtProcess = async (pid: number): Promise<void> => {
-    const place = placeOf(pid)
+  const lookAtProcess = async (pid: number, place: string): Promise<void> => {
     const names = await kernel.names(`${place}/fd`, openFilesOfAttemptMax)
     if ('unread' in names) {
       if (names.unread === 'long') files = Number.POSITIVE_INFINITY
       const by = names.unread === 'closed' ? closedBy(pid) : undefined
       if (by === 'hiding') hidden = 'Its watches cannot be counted: a process hides them.'
       if (by === 'ending') ending.push(pid)
-      if (hasLeft(pid, place)) hidden = threadsEnd
       return note(names.unread === 'long' ? undefined : names.unread)
     }
     const open = shuffled(names.value)
@@ -94,12 +90,13 @@ export const lookAtWatches = async (
         note(unread)
       }
     }
-    if (hasLeft(pid, place)) hidden = threadsEnd
   }
 
   for (const pid of shuffled(pids)) {
     if (isOver()) break
-    await lookAtProcess(pid)
+    const place = placeOf(pid)
+    await lookAtProcess(pid, place)
+    if (hasLeft(pid, place)) hidden = 'Its watches cannot be counted: a process ends its threads before they are read.'
   }
   return {
     mib: (count * watchBytes) / mebibyte,

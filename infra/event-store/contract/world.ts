@@ -119,11 +119,11 @@ export const eventsUntil = async (
   { signal = AbortSignal.timeout(60_000), ...options }: Partial<SubscribeOptions>,
   count: number | (() => number),
 ): Promise<StoredEvent[]> => {
-  const isAll = (length: number) => length >= (typeof count === 'number' ? count : count())
+  const wanted = () => (typeof count === 'number' ? count : count())
   const events: StoredEvent[] = []
   for await (const batch of store.subscribe({ ...options, signal })) {
     events.push(...batch.events)
-    if (isAll(events.length)) return events
+    if (events.length >= wanted()) return events
   }
-  throw new Error(`The subscription ended before it had received all events, and after ${events.length}.`)
+  throw new Error(`The subscription ended before it had received ${wanted()} events.`)
 }

@@ -86,6 +86,7 @@ describe('event store on Postgres when things break', () => {
       )
       cutting = false
       await cutter
+      expect(cuts).toBeGreaterThan(0)
       all = answered + 1
       await appendUntilAnswered(store, to(newStream(), 'no stream', newEvent()))
       for (const { stream, events } of streams)

@@ -85,13 +85,6 @@ export const errorOfCall = (error: unknown, wasAnswered: boolean): unknown =>
 export const damaged = (stream: string, why: string, cause?: unknown): Failure =>
   new Failure('STREAM_DAMAGED', { stream, why }, cause)
 
-/** Returns no events for a position that the log does not have, and for a stream that was deleted forever. Throws any other
- *  error: it shows nothing about the log. */
-export const noneWhereNotThere = (error: unknown): { readonly events: readonly ServerEvent[] } => {
-  if (isFailure(error, 'POSITION_FOREIGN') || isFailure(error, 'STREAM_DAMAGED')) return { events: [] }
-  throw error
-}
-
 /** Returns the failure for a stream with an event of another program: revisions are counted on, and what others write
  *  there is nothing that a command could be decided on. `foreignEvent` is its id on the server. */
 export const holdsForeign = ({ stream, revision, type, serverId }: ServerEvent): Failure => {

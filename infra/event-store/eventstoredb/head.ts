@@ -1,7 +1,7 @@
 import type { Connection } from './client.ts'
-import { noneWhereNotThere } from './errors.ts'
 import { isOurs, type ServerEvent, type ServerPage } from './events.ts'
 import { serverFilter } from './filter.ts'
+import { hasEvent } from './has-event.ts'
 import { isBeyond, type LogPosition } from './position.ts'
 
 const pageMax = 500
@@ -21,16 +21,6 @@ export const createHead = ({
 }: Pick<Connection, 'readAll' | 'readStream' | 'link'>): (() => Promise<LogPosition | undefined>) => {
   let before: Found | undefined
 
-  /** Resolves to whether an event is still in the log, also where an operator has cut its stream. */
-  const isThere = async ({ stream, revision, id, position }: OurEvent): Promise<boolean> => {
-    const isIt = (event: ServerEvent) =>
-      event.id === id && event.position?.commit === position.commit && event.position.prepare === position.prepare
-    const inStream = await readStream(stream, 'forwards', revision, 1).catch(noneWhereNotThere)
-    if (inStream.events.some(isIt)) return true
-    const inLog = await readAll('forwards', position, 1, serverFilter({})).catch(noneWhereNotThere)
-    return inLog.events.some(isIt)
-  }
-
   const search = async (known: Found | undefined): Promise<Found | undefined> => {
     let from: LogPosition | 'end' = 'end'
     let through: LogPosition | undefined
@@ -43,7 +33,9 @@ export const createHead = ({
       const end = page.at(-1)?.position
       // Another log may have taken its place.
       if (known && end && !isBeyond(known.through, through) && !isBeyond(end, known.through))
-        return !known.last || (await isThere(known.last)) ? { last: known.last, through } : search(undefined)
+        return !known.last || (await hasEvent({ readAll, readStream }, known.last, known.last.position))
+          ? { last: known.last, through }
+          : search(undefined)
       if (end === undefined || (page.length < count && !isCut)) return { last: undefined, through }
       from = end
     }

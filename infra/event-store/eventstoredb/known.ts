@@ -1,11 +1,11 @@
 import type { Failure } from '../../../domain/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import type { Connection } from './client.ts'
-import { noneWhereNotThere, openOutcome } from './errors.ts'
+import { openOutcome } from './errors.ts'
 import { isOurs, type ServerEvent } from './events.ts'
-import { serverFilter } from './filter.ts'
+import { hasEvent } from './has-event.ts'
 import { throughOutage } from './outage.ts'
-import { type LogPosition, type LogPositions, partsOfAny } from './position.ts'
+import { type LogPositions, partsOfAny } from './position.ts'
 import type { ServerSubscription } from './server-subscription.ts'
 
 /** How often a look is repeated because the connection changed meanwhile. */
@@ -22,22 +22,10 @@ export const createKnownOnServer = ({
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly pauseMs?: number | undefined
 }): { readonly log: KnownLog; readonly has: (event: KnownEvent) => Promise<boolean> } => {
-  const isEvent =
-    ({ id }: KnownEvent, at: LogPosition) =>
-    (event: ServerEvent) =>
-      event.id === id && event.position?.commit === at.commit && event.position.prepare === at.prepare
-
-  /** Resolves to whether an event is in the log. An operator may have cut its stream, so its position is read too. */
   const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
     if (!event) return true
     const at = partsOfAny(event.position)
-    if (!at) return false
-    const inStream = await connection
-      .readStream(event.stream, 'forwards', event.revision, 1, once)
-      .catch(noneWhereNotThere)
-    if (inStream.events.some(isEvent(event, at))) return true
-    const inLog = await connection.readAll('forwards', at, 1, serverFilter({}), once).catch(noneWhereNotThere)
-    return inLog.events.some(isEvent(event, at))
+    return at !== undefined && hasEvent(connection, event, at, once)
   }
   return { log: createKnownLog({ isThere, ...options }), has: isThere }
 }

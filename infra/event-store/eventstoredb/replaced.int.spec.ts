@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import type { Failure } from '../../../domain/errors.ts'
 import { createServerLog, type ServerLog } from '../../../testing/eventstoredb/log.ts'
 import { type EventStoreDbServer, startEventStoreDbServer } from '../../../testing/eventstoredb/server.ts'
+import type { Release } from '../../../testing/eventstoredb/sizes.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import {
   appendUntilAnswered,
@@ -15,7 +16,7 @@ import {
   to,
 } from '../contract.ts'
 import { beginEpochOnServer, openEventStoreDb } from '../eventstoredb.ts'
-import type { EventStore, ExpectedRevision } from '../port.ts'
+import type { EventStore, ExpectedRevision, NewEvent } from '../port.ts'
 import { nextEpochName } from '../position.ts'
 
 const isOurStream = (stream: string) => stream.startsWith('case-')
@@ -27,8 +28,8 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     for (const each of stops.splice(0).reverse()) await each()
   })
 
-  const begin = async () => {
-    const server = await startEventStoreDbServer()
+  const begin = async (release: Release = '25.0') => {
+    const server = await startEventStoreDbServer({ release })
     stops.push(server.stop)
     const failures: Failure[] = []
     const store = await openEventStoreDb({
@@ -49,32 +50,26 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
   const backupOf = ({ log }: EventStoreDbServer) => [...log.records]
   const ourEvents = ({ log }: EventStoreDbServer) => log.records.filter(({ stream }) => isOurStream(stream)).length
 
+  /** Resolves to a log in which others have written after a backup, or from its beginning. */
+  const written = async (backup: ReturnType<typeof backupOf>, ...events: readonly NewEvent[]) => {
+    const server = await startEventStoreDbServer({ log: createServerLog(backup) })
+    const store = await openEventStoreDb({ url: server.url })
+    for (const event of events) await store.append(to(newStream('other'), 'no stream', event))
+    await store.close()
+    await server.stop()
+    return server.log
+  }
+  /** Where this one lies, no other of a case begins: the position of each that was lost is one that no server gave. */
+  const largeEvent = () => newEvent('Happened', { text: 'x'.repeat(20_000) })
+
   /** Another log than the one after `backup`: each is what a server may have at the same address. */
   const others: [string, (backup: ReturnType<typeof backupOf>) => Promise<ServerLog>][] = [
     ['put back to an earlier state', async (backup) => createServerLog(backup)],
     ['replaced by an empty one', async () => createServerLog()],
-    [
-      'put back, and others have written since',
-      async (backup) => {
-        const server = await startEventStoreDbServer({ log: createServerLog(backup) })
-        const store = await openEventStoreDb({ url: server.url })
-        for (let n = 0; n < 40; n += 1) await store.append(to(newStream('other'), 'no stream', newEvent()))
-        await store.close()
-        await server.stop()
-        return server.log
-      },
-    ],
-    [
-      'replaced by that of another platform, which is longer',
-      async () => {
-        const server = await startEventStoreDbServer()
-        const store = await openEventStoreDb({ url: server.url })
-        for (let n = 0; n < 40; n += 1) await store.append(to(newStream('other'), 'no stream', newEvent()))
-        await store.close()
-        await server.stop()
-        return server.log
-      },
-    ],
+    ['put back, and others have written since', (backup) => written(backup, ...newEvents(40))],
+    ['put back, and others have written one large event since', (backup) => written(backup, largeEvent())],
+    ['replaced by that of another platform, which is longer', () => written([], ...newEvents(40))],
+    ['replaced by that of another platform with a large event', () => written([], largeEvent())],
   ]
 
   const appendAt = (expected: ExpectedRevision) => (store: EventStore, stream: string) =>
@@ -91,10 +86,17 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     ['an append where there is a stream', appendAt('stream exists')],
   ]
 
-  test.each(others.flatMap(([name, other]) => ways.map(([way, first]) => [name, way, other, first] as const)))(
-    '%s: %s is the first to meet it, and from then on nothing is written and nothing is read',
-    async (_, __, other, first) => {
-      const { server, store, failures } = await begin()
+  const releases = ['23.10', '25.0'] as const
+  const everyOther = releases.flatMap((release) => others.map(([name, other]) => [release, name, other] as const))
+
+  test.each(
+    everyOther.flatMap(([release, name, other]) =>
+      ways.map(([way, first]) => [release, name, way, other, first] as const),
+    ),
+  )(
+    'version %s, %s: %s is the first to meet it, and from then on nothing is written and nothing is read',
+    async (release, _, __, other, first) => {
+      const { server, store, failures } = await begin(release)
       const stream = newStream()
       await store.append(to(stream, 'no stream', ...newEvents(2)))
       const backup = backupOf(server)
@@ -108,22 +110,25 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     },
   )
 
-  test.each(others)('%s: a subscription ends with it, without an event of the other log', async (_, other) => {
-    const { server, store } = await begin()
-    const stream = newStream()
-    const events = newEvents(4)
-    await store.append(to(stream, 'no stream', ...events.slice(0, 2)))
-    const backup = backupOf(server)
-    await store.append(to(stream, 1n, ...events.slice(2)))
-    const seen: string[] = []
-    const code = codeThrownBy(async () => {
-      for await (const batch of store.subscribe({ signal: stop.signal })) seen.push(...idsOf(batch.events))
-    })
-    await eventually('the events', () => seen.length === 4)
-    await server.replaceLog(await other(backup))
-    expect(await code).toBe('LOG_REPLACED')
-    expect(seen).toEqual(idsOf(events))
-  })
+  test.each(everyOther)(
+    'version %s, %s: a subscription ends with it, without an event of the other log',
+    async (release, _, other) => {
+      const { server, store } = await begin(release)
+      const stream = newStream()
+      const events = newEvents(4)
+      await store.append(to(stream, 'no stream', ...events.slice(0, 2)))
+      const backup = backupOf(server)
+      await store.append(to(stream, 1n, ...events.slice(2)))
+      const seen: string[] = []
+      const code = codeThrownBy(async () => {
+        for await (const batch of store.subscribe({ signal: stop.signal })) seen.push(...idsOf(batch.events))
+      })
+      await eventually('the events', () => seen.length === 4)
+      await server.replaceLog(await other(backup))
+      expect(await code).toBe('LOG_REPLACED')
+      expect(seen).toEqual(idsOf(events))
+    },
+  )
 
   test('a process that has read and written nothing knows the log by its identity', async () => {
     const { server, store } = await begin()

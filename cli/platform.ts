@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { Failure } from '../domain/errors.ts'
 import { parseJson } from '../infra/system/json.ts'
 
 /** A platform in its own process. `output` returns what it has printed so far. */
@@ -15,9 +16,11 @@ export type SpawnedPlatform = {
 
 const startMsMax = 60_000
 const answerMsMax = 2_000
+/** How a program here shows a failure: its code, what is wrong, where, and what to do. */
+const failureLine = /^[A-Z][A-Z_]+: .+$/gm
 
 /** Starts a platform with these settings, and resolves once it is up. `onLine` gets its log line by line. When `signal`
- *  aborts, it gets SIGTERM. Throws with its output when it ends before it is up. */
+ *  aborts, it gets SIGTERM. Throws PLATFORM_NOT_STARTED, with its last failure, when it ends before it is up. */
 export const spawnPlatform = async (
   settings: Readonly<Record<string, string>>,
   onLine: (line: Readonly<Record<string, unknown>>) => void = () => undefined,
@@ -44,14 +47,17 @@ export const spawnPlatform = async (
   if (signal?.aborted) end()
   let output = ''
   const url = await new Promise<string>((resolve, reject) => {
-    const giveUp = (why: string) => reject(new Error(`The platform ${why}:\n${output}`))
+    const giveUp = (reason: string) => {
+      const failure = output.match(failureLine)?.at(-1)
+      reject(new Failure('PLATFORM_NOT_STARTED', { reason, ...(failure && { failure }) }, new Error(output)))
+    }
     const timer = setTimeout(() => {
       end()
-      giveUp(`was not up after ${startMsMax / 1000} s`)
+      giveUp(`it was not up after ${startMsMax / 1000} s`)
     }, startMsMax)
     child.once('close', (code, signal) => {
       clearTimeout(timer)
-      giveUp(`ended with ${code ?? signal} before it was up`)
+      giveUp(`it ended with ${code ?? signal} before it was up`)
     })
     createInterface({ input: child.stderr }).on('line', (line) => {
       output += `${line}\n`
@@ -85,14 +91,15 @@ const readLine = (text: string): Record<string, unknown> => (parseJson(text) ?? 
 export type ReachedPlatform = { readonly url: string; readonly started: boolean; close(): Promise<void> }
 
 /** Resolves to the platform that runs at `url`, or starts one with these settings. `onLine` gets the start line by
- *  line. When `signal` aborts before the platform is up, it ends it; afterwards `close` does. */
+ *  line. When `signal` aborts before the platform is up, it ends it; afterwards `close` does. Throws PLATFORM_NOT_READY
+ *  for one that runs there and says so, PLATFORM_NOT_STARTED. */
 export const reachPlatform = async (
   url: string,
   settings: Readonly<Record<string, string>>,
   onLine: (line: string) => void,
   signal: AbortSignal,
 ): Promise<ReachedPlatform> => {
-  if (await answers(url)) return { url, started: false, close: async () => undefined }
+  if (await isReady(url)) return { url, started: false, close: async () => undefined }
   const onLogLine = ({ msg, part, ms, isolation }: Readonly<Record<string, unknown>>) => {
     if (msg === 'ready') onLine(`${part} ready after ${ms} ms`)
     if (isolation !== undefined) onLine(`jobs: ${msg}`)
@@ -113,12 +120,17 @@ export const reachPlatform = async (
   }
 }
 
-/** Returns whether a platform at `url` answers that it is ready. */
-export const answers = async (url: string): Promise<boolean> => {
+/** Resolves to whether a platform answers at `url`. Throws PLATFORM_NOT_READY, with what is not, when it is not ready. */
+const isReady = async (url: string): Promise<boolean> => {
+  let answer: unknown
   try {
     const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(answerMsMax) })
-    return response.ok
+    if (response.ok) return true
+    answer = parseJson(await response.text())
   } catch {
     return false
   }
+  const { ready, parts } = (answer ?? {}) as { readonly ready?: unknown; readonly parts?: unknown }
+  if (ready !== false) return false
+  throw new Failure('PLATFORM_NOT_READY', { url, parts: JSON.stringify(parts) })
 }

@@ -103,6 +103,8 @@ export const refusalSorts: Readonly<Record<ErrorCode, RefusalSort>> = {
   DATABASE_SCHEMA_NEWER: 'again',
   DATABASE_SCHEMA_OLDER: 'again',
   PLATFORM_UNREACHABLE: 'again',
+  PLATFORM_NOT_READY: 'again',
+  PLATFORM_NOT_STARTED: 'again',
   PATH_UNUSABLE: 'again',
   LOG_NOT_FOUND: 'again',
   LOG_DAMAGED: 'again',

@@ -52,6 +52,14 @@ export const platformErrors = {
     message: 'No platform answers at this address.',
     hint: 'Start one in another terminal with npm start, or give its address with --url.',
   },
+  PLATFORM_NOT_READY: {
+    message: 'The platform at this address is not ready.',
+    hint: 'The details name which of its parts are not: see its log and /status.',
+  },
+  PLATFORM_NOT_STARTED: {
+    message: 'The platform did not start.',
+    hint: 'The details say how it ended and with which failure: mend that, or see what npm start prints.',
+  },
   PATH_UNUSABLE: {
     message: 'A file or folder cannot be read or written.',
     hint: 'The details name the path and the reason: choose another path, free space there, or change its permissions.',

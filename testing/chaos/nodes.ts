@@ -63,7 +63,12 @@ export const keepNodesRunning = async (nodes: readonly ServerNode[], log: Log): 
   const start = async (slot: Slot): Promise<void> => {
     counts.starts += 1
     log.info({ node: slot.node.url }, 'starting a node')
-    await promisify(execFile)('/bin/sh', ['-c', slot.node.start], { timeout: startMsMax, signal: closing.signal })
+    await promisify(execFile)('/bin/sh', ['-c', slot.node.start], {
+      timeout: startMsMax,
+      signal: closing.signal,
+      // The server would take it for an option of its own, and end.
+      env: { ...process.env, EVENTSTORE_URL: undefined },
+    })
   }
 
   const startAgain = async (slot: Slot): Promise<void> => {

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { createClient } from '../../cli/client.ts'
@@ -109,4 +112,20 @@ test.each([
   expect(ended.code).toBe(1)
   expect(ended.errors).toContain(`${code}: `)
   expect(ended.printed).not.toContain('ready after')
+})
+
+test('a platform that cannot start is named with its failure, and one that is not ready with what is not', async () => {
+  const failed = await runTour([], { PORT: '9', DATA_DIR: import.meta.filename })
+  expect(failed.code).toBe(1)
+  expect(failed.errors).toMatch(/^PLATFORM_NOT_STARTED: .*DATA_FOLDER_UNREACHABLE: /m)
+  const notReady = createServer((_, response) => {
+    response.writeHead(503, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ ready: false, parts: { database: 'up', log: 'LOG_REPLACED' } }))
+  }).listen(0, '127.0.0.1')
+  await once(notReady, 'listening')
+  const refused = await runTour([], { PORT: String((notReady.address() as AddressInfo).port) })
+  notReady.close()
+  expect(refused.code).toBe(1)
+  expect(refused.errors).toMatch(/^PLATFORM_NOT_READY: .*LOG_REPLACED/m)
+  for (const { errors } of [failed, refused]) expect(errors).not.toMatch(/^ +at /m)
 })

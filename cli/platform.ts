@@ -92,7 +92,7 @@ export type ReachedPlatform = { readonly url: string; readonly started: boolean;
 
 /** Resolves to the platform that runs at `url`, or starts one with these settings. `onLine` gets the start line by
  *  line. When `signal` aborts before the platform is up, it ends it; afterwards `close` does. Throws PLATFORM_NOT_READY
- *  for one that runs there and says so, PLATFORM_NOT_STARTED. */
+ *  for one that runs there and answers so, PLATFORM_NOT_STARTED. */
 export const reachPlatform = async (
   url: string,
   settings: Readonly<Record<string, string>>,

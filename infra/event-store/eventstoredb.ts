@@ -11,7 +11,7 @@ import { serverFilter } from './eventstoredb/filter.ts'
 import { appendEpoch, readIdentity } from './eventstoredb/identity.ts'
 import { createKnownOnServer, guardConnection } from './eventstoredb/known.ts'
 import { createKnownIds } from './eventstoredb/known-ids.ts'
-import { logPositionsOf } from './eventstoredb/position.ts'
+import { type LogPosition, logPositionsOf } from './eventstoredb/position.ts'
 import { whyNeverConnects } from './eventstoredb/probe.ts'
 import { createReader } from './eventstoredb/reader.ts'
 import { settleMsDefault } from './eventstoredb/settling.ts'
@@ -93,16 +93,19 @@ export const openEventStoreDb = async ({
     const stopKeeping = keepLatest(keepers, known, log)
     const knownIds = createKnownIds()
     const onStrange = logStrangeOnce(log)
-    const plainReader = createReader({ connection, positions, knownIds, onStrange })
+    const reader = createReader({ connection, positions, knownIds, onStrange })
     const head = async () => {
       const latest = known.latest()?.position
-      const last = await plainReader.head()
-      if (latest !== undefined && (!last || positions.of(last) < latest)) await known.look()
-      return last
+      const last = await reader.lastEvent()
+      const position = last && positions.of(last.position)
+      if (latest !== undefined && (position === undefined || position < latest)) await known.look()
+      if (last && position !== undefined) known.add({ ...last, position })
+      return last?.position
     }
-    const reader = { ...plainReader, head }
+    const isKnown = (position: LogPosition) => positions.of(position) <= (known.latest()?.position ?? '')
     const writer = createWriter({ connection, reader, positions, knownIds, settleMs })
-    const tail = createTail({ connection, reader, positions, onStrange, onRetry: logRetries(log), idleMs })
+    const onRetry = logRetries(log)
+    const tail = createTail({ connection, head, isKnown, positions, onStrange, onRetry, idleMs })
     return {
       name: 'eventstoredb',
       capabilities: eventStoreDbCapabilities,
@@ -115,7 +118,7 @@ export const openEventStoreDb = async ({
         // A proxy may have gone over to another server, with the connection to here intact.
         if (!outcome.repeated && before !== undefined && outcome.position <= before)
           await known.look().catch((error: unknown) => Promise.reject(openOutcome(error)))
-        for (const stored of acknowledgedBy([append], [outcome])) known.add(stored)
+        for (const stored of acknowledgedBy([checked], [outcome])) known.add(stored)
         return outcome
       },
       appendToMany: async ([first]) => {
@@ -134,7 +137,7 @@ export const openEventStoreDb = async ({
         }
       },
       head: async () => {
-        const last = await reader.head()
+        const last = await head()
         return last ? positions.of(last) : positions.start
       },
       start: positions.start,
@@ -173,7 +176,7 @@ export const beginEpochOnServer = async (url: string, name: string): Promise<voi
     const identity = await readIdentity(connection, false)
     const positions = logPositionsOf(`${storePrefixes.eventStoreDb}${identity.storeId}`, identity.epochs)
     const reader = createReader({ connection, positions, knownIds: createKnownIds(), onStrange: () => undefined })
-    await appendEpoch(connection, { name, after: (await reader.head())?.commit ?? 0n }, identity)
+    await appendEpoch(connection, { name, after: (await reader.lastEvent())?.position.commit ?? 0n }, identity)
   } finally {
     await connection.close()
   }

@@ -1,6 +1,6 @@
 import { type Details, Failure } from '../../domain/errors.ts'
 import { sleep } from '../async/sleep.ts'
-import type { Append, Appended, StoredEvent } from './port.ts'
+import type { Appended, NewEvent, StoredEvent } from './port.ts'
 
 /** An event of the log, as far as another log differs from it: there, its position has another event or none. */
 export type KnownEvent = Pick<StoredEvent, 'position' | 'id' | 'stream' | 'revision'>
@@ -101,7 +101,10 @@ export const refuseLogWithout = async (
 }
 
 /** Returns the last event of each append that was acknowledged. */
-export const acknowledgedBy = (appends: readonly Append[], outcomes: readonly Appended[]): readonly KnownEvent[] =>
+export const acknowledgedBy = (
+  appends: readonly { readonly stream: string; readonly events: readonly Pick<NewEvent, 'id'>[] }[],
+  outcomes: readonly Appended[],
+): readonly KnownEvent[] =>
   appends.flatMap(({ stream, events }, index) => {
     const [outcome, last] = [outcomes[index], events.at(-1)]
     return outcome && last ? [{ stream, id: last.id, revision: outcome.revision, position: outcome.position }] : []

@@ -48,6 +48,11 @@ export type ServerLog = {
   /** Deletes a stream forever. */
   readonly tombstone: (stream: string) => void
   readonly isTombstoned: (stream: string) => boolean
+  /** Has all events that a stream has expire, as `$maxAge` does: the stream is there, and is read without them. */
+  readonly expire: (stream: string) => void
+  readonly isExpired: (stream: string) => boolean
+  /** Removes the events of streams that were deleted forever, also from $all. */
+  readonly scavenge: () => void
   /** Empties the cache, as a restart does. */
   readonly forgetRecent: () => void
   readonly onWritten: (listener: () => void) => () => void
@@ -81,6 +86,7 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
   const listeners = new Set<() => void>()
   const firstLeft = new Map<string, bigint>()
   const tombstoned = new Set<string>()
+  const expired = new Map<string, bigint>()
 
   const put = (stream: string, { id, type, isJson, data, metadata }: Proposed, revision?: bigint): LogRecord => {
     const position = (written.at(-1)?.end ?? 0n) + BigInt(gapBytes)
@@ -132,7 +138,10 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
 
   const isDeleted = (stream: string) => (firstLeft.get(stream) ?? 0n) > lastOf(stream)
   const isReadable = (record: LogRecord) =>
-    isReplicated(record) && !tombstoned.has(record.stream) && record.revision >= (firstLeft.get(record.stream) ?? 0n)
+    isReplicated(record) &&
+    !tombstoned.has(record.stream) &&
+    record.revision > (expired.get(record.stream) ?? -1n) &&
+    record.revision >= (firstLeft.get(record.stream) ?? 0n)
 
   const check: ServerLog['check'] = (stream, expected, ids) => {
     if (tombstoned.has(stream)) return { decision: 'deleted' }
@@ -219,6 +228,17 @@ export const createServerLog = (backup: readonly LogRecord[] = []): ServerLog =>
       replicateAll()
     },
     isTombstoned: (stream) => tombstoned.has(stream),
+    expire: (stream) => {
+      expired.set(stream, lastOf(stream))
+      putText(`$$${stream}`, '$metadata', '{"$maxAge":1}')
+      replicateAll()
+    },
+    isExpired: (stream) => expired.has(stream),
+    scavenge: () => {
+      const isKept = ({ stream, type }: LogRecord) => !tombstoned.has(stream) || type === '$streamDeleted'
+      written = written.filter(isKept)
+      records.splice(0, records.length, ...records.filter(isKept))
+    },
     forgetRecent: () => {
       recent = new Map()
     },

@@ -47,7 +47,7 @@ const streamSlice = (log: ServerLog, options: ReadOptions): readonly LogRecord[]
   const { streamOf } = log
   const asked = options.getStream()
   const all = streamOf(nameOf(asked?.getStreamIdentifier()))
-  if (all.length === 0) return undefined
+  if (all.length === 0) return log.isExpired(nameOf(asked?.getStreamIdentifier())) ? [] : undefined
   const first = Number(all[0]?.revision)
   const index = asked?.hasStart() ? 0 : asked?.hasEnd() ? all.length - 1 : Number(asked?.getRevision()) - first
   const count = Number(options.getCount())

@@ -32,6 +32,7 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   'infra/clusters/process.ts lets followers': 'an entry for each job that runs on this machine',
   'infra/event-store/eventstoredb/client.ts lets reads': 'an entry for each read under way',
   'infra/event-store/eventstoredb/client.ts lets subscriptions': 'an entry for each subscriber of the process',
+  'infra/event-store/eventstoredb/deadlines.ts lets running': 'an entry for each append under way',
   'infra/event-store/eventstoredb/server-subscription.ts lets items': 'the call is paused at 1,000 items or 2 MiB',
   'infra/event-store/eventstoredb/writer.ts lets pending': 'an entry for each append under way',
   'infra/event-store/memory.ts lets log': 'the engine of pure tests',

@@ -11,6 +11,7 @@ import { decodeAppendAnswer } from './messages.ts'
 import { throughOutage } from './outage.ts'
 import type { LogPosition } from './position.ts'
 import { decodeRead, encodeRead, type ReadRequest } from './read-messages.ts'
+import './server-name-warning.ts'
 import { openServerSubscription, type ReadCall, type ServerSubscription } from './server-subscription.ts'
 
 export type WriteOutcome =
@@ -66,8 +67,10 @@ const charactersOf = (events: readonly OutgoingEvent[]): number =>
   events.reduce((sum, { data, metadata }) => sum + data.length + metadata.length, 0)
 
 const readMsMax = 30_000
-/** A server that answers nothing for so long is left: another may lead meanwhile. */
+/** A server that answers nothing for so long is left by those who try again themselves: another may lead meanwhile. */
 const silentMsMax = 1_500
+/** All others wait so long for a first event of a stream, and for the last one of the log, which the server has at hand. */
+const firstMsMax = 5_000
 /** How long the client waits for a node that shall name the leader, in seconds; its own default is 5, and the node that
  *  has just failed may be the first that it asks. */
 const gossipSeconds = 1
@@ -88,14 +91,6 @@ type Internals = {
   GRPCStreamCreator(service: unknown, name: string, create: (client: GrpcClient) => unknown): () => Promise<never>
   getChannel(): Promise<{ close(): void }>
   handleError(client: GrpcClient, error: Error): Promise<void>
-}
-
-/** Node's warning about a TLS server name that is an IP address. The client sets the names, to the addresses that the
- *  nodes of a cluster give, and no setting changes that. */
-const addressAsServerName = 'DEP0123'
-const emitWarning = process.emitWarning.bind(process) as (...about: unknown[]) => void
-process.emitWarning = (...about: unknown[]) => {
-  if (!about.includes(addressAsServerName)) emitWarning(...about)
 }
 
 /** Creates a connection, which connects on first use. Throws the error of the client for an address that it cannot
@@ -206,16 +201,20 @@ export const connectEventStoreDb = ({ forClient, options }: EventStoreDbAddress)
     })
     reads.add(call)
     const over = new AbortController()
-    const leaveSilent = async () => {
-      for (const ms of [silentMsMax, takeMs]) await sleep(ms, over.signal)
+    const leaveSilent = async (msMax: number) => {
+      for (const ms of [msMax, takeMs]) await sleep(ms, over.signal)
       if (over.signal.aborted) return
-      void reconnect(from)
-      appends.leave(beganMs)
+      if (!retry) {
+        void reconnect(from)
+        appends.leave(beganMs)
+      }
       call.cancel()
     }
-    if (!retry) {
+    // A filter may let through the first of a million events.
+    const isAtHand = request.stream !== undefined || request.from === 'end'
+    if (!retry || isAtHand) {
       call.on('data', () => over.abort())
-      void leaveSilent()
+      void leaveSilent(retry ? firstMsMax : silentMsMax)
     }
     try {
       return await collectPage(call)
@@ -278,17 +277,19 @@ const collectPage = (call: ReadCall): Promise<ServerPage> =>
     const events: ServerEvent[] = []
     let bytes = 0
     let isCut = false
+    let isNoStream = false
     call.on('data', (item) => {
+      isNoStream ||= item.kind === 'no stream'
       if (item.kind !== 'event' || isCut) return
       events.push(item.event)
       bytes += item.bytes
       // A page that goes on from a position begins with the event there: one more is needed to get on.
       if (bytes < pageBytesMax || events.length < 2) return
       isCut = true
-      resolve({ events, isCut })
+      resolve({ events, isCut, isNoStream })
       call.cancel()
     })
     call.on('error', reject)
-    call.on('end', () => resolve({ events, isCut }))
+    call.on('end', () => resolve({ events, isCut, isNoStream }))
     call.on('close', () => reject(storeUnavailable('the server has ended the call')))
   })

@@ -30,6 +30,7 @@ describe('a stream that an operator cut', () => {
   type Cut = readonly [string, (server: EventStoreDbServer) => void]
   const truncated: Cut = ['truncated', ({ log }) => log.truncate('s', 3n)]
   const deleted: Cut = ['deleted', ({ log }) => log.truncate('s', 'all')]
+  const expired: Cut = ['expired', ({ log }) => log.expire('s')]
   const tombstoned: Cut = ['deleted forever', ({ log }) => log.tombstone('s')]
   const writesOf = ({ log }: EventStoreDbServer) => log.records.filter(({ stream }) => stream === 's').length
   const expectations = ['any', 'stream exists', 'no stream', 2n, 5n] as const
@@ -45,7 +46,7 @@ describe('a stream that an operator cut', () => {
   ]
 
   test.each(
-    [truncated, deleted, tombstoned].flatMap(([how, damage]) =>
+    [truncated, deleted, expired, tombstoned].flatMap(([how, damage]) =>
       ways.map(([way, attempt]) => [how, way, damage, attempt] as const),
     ),
   )('%s: %s ends with that, by a process that has not read it before', async (how, way, damage, attempt) => {
@@ -59,7 +60,7 @@ describe('a stream that an operator cut', () => {
   })
 
   test.each(
-    [truncated, deleted].flatMap(([how, damage]) =>
+    [truncated, deleted, expired].flatMap(([how, damage]) =>
       (['any', 'stream exists', 5n] as const).map((at) => [how, at, damage] as const),
     ),
   )(

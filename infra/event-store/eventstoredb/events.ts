@@ -21,8 +21,14 @@ export type ServerEvent = {
 
 export type Direction = 'forwards' | 'backwards'
 
-/** Events as the server returns them. `isCut` is true when more were asked for than fit into the bytes of a page. */
-export type ServerPage = { readonly events: readonly ServerEvent[]; readonly isCut: boolean }
+/** Events as the server returns them. `isCut` is true when more were asked for than fit into the bytes of a page,
+ *  `isNoStream` when the server has no stream of this name, or a deleted one: of one that has expired it returns no events
+ *  either. */
+export type ServerPage = {
+  readonly events: readonly ServerEvent[]
+  readonly isCut: boolean
+  readonly isNoStream: boolean
+}
 
 /** An event as the server receives it: under an id of this attempt, with data and metadata as JSON. */
 export type OutgoingEvent = {

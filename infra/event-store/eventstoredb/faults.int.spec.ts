@@ -105,6 +105,30 @@ describe('event store on EventStoreDB when things break', () => {
       expect(tookMs).toBeLessThan(5_000)
     })
 
+    test('to a server that answers nothing ends in that time, also behind others of its stream and where it reads first', async () => {
+      const server = await startServer()
+      const settleMs = 700
+      const store = await open(server.url, { settleMs })
+      const [known, unread] = [newStream(), newStream()]
+      await store.append(to(known, 'no stream', newEvent()))
+      const other = await open(server.url)
+      await other.append(to(unread, 'no stream', newEvent()))
+      server.freeze()
+      const began = performance.now()
+      const late = await Promise.all(
+        [
+          ...Array.from({ length: 4 }, () => to(known, 0n, newEvent())),
+          to(newStream(), 'any', newEvent()),
+          to(newStream(), 0n, newEvent()),
+          to(unread, 'stream exists', newEvent()),
+        ].map(async (append) => {
+          expect(await codeThrownBy(() => store.append(append))).toBe('DATABASE_UNAVAILABLE')
+          return performance.now() - began
+        }),
+      )
+      expect(Math.max(...late)).toBeLessThan(3 * settleMs)
+    })
+
     test('that another process is just writing is that one, and known before the server says so', async () => {
       const { server, store } = await begin()
       const other = await open(server.url)

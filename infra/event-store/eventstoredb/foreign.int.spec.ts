@@ -8,7 +8,7 @@ import { parseEventStoreDbAddress } from '../../event-store-address.ts'
 import { createLog, type Log } from '../../telemetry.ts'
 import { codeThrownBy, collect, eventsUntil, idsOf, newEvent, newEvents, newStream, to } from '../contract.ts'
 import { openEventStoreDb } from '../eventstoredb.ts'
-import type { Appended } from '../port.ts'
+import type { Appended, Position } from '../port.ts'
 import { connectEventStoreDb } from './client.ts'
 import { createKnownIds } from './known-ids.ts'
 import { logPositionsOf } from './position.ts'
@@ -55,7 +55,8 @@ describe('thousands of events of other programs after the last of ours', () => {
     const positions = logPositionsOf('esdb-a')
     const onStrange = () => undefined
     const reader = createReader({ connection, positions, knownIds: createKnownIds(), onStrange })
-    const after = positions.of((await reader.head()) ?? { commit: 0n, prepare: 0n })
+    const head = async () => (await reader.lastEvent())?.position
+    const after = positions.of((await head()) ?? { commit: 0n, prepare: 0n })
     await writeMany(write)
 
     const opened: string[] = []
@@ -70,7 +71,9 @@ describe('thousands of events of other programs after the last of ours', () => {
       }
       return { ...subscription, next }
     }
-    const tail = createTail({ connection: { ...connection, subscribe }, reader, positions, onStrange, idleMs: 500 })
+    const isKnown = () => true
+    const watched = { ...connection, subscribe }
+    const tail = createTail({ connection: watched, head, isKnown, positions, onStrange, idleMs: 500 })
     stops.push(tail.close)
     const received: string[] = []
     void (async () => {
@@ -135,6 +138,55 @@ describe('a log that was put back to before events of other programs, and has al
     stop.abort()
     await reading
   }, 60_000)
+
+  const filters = [{ types: ['Happened'] }, { types: ['Happened', 'Other'] }, { streamPrefix: 's' }]
+  test.each(filters.flatMap((filter) => [10, 1_700].map((others) => [filter, others] as const)))(
+    'a subscription with the filter %j is told no position behind the last of ours where %i of others follow, and gets what comes then, also at the next start',
+    async (filter, othersCount) => {
+      const { server, store, write } = await begin()
+      await store.append(to('s', 'no stream', newEvent()))
+      const head = await store.head()
+      const backup = [...server.log.records]
+      const follow = (from: typeof store, after = store.start) => {
+        const seen: { ids: string[]; position: Position } = { ids: [], position: after }
+        const stop = new AbortController()
+        const reading = (async () => {
+          for await (const { events, position } of from.subscribe({ ...filter, after, signal: stop.signal })) {
+            seen.ids.push(...idsOf(events))
+            seen.position = position
+          }
+        })()
+        stops.push(async () => {
+          stop.abort()
+          await reading
+        })
+        return seen
+      }
+      const live = follow(store)
+      await eventually('the event of ours', () => live.ids.length === 1)
+      for (let left = othersCount; left > 0; left -= 500) await write('orders', ordered(Math.min(left, 500)))
+      const behind = follow(store)
+      await eventually('the event of ours again', () => behind.ids.length === 1)
+      await sleep(300)
+      expect([live.position, behind.position]).toEqual([head, head])
+
+      await server.replaceLog(createServerLog(backup))
+      const later = newEvent()
+      await store.append(to('s', 0n, later))
+      const next = await openEventStoreDb({ url: server.url })
+      stops.push(next.close)
+      const atNextStart = follow(next, live.position)
+      for (const [seen, count] of [
+        [live, 2],
+        [behind, 2],
+        [atNextStart, 1],
+      ] as const) {
+        await eventually('what came then', () => seen.ids.length === count, 30_000)
+        expect(seen.ids.at(-1)).toBe(later.id)
+      }
+    },
+    60_000,
+  )
 
   test('the head is the last of ours, however many events of others follow it again', async () => {
     const { server, store, write } = await begin()

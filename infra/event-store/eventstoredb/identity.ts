@@ -29,8 +29,8 @@ export const readIdentity = async (connection: Connection, create: boolean): Pro
     const { events } = await connection.readStream(identityStream, 'forwards', 'start', eventsMax)
     const [first] = events
     if (first) {
-      const { storeId } = (first.data ?? {}) as { readonly storeId?: unknown }
-      if (first.type !== identified || typeof storeId !== 'string')
+      const storeId = storeIdOf(first)
+      if (storeId === undefined)
         throw new Failure('CONFIG_INVALID', {
           variable: 'EVENTSTORE_URL',
           why: `the stream ${identityStream} of this server belongs to another program`,
@@ -50,6 +50,12 @@ export const readIdentity = async (connection: Connection, create: boolean): Pro
       { serverId: randomUUID(), type: identified, data: JSON.stringify({ storeId }), metadata: '{}' },
     ])
   }
+}
+
+/** Returns the id of the log that the first event of its stream holds; undefined when that belongs to another program. */
+export const storeIdOf = ({ type, data }: Pick<ServerEvent, 'type' | 'data'>): string | undefined => {
+  const { storeId } = (data ?? {}) as { readonly storeId?: unknown }
+  return type === identified && typeof storeId === 'string' ? storeId : undefined
 }
 
 const epochOf = (data: unknown): Epoch => {

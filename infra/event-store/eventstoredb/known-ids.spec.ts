@@ -41,7 +41,7 @@ describe('the known ids of a stream', () => {
   })
 
   test('are bounded: the newest of a stream, and the streams used last', () => {
-    const knownIds = createKnownIds({ idsPerStreamMax: 4, idsMax: 6 })
+    const knownIds = createKnownIds({ idsPerStreamMax: 4, bytesMax: 2 * 1_200 + 6 * 100 })
     knownIds.add('old', storedIds(0, 3))
     knownIds.add('long', storedIds(0, 10))
     expect(stateOf(knownIds, 'long')).toEqual({ from: 6n, through: 9n, ids: ['6', '7', '8', '9'] })

@@ -21,8 +21,9 @@ export type KnownIds = {
   begin(stream: string, newest: readonly StoredId[]): void
 }
 
-/** About what an id takes in memory. */
+/** About what an id takes in memory, and a stream besides. */
 const idBytes = 100
+const streamBytes = 1_200
 /** Of a stream, at most so many ids are kept, the newest: an append is compared with so many. */
 export const idsPerStreamMax = 100_000
 
@@ -37,10 +38,10 @@ type Entry = { from: bigint; through: bigint; readonly revisionOf: Map<string, b
 
 /** Creates an empty cache of event ids; it evicts the least recently used streams. */
 export const createKnownIds = (
-  limits: { readonly idsMax?: number; readonly idsPerStreamMax?: number } = {},
+  limits: { readonly bytesMax?: number; readonly idsPerStreamMax?: number } = {},
 ): KnownIds => {
-  const { idsMax, idsPerStreamMax: ofStreamMax = idsPerStreamMax } = limits
-  const entries = createBoundedMap<Entry>(bound, idsMax === undefined ? undefined : { bytesMax: idsMax * idBytes })
+  const { bytesMax, idsPerStreamMax: ofStreamMax = idsPerStreamMax } = limits
+  const entries = createBoundedMap<Entry>(bound, bytesMax === undefined ? undefined : { bytesMax })
 
   const trim = (entry: Entry) => {
     for (const [id, revision] of entry.revisionOf) {
@@ -59,7 +60,7 @@ export const createKnownIds = (
       entry.revisionOf.set(id, revision)
     }
     trim(entry)
-    entries.set(stream, entry, entry.revisionOf.size * idBytes)
+    entries.set(stream, entry, streamBytes + entry.revisionOf.size * idBytes)
   }
 
   const begin: KnownIds['begin'] = (stream, newest) => {

@@ -1,9 +1,11 @@
 import type { Failure } from '../../../domain/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
+import { identityStream, partsOfPosition, storePrefixes } from '../position.ts'
 import type { Connection } from './client.ts'
 import { openOutcome } from './errors.ts'
 import { isOurs, type ServerEvent } from './events.ts'
-import { hasEvent } from './has-event.ts'
+import { findEvent } from './find-event.ts'
+import { storeIdOf } from './identity.ts'
 import { throughOutage } from './outage.ts'
 import { type LogPositions, partsOfAny } from './position.ts'
 import type { ServerSubscription } from './server-subscription.ts'
@@ -22,10 +24,19 @@ export const createKnownOnServer = ({
   readonly onReplaced?: ((failure: Failure) => void) | undefined
   readonly pauseMs?: number | undefined
 }): { readonly log: KnownLog; readonly has: (event: KnownEvent) => Promise<boolean> } => {
+  const isOfThisLog = async (position: string): Promise<boolean> => {
+    const [identity] = (await connection.readStream(identityStream, 'forwards', 'start', 1, once)).events
+    const storeId = identity && storeIdOf(identity)
+    return storeId !== undefined && partsOfPosition(position, 2)?.store === `${storePrefixes.eventStoreDb}${storeId}`
+  }
+
+  /** Resolves to whether an event is in the log. Where an operator has cut its stream, the id of the log decides. */
   const isThere = async (event: KnownEvent | undefined): Promise<boolean> => {
     if (!event) return true
     const at = partsOfAny(event.position)
-    return at !== undefined && hasEvent(connection, event, at, once)
+    if (!at) return false
+    const presence = await findEvent(connection, event, at, once)
+    return presence === 'cut' ? isOfThisLog(event.position) : presence === 'there'
   }
   return { log: createKnownLog({ isThere, ...options }), has: isThere }
 }

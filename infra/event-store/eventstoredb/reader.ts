@@ -7,7 +7,8 @@ import type { Connection } from './client.ts'
 import { damaged, holdsForeign } from './errors.ts'
 import { isOurs, type ServerEvent, type ServerPage, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
-import { createHead } from './head.ts'
+import { firstLeftBy } from './find-event.ts'
+import { createHead, type OurEvent } from './head.ts'
 import type { KnownIds } from './known-ids.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
 
@@ -15,8 +16,8 @@ const streamPageMax = 200
 const allPageMax = 500
 
 export type Reader = {
-  /** Resolves to the position of the last event of this log, or to undefined when there is none. */
-  head(): Promise<LogPosition | undefined>
+  /** Resolves to the last event of this log, or to undefined when there is none. */
+  lastEvent(): Promise<OurEvent | undefined>
   readStream(stream: string, range?: StreamRange): AsyncGenerator<StoredEvent>
   readAll(range?: AllRange): AsyncGenerator<StoredEvent>
   /** Yields the events of a stream as the server returns them, page by page from a revision on, at most as many as are
@@ -53,7 +54,7 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
     const readFrom = (revision: bigint | 'end') => connection.readStream(stream, direction, revision, pageMax)
     let ahead: Promise<ServerPage> | undefined
     for (let next = from, read = 0; ; read += 1) {
-      const { events: page, isCut }: ServerPage = await (ahead ?? readFrom(next))
+      const { events: page, isCut, isNoStream }: ServerPage = await (ahead ?? readFrom(next))
       ahead = undefined
       let expected = next === 'end' ? page[0]?.revision : next
       // Backwards from beyond the end, the server begins at the end.
@@ -73,6 +74,7 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
       if (goesOn && read > 0) ahead = begun(readFrom(last.revision + step))
       if (page.length > 0) yield page
       const mayBeGone = last === undefined && read === 0 && (next === 'end' || next === 0n)
+      if (mayBeGone && !isNoStream) throw damaged(stream, 'its events have expired ($maxAge)')
       if (mayBeGone) await refuseDeleted(stream)
       // Backwards every stream ends with its revision 0.
       const before = last === undefined ? (read === 0 ? -1n : next) : last.revision - 1n
@@ -96,11 +98,10 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
     }
   }
 
-  /** Throws STREAM_DAMAGED when a stream without events had some: then the server keeps from where on it is read. */
+  /** Throws STREAM_DAMAGED when a stream that is not there was: then the server keeps from where on it is read. */
   const refuseDeleted = async (stream: string): Promise<void> => {
     const { events } = await connection.readStream(`$$${stream}`, 'backwards', 'end', 1)
-    const kept = events[0]?.data
-    if (typeof kept === 'object' && kept !== null && '$tb' in kept) throw damaged(stream, 'it was deleted')
+    if (firstLeftBy(events[0]?.data) > 0n) throw damaged(stream, 'it was deleted')
   }
 
   /** Resolves to the revision before the first event whose time is later than a moment. When clocks disagree, an
@@ -140,13 +141,13 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
       }
   }
 
-  const head = createHead(connection)
+  const lastEvent = createHead(connection)
 
   async function* readAll(range: AllRange = {}): AsyncGenerator<StoredEvent> {
     const { direction = 'forwards', limit = Number.POSITIVE_INFINITY } = range
     const after = range.after === undefined ? undefined : positions.partsOf(range.after)
     const backwards = direction === 'backwards'
-    const end = backwards ? undefined : await head()
+    const end = backwards ? undefined : (await lastEvent())?.position
     if (limit <= 0 || (backwards ? range.after === positions.start : end === undefined)) return
     const filter = serverFilter(range)
     // Backwards the server compares the end of an event: a position between two events is the end of the first.
@@ -182,7 +183,7 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
     }
   }
 
-  return { head, readStream, readAll, streamPages: ourPages }
+  return { lastEvent, readStream, readAll, streamPages: ourPages }
 }
 
 /** Returns a read that goes on while its result is not awaited yet, and may never be. */

@@ -1,3 +1,4 @@
+import { EventStoreDBClient } from '@eventstore/db-client'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { Failure } from '../../../domain/errors.ts'
 import { createServerLog, type ServerLog } from '../../../testing/eventstoredb/log.ts'
@@ -59,7 +60,7 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     await server.stop()
     return server.log
   }
-  /** Where this one lies, no other of a case begins: the position of each that was lost is one that no server gave. */
+  /** Returns an event of such a size that no other begins within: the position of each that was lost is none there. */
   const largeEvent = () => newEvent('Happened', { text: 'x'.repeat(20_000) })
 
   /** Another log than the one after `backup`: each is what a server may have at the same address. */
@@ -129,6 +130,34 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
       expect(seen).toEqual(idsOf(events))
     },
   )
+
+  test.each(releases)(
+    'version %s: metadata that cut nothing, set before the first event of a stream, hide no loss of it',
+    async (release) => {
+      const { server, store, failures } = await begin(release)
+      const stream = newStream()
+      const client = EventStoreDBClient.connectionString(server.url)
+      await client.setStreamMetadata(stream, { acl: { readRoles: ['$all'] } })
+      await client.dispose()
+      const backup = backupOf(server)
+      await store.append(to(newStream(), 'no stream', newEvent()))
+      await store.append(to(stream, 'no stream', newEvent()))
+      await server.replaceLog(await written(backup, largeEvent()))
+      expect(await codeThrownBy(() => collect(store.readStream(stream)))).toBe('LOG_REPLACED')
+      expect(failures).toHaveLength(1)
+    },
+  )
+
+  test('an event whose id was given in capitals is known as the log has it', async () => {
+    const { server, store, failures } = await begin()
+    const stream = newStream()
+    const event = newEvent()
+    await store.append(to(stream, 'no stream', { ...event, id: event.id.toUpperCase() }))
+    await server.restart()
+    await appendUntilAnswered(store, to(stream, 0n, newEvent()))
+    expect(idsOf(await collect(store.readStream(stream)))[0]).toBe(event.id)
+    expect(failures).toEqual([])
+  })
 
   test('a process that has read and written nothing knows the log by its identity', async () => {
     const { server, store } = await begin()
@@ -210,14 +239,16 @@ describe('a log on EventStoreDB that is put back or replaced under an open store
     }
   })
 
-  test.each(['truncate', 'tombstone'] as const)(
+  test.each(['truncate', 'expire', 'tombstone', 'tombstone and scavenge'] as const)(
     'a stream that an operator cuts (%s) is no other log, though the latest event was in it',
     async (how) => {
       const { server, store, failures } = await begin()
       const stream = newStream()
       await store.append(to(stream, 'no stream', ...newEvents(3)))
       if (how === 'truncate') server.log.truncate(stream, 'all')
+      else if (how === 'expire') server.log.expire(stream)
       else server.log.tombstone(stream)
+      if (how === 'tombstone and scavenge') server.log.scavenge()
       await server.restart()
       await appendUntilAnswered(store, to(newStream(), 'no stream', newEvent()))
       expect(await codeThrownBy(() => collect(store.readStream(stream)))).toBe('STREAM_DAMAGED')

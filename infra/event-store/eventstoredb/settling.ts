@@ -1,12 +1,11 @@
 import { isFailure } from '../../../domain/errors.ts'
 import { createBackoff } from '../../async/backoff.ts'
 import { createSemaphore } from '../../async/semaphore.ts'
-import { sleep } from '../../async/sleep.ts'
 import type { Connection, WriteOutcome } from './client.ts'
-import { storeUnavailable } from './errors.ts'
+import type { Turn } from './deadlines.ts'
 import type { OutgoingEvent } from './events.ts'
 
-/** How long an append is settled by default. */
+/** How long an append is settled by default, from when its caller began to wait. */
 export const settleMsDefault = 5_000
 /** A server that answers at all does so sooner, unless it has too much to do. After this the stream shows whether the
  *  events are there, while the answer is still awaited: a server that dropped a repetition answers only after two
@@ -19,25 +18,20 @@ const delays = { minMs: 50, maxMs: 500 }
 /** Looks are repeated here. */
 const once = { retry: false }
 
-/** Appends at an exact revision, and settles an append whose outcome is open. */
-export type Settle = (
-  stream: string,
-  expected: bigint | 'no stream',
-  events: readonly OutgoingEvent[],
-) => Promise<WriteOutcome>
+type Asked = readonly [stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]]
+
+/** Appends at an exact revision, and settles an append whose outcome is open until its turn is over. */
+export type Settle = (...asked: [...Asked, turn: Turn]) => Promise<WriteOutcome>
 
 /** Creates the appends of a connection. Where an answer leaves open whether the events were written (the connection
  *  broke, the server gave up waiting for its followers, its leader steps down), the stream is read: the events are
  *  there, or others are in their place, or the same append is sent again, with the same ids at the same revision, which
- *  the server takes for one. Throws DATABASE_UNAVAILABLE when that does not succeed within `settleMs`. */
-export const createSettle = (
-  { append, readStream }: Pick<Connection, 'append' | 'readStream'>,
-  { settleMs, signal }: { readonly settleMs: number; readonly signal: AbortSignal },
-): Settle => {
+ *  the server takes for one. */
+export const createSettle = ({ append, readStream }: Pick<Connection, 'append' | 'readStream'>): Settle => {
   const limited = createSemaphore(looksAtOnceMax)
 
   /** Resolves to what stands in the stream where the events would be; to undefined when nothing does. */
-  const look = async (...[stream, expected, events]: Parameters<Settle>): Promise<WriteOutcome | undefined> => {
+  const look = async (...[stream, expected, events]: Asked): Promise<WriteOutcome | undefined> => {
     const first = expected === 'no stream' ? 0n : expected + 1n
     const { events: there, isCut } = await readStream(stream, 'forwards', first, events.length, once)
     const [found] = there
@@ -53,11 +47,11 @@ export const createSettle = (
     return { outcome: 'conflict', actual: last?.revision }
   }
 
-  const lookInTurn = (asked: Parameters<Settle>, over: AbortSignal) =>
+  const lookInTurn = (asked: Asked, over: AbortSignal) =>
     limited(async () => (over.aborted ? undefined : look(...asked).catch(() => undefined)))
 
   /** Resolves as soon as a look finds something, and never otherwise. */
-  const lookAgainAndAgain = async (asked: Parameters<Settle>, over: AbortSignal): Promise<WriteOutcome> => {
+  const lookAgainAndAgain = async (asked: Asked, over: AbortSignal): Promise<WriteOutcome> => {
     const backoff = createBackoff({ minMs: delays.minMs, maxMs: 4 * lookAfterMs })
     while (!over.aborted) {
       await backoff.pause(over)
@@ -68,7 +62,7 @@ export const createSettle = (
   }
 
   /** Settles an append whose first answer is awaited already. */
-  const settle = async (asked: Parameters<Settle>, first: Promise<WriteOutcome>, over: AbortSignal) => {
+  const settle = async (asked: Asked, first: Promise<WriteOutcome>, over: AbortSignal) => {
     const backoff = createBackoff(delays)
     for (let sent = first; ; sent = append(...asked)) {
       const looking = new AbortController()
@@ -78,33 +72,18 @@ export const createSettle = (
         if ((sent === first ? !isOutage(error) : isFinal(error)) || over.aborted) throw error
         const found = await look(...asked).catch(() => undefined)
         if (found) return found
-        if (over.aborted) throw error
         await backoff.pause(over)
+        if (over.aborted) throw error
       } finally {
         looking.abort()
       }
     }
   }
 
-  const settleInTime = async (asked: Parameters<Settle>, first: Promise<WriteOutcome>, begunMs: number) => {
-    const over = new AbortController()
-    const bound = async () => {
-      const leftMs = Math.max(0, begunMs + settleMs - performance.now())
-      await sleep(leftMs, AbortSignal.any([signal, over.signal]))
-      throw storeUnavailable(`it is not known whether the events were written: no answer within ${settleMs} ms`)
-    }
-    try {
-      return await Promise.race([settle(asked, first, AbortSignal.any([over.signal, signal])), bound()])
-    } finally {
-      over.abort()
-    }
-  }
-
-  return async (...asked) => {
-    const begunMs = performance.now()
-    const first = append(...asked)
+  return async (stream, expected, events, turn) => {
+    const first = append(stream, expected, events)
     // Nearly all are answered soon: they shall not pay for the ones that are not.
-    return (await answerWithin(first, Math.min(lookAfterMs, settleMs))) ?? settleInTime(asked, first, begunMs)
+    return (await answerWithin(first, lookAfterMs)) ?? settle([stream, expected, events], first, turn.signal())
   }
 }
 

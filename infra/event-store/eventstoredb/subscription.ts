@@ -8,7 +8,6 @@ import { type ServerEvent, toStored } from './events.ts'
 import { passes, serverFilter } from './filter.ts'
 import { isBeyond, type LogPosition, type LogPositions } from './position.ts'
 import type { ReadItem } from './read-messages.ts'
-import type { Reader } from './reader.ts'
 import type { ServerSubscription } from './server-subscription.ts'
 
 const batchSizeDefault = 500
@@ -32,7 +31,10 @@ const laterOf = (one: LogPosition, other: LogPosition | undefined) => (other && 
 
 type Options = {
   readonly connection: Connection
-  readonly reader: Reader
+  /** Resolves to the position of the last event of this log, which is known then; to undefined when there is none. */
+  readonly head: () => Promise<LogPosition | undefined>
+  /** Returns whether the process knows an event of this log at a position or beyond it. */
+  readonly isKnown: (position: LogPosition) => boolean
   readonly positions: LogPositions
   /** Called with each event that carries our mark and is not ours. */
   readonly onStrange: (event: ServerEvent) => void
@@ -47,7 +49,7 @@ export type Tail = { subscribe(options: SubscribeOptions): AsyncGenerator<Batch>
  *  there: first one with large windows until it has caught up, then a live one with a checkpoint after each event.
  *  When the server drops one, the next starts where that one was. */
 export const createTail = (options: Options): Tail => {
-  const { connection, reader, positions, onStrange, onRetry = () => undefined, idleMs = idleMsDefault } = options
+  const { connection, head, isKnown, positions, onStrange, onRetry = () => undefined, idleMs = idleMsDefault } = options
   const closing = new AbortController()
 
   async function* subscribe(asked: SubscribeOptions) {
@@ -56,16 +58,23 @@ export const createTail = (options: Options): Tail => {
     const batchMax = Math.max(1, batchSize)
     const isFiltered = options.types !== undefined || Boolean(options.streamPrefix)
     const filter = serverFilter(options)
+    /** How far the caller has come, never beyond the last event of this log that is known: a log that is put back to before
+     *  what other programs have written since lacks none of ours, and what follows in it may begin before them. */
     let delivered = options.after === undefined ? origin : positions.partsOf(options.after)
-    /** Where the server's log is read on. Without a filter this is beyond `delivered` by the events of other programs: a
-     *  subscription that began there again would read them again and again. */
+    /** Where the server's log is read on. This is beyond `delivered` by the events of other programs: a subscription that
+     *  began there again would read them again and again. */
     let scanned = delivered
+    /** How far was looked whether the caller has come further: at `delivered`, or at events of others behind it. */
+    let looked = scanned
     let link = connection.link()
     /** Reads on behind the last event of ours where the connection is a new one: the log may have been put back to before
      *  what others had written. */
     const distrustNewConnection = () => {
       const now = connection.link()
-      if (now === undefined || now !== link) scanned = delivered
+      if (now === undefined || now !== link) {
+        scanned = delivered
+        looked = delivered
+      }
       link = now
     }
 
@@ -73,7 +82,7 @@ export const createTail = (options: Options): Tail => {
      *  server sends no checkpoint for the events on its last page before it caught up. */
     const advanceToHead = async (from: LogPosition): Promise<LogPosition> => {
       const look = async () => {
-        const end = await reader.head()
+        const end = await head()
         if (end === undefined || !isBeyond(end, from)) return from
         // Two events: the first may be the one at this very position.
         const { events: next } = await connection.readAll('forwards', from.commit === 0n ? 'start' : from, 2, filter)
@@ -87,7 +96,7 @@ export const createTail = (options: Options): Tail => {
     /** Yields batches until it has caught up with the log, or, when live, until it has fallen far behind. */
     async function* readBatches(isLive: boolean): AsyncGenerator<Batch> {
       distrustNewConnection()
-      const end = isLive ? undefined : await unlessAborted(reader.head(), signal)
+      const end = isLive ? undefined : await unlessAborted(head(), signal)
       if (!isLive && (end === undefined || !isBeyond(end, scanned))) return
       const subscription: ServerSubscription = connection.subscribe(
         scanned.commit === 0n ? 'start' : scanned,
@@ -97,16 +106,24 @@ export const createTail = (options: Options): Tail => {
       )
       let events: StoredEvent[] = []
       let bytes = 0
-      const hasAdvanced = () => isFiltered && isBeyond(scanned, delivered)
+      const hasAdvanced = () => isFiltered && isBeyond(scanned, looked)
       const flush = (): Batch => {
         const last = events.at(-1)
-        // Without a filter the position is the last event: the system events of the server are not part of the port's
-        // log.
-        delivered = isFiltered || last === undefined ? scanned : laterOf(delivered, positions.partsOf(last.position))
+        if (last) delivered = laterOf(delivered, positions.partsOf(last.position))
         const batch = { events, position: positions.of(delivered), bytes }
         events = []
         bytes = 0
         return batch
+      }
+      /** Advances to how far the log was read, where that is beyond the last event that passed the filter. */
+      const advance = async (): Promise<void> => {
+        const last = events.at(-1)
+        const read = last ? positions.partsOf(last.position) : delivered
+        if (hasAdvanced() && isBeyond(scanned, read)) {
+          const end = isKnown(scanned) ? scanned : ((await unlessAborted(head(), signal)) ?? origin)
+          delivered = laterOf(delivered, isBeyond(scanned, end) ? end : scanned)
+        }
+        looked = scanned
       }
       const accept = (item: ReadItem): void => {
         if (item.kind === 'checkpoint') scanned = laterOf(scanned, item.position)
@@ -120,8 +137,8 @@ export const createTail = (options: Options): Tail => {
       let wasBehind = false
       /** Throws DATABASE_UNAVAILABLE when the log has gone on, twice in a row, and nothing has come. */
       const compareWithLog = async () => {
-        const head = await unlessAborted(reader.head(), signal)
-        const isBehind = head !== undefined && isBeyond(head, scanned)
+        const end = await unlessAborted(head(), signal)
+        const isBehind = end !== undefined && isBeyond(end, scanned)
         if (isBehind && wasBehind) throw storeUnavailable('the subscription is behind the log, and nothing comes')
         wasBehind = isBehind
       }
@@ -145,8 +162,15 @@ export const createTail = (options: Options): Tail => {
           if (caughtUp) scanned = laterOf(scanned, end)
           if (isLive && isFiltered && item?.kind === 'caught up') scanned = await advanceToHead(scanned)
           const isPause = !item || caughtUp || (!isLive && isFiltered && item.kind === 'checkpoint')
-          if (events.length >= batchMax || bytes >= batchBytesMax || (isPause && (events.length > 0 || hasAdvanced())))
-            yield flush()
+          if (
+            events.length >= batchMax ||
+            bytes >= batchBytesMax ||
+            (isPause && (events.length > 0 || hasAdvanced()))
+          ) {
+            const before = delivered
+            await advance()
+            if (events.length > 0 || isBeyond(delivered, before)) yield flush()
+          }
           if (caughtUp || (isLive && itemsInARow > liveItemsMax && events.length === 0)) return
         }
       } catch (error) {

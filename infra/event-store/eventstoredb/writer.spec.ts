@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { newEvent, to } from '../contract.ts'
+import type { ExpectedRevision } from '../port.ts'
 import { checkAppends } from '../validation.ts'
+import type { WriteOutcome } from './client.ts'
 import type { ServerEvent } from './events.ts'
 import { createKnownIds, type KnownIds } from './known-ids.ts'
 import { logPositionsOf } from './position.ts'
@@ -19,33 +21,41 @@ const eventAt = (revision: number): ServerEvent => ({
   position: { commit: BigInt(revision), prepare: BigInt(revision) },
 })
 
-test('of the newest events of a stream only ids and revisions are kept until all are there', async () => {
-  const events = [0, 1, 2].map(eventAt)
-  const kept: Parameters<KnownIds['begin']>[1][] = []
-  const knownIds = createKnownIds()
-  const [append] = checkAppends([to('s', 'any', newEvent())])
-  if (!append) throw new Error('an append')
-  const none = () => {
-    throw new Error('not asked for')
-  }
-  const writer = createWriter({
+const none = () => {
+  throw new Error('not asked for')
+}
+
+const writerOn = (options: {
+  readonly answer: WriteOutcome
+  readonly streamPages: Parameters<typeof createWriter>[0]['reader']['streamPages']
+  readonly knownIds: KnownIds
+}) =>
+  createWriter({
     connection: {
-      append: async () => ({ outcome: 'written', revision: 3n, position: { commit: 9n, prepare: 9n } }),
+      append: async () => options.answer,
       readStream: none,
       readAll: none,
       subscribe: none,
       link: none,
       close: none,
     },
-    reader: {
-      head: none,
-      readStream: none,
-      readAll: none,
-      async *streamPages() {
-        for (const event of events.toReversed()) yield [event]
-      },
-    },
+    reader: { lastEvent: none, readStream: none, readAll: none, streamPages: options.streamPages },
     positions: logPositionsOf('esdb-a'),
+    knownIds: options.knownIds,
+    settleMs: 1_000,
+  })
+
+test('of the newest events of a stream only ids and revisions are kept until all are there', async () => {
+  const events = [0, 1, 2].map(eventAt)
+  const kept: Parameters<KnownIds['begin']>[1][] = []
+  const knownIds = createKnownIds()
+  const [append] = checkAppends([to('s', 'any', newEvent())])
+  if (!append) throw new Error('an append')
+  const writer = writerOn({
+    answer: { outcome: 'written', revision: 3n, position: { commit: 9n, prepare: 9n } },
+    async *streamPages() {
+      for (const event of events.toReversed()) yield [event]
+    },
     knownIds: {
       ...knownIds,
       begin: (stream, newest) => {
@@ -53,8 +63,45 @@ test('of the newest events of a stream only ids and revisions are kept until all
         knownIds.begin(stream, newest)
       },
     },
-    settleMs: 1_000,
   })
   expect(await writer.append(append)).toMatchObject({ outcome: 'appended', revision: 3n })
   expect(kept).toEqual([events.map(({ id, revision }) => ({ id, revision }))])
+})
+
+describe('an append at a revision behind the ids that are kept', () => {
+  const events = Array.from({ length: 9 }, (_, revision) => eventAt(revision))
+  const writer = () => {
+    const knownIds = createKnownIds({ idsPerStreamMax: 3 })
+    knownIds.begin('s', events)
+    return writerOn({
+      answer: { outcome: 'conflict', actual: 8n },
+      async *streamPages(_, __, from) {
+        yield events.slice(Number(from))
+      },
+      knownIds,
+    })
+  }
+  const appendOf = (expected: ExpectedRevision, stored: readonly ServerEvent[], data = { text: 'large' }) => {
+    const again = stored.map(({ id, type }) => ({ ...newEvent(type, data), id }))
+    const [append] = checkAppends([to('s', expected, ...again)])
+    if (!append) throw new Error('an append')
+    return append
+  }
+
+  test.each([
+    ['no stream', 0, 2],
+    [0n, 1, 1],
+    [2n, 3, 2],
+  ] as const)('that is there returns the outcome of the first time (%s)', async (expected, from, count) => {
+    const last = BigInt(from + count - 1)
+    const repeated = { outcome: 'appended', revision: last, repeated: true }
+    expect(await writer().append(appendOf(expected, events.slice(from, from + count)))).toMatchObject(repeated)
+  })
+
+  test('with other content is refused, and another append is a conflict', async () => {
+    const others = { outcome: 'ids known', problem: 'other content' }
+    expect(await writer().append(appendOf(0n, events.slice(1, 2), { text: 'other' }))).toMatchObject(others)
+    const conflict = { outcome: 'conflict', stream: 's', actual: 8n }
+    expect(await writer().append(appendOf(0n, [eventAt(1)]))).toEqual(conflict)
+  })
 })

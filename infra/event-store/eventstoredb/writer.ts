@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
-import { Failure } from '../../../domain/errors.ts'
+import { Failure, isFailure } from '../../../domain/errors.ts'
 import { createKeyedRunner } from '../../async/keyed-queue.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { Appended, AppendOutcome, IdProblem, IdsKnown } from '../port.ts'
 import { identityStream } from '../position.ts'
 import type { CheckedAppend, CheckedEvent } from '../validation.ts'
 import type { Connection } from './client.ts'
+import { createDeadlines, type Turn } from './deadlines.ts'
 import { damaged, storeUnavailable } from './errors.ts'
 import { type ServerEvent, toOutgoing } from './events.ts'
 import { idsPerStreamMax, type KnownIds, type StreamIds } from './known-ids.ts'
@@ -43,7 +44,7 @@ type Behind = { readonly actual: bigint | undefined }
 
 type Options = {
   readonly connection: Connection
-  /** How long an append whose outcome is open is settled. */
+  /** How long an append may take from when its caller began to wait, or since the server has answered one. */
   readonly settleMs: number
   readonly reader: Reader
   readonly positions: LogPositions
@@ -59,7 +60,13 @@ export type Writer = { append(append: CheckedAppend): Promise<AppendOutcome>; cl
  *  be read back. */
 export const createWriter = ({ connection, reader, positions, knownIds, settleMs }: Options): Writer => {
   const closing = new AbortController()
-  const appendSettled = createSettle(connection, { settleMs, signal: closing.signal })
+  const appendSettled = createSettle(connection)
+  const deadlines = createDeadlines(settleMs, () =>
+    storeUnavailable(`it is not known whether the events were written: no answer within ${settleMs} ms`),
+  )
+  /** When the server has last answered an append. One that waits behind others of its stream waits for the server only
+   *  since then. */
+  let answeredMs = 0
   const pending = new Set<Promise<unknown>>()
   /** One append at a time per stream in this process, in the order they came. */
   const inOrder = createKeyedRunner()
@@ -123,9 +130,22 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     return actual ?? (expected === 'any' ? 'no stream' : { actual })
   }
 
-  const appendExactly = async (append: CheckedAppend): Promise<AppendOutcome> => {
+  /** Resolves to the outcome of an append at a revision that the stream has left behind. Which events followed then, the
+   *  stream itself shows, also behind the ids that are kept. */
+  const leftBehind = async (append: CheckedAppend, actual: bigint | undefined): Promise<AppendOutcome> => {
     const { stream, expected, events } = append
-    const untilMs = performance.now() + settleMs
+    const first = typeof expected === 'bigint' ? expected + 1n : 0n
+    const { from = first } = knownIds.get(stream) ?? {}
+    if (first < from) {
+      const stored = await read(stream, first, events.length)
+      if (events.every(({ id }, index) => stored[index]?.id === id))
+        return repeatedOutcome(append, first + BigInt(events.length - 1))
+    }
+    return { outcome: 'conflict', stream, actual }
+  }
+
+  const appendExactly = async (append: CheckedAppend, turn: Turn): Promise<AppendOutcome> => {
+    const { stream, expected, events } = append
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
       const revision = await expectedOf(append)
       const verdict = verdictOn(knownIds.get(stream), events)
@@ -133,7 +153,8 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
       if (verdict !== 'unknown') return { outcome: 'ids known', stream, problem: verdict }
       if (typeof revision === 'object') return { outcome: 'conflict', stream, actual: revision.actual }
 
-      const written = await appendSettled(stream, revision, toOutgoing(events))
+      if (turn.isOver()) break
+      const written = await appendSettled(stream, revision, toOutgoing(events), turn)
       if (written.outcome === 'written') {
         const first = written.revision - BigInt(events.length - 1)
         if (revision === 'no stream' ? first !== 0n : first !== revision + 1n)
@@ -147,14 +168,10 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
       }
       // Another process wrote in between; it may have written this very append.
       const ids = written.actual === undefined ? undefined : await refreshIds(stream, written.actual)
-      if (written.actual !== undefined && (ids?.through ?? -1n) < written.actual) {
-        if (closing.signal.aborted || performance.now() > untilMs)
-          throw storeUnavailable('events were written before these, and the server cannot replicate them')
-        continue
-      }
+      if (written.actual !== undefined && (ids?.through ?? -1n) < written.actual) continue
       const verdictNow = verdictOn(ids, events)
       if (verdictNow === 'unknown' && expected !== 'any' && expected !== 'stream exists')
-        return { outcome: 'conflict', stream, actual: written.actual }
+        return leftBehind(append, written.actual)
       if (verdictNow === 'unknown' && attempt > 3) await sleep(Math.random() * pauseMsMax, closing.signal)
     }
     throw new Failure('CONFLICT_UNRESOLVED', { stream })
@@ -166,7 +183,18 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
       if (closing.signal.aborted) throw storeUnavailable('the event store is closed')
       if (stream.startsWith('$') || stream === identityStream || events.some(({ type }) => type.startsWith('$')))
         throw new Failure('EVENT_INVALID', { stream, reason: 'the event store reserves this name' })
-      const appending = inOrder(stream, () => appendExactly(append))
+      const enteredMs = performance.now()
+      const appending = inOrder(stream, async () => {
+        let isAnswered = true
+        try {
+          return await deadlines.within(Math.max(enteredMs, answeredMs), (turn) => appendExactly(append, turn))
+        } catch (error) {
+          isAnswered = !isFailure(error, 'DATABASE_UNAVAILABLE')
+          throw error
+        } finally {
+          if (isAnswered) answeredMs = performance.now()
+        }
+      })
       pending.add(appending)
       const done = () => pending.delete(appending)
       appending.then(done, done)
@@ -174,6 +202,7 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     },
     close: async () => {
       closing.abort()
+      deadlines.close()
       await Promise.allSettled(pending)
     },
   }

@@ -74,7 +74,7 @@ export const createReader = ({ connection, positions, knownIds, onStrange }: Opt
       if (goesOn && read > 0) ahead = begun(readFrom(last.revision + step))
       if (page.length > 0) yield page
       const mayBeGone = last === undefined && read === 0 && (next === 'end' || next === 0n)
-      if (mayBeGone && !isNoStream) throw damaged(stream, 'its events have expired ($maxAge)')
+      if (mayBeGone && !isNoStream) throw damaged(stream, 'none of its events is left ($tb, $maxAge, $maxCount)')
       if (mayBeGone) await refuseDeleted(stream)
       // Backwards every stream ends with its revision 0.
       const before = last === undefined ? (read === 0 ? -1n : next) : last.revision - 1n

@@ -32,8 +32,10 @@ const toKept = ({ position, id, stream, revision }: KnownEvent) => ({
   stream,
   revision: String(revision),
 })
-const fromKept = ({ position, revision, ...event }: z.infer<typeof keptEvent>): KnownEvent => ({
+const fromKept = ({ position, revision, id, ...event }: z.infer<typeof keptEvent>): KnownEvent => ({
   ...event,
+  // Versions before 2026-12-01 kept it as it was given.
+  id: id.toLowerCase(),
   position: position as Position,
   revision: BigInt(revision),
 })

@@ -3,7 +3,7 @@ import services from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import { sleep } from '../../async/sleep.ts'
 import type { EventStoreDbAddress } from '../../event-store-address.ts'
 import { createAppendCall } from './append-call.ts'
-import { type ErrorContext, isNotLeader, refusalOf, storeUnavailable, toStoreFailure } from './errors.ts'
+import { type ErrorContext, isNotLeader, notSent, refusalOf, storeUnavailable, toStoreFailure } from './errors.ts'
 import type { Direction, OutgoingEvent, ServerEvent, ServerPage } from './events.ts'
 import type { ServerFilter } from './filter.ts'
 import { countLinks } from './links.ts'
@@ -26,8 +26,14 @@ type ReadOptions = { readonly retry?: boolean }
  *  DATABASE_UNAVAILABLE when the outcome is unknown; reads are retried for a few seconds first. */
 export type Connection = {
   /** Writes all events or none. The server treats the same server ids at the same revision as a repetition, and returns
-   *  the result of the first time. */
-  append(stream: string, expected: bigint | 'no stream', events: readonly OutgoingEvent[]): Promise<WriteOutcome>
+   *  the result of the first time.
+   *  @param isOver whether the caller waits no longer: then nothing is sent. */
+  append(
+    stream: string,
+    expected: bigint | 'no stream',
+    events: readonly OutgoingEvent[],
+    isOver?: () => boolean,
+  ): Promise<WriteOutcome>
   /** Resolves to up to `count` events from a revision on, inclusive. An unknown stream is empty. */
   readStream(
     stream: string,
@@ -69,7 +75,7 @@ const charactersOf = (events: readonly OutgoingEvent[]): number =>
 const readMsMax = 30_000
 /** A server that answers nothing for so long is left by those who try again themselves: another may lead meanwhile. */
 const silentMsMax = 1_500
-/** All others wait so long for a first event of a stream, and for the last one of the log, which the server has at hand. */
+/** All others wait so long for the first event of a stream, which the server has at hand. */
 const firstMsMax = 5_000
 /** How long the client waits for a node that shall name the leader, in seconds; its own default is 5, and the node that
  *  has just failed may be the first that it asks. */
@@ -210,9 +216,8 @@ export const connectEventStoreDb = ({ forClient, options }: EventStoreDbAddress)
       }
       call.cancel()
     }
-    // A filter may let through the first of a million events.
-    const isAtHand = request.stream !== undefined || request.from === 'end'
-    if (!retry || isAtHand) {
+    // Of all streams, the first that passes the filter may be behind a million others.
+    if (!retry || request.stream !== undefined) {
       call.on('data', () => over.abort())
       void leaveSilent(retry ? firstMsMax : silentMsMax)
     }
@@ -225,12 +230,12 @@ export const connectEventStoreDb = ({ forClient, options }: EventStoreDbAddress)
   }
 
   return {
-    append: (stream, expected, events) =>
-      callLeader({ stream }, () =>
-        charactersOf(events) > sharedCharactersMax
-          ? appendAlone(stream, expected, events)
-          : appendShared(stream, expected, events),
-      ),
+    append: (stream, expected, events, isOver = () => false) =>
+      callLeader({ stream }, async () => {
+        if (isOver()) throw storeUnavailable(notSent)
+        const send = charactersOf(events) > sharedCharactersMax ? appendAlone : appendShared
+        return send(stream, expected, events)
+      }),
 
     readStream: (stream, direction, from, count, { retry = true } = {}) =>
       (retry ? callWithRetry : callLeader)({ stream }, () => readPage({ stream, direction, from, count }, { retry })),

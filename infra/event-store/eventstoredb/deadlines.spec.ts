@@ -57,3 +57,25 @@ test('closing ends all that is under way', async () => {
   close()
   expect((await both).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
 })
+
+test('work that comes on has its time anew', async () => {
+  const { within } = createDeadlines(100, late)
+  const done = within(performance.now(), async (turn) => {
+    for (let step = 0; step < 5; step += 1) {
+      await sleep(60)
+      turn.goOn()
+    }
+    return 'done'
+  })
+  expect(await done).toBe('done')
+})
+
+test('what has arrived while the process stood still is taken before the deadline counts', async () => {
+  const { within } = createDeadlines(50, late)
+  let answer: (text: string) => void = () => undefined
+  const done = within(performance.now(), () => new Promise<string>((resolve) => (answer = resolve)))
+  const until = performance.now() + 150
+  while (performance.now() < until);
+  setImmediate(() => answer('taken'))
+  expect(await done).toBe('taken')
+})

@@ -68,6 +68,9 @@ export const isNotLeader = (error: unknown): boolean =>
 export const storeUnavailable = (reason: string, cause?: unknown): Failure =>
   new Failure('DATABASE_UNAVAILABLE', { database: 'the event store of EVENTSTORE_URL', reason }, cause)
 
+/** Why an append failed whose caller waited no longer when it could have been sent. */
+export const notSent = 'the server was away too long, and nothing was sent'
+
 /** Returns the failure of an append whose events may have been written: no error after they were
  *  sent shows that they were not. LOG_REPLACED stays. */
 export const openOutcome = (error: unknown): Failure => {

@@ -1,4 +1,4 @@
-import type { Failure } from '../../../domain/errors.ts'
+import { Failure } from '../../../domain/errors.ts'
 import { createKnownLog, type KnownEvent, type KnownLog } from '../known-log.ts'
 import { identityStream, partsOfPosition, storePrefixes } from '../position.ts'
 import type { Connection } from './client.ts'
@@ -74,7 +74,11 @@ export const guardConnection = (
   return {
     ...connection,
     append: async (...append) => {
-      await lookWhenNew()
+      await lookWhenNew().catch((error: unknown) => {
+        // What a look meets that has no name here decides nothing about the append: it is tried again.
+        throw error instanceof Failure ? error : openOutcome(error)
+      })
+      // The look may have taken longer than the caller waits: the connection sends nothing then.
       const outcome = await connection.append(...append)
       await lookWhenNew().catch((error: unknown) => Promise.reject(openOutcome(error)))
       return outcome

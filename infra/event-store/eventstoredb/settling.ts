@@ -62,9 +62,10 @@ export const createSettle = ({ append, readStream }: Pick<Connection, 'append' |
   }
 
   /** Settles an append whose first answer is awaited already. */
-  const settle = async (asked: Asked, first: Promise<WriteOutcome>, over: AbortSignal) => {
+  const settle = async (asked: Asked, first: Promise<WriteOutcome>, turn: Turn) => {
+    const over = turn.signal()
     const backoff = createBackoff(delays)
-    for (let sent = first; ; sent = append(...asked)) {
+    for (let sent = first; ; sent = append(...asked, turn.isOver)) {
       const looking = new AbortController()
       try {
         return await Promise.race([sent, lookAgainAndAgain(asked, AbortSignal.any([looking.signal, over]))])
@@ -81,9 +82,9 @@ export const createSettle = ({ append, readStream }: Pick<Connection, 'append' |
   }
 
   return async (stream, expected, events, turn) => {
-    const first = append(stream, expected, events)
+    const first = append(stream, expected, events, turn.isOver)
     // Nearly all are answered soon: they shall not pay for the ones that are not.
-    return (await answerWithin(first, lookAfterMs)) ?? settle([stream, expected, events], first, turn.signal())
+    return (await answerWithin(first, lookAfterMs)) ?? settle([stream, expected, events], first, turn)
   }
 }
 

@@ -104,6 +104,13 @@ export const createTail = (options: Options): Tail => {
         isLive ? windowLive : windowCatchingUp,
         readAhead,
       )
+      const isAhead = isBeyond(scanned, delivered)
+      /** Throws DATABASE_UNAVAILABLE when it began behind the last event of ours, and over another connection than the one
+       *  that has shown what is there. */
+      const assertSameConnection = () => {
+        if (isAhead && connection.link() !== link)
+          throw storeUnavailable('the subscription began over another connection')
+      }
       let events: StoredEvent[] = []
       let bytes = 0
       const hasAdvanced = () => isFiltered && isBeyond(scanned, looked)
@@ -151,6 +158,7 @@ export const createTail = (options: Options): Tail => {
             const ms = hasBatch ? (isLive ? 0 : lingerMs) : idleMs
             arrived = (await subscription.next({ ms, signal })) ?? []
             nextArrived = 0
+            assertSameConnection()
             if (arrived.length > 0) wasBehind = false
             else if (!hasBatch && !signal.aborted) await compareWithLog()
           }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
+import { sleep } from '../../async/sleep.ts'
 import { newEvent, to } from '../contract.ts'
 import type { ExpectedRevision } from '../port.ts'
 import { checkAppends } from '../validation.ts'
@@ -26,13 +27,14 @@ const none = () => {
 }
 
 const writerOn = (options: {
-  readonly answer: WriteOutcome
+  readonly answer: WriteOutcome | (() => Promise<WriteOutcome>)
   readonly streamPages: Parameters<typeof createWriter>[0]['reader']['streamPages']
   readonly knownIds: KnownIds
+  readonly settleMs?: number
 }) =>
   createWriter({
     connection: {
-      append: async () => options.answer,
+      append: async () => (typeof options.answer === 'function' ? options.answer() : options.answer),
       readStream: none,
       readAll: none,
       subscribe: none,
@@ -42,7 +44,7 @@ const writerOn = (options: {
     reader: { lastEvent: none, readStream: none, readAll: none, streamPages: options.streamPages },
     positions: logPositionsOf('esdb-a'),
     knownIds: options.knownIds,
-    settleMs: 1_000,
+    settleMs: options.settleMs ?? 1_000,
   })
 
 test('of the newest events of a stream only ids and revisions are kept until all are there', async () => {
@@ -104,4 +106,44 @@ describe('an append at a revision behind the ids that are kept', () => {
     const conflict = { outcome: 'conflict', stream: 's', actual: 8n }
     expect(await writer().append(appendOf(0n, [eventAt(1)]))).toEqual(conflict)
   })
+})
+
+test('an append whose ids are read for longer than it may take is made all the same where the server answers', async () => {
+  const events = Array.from({ length: 8 }, (_, revision) => eventAt(revision))
+  const [append] = checkAppends([to('s', 'any', newEvent())])
+  if (!append) throw new Error('an append')
+  const writer = writerOn({
+    answer: { outcome: 'written', revision: 8n, position: { commit: 9n, prepare: 9n } },
+    async *streamPages() {
+      for (const event of events.toReversed()) {
+        await sleep(60)
+        yield [event]
+      }
+    },
+    knownIds: createKnownIds(),
+    settleMs: 200,
+  })
+  expect(await writer.append(append)).toMatchObject({ outcome: 'appended', revision: 8n })
+})
+
+test('at the end the answer to an append that was sent is waited for, and what waits behind it is not sent', async () => {
+  let sent = 0
+  const writer = writerOn({
+    answer: async () => {
+      sent += 1
+      await sleep(100)
+      return { outcome: 'written', revision: 0n, position: { commit: 9n, prepare: 9n } }
+    },
+    streamPages: none,
+    knownIds: createKnownIds(),
+  })
+  const appends = [1, 2].flatMap(() => checkAppends([to('s', 'no stream', newEvent())]))
+  const outcomes = Promise.allSettled(appends.map(async (append) => writer.append(append)))
+  await sleep(20)
+  await writer.close()
+  expect(await outcomes).toMatchObject([
+    { status: 'fulfilled', value: { outcome: 'appended' } },
+    { status: 'rejected', reason: { code: 'DATABASE_UNAVAILABLE' } },
+  ])
+  expect(sent).toBe(1)
 })

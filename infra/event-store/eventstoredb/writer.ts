@@ -7,7 +7,7 @@ import { identityStream } from '../position.ts'
 import type { CheckedAppend, CheckedEvent } from '../validation.ts'
 import type { Connection } from './client.ts'
 import { createDeadlines, type Turn } from './deadlines.ts'
-import { damaged, storeUnavailable } from './errors.ts'
+import { damaged, notSent, storeUnavailable } from './errors.ts'
 import { type ServerEvent, toOutgoing } from './events.ts'
 import { idsPerStreamMax, type KnownIds, type StreamIds } from './known-ids.ts'
 import type { LogPositions } from './position.ts'
@@ -18,6 +18,8 @@ const attemptsMax = 50
 /** How often the ids of a stream are read until a revision is there that the server has returned. */
 const readsMax = 30
 const pauseMsMax = 50
+/** How long the end waits for the answers to appends that were sent. */
+const closeMsMax = 1_000
 
 /** `last` is the revision of the last event when all are stored one after the other. */
 type Verdict = 'unknown' | IdProblem | { readonly last: bigint }
@@ -53,6 +55,12 @@ type Options = {
 
 export type Writer = { append(append: CheckedAppend): Promise<AppendOutcome>; close(): Promise<void> }
 
+/** Begins the deadline of an append anew where the server has answered with events. Throws when the caller waits no longer. */
+const goOn = (turn: Turn): void => {
+  if (turn.isOver()) throw storeUnavailable(notSent)
+  turn.goOn()
+}
+
 /** Creates the writing half of the store. Whatever a caller expects, the append to the server names an exact
  *  revision: only then are the ids that were compared all ids of the stream. An append whose events are in the stream
  *  already, from this or another process, cannot be written at that revision, whatever the server makes of their ids:
@@ -75,30 +83,34 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
    *  `revision`, which the server has returned: it returns revisions a moment before their events can be read. Where
    *  the server waits for its followers, the moment may be long, and they may never come: then it resolves to what is
    *  there. */
-  const refreshIds = async (stream: string, revision = -1n): Promise<StreamIds | undefined> => {
+  const refreshIds = async (stream: string, turn: Turn, revision = -1n): Promise<StreamIds | undefined> => {
     for (let attempt = 1; ; attempt += 1) {
       const ids = knownIds.get(stream)
-      if (ids) await Array.fromAsync(reader.streamPages(stream, 'forwards', ids.through + 1n), ({ length }) => length)
-      else await readNewestIds(stream)
+      if (!ids) await readNewestIds(stream, turn)
+      else
+        for await (const page of reader.streamPages(stream, 'forwards', ids.through + 1n))
+          if (page.length > 0) goOn(turn)
       const through = knownIds.get(stream)?.through ?? -1n
       if (through >= revision || attempt === readsMax) return knownIds.get(stream)
       await sleep(attempt, closing.signal)
     }
   }
 
-  const readNewestIds = async (stream: string): Promise<void> => {
+  const readNewestIds = async (stream: string, turn: Turn): Promise<void> => {
     // Whole events would be as large as the stream.
     const newest: Pick<ServerEvent, 'id' | 'revision'>[] = []
     for await (const page of reader.streamPages(stream, 'backwards', 'end')) {
+      if (page.length > 0) goOn(turn)
       for (const { id, revision } of page) newest.push({ id, revision })
       if (newest.length >= idsPerStreamMax) break
     }
     knownIds.begin(stream, newest.reverse())
   }
 
-  const read = async (stream: string, first: bigint, count: number): Promise<readonly ServerEvent[]> => {
+  const read = async (stream: string, first: bigint | 'end', count: number): Promise<readonly ServerEvent[]> => {
     const events: ServerEvent[] = []
-    for await (const page of reader.streamPages(stream, 'forwards', first, count)) {
+    const direction = first === 'end' ? 'backwards' : 'forwards'
+    for await (const page of reader.streamPages(stream, direction, first, count)) {
       events.push(...page)
       if (events.length >= count) break
     }
@@ -120,11 +132,15 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
 
   /** Resolves to the revision to ask for; to what the stream is at when that is before what is expected: the append must
    *  not be sent then, since another process may write these very events up to there in the meantime. */
-  const expectedOf = async ({ stream, expected }: CheckedAppend): Promise<bigint | 'no stream' | Behind> => {
+  const expectedOf = async (
+    { stream, expected }: CheckedAppend,
+    turn: Turn,
+  ): Promise<bigint | 'no stream' | Behind> => {
     if (expected === 'no stream') return expected
     const revisionNeeded = typeof expected === 'bigint' ? expected : -1n
     const ids = knownIds.get(stream)
-    const { through } = ids && ids.through >= revisionNeeded ? ids : ((await refreshIds(stream)) ?? { through: -1n })
+    const { through } =
+      ids && ids.through >= revisionNeeded ? ids : ((await refreshIds(stream, turn)) ?? { through: -1n })
     const actual = through >= 0n ? through : undefined
     if (typeof expected === 'bigint') return through >= expected ? expected : { actual }
     return actual ?? (expected === 'any' ? 'no stream' : { actual })
@@ -147,13 +163,12 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
   const appendExactly = async (append: CheckedAppend, turn: Turn): Promise<AppendOutcome> => {
     const { stream, expected, events } = append
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
-      const revision = await expectedOf(append)
+      const revision = await expectedOf(append, turn)
       const verdict = verdictOn(knownIds.get(stream), events)
       if (typeof verdict === 'object') return repeatedOutcome(append, verdict.last)
       if (verdict !== 'unknown') return { outcome: 'ids known', stream, problem: verdict }
       if (typeof revision === 'object') return { outcome: 'conflict', stream, actual: revision.actual }
 
-      if (turn.isOver()) break
       const written = await appendSettled(stream, revision, toOutgoing(events), turn)
       if (written.outcome === 'written') {
         const first = written.revision - BigInt(events.length - 1)
@@ -167,8 +182,12 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
         return toAppended({ revision: written.revision, position }, false)
       }
       // Another process wrote in between; it may have written this very append.
-      const ids = written.actual === undefined ? undefined : await refreshIds(stream, written.actual)
-      if (written.actual !== undefined && (ids?.through ?? -1n) < written.actual) continue
+      const ids = written.actual === undefined ? undefined : await refreshIds(stream, turn, written.actual)
+      if (written.actual !== undefined && (ids?.through ?? -1n) < written.actual) {
+        // They are not replicated yet, or have expired: of a stream that is read without any, this throws that.
+        await read(stream, 'end', 1)
+        continue
+      }
       const verdictNow = verdictOn(ids, events)
       if (verdictNow === 'unknown' && expected !== 'any' && expected !== 'stream exists')
         return leftBehind(append, written.actual)
@@ -185,6 +204,7 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
         throw new Failure('EVENT_INVALID', { stream, reason: 'the event store reserves this name' })
       const enteredMs = performance.now()
       const appending = inOrder(stream, async () => {
+        if (closing.signal.aborted) throw storeUnavailable('the event store is closed')
         let isAnswered = true
         try {
           return await deadlines.within(Math.max(enteredMs, answeredMs), (turn) => appendExactly(append, turn))
@@ -202,8 +222,9 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     },
     close: async () => {
       closing.abort()
-      deadlines.close()
+      const tooLate = setTimeout(deadlines.close, closeMsMax)
       await Promise.allSettled(pending)
+      clearTimeout(tooLate)
     },
   }
 }

@@ -21,8 +21,8 @@ const pauseMsMax = 50
 /** How long the end waits for the answers to appends that were sent. */
 const closeMsMax = 1_000
 
-/** `last` is the revision of the last event when all are stored one after the other. */
-type Verdict = 'unknown' | IdProblem | { readonly last: bigint }
+/** `first` is the revision of the first event when all are stored one after the other. */
+type Verdict = 'unknown' | IdProblem | { readonly first: bigint }
 
 /** Returns whether the ids of an append are in the stream already. */
 const verdictOn = (ids: StreamIds | undefined, events: readonly CheckedEvent[]): Verdict => {
@@ -32,7 +32,7 @@ const verdictOn = (ids: StreamIds | undefined, events: readonly CheckedEvent[]):
   if (first === undefined) return 'unknown'
   if (presentRevisions.length < events.length) return 'partly known'
   if (presentRevisions.some((revision, index) => revision !== first + BigInt(index))) return 'known elsewhere'
-  return { last: first + BigInt(events.length - 1) }
+  return { first }
 }
 
 const hasSameContent = (events: readonly CheckedEvent[], stored: readonly ServerEvent[]): boolean =>
@@ -123,9 +123,8 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     return { outcome: 'appended', revision, position: positions.of(position), repeated }
   }
 
-  /** Resolves to the outcome of the first time, when the events stored up to this revision are those of the append. */
-  const repeatedOutcome = async ({ stream, events }: CheckedAppend, last: bigint): Promise<Appended | IdsKnown> => {
-    const stored = await read(stream, last - BigInt(events.length - 1), events.length)
+  /** Returns the outcome of the first time, when the events that are stored under these ids are those of the append. */
+  const repeatedOutcome = ({ stream, events }: CheckedAppend, stored: readonly ServerEvent[]): Appended | IdsKnown => {
     if (!hasSameContent(events, stored)) return { outcome: 'ids known', stream, problem: 'other content' }
     return toAppended(stored.at(-1), true)
   }
@@ -154,8 +153,7 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     const { from = first } = knownIds.get(stream) ?? {}
     if (first < from) {
       const stored = await read(stream, first, events.length)
-      if (events.every(({ id }, index) => stored[index]?.id === id))
-        return repeatedOutcome(append, first + BigInt(events.length - 1))
+      if (events.every(({ id }, index) => stored[index]?.id === id)) return repeatedOutcome(append, stored)
     }
     return { outcome: 'conflict', stream, actual }
   }
@@ -165,7 +163,7 @@ export const createWriter = ({ connection, reader, positions, knownIds, settleMs
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
       const revision = await expectedOf(append, turn)
       const verdict = verdictOn(knownIds.get(stream), events)
-      if (typeof verdict === 'object') return repeatedOutcome(append, verdict.last)
+      if (typeof verdict === 'object') return repeatedOutcome(append, await read(stream, verdict.first, events.length))
       if (verdict !== 'unknown') return { outcome: 'ids known', stream, problem: verdict }
       if (typeof revision === 'object') return { outcome: 'conflict', stream, actual: revision.actual }
 

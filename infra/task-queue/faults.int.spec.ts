@@ -22,16 +22,13 @@ beforeAll(async () => {
 afterEach(() => world.clean())
 afterAll(() => world.drop())
 
-const cutOthers = () => world.database.query('test.cut', endOtherConnections)
-const deletesWait = "pg_stat_activity where wait_event_type = 'Lock' and query like '%delete%_private_jobs%'"
-const waitingDeletes = () => world.database.query('test.waiting', `select from ${deletesWait}`)
-const cutWaitingDeletes = () => world.database.query('test.cut', `select pg_terminate_backend(pid) from ${deletesWait}`)
+const cutOthers = () => world.ask(endOtherConnections)
+const here = 'from pg_stat_activity where datname = current_database()'
+const deletesWait = `${here} and wait_event_type = 'Lock' and query like '%delete%_private_jobs%'`
+const waitingDeletes = () => world.ask(`select ${deletesWait}`)
+const cutWaitingDeletes = () => world.ask(`select pg_terminate_backend(pid) ${deletesWait}`)
 const couldNotStore = ({ msg }: Record<string, unknown>) => String(msg).startsWith('Failed to complete jobs')
-const listening = () =>
-  world.database.query(
-    'test.listening',
-    `select from pg_stat_activity where datname = current_database() and query like '%LISTEN "jobs:insert"%' and pid <> pg_backend_pid()`,
-  )
+const listening = () => world.ask(`select ${here} and query like '%LISTEN "jobs:insert"%' and pid <> pg_backend_pid()`)
 
 test('connections that break while handlers run and while none does', async () => {
   const called: unknown[] = []

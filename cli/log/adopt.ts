@@ -45,7 +45,9 @@ type Dependencies = {
 export const setBackToLog = async ({ database, store, epoch, kept }: Dependencies): Promise<Adoption> => {
   const position = await store.head()
   const lost: KnownEvent[] = []
-  for (const event of kept) if (!(await isThere(store, event))) lost.push(event)
+  // Each of the places has the same event, unless one of them was put back too.
+  for (const event of new Map(kept.map((event) => [event.id, event])).values())
+    if (!(await isThere(store, event))) lost.push(event)
   // Others have written to the log after it was put back: no position shows what was lost.
   const isHidden = lost.some((event) => !isBeyond(store, event.position, position))
   const isAhead = (stored: string) => isHidden || isBeyond(store, stored, position)

@@ -1,9 +1,12 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { usdc } from '../../domain/money.testing.ts'
 import type { Batch, Position } from '../../infra/event-store/port.ts'
 import type { Query } from '../../infra/postgres.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { findListing, listings } from '../listings.ts'
-import { createSpecLog, type SpecLog } from './log.testing.ts'
+import { readCheckpointState } from './checkpoints.ts'
+import { createSpecLog, register, type SpecLog } from './log.testing.ts'
 import { streamsOf } from './market.testing.ts'
 import { type OpenedModel, openModel } from './versions.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
@@ -116,4 +119,69 @@ test('the cache holds the rows of two batches, and evicts none that is being wri
   expect(selected.flat().length).toBeGreaterThan(0)
   for (let number = 0; number < 12; number++)
     expect(await findListing(world.read, `l${(number * 5) % 12}`)).toMatchObject({ pricePerGpuHour: BigInt(number) })
+})
+
+const standingNow = async () =>
+  (await readCheckpointState(world.database.query, opened.target, world.store))?.position ?? world.store.start
+
+/** Writes an event of another read model every 20 ms until `isOver`, and gives each writer a page without events for it.
+ *  Resolves to the end of the log. */
+const busyWithOthers = async (
+  log: SpecLog,
+  writers: readonly ReturnType<typeof open>[],
+  isOver: (standing: Position) => boolean,
+): Promise<Position> => {
+  for (const until = performance.now() + 10_000; performance.now() < until; await delay(20)) {
+    const position = await log.write('provider', '0xp', register('0xp'))
+    await Promise.all(writers.map((writer) => writer.take({ events: [], position, bytes: 0 })))
+    if (isOver(await standingNow())) return position
+  }
+  throw new Error('the checkpoint stood still for ten seconds')
+}
+
+test('a checkpoint moves now and then while the log is busy with events of other read models', async () => {
+  const writer = open()
+  const seen = new Set<Position>()
+  await busyWithOthers(createSpecLog(world.store), [writer], (standing) => seen.add(standing).size > 4)
+  await writer.close()
+})
+
+test('of two writers one moves the checkpoint over events of others; the second finds no conflict in that, and goes on when the first has ended', async () => {
+  const log = createSpecLog(world.store)
+  await writeListing(log)
+  const [listed] = await pages(4)
+  if (!listed) throw new Error('the log has four events')
+  const first = open()
+  await first.take(listed)
+  await first.finish()
+  const from = await refreshModel(world.database, opened, world.store)
+  const second = open({ ...(from && { from }) })
+  const together = new Set<Position>()
+  const head = await busyWithOthers(log, [first, second], (standing) => together.add(standing).size > 8)
+  await first.close()
+  await eventually('the second to move it to the end', async () => (await standingNow()) === head)
+  const alone = new Set<Position>()
+  await busyWithOthers(log, [second], (standing) => alone.add(standing).size > 4)
+  const price = await log.write('listing', 'l0', { type: 'PriceChanged', pricePerGpuHour: usdc(9n) })
+  const [last] = (await Array.fromAsync(world.store.readAll())).slice(-1)
+  if (!last) throw new Error('the log has events')
+  await second.take({ events: [last], position: price, bytes: 0 })
+  expect(await second.finish()).toBe(price)
+  expect(await findListing(world.read, 'l0')).toMatchObject({ freeGpus: 8, pricePerGpuHour: 9n, position: price })
+  await second.close()
+})
+
+test('a checkpoint that was moved back, or whose rows were changed beside it, is a conflict for who moves it over events of others', async () => {
+  for (const change of [`position = '${opened.state.position}'`, 'retries = retries + 1']) {
+    const log = createSpecLog(world.store, Number(change.startsWith('retries')) * 1_000)
+    const writer = open({ from: (await refreshModel(world.database, opened, world.store)) ?? opened })
+    let former: Position | undefined
+    await busyWithOthers(log, [writer], (standing) => {
+      former ??= standing
+      return standing > former
+    })
+    await world.database.query('test.change', `update read.checkpoints set ${change} where projection = 'listings'`)
+    await expect(busyWithOthers(log, [writer], () => false)).rejects.toBe(checkpointConflict)
+    await writer.close()
+  }
 })

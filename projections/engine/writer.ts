@@ -12,8 +12,10 @@ import type { OpenedModel } from './versions.ts'
 /** A batch is full with so many bytes of events, and the rows in memory take about so many. */
 const batchBytesMax = 16 * 1024 * 1024
 const cacheBytesMax = 32 * 1024 * 1024
-/** The shortest time between two moves of a checkpoint while no event concerns its read model. */
+/** How long a checkpoint stands while no event of the log concerns its read model, and how long for a process that another
+ *  one is ahead of: that one goes on, and this one takes its place when it has ended. */
 const idleMoveMs = 250
+const idleMoveBehindMs = 2_000
 
 /** Thrown by a writer when another process has moved the checkpoint or changed rows: the log has to be read again from
  *  there. */
@@ -45,7 +47,7 @@ type EncodedBatch = FoldedBatch & { readonly encoded: string }
  *  reason. */
 export const createWriter = (options: {
   readonly database: Pick<Database, 'query' | 'transaction'>
-  readonly store: Pick<EventStore, 'readStream' | 'readAll'>
+  readonly store: Pick<EventStore, 'readStream' | 'readAll' | 'parsePosition'>
   /** Writes what needs one statement, perhaps together with other read models. */
   readonly writeModel?: WriteModel | undefined
   readonly opened: OpenedModel
@@ -73,6 +75,7 @@ export const createWriter = (options: {
   let reached = state.position
   let writing: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
+  let idleMs = idleMoveMs
   let closed = false
 
   const load = (keys: readonly string[]) => loadRows(query, target, keys, { retry: true, name: `select ${table.name}` })
@@ -135,20 +138,38 @@ export const createWriter = (options: {
     if (closed || folder || reached >= read) return
     reached = read
     onWritten(reached, 0, state)
-    clearTimeout(timer)
-    timer = setTimeout(moveIdle, idleMoveMs).unref()
+    planMove()
   }
 
-  const moveIdle = () => {
-    const move = async () => {
-      await idle()
-      if (!closed && !folder && reached > state.position) begin({ ...emptyBatch, position: reached })
-    }
-    move().catch(() => undefined)
+  /** Plans a move, unless one is planned: in a busy log, pages of others come all the time. */
+  const planMove = () => {
+    timer ??= setTimeout(moveIdle, idleMs).unref()
+  }
+
+  const moveIdle = async () => {
+    timer = undefined
+    const isWell = await idle().then(
+      () => true,
+      () => false,
+    )
+    if (closed || folder || !isWell || reached <= state.position) return
+    writing = moveOver(reached)
+    writing.catch(onFailed)
+  }
+
+  /** Moves the checkpoint over events that concern nothing here. Where another process has done so first, both have the same
+   *  rows still, unless it is further than this one has read. */
+  const moveOver = async (position: Position): Promise<void> => {
+    const isMoved = await commit({ database, store, writeModel }, target, state, { ...emptyBatch, position })
+    idleMs = isMoved ? idleMoveMs : idleMoveBehindMs
+    const found = isMoved ? { ...state, position } : await readCheckpointState(query, target, store)
+    const isOurs = found && found.retries === state.retries && found.parked === state.parked
+    if (!isOurs || found.position < state.position) throw checkpointConflict
+    if (found.position <= position) state = found
+    if (found.position < position) planMove()
   }
 
   const take: Writer['take'] = async ({ events, position, bytes }, hasMore = false) => {
-    clearTimeout(timer)
     if (events.length === 0 && !folder) {
       read = position
       return skip()

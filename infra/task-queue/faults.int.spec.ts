@@ -138,12 +138,13 @@ test('the ends of two tasks cannot be stored while a third one fails: both run a
 }, 30_000)
 
 test('after an outage a task is tried again soon, however often it has failed; with another error it is parked', async () => {
-  const codes: Record<string, string[]> = {}
+  // Tasks that are due at once begin in any order.
+  const tries: Record<string, number> = {}
   const queue = await world.open({
     fail: async (payload) => {
       const code = String(payload) as ErrorCode
-      codes[code] = [...(codes[code] ?? []), code]
-      if (codes[code].length < 3) throw new Failure(code)
+      tries[code] = (tries[code] ?? 0) + 1
+      if (tries[code] < 3) throw new Failure(code)
     },
   })
   const outages = ['DATABASE_UNAVAILABLE', 'DATABASE_FULL', 'LOG_REPLACED', 'CHAIN_UNAVAILABLE', 'CLUSTER_UNAVAILABLE']
@@ -151,7 +152,7 @@ test('after an outage a task is tried again soon, however often it has failed; w
   for (const code of [...outages, 'INTERNAL']) await queue.schedule('fail', code, { key: code, runAt })
   await world.database.query('test.fail', 'update jobs._private_jobs set attempts = max_attempts - 1, run_at = now()')
   await eventually('the others to end', async () => (await world.left()).join() === 'INTERNAL', 40_000)
-  expect(Object.values(codes).map(({ length }) => length)).toEqual([3, 3, 3, 3, 3, 1])
+  expect(tries).toEqual({ ...Object.fromEntries(outages.map((code) => [code, 3])), INTERNAL: 1 })
   expect(await world.database.query('test.parked', 'select attempts, last_error from jobs.jobs')).toMatchObject([
     { attempts: 25, last_error: expect.stringMatching(/^INTERNAL: /) },
   ])

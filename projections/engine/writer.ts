@@ -104,12 +104,13 @@ export const createWriter = (options: {
     onWritten(reached, events, state)
   }
 
-  const begin = (batch: EncodedBatch) => {
-    writing = write(batch)
+  /** Writes behind what is being written, and not at all when that fails. */
+  const begin = (work: () => Promise<void>) => {
+    writing = writing.then(work)
     writing.catch(onFailed)
   }
 
-  /** Resolves when nothing is being written. Nothing begins to be written before the next await of the caller. */
+  /** Resolves when nothing is being written. */
   const idle = async () => {
     for (let current: Promise<void> | undefined; current !== writing; ) {
       current = writing
@@ -127,7 +128,7 @@ export const createWriter = (options: {
     const encoded = { ...batch, encoded: table.encode(batch.rows.map(({ row }) => row)) }
     if (batch.rows.length > 0) rowBytes = Math.max(1, encoded.encoded.length / batch.rows.length)
     await idle()
-    begin(encoded)
+    begin(() => write(encoded))
     // The next page must find these streams parked.
     if (batch.parkings.length > 0) await idle()
   }
@@ -146,20 +147,16 @@ export const createWriter = (options: {
     timer ??= setTimeout(moveIdle, idleMs).unref()
   }
 
-  const moveIdle = async () => {
+  const moveIdle = () => {
     timer = undefined
-    const isWell = await idle().then(
-      () => true,
-      () => false,
-    )
-    if (closed || folder || !isWell || reached <= state.position) return
-    writing = moveOver(reached)
-    writing.catch(onFailed)
+    begin(moveOver)
   }
 
   /** Moves the checkpoint over events that concern nothing here. Where another process has done so first, both have the same
    *  rows still, unless it is further than this one has read. */
-  const moveOver = async (position: Position): Promise<void> => {
+  const moveOver = async (): Promise<void> => {
+    const position = reached
+    if (closed || folder || position <= state.position) return
     const isMoved = await commit({ database, store, writeModel }, target, state, { ...emptyBatch, position })
     idleMs = isMoved ? idleMoveMs : idleMoveBehindMs
     const found = isMoved ? { ...state, position } : await readCheckpointState(query, target, store)

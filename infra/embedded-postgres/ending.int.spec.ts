@@ -9,7 +9,7 @@ import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { startEmbeddedPostgres } from '../embedded-postgres.ts'
 import { tryKernelLock } from '../kernel-lock.ts'
 import { connectPostgres } from '../postgres.ts'
-import { processesIn, readProcess } from '../system/processes.ts'
+import { processesIn, readProcess, sendSignal } from '../system/processes.ts'
 
 const closeMs = 5_000
 
@@ -48,7 +48,7 @@ describe('a server with stopped processes ends in time, and leaves none', () => 
     const server = await start()
     const pids = await choose(server.pid() ?? 0)
     expect(pids.length).toBeGreaterThan(0)
-    for (const pid of pids) process.kill(pid, 'SIGSTOP')
+    for (const pid of pids) sendSignal(pid, 'SIGSTOP')
     await server.close(closeMs)
     expect(await allIn()).toEqual([])
     expect(await isLocked()).toBe(false)
@@ -89,7 +89,7 @@ const runServer = (table: string, name: string, enter?: readonly string[]) => {
 test('a server whose platform was killed keeps the lock while one of its processes lives', async () => {
   const platform = runServer('lonely', 'ada')
   expect(await platform.firstLine).toBe('ready [{"name":"ada"}]')
-  for (const pid of await backends()) process.kill(pid, 'SIGSTOP')
+  for (const pid of await backends()) sendSignal(pid, 'SIGSTOP')
   await platform.kill()
   expect(await isLocked()).toBe(true)
   const server = await start()

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import type { ServerNode } from '../../bench/eventstoredb/nodes.ts'
+import { sendSignal } from '../../infra/system/processes.ts'
 import { isRunning } from '../children.ts'
 import { eventually } from '../eventually.ts'
 import { silentLog } from '../worlds/silent-log.ts'
@@ -23,7 +24,7 @@ afterEach(async () => {
   nodes = undefined
   for (const node of files.splice(0)) {
     const pid = await pidOf(node)
-    if (pid > 1 && isRunning(pid)) process.kill(pid, 'SIGKILL')
+    if (pid > 1 && isRunning(pid)) sendSignal(pid, 'SIGKILL')
   }
   await rm(folder, { recursive: true })
 })

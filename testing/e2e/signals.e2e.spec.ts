@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { root } from '../../docs/docs.testing.ts'
 import { sameSignalMs } from '../../infra/shutdown.ts'
+import { sendSignal } from '../../infra/system/processes.ts'
 import { runChild } from '../children.ts'
 import { eventually } from '../eventually.ts'
 import { processesNaming } from '../processes.ts'
@@ -21,7 +22,7 @@ beforeAll(async () => {
   folder = await createTestFolder()
 })
 afterEach(async () => {
-  for (const { pid } of await processesNaming(folder.path)) process.kill(pid, 'SIGKILL')
+  for (const { pid } of await processesNaming(folder.path)) sendSignal(pid, 'SIGKILL')
 })
 afterAll(() => folder.remove())
 

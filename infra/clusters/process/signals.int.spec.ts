@@ -6,7 +6,7 @@ import { expect, test } from '@jest/globals'
 import { eventually } from '../../../testing/eventually.ts'
 import { readProcesses } from '../../../testing/processes.ts'
 import { sleep } from '../../async/sleep.ts'
-import { readProcessFile, userOf } from '../../system/processes.ts'
+import { readProcessFile, sendSignal, userOf } from '../../system/processes.ts'
 import { jobSpec, recorder } from '../contract.ts'
 import type { JobSpec } from '../port.ts'
 import { graceMs, kill, launchElsewhere, makeRoot, runningOf } from '../process.testing.ts'
@@ -118,7 +118,8 @@ testUid.each(scripts)('without its first process, behind uid: $name', ({ name, s
     async ({ root, spec, folder, isOver }) => {
       const first = await readProcess(folder)
       if (first === undefined) throw new Error('the job has no first process')
-      process.kill(first.pid, 'SIGKILL')
+      // The job may have ended it: it signals all that it may.
+      sendSignal(first.pid, 'SIGKILL')
       const cluster = processCluster({ root, graceMs, only: 'uid' })
       await cluster.stop(spec)
       // Linux may take a while to collect what has ended.

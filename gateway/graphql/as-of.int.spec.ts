@@ -16,11 +16,12 @@ const ask = async (user: User, query: string, variables: object) => {
   const { data, errors } = await user.ask(query, variables)
   return errors?.[0] ? errors[0].extensions.code : data
 }
-const rentalAsOf = (asOf: object, user = renter) =>
-  ask(user, 'query ($id: ID!, $asOf: AsOf) { rental(id: $id, asOf: $asOf) { status charged { decimal } } }', {
-    id: rental,
-    asOf,
-  })
+const rentalAsOf = (asOf: object | null, user = renter, at: string | null = null) =>
+  ask(
+    user,
+    'query ($id: ID!, $asOf: AsOf, $at: Position) { rental(id: $id, asOf: $asOf, atLeast: $at) { status charged { decimal } } }',
+    { id: rental, asOf, at },
+  )
 
 beforeAll(async () => {
   world = await createGatewayWorld({
@@ -55,8 +56,7 @@ describe('a node as of a moment', () => {
     const seen = await Promise.all(positions.map((position) => rentalAsOf({ position })))
     expect(seen.map((data) => data.rental.status)).toEqual(['requested', 'active', 'active', 'ended', 'settled'])
     expect(seen.map((data) => data.rental.charged.decimal)).toEqual(['0', '0', '0.02', '0.02', '0.02'])
-    const now = 'query ($id: ID!, $at: Position) { rental(id: $id, atLeast: $at) { status } }'
-    expect((await ask(renter, now, { id: rental, at: positions.at(-1) })).rental.status).toBe('settled')
+    expect((await rentalAsOf(null, renter, positions.at(-1))).rental.status).toBe('settled')
   })
 
   test('is not folded for a viewer who may not see it', async () => {
@@ -146,12 +146,11 @@ describe('a list as of a moment', () => {
   })
 
   test('of ledger entries ends there', async () => {
-    const typesOf = async (asOf: object | null, at: string | null) => {
+    const typesAt = async (asOf: object | null, at: string | null = null) => {
       const query = 'query ($asOf: AsOf, $at: Position) { ledgerEntries(asOf: $asOf, atLeast: $at) { nodes { type } } }'
       return (await ask(renter, query, { asOf, at })).ledgerEntries.nodes.map(({ type }: { type: string }) => type)
     }
-    const typesAt = (asOf: object) => typesOf(asOf, null)
-    const typesNow = await typesOf(null, await world.store.head())
+    const typesNow = await typesAt(null, await world.store.head())
     expect(await typesAt({ position: positions[0] })).toEqual(['DepositCredited'])
     expect(await typesAt({ position: positions[1] })).toEqual(['FundsHeld', 'DepositCredited'])
     expect(await typesAt({ time: '2025-12-31T23:59:59.999Z' })).toEqual([])

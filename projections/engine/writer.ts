@@ -157,9 +157,13 @@ export const createWriter = (options: {
   const moveOver = async (): Promise<void> => {
     const position = reached
     if (closed || folder || position <= state.position) return
-    const isMoved = await commit({ database, store, writeModel }, target, state, { ...emptyBatch, position })
-    idleMs = isMoved ? idleMoveMs : idleMoveBehindMs
-    const found = isMoved ? { ...state, position } : await readCheckpointState(query, target, store)
+    if (await commit({ database, store, writeModel }, target, state, { ...emptyBatch, position })) {
+      idleMs = idleMoveMs
+      state = { ...state, position }
+      return
+    }
+    idleMs = idleMoveBehindMs
+    const found = await readCheckpointState(query, target, store)
     const isOurs = found && found.retries === state.retries && found.parked === state.parked
     if (!isOurs || found.position < state.position) throw checkpointConflict
     if (found.position <= position) state = found

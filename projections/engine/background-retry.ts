@@ -7,7 +7,7 @@ import type { Log } from '../../infra/telemetry.ts'
 import { createBatchFolder } from './fold-batch.ts'
 import { explainParked, failureOf, listParked, type ParkedStream } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
-import { isRowRejected, loadRows, writeOrFind } from './rejected-rows.ts'
+import { isRowRejected, loadRows, selectRows, writeOrFind } from './rejected-rows.ts'
 import { retryParked, targetOf } from './retry.ts'
 import type { AnyRow } from './table.ts'
 
@@ -77,7 +77,7 @@ const foldableOf = async (dependencies: Dependencies, page: readonly ParkedStrea
   const rows: { readonly row: AnyRow; readonly stream: string }[] = []
   const foldable: string[] = []
   const refused = new Map<string, unknown>()
-  const load = (keys: readonly string[]) => loadRows(database.query, target, keys)
+  const load = (keys: readonly string[]) => loadRows((some) => selectRows(database.query, target, some), keys)
   for (const { stream, revision, position } of page) {
     if (signal.aborted) return []
     const folder = createBatchFolder({ projection, cache: new Map(), load })

@@ -47,7 +47,7 @@ describe('read models that move at the same time', () => {
   test('are one statement, and each that was moved elsewhere finds that out alone', async () => {
     const names = ['rentals', 'accounts', 'listings']
     const all = await steps(names)
-    const write = createGroupWriter({ query })
+    const { write } = createGroupWriter({ query })
     const other = all.map((step, index) => (index === 1 ? { ...step, state: { ...step.state, retries: 7 } } : step))
     expect(await Promise.all(other.map(write))).toEqual([true, false, true])
     expect(labels).toEqual(['projections.writeTogether', 'projections.move'])
@@ -60,7 +60,7 @@ describe('read models that move at the same time', () => {
     const names = ['rentals', 'accounts']
     const [rentals, accounts] = await steps(names)
     if (!rentals || !accounts) throw new Error('two were opened')
-    const write = createGroupWriter({ query })
+    const { write } = createGroupWriter({ query })
     const locked = Promise.withResolvers<void>()
     const gate = Promise.withResolvers<void>()
     const holding = world.database.transaction('spec.hold', async (inside) => {
@@ -85,7 +85,7 @@ describe('read models that move at the same time', () => {
   test('are written alone where the rows of one are refused', async () => {
     const [rentals, accounts] = await steps(['rentals', 'accounts'])
     if (!rentals || !accounts) throw new Error('two were opened')
-    const write = createGroupWriter({ query })
+    const { write } = createGroupWriter({ query })
     const poison = { ...rentals, rows: 1, encoded: JSON.stringify([{ id: 'r', gpu_count: 'many' }]) }
     const [refused, written] = await Promise.allSettled([write(poison), write(accounts)])
     expect(refused.status).toBe('rejected')
@@ -95,7 +95,7 @@ describe('read models that move at the same time', () => {
 
   test('fail together where the database is gone, and nobody writes twice', async () => {
     const all = await steps(['rentals', 'accounts'])
-    const write = createGroupWriter({
+    const { write } = createGroupWriter({
       query: async (label) => {
         labels.push(label)
         throw new Failure('DATABASE_UNAVAILABLE')
@@ -109,7 +109,7 @@ describe('read models that move at the same time', () => {
   test('leave at most so many prepared statements with the server, whatever sets of them there were', async () => {
     const all = await steps(allProjections.map(({ name }) => name))
     const names: (string | undefined)[] = []
-    const write = createGroupWriter({
+    const { write } = createGroupWriter({
       query: async (_label, _text, _values, options) => {
         names.push(options?.name)
         return all.map(({ target }) => ({ projection: target.projection.name })) as never

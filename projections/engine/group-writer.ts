@@ -1,10 +1,18 @@
 import { createHash } from 'node:crypto'
 import { isFailure } from '../../domain/errors.ts'
+import { createBatchLoader } from '../../infra/async/batch-loader.ts'
 import { createBoundedMap, registerBound } from '../../infra/async/bounded.ts'
 import { gather } from '../../infra/async/gather.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import type { Database, Query } from '../../infra/postgres.ts'
-import { type CheckpointState, moveStatement, moveValues, type ProjectionTarget } from './checkpoints.ts'
+import {
+  type Checkpoint,
+  type CheckpointState,
+  moveStatement,
+  moveValues,
+  type ProjectionTarget,
+  readCheckpoints,
+} from './checkpoints.ts'
 
 /** A write with more rows than this goes alone: others shall not wait for it. */
 const togetherCharactersMax = 256 * 1024
@@ -26,8 +34,15 @@ export type ModelWrite = {
   readonly encoded: string
 }
 
-/** Resolves to false when the checkpoint was not where it was left: then nothing was written. */
-export type WriteModel = (write: ModelWrite) => Promise<boolean>
+/** The writer that the live read models of a process share. Its commits do not wait for the disk: when the database
+ *  crashes, rows and checkpoint of the last moment are lost together, and the checkpoint is behind where it was. */
+export type GroupWriter = {
+  /** Resolves to false when the checkpoint was not where it was left: then nothing was written. */
+  write(write: ModelWrite): Promise<boolean>
+  /** Resolves to the checkpoint of a live read model as it is now; undefined when there is none. Those that are asked for
+   *  at the same time are read together. */
+  readCheckpoint(name: string): Promise<Checkpoint | undefined>
+}
 
 type Waiting = {
   readonly write: ModelWrite
@@ -57,7 +72,7 @@ const aloneStatement = (target: ProjectionTarget): string =>
  *  that came while a statement was under way, are one statement and one commit. Each model still moves only from where
  *  it was left, whatever becomes of the others: the statement waits for no lock, and a model that it could not move
  *  tries alone. When one of them is refused, all of them are written alone. */
-export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteModel => {
+export const createGroupWriter = ({ query }: Pick<Database, 'query'>): GroupWriter => {
   const names = createBoundedMap<string>(preparedStatements)
   const nameOfStatement = (targets: readonly ProjectionTarget[], text: string): string | undefined => {
     const models = targets.map(({ projection }) => projection.name).join(' ')
@@ -105,11 +120,17 @@ export const createGroupWriter = ({ query }: Pick<Database, 'query'>): WriteMode
     writeGroup(group.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))),
   )
 
-  return (write) => {
-    if (write.encoded.length > togetherCharactersMax) return writeAlone(query, write)
-    return new Promise((resolve, reject) => {
-      give({ write, resolve, reject }).catch(reject)
-    })
+  return {
+    write: (write) => {
+      if (write.encoded.length > togetherCharactersMax) return writeAlone(query, write)
+      return new Promise((resolve, reject) => {
+        give({ write, resolve, reject }).catch(reject)
+      })
+    },
+    readCheckpoint: createBatchLoader(async (names) => {
+      const found = new Map((await readCheckpoints(query, names)).map((one) => [one.projection, one]))
+      return names.map((name) => found.get(name))
+    }),
   }
 }
 

@@ -182,38 +182,56 @@ export const writeOrFind = async (
   }
 }
 
-type SelectOptions = { readonly retry: boolean; readonly name: string }
-
 /** Resolves to the existing rows with these keys. */
 export const selectRows = async (
   query: Query,
   { table, projection }: ProjectionTarget,
   keys: readonly string[],
-  options?: SelectOptions,
 ): Promise<AnyRow[]> => {
   if (keys.length === 0) return []
   const label = `projections.${projection.name}.select`
-  const found = await query<Record<string, unknown>>(label, table.selectByIds, [keys], options)
+  const found = await query<Record<string, unknown>>(label, table.selectByIds, [keys])
   return found.map((raw) => table.decode(raw))
 }
 
 /** Resolves to the existing rows with these keys, outside of a transaction. A key that the database refuses, for example
- *  a text with a NUL, is found by bisection. */
+ *  a text with a NUL, is found by bisection.
+ *  @param select resolves to the existing rows with some of the keys. */
 export const loadRows = async (
-  query: Query,
-  target: ProjectionTarget,
+  select: (keys: readonly string[]) => Promise<readonly AnyRow[]>,
   keys: readonly string[],
-  options?: SelectOptions,
 ): Promise<LoadedRows> => {
   try {
-    return { rows: await selectRows(query, target, keys, options), refused: new Map() }
+    return { rows: keys.length > 0 ? await select(keys) : [], refused: new Map() }
   } catch (error) {
     if (!isRowRejected(error)) throw error
     const [first] = keys
     if (first !== undefined && keys.length === 1) return { rows: [], refused: new Map([[first, error]]) }
     const middle = keys.length >> 1
-    const one = await loadRows(query, target, keys.slice(0, middle), options)
-    const other = await loadRows(query, target, keys.slice(middle), options)
+    const one = await loadRows(select, keys.slice(0, middle))
+    const other = await loadRows(select, keys.slice(middle))
     return { rows: [...one.rows, ...other.rows], refused: new Map([...one.refused, ...other.refused]) }
+  }
+}
+
+/** The checkpoint that rows belonged to when they were read. */
+export type Standing = { readonly position: string; readonly retries: number }
+
+/** Resolves to the existing rows with these keys and the checkpoint as of the same moment; without one when there is
+ *  none of this version. */
+export const selectWithStanding = async (
+  query: Query,
+  { table, projection: { name, version }, checkpoints }: ProjectionTarget,
+  keys: readonly string[],
+): Promise<{ readonly standing: Standing | undefined; readonly rows: readonly AnyRow[] }> => {
+  const text = `select c.position as checkpoint_position, c.retries as checkpoint_retries, r.*
+    from ${checkpoints} c left join (${table.selectByIds}) r on true where c.projection = $2 and c.version = $3`
+  type Found = Record<string, unknown> & { readonly checkpoint_position: string; readonly checkpoint_retries: number }
+  const options = { retry: true, name: `select ${table.name}` }
+  const found = await query<Found>(`projections.${name}.select`, text, [keys, name, version], options)
+  const [first] = found
+  return {
+    standing: first && { position: first.checkpoint_position, retries: first.checkpoint_retries },
+    rows: found.filter(({ id }) => id !== null).map((raw) => table.decode(raw)),
   }
 }

@@ -1,17 +1,20 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { streamOf } from '../../domain/aggregates.ts'
 import type { Position } from '../../infra/event-store/port.ts'
 import { connectPostgres, type Database } from '../../infra/postgres.ts'
+import type { Log } from '../../infra/telemetry.ts'
 import { runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
 import { endOtherConnections } from '../../testing/servers/database.ts'
+import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { allProjections } from '../all.ts'
 import { ledgerSums } from '../ledger-entries.ts'
 import { providers } from '../providers.ts'
 import { rentals } from '../rentals.ts'
 import { moveStatement, moveValues, readBuilds, readCheckpoints } from './checkpoints.ts'
-import { createSpecLog, register } from './log.testing.ts'
+import { createSpecLog, register, type SpecLog } from './log.testing.ts'
 import { writeMarket } from './market.testing.ts'
 import { followProjections } from './start.ts'
 import { compareWithRebuild } from './verify.ts'
@@ -177,5 +180,71 @@ describe('the comparison with a rebuild', () => {
     await createSpecLog(world.store).write('provider', 'p', register('p'))
     expect(await compareWithRebuild({ ...world, projections: [providers] })).toEqual([])
     expect(await Array.fromAsync(world.store.readStream(streamOf('provider', 'p')))).toHaveLength(1)
+  })
+})
+
+/** Writes an event of a provider every 50 ms while the work goes on. */
+const whileBusy = async <T>(log: SpecLog, work: () => Promise<T>): Promise<T> => {
+  let isOver = false
+  const busy = async () => {
+    for (; !isOver; await delay(50)) await log.write('provider', '0xp', register('0xp'))
+  }
+  const writing = busy()
+  try {
+    return await work()
+  } finally {
+    isOver = true
+    await writing
+  }
+}
+
+describe('a database that answers and takes no writes', () => {
+  test('is said once by each read model and asked ever less often, in a busy log and in an idle one', async () => {
+    const warned: unknown[] = []
+    const counting: Log = { ...silentLog, warn: (line: unknown) => warned.push(line) } as Log
+    let openings = 0
+    const database: Pick<Database, 'query' | 'transaction'> = {
+      query: world.database.query,
+      transaction: (label, work) => {
+        if (label === 'projections.open') openings += 1
+        return world.database.transaction(label, work)
+      },
+    }
+    const log = createSpecLog(world.store)
+    const running = world.start({ database, log: counting })
+    await running.waitFor(await log.write('provider', '0xp', register('0xp')), 10_000)
+    const { query } = world.database
+    await query(
+      'spec.full',
+      `create function full_disk() returns trigger language plpgsql
+        as $$ begin raise exception 'no space left' using errcode = '53100'; end $$`,
+    )
+    await query(
+      'spec.full',
+      'create trigger full_disk before update of position on read.checkpoints for each row execute function full_disk()',
+    )
+    openings = 0
+    await whileBusy(log, () => delay(4_000))
+    await delay(2_000)
+    expect(warned).toHaveLength(allProjections.length)
+    // Pauses of 0.1, 0.2, 0.4, 0.8 and 1.6 s, each after a quarter of a second.
+    expect(openings / allProjections.length).toBeLessThan(8)
+    await query('spec.room', 'drop trigger full_disk on read.checkpoints')
+    await running.waitFor(await log.write('provider', '0xp', register('0xp')), 15_000)
+    expect(await compareWithRebuild({ ...world, projections: allProjections })).toEqual([])
+  })
+})
+
+test('a query waits for no checkpoint that is locked when no rows have to be written before', async () => {
+  const log = createSpecLog(world.store)
+  const running = world.start({ projections: [rentals] })
+  await running.waitFor(await log.write('provider', '0xp', register('0xp')), 10_000)
+  await whileBusy(log, async () => {
+    await delay(500)
+    await world.database.transaction('spec.hold', async (query) => {
+      await query('spec.lock', 'select 1 from read.checkpoints for update')
+      await delay(500)
+      await running.waitFor(await log.write('provider', '0xq', register('0xq')), 2_000)
+    })
   })
 })

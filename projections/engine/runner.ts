@@ -7,7 +7,7 @@ import type { Log } from '../../infra/telemetry.ts'
 import { retryInBackground } from './background-retry.ts'
 import { type Builder, createBuilder } from './build.ts'
 import { type CheckpointState, markFailed, type ProjectionFailure, type ProjectionTarget } from './checkpoints.ts'
-import type { WriteModel } from './group-writer.ts'
+import type { GroupWriter } from './group-writer.ts'
 import type { ProjectionMetrics } from './metrics.ts'
 import { createNarrowing, type Narrowing } from './narrowing.ts'
 import { failureOf, type Parking } from './parked-streams.ts'
@@ -44,7 +44,7 @@ export type RunnerOptions = {
   readonly log: Pick<Log, 'error' | 'warn' | 'info' | 'debug'>
   readonly metrics?: ProjectionMetrics | undefined
   /** Shared with other read models; left out, this one writes alone. */
-  readonly writeModel?: WriteModel | undefined
+  readonly group?: GroupWriter | undefined
   readonly batchSize?: number | undefined
   /** Runs a build, perhaps after the builds of other read models. */
   readonly limitBuilds?: <T>(build: () => Promise<T>) => Promise<T>
@@ -175,19 +175,20 @@ const followFrom = async (
       metrics?.parked(projection.name, parked)
     }
     builder?.logProgress(position)
-    onProgress(target)
   }
+  const onMoved = () => onProgress(target)
   const onParked = (parkings: readonly Parking[]) => logParked(options, parkings)
   const onFailed = () => stop.abort() // ends the subscription
   const writer = createWriter({
     database,
     store,
-    writeModel: options.writeModel,
+    group: options.group,
     opened,
     refuse,
     pageEvents,
     batchEvents,
     onWritten,
+    onMoved,
     onParked,
     onFailed,
   })
@@ -210,7 +211,8 @@ const followFrom = async (
     return true
   } catch (error) {
     if (error === checkpointConflict) return false
-    if (errorClassOf(error) === 'overload') narrowing.overloaded(writer.state().position, taken, error)
+    // A statement without events is no smaller for fewer of them.
+    if (taken > 0 && errorClassOf(error) === 'overload') narrowing.overloaded(writer.state().position, taken, error)
     throw error
   } finally {
     stop.abort()

@@ -53,7 +53,7 @@ export const startProjections = (
   const metrics = registry && projectionMetrics(registry)
   const closing = new AbortController()
   const states = new Map<string, RunnerState>()
-  const writeModel = createGroupWriter(options.database)
+  const group = createGroupWriter(options.database)
   const limitBuilds = createSemaphore(buildsAtOnceMax)
   // While a version is being built here, or has been superseded, another process may keep the live rows up to date.
   const tracker = trackerOf(options, (name) => states.get(name)?.state !== 'running')
@@ -63,7 +63,7 @@ export const startProjections = (
       metrics,
       projection,
       limitBuilds,
-      writeModel,
+      group,
       signal: closing.signal,
       onReached: (position) => tracker.reached(projection.name, position),
       onState: (state) => {

@@ -35,6 +35,7 @@ const open = (options: { query?: Query; from?: OpenedModel; batchEvents?: number
   const { store, database } = world
   const { query = database.query, from = opened, batchEvents = 10, pageEvents = 10 } = options
   const written: Position[] = []
+  let moves = 0
   const writer = createWriter({
     database: { ...database, query },
     store,
@@ -42,10 +43,13 @@ const open = (options: { query?: Query; from?: OpenedModel; batchEvents?: number
     pageEvents,
     batchEvents,
     onWritten: (position) => written.push(position),
+    onMoved: () => {
+      moves += 1
+    },
     onParked: () => undefined,
     onFailed: () => undefined,
   })
-  return { ...writer, written }
+  return { ...writer, written, moved: () => moves }
 }
 
 const pages = async (size: number): Promise<Batch[]> => {
@@ -130,10 +134,11 @@ const busyWithOthers = async (
   log: SpecLog,
   writers: readonly ReturnType<typeof open>[],
   isOver: (standing: Position) => boolean,
+  hasMore = false,
 ): Promise<Position> => {
   for (const until = performance.now() + 10_000; performance.now() < until; await delay(20)) {
     const position = await log.write('provider', '0xp', register('0xp'))
-    await Promise.all(writers.map((writer) => writer.take({ events: [], position, bytes: 0 })))
+    await Promise.all(writers.map((writer) => writer.take({ events: [], position, bytes: 0 }, hasMore)))
     if (isOver(await standingNow())) return position
   }
   throw new Error('the checkpoint stood still for ten seconds')
@@ -183,5 +188,35 @@ test('a checkpoint that was moved back, or whose rows were changed beside it, is
     await world.database.query('test.change', `update read.checkpoints set ${change} where projection = 'listings'`)
     await expect(busyWithOthers(log, [writer], () => false)).rejects.toBe(checkpointConflict)
     await writer.close()
+  }
+})
+
+test('a read model with one event in a long stretch of others moves through that stretch while it catches up', async () => {
+  const log = createSpecLog(world.store)
+  await writeListing(log)
+  const [listed] = await pages(1)
+  if (!listed) throw new Error('the log has four events')
+  const writer = open({ batchEvents: 500 })
+  await writer.take(listed, true)
+  const seen = new Set<Position>()
+  await busyWithOthers(log, [writer], (standing) => seen.add(standing).size > 3, true)
+  expect(writer.written.length).toBeGreaterThan(3)
+  await writer.close()
+})
+
+test('of two writers one takes the place of the other within three seconds', async () => {
+  const log = createSpecLog(world.store)
+  for (const togetherMs of [500, 900, 1_300]) {
+    const from = (await refreshModel(world.database, opened, world.store)) ?? opened
+    const [first, second] = [open({ from }), open({ from })]
+    await busyWithOthers(log, [first], () => first.moved() > 1)
+    const until = performance.now() + togetherMs
+    await busyWithOthers(log, [first, second], () => performance.now() > until)
+    await first.close()
+    const begun = performance.now()
+    const before = second.moved()
+    await busyWithOthers(log, [second], () => second.moved() > before)
+    expect(performance.now() - begun).toBeLessThan(3_000)
+    await second.close()
   }
 })

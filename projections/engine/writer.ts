@@ -1,21 +1,27 @@
+import { isFailure } from '../../domain/errors.ts'
+import { createLater } from '../../infra/async/later.ts'
 import type { Batch, EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
-import { type CheckpointState, type ProjectionTarget, readCheckpointState } from './checkpoints.ts'
+import { type CheckpointState, readCheckpointState } from './checkpoints.ts'
+import { commitBatch, type EncodedBatch, emptyBatch } from './commit-batch.ts'
 import { assertFoldWorks } from './defects.ts'
-import { type BatchFolder, createBatchFolder, type FoldedBatch, type RowCache } from './fold-batch.ts'
-import { type WriteModel, writeAlone } from './group-writer.ts'
-import { countHeld, type Parking, park, parkedAmong } from './parked-streams.ts'
+import { type BatchFolder, createBatchFolder, type RowCache } from './fold-batch.ts'
+import type { GroupWriter } from './group-writer.ts'
+import { type Parking, parkedAmong } from './parked-streams.ts'
 import type { Projection } from './projection.ts'
-import { type BisectedCommit, commitBisecting, isRowRejected, loadRows } from './rejected-rows.ts'
+import { loadRows, selectWithStanding } from './rejected-rows.ts'
 import type { OpenedModel } from './versions.ts'
 
 /** A batch is full with so many bytes of events, and the rows in memory take about so many. */
 const batchBytesMax = 16 * 1024 * 1024
 const cacheBytesMax = 32 * 1024 * 1024
 /** How long a checkpoint stands while no event of the log concerns its read model, and how long for a process that another
- *  one is ahead of: that one goes on, and this one takes its place when it has ended. */
+ *  one is ahead of: that one goes on, and this one takes its place, at its second try, when it has ended. */
 const idleMoveMs = 250
-const idleMoveBehindMs = 2_000
+const idleMoveBehindMs = 1_000
+/** How often a checkpoint that was not moved since is looked at. A crash of the database may lose the commits of its last
+ *  600 ms, which is three times its `wal_writer_delay`, and a failover more. */
+const lookMs = 1_000
 
 /** Thrown by a writer when another process has moved the checkpoint or changed rows: the log has to be read again from
  *  there. */
@@ -33,15 +39,13 @@ export type Writer = {
   close(): Promise<void>
 }
 
-/** The rows are encoded while the batch before is being written. */
-type EncodedBatch = FoldedBatch & { readonly encoded: string }
-
 /** Creates the writer that moves the rows and the checkpoint of one target forward, with one statement for each batch.
  *  Each write succeeds only if the checkpoint is where the writer left it: so either the cached rows are current, or
  *  nothing is written.
  *  @param refuse the error with which every event is refused: the database could not write it alone.
  *  @param pageEvents the most events of a page; `batchEvents` is the number from which on a batch is full.
  *  @param onWritten called when the rows reflect the log up to a position, with the number of events folded for it.
+ *  @param onMoved called when the database has taken a move of the checkpoint, with rows or without.
  *  @param onParked called with the streams that a batch has parked.
  *  @param onFailed called when a write has failed or found a conflict: nothing more is written, and `finish` throws the
  *  reason. */
@@ -49,21 +53,22 @@ export const createWriter = (options: {
   readonly database: Pick<Database, 'query' | 'transaction'>
   readonly store: Pick<EventStore, 'readStream' | 'readAll' | 'parsePosition'>
   /** Writes what needs one statement, perhaps together with other read models. */
-  readonly writeModel?: WriteModel | undefined
+  readonly group?: GroupWriter | undefined
   readonly opened: OpenedModel
   readonly refuse?: { readonly error: unknown } | undefined
   readonly pageEvents: number
   readonly batchEvents: number
   readonly onWritten: (position: Position, events: number, state: CheckpointState) => void
+  readonly onMoved: () => void
   readonly onParked: (parkings: readonly Parking[]) => void
   readonly onFailed: () => void
 }): Writer => {
-  const { database, store, writeModel, opened, refuse, pageEvents, batchEvents, onWritten, onParked, onFailed } =
-    options
+  const { database, store, opened, refuse, pageEvents, batchEvents, onWritten, onMoved, onParked, onFailed } = options
   const { target } = opened
   const { table } = target
   const projection = refuse ? refusing(target.projection, refuse.error) : target.projection
   const { query } = database
+  const group = target.kind === 'live' ? options.group : undefined
   const cache: RowCache = new Map()
   let { state } = opened
   let folder: BatchFolder | undefined
@@ -74,11 +79,26 @@ export const createWriter = (options: {
   let read = state.position
   let reached = state.position
   let writing: Promise<void> = Promise.resolve()
-  let timer: NodeJS.Timeout | undefined
+  let writingRows = writing
+  /** Where the write that is under way moves the checkpoint to. */
+  let aimed = state.position
   let idleMs = idleMoveMs
+  let isFolderOld = false
+  /** True when the checkpoint was moved since a look at it was due. */
+  let isFresh = false
   let closed = false
 
-  const load = (keys: readonly string[]) => loadRows(query, target, keys, { retry: true, name: `select ${table.name}` })
+  /** Throws a conflict for rows of another checkpoint than this writer's: another process has written them, and a crash of
+   *  the database could put the checkpoint back to where this one left it. */
+  const load = (keys: readonly string[]) => {
+    const { position, retries } = state
+    const own = [position, aimed]
+    return loadRows(async (some) => {
+      const { standing, rows } = await selectWithStanding(query, target, some)
+      if (standing?.retries !== retries || !own.includes(standing.position as Position)) throw checkpointConflict
+      return rows
+    }, keys)
+  }
 
   /** Evicts rows, but none that the batch being written or the next one has changed: those come last. How much memory a
    *  row takes is known from those that were encoded before. */
@@ -94,14 +114,21 @@ export const createWriter = (options: {
 
   const write = async (batch: EncodedBatch): Promise<void> => {
     const { position, events } = batch
-    const done = await commit({ database, store, writeModel }, target, state, batch)
+    aimed = position
+    const done = await commitBatch({ database, store, group }, target, state, batch)
     if (!done) throw checkpointConflict
     if (done.parkings.length > 0) onParked(done.parkings)
-    state = { ...state, position, parked: state.parked + done.parkings.length }
+    moved({ ...state, position, parked: state.parked + done.parkings.length })
     // Their rows in memory are not those in the table.
     if (done.refused.length > 0) throw checkpointConflict
     reached = position
     onWritten(reached, events, state)
+  }
+
+  const moved = (to: CheckpointState) => {
+    state = to
+    isFresh = true
+    onMoved()
   }
 
   /** Writes behind what is being written, and not at all when that fails. */
@@ -123,52 +150,75 @@ export const createWriter = (options: {
     const batch = folder.finish(read)
     folder = undefined
     folderBytes = 0
+    isFolderOld = false
     evict(batch.rows.length)
     if (batch.isAllRefused) await assertFoldWorks({ store, projection }, batch.parkings)
     const encoded = { ...batch, encoded: table.encode(batch.rows.map(({ row }) => row)) }
     if (batch.rows.length > 0) rowBytes = Math.max(1, encoded.encoded.length / batch.rows.length)
     await idle()
     begin(() => write(encoded))
+    writingRows = writing
     // The next page must find these streams parked.
     if (batch.parkings.length > 0) await idle()
   }
 
-  /** Reports that no event up to `read` concerns the read model, and moves the checkpoint there a little later. */
+  /** Reports that no event up to `read` concerns the read model, and moves the checkpoint there a little later: callers
+   *  that wait for this position need rows only. */
   const skip = async () => {
-    await idle()
-    if (closed || folder || reached >= read) return
+    // A move that has failed ends here; one that is under way is not waited for.
+    await Promise.race([writing, writingRows])
+    if (closed || reached >= read) return
     reached = read
     onWritten(reached, 0, state)
-    planMove()
+    moves.ask(idleMs)
   }
 
-  /** Plans a move, unless one is planned: in a busy log, pages of others come all the time. */
-  const planMove = () => {
-    timer ??= setTimeout(moveIdle, idleMs).unref()
-  }
-
-  const moveIdle = () => {
-    timer = undefined
-    begin(moveOver)
-  }
+  const moves = createLater(() => {
+    if (folder) isFolderOld = true
+    else begin(moveOver)
+  })
 
   /** Moves the checkpoint over events that concern nothing here. Where another process has done so first, both have the same
    *  rows still, unless it is further than this one has read. */
   const moveOver = async (): Promise<void> => {
     const position = reached
     if (closed || folder || position <= state.position) return
-    if (await commit({ database, store, writeModel }, target, state, { ...emptyBatch, position })) {
+    aimed = position
+    if (await commitBatch({ database, store, group }, target, state, { ...emptyBatch, position })) {
       idleMs = idleMoveMs
-      state = { ...state, position }
-      return
+      return moved({ ...state, position })
     }
     idleMs = idleMoveBehindMs
+    aimed = state.position
     const found = await readCheckpointState(query, target, store)
     const isOurs = found && found.retries === state.retries && found.parked === state.parked
     if (!isOurs || found.position < state.position) throw checkpointConflict
-    if (found.position <= position) state = found
-    if (found.position < position) planMove()
+    if (found.position > position) return
+    state = found
+    aimed = found.position
+    if (found.position < position) moves.ask(idleMs)
   }
+
+  /** Finds what a crash of the database has lost although no event comes that would move the checkpoint. */
+  const look = async (): Promise<void> => {
+    if (closed || !group) return
+    const { name, version } = target.projection
+    try {
+      const found = await group.readCheckpoint(name)
+      const isThere = found?.version === version && found.retries === state.retries && found.position >= state.position
+      if (!isThere) throw checkpointConflict
+    } catch (error) {
+      if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+    }
+    looks.ask(lookMs)
+  }
+
+  const looks = createLater(() => {
+    if (!isFresh) return begin(look)
+    isFresh = false
+    looks.ask(lookMs)
+  })
+  if (group) looks.ask(lookMs)
 
   const take: Writer['take'] = async ({ events, position, bytes }, hasMore = false) => {
     if (events.length === 0 && !folder) {
@@ -177,12 +227,14 @@ export const createWriter = (options: {
     }
     const streams = state.parked > 0 ? events.map(({ stream }) => stream) : undefined
     const parked = streams && (await parkedAmong(query, target, streams))
+    if (!folder) moves.ask(idleMs)
     folder ??= createBatchFolder({ projection, cache, load })
     const current = folder
     await current.add(events, (stream) => parked?.has(stream) ?? false)
     read = position
     folderBytes += bytes
-    if (!hasMore || current.count() >= batchEvents || folderBytes >= batchBytesMax) await flush()
+    const isFull = current.count() >= batchEvents || folderBytes >= batchBytesMax
+    if (!hasMore || isFull || (isFolderOld && events.length === 0)) await flush()
   }
 
   return {
@@ -195,13 +247,12 @@ export const createWriter = (options: {
     state: () => state,
     close: async () => {
       closed = true
-      clearTimeout(timer)
+      moves.cancel()
+      looks.cancel()
       await idle().catch(() => undefined)
     },
   }
 }
-
-const emptyBatch = { events: 0, rows: [], parkings: [], isAllRefused: false, held: new Map(), encoded: '[]' }
 
 const refusing = (projection: Projection, error: unknown): Projection => ({
   ...projection,
@@ -209,39 +260,6 @@ const refusing = (projection: Projection, error: unknown): Projection => ({
     throw error
   },
 })
-
-/** Moves the checkpoint, which blocks other runners, and writes the rows in one statement, if the checkpoint is where
- *  it was left. Otherwise resolves to undefined, with nothing written. */
-const commit = async (
-  dependencies: {
-    readonly database: Pick<Database, 'query' | 'transaction'>
-    readonly store: Pick<EventStore, 'readAll'>
-    readonly writeModel: WriteModel | undefined
-  },
-  target: ProjectionTarget,
-  state: CheckpointState,
-  batch: EncodedBatch,
-): Promise<BisectedCommit | undefined> => {
-  const { position, rows, parkings, held, encoded } = batch
-  const { database, writeModel } = dependencies
-  const done = { parkings, refused: [] }
-  const write = { target, state, position, rows: rows.length, encoded }
-  try {
-    if (parkings.length === 0 && held.size === 0) {
-      const isShared = writeModel !== undefined && target.kind === 'live'
-      return (await (isShared ? writeModel(write) : writeAlone(database.query, write))) ? done : undefined
-    }
-    return await database.transaction('projections.park', async (query) => {
-      if (!(await writeAlone(query, write, parkings.length))) return undefined
-      await park(query, target, parkings)
-      await countHeld(query, target, held)
-      return done
-    })
-  } catch (error) {
-    if (!isRowRejected(error)) throw error
-    return commitBisecting(dependencies, target, state, batch)
-  }
-}
 
 /** Resolves to the model with its checkpoint as it is now; to undefined when the model has to be opened anew, because
  *  the checkpoint was moved back or is of another version. */

@@ -81,9 +81,10 @@ const READ = `select projection, version, position, failure, parked, retries fro
 const READ_BUILDS = `select projection, version, position, failure, parked, retries, began_at as "beganAt",
   began_position as "beganPosition", updated_at as "updatedAt" from read.builds where projection = any($1)`
 
-/** Resolves to the checkpoints of these read models, as far as they exist. */
-export const readCheckpoints = (query: Query, names: readonly string[]): Promise<Checkpoint[]> =>
-  query<Checkpoint>('checkpoints.read', READ, [names], { retry: true })
+/** Resolves to the checkpoints of these read models, as far as they exist. With `retry`, waits a few seconds for a
+ *  database that is away. */
+export const readCheckpoints = (query: Query, names: readonly string[], { retry = true } = {}): Promise<Checkpoint[]> =>
+  query<Checkpoint>('checkpoints.read', READ, [names], { retry })
 
 /** Resolves to the builds of these read models that are under way. */
 export const readBuilds = (query: Query, names: readonly string[]): Promise<Build[]> =>

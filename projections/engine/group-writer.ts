@@ -40,7 +40,7 @@ export type GroupWriter = {
   /** Resolves to false when the checkpoint was not where it was left: then nothing was written. */
   write(write: ModelWrite): Promise<boolean>
   /** Resolves to the checkpoint of a live read model as it is now; undefined when there is none. Those that are asked for
-   *  at the same time are read together. */
+   *  at the same time are read together. Throws DATABASE_UNAVAILABLE at once. */
   readCheckpoint(name: string): Promise<Checkpoint | undefined>
 }
 
@@ -128,7 +128,7 @@ export const createGroupWriter = ({ query }: Pick<Database, 'query'>): GroupWrit
       })
     },
     readCheckpoint: createBatchLoader(async (names) => {
-      const found = new Map((await readCheckpoints(query, names)).map((one) => [one.projection, one]))
+      const found = new Map((await readCheckpoints(query, names, { retry: false })).map((one) => [one.projection, one]))
       return names.map((name) => found.get(name))
     }),
   }

@@ -53,6 +53,17 @@ describe('waiting for a position', () => {
     await expect(tracker.waitFor(at(5), 0)).rejects.toMatchObject({ details: { behind: 'jobs, events' } })
   })
 
+  test('goes on for a read model that is put back while another one is waited for', async () => {
+    const { tracker } = createTracker()
+    const waiting = codeOf(tracker.waitFor(at(5), 2_000, ['rentals', 'jobs']))
+    tracker.reached('rentals', at(5))
+    tracker.reached('rentals', at(3))
+    tracker.reached('jobs', at(5))
+    await new Promise((resolve) => setImmediate(resolve))
+    tracker.reached('rentals', at(6))
+    expect(await waiting).toBe('reached')
+  })
+
   test('reads the checkpoints of those alone that a caller waits for, and only while one waits', async () => {
     const checkpoints = new Map([['jobs', at(3)]])
     const { tracker, asked } = createTracker({ elsewhere: true, checkpoints })

@@ -79,11 +79,16 @@ export const createPositionTracker = ({
     reached,
     moved: () => void pollElsewhere(),
     waitFor: async (position, timeoutMs, names = allNames) => {
+      const until = performance.now() + timeoutMs
       const behind = () => names.filter((name) => waiters.has(name) && isBehind(name, position))
-      const reaching = isClosed ? [] : behind().map((name) => waiters.get(name)?.wait(position, timeoutMs))
-      if (reaching.length > 0) void pollElsewhere()
-      await Promise.all(reaching)
-      const late = behind()
+      let late = behind()
+      // A read model may have been put back while others were waited for.
+      for (let ms = timeoutMs; late.length > 0 && ms > 0 && !isClosed; ms = until - performance.now()) {
+        const reaching = late.map((name) => waiters.get(name)?.wait(position, ms))
+        void pollElsewhere()
+        await Promise.all(reaching)
+        late = behind()
+      }
       if (late.length > 0) throw new Failure('POSITION_NOT_REACHED', { position, behind: late.join(', ') })
     },
     checkExists: async (position) => {

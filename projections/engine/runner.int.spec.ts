@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { streamOf } from '../../domain/aggregates.ts'
 import type { Position } from '../../infra/event-store/port.ts'
-import { connectPostgres, type Database } from '../../infra/postgres.ts'
+import { connectPostgres, type Database, type Query } from '../../infra/postgres.ts'
 import type { Log } from '../../infra/telemetry.ts'
 import { runChild } from '../../testing/children.ts'
 import { eventually } from '../../testing/eventually.ts'
@@ -247,4 +247,19 @@ test('a query waits for no checkpoint that is locked when no rows have to be wri
       await running.waitFor(await log.write('provider', '0xq', register('0xq')), 2_000)
     })
   })
+})
+
+test('read models at rest look at their checkpoints together', async () => {
+  let looks = 0
+  const query: Query = (label, ...rest) => {
+    if (label === 'checkpoints.read') looks += 1
+    return world.database.query(label, ...rest)
+  }
+  const running = world.start({ database: { ...world.database, query } })
+  await running.waitFor(await createSpecLog(world.store).write('provider', '0xp', register('0xp')), 10_000)
+  await delay(2_500)
+  looks = 0
+  await delay(3_000)
+  expect(looks).toBeGreaterThan(1)
+  expect(looks).toBeLessThan(2 * allProjections.length)
 })

@@ -1,4 +1,3 @@
-import { isFailure } from '../../domain/errors.ts'
 import { createLater } from '../../infra/async/later.ts'
 import type { Batch, EventStore, Position } from '../../infra/event-store/port.ts'
 import type { Database } from '../../infra/postgres.ts'
@@ -23,6 +22,10 @@ const idleMoveBehindMs = 1_000
  *  600 ms, which is three times its `wal_writer_delay`, and a failover more. */
 const lookMs = 1_000
 
+/** Returns the milliseconds to the look after the next half of that time: all writers of a process look at the same
+ *  moments, so that their checkpoints are read together. */
+const untilNextLook = (): number => 1.5 * lookMs - ((performance.now() + lookMs / 2) % lookMs)
+
 /** Thrown by a writer when another process has moved the checkpoint or changed rows: the log has to be read again from
  *  there. */
 export const checkpointConflict = new Error('Another process has moved the checkpoint')
@@ -45,7 +48,7 @@ export type Writer = {
  *  @param refuse the error with which every event is refused: the database could not write it alone.
  *  @param pageEvents the most events of a page; `batchEvents` is the number from which on a batch is full.
  *  @param onWritten called when the rows reflect the log up to a position, with the number of events folded for it.
- *  @param onMoved called when the database has taken a move of the checkpoint, with rows or without.
+ *  @param onMoved called when the database has taken a move of the checkpoint, by this writer or by another one.
  *  @param onParked called with the streams that a batch has parked.
  *  @param onFailed called when a write has failed or found a conflict: nothing more is written, and `finish` throws the
  *  reason. */
@@ -193,32 +196,34 @@ export const createWriter = (options: {
     const found = await readCheckpointState(query, target, store)
     const isOurs = found && found.retries === state.retries && found.parked === state.parked
     if (!isOurs || found.position < state.position) throw checkpointConflict
+    onMoved()
     if (found.position > position) return
     state = found
     aimed = found.position
     if (found.position < position) moves.ask(idleMs)
   }
 
-  /** Finds what a crash of the database has lost although no event comes that would move the checkpoint. */
-  const look = async (): Promise<void> => {
-    if (closed || !group) return
+  /** Resolves to true when a crash of the database has put the checkpoint back. A reading that fails proves nothing. */
+  const isPutBack = async (): Promise<boolean> => {
+    const { position, retries } = state
     const { name, version } = target.projection
     try {
-      const found = await group.readCheckpoint(name)
-      const isThere = found?.version === version && found.retries === state.retries && found.position >= state.position
-      if (!isThere) throw checkpointConflict
-    } catch (error) {
-      if (!isFailure(error, 'DATABASE_UNAVAILABLE')) throw error
+      const found = await group?.readCheckpoint(name)
+      return found?.version !== version || found.retries !== retries || found.position < position
+    } catch {
+      return false
     }
-    looks.ask(lookMs)
   }
 
-  const looks = createLater(() => {
-    if (!isFresh) return begin(look)
+  // An event that would show it by a conflict may not come for long.
+  const looks = createLater(async () => {
+    const isLost = !isFresh && (await isPutBack())
     isFresh = false
-    looks.ask(lookMs)
+    if (closed) return
+    if (isLost) begin(() => Promise.reject(checkpointConflict))
+    else looks.ask(untilNextLook())
   })
-  if (group) looks.ask(lookMs)
+  if (group) looks.ask(untilNextLook())
 
   const take: Writer['take'] = async ({ events, position, bytes }, hasMore = false) => {
     if (events.length === 0 && !folder) {
@@ -247,9 +252,9 @@ export const createWriter = (options: {
     state: () => state,
     close: async () => {
       closed = true
+      await idle().catch(() => undefined)
       moves.cancel()
       looks.cancel()
-      await idle().catch(() => undefined)
     },
   }
 }

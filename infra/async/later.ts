@@ -1,4 +1,4 @@
-/** Creates a function that calls `work` `ms` milliseconds after it was first asked to, once for all that ask until then.
+/** Creates a timer: `ask` has `work` called `ms` milliseconds after the first that asked, once for all that ask until then.
  *  The wait keeps no process alive; `cancel` ends it. */
 export const createLater = (work: () => void) => {
   let timer: NodeJS.Timeout | undefined

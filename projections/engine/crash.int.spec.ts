@@ -11,7 +11,7 @@ import { silentLog } from '../../testing/worlds/silent-log.ts'
 import { findListing, listings } from '../listings.ts'
 import { createGroupWriter } from './group-writer.ts'
 import { createSpecLog, register, type SpecLog } from './log.testing.ts'
-import { streamsOf } from './market.testing.ts'
+import { listGpus } from './market.testing.ts'
 import { openModel } from './versions.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
 import { checkpointConflict, createWriter, refreshModel } from './writer.ts'
@@ -41,24 +41,13 @@ const crash = async (): Promise<void> => {
   const pid = server.pid()
   if (pid === undefined) throw new Error('the server is not running')
   process.kill(pid, 'SIGKILL')
-  await eventually('the server to be there again', async () => {
-    if (server.pid() === undefined || server.pid() === pid) return false
-    return world.database.query('spec.ready', 'select 1').then(
-      () => true,
-      () => false,
-    )
-  })
-}
-
-const list = (): Promise<Position> => {
-  const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
-  if (listed?.type !== 'GpusListed') throw new Error('no listing')
-  return log.write('listing', 'l0', listed)
+  await eventually('the death to be noticed', () => server.pid() !== pid)
+  await world.database.waitUntilReady(10_000)
 }
 
 test('the last rows, lost in a crash of the database, are folded again although nothing else happens', async () => {
   const running = world.start()
-  await running.waitFor(await list(), 10_000)
+  await running.waitFor(await listGpus(log, 'l0'), 10_000)
   await delay(1_000)
   const position = await log.write('listing', 'l0', { type: 'PriceChanged', pricePerGpuHour: usdc(2n) })
   await running.waitFor(position, 5_000)
@@ -92,7 +81,7 @@ test('of two processes with one read model, none counts an event twice that the 
     bytes: 10,
   })
   const first = await open()
-  await first.take(await pageTo(await list()))
+  await first.take(await pageTo(await listGpus(log, 'l0')))
   await first.finish()
   await first.close()
   await delay(1_000)
@@ -121,7 +110,7 @@ test('of two processes with one read model, none counts an event twice that the 
 test('rows and a checkpoint that were put back long after they were written, as by a failover, are folded again', async () => {
   const { query } = world.database
   const running = world.start()
-  await running.waitFor(await list(), 10_000)
+  await running.waitFor(await listGpus(log, 'l0'), 10_000)
   await query('spec.keep', 'create table kept as select * from read.listings')
   await query('spec.keep', 'create table kept_checkpoints as select * from read.checkpoints')
   await running.waitFor(await log.write('listing', 'l0', { type: 'PriceChanged', pricePerGpuHour: usdc(2n) }), 5_000)

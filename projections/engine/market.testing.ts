@@ -183,3 +183,10 @@ export const writeMarket = async (log: SpecLog, count: number): Promise<Position
     )
   return log.store.head()
 }
+
+/** Writes the event with which a listing of eight GPUs begins. Resolves to its position. */
+export const listGpus = (log: SpecLog, id: string): Promise<Position> => {
+  const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
+  if (listed?.type !== 'GpusListed') throw new Error('no listing')
+  return log.write('listing', id, listed)
+}

@@ -7,7 +7,7 @@ import { eventually } from '../../testing/eventually.ts'
 import { findListing, listings } from '../listings.ts'
 import { readCheckpointState } from './checkpoints.ts'
 import { createSpecLog, register, type SpecLog } from './log.testing.ts'
-import { streamsOf } from './market.testing.ts'
+import { listGpus } from './market.testing.ts'
 import { type OpenedModel, openModel } from './versions.ts'
 import { createReadWorld, type ReadWorld } from './world.testing.ts'
 import { checkpointConflict, createWriter, refreshModel } from './writer.ts'
@@ -22,9 +22,7 @@ afterEach(() => world.close())
 
 /** Writes the events of one listing. */
 const writeListing = async (log: SpecLog): Promise<void> => {
-  const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
-  if (listed?.type !== 'GpusListed') throw new Error('no listing')
-  await log.write('listing', 'l0', listed)
+  await listGpus(log, 'l0')
   const reserved = { type: 'CapacityReserved', rental: 'r0', gpuCount: 2, provider: '0xp', gpu: 'H100' } as const
   await log.write('listing', 'l0', { ...reserved, pricePerGpuHour: usdc(3_600_000n) })
   await log.write('listing', 'l0', { type: 'PriceChanged', pricePerGpuHour: usdc(7n) })
@@ -106,9 +104,7 @@ test('pages are written together, up to a full batch or the end', async () => {
 
 test('the cache holds the rows of two batches, and evicts none that is being written', async () => {
   const log = createSpecLog(world.store)
-  const listed = streamsOf({ number: 0, end: 'settled' }).find(({ name }) => name === 'listing')?.events[0]
-  if (listed?.type !== 'GpusListed') throw new Error('no listing')
-  for (let number = 0; number < 12; number++) await log.write('listing', `l${number}`, listed)
+  for (let number = 0; number < 12; number++) await listGpus(log, `l${number}`)
   for (let number = 0; number < 12; number++)
     await log.write('listing', `l${(number * 5) % 12}`, { type: 'PriceChanged', pricePerGpuHour: usdc(BigInt(number)) })
   const selected: string[][] = []
